@@ -1,0 +1,295 @@
+//! What a checked configuration holds.
+//!
+//! The shared part (zones, topology, control, notify) is the same on every node and its digest is
+//! the configuration's number; the rest is local to the node. Secrets are named by file, never
+//! held here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use walrus_dns::DomainName;
+
+use crate::world::{Digest, LoadFormula, Name, Topology};
+
+/// A configuration without problems.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Digest of the shared part.
+    pub digest: Digest,
+    /// The zones that the name server is authoritative for, in the order of the file.
+    pub zones: Vec<ZoneSettings>,
+    /// Servers, clusters, areas and services.
+    pub topology: Topology,
+    /// How the Controller decides.
+    pub control: ControlSettings,
+    /// Where countries and continents come from.
+    pub geo: GeoSettings,
+    /// Who is told.
+    pub notify: NotifySettings,
+    /// What this node is.
+    pub node: NodeSettings,
+    /// The name server.
+    pub dns: DnsSettings,
+    /// How Reporters reach the Controller.
+    pub group: GroupSettings,
+    /// The API.
+    pub api: ApiSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// What a Reporter on this node gathers; required by the role `reporter`.
+    pub reporter: Option<ReporterSettings>,
+}
+
+/// One zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSettings {
+    /// The apex.
+    pub apex: DomainName,
+    /// Name servers for the NS records of a zone without a file.
+    pub nameservers: Vec<DomainName>,
+    /// A standard zone file; without one, SOA and NS are made from `nameservers`.
+    pub file: Option<PathBuf>,
+}
+
+/// How the Controller decides (papers: thesis chapter 6; resolutions A1 to A26).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControlSettings {
+    /// Time between two rounds (balancing).
+    pub round: Duration,
+    /// Missed reporting units after which a silent Reporter's server is dead (A17).
+    pub missed_units: u32,
+    /// TEMPFAILs in a row after which a server counts as silent (A15).
+    pub tempfail_rounds: u32,
+    /// How statistics become a load (A1).
+    pub load: LoadFormula,
+    /// How long a server that comes back takes to full weight; zero is at once.
+    pub server_ramp: Duration,
+    /// How many rounds the journal keeps.
+    pub journal_rounds: u32,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        Self {
+            round: Duration::from_secs(60),
+            missed_units: 2,
+            tempfail_rounds: 3,
+            load: LoadFormula::default(),
+            server_ramp: Duration::from_secs(60),
+            journal_rounds: 1440,
+        }
+    }
+}
+
+/// Where countries and continents come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeoSettings {
+    /// An `.mmdb` file of either common schema, if any area names a country or continent.
+    pub database: Vec<PathBuf>,
+}
+
+/// Who is told of PANIC, death and "nobody functions".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// Gets a JSON POST.
+    pub webhook: Option<String>,
+    /// Run with the notice as JSON on its standard input.
+    pub command: Option<Vec<String>>,
+    /// An unchanged problem is told again after this (A18).
+    pub again: Duration,
+    /// A dead server is told of after this.
+    pub dead_after: Duration,
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            command: None,
+            again: Duration::from_secs(3600),
+            dead_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What this node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Unique among Controllers and Directors; default the host's name.
+    pub name: Name,
+    /// What runs here.
+    pub roles: Roles,
+    /// Where the last Plan, epoch, overrides, keys and journals are kept.
+    pub state: PathBuf,
+}
+
+/// What runs on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// The Controller.
+    pub controller: bool,
+    /// The name server.
+    pub director: bool,
+    /// A Reporter for the web server on this machine.
+    pub reporter: bool,
+}
+
+/// The name server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsSettings {
+    /// UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Threads; default one a core.
+    pub workers: Option<usize>,
+    /// The most bytes that a UDP answer may have (EDNS), at most 1232 by default.
+    pub udp_size_max: u16,
+    /// Connections that TCP serves at once.
+    pub tcp_connections_max: usize,
+    /// How long a TCP connection may be idle.
+    pub tcp_idle: Duration,
+    /// Heaviest domains told in an observation.
+    pub observe_domains: usize,
+    /// Time between two observations.
+    pub observe_every: Duration,
+    /// Decision log in JSON lines, if wanted.
+    pub decision_log: Option<PathBuf>,
+    /// One query in so many goes into the decision log.
+    pub decision_log_sample: u32,
+}
+
+/// How Reporters reach the Controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// Where the Controller listens for Reporters.
+    pub listen: Vec<SocketAddr>,
+    /// Speak plaintext off loopback.
+    pub insecure: bool,
+    /// PEM certificate chain; without one the Controller makes a self-signed one in its state.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Holds the token that Reporters must bring; default `STATE/reporter-token`, made at first
+    /// start.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiSettings {
+    /// Where it listens; loopback by default. `None` switches it off.
+    pub listen: Option<SocketAddr>,
+    /// Holds the token for what changes state; default `STATE/token`, made at first start.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// As `RUST_LOG`: "info", "walrus_controller=debug".
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a Reporter gathers and where it sends it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReporterSettings {
+    /// The server that it reports about.
+    pub server: Name,
+    /// Controllers as `host:port`; empty on a node that is the Controller itself.
+    pub controllers: Vec<String>,
+    /// Time between two reports, 1 s to 5 min.
+    pub unit: Duration,
+    /// Web server status, if any.
+    pub source: Option<ReporterSource>,
+    /// PSI memory `full avg10` above which BYPASS is asked for, 0 to 1.
+    pub memory_pressure_max: f64,
+    /// ... for so many units.
+    pub memory_pressure_units: u32,
+    /// While this file exists, BYPASS is asked for; its text is the reason.
+    pub bypass_file: Option<PathBuf>,
+    /// Data version to carry, if the site sets one: a file that holds it.
+    pub version_file: Option<PathBuf>,
+    /// Speak plaintext off loopback.
+    pub insecure: bool,
+    /// PEM certificates to trust instead of the public ones.
+    pub authority: Option<PathBuf>,
+    /// SHA-256 of the one certificate to trust, hex.
+    pub fingerprint: Option<String>,
+    /// Holds the token to bring.
+    pub token_file: Option<PathBuf>,
+    /// Gather CPU, memory and process statistics of this machine (`/proc`).
+    pub system: bool,
+}
+
+/// Where web server statistics come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReporterSource {
+    /// Apache `mod_status`: a URL that ends in `?auto`.
+    Apache {
+        /// The URL.
+        url: String,
+        /// Requests served at once; default what the scoreboard shows.
+        busy_max: Option<u64>,
+    },
+    /// nginx `stub_status`.
+    Nginx {
+        /// The URL.
+        url: String,
+        /// Requests served at once (worker_processes x worker_connections).
+        busy_max: Option<u64>,
+    },
+    /// HAProxy's CSV statistics.
+    Haproxy {
+        /// A URL that ends in `;csv`.
+        url: String,
+        /// The proxy (pxname) to read; its FRONTEND or BACKEND row.
+        proxy: String,
+        /// Overrides the row's `slim`.
+        busy_max: Option<u64>,
+    },
+    /// Any JSON document.
+    Json {
+        /// The URL.
+        url: String,
+        /// Dotted path to the total of requests.
+        hits: Option<String>,
+        /// Dotted path to the requests being served.
+        busy: Option<String>,
+        /// Dotted path to the requests that can be served at once.
+        busy_max: Option<String>,
+    },
+}
+
+/// One thing wrong with a configuration, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, as it was named.
+    pub file: String,
+    /// From 1; 0 if the problem is nowhere in particular.
+    pub line: u32,
+    /// From 1; 0 if the problem is nowhere in particular.
+    pub column: u32,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.line == 0 {
+            write!(f, "{}: {}", self.file, self.message)
+        } else {
+            write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a Controller wants done.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::world::{Overrides, ProbeKind};
+
+/// One thing to do. Effects are carried out in the order in which they are polled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Write the epoch down before anything that comes after; the highest ever used.
+    StoreEpoch(u64),
+    /// Write the overrides down and tell the other Controllers.
+    StoreOverrides(Overrides),
+    /// Give this Plan to the Directors and keep it.
+    Publish(Arc<Plan>),
+    /// Probe a target now and answer with [`super::Input::Probed`].
+    Probe(ProbeRequest),
+    /// Tell a person.
+    Notify(Notice),
+    /// Append to the journal: a JSON object, the World of this round.
+    Journal(String),
+    /// A line for the log: something refused, something odd.
+    Warn(String),
+}
+
+/// A probe to carry out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeRequest {
+    /// To be given back with the outcome.
+    pub target: u32,
+    /// Which address.
+    pub address: IpAddr,
+    /// What to do.
+    pub kind: ProbeKind,
+    /// Give up after this.
+    pub timeout: Duration,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The server's or service's name.
+    pub subject: String,
+    /// In a sentence.
+    pub text: String,
+    /// The problem is over.
+    pub recovered: bool,
+    /// How often this has been told before.
+    pub repeated: u32,
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// A Reporter's PANIC.
+    Panic,
+    /// A server dead for longer than the configured time.
+    Dead,
+    /// No server of a service functions.
+    NobodyFunctions,
+}

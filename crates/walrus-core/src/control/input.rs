@@ -1,0 +1,65 @@
+//! What a Controller is told.
+
+use crate::plan::PlanNumber;
+use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A Reporter reported. (Name and token were checked by the carrier; server, session and
+    /// sequence are checked here.)
+    Report(Report),
+    /// A Reporter's connection closed or broke: within a second this counts as silence.
+    ReporterGone {
+        /// The server it reported about.
+        server: Name,
+        /// The session that ended.
+        session: u64,
+    },
+    /// A probe came to an end.
+    Probed {
+        /// [`super::ProbeRequest::target`].
+        target: u32,
+        /// How.
+        outcome: ProbeOutcome,
+    },
+    /// A Director says what it saw.
+    Observed {
+        /// The Director.
+        director: Name,
+        /// What it saw.
+        observation: Observation,
+    },
+    /// A Director said hello and holds this Plan.
+    DirectorHello {
+        /// The Director.
+        director: Name,
+        /// What it holds.
+        plan: Option<PlanNumber>,
+    },
+    /// An operator here drains or undrains.
+    SetOverride {
+        /// What.
+        target: Target,
+        /// What is wanted.
+        state: OverrideState,
+        /// When, Unix milliseconds, for people.
+        unix_ms: u64,
+    },
+    /// Another Controller's override.
+    MergeOverride {
+        /// What.
+        target: Target,
+        /// What it says.
+        entry: Override,
+    },
+}
+
+/// How a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// As expected.
+    Up,
+    /// Not as expected; the reason is for people ("connection refused", "status 503").
+    Down(String),
+}

@@ -1,0 +1,25 @@
+//! Every decision of Walrus, as pure functions.
+//!
+//! Time, randomness and bytes come in as arguments; effects go out as values. There is no clock,
+//! socket, file, thread or logger here, so that the live roles, the simulator, `walrus explain`,
+//! replay and the tests all call the same code and get the same result.
+//!
+//! The modules are floors: each may use those before it in this list, never those after it.
+//!
+//! 1. [`world`]: the nouns (servers, clusters, areas, services, reports, conditions)
+//! 2. [`config`]: text in; a checked [`config::Configuration`] and *all* problems out
+//! 3. [`message`]: what the roles say to each other
+//! 4. [`map`]: client prefix to area
+//! 5. [`policy`]: the four stages: locate, assign, choose, ttl
+//! 6. [`plan`]: the World of a round to the Plan that Directors carry out
+//! 7. [`control`]: failure detection, rounds, notices: the Controller without its sockets
+//! 8. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
+
+pub mod answer;
+pub mod config;
+pub mod control;
+pub mod map;
+pub mod message;
+pub mod plan;
+pub mod policy;
+pub mod world;

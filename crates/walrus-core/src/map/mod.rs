@@ -1,0 +1,1 @@
+//! Client prefix to area: explicit prefix beats country beats continent, the longest in a kind.

@@ -1,0 +1,149 @@
+//! What the roles say to each other, with a version and a kind from the first day.
+//!
+//! On the wire a message is one JSON object `{"walrus": 1, "kind": "...", ...}`. Fields that a
+//! receiver does not know are skipped; kinds that it does not know are counted
+//! ([`DecodeError::UnknownKind`]) and otherwise ignored. Framing is the carrier's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::world::{Name, Observation, Override, Report, Target};
+
+/// The message version that this program speaks.
+pub const VERSION: u32 = 1;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Message {
+    /// The first message of a connection, both ways.
+    Hello(Hello),
+    /// The answer to a hello or a report that is refused; the connection ends.
+    Refused {
+        /// What is wrong and what to do, for people.
+        reason: String,
+    },
+    /// A Reporter's report.
+    Report(Report),
+    /// The highest report sequence taken in; lets a Reporter know that it is heard.
+    Taken {
+        /// The report's session.
+        session: u64,
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// A Director's observation.
+    Observation(Observation),
+    /// A Controller's Plan.
+    Plan(Box<Plan>),
+    /// An operator's override.
+    Override {
+        /// What it is about.
+        target: Target,
+        /// What is wanted.
+        entry: Override,
+    },
+}
+
+/// Who is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// What it does.
+    pub role: Role,
+    /// The server's name for a Reporter, the node's for others.
+    pub name: Name,
+    /// As in the messages that follow.
+    pub session: u64,
+    /// Message versions that it understands.
+    pub versions: Vec<u32>,
+    /// Proof of who it is, to be checked by the carrier; never logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The number of the Plan that it holds (Directors).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<crate::plan::PlanNumber>,
+    /// The program's version, for people.
+    #[serde(default)]
+    pub program: String,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Tells how a web server fares.
+    Reporter,
+    /// Decides.
+    Controller,
+    /// Carries decisions out.
+    Director,
+}
+
+#[derive(Serialize)]
+struct EnvelopeOut<'a> {
+    walrus: u32,
+    #[serde(flatten)]
+    message: &'a Message,
+}
+
+/// A message as one JSON object.
+#[must_use]
+pub fn encode(message: &Message) -> Vec<u8> {
+    serde_json::to_vec(&EnvelopeOut { walrus: VERSION, message })
+        .unwrap_or_else(|_| unreachable!("messages have string keys and finite numbers"))
+}
+
+/// The message in these bytes.
+///
+/// # Errors
+/// If they are no JSON object, of a version or kind that is not known, or lack a field.
+pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
+    let value: serde_json::Value = serde_json::from_slice(bytes)?;
+    let version = value.get("walrus").and_then(serde_json::Value::as_u64);
+    if version != Some(u64::from(VERSION)) {
+        return Err(DecodeError::Version(version));
+    }
+    let kind = value.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default();
+    const KINDS: [&str; 7] =
+        ["hello", "refused", "report", "taken", "observation", "plan", "override"];
+    if !KINDS.contains(&kind) {
+        return Err(DecodeError::UnknownKind(kind.chars().take(40).collect()));
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+/// Why bytes are no message.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Another version, or none.
+    #[error("message version {0:?} is not understood here (this program speaks {VERSION})")]
+    Version(Option<u64>),
+    /// A kind from the future: to be counted and skipped.
+    #[error("message kind `{0}` is not known here")]
+    UnknownKind(String),
+    /// No JSON, or a field is missing or of another type.
+    #[error("not a message")]
+    Malformed(#[from] serde_json::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        let message = Message::Taken { session: 7, sequence: 9 };
+        assert_eq!(decode(&encode(&message)).unwrap(), message);
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped_and_unknown_kinds_named() {
+        let taken = br#"{"walrus":1,"kind":"taken","session":7,"sequence":9,"mood":"good"}"#;
+        assert!(decode(taken).is_ok());
+        let sing = br#"{"walrus":1,"kind":"sing"}"#;
+        assert!(matches!(decode(sing), Err(DecodeError::UnknownKind(kind)) if kind == "sing"));
+        let two = br#"{"walrus":2,"kind":"taken","session":7,"sequence":9}"#;
+        assert!(matches!(decode(two), Err(DecodeError::Version(Some(2)))));
+        assert!(matches!(decode(b"{\"walrus\":1,"), Err(DecodeError::Malformed(_))));
+    }
+}

@@ -1,0 +1,149 @@
+//! The Plan: the complete, numbered, immutable decision that Directors carry out.
+//!
+//! It is all that goes from a Controller to the Directors besides the shared configuration, map,
+//! zones and keys, which it names by digest. Areas (of any service) whose candidates are the same
+//! share one [`CandidateList`], so that its size follows the number of clusters, not of areas.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::PlanNumber;
+use crate::world::{ChoosePolicy, Digest, Life, LocatePolicy, Name, TtlPolicy};
+
+/// The version of the serialised form.
+pub const FORMAT: u32 = 1;
+
+/// A list's place in [`Plan::lists`].
+pub type ListIndex = u32;
+
+/// One complete decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`] of the program that made it.
+    pub format: u32,
+    /// Where it stands among all Plans.
+    pub number: PlanNumber,
+    /// What it was made for.
+    pub digests: Digests,
+    /// All servers, sorted by name.
+    pub servers: Vec<PlannedServer>,
+    /// Candidate lists, shared between areas and services.
+    pub lists: Vec<CandidateList>,
+    /// One entry a service, sorted by name.
+    pub services: Vec<ServicePlan>,
+    /// Domain demand for the stateful policies; empty if no policy wants it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demand: Vec<DemandEntry>,
+}
+
+/// What a Plan was made for. A Director that lacks one of them keeps its old Plan and says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// The shared configuration.
+    pub configuration: Digest,
+    /// The map from client prefixes to areas, country files included.
+    pub map: Digest,
+    /// The zone files.
+    pub zones: Digest,
+    /// The DNSSEC keys; empty while unsigned.
+    #[serde(default)]
+    pub keys: Digest,
+}
+
+/// A server as the round saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedServer {
+    /// Unique.
+    pub name: Name,
+    /// Where it stands.
+    pub cluster: Name,
+    /// IPv4 and IPv6.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it may be handed out.
+    pub life: Life,
+    /// Load, 0 to 1; `None` is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
+    /// Why it is not living, for people; empty if it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// Servers among which answers choose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateList {
+    /// One group, or several while an area moves by shares from one cluster to another. An answer
+    /// first draws its group by share, then chooses inside it.
+    pub groups: Vec<Group>,
+}
+
+/// Candidates that are chosen among by the service's `choose` stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The share of the answers that come from here; the shares of a list add up to 1.
+    pub share: f64,
+    /// In ring order: an answer is one of them and those that follow it. Never empty.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One server in a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its place in [`Plan::servers`].
+    pub server: u32,
+    /// Configured weight; `ramp` not yet applied.
+    pub weight: u32,
+    /// Whether its load is above the service's threshold (it is here for want of others).
+    pub over_threshold: bool,
+    /// Gradual return, 0 (exclusive) to 1: scales the weight; for choosers without weights the
+    /// share of the answers in which it is a candidate at all.
+    pub ramp: f64,
+}
+
+/// One service's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    /// The domain name, lower case, without the last dot.
+    pub name: String,
+    /// Digest of its configuration.
+    pub digest: Digest,
+    /// How clients are located.
+    pub locate: Vec<LocatePolicy>,
+    /// How the first server is chosen.
+    pub choose: ChoosePolicy,
+    /// How the TTL is chosen.
+    pub ttl: TtlPolicy,
+    /// Servers in an answer; `None` is all candidates.
+    pub answers: Option<u32>,
+    /// One entry an area of the topology, sorted by area name.
+    pub areas: Vec<AreaPlan>,
+}
+
+/// Where one area's clients of one service go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AreaPlan {
+    /// The area.
+    pub area: Name,
+    /// Clusters with their shares, for people and for the next round; the first is where the area
+    /// points.
+    pub clusters: Vec<(Name, f64)>,
+    /// Candidates for A; `None` if no server of the service has an IPv4 address (NODATA).
+    pub ipv4: Option<ListIndex>,
+    /// Candidates for AAAA; `None` if no server of the service has an IPv6 address (NODATA).
+    pub ipv6: Option<ListIndex>,
+    /// The area is worse off than it should be (its home does not function, or candidates are over
+    /// the threshold or not living): TTLs are halved.
+    pub degraded: bool,
+    /// Which phase or rule decided, for people.
+    pub reason: String,
+}
+
+/// One domain's hidden load weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DemandEntry {
+    /// A resolver's address or an ECS prefix.
+    pub domain: String,
+    /// Requests during one TTL after one answer.
+    pub weight: f64,
+}

@@ -1,0 +1,1 @@
+//! The four stages of a service's policy, a file each policy; the sets are closed enums.

@@ -1,0 +1,23 @@
+//! The nouns of Walrus with their invariants; no decisions.
+
+mod condition;
+mod digest;
+mod name;
+mod observation;
+mod overrides;
+mod report;
+mod time;
+mod topology;
+
+pub use condition::{Condition, Life};
+pub use digest::Digest;
+pub use name::{Name, NameError};
+pub use observation::{DomainCount, Observation, ServiceCounts};
+pub use overrides::{Override, OverrideState, Overrides, Target};
+pub use report::{Report, ReportBody, Statistics};
+pub use time::Time;
+pub use topology::{
+    Area, AreaId, AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, LoadFormula,
+    LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId, Spill, Topology,
+    TtlPolicy,
+};

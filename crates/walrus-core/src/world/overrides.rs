@@ -1,0 +1,117 @@
+//! What an operator said over the head of all measurement: drains.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+
+/// What an override is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// One server.
+    Server(Name),
+    /// All servers of a cluster.
+    Cluster(Name),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(name) => write!(f, "server {name}"),
+            Self::Cluster(name) => write!(f, "cluster {name}"),
+        }
+    }
+}
+
+/// What the operator wants of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrideState {
+    /// Nothing: kept as a tombstone, so that a merge does not bring an old drain back.
+    None,
+    /// Takes no new clients.
+    Drained,
+}
+
+/// One override with what decides between two of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// What the operator wants.
+    pub state: OverrideState,
+    /// Rises with each change of this target anywhere; the higher wins, ties by `id`.
+    pub revision: u64,
+    /// The Controller that took the change.
+    pub id: Name,
+    /// When, Unix milliseconds, for people.
+    pub set_unix_ms: u64,
+}
+
+/// All overrides of a system: last writer wins by (revision, id), so that any two Controllers
+/// that have exchanged theirs hold the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Overrides {
+    #[serde(with = "entries")]
+    entries: BTreeMap<Target, Override>,
+}
+
+impl Overrides {
+    /// Whether this target itself is drained (a server of a drained cluster is asked for by both).
+    #[must_use]
+    pub fn is_drained(&self, target: &Target) -> bool {
+        self.entries.get(target).is_some_and(|entry| entry.state == OverrideState::Drained)
+    }
+
+    /// All entries, tombstones included, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Target, &Override)> {
+        self.entries.iter()
+    }
+
+    /// Sets a target's state as this Controller and returns the entry to tell others.
+    pub fn set(
+        &mut self,
+        target: Target,
+        state: OverrideState,
+        id: Name,
+        unix_ms: u64,
+    ) -> Override {
+        let revision = self.entries.get(&target).map_or(1, |entry| entry.revision + 1);
+        let entry = Override { state, revision, id, set_unix_ms: unix_ms };
+        self.entries.insert(target, entry.clone());
+        entry
+    }
+
+    /// Takes over what another Controller says if it is newer; tells whether anything changed.
+    pub fn merge(&mut self, target: Target, other: Override) -> bool {
+        let newer = self
+            .entries
+            .get(&target)
+            .is_none_or(|own| (own.revision, &own.id) < (other.revision, &other.id));
+        if newer {
+            self.entries.insert(target, other);
+        }
+        newer
+    }
+}
+
+/// JSON has no keys but strings: entries travel as a list of pairs.
+mod entries {
+    use super::{BTreeMap, Deserialize, Override, Serialize, Target};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Target, Override>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Target, Override>, D::Error> {
+        Ok(Vec::<(Target, Override)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}

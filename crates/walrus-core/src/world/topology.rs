@@ -1,0 +1,323 @@
+//! What stands where: servers, clusters, areas and services, as the configuration says.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use walrus_dns::DomainName;
+
+use super::{Digest, Name};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $id:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $id(pub u32);
+
+        impl $id {
+            /// As an index into the topology's list.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+id! {
+    /// A server's place in [`Topology::servers`].
+    ServerId
+}
+id! {
+    /// A cluster's place in [`Topology::clusters`].
+    ClusterId
+}
+id! {
+    /// An area's place in [`Topology::areas`].
+    AreaId
+}
+id! {
+    /// A service's place in [`Topology::services`].
+    ServiceId
+}
+
+/// All nouns of one configuration. Every list is sorted by name, so that "in the order of names"
+/// is the order of ids. Names are unique within their kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topology {
+    /// All servers.
+    pub servers: Vec<Server>,
+    /// All clusters.
+    pub clusters: Vec<Cluster>,
+    /// All areas; `world` is always among them.
+    pub areas: Vec<Area>,
+    /// All services.
+    pub services: Vec<Service>,
+}
+
+impl Topology {
+    /// The server of this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<ServerId> {
+        find(&self.servers, name, |server| server.name.as_str()).map(ServerId)
+    }
+
+    /// The cluster of this name.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> Option<ClusterId> {
+        find(&self.clusters, name, |cluster| cluster.name.as_str()).map(ClusterId)
+    }
+
+    /// The area of this name.
+    #[must_use]
+    pub fn area(&self, name: &str) -> Option<AreaId> {
+        find(&self.areas, name, |area| area.name.as_str()).map(AreaId)
+    }
+
+    /// The built-in area that holds whoever no other area holds.
+    ///
+    /// # Panics
+    /// If the topology was built without it, which the configuration's checks never do.
+    #[must_use]
+    pub fn world(&self) -> AreaId {
+        self.area(Area::WORLD).expect("every topology has the area `world`")
+    }
+
+    /// The service of this domain name.
+    #[must_use]
+    pub fn service(&self, name: &DomainName) -> Option<ServiceId> {
+        let index = self.services.iter().position(|service| service.name == *name)?;
+        u32::try_from(index).ok().map(ServiceId)
+    }
+}
+
+fn find<T>(list: &[T], name: &str, key: impl Fn(&T) -> &str) -> Option<u32> {
+    let index = list.binary_search_by(|item| key(item).cmp(name)).ok()?;
+    u32::try_from(index).ok()
+}
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Unique among servers.
+    pub name: Name,
+    /// Where it stands.
+    pub cluster: ClusterId,
+    /// At least one, IPv4 and IPv6 in any mix.
+    pub addresses: Vec<IpAddr>,
+    /// Relative share among its cluster's servers; 0 takes no clients unless nobody else is left.
+    pub weight: u32,
+    /// What a client here costs, in any unit; carried for later policies.
+    pub cost: f64,
+    /// Requests a second that it can serve, if known.
+    pub capacity: Option<f64>,
+    /// A Reporter is expected: its silence is death.
+    pub reporter: bool,
+    /// How it is looked at from outside; `None` counts as up.
+    pub probe: Option<Probe>,
+}
+
+/// Servers that stand together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Unique among clusters.
+    pub name: Name,
+    /// Its servers in the order of the configuration (the order of rings and of `failover`).
+    pub servers: Vec<ServerId>,
+}
+
+/// Clients that are near each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Area {
+    /// Unique among areas.
+    pub name: Name,
+    /// The cluster nearby, if any; a service may name another.
+    pub home: Option<ClusterId>,
+    /// Who lives here.
+    pub clients: Vec<ClientSpec>,
+    /// The addresses of name servers that its clients are expected to ask (`locate nameserver`).
+    pub nameservers: Vec<SocketAddr>,
+}
+
+impl Area {
+    /// The built-in area that holds whoever no other area holds.
+    pub const WORLD: &'static str = "world";
+}
+
+/// One entry of an area's `clients`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientSpec {
+    /// An explicit prefix: the network address and its length in bits.
+    Prefix(IpAddr, u8),
+    /// An ISO 3166 country, upper case ("DE").
+    Country(String),
+    /// One of AF, AN, AS, EU, NA, OC, SA.
+    Continent(String),
+}
+
+/// How a server is looked at from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// What is done.
+    pub kind: ProbeKind,
+    /// Time between two probes of a target, before jitter.
+    pub interval: Duration,
+    /// How long a probe may take.
+    pub timeout: Duration,
+    /// Successes in a row that bring a target up.
+    pub rise: u32,
+    /// Failures in a row that take it down.
+    pub fall: u32,
+    /// The interval varies by up to this share, 0 to 0.5.
+    pub jitter: f64,
+    /// Probe each address (and be dead if any fails) instead of the first only.
+    pub all_addresses: bool,
+}
+
+/// What a probe does. `{address}` in a URL or target stands for the server's address (IPv6 in
+/// brackets).
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProbeKind {
+    /// A TCP connection that opens.
+    Tcp {
+        /// Where to.
+        port: u16,
+    },
+    /// An HTTP or HTTPS request with an expected answer.
+    Http {
+        /// `http://{address}/healthz`, `https://{address}:8443/`.
+        url: String,
+        /// The Host header and TLS name, if not the address.
+        host: Option<String>,
+        /// Accepted status codes as inclusive ranges.
+        status: Vec<(u16, u16)>,
+        /// Text that the body must contain (looked for in its first 64 KiB).
+        body: Option<String>,
+        /// Whether the certificate must be valid for `host` (HTTPS).
+        verify: bool,
+    },
+}
+
+/// A name that clients use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The name that clients ask for.
+    pub name: DomainName,
+    /// Clusters that serve it, in the order of the configuration.
+    pub clusters: Vec<ClusterId>,
+    /// Home clusters by area (by [`AreaId`]), the area's own unless this service names another;
+    /// `None` if the area has none or its home does not serve this service.
+    pub homes: Vec<Option<ClusterId>>,
+    /// Tried in order, first hit wins, then `world`.
+    pub locate: Vec<LocatePolicy>,
+    /// Which clusters serve an area.
+    pub assign: AssignPolicy,
+    /// Which server comes first in an answer.
+    pub choose: ChoosePolicy,
+    /// How long an answer may be cached.
+    pub ttl: TtlPolicy,
+    /// Servers in an answer; `None` is all that function.
+    pub answers: Option<u32>,
+    /// The load *above* which a server takes no new clients unless there is no other.
+    pub threshold: f64,
+    /// How far below the threshold a server must fall before it is used again (A7, A13).
+    pub hysteresis: f64,
+    /// Rounds that a home must be below before its area goes home (A7); 1 is the thesis.
+    pub home_rounds: u32,
+    /// Which clusters phase four may pick.
+    pub spill: Spill,
+    /// A candidate's load must be at most (1 - this) of the present one's (A8).
+    pub better_ratio: f64,
+    /// ... and lower by at least this (A8).
+    pub better_by: f64,
+    /// How long an area takes to go home, by shares; zero is at once.
+    pub ramp: Duration,
+    /// What its part of the configuration hashes to; a service whose digest did not change is not
+    /// compiled again.
+    pub digest: Digest,
+}
+
+/// In which area is this client?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocatePolicy {
+    /// By ECS prefix, else by resolver address.
+    Map,
+    /// The area whose name server was asked: the thesis' DNS round-trip-time method.
+    Nameserver,
+}
+
+/// Which clusters serve this area, in which shares?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssignPolicy {
+    /// The thesis' four phases.
+    Walrus,
+    /// The first functioning cluster: home first, then the service's order.
+    Failover,
+    /// Every functioning cluster at once.
+    All,
+}
+
+/// Which server comes first in this answer?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChoosePolicy {
+    /// In turn, each worker for itself.
+    RoundRobin,
+    /// At random by weight.
+    Weighted,
+    /// At random, all alike.
+    Random,
+}
+
+/// How long may an answer be cached?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "policy")]
+pub enum TtlPolicy {
+    /// Always the same; halved while degraded.
+    Constant {
+        /// Seconds.
+        seconds: u32,
+    },
+}
+
+impl TtlPolicy {
+    /// The longest TTL that this policy ever gives out, in seconds.
+    #[must_use]
+    pub const fn seconds_max(self) -> u32 {
+        let Self::Constant { seconds } = self;
+        seconds
+    }
+}
+
+/// Which clusters may phase four pick?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spill {
+    /// Only those that nobody took in this round: the thesis.
+    Unassigned,
+    /// Also taken ones that have load to spare.
+    Spare,
+}
+
+/// How statistics become one number (A1): the greatest of the chosen parts times their weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadFormula {
+    /// Weight of busy / maximum servers.
+    pub busy: f64,
+    /// Weight of the CPU's share that is not idle.
+    pub cpu: f64,
+    /// Weight of blocked / (runnable + blocked + 1).
+    pub blocked: f64,
+    /// Weight of memory pressure (PSI `full avg10`).
+    pub memory: f64,
+}
+
+impl Default for LoadFormula {
+    fn default() -> Self {
+        Self { busy: 1.0, cpu: 1.0, blocked: 1.0, memory: 1.0 }
+    }
+}

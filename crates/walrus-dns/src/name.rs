@@ -1,0 +1,256 @@
+//! An owned domain name in wire format, lower case (RFC 1035 section 3.1, RFC 4343).
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest name in wire format, in bytes (RFC 1035 section 2.3.4).
+const WIRE_LEN_MAX: usize = 255;
+/// The longest label, in bytes (RFC 1035 section 2.3.4).
+const LABEL_LEN_MAX: usize = 63;
+
+/// An absolute domain name: uncompressed wire format in lower case, the root label included.
+///
+/// Ordered canonically (RFC 4034 section 6.1): by labels from the right, so that a zone's names
+/// follow their ancestors.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct DomainName(Box<[u8]>);
+
+impl DomainName {
+    /// The root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self(Box::new([0]))
+    }
+
+    /// Takes an uncompressed name in wire format from the start of `wire`, folding its case.
+    ///
+    /// # Errors
+    /// If it is cut short, too long, or compressed.
+    pub fn from_wire(wire: &[u8]) -> Result<Self, DomainNameError> {
+        let mut at = 0;
+        loop {
+            let len = usize::from(*wire.get(at).ok_or(DomainNameError::Short)?);
+            if len > LABEL_LEN_MAX {
+                return Err(DomainNameError::Compressed);
+            }
+            at += 1 + len;
+            if at > WIRE_LEN_MAX {
+                return Err(DomainNameError::Long);
+            }
+            if len == 0 {
+                return Ok(Self(wire[..at].to_ascii_lowercase().into()));
+            }
+        }
+    }
+
+    /// The name in wire format, lower case. (Folding the case of length octets is harmless: they
+    /// are below `A`.)
+    #[must_use]
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Labels from the left, without the root.
+    pub fn labels(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let mut labels = Vec::new();
+        let mut rest = &self.0[..];
+        while let [len, tail @ ..] = rest
+            && *len > 0
+        {
+            let (label, next) = tail.split_at(usize::from(*len));
+            labels.push(label);
+            rest = next;
+        }
+        labels.into_iter()
+    }
+
+    /// How many labels there are, the root not counted.
+    #[must_use]
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// The name without its first label; `None` for the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let len = usize::from(self.0[0]);
+        (len > 0).then(|| Self(self.0[1 + len..].into()))
+    }
+
+    /// Whether this is `ancestor` or stands below it.
+    #[must_use]
+    pub fn is_within(&self, ancestor: &Self) -> bool {
+        let mut rest = &self.0[..];
+        while rest.len() > ancestor.0.len() {
+            rest = &rest[1 + usize::from(rest[0])..];
+        }
+        *rest == *ancestor.0
+    }
+
+    /// The name `*.` above this one (RFC 4592); `None` if that is too long.
+    #[must_use]
+    pub fn wildcard(&self) -> Option<Self> {
+        let mut wire = vec![1, b'*'];
+        wire.extend_from_slice(&self.0);
+        (wire.len() <= WIRE_LEN_MAX).then(|| Self(wire.into()))
+    }
+
+    /// Whether the first label is `*`.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with(&[1, b'*'])
+    }
+}
+
+impl FromStr for DomainName {
+    type Err = DomainNameError;
+
+    /// From text, with or without the last dot. Escapes (`\.`, `\032`) as in RFC 1035 section 5.1.
+    fn from_str(text: &str) -> Result<Self, DomainNameError> {
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        let mut label = Vec::new();
+        let mut bytes = text.strip_suffix('.').unwrap_or(text).bytes();
+        if text == "." {
+            return Ok(Self::root());
+        }
+        loop {
+            let byte = bytes.next();
+            match byte {
+                Some(b'\\') => label.push(unescape(&mut bytes)?),
+                Some(b'.') | None => {
+                    if label.is_empty() {
+                        return Err(DomainNameError::EmptyLabel);
+                    }
+                    let len = u8::try_from(label.len()).unwrap_or(u8::MAX);
+                    if usize::from(len) > LABEL_LEN_MAX {
+                        return Err(DomainNameError::LongLabel);
+                    }
+                    wire.push(len);
+                    wire.append(&mut label);
+                    if byte.is_none() {
+                        break;
+                    }
+                }
+                Some(byte) => label.push(byte.to_ascii_lowercase()),
+            }
+        }
+        wire.push(0);
+        if wire.len() > WIRE_LEN_MAX { Err(DomainNameError::Long) } else { Ok(Self(wire.into())) }
+    }
+}
+
+fn unescape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, DomainNameError> {
+    let first = bytes.next().ok_or(DomainNameError::Escape)?;
+    if !first.is_ascii_digit() {
+        return Ok(first.to_ascii_lowercase());
+    }
+    let mut value = u32::from(first - b'0');
+    for _ in 0..2 {
+        let digit = bytes.next().filter(u8::is_ascii_digit).ok_or(DomainNameError::Escape)?;
+        value = value * 10 + u32::from(digit - b'0');
+    }
+    u8::try_from(value).map(|byte| byte.to_ascii_lowercase()).map_err(|_| DomainNameError::Escape)
+}
+
+impl Ord for DomainName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.labels().rev().cmp(other.labels().rev())
+    }
+}
+
+impl PartialOrd for DomainName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for DomainName {
+    /// Without the last dot, but `.` for the root.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() == 1 {
+            return f.pad(".");
+        }
+        let mut text = String::with_capacity(self.0.len());
+        for label in self.labels() {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' => text.extend(['\\', char::from(byte)]),
+                    0x21..=0x7e => text.push(char::from(byte)),
+                    _ => text.push_str(&format!("\\{byte:03}")),
+                }
+            }
+        }
+        f.pad(&text)
+    }
+}
+
+impl fmt::Debug for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Why bytes or text are no [`DomainName`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DomainNameError {
+    /// The bytes end inside the name.
+    #[error("the name is cut short")]
+    Short,
+    /// More than 255 bytes.
+    #[error("a domain name has at most 255 bytes")]
+    Long,
+    /// A label of more than 63 bytes.
+    #[error("a label has at most 63 bytes")]
+    LongLabel,
+    /// Two dots in a row, or no text at all.
+    #[error("a label is empty")]
+    EmptyLabel,
+    /// A compression pointer or an unknown label type.
+    #[error("the name is compressed or of an unknown label type")]
+    Compressed,
+    /// A backslash without a character or three digits below 256.
+    #[error("a backslash wants one character or three digits up to 255")]
+    Escape,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_and_back() {
+        for text in ["www.example.com", ".", "a\\.b.c", "x\\032y.z", "*.example"] {
+            assert_eq!(name(text).to_string(), text);
+        }
+        assert_eq!(name("WWW.Example.COM."), name("www.example.com"));
+        for bad in ["", "a..b", ".a", &"a".repeat(64), &"a.".repeat(128), "a\\", "a\\25"] {
+            assert!(bad.parse::<DomainName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn canonical_order_of_rfc_4034_6_1() {
+        let sorted = ["example", "a.example", "yljkjljk.a.example", "z.a.example", "z.example"];
+        for pair in sorted.windows(2) {
+            assert!(name(pair[0]) < name(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn ancestry() {
+        assert!(name("a.b.c").is_within(&name("b.c")));
+        assert!(name("b.c").is_within(&name("b.c")));
+        assert!(!name("ab.c").is_within(&name("b.c")));
+        assert!(name("b").is_within(&DomainName::root()));
+        assert_eq!(name("a.b").parent(), Some(name("b")));
+        assert_eq!(name("a").wildcard(), Some(name("*.a")));
+    }
+}

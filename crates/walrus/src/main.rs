@@ -1,0 +1,2 @@
+//! The `walrus` binary.
+fn main() {}
