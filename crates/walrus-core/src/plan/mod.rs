@@ -1,10 +1,10 @@
 //! The World of a round to the Plan that Directors carry out.
 
+mod content;
 mod number;
-mod types;
 
-pub use number::PlanNumber;
-pub use types::{
+pub use content::{
     AreaPlan, Candidate, CandidateList, DemandEntry, Digests, FORMAT, Group, ListIndex, Plan,
     PlannedServer, ServicePlan,
 };
+pub use number::PlanNumber;
