@@ -1,10 +1,21 @@
 //! The World of a round to the Plan that Directors carry out.
 
+mod build;
 mod content;
+mod decide;
+mod diff;
+mod encoding;
+mod memory;
 mod number;
 
+pub use crate::policy::assign::{Cause, Reason};
+pub use build::build;
 pub use content::{
     AreaPlan, Candidate, CandidateList, DemandEntry, Digests, FORMAT, Group, ListIndex, Plan,
     PlannedServer, ServicePlan,
 };
+pub use decide::{Alert, AreaDecision, DecideInput, Decision, decide};
+pub use diff::{AreaChange, PlanDiff, ServerChange, diff};
+pub use encoding::{PlanError, from_bytes, to_bytes};
+pub use memory::{LastUsable, Memory};
 pub use number::PlanNumber;

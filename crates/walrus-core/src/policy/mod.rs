@@ -1,1 +1,3 @@
 //! The four stages of a service's policy, a file each policy; the sets are closed enums.
+
+pub mod assign;

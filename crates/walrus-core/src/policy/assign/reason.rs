@@ -1,0 +1,65 @@
+//! Which phase or rule decided where a (service, area) points.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which phase or rule decided. Displayed, it is a sentence for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Points at its home, which has a server below the threshold (phase two).
+    Home,
+    /// Came home in this round, or is on its way by shares (phase two).
+    GoesHome,
+    /// Its cluster stopped functioning; home had room.
+    ForcedHome,
+    /// Its cluster stopped functioning; the next best in turn (phase three).
+    Forced,
+    /// Pointed nowhere yet and has no home that functions (phase three).
+    First,
+    /// A significantly better cluster was found (phase four).
+    Balanced,
+    /// Away from home, and nothing is better enough, or a move was too recent.
+    Stays,
+    /// Only what must move moves between two rounds.
+    Unmoved,
+    /// The first functioning cluster of the service's order (`assign = "failover"`).
+    Failover,
+    /// Every functioning cluster (`assign = "all"`).
+    All,
+    /// No server lives, but some with weight 0, unseen or drained ones are left.
+    LastResort,
+    /// No server of the service functions: the last usable answer is kept.
+    LastUsable,
+    /// No server of the service functions and none ever did: what the configuration says.
+    Configured,
+}
+
+impl Reason {
+    /// Whether death, BYPASS, PANIC or drain forced a move.
+    #[must_use]
+    pub const fn is_forced(self) -> bool {
+        matches!(self, Self::Forced | Self::ForcedHome)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Home => "phase two: home has a server below the threshold",
+            Self::GoesHome => "phase two: goes home",
+            Self::ForcedHome => "forced: its cluster does not function; home has room",
+            Self::Forced => "forced: its cluster does not function; phase three: next best cluster",
+            Self::First => "phase three: no home that functions",
+            Self::Balanced => "phase four: a significantly better cluster",
+            Self::Stays => "stays: nothing is worth a move",
+            Self::Unmoved => "unmoved: between two rounds only what must move moves",
+            Self::Failover => "failover: the first functioning cluster in order",
+            Self::All => "all: every functioning cluster",
+            Self::LastResort => "last resort: no server lives",
+            Self::LastUsable => "nobody functions: the last usable answer",
+            Self::Configured => "nobody functions: the servers of the configuration",
+        })
+    }
+}
