@@ -9,6 +9,15 @@ pub enum Input {
     /// A Reporter reported. (Name and token were checked by the carrier; server, session and
     /// sequence are checked here.)
     Report(Report),
+    /// A Reporter connected and said hello. It counts as here until as many connections have gone
+    /// ([`Input::ReporterGone`]) as came, so that the late end of an old connection does not hide a
+    /// new one. A carrier that does not tell of hellos may tell of departures alone.
+    ReporterHello {
+        /// The server it reports about.
+        server: Name,
+        /// As in its reports.
+        session: u64,
+    },
     /// A Reporter's connection closed or broke: within a second this counts as silence.
     ReporterGone {
         /// The server it reported about.
@@ -43,6 +52,8 @@ pub enum Input {
         target: Target,
         /// What is wanted.
         state: OverrideState,
+        /// Drain even what leaves a service without a usable server.
+        force: bool,
         /// When, Unix milliseconds, for people.
         unix_ms: u64,
     },

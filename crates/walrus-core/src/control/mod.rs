@@ -1,7 +1,21 @@
 //! The Controller without its sockets: failure detection, rounds, notices.
+//!
+//! [`Controller`] is a state machine. The rule of its use: after every [`Controller::handle`] or
+//! [`Controller::reconfigure`], and at every [`Controller::next_deadline`], call
+//! [`Controller::poll`] until it gives `None`, and carry the effects out in that order. Inputs
+//! that came before a poll are decided on together.
 
+mod controller;
 mod effect;
 mod input;
+mod refusal;
+mod status;
 
+pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};
+pub use refusal::Refusal;
+pub use status::{
+    AreaStatus, ClusterStatus, Counters, DirectorStatus, ServerStatus, ServiceStatus, SourceStatus,
+    Status,
+};
