@@ -1,5 +1,7 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
 mod zone;
+mod zone_file;
 
 pub use zone::{RecordSet, Zone};
+pub use zone_file::{ZoneFile, read_zone, zone_of_nameservers};
