@@ -1,1 +1,10 @@
-//! walrus-reporter.
+//! The Reporter: how a web server and its machine fare (thesis, chapter 5).
+//!
+//! As in the thesis there are three pieces: what is read from the machine ([`system`], a file each
+//! operating system), what is read from the web server ([`web`], a file each kind of status page),
+//! and what is said about it ([`speak`], pure). `run` is the loop around them: it gathers and
+//! *pushes* every unit; nobody polls.
+
+pub mod speak;
+pub mod system;
+pub mod web;
