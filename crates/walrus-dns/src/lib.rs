@@ -3,6 +3,13 @@
 //! What does not need speed (zone files, TSIG, signing) is left to the `domain` crate; what is
 //! here is the wire format that every query passes through.
 
+pub mod edns;
 mod name;
+pub mod query;
+pub mod rcode;
+pub mod record_type;
+pub mod reply;
 
+pub use edns::{ClientSubnet, Edns};
 pub use name::{DomainName, DomainNameError};
+pub use query::{Query, Refusal};

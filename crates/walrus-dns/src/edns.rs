@@ -1,0 +1,194 @@
+//! EDNS (RFC 6891) and the client subnet option (RFC 7871).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::record_type;
+
+/// The UDP payload size that we offer: fits an IPv6 packet on every usual path (DNS flag day 2020).
+pub const UDP_SIZE: u16 = 1232;
+/// The smallest size that a client may name (RFC 6891 section 6.2.3), and all without EDNS.
+pub const UDP_SIZE_MIN: u16 = 512;
+/// An OPT record without options, in bytes.
+pub const OPT_LEN: usize = 11;
+/// Option code of the client subnet.
+pub const OPTION_CLIENT_SUBNET: u16 = 8;
+/// Option code of the extended error (RFC 8914).
+pub const OPTION_EXTENDED_ERROR: u16 = 15;
+/// The DO bit among OPT's flags.
+pub(crate) const FLAG_DO: u8 = 0x80;
+
+/// What a query's OPT record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest UDP reply that the client takes, in bytes; at least 512.
+    pub udp_size: u16,
+    /// DNSSEC records are wanted (DO, RFC 3225).
+    pub dnssec_ok: bool,
+    /// For whom the resolver asks.
+    pub client_subnet: Option<ClientSubnet>,
+}
+
+/// The client subnet option of a query: well formed, its address zero beyond the source prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientSubnet {
+    /// 1 is IPv4, 2 IPv6; 0 only with a source of 0 (`dig +subnet=0` sends it).
+    family: u16,
+    source: u8,
+    address: [u8; 16],
+}
+
+impl ClientSubnet {
+    /// Address family number as it came: 1 is IPv4, 2 IPv6, 0 none (only with source 0).
+    #[must_use]
+    pub const fn family(&self) -> u16 {
+        self.family
+    }
+
+    /// Source prefix length in bits; 0 means that the client's address must play no part.
+    #[must_use]
+    pub const fn source(&self) -> u8 {
+        self.source
+    }
+
+    /// The network's address; `None` for a source of 0.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        if self.source == 0 {
+            return None;
+        }
+        if self.family == 1 {
+            let [a, b, c, d, ..] = self.address;
+            return Some(Ipv4Addr::new(a, b, c, d).into());
+        }
+        Some(Ipv6Addr::from(self.address).into())
+    }
+
+    /// How many address bytes travel: as many as the source prefix needs.
+    #[must_use]
+    pub const fn address_len(&self) -> usize {
+        (self.source as usize).div_ceil(8)
+    }
+
+    /// The address bytes that travel.
+    #[must_use]
+    pub fn address_bytes(&self) -> &[u8] {
+        &self.address[..self.address_len()]
+    }
+
+    /// From the option's data in a query (RFC 7871 section 6); `None` if it is malformed: unknown
+    /// family, a source longer than the family's addresses, a length that is not exactly what the
+    /// source needs, bits set beyond the source, or a scope that is not 0.
+    #[must_use]
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let &[family_high, family_low, source, 0, ref sent @ ..] = data else { return None };
+        let family = u16::from_be_bytes([family_high, family_low]);
+        let source_max = match family {
+            0 => 0,
+            1 => 32,
+            2 => 128,
+            _ => return None,
+        };
+        if source > source_max || sent.len() != usize::from(source).div_ceil(8) {
+            return None;
+        }
+        let mut address = [0; 16];
+        address[..sent.len()].copy_from_slice(sent);
+        let tail_bits = source % 8;
+        if tail_bits != 0 && sent.last().is_some_and(|&last| last << tail_bits != 0) {
+            return None;
+        }
+        Some(Self { family, source, address })
+    }
+}
+
+/// Reads an OPT record's options.
+///
+/// Unknown options are skipped. `Err` if an option runs past the data, or a client subnet is
+/// malformed or given twice.
+pub(crate) fn parse_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, Malformed> {
+    let mut client_subnet = None;
+    while !data.is_empty() {
+        let &[code_high, code_low, len_high, len_low, ref rest @ ..] = data else {
+            return Err(Malformed);
+        };
+        let code = u16::from_be_bytes([code_high, code_low]);
+        let len = usize::from(u16::from_be_bytes([len_high, len_low]));
+        let (value, after) = rest.split_at_checked(len).ok_or(Malformed)?;
+        if code == OPTION_CLIENT_SUBNET {
+            let subnet = ClientSubnet::parse(value).ok_or(Malformed)?;
+            if client_subnet.replace(subnet).is_some() {
+                return Err(Malformed);
+            }
+        }
+        data = after;
+    }
+    Ok(client_subnet)
+}
+
+/// The options are no options.
+pub(crate) struct Malformed;
+
+/// What an OPT record in a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyOpt {
+    /// DO as it came.
+    pub dnssec_ok: bool,
+    /// The client subnet as it came, with our scope in bits.
+    pub client_subnet: Option<(ClientSubnet, u8)>,
+    /// An extended error's code.
+    pub extended_error: Option<u16>,
+}
+
+impl ReplyOpt {
+    /// The longest that [`Self::write`] writes, in bytes.
+    pub const LEN_MAX: usize = OPT_LEN + 8 + 16 + 6;
+
+    /// The record's length in bytes.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        OPT_LEN + self.options_len()
+    }
+
+    fn options_len(&self) -> usize {
+        let subnet = self.client_subnet.as_ref().map_or(0, |(subnet, _)| 8 + subnet.address_len());
+        subnet + if self.extended_error.is_some() { 6 } else { 0 }
+    }
+
+    /// Writes the record with the upper bits of `rcode` to the start of `out`; the client subnet
+    /// comes before the extended error. Returns its length, or `None` if `out` is too short.
+    pub fn write(&self, rcode: u16, out: &mut [u8]) -> Option<usize> {
+        let len = self.wire_len();
+        let out = out.get_mut(..len)?;
+        let [type_high, type_low] = record_type::OPT.to_be_bytes();
+        let [size_high, size_low] = UDP_SIZE.to_be_bytes();
+        let extended = (rcode >> 4) as u8;
+        let flags = if self.dnssec_ok { FLAG_DO } else { 0 };
+        let [len_high, len_low] = (self.options_len() as u16).to_be_bytes();
+        out[..OPT_LEN].copy_from_slice(&[
+            0, type_high, type_low, size_high, size_low, extended, 0, flags, 0, len_high, len_low,
+        ]);
+        let mut at = OPT_LEN;
+        if let Some((subnet, scope)) = &self.client_subnet {
+            let address = subnet.address_bytes();
+            let [family_high, family_low] = subnet.family.to_be_bytes();
+            let head = [
+                0,
+                8,
+                0,
+                (4 + address.len()) as u8,
+                family_high,
+                family_low,
+                subnet.source,
+                *scope,
+            ];
+            out[at..at + 8].copy_from_slice(&head);
+            out[at + 8..at + 8 + address.len()].copy_from_slice(address);
+            at += 8 + address.len();
+        }
+        if let Some(code) = self.extended_error {
+            let [code_high, code_low] = code.to_be_bytes();
+            out[at..at + 6].copy_from_slice(&[0, 15, 0, 2, code_high, code_low]);
+        }
+        Some(len)
+    }
+}

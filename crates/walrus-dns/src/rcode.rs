@@ -1,0 +1,19 @@
+//! Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9) and extended errors (RFC 8914).
+
+/// No error.
+pub const NOERROR: u16 = 0;
+/// The query could not be understood.
+pub const FORMERR: u16 = 1;
+/// The server could not answer.
+pub const SERVFAIL: u16 = 2;
+/// The name does not exist.
+pub const NXDOMAIN: u16 = 3;
+/// The kind of query is not implemented.
+pub const NOTIMP: u16 = 4;
+/// The server will not answer this.
+pub const REFUSED: u16 = 5;
+/// The query's EDNS version is above ours: 12 bits, of which the upper 8 travel in OPT.
+pub const BADVERS: u16 = 16;
+
+/// Extended error 14, Not Ready: no Plan has arrived yet (RFC 8914 section 4.15).
+pub const EDE_NOT_READY: u16 = 14;

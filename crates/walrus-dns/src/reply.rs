@@ -1,0 +1,110 @@
+//! A reply's frame: header, the question as it came, names compressed against it.
+
+use crate::edns::ReplyOpt;
+use crate::query::{HEADER_LEN, Query, Refusal};
+
+/// Header byte 2: this is a reply.
+pub const FLAG_QR: u8 = 0x80;
+/// Header byte 2: the answer is authoritative.
+pub const FLAG_AA: u8 = 0x04;
+/// Header byte 2: the answer is cut; ask again by TCP.
+pub const FLAG_TC: u8 = 0x02;
+/// Header byte 2: recursion was wished for; copied from the query.
+pub const FLAG_RD: u8 = 0x01;
+
+/// The sections' record counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Answer section.
+    pub answer: u16,
+    /// Authority section.
+    pub authority: u16,
+    /// Additional section, OPT included.
+    pub additional: u16,
+}
+
+/// Writes the header to the start of `reply`, which must hold it and already begins with the
+/// query's: the id stays, of the flags only RD; `flags` are AA and TC.
+///
+/// # Panics
+/// If `reply` is shorter than a header.
+pub fn write_header(reply: &mut [u8], flags: u8, rcode: u16, questions: u16, counts: Counts) {
+    reply[2] = FLAG_QR | flags | (reply[2] & FLAG_RD);
+    reply[3] = (rcode & 0x0f) as u8;
+    reply[4..6].copy_from_slice(&questions.to_be_bytes());
+    reply[6..8].copy_from_slice(&counts.answer.to_be_bytes());
+    reply[8..10].copy_from_slice(&counts.authority.to_be_bytes());
+    reply[10..12].copy_from_slice(&counts.additional.to_be_bytes());
+}
+
+/// Copies the query's header and question to the start of `reply`; `None` if there is no room.
+pub fn copy_question(query: &Query<'_>, reply: &mut [u8]) -> Option<usize> {
+    let end = query.question_end();
+    reply.get_mut(..end)?.copy_from_slice(&query.bytes[..end]);
+    Some(end)
+}
+
+/// Writes the reply that a [`Refusal`] asks for and returns its length; `None` for
+/// [`Refusal::Drop`] or if there is no room. It is never longer than the query.
+pub fn write_refusal(refusal: Refusal, query: &[u8], reply: &mut [u8]) -> Option<usize> {
+    let Refusal::Reply { rcode, echo_len, opt } = refusal else { return None };
+    reply.get_mut(..echo_len)?.copy_from_slice(query.get(..echo_len)?);
+    // NOTIMP keeps the opcode that it does not know (RFC 1035 section 4.1.1).
+    let opcode = query[2] & 0x78;
+    let mut len = echo_len;
+    if let Some(dnssec_ok) = opt {
+        let opt = ReplyOpt { dnssec_ok, client_subnet: None, extended_error: None };
+        len += opt.write(rcode, &mut reply[len..])?;
+    }
+    let questions = u16::from(echo_len > HEADER_LEN);
+    let counts = Counts { additional: u16::from(opt.is_some()), ..Counts::default() };
+    write_header(reply, opcode, rcode, questions, counts);
+    Some(len)
+}
+
+/// Writes `name` (uncompressed, lower case) to the start of `out`, compressed against the
+/// question's name and its suffixes and nothing else: the labels that the question lacks, then a
+/// pointer into the question, or the whole name if they share nothing but the root. Returns the
+/// length, or `None` if there is no room.
+///
+/// `question` is the question's name, whose first byte is the message's byte 12.
+pub fn write_name(name: &[u8], question: &[u8], out: &mut [u8]) -> Option<usize> {
+    let shared = shared_suffix(name, question);
+    let own = name.len() - shared;
+    if shared <= 1 {
+        out.get_mut(..name.len())?.copy_from_slice(name);
+        return Some(name.len());
+    }
+    let out = out.get_mut(..own + 2)?;
+    out[..own].copy_from_slice(&name[..own]);
+    out[own..].copy_from_slice(&pointer_to_suffix(question.len(), shared));
+    Some(own + 2)
+}
+
+/// The compression pointer to the last `suffix_len` bytes of a question's name of `question_len`
+/// bytes.
+#[must_use]
+pub fn pointer_to_suffix(question_len: usize, suffix_len: usize) -> [u8; 2] {
+    let offset = HEADER_LEN + question_len.saturating_sub(suffix_len);
+    (0xc000 | offset as u16).to_be_bytes()
+}
+
+/// Length of the longest suffix, in whole labels, that both names end in, the root's byte
+/// included. Case does not count.
+#[must_use]
+pub fn shared_suffix(name: &[u8], question: &[u8]) -> usize {
+    // Both are walked from the left until the rests are equally long, then label by label.
+    let (mut a, mut b) = (name, question);
+    loop {
+        if a.len() == b.len() && a.eq_ignore_ascii_case(b) {
+            return a.len();
+        }
+        let longer = if a.len() >= b.len() { &mut a } else { &mut b };
+        match longer {
+            [len @ 1..=63, rest @ ..] if rest.len() >= usize::from(*len) => {
+                *longer = &rest[usize::from(*len)..];
+            }
+            _ => return 0,
+        }
+    }
+}
