@@ -1,1 +1,13 @@
-//! walrus-host.
+//! What touches the machine for every role: clock, seeds, shutdown, log, state directory, TLS,
+//! the group's connections, HTTP, probes and notices.
+//!
+//! Decisions live in `walrus-core`; here they only get their inputs and have their effects carried
+//! out. Nothing here is an assertion about what comes from outside: a bad frame, file, certificate
+//! or answer is an error value that says what to do.
+
+pub mod clock;
+pub mod log;
+pub mod seed;
+pub mod shutdown;
+pub mod state;
+pub mod token;

@@ -1,0 +1,103 @@
+//! The log: structured lines on standard error, for people or for machines.
+//!
+//! Never one line a query. What somebody outside can cause at will is limited by [`Limited`].
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::EnvFilter;
+use walrus_core::config::{LogFormat, LogSettings};
+
+/// Sends all log lines of this process to standard error, as configured. `RUST_LOG`, if set, wins
+/// over the configured level.
+///
+/// # Errors
+/// If the level cannot be understood, or a log was already started.
+pub fn start(settings: &LogSettings) -> Result<(), LogError> {
+    let level = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
+    let level = level.unwrap_or_else(|| settings.level.clone());
+    let filter = filter(&level)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match settings.format {
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(colours).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|_| LogError::Twice)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(level)
+        .map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
+}
+
+/// Why there is no log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The level is no level.
+    #[error(
+        "log level `{level}` is not understood ({reason}): write error, warn, info, debug or trace, \
+         or `walrus_controller=debug,info`"
+    )]
+    Level {
+        /// As configured.
+        level: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A log was already started.
+    #[error("the log was already started")]
+    Twice,
+}
+
+/// Lets a kind of line through at most once in a while and counts the others, so that nobody
+/// outside can fill the disk.
+#[derive(Debug)]
+pub struct Limited {
+    every: Duration,
+    state: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Limited {
+    /// At most one line in `every`.
+    #[must_use]
+    pub const fn new(every: Duration) -> Self {
+        Self { every, state: Mutex::new((None, 0)) }
+    }
+
+    /// Whether to write the line now, and if so how many were left out since the last.
+    pub fn pass(&self) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        if state.0.is_some_and(|last| now.duration_since(last) < self.every) {
+            state.1 += 1;
+            return None;
+        }
+        state.0 = Some(now);
+        Some(std::mem::take(&mut state.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels() {
+        for good in ["info", "walrus_controller=debug", "walrus_host::group=trace,warn"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        assert!(matches!(filter("walrus=loud"), Err(LogError::Level { .. })));
+    }
+
+    #[test]
+    fn lines_are_limited_and_counted() {
+        let limited = Limited::new(Duration::from_secs(3600));
+        assert_eq!(limited.pass(), Some(0));
+        assert_eq!(limited.pass(), None);
+        let open = Limited::new(Duration::ZERO);
+        assert_eq!((open.pass(), open.pass()), (Some(0), Some(0)));
+    }
+}
