@@ -6,8 +6,11 @@
 //! or answer is an error value that says what to do.
 
 pub mod clock;
+pub mod frame;
+pub mod group;
 pub mod log;
 pub mod seed;
 pub mod shutdown;
 pub mod state;
+pub mod tls;
 pub mod token;

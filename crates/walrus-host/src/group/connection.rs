@@ -1,0 +1,249 @@
+//! One Reporter's connection, from its first byte to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use walrus_core::message::{DecodeError, Hello, Message, Role, VERSION};
+
+use super::listener::Served;
+use super::{GroupEvent, GroupEventKind, Outgoing, Reply};
+use crate::frame::{self, FRAME_MAX, FrameError};
+
+/// From the first byte to the end of the hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that does not read for so long is cut off.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence of so many reporting units closes a connection.
+const SILENT_UNITS: u32 = 4;
+/// The reporting unit until the first report tells it, and the longest that is believed.
+const UNIT_MAX: Duration = Duration::from_secs(300);
+/// The first byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// One connection and what it shares with all others.
+pub(super) struct Connection {
+    served: Arc<Served>,
+    peer: SocketAddr,
+}
+
+impl Connection {
+    pub(super) const fn new(served: Arc<Served>, peer: SocketAddr) -> Self {
+        Self { served, peer }
+    }
+
+    pub(super) async fn run(self, stream: TcpStream) {
+        let shutdown = self.served.shutdown.clone();
+        tokio::select! {
+            () = self.speak(stream) => {}
+            () = shutdown.requested() => {}
+        }
+    }
+
+    /// Tells TLS from plaintext by the first byte, so that one port takes both on loopback.
+    async fn speak(&self, stream: TcpStream) {
+        let mut first = [0];
+        match timeout(HELLO_TIMEOUT, stream.peek(&mut first)).await {
+            Ok(Ok(1)) => {}
+            Ok(_) => return,
+            Err(_) => return self.served.refused(Some(self.peer), "no hello within 5 s"),
+        }
+        if first[0] == TLS_HANDSHAKE {
+            match timeout(HELLO_TIMEOUT, self.served.acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.greet(stream, true).await,
+                Ok(Err(error)) => {
+                    self.served.refused(Some(self.peer), &format!("TLS handshake: {error}"));
+                }
+                Err(_) => self.served.refused(Some(self.peer), "no TLS handshake within 5 s"),
+            }
+        } else {
+            let allowed =
+                self.served.security.insecure || self.peer.ip().to_canonical().is_loopback();
+            self.greet(stream, allowed).await;
+        }
+    }
+
+    async fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, allowed: bool) {
+        let greeted = match allowed {
+            true => timeout(HELLO_TIMEOUT, frame::read(&mut stream, FRAME_MAX)).await,
+            // Nothing is read that should not have been sent in the clear.
+            false => Ok(Ok(None)),
+        };
+        let hello = match greeted {
+            _ if !allowed => Err("plaintext is taken from loopback only: use TLS, or set \
+                                  `insecure = true` on both sides"
+                .to_owned()),
+            Ok(Ok(Some(Message::Hello(hello)))) => self.check(hello),
+            Ok(Ok(Some(_))) => Err("the first message must be a hello".to_owned()),
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err("no hello within 5 s".to_owned()),
+        };
+        match hello {
+            Ok(hello) => self.converse(stream, hello).await,
+            Err(reason) => {
+                self.served.refused(Some(self.peer), &reason);
+                let refused = Message::Refused { reason };
+                if let Ok(Ok(())) =
+                    timeout(WRITE_TIMEOUT, frame::write(&mut stream, &refused)).await
+                {
+                    linger(&mut stream).await;
+                }
+            }
+        }
+    }
+
+    /// The token comes first: who has none learns nothing else.
+    fn check(&self, hello: Hello) -> Result<Hello, String> {
+        let brought = hello.token.as_deref().unwrap_or_default();
+        if !self.served.security.token.matches(brought) {
+            let what = if brought.is_empty() { "no token" } else { "a wrong token" };
+            return Err(format!(
+                "{what}: give the Reporter the Controller's `reporter-token` as `token_file`"
+            ));
+        }
+        if !hello.versions.contains(&VERSION) {
+            return Err(format!(
+                "message versions {:?} are not understood here, only {VERSION}: update the older \
+                 program",
+                hello.versions.iter().take(8).collect::<Vec<_>>()
+            ));
+        }
+        if hello.role != Role::Reporter {
+            return Err("only Reporters may connect here".to_owned());
+        }
+        Ok(hello)
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, hello: Hello) {
+        let answer = Message::Hello(Hello {
+            role: Role::Controller,
+            name: self.served.security.name.clone(),
+            session: self.served.session,
+            versions: vec![VERSION],
+            token: None,
+            plan: None,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        if !matches!(timeout(WRITE_TIMEOUT, frame::write(&mut stream, &answer)).await, Ok(Ok(()))) {
+            return;
+        }
+        let (reply, outgoing) = Reply::new(self.served.clock.activity().clone());
+        let Hello { role, name, session, plan, .. } = hello;
+        let joined = GroupEventKind::Hello {
+            role,
+            name: name.clone(),
+            session,
+            plan,
+            peer: Some(self.peer),
+        };
+        if !self.tell(joined, &reply).await {
+            return;
+        }
+        self.served.counters.joined();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        tokio::select! {
+            () = self.read(&mut reader, &name, session, &reply) => {}
+            () = write(&mut writer, outgoing) => {}
+        }
+        self.served.counters.left();
+        self.tell(GroupEventKind::Gone { role, name, session }, &reply).await;
+        // At once, and not when the reader's half has been drained as well: `Gone` is urgent.
+        linger(&mut reader.unsplit(writer)).await;
+    }
+
+    /// Reads until the peer closes, is silent for too long, or says something that is refused.
+    async fn read<R: AsyncRead + Unpin>(
+        &self,
+        reader: &mut R,
+        name: &walrus_core::world::Name,
+        session: u64,
+        reply: &Reply,
+    ) {
+        let mut unit = UNIT_MAX;
+        loop {
+            let silence = self.served.clock.sleep(unit * SILENT_UNITS);
+            let read = tokio::select! {
+                read = frame::read(reader, FRAME_MAX) => read,
+                _ = silence => return,
+            };
+            let refusal = match read {
+                Ok(None) => return,
+                Ok(Some(Message::Report(report))) if report.server == *name => {
+                    unit = report.unit().clamp(Duration::from_secs(1), UNIT_MAX);
+                    let (name, message) = (name.clone(), Message::Report(report));
+                    let kind =
+                        GroupEventKind::Message { role: Role::Reporter, name, session, message };
+                    if !self.tell(kind, reply).await {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Some(Message::Report(report))) => {
+                    format!("a report about {} on the connection of {name}", report.server)
+                }
+                Ok(Some(_)) => "a Reporter sends reports only".to_owned(),
+                Err(FrameError::Decode(DecodeError::UnknownKind(_))) => {
+                    self.served.counters.skipped_unknown_kind();
+                    continue;
+                }
+                Err(FrameError::Io(_)) => return,
+                Err(error) => chain(&error),
+            };
+            self.served.refused(Some(self.peer), &refusal);
+            reply.refuse(refusal);
+            // The writer ends the connection once the refusal is out.
+            tokio::time::sleep(WRITE_TIMEOUT).await;
+            return;
+        }
+    }
+
+    /// Waits while the Controller is behind; tells whether it still listens.
+    async fn tell(&self, kind: GroupEventKind, reply: &Reply) -> bool {
+        let busy = self.served.clock.activity().begin();
+        let event = GroupEvent { kind, reply: reply.clone(), busy };
+        self.served.events.send(event).await.is_ok()
+    }
+}
+
+/// Writes what is to be said until a refusal has been said.
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, mut outgoing: mpsc::Receiver<Outgoing>) {
+    while let Some(out) = outgoing.recv().await {
+        let written = timeout(WRITE_TIMEOUT, frame::write(writer, &out.message)).await;
+        if !matches!(written, Ok(Ok(()))) || matches!(out.message, Message::Refused { .. }) {
+            return;
+        }
+    }
+}
+
+/// Closes so that what was written last arrives: closing with unread bytes would reset.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let _ = timeout(Duration::from_secs(1), async {
+        let _ = stream.shutdown().await;
+        let mut rest = [0; 4096];
+        let mut left = FRAME_MAX;
+        while let Ok(read @ 1..) = stream.read(&mut rest).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// An error with all its causes, for the log and the peer.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
