@@ -8,10 +8,10 @@
 //!
 //! 1. [`world`]: the nouns (servers, clusters, areas, services, reports, conditions)
 //! 2. [`config`]: text in; a checked [`config::Configuration`] and *all* problems out
-//! 3. [`message`]: what the roles say to each other
-//! 4. [`map`]: client prefix to area
-//! 5. [`policy`]: the four stages: locate, assign, choose, ttl
-//! 6. [`plan`]: the World of a round to the Plan that Directors carry out
+//! 3. [`map`]: client prefix to area
+//! 4. [`policy`]: the four stages: locate, assign, choose, ttl
+//! 5. [`plan`]: the World of a round to the Plan that Directors carry out
+//! 6. [`message`]: what the roles say to each other (Plans among it)
 //! 7. [`control`]: failure detection, rounds, notices: the Controller without its sockets
 //! 8. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
 

@@ -2,5 +2,4 @@
 
 pub mod assign;
 pub mod choose;
-pub mod locate;
 pub mod ttl;
