@@ -1,2 +1,4 @@
 //! The `walrus` binary.
+mod origin;
+
 fn main() {}
