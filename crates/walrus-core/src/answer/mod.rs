@@ -1,5 +1,6 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
+pub mod complete;
 mod request;
 mod zone;
 mod zone_file;

@@ -1,0 +1,161 @@
+//! The complete path: answers whatever the fast path does not understand, and is its oracle.
+//!
+//! Read and written by the `domain` crate, looked up in sorted maps: it shares no code with the
+//! fast path but the choice of a service's servers, so that where both can answer, equal bytes
+//! mean that both are right. It allocates freely and takes some microseconds.
+//!
+//! What both paths agree on, beside the RFCs:
+//! - The question is echoed in its case; names are compressed against it and nothing else, owners
+//!   always and names in data only for NS, CNAME, SOA, PTR and MX.
+//! - A positive answer has neither authority nor additional records but a referral's glue.
+//! - OPT comes last, and only if the query has one; of the options the client subnet is echoed.
+//! - A reply that does not fit is cut to its question and OPT; a referral first loses glue.
+
+mod compose;
+mod index;
+mod read;
+mod resolve;
+
+use std::net::IpAddr;
+
+use domain::base::Message;
+use domain::base::iana::Rcode;
+use walrus_dns::{DomainName, record_type};
+
+use super::{Outcome, Request, Transport};
+use compose::ReplyOptions;
+use read::{Question, Unanswered};
+use resolve::{Records, Resolution};
+
+pub use index::CompleteIndex;
+
+/// A service's name was reached: who is to be named?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceQuestion {
+    /// The number that [`CompleteIndex::new`] was given.
+    pub service: u32,
+    /// A or AAAA.
+    pub record_type: u16,
+    /// The client subnet's source prefix, if the query has one: none of its address for 0 bits.
+    pub subnet: Option<(Option<IpAddr>, u8)>,
+}
+
+/// Who is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAnswer {
+    /// In ring order; empty if the service has none of this family.
+    pub addresses: Vec<IpAddr>,
+    /// Seconds.
+    pub ttl: u32,
+    /// The client subnet's scope in bits.
+    pub scope: u8,
+}
+
+/// Answers one query into `reply`; `choose` names a service's servers, `None` before there is a
+/// Plan.
+pub fn respond_with(
+    index: &CompleteIndex,
+    request: &Request<'_>,
+    reply: &mut [u8],
+    choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
+) -> Outcome {
+    let bytes = match read::read(request.query) {
+        Ok(question) => answer(index, &question, request, reply.len(), choose),
+        Err(Unanswered::Drop) => return Outcome::Drop,
+        Err(Unanswered::Refused { rcode, question, opt }) => {
+            let Ok(message) = Message::from_slice(request.query) else { return Outcome::Drop };
+            compose::compose_refusal(message, question.as_deref(), rcode, opt)
+        }
+    };
+    match reply.get_mut(..bytes.len()) {
+        Some(reply) => {
+            reply.copy_from_slice(&bytes);
+            Outcome::Reply(bytes.len())
+        }
+        // A buffer that holds neither question nor OPT: nothing sensible fits.
+        None => Outcome::Drop,
+    }
+}
+
+fn answer(
+    index: &CompleteIndex,
+    question: &Question<'_>,
+    request: &Request<'_>,
+    room: usize,
+    choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
+) -> Vec<u8> {
+    let limit = match request.transport {
+        Transport::Udp => {
+            let theirs = question.opt.as_ref().map_or(UDP_SIZE_MIN, |opt| opt.udp_size);
+            usize::from(theirs.min(request.udp_size_max).max(UDP_SIZE_MIN))
+        }
+        Transport::Tcp => usize::from(u16::MAX),
+    };
+    let subnet = question.opt.as_ref().and_then(|opt| opt.subnet);
+    let mut options =
+        ReplyOptions { subnet: subnet.map(|subnet| (subnet, 0)), extended_error: None };
+    let mut resolution = if is_served(question) {
+        resolve::resolve(index, &question.name, question.record_type)
+    } else {
+        Resolution::error(Rcode::REFUSED)
+    };
+    let mut addresses = Vec::new();
+    if let Some((service, owner)) = resolution.service.take() {
+        let asked = ServiceQuestion {
+            service,
+            record_type: question.record_type,
+            subnet: subnet.map(|subnet| (subnet.ip(), subnet.source)),
+        };
+        match choose(asked) {
+            Some(chosen) => {
+                if let Some((_, scope)) = &mut options.subnet {
+                    *scope = chosen.scope;
+                }
+                addresses.extend(chosen.addresses.iter().map(wire));
+                append(&mut resolution, owner, question.record_type, chosen.ttl, &addresses);
+            }
+            None => {
+                resolution = Resolution::error(Rcode::SERVFAIL);
+                options.extended_error = Some(NOT_READY);
+            }
+        }
+    }
+    compose::compose(question, &resolution, &options, limit.min(room))
+}
+
+/// The least that a UDP reply may have (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
+const UDP_SIZE_MIN: u16 = 512;
+/// Extended error 14 (RFC 8914 section 4.15).
+const NOT_READY: u16 = 14;
+
+/// Only class IN, and no transfers.
+fn is_served(question: &Question<'_>) -> bool {
+    let is_transfer = matches!(question.record_type, record_type::AXFR | record_type::IXFR);
+    question.class == record_type::CLASS_IN && !is_transfer
+}
+
+/// A service's servers end the chain; without any, the SOA that stands there already says so.
+fn append<'a>(
+    resolution: &mut Resolution<'a>,
+    owner: DomainName,
+    record_type: u16,
+    ttl: u32,
+    addresses: &'a [Vec<u8>],
+) {
+    if addresses.is_empty() {
+        return;
+    }
+    let data = addresses.iter().map(Vec::as_slice).collect();
+    resolution.authority.clear();
+    resolution.answer.push(Records { owner, record_type, ttl, data });
+}
+
+fn wire(address: &IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
