@@ -8,6 +8,8 @@ use std::str::FromStr;
 const WIRE_LEN_MAX: usize = 255;
 /// The longest label, in bytes (RFC 1035 section 2.3.4).
 const LABEL_LEN_MAX: usize = 63;
+/// The most labels, the root not counted: each takes at least two bytes.
+const LABELS_MAX: usize = (WIRE_LEN_MAX - 1) / 2;
 
 /// An absolute domain name: uncompressed wire format in lower case, the root label included.
 ///
@@ -53,16 +55,20 @@ impl DomainName {
 
     /// Labels from the left, without the root.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        let mut labels = Vec::new();
-        let mut rest = &self.0[..];
-        while let [len, tail @ ..] = rest
-            && *len > 0
-        {
-            let (label, next) = tail.split_at(usize::from(*len));
-            labels.push(label);
-            rest = next;
+        // Comparing a million names while a zone is sorted must not allocate.
+        let mut starts = [0_u8; LABELS_MAX];
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(len @ 1..) = self.0.get(usize::from(at)) {
+            starts[count] = at;
+            count += 1;
+            at = at.saturating_add(1 + *len);
         }
-        labels.into_iter()
+        starts.into_iter().take(count).map(|start| {
+            let start = usize::from(start);
+            let len = usize::from(self.0[start]);
+            &self.0[start + 1..start + 1 + len]
+        })
     }
 
     /// How many labels there are, the root not counted.
