@@ -1,9 +1,39 @@
 //! Text in; a checked configuration and *all* problems out.
+//!
+//! Each setting is defined once, in a table of [`settings`]: from it come the parser, the
+//! reference page and the commented example. The walk over the TOML document is our own, since
+//! one that stops at the first error would not tell all problems at once.
 
+mod canon;
+mod clients;
 mod configuration;
+mod countries;
+mod datagram;
+mod findings;
+mod parse;
+mod prefix;
+mod reference_to;
+mod scalar;
+mod section;
+mod setting;
+mod settings;
+mod suggest;
+mod walk;
 
 pub use configuration::{
     ApiSettings, Configuration, ControlSettings, DnsSettings, GeoSettings, GroupSettings,
     LogFormat, LogSettings, NodeSettings, NotifySettings, Problem, ReporterSettings,
     ReporterSource, Roles, ZoneSettings,
 };
+pub use findings::SourceFile;
+pub use parse::{Parsed, parse};
+
+/// What a configuration needs from outside its own text.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The host's name, for `node.name`; empty if unknown.
+    pub hostname: &'a str,
+    /// The content of a client file that an area names, relative to the configuration; the error
+    /// says for people why there is none ("no such file").
+    pub read: &'a dyn Fn(&str) -> Result<String, String>,
+}

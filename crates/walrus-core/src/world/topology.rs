@@ -147,7 +147,7 @@ impl Area {
 }
 
 /// One entry of an area's `clients`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClientSpec {
     /// An explicit prefix: the network address and its length in bits.
     Prefix(IpAddr, u8),

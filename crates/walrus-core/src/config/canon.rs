@@ -1,0 +1,209 @@
+//! What the digests are taken over: the checked values in a fixed order and spelling.
+//!
+//! Comments, the order of tables and the spelling of values ("80%" or 0.8) have no part in it;
+//! orders that mean something (servers of a cluster, clusters of a service) do. Paths have none
+//! either: nodes may keep a file in different places, and its content has a digest of its own.
+
+use std::fmt::Write as _;
+
+use super::{ControlSettings, NotifySettings, ZoneSettings};
+use crate::world::{
+    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Digest, LocatePolicy, Probe,
+    ProbeKind, Service, Spill, Topology, TtlPolicy,
+};
+
+/// Gives every service its digest: whatever its compiled answers and stages depend on.
+pub(super) fn stamp_services(topology: &mut Topology) {
+    let digests: Vec<Digest> =
+        topology.services.iter().map(|service| service_digest(service, topology)).collect();
+    for (service, digest) in topology.services.iter_mut().zip(digests) {
+        service.digest = digest;
+    }
+}
+
+/// The digest of the shared part, which is the configuration's number.
+pub(super) fn shared(
+    zones: &[ZoneSettings],
+    topology: &Topology,
+    control: &ControlSettings,
+    notify: &NotifySettings,
+) -> Digest {
+    let mut text = Canon::default();
+    let mut zones: Vec<&ZoneSettings> = zones.iter().collect();
+    zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+    for zone in zones {
+        text.field("zone", &zone.apex);
+        zone.nameservers.iter().for_each(|name| text.field("nameserver", name));
+        text.field("file", zone.file.is_some());
+    }
+    for server in &topology.servers {
+        text.field("server", &server.name);
+        text.field("cost", server.cost);
+        text.field("capacity", server.capacity.unwrap_or(-1.0));
+        text.field("reporter", server.reporter);
+        text.probe(server.probe.as_ref());
+    }
+    for cluster in &topology.clusters {
+        text.cluster(cluster, topology);
+    }
+    for area in &topology.areas {
+        text.field("area", &area.name);
+        text.field("home", area.home.map_or("", |home| cluster_name(home, topology)));
+        area.nameservers.iter().for_each(|endpoint| text.field("nameserver", endpoint));
+    }
+    topology.services.iter().for_each(|service| text.field("service", &service.digest));
+    text.control(control);
+    text.field("webhook", notify.webhook.as_deref().unwrap_or(""));
+    notify.command.iter().flatten().for_each(|word| text.field("command", word));
+    text.field("again", notify.again.as_nanos());
+    text.field("dead_after", notify.dead_after.as_nanos());
+    let clients = topology.areas.iter().map(|area| clients(&area.clients));
+    let clients: Vec<Vec<u8>> = clients.collect();
+    Digest::of(std::iter::once(text.0.as_bytes()).chain(clients.iter().map(Vec::as_slice)))
+}
+
+fn service_digest(service: &Service, topology: &Topology) -> Digest {
+    let mut text = Canon::default();
+    text.field("service", &service.name);
+    for cluster in &service.clusters {
+        text.cluster(&topology.clusters[cluster.index()], topology);
+    }
+    for (area, home) in topology.areas.iter().zip(&service.homes) {
+        text.field("area", &area.name);
+        area.nameservers.iter().for_each(|endpoint| text.field("nameserver", endpoint));
+        text.field("home", home.map_or("", |home| cluster_name(home, topology)));
+    }
+    for stage in &service.locate {
+        text.field(
+            "locate",
+            match stage {
+                LocatePolicy::Map => "map",
+                LocatePolicy::Nameserver => "nameserver",
+            },
+        );
+    }
+    text.field(
+        "assign",
+        match service.assign {
+            AssignPolicy::Walrus => "walrus",
+            AssignPolicy::Failover => "failover",
+            AssignPolicy::All => "all",
+        },
+    );
+    text.field(
+        "choose",
+        match service.choose {
+            ChoosePolicy::RoundRobin => "round-robin",
+            ChoosePolicy::Weighted => "weighted",
+            ChoosePolicy::Random => "random",
+        },
+    );
+    let TtlPolicy::Constant { seconds } = service.ttl;
+    text.field("ttl constant", seconds);
+    text.field("answers", service.answers.unwrap_or(0));
+    text.field("threshold", service.threshold);
+    text.field("hysteresis", service.hysteresis);
+    text.field("home_rounds", service.home_rounds);
+    text.field(
+        "spill",
+        match service.spill {
+            Spill::Unassigned => "unassigned",
+            Spill::Spare => "spare",
+        },
+    );
+    text.field("better_ratio", service.better_ratio);
+    text.field("better_by", service.better_by);
+    text.field("ramp", service.ramp.as_nanos());
+    Digest::of([text.0.as_bytes()])
+}
+
+fn cluster_name(id: ClusterId, topology: &Topology) -> &str {
+    topology.clusters[id.index()].name.as_str()
+}
+
+/// Sorted already. Binary, for there may be half a million of them.
+fn clients(specs: &[ClientSpec]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(specs.len() * 18);
+    for spec in specs {
+        match spec {
+            ClientSpec::Prefix(std::net::IpAddr::V4(address), length) => {
+                bytes.push(4);
+                bytes.extend(address.octets());
+                bytes.push(*length);
+            }
+            ClientSpec::Prefix(std::net::IpAddr::V6(address), length) => {
+                bytes.push(6);
+                bytes.extend(address.octets());
+                bytes.push(*length);
+            }
+            ClientSpec::Country(code) => {
+                bytes.push(b'c');
+                bytes.extend(code.as_bytes());
+            }
+            ClientSpec::Continent(code) => {
+                bytes.push(b'k');
+                bytes.extend(code.as_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// Lines of `name=length:value`: the length keeps values from running into each other.
+#[derive(std::default::Default)]
+struct Canon(String);
+
+impl Canon {
+    fn field(&mut self, name: &str, value: impl ToString) {
+        let value = value.to_string();
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{name}={}:{value}", value.len());
+    }
+
+    /// A cluster with what answers need of its servers, in their order.
+    fn cluster(&mut self, cluster: &Cluster, topology: &Topology) {
+        self.field("cluster", &cluster.name);
+        for id in &cluster.servers {
+            let server = &topology.servers[id.index()];
+            self.field("server", &server.name);
+            self.field("weight", server.weight);
+            server.addresses.iter().for_each(|address| self.field("address", address));
+        }
+    }
+
+    fn probe(&mut self, probe: Option<&Probe>) {
+        let Some(probe) = probe else {
+            return self.field("probe", "none");
+        };
+        match &probe.kind {
+            ProbeKind::Tcp { port } => self.field("tcp", port),
+            ProbeKind::Http { url, host, status, body, verify } => {
+                self.field("http", url);
+                self.field("host", host.as_deref().unwrap_or(""));
+                for (first, last) in status {
+                    self.field("status", format!("{first}-{last}"));
+                }
+                self.field("body", body.as_deref().unwrap_or(""));
+                self.field("verify", verify);
+            }
+        }
+        self.field("every", probe.interval.as_nanos());
+        self.field("timeout", probe.timeout.as_nanos());
+        self.field("rise", probe.rise);
+        self.field("fall", probe.fall);
+        self.field("jitter", probe.jitter);
+        self.field("all_addresses", probe.all_addresses);
+    }
+
+    fn control(&mut self, control: &ControlSettings) {
+        self.field("round", control.round.as_nanos());
+        self.field("missed_units", control.missed_units);
+        self.field("tempfail_rounds", control.tempfail_rounds);
+        self.field("busy", control.load.busy);
+        self.field("cpu", control.load.cpu);
+        self.field("blocked", control.load.blocked);
+        self.field("memory", control.load.memory);
+        self.field("server_ramp", control.server_ramp.as_nanos());
+        self.field("journal_rounds", control.journal_rounds);
+    }
+}

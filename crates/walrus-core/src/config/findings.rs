@@ -1,0 +1,131 @@
+//! Where something stands in the configuration's files, and what was found wrong there.
+
+use std::cell::RefCell;
+
+use super::Problem;
+
+/// The most problems that are told; a file of another kind would give thousands.
+const PROBLEMS_MAX: usize = 200;
+
+/// One file of the configuration, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// As people know it: it begins every problem's line.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// A place in one of the files; the line and column are counted only for problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) file: u32,
+    pub(super) offset: u32,
+}
+
+impl Place {
+    /// In no file: what a default says.
+    pub(super) const NOWHERE: Self = Self { file: u32::MAX, offset: 0 };
+}
+
+/// Collects problems and warnings while the files are walked.
+pub(super) struct Findings<'a> {
+    files: &'a [SourceFile],
+    problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) const fn new(files: &'a [SourceFile]) -> Self {
+        Self { files, problems: RefCell::new(Vec::new()), warnings: RefCell::new(Vec::new()) }
+    }
+
+    /// Something that keeps the configuration from being used.
+    pub(super) fn problem(&self, place: Place, message: impl Into<String>) {
+        self.tell(self.located(place, message.into()));
+    }
+
+    /// A problem in a file that is not one of the configuration's own (a client file).
+    pub(super) fn problem_in(&self, file: &str, line: u32, column: u32, message: String) {
+        self.tell(Problem { file: file.to_owned(), line, column, message });
+    }
+
+    fn tell(&self, problem: Problem) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Something odd that does not keep the configuration from being used.
+    pub(super) fn warn(&self, place: Place, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.located(place, message.into()));
+    }
+
+    /// Whether anything keeps the configuration from being used.
+    pub(super) fn any(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
+    /// `file:line` of a place, to point to it from another problem's text.
+    pub(super) fn point(&self, place: Place) -> String {
+        let at = self.located(place, String::new());
+        format!("{}:{}", at.file, at.line)
+    }
+
+    /// Problems in the order of files and lines, each once, bounded; and the warnings.
+    pub(super) fn into_lists(self) -> (Vec<Problem>, Vec<Problem>) {
+        let order = |problem: &Problem| {
+            let file = self.files.iter().position(|file| file.name == problem.file);
+            (file.unwrap_or(usize::MAX), problem.clone())
+        };
+        let sorted = |cell: &RefCell<Vec<Problem>>| {
+            let mut list = cell.take();
+            list.sort_by_cached_key(order);
+            list.dedup();
+            if list.len() > PROBLEMS_MAX {
+                let more = list.len() - PROBLEMS_MAX;
+                list.truncate(PROBLEMS_MAX);
+                let file = list.last().map(|last| last.file.clone()).unwrap_or_default();
+                let message = format!("and {more} more: mend these first");
+                list.push(Problem { file, line: 0, column: 0, message });
+            }
+            list
+        };
+        (sorted(&self.problems), sorted(&self.warnings))
+    }
+
+    fn located(&self, place: Place, message: String) -> Problem {
+        let Some(file) = self.files.get(place.file as usize) else {
+            // Nowhere in particular: named after the first file, so that the line has a name.
+            let file = self.files.first().map_or("configuration", |file| &file.name).to_owned();
+            return Problem { file, line: 0, column: 0, message };
+        };
+        let (line, column) = line_and_column(&file.text, place.offset as usize);
+        Problem { file: file.name.clone(), line, column, message }
+    }
+}
+
+/// Both from 1; columns count characters. An offset beyond the end is the end.
+fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &text[..end];
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before[start..].chars().count() + 1;
+    let bounded = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    (bounded(line), bounded(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        assert_eq!(line_and_column("a\nöb", 4), (2, 2));
+        assert_eq!(line_and_column("a\nöb", 3), (2, 1), "inside a character: its start");
+        assert_eq!(line_and_column("", 7), (1, 1));
+        assert_eq!(line_and_column("a\n", 2), (2, 1));
+    }
+}

@@ -1,0 +1,192 @@
+//! Files in; a checked configuration, or everything that is wrong with them, out.
+
+use std::borrow::Cow;
+
+use toml::de::DeTable;
+
+use super::clients::Clients;
+use super::findings::{Findings, Place, SourceFile};
+use super::section::{Entry, Section};
+use super::setting::Group;
+use super::settings::{
+    ROOT, api, area, cluster, control, dns, geo, group, log, node, notify, reporter, service, zone,
+};
+use super::walk::{self, Item, place_of};
+use super::{Configuration, Context, Problem, canon};
+use crate::world::Topology;
+
+/// The longest configuration file, in bytes: places are kept in 32 bits, and nobody writes more.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
+/// A configuration without problems, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// Ready for use.
+    pub configuration: Configuration,
+    /// What works but was hardly meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks files (one, or those of a directory in the order of their names) as one configuration.
+///
+/// # Errors
+/// Every problem at once, in the order of files and lines. If a file is no TOML, only that is
+/// told: what else is wrong cannot be known yet.
+pub fn parse(files: &[SourceFile], context: &Context<'_>) -> Result<Parsed, Vec<Problem>> {
+    let findings = Findings::new(files);
+    let configuration = check(files, context, &findings);
+    let (problems, warnings) = findings.into_lists();
+    match configuration {
+        Some(configuration) if problems.is_empty() => Ok(Parsed { configuration, warnings }),
+        _ => Err(problems),
+    }
+}
+
+fn check(
+    files: &[SourceFile],
+    context: &Context<'_>,
+    findings: &Findings<'_>,
+) -> Option<Configuration> {
+    let root = root(files, findings)?;
+    let configuration = build(&root, context, findings);
+    (!findings.any()).then_some(configuration)
+}
+
+/// The top level of all files together; `None` if one of them is no TOML.
+pub(super) fn root(files: &[SourceFile], findings: &Findings<'_>) -> Option<Section> {
+    let mut tables = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        if file.text.len() > FILE_BYTES_MAX {
+            let place = Place { file: number, offset: 0 };
+            findings.problem(
+                place,
+                "the file is longer than 64 MiB: split it, or put prefixes into client files",
+            );
+            continue;
+        }
+        let (table, errors) = DeTable::parse_recoverable(&file.text);
+        for error in &errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            let place = Place { file: number, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
+            findings.problem(place, format!("this is no TOML: {}", error.message()));
+        }
+        tables.push((number, table));
+    }
+    if findings.any() {
+        return None;
+    }
+    let mut root = Section::new(Place::NOWHERE);
+    for (file, table) in &tables {
+        merge(&mut root, *file, table.get_ref(), findings);
+    }
+    walk::complete(&mut root, "", &ROOT, findings);
+    Some(root)
+}
+
+fn merge(root: &mut Section, file: u32, table: &DeTable<'_>, findings: &Findings<'_>) {
+    for (key, value) in table {
+        let (name, place): (&str, Place) = (key.get_ref(), place_of(key, file));
+        let Some(setting) = ROOT.setting(name) else {
+            walk::unknown_key(name, place, &ROOT, findings);
+            continue;
+        };
+        let item = Item::of(value, file);
+        let read = walk::read(item, &setting.kind, name, findings);
+        if let Err(first) = root.merge(setting.name, Entry::given(read, item.place, place)) {
+            let first = findings.point(first);
+            findings.problem(
+                place,
+                format!("`{name}` stands already at {first}: write it in one place"),
+            );
+        }
+    }
+}
+
+/// Builds from what was read; problems leave gaps that are never used.
+pub(super) fn build(
+    root: &Section,
+    context: &Context<'_>,
+    findings: &Findings<'_>,
+) -> Configuration {
+    let zones = zone::read(root, findings);
+    let node =
+        node::read(&section(root, "node", &node::NODE, findings), context.hostname, findings);
+    let roles = node.roles;
+    let dns = dns::read(&section(root, "dns", &dns::DNS, findings), roles.director, findings);
+    let geo = geo::read(&section(root, "geo", &geo::GEO, findings));
+    let clusters = cluster::read(root, findings);
+    let mut clients = Clients::new(context);
+    let areas = area::read(root, &clusters.clusters, &mut clients, findings);
+    if let Some(place) = clients.first_code()
+        && geo.database.is_empty()
+    {
+        // No problem: the rest of the configuration works, and those clients belong to `world`.
+        findings.warn(
+            place,
+            "countries and continents match nobody without a database: write [geo] with \
+             database = \"/usr/share/GeoIP/GeoLite2-Country.mmdb\"",
+        );
+    }
+    if roles.director && zones.is_empty() && !root.is_given("zone") {
+        findings.problem(
+            root.place(),
+            "the role `director` needs a zone: write zone = \"example.com\" at the top",
+        );
+    }
+    let known = service::Known {
+        zones: &zones,
+        clusters: &clusters.clusters,
+        servers: &clusters.servers,
+        areas: &areas,
+        udp_size_max: dns.udp_size_max,
+    };
+    let services = service::read(root, &known, findings);
+    let reporter = root
+        .section("reporter")
+        .and_then(|section| reporter::read(section, &clusters.servers, roles.controller, findings));
+    if roles.reporter && !root.is_given("reporter") {
+        findings.problem(
+            root.place(),
+            "the role `reporter` needs its server: write [reporter] with server = \"fra1\"",
+        );
+    }
+    let control = control::read(&section(root, "control", &control::CONTROL, findings));
+    let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
+    let cluster::Clusters { clusters, servers } = clusters;
+    let mut topology = Topology { servers, clusters, areas, services };
+    canon::stamp_services(&mut topology);
+    Configuration {
+        digest: canon::shared(&zones, &topology, &control, &notify),
+        zones,
+        topology,
+        control,
+        geo,
+        notify,
+        node,
+        dns,
+        group: group::read(&section(root, "group", &group::GROUP, findings), findings),
+        api: api::read(&section(root, "api", &api::API, findings), findings),
+        log: log::read(&section(root, "log", &log::LOG, findings)),
+        reporter,
+    }
+}
+
+/// A section that is always there; with its defaults after a problem with it.
+fn section<'s>(
+    root: &'s Section,
+    name: &str,
+    group: &'static Group,
+    findings: &Findings<'_>,
+) -> Cow<'s, Section> {
+    if let Some(section) = root.section(name) {
+        return Cow::Borrowed(section);
+    }
+    let mut section = Section::new(root.place());
+    walk::complete(&mut section, name, group, findings);
+    Cow::Owned(section)
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

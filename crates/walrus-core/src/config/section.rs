@@ -1,0 +1,254 @@
+//! A section whose keys and types were checked: typed access for those who build from it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use walrus_dns::DomainName;
+
+use super::findings::Place;
+use crate::world::Name;
+
+/// A value of a known kind.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Flag(bool),
+    Text(String),
+    Name(Name),
+    Domain(DomainName),
+    Address(IpAddr),
+    Endpoint(SocketAddr),
+    Count(u64),
+    Number(f64),
+    Duration(Duration),
+    Status(Vec<(u16, u16)>),
+    List(Vec<(Value, Place)>),
+    /// Key, where it stands, the name, where that stands.
+    Names(BTreeMap<String, (Place, Name, Place)>),
+    Section(Section),
+    Sections(Vec<Section>),
+}
+
+/// One setting of a section.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    value: Option<Value>,
+    place: Place,
+    key_place: Place,
+    given: bool,
+    /// Whether anybody asked for it: a setting that nobody reads must not be in the tables.
+    read: Cell<bool>,
+}
+
+impl Entry {
+    /// As written; without a value after a problem.
+    pub(super) const fn given(value: Option<Value>, place: Place, key_place: Place) -> Self {
+        Self { value, place, key_place, given: true, read: Cell::new(false) }
+    }
+
+    /// As its default says; problems with it are told at the section.
+    pub(super) const fn absent(value: Option<Value>, place: Place) -> Self {
+        Self { value, place, key_place: place, given: false, read: Cell::new(false) }
+    }
+}
+
+/// A section with an entry for every setting of its group.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    place: Place,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+impl Section {
+    pub(super) const fn new(place: Place) -> Self {
+        Self { place, entries: BTreeMap::new() }
+    }
+
+    pub(super) fn insert(&mut self, name: &'static str, entry: Entry) {
+        self.entries.insert(name, entry);
+    }
+
+    /// Takes over another file's entry; tells where the first stands if there is one already.
+    /// Lists of tables are joined.
+    pub(super) fn merge(&mut self, name: &'static str, entry: Entry) -> Result<(), Place> {
+        let Some(first) = self.entries.get_mut(name) else {
+            self.entries.insert(name, entry);
+            return Ok(());
+        };
+        match (&mut first.value, entry.value) {
+            (Some(Value::Sections(sections)), Some(Value::Sections(more))) => {
+                sections.extend(more);
+                Ok(())
+            }
+            _ => Err(first.key_place),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Where the section begins.
+    pub(super) const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Where a setting's value stands; the section's own place if it was not written.
+    pub(super) fn place_of(&self, name: &str) -> Place {
+        self.entries.get(name).map_or(self.place, |entry| entry.place)
+    }
+
+    /// Where a setting's key stands.
+    pub(super) fn key_place(&self, name: &str) -> Place {
+        self.entries.get(name).map_or(self.place, |entry| entry.key_place)
+    }
+
+    /// Whether it was written (rightly or not).
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.given)
+    }
+
+    /// The value, written or default.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        let entry = self.entries.get(name);
+        debug_assert!(entry.is_some(), "`{name}` stands in no table of settings");
+        let entry = entry?;
+        entry.read.set(true);
+        entry.value.as_ref()
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Flag(true)))
+    }
+
+    pub(super) fn flag_if_given(&self, name: &str) -> Option<bool> {
+        match self.value(name) {
+            Some(Value::Flag(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        match self.value(name) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    pub(super) fn name(&self, name: &str) -> Option<Name> {
+        match self.value(name) {
+            Some(Value::Name(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn domain(&self, name: &str) -> Option<DomainName> {
+        match self.value(name) {
+            Some(Value::Domain(domain)) => Some(domain.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn endpoint(&self, name: &str) -> Option<SocketAddr> {
+        match self.value(name) {
+            Some(Value::Endpoint(endpoint)) => Some(*endpoint),
+            _ => None,
+        }
+    }
+
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        match self.value(name) {
+            Some(Value::Count(count)) => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// A whole number whose bounds are within this type; zero after a problem.
+    pub(super) fn whole<T: TryFrom<u64> + std::default::Default>(&self, name: &str) -> T {
+        self.count(name).and_then(|count| T::try_from(count).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        match self.value(name) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn duration(&self, name: &str) -> Duration {
+        match self.value(name) {
+            Some(Value::Duration(duration)) => *duration,
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn list(&self, name: &str) -> &[(Value, Place)] {
+        match self.value(name) {
+            Some(Value::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        let text = |(value, _): &(Value, Place)| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.list(name).iter().filter_map(text).collect()
+    }
+
+    pub(super) fn domains(&self, name: &str) -> Vec<DomainName> {
+        let domain = |(value, _): &(Value, Place)| match value {
+            Value::Domain(domain) => Some(domain.clone()),
+            _ => None,
+        };
+        self.list(name).iter().filter_map(domain).collect()
+    }
+
+    pub(super) fn endpoints(&self, name: &str) -> Vec<(SocketAddr, Place)> {
+        let endpoint = |(value, place): &(Value, Place)| match value {
+            Value::Endpoint(endpoint) => Some((*endpoint, *place)),
+            _ => None,
+        };
+        self.list(name).iter().filter_map(endpoint).collect()
+    }
+
+    pub(super) fn section(&self, name: &str) -> Option<&Self> {
+        match self.value(name) {
+            Some(Value::Section(section)) => Some(section),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sections(&self, name: &str) -> &[Self] {
+        match self.value(name) {
+            Some(Value::Sections(sections)) => sections,
+            _ => &[],
+        }
+    }
+
+    /// Settings, here and below, that nobody asked for.
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> Vec<String> {
+        let mut unread = Vec::new();
+        for (name, entry) in &self.entries {
+            if !entry.read.get() {
+                unread.push((*name).to_owned());
+            }
+            let below: &[Self] = match &entry.value {
+                Some(Value::Section(section)) => std::slice::from_ref(section),
+                Some(Value::Sections(sections)) => sections,
+                _ => &[],
+            };
+            unread
+                .extend(below.iter().flat_map(Self::unread).map(|below| format!("{name}.{below}")));
+        }
+        unread
+    }
+}

@@ -1,0 +1,250 @@
+//! `[[cluster]]` and its servers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Default, Group, Kind, Scope, Setting, probe};
+use crate::config::findings::{Findings, Place};
+use crate::config::section::{Section, Value};
+use crate::world::{Cluster, ClusterId, Name, Probe, Server, ServerId};
+
+pub(in crate::config) static CLUSTER: Group = Group {
+    header: "[[cluster]]",
+    meaning: "Servers that stand together.",
+    scope: Scope::Shared,
+    settings: &[
+        Setting {
+            name: "name",
+            kind: Kind::Name,
+            default: Default::Required,
+            meaning: "Unique among clusters.",
+            example: "\"frankfurt\"",
+        },
+        Setting {
+            name: "servers",
+            kind: Kind::Sections(&SERVER),
+            default: Default::Required,
+            meaning: "Its servers; their order is that of rings and of `assign = \"failover\"`.",
+            example: "[{ name = \"fra1\", addresses = [\"192.0.2.10\"] }]",
+        },
+        Setting {
+            name: "probe",
+            kind: probe::KIND,
+            default: Default::Otherwise("\"none\""),
+            meaning: "How its servers are looked at from outside; \"none\" counts as up.",
+            example: probe::EXAMPLE,
+        },
+        Setting {
+            name: "reporter",
+            kind: Kind::Flag,
+            default: Default::Value("false"),
+            meaning: "Its servers have Reporters: a server whose Reporter is silent is dead.",
+            example: "true",
+        },
+    ],
+};
+
+pub(in crate::config) static SERVER: Group = Group {
+    header: "[[cluster.servers]]",
+    meaning: "One server of a cluster, in one line as `servers = [{ ... }]` or as a table of its own.",
+    scope: Scope::Shared,
+    settings: &[
+        Setting {
+            name: "name",
+            kind: Kind::Name,
+            default: Default::Required,
+            meaning: "Unique among all servers.",
+            example: "\"fra1\"",
+        },
+        Setting {
+            name: "addresses",
+            kind: Kind::List(&Kind::Address),
+            default: Default::Required,
+            meaning: "Its addresses, IPv4 and IPv6 in any mix.",
+            example: "[\"192.0.2.10\", \"2001:db8:1::10\"]",
+        },
+        Setting {
+            name: "weight",
+            kind: Kind::Count(0, 65_535),
+            default: Default::Value("1"),
+            meaning: "Its share relative to the cluster's other servers; 0 takes no clients unless \
+                      nobody else is left.",
+            example: "2",
+        },
+        Setting {
+            name: "cost",
+            kind: Kind::Number(0.0, f64::MAX),
+            default: Default::Value("0.0"),
+            meaning: "What a client here costs, in any unit; kept for later policies.",
+            example: "1.5",
+        },
+        Setting {
+            name: "capacity",
+            kind: Kind::Number(0.0, f64::MAX),
+            default: Default::Otherwise("unknown"),
+            meaning: "Requests a second that it can serve.",
+            example: "500",
+        },
+        Setting {
+            name: "probe",
+            kind: probe::KIND,
+            default: Default::Otherwise("the cluster's"),
+            meaning: "How this server is looked at from outside.",
+            example: "{ tcp = 80 }",
+        },
+        Setting {
+            name: "reporter",
+            kind: Kind::Flag,
+            default: Default::Otherwise("the cluster's"),
+            meaning: "Whether this server has a Reporter.",
+            example: "true",
+        },
+    ],
+};
+
+/// All clusters and servers, sorted by name.
+pub(in crate::config) struct Clusters {
+    pub(in crate::config) clusters: Vec<Cluster>,
+    pub(in crate::config) servers: Vec<Server>,
+}
+
+/// A server before ids are given out.
+struct Read<'a> {
+    name: Name,
+    cluster: usize,
+    section: &'a Section,
+    probe: Option<Probe>,
+    reporter: bool,
+}
+
+pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Clusters {
+    let mut named: BTreeMap<Name, &Section> = BTreeMap::new();
+    for section in root.sections("cluster") {
+        // Asked for even of a nameless or repeated cluster, for its problems.
+        let Some(name) = section.name("name") else { continue };
+        if let Some(first) = named.get(&name) {
+            let first = findings.point(first.place_of("name"));
+            findings.problem(
+                section.place_of("name"),
+                format!("a cluster `{name}` stands already at {first}: names are unique"),
+            );
+            continue;
+        }
+        named.insert(name, section);
+    }
+    let mut servers = Vec::new();
+    for (cluster, (name, section)) in named.iter().enumerate() {
+        read_servers(cluster, name, section, findings, &mut servers);
+    }
+    assemble(&named.into_keys().collect::<Vec<_>>(), servers, findings)
+}
+
+fn read_servers<'a>(
+    cluster: usize,
+    name: &Name,
+    section: &'a Section,
+    findings: &Findings<'_>,
+    servers: &mut Vec<Read<'a>>,
+) {
+    let (probe, reporter) = (probe::read(section, findings), section.flag("reporter"));
+    let list = section.sections("servers");
+    if list.is_empty() && section.value("servers").is_some() {
+        findings.problem(
+            section.place_of("servers"),
+            format!(
+                "the cluster `{name}` has no servers: write servers = [{{ name = \"{name}1\", \
+                 addresses = [\"192.0.2.10\"] }}]"
+            ),
+        );
+    }
+    for server in list {
+        let own_probe = probe::read(server, findings);
+        let probe = own_probe.or_else(|| probe.clone()).flatten();
+        let reporter = server.flag_if_given("reporter").unwrap_or(reporter);
+        if let Some(name) = server.name("name") {
+            servers.push(Read { name, cluster, section: server, probe, reporter });
+        }
+    }
+}
+
+/// Gives out ids in the order of names.
+fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> Clusters {
+    let id = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+    let mut order: Vec<usize> = (0..servers.len()).collect();
+    order.sort_by(|a, b| servers[*a].name.cmp(&servers[*b].name));
+    // A name's first server is the one that stands; the order is stable.
+    order.dedup_by(|later, first| {
+        let (later, first) = (&servers[*later], &servers[*first]);
+        let same = later.name == first.name;
+        if same {
+            let place = findings.point(first.section.place_of("name"));
+            findings.problem(
+                later.section.place_of("name"),
+                format!("a server `{}` stands already at {place}: names are unique", later.name),
+            );
+        }
+        same
+    });
+    let mut clusters: Vec<Cluster> =
+        names.iter().map(|name| Cluster { name: name.clone(), servers: Vec::new() }).collect();
+    let mut ids = BTreeMap::new();
+    for (place, index) in order.iter().enumerate() {
+        ids.insert(*index, ServerId(id(place)));
+    }
+    let mut seen = BTreeMap::new();
+    for (index, server) in servers.iter().enumerate() {
+        if let Some(server_id) = ids.get(&index) {
+            clusters[server.cluster].servers.push(*server_id);
+        }
+        check_addresses(server, &mut seen, findings);
+    }
+    let servers = order.iter().map(|index| build(&servers[*index], id)).collect();
+    Clusters { clusters, servers }
+}
+
+fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
+    let address = |(value, _): &(Value, Place)| match value {
+        Value::Address(address) => Some(*address),
+        _ => None,
+    };
+    Server {
+        name: read.name.clone(),
+        cluster: ClusterId(id(read.cluster)),
+        addresses: read.section.list("addresses").iter().filter_map(address).collect(),
+        weight: read.section.whole("weight"),
+        cost: read.section.number("cost").unwrap_or_default(),
+        capacity: read.section.number("capacity"),
+        reporter: read.reporter,
+        probe: read.probe.clone(),
+    }
+}
+
+/// Two servers with one address cannot be told apart by a client.
+fn check_addresses(
+    server: &Read<'_>,
+    seen: &mut BTreeMap<IpAddr, (Name, Place)>,
+    findings: &Findings<'_>,
+) {
+    let list = server.section.list("addresses");
+    if list.is_empty() && matches!(server.section.value("addresses"), Some(Value::List(_))) {
+        findings.problem(
+            server.section.place_of("addresses"),
+            format!(
+                "the server `{}` has no address: write addresses = [\"192.0.2.10\"]",
+                server.name
+            ),
+        );
+    }
+    for (value, place) in list {
+        let Value::Address(address) = value else { continue };
+        if let Some((other, first)) = seen.get(address) {
+            let first = findings.point(*first);
+            findings.problem(
+                *place,
+                format!("{address} is already an address of `{other}` ({first}): an address belongs to one server"),
+            );
+        } else {
+            seen.insert(*address, (server.name.clone(), *place));
+        }
+    }
+}

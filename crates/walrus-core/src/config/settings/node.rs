@@ -1,0 +1,89 @@
+//! `[node]`: what this machine is.
+
+use std::path::PathBuf;
+
+use super::{Default, Group, Kind, Scope, Setting};
+use crate::config::findings::Findings;
+use crate::config::section::{Section, Value};
+use crate::config::{NodeSettings, Roles};
+use crate::world::Name;
+
+pub(in crate::config) static NODE: Group = Group {
+    header: "[node]",
+    meaning: "What this machine is.",
+    scope: Scope::Local,
+    settings: &[
+        Setting {
+            name: "name",
+            kind: Kind::Name,
+            default: Default::Otherwise("the first label of the host's name"),
+            meaning: "Names this node among Controllers and Directors; unique among them.",
+            example: "\"ns1\"",
+        },
+        Setting {
+            name: "roles",
+            kind: Kind::List(&Kind::OneOf(&["controller", "director", "reporter"])),
+            default: Default::Value("[\"controller\", \"director\"]"),
+            meaning: "What `walrus up` runs here: the Controller decides, the Director answers DNS \
+                      queries, a Reporter tells of the web server on this machine.",
+            example: "[\"controller\", \"director\"]",
+        },
+        Setting {
+            name: "state",
+            kind: Kind::Path,
+            default: Default::Value("\"/var/lib/walrus\""),
+            meaning: "The directory of what must survive a restart: the last Plan, epoch, drains, \
+                      tokens, keys and journals.",
+            example: "\"/var/lib/walrus\"",
+        },
+    ],
+};
+
+pub(in crate::config) fn read(
+    section: &Section,
+    hostname: &str,
+    findings: &Findings<'_>,
+) -> NodeSettings {
+    let mut roles = Roles::default();
+    for (value, _) in section.list("roles") {
+        match value {
+            Value::Text(role) if role == "controller" => roles.controller = true,
+            Value::Text(role) if role == "director" => roles.director = true,
+            Value::Text(role) if role == "reporter" => roles.reporter = true,
+            _ => {}
+        }
+    }
+    if section.list("roles").is_empty() {
+        findings.problem(
+            section.place_of("roles"),
+            "`node.roles` names no role: write for example roles = [\"controller\", \"director\"]",
+        );
+    }
+    let state = section.path("state").unwrap_or_else(|| PathBuf::from("."));
+    NodeSettings { name: node_name(section, hostname, findings), roles, state }
+}
+
+/// The written name, else the first label of the host's, else a problem.
+fn node_name(section: &Section, hostname: &str, findings: &Findings<'_>) -> Name {
+    if let Some(name) = section.name("name") {
+        return name;
+    }
+    let label = hostname.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    label.parse().unwrap_or_else(|_| {
+        if !section.is_given("name") {
+            findings.problem(
+                section.place(),
+                format!(
+                    "the host's name \"{}\" is no node name: write name = \"ns1\" into [node]",
+                    hostname.escape_debug()
+                ),
+            );
+        }
+        nameless()
+    })
+}
+
+/// Stands in for a name after a problem was told; never leaves the parser.
+fn nameless() -> Name {
+    "nameless".parse().expect("the text is a name")
+}

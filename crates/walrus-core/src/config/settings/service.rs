@@ -1,0 +1,322 @@
+//! `[[service]]`: a name that clients use, with its policy in four stages.
+
+use std::collections::BTreeMap;
+
+use walrus_dns::DomainName;
+
+use super::{Default, Group, Kind, Scope, Setting};
+use crate::config::findings::{Findings, Place};
+use crate::config::reference_to::{area_named, cluster_named};
+use crate::config::section::{Section, Value};
+use crate::config::{ZoneSettings, datagram};
+use crate::world::{
+    Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Server, Service,
+    Spill, TtlPolicy,
+};
+
+pub(in crate::config) static SERVICE: Group = Group {
+    header: "[[service]]",
+    meaning: "A name that clients use, with its policy in four stages: locate, assign, choose, ttl.",
+    scope: Scope::Shared,
+    settings: &[
+        Setting {
+            name: "name",
+            kind: Kind::Domain,
+            default: Default::Required,
+            meaning: "The name that clients ask for, in one of the zones; the apex too.",
+            example: "\"www.example.com\"",
+        },
+        Setting {
+            name: "clusters",
+            kind: Kind::List(&Kind::Name),
+            default: Default::Otherwise("all, in the order of names"),
+            meaning: "The clusters that serve it; their order is that of `assign = \"failover\"`.",
+            example: "[\"frankfurt\"]",
+        },
+        Setting {
+            name: "home",
+            kind: Kind::Names,
+            default: Default::Otherwise("each area's own"),
+            meaning: "Home clusters by area, where this service's differ from the areas' own.",
+            example: "{ europe = \"frankfurt\" }",
+        },
+        Setting {
+            name: "locate",
+            kind: Kind::List(&Kind::OneOf(&["map", "nameserver"])),
+            default: Default::Value("[\"map\", \"nameserver\"]"),
+            meaning: "In which area is a client? Tried in order, the first hit wins, then `world`: \
+                      `map` by the client's address (ECS, else its resolver's), `nameserver` by the \
+                      name server that was asked (the thesis' DNS round trip times).",
+            example: "[\"map\", \"nameserver\"]",
+        },
+        Setting {
+            name: "assign",
+            kind: Kind::OneOf(&["walrus", "failover", "all"]),
+            default: Default::Value("\"walrus\""),
+            meaning: "Which clusters serve an area: `walrus` (the thesis' four phases), `failover` \
+                      (home, then the order of `clusters`), `all` (every functioning one at once).",
+            example: "\"walrus\"",
+        },
+        Setting {
+            name: "choose",
+            kind: Kind::OneOf(&["round-robin", "weighted", "random"]),
+            default: Default::Value("\"weighted\""),
+            meaning: "Which server comes first in an answer: in turn, at random by weight, or at \
+                      random all alike.",
+            example: "\"weighted\"",
+        },
+        Setting {
+            name: "ttl",
+            kind: Kind::Seconds(1, 86_400),
+            default: Default::Value("\"30s\""),
+            meaning: "How long an answer may be cached; halved while an area is worse off than it \
+                      should be.",
+            example: "\"30s\"",
+        },
+        Setting {
+            name: "answers",
+            kind: Kind::Either(&[Kind::Word("all"), Kind::Count(1, 64)]),
+            default: Default::Value("2"),
+            meaning: "Servers in an answer, or \"all\" that function.",
+            example: "2",
+        },
+        Setting {
+            name: "threshold",
+            kind: Kind::Share(0.0, 1.0),
+            default: Default::Value("0.8"),
+            meaning: "The load above which a server takes no new clients unless there is no other.",
+            example: "0.8",
+        },
+        Setting {
+            name: "hysteresis",
+            kind: Kind::Share(0.0, 1.0),
+            default: Default::Value("0.05"),
+            meaning: "How far below the threshold a server must fall before it is used again.",
+            example: "0.05",
+        },
+        Setting {
+            name: "home_rounds",
+            kind: Kind::Count(1, 1000),
+            default: Default::Value("1"),
+            meaning: "For how many rounds a home must be fit before its area goes home; 1 is the \
+                      thesis.",
+            example: "1",
+        },
+        Setting {
+            name: "spill",
+            kind: Kind::OneOf(&["spare", "unassigned"]),
+            default: Default::Value("\"spare\""),
+            meaning: "Which clusters an overloaded area may move to: `spare` also those in use that \
+                      have load to spare, `unassigned` only those that no area took in this round \
+                      (the thesis).",
+            example: "\"spare\"",
+        },
+        Setting {
+            name: "better_ratio",
+            kind: Kind::Share(0.0, 1.0),
+            default: Default::Value("0.25"),
+            meaning: "An area moves only to a cluster whose load is lower by at least this share ...",
+            example: "0.25",
+        },
+        Setting {
+            name: "better_by",
+            kind: Kind::Share(0.0, 1.0),
+            default: Default::Value("0.1"),
+            meaning: "... and by at least this.",
+            example: "0.1",
+        },
+        Setting {
+            name: "ramp",
+            kind: Kind::Duration(0, 86_400_000),
+            default: Default::Value("\"0s\""),
+            meaning: "How long an area takes to go home, by shares; \"0s\" is at once.",
+            example: "\"2m\"",
+        },
+    ],
+};
+
+/// What services refer to.
+pub(in crate::config) struct Known<'a> {
+    pub(in crate::config) zones: &'a [ZoneSettings],
+    pub(in crate::config) clusters: &'a [Cluster],
+    pub(in crate::config) servers: &'a [Server],
+    pub(in crate::config) areas: &'a [Area],
+    pub(in crate::config) udp_size_max: u16,
+}
+
+/// All services sorted by name, without their digests.
+pub(in crate::config) fn read(
+    root: &Section,
+    known: &Known<'_>,
+    findings: &Findings<'_>,
+) -> Vec<Service> {
+    let mut named: BTreeMap<DomainName, (Service, Place)> = BTreeMap::new();
+    for section in root.sections("service") {
+        let service = service(section, known, findings);
+        let (Some(service), place) = (service, section.place_of("name")) else { continue };
+        if let Some((_, first)) = named.get(&service.name) {
+            let first = findings.point(*first);
+            findings.problem(
+                place,
+                format!("a service {} stands already at {first}: names are unique", service.name),
+            );
+            continue;
+        }
+        named.insert(service.name.clone(), (service, place));
+    }
+    named.into_values().map(|(service, _)| service).collect()
+}
+
+fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Option<Service> {
+    let clusters = clusters(section, known, findings);
+    let homes = homes(section, &clusters, known, findings);
+    let text = |name| section.text(name).unwrap_or_default();
+    let number = |name| section.number(name).unwrap_or_default();
+    let seconds = u32::try_from(section.duration("ttl").as_secs()).unwrap_or(u32::MAX);
+    let (threshold, hysteresis) = (number("threshold"), number("hysteresis"));
+    if hysteresis > threshold {
+        findings.problem(
+            section.place_of(if section.is_given("hysteresis") { "hysteresis" } else { "threshold" }),
+            format!("`hysteresis` ({hysteresis}) must not be above `threshold` ({threshold}): no server would ever be used again"),
+        );
+    }
+    let locate = locate(section, findings);
+    let name = section.domain("name");
+    if let Some(name) = &name {
+        check_name(name, section.place_of("name"), known.zones, findings);
+    }
+    let service = Service {
+        name: name?,
+        clusters,
+        homes,
+        locate,
+        assign: match text("assign").as_str() {
+            "failover" => AssignPolicy::Failover,
+            "all" => AssignPolicy::All,
+            _ => AssignPolicy::Walrus,
+        },
+        choose: match text("choose").as_str() {
+            "round-robin" => ChoosePolicy::RoundRobin,
+            "random" => ChoosePolicy::Random,
+            _ => ChoosePolicy::Weighted,
+        },
+        ttl: TtlPolicy::Constant { seconds },
+        answers: section.count("answers").and_then(|count| u32::try_from(count).ok()),
+        threshold,
+        hysteresis,
+        home_rounds: section.whole("home_rounds"),
+        spill: if text("spill") == "unassigned" { Spill::Unassigned } else { Spill::Spare },
+        better_ratio: number("better_ratio"),
+        better_by: number("better_by"),
+        ramp: section.duration("ramp"),
+        digest: Digest::default(),
+    };
+    datagram::check(&service, section.place_of("answers"), known, findings);
+    Some(service)
+}
+
+fn locate(section: &Section, findings: &Findings<'_>) -> Vec<LocatePolicy> {
+    let mut stages = Vec::new();
+    for (value, place) in section.list("locate") {
+        let stage = match value {
+            Value::Text(text) if text == "nameserver" => LocatePolicy::Nameserver,
+            _ => LocatePolicy::Map,
+        };
+        if stages.contains(&stage) {
+            findings.problem(*place, "`locate` names the same stage twice: write it once");
+        }
+        stages.push(stage);
+    }
+    stages
+}
+
+fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Vec<ClusterId> {
+    let mut clusters = Vec::new();
+    if !section.is_given("clusters") {
+        clusters = (0..known.clusters.len())
+            .filter_map(|id| u32::try_from(id).ok())
+            .map(ClusterId)
+            .collect();
+    }
+    for (value, place) in section.list("clusters") {
+        let Value::Name(name) = value else { continue };
+        let Some(id) = cluster_named(name, *place, known.clusters, findings) else { continue };
+        if clusters.contains(&id) {
+            findings.problem(*place, format!("`clusters` names `{name}` twice: write it once"));
+        } else {
+            clusters.push(id);
+        }
+    }
+    let told = section.is_given("clusters") && !section.list("clusters").is_empty();
+    if clusters.is_empty()
+        && !told
+        && section.value("clusters").is_some() == section.is_given("clusters")
+    {
+        let what = if section.is_given("clusters") {
+            "`clusters` is empty"
+        } else {
+            "there is no cluster"
+        };
+        findings.problem(
+            section.place_of("clusters"),
+            format!("the service has no servers, for {what}: add a [[cluster]] and name it here"),
+        );
+    }
+    clusters
+}
+
+/// The home of each area: this service's own, else the area's if it serves this service.
+fn homes(
+    section: &Section,
+    clusters: &[ClusterId],
+    known: &Known<'_>,
+    findings: &Findings<'_>,
+) -> Vec<Option<ClusterId>> {
+    let serves = |home: &ClusterId| clusters.contains(home);
+    let mut homes: Vec<Option<ClusterId>> =
+        known.areas.iter().map(|area| area.home.filter(serves)).collect();
+    let Some(Value::Names(names)) = section.value("home") else {
+        return homes;
+    };
+    for (area, (area_place, cluster, cluster_place)) in names {
+        let area = area_named(area, *area_place, known.areas, findings);
+        let Some(home) = cluster_named(cluster, *cluster_place, known.clusters, findings) else {
+            continue;
+        };
+        if !serves(&home) {
+            findings.problem(
+                *cluster_place,
+                format!("`{cluster}` is not among the service's `clusters`: add it there, or choose another home"),
+            );
+        } else if let Some(area) = area {
+            homes[area.index()] = Some(home);
+        }
+    }
+    homes
+}
+
+fn check_name(name: &DomainName, place: Place, zones: &[ZoneSettings], findings: &Findings<'_>) {
+    if name.is_wildcard() {
+        findings.problem(place, "a service is one name: a wildcard belongs into the zone file");
+    }
+    if zones.is_empty() {
+        findings.problem(
+            place,
+            format!(
+                "{name} is in no zone: write for example zone = \"{}\" at the top",
+                name.parent().unwrap_or_else(|| name.clone())
+            ),
+        );
+    } else if !zones.iter().any(|zone| name.is_within(&zone.apex)) {
+        let apexes: Vec<String> = zones.iter().map(|zone| zone.apex.to_string()).collect();
+        let first = apexes.first().map_or("", String::as_str);
+        findings.problem(
+            place,
+            format!(
+                "{name} is in none of the zones ({}): name it for example \"www.{first}\", or add \
+                 its [[zone]]",
+                apexes.join(", ")
+            ),
+        );
+    }
+}
