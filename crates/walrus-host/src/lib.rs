@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod frame;
 pub mod group;
+pub mod link;
 pub mod log;
 pub mod seed;
 pub mod shutdown;
