@@ -2,9 +2,19 @@
 
 pub mod complete;
 mod request;
+mod respond;
+mod service_answer;
+mod table;
+mod worker;
 mod zone;
 mod zone_file;
 
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
+pub use respond::respond;
+pub use table::{
+    AnswerTable, ClassDecision, Family, PlanCompileError, RingList, ServiceTable, ZoneCompileError,
+    ZoneTable,
+};
+pub use worker::{Counters, Positions, RCODES, WorkerState};
 pub use zone::{RecordSet, Zone};
 pub use zone_file::{ZoneFile, read_zone, zone_of_nameservers};

@@ -1,0 +1,84 @@
+//! Locate, choose, ttl: one query for a service, for either answer path.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::request::ServiceDecision;
+use super::table::{AnswerTable, Drawn, Family};
+use super::worker::WorkerState;
+
+/// Who asks, as far as a service's policy may know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// Who sent the query.
+    pub(super) resolver: IpAddr,
+    /// The client subnet's address, `None` for a source of 0 bits, and its source prefix length.
+    pub(super) subnet: Option<(Option<IpAddr>, u8)>,
+    /// The address that was asked.
+    pub(super) local: SocketAddr,
+}
+
+/// What a service answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServiceAnswer<'a> {
+    /// Records and first server; `None` is NODATA.
+    pub(super) drawn: Option<Drawn<'a>>,
+    /// Bytes of a record; the address stands at its end.
+    pub(super) record_len: usize,
+    /// Seconds.
+    pub(super) ttl: u32,
+    /// The client subnet's scope in bits.
+    pub(super) scope: u8,
+}
+
+/// Answers for a service and counts it; `None` before there is a Plan for it.
+#[inline]
+pub(super) fn answer_service<'a>(
+    table: &'a AnswerTable,
+    worker: &mut WorkerState,
+    service: u32,
+    family: Family,
+    client: &Client,
+) -> Option<ServiceAnswer<'a>> {
+    let nowhere = ServiceDecision { service, area: None, ttl: 0, first: None, servers: 0 };
+    let decision = worker.decision.service.insert(nowhere);
+    let compiled = table.service(service)?;
+    let subnet_address = client.subnet.and_then(|(address, _)| address);
+    let address = subnet_address.unwrap_or(client.resolver);
+    let located = compiled.locate(table.locator(), address, client.local);
+    let decided = compiled.decisions().get(usize::from(located.class))?;
+    // Only areas that are decided alike cost a second look at the map.
+    let area = located.area.or_else(|| table.locator().map_area(address));
+    let area = area.or(table.locator().world);
+    // Never longer than the source; 0 if the address that decided was not the subnet's.
+    let scope = match client.subnet {
+        Some((Some(_), source)) => located.prefix_len.min(source),
+        _ => 0,
+    };
+    decision.area = area;
+    if let Some(area) = area {
+        worker.counters.count_area(service, area);
+    }
+    let list = decided.list(family);
+    let drawn = list.and_then(|place| {
+        let list = compiled.lists().get(place as usize)?;
+        let drawn = list.draw(&mut worker.generator, worker.positions.of(service, place));
+        worker.counters.count_server(service, place, drawn.ordinal);
+        decision.first = list.servers().get(drawn.ordinal as usize).copied();
+        decision.servers = drawn.servers;
+        decision.ttl = decided.ttl;
+        Some(drawn)
+    });
+    worker.decision.scope = scope;
+    Some(ServiceAnswer { drawn, record_len: family.record_len(), ttl: decided.ttl, scope })
+}
+
+impl ServiceAnswer<'_> {
+    /// The addresses in ring order.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let records = self.drawn.map_or(&[][..], |drawn| drawn.records);
+        records.chunks_exact(self.record_len).filter_map(|record| match record {
+            [.., 0, 4, a, b, c, d] if record.len() == 16 => Some(IpAddr::from([*a, *b, *c, *d])),
+            _ => record.last_chunk::<16>().map(|address| IpAddr::from(*address)),
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! What a Director answers from: zones, and a Plan's services, compiled and read-only.
+//!
+//! An [`AnswerTable`] is cheap to make anew: a new Plan compiles only candidate lists and class
+//! tables that changed and shares the rest with the table before; zones are swapped whole.
+
+mod compile;
+mod layout;
+mod locate;
+mod plan;
+mod ring;
+mod service;
+mod slots;
+mod zone_table;
+
+use std::sync::Arc;
+
+use walrus_dns::DomainName;
+
+pub use compile::ZoneCompileError;
+pub(super) use layout::Layout;
+pub(super) use locate::Locator;
+pub use plan::PlanCompileError;
+pub(super) use ring::Drawn;
+pub use ring::{Family, RingList};
+pub use service::{ClassDecision, ServiceTable};
+pub use zone_table::ZoneTable;
+pub(super) use zone_table::{Entry, flags};
+
+use crate::map::Map;
+use crate::plan::Plan;
+use crate::world::{AreaId, Name, Topology};
+use plan::{Compiler, Shared};
+
+/// Everything that an answer depends on but the query and the worker.
+#[derive(Clone, Debug)]
+pub struct AnswerTable {
+    zones: Arc<ZoneTable>,
+    locator: Arc<Locator>,
+    plan: Option<Arc<Plan>>,
+    /// By the places of [`ZoneTable::services`].
+    services: Box<[Option<Arc<ServiceTable>>]>,
+    layout: Arc<Layout>,
+    shared: Arc<Shared>,
+}
+
+impl AnswerTable {
+    /// A table without a Plan: static names are answered, services say SERVFAIL. The map must be
+    /// made from this topology.
+    #[must_use]
+    pub fn new(zones: Arc<ZoneTable>, map: Arc<Map>, topology: &Topology) -> Self {
+        let locator = Arc::new(Locator::new(map, topology));
+        let services = vec![None; zones.services().len()].into_boxed_slice();
+        let layout = Arc::new(Layout::new(&services, locator.areas.len()));
+        Self { zones, locator, plan: None, services, layout, shared: Arc::default() }
+    }
+
+    /// The table for a Plan.
+    ///
+    /// # Errors
+    /// If the Plan is of another format or damaged; this table then goes on.
+    pub fn with_plan(&self, plan: Arc<Plan>) -> Result<Self, PlanCompileError> {
+        self.compiled(Arc::clone(&self.zones), plan)
+    }
+
+    /// The table for other zones (or other services in them) under the same Plan.
+    ///
+    /// # Errors
+    /// As [`Self::with_plan`], for services that were not compiled before.
+    pub fn with_zones(&self, zones: Arc<ZoneTable>) -> Result<Self, PlanCompileError> {
+        if let Some(plan) = &self.plan {
+            return self.compiled(zones, Arc::clone(plan));
+        }
+        let services = vec![None; zones.services().len()].into_boxed_slice();
+        let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
+        Ok(Self { zones, services, layout, ..self.clone() })
+    }
+
+    fn compiled(&self, zones: Arc<ZoneTable>, plan: Arc<Plan>) -> Result<Self, PlanCompileError> {
+        let mut compiler = Compiler::new(&plan, &self.locator, &self.shared)?;
+        let mut services = compiler.services(zones.services())?;
+        let shared = Arc::new(compiler.finish());
+        for (name, new) in zones.services().iter().zip(&mut services) {
+            let Some(new) = new else { continue };
+            let place = self.zones.services().iter().position(|other| other == name);
+            if let Some(old) = place.and_then(|place| self.services[place].as_ref())
+                && old.is_same(new)
+            {
+                *new = Arc::clone(old);
+            }
+        }
+        let services = services.into_boxed_slice();
+        let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
+        let locator = Arc::clone(&self.locator);
+        Ok(Self { zones, locator, plan: Some(plan), services, layout, shared })
+    }
+
+    /// The Plan in force.
+    #[must_use]
+    pub const fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
+    }
+
+    /// The static names.
+    #[must_use]
+    pub fn zones(&self) -> &ZoneTable {
+        &self.zones
+    }
+
+    /// Names of the services; their places number them everywhere in this module.
+    #[must_use]
+    pub fn services(&self) -> &[DomainName] {
+        self.zones.services()
+    }
+
+    /// A service's table; `None` before a Plan that has it.
+    #[must_use]
+    pub fn service(&self, service: u32) -> Option<&ServiceTable> {
+        self.services.get(service as usize)?.as_deref()
+    }
+
+    /// Names of the areas by [`AreaId`].
+    #[must_use]
+    pub fn areas(&self) -> &[Name] {
+        &self.locator.areas
+    }
+
+    /// The area's name.
+    #[must_use]
+    pub fn area_name(&self, area: AreaId) -> Option<&Name> {
+        self.locator.areas.get(area.index())
+    }
+
+    pub(super) fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    pub(super) const fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+}

@@ -1,0 +1,236 @@
+//! A Plan into service tables, keeping whatever an earlier compilation already has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use walrus_dns::DomainName;
+
+use super::locate::Locator;
+use super::ring::{Family, RingList, RingParameters};
+use super::service::{ClassDecision, HOLE, ServiceTable};
+use crate::map::ClassTable;
+use crate::plan::{AreaPlan, FORMAT, ListIndex, Plan, ServicePlan};
+use crate::policy::ttl;
+use crate::world::{AreaId, Digest, LocatePolicy};
+
+/// Why a Plan cannot be carried out. The table in force stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanCompileError {
+    /// Made by another version.
+    #[error("the Plan has format {0}, this program understands {FORMAT}: use the same version")]
+    Format(u32),
+    /// A list that is not there.
+    #[error("the Plan is damaged: service `{service}` names list {list}")]
+    NoList {
+        /// Whose.
+        service: String,
+        /// Which.
+        list: ListIndex,
+    },
+    /// The area `world` is missing for a service.
+    #[error("the Plan is damaged: service `{0}` has no area `world`")]
+    NoWorld(String),
+    /// More areas than can be told apart.
+    #[error("{0} areas: a table tells 65,534 apart")]
+    TooManyAreas(usize),
+}
+
+/// Names a compiled list by everything that went into it.
+type ListKey = (Digest, Family, u32);
+
+/// What compilations share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared {
+    lists: BTreeMap<ListKey, Option<Arc<RingList>>>,
+    /// By class of each area and of the hole.
+    classes: BTreeMap<(Box<[u16]>, u16), Arc<ClassTable>>,
+}
+
+pub(super) struct Compiler<'a> {
+    plan: &'a Plan,
+    locator: &'a Locator,
+    earlier: &'a Shared,
+    shared: Shared,
+    /// Each list's content as bytes, made when it is first wanted.
+    contents: BTreeMap<ListIndex, Digest>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        locator: &'a Locator,
+        earlier: &'a Shared,
+    ) -> Result<Self, PlanCompileError> {
+        if plan.format != FORMAT {
+            return Err(PlanCompileError::Format(plan.format));
+        }
+        if locator.areas.len() >= usize::from(HOLE) {
+            return Err(PlanCompileError::TooManyAreas(locator.areas.len()));
+        }
+        Ok(Self { plan, locator, earlier, shared: Shared::default(), contents: BTreeMap::new() })
+    }
+
+    /// Compiles the Plan's part for each of these services; `None` where it has none.
+    pub(super) fn services(
+        &mut self,
+        names: &[DomainName],
+    ) -> Result<Vec<Option<Arc<ServiceTable>>>, PlanCompileError> {
+        let plan = self.plan;
+        let by_name: BTreeMap<DomainName, &ServicePlan> = plan
+            .services
+            .iter()
+            .filter_map(|service| Some((service.name.parse().ok()?, service)))
+            .collect();
+        let compile = |name| by_name.get(name).map(|service| self.service(service).map(Arc::new));
+        names.iter().map(compile).map(Option::transpose).collect()
+    }
+
+    /// What the tables now in force share; what is no longer used is left behind.
+    pub(super) fn finish(self) -> Shared {
+        self.shared
+    }
+
+    fn service(&mut self, service: &ServicePlan) -> Result<ServiceTable, PlanCompileError> {
+        let mut draft = Draft { decisions: Vec::new(), lists: Vec::new() };
+        let mut class_of_area = vec![None; self.locator.areas.len()];
+        for area in &service.areas {
+            // A Plan for another configuration may name areas that are not here.
+            let Some(id) = self.locator.area_of_name(area.area.as_str()) else { continue };
+            class_of_area[id.index()] = Some(self.class(service, area, id, &mut draft)?);
+        }
+        let world = self
+            .locator
+            .world
+            .and_then(|world| class_of_area[world.index()])
+            .ok_or_else(|| PlanCompileError::NoWorld(service.name.clone()))?;
+        let class_of_area: Box<[u16]> =
+            class_of_area.into_iter().map(|class| class.unwrap_or(world)).collect();
+        // Behind the map only a name server can decide otherwise than `world`.
+        let map_at = service.locate.iter().position(|policy| *policy == LocatePolicy::Map);
+        let classes = map_at.map(|at| {
+            let falls_through = service.locate[at..].contains(&LocatePolicy::Nameserver);
+            self.class_table(&class_of_area, if falls_through { HOLE } else { world })
+        });
+        Ok(ServiceTable {
+            locate: service.locate.as_slice().into(),
+            classes,
+            class_of_area,
+            world,
+            decisions: draft.decisions.into(),
+            lists: draft.lists.into(),
+        })
+    }
+
+    /// The class of an area: that of an earlier area with the same decision, else a new one.
+    fn class(
+        &mut self,
+        service: &ServicePlan,
+        area: &AreaPlan,
+        id: AreaId,
+        draft: &mut Draft,
+    ) -> Result<u16, PlanCompileError> {
+        let ttl = ttl::seconds(service.ttl, area.degraded);
+        let mut list = |index: Option<ListIndex>, family| {
+            let Some(index) = index else { return Ok(None) };
+            let parameters =
+                RingParameters { family, choose: service.choose, answers: service.answers, ttl };
+            let compiled = self.list(index, parameters).ok_or_else(|| {
+                PlanCompileError::NoList { service: service.name.clone(), list: index }
+            })?;
+            Ok(compiled.map(|list| draft.place_of(list)))
+        };
+        let ipv4 = list(area.ipv4, Family::Ipv4)?;
+        let ipv6 = list(area.ipv6, Family::Ipv6)?;
+        let decided =
+            |other: &ClassDecision| (other.ttl, other.ipv4, other.ipv6) == (ttl, ipv4, ipv6);
+        let class = match draft.decisions.iter().position(decided) {
+            Some(class) => {
+                draft.decisions[class].only_area = None;
+                class
+            }
+            None => {
+                draft.decisions.push(ClassDecision { ttl, ipv4, ipv6, only_area: Some(id) });
+                draft.decisions.len() - 1
+            }
+        };
+        // There are at most as many classes as areas, which were counted.
+        Ok(u16::try_from(class).unwrap_or(HOLE))
+    }
+
+    /// A compiled list: the earlier one if nothing in it changed. The outer `None` is a list that
+    /// the Plan lacks, the inner one a list without addresses of the family.
+    fn list(
+        &mut self,
+        index: ListIndex,
+        parameters: RingParameters,
+    ) -> Option<Option<Arc<RingList>>> {
+        let list = self.plan.lists.get(index as usize)?;
+        let content = self.content(index)?;
+        let policies = format!("{:?} {:?}", parameters.choose, parameters.answers);
+        let digest = Digest::of([content.as_str().as_bytes(), policies.as_bytes()]);
+        let key = (digest, parameters.family, parameters.ttl);
+        if let Some(compiled) = self.shared.lists.get(&key) {
+            return Some(compiled.clone());
+        }
+        let compiled = self.earlier.lists.get(&key).cloned().unwrap_or_else(|| {
+            RingList::compile(list, &self.plan.servers, parameters).map(Arc::new)
+        });
+        self.shared.lists.insert(key, compiled.clone());
+        Some(compiled)
+    }
+
+    /// A digest of all that compiling a list looks at, servers' places in the Plan included.
+    fn content(&mut self, index: ListIndex) -> Option<Digest> {
+        if let Some(digest) = self.contents.get(&index) {
+            return Some(digest.clone());
+        }
+        let mut text = String::new();
+        for group in &self.plan.lists.get(index as usize)?.groups {
+            text.push_str(&format!("group {:x}\n", group.share.to_bits()));
+            for candidate in &group.candidates {
+                let (weight, ramp) = (candidate.weight, candidate.ramp.to_bits());
+                text.push_str(&format!("{} {weight} {ramp:x}", candidate.server));
+                if let Some(server) = self.plan.servers.get(candidate.server as usize) {
+                    text.push_str(&format!(" {} {:?}\n", server.name, server.addresses));
+                }
+            }
+        }
+        let digest = Digest::of([text.as_bytes()]);
+        self.contents.insert(index, digest.clone());
+        Some(digest)
+    }
+
+    /// Services whose areas fall into the same classes share one table.
+    fn class_table(&mut self, class_of_area: &[u16], hole: u16) -> Arc<ClassTable> {
+        let key = (class_of_area.into(), hole);
+        if let Some(classes) = self.shared.classes.get(&key) {
+            return Arc::clone(classes);
+        }
+        let classes = self
+            .earlier
+            .classes
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(self.locator.map.classes(class_of_area, hole)));
+        self.shared.classes.insert(key, Arc::clone(&classes));
+        classes
+    }
+}
+
+/// A service's decisions and lists on the way.
+struct Draft {
+    decisions: Vec<ClassDecision>,
+    lists: Vec<Arc<RingList>>,
+}
+
+impl Draft {
+    fn place_of(&mut self, list: Arc<RingList>) -> u32 {
+        let place = self.lists.iter().position(|other| Arc::ptr_eq(other, &list));
+        let place = place.unwrap_or_else(|| {
+            self.lists.push(list);
+            self.lists.len() - 1
+        });
+        // At most two lists an area.
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+}

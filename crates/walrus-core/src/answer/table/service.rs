@@ -1,0 +1,134 @@
+//! One service's part of a Plan: client to class, class to what is decided, that to answer sets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::locate::Locator;
+use super::ring::{Family, RingList};
+use crate::map::ClassTable;
+use crate::world::{AreaId, LocatePolicy};
+
+/// The class of addresses that the map knows no area for, where a later policy decides.
+pub(super) const HOLE: u16 = u16::MAX;
+
+/// A service compiled from a Plan. Areas with the same decision are one *class*.
+#[derive(Clone, Debug)]
+pub struct ServiceTable {
+    pub(super) locate: Box<[LocatePolicy]>,
+    /// Client address to class; `None` if the map plays no part.
+    pub(super) classes: Option<Arc<ClassTable>>,
+    pub(super) class_of_area: Box<[u16]>,
+    /// Whoever no area holds.
+    pub(super) world: u16,
+    /// By class.
+    pub(super) decisions: Box<[ClassDecision]>,
+    pub(super) lists: Box<[Arc<RingList>]>,
+}
+
+/// What a class of areas is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassDecision {
+    /// Seconds.
+    pub ttl: u32,
+    /// Among [`ServiceTable::lists`]; `None` is NODATA.
+    pub ipv4: Option<u32>,
+    /// Among [`ServiceTable::lists`]; `None` is NODATA.
+    pub ipv6: Option<u32>,
+    /// The area, if only one has this decision.
+    pub(super) only_area: Option<AreaId>,
+}
+
+impl ClassDecision {
+    /// The list for a family.
+    #[must_use]
+    pub const fn list(&self, family: Family) -> Option<u32> {
+        match family {
+            Family::Ipv4 => self.ipv4,
+            Family::Ipv6 => self.ipv6,
+        }
+    }
+}
+
+/// Where a client was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::answer) struct Located {
+    /// Below the number of decisions.
+    pub(in crate::answer) class: u16,
+    /// `None` if the class holds several areas and the map was what found it: ask the map.
+    pub(in crate::answer) area: Option<AreaId>,
+    /// The widest prefix, in bits, around the client's address that is decided alike; 0 if its
+    /// address played no part.
+    pub(in crate::answer) prefix_len: u8,
+    /// Which policy found it; `None` is the area `world`, for want of any.
+    pub(in crate::answer) by: Option<LocatePolicy>,
+}
+
+impl ServiceTable {
+    /// What each class is answered with.
+    #[must_use]
+    pub fn decisions(&self) -> &[ClassDecision] {
+        &self.decisions
+    }
+
+    /// Candidate lists, shared with other services where they are alike.
+    #[must_use]
+    pub fn lists(&self) -> &[Arc<RingList>] {
+        &self.lists
+    }
+
+    /// Finds the class of a client: the policies in order, the first hit wins, then `world`.
+    #[inline]
+    pub(in crate::answer) fn locate(
+        &self,
+        locator: &Locator,
+        address: IpAddr,
+        local: SocketAddr,
+    ) -> Located {
+        let mut prefix_len = 0;
+        for policy in &self.locate {
+            match (policy, &self.classes) {
+                (LocatePolicy::Map, Some(classes)) => {
+                    let hit = classes.lookup(address);
+                    // A fallback decides the same for the whole hole in the map.
+                    prefix_len = hit.prefix_len;
+                    if hit.class != HOLE {
+                        let area = self.only_area(hit.class);
+                        return Located { class: hit.class, area, prefix_len, by: Some(*policy) };
+                    }
+                }
+                (LocatePolicy::Map, None) => {}
+                (LocatePolicy::Nameserver, _) => {
+                    if let Some(area) = locator.nameserver(local)
+                        && let Some(class) = self.class_of_area.get(area.index())
+                    {
+                        let (class, area) = (*class, Some(area));
+                        return Located { class, area, prefix_len, by: Some(*policy) };
+                    }
+                }
+            }
+        }
+        Located { class: self.world, area: locator.world, prefix_len, by: None }
+    }
+
+    fn only_area(&self, class: u16) -> Option<AreaId> {
+        self.decisions.get(usize::from(class))?.only_area
+    }
+
+    /// Whether this is the same table built from the same shared parts: then the older one stays,
+    /// and with it the workers' positions.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same_classes = match (&self.classes, &other.classes) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        };
+        let same_lists = self.lists.len() == other.lists.len()
+            && self.lists.iter().zip(&other.lists).all(|(one, two)| Arc::ptr_eq(one, two));
+        same_classes
+            && same_lists
+            && self.locate == other.locate
+            && self.class_of_area == other.class_of_area
+            && self.world == other.world
+            && self.decisions == other.decisions
+    }
+}

@@ -1,0 +1,207 @@
+//! All zones' static names in one read-only table: a query's name to its prebuilt record sets.
+//!
+//! An entry is one run of bytes (head, name, record sets), so that a lookup costs two or three
+//! cache misses even with a million names: the slot and the entry's line or two. Record sets are
+//! stored as they go into a reply: owners point to the question, names in data are compressed
+//! against it.
+
+use walrus_dns::{DomainName, reply};
+
+use super::compile::{self, ZoneCompileError};
+use super::slots::{self, Slots};
+use crate::answer::Zone;
+
+/// Static names of all zones, and where services live among them.
+#[derive(Clone, Debug)]
+pub struct ZoneTable {
+    pub(super) slots: Slots,
+    pub(super) entries: Box<[u8]>,
+    pub(super) zones: Box<[ZoneHead]>,
+    pub(super) services: Box<[DomainName]>,
+    /// No name has more labels.
+    pub(super) labels_max: usize,
+    pub(super) names: usize,
+}
+
+/// What replies about a whole zone need.
+#[derive(Clone, Debug)]
+pub(super) struct ZoneHead {
+    pub(super) apex: DomainName,
+    /// The lesser of the SOA record's TTL and its minimum (RFC 2308 section 5).
+    pub(super) negative_ttl: u32,
+    /// Uncompressed.
+    pub(super) soa: Soa,
+}
+
+/// A SOA record's data, taken apart for compression against whatever is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Soa {
+    pub(super) primary: Box<[u8]>,
+    pub(super) mailbox: Box<[u8]>,
+    /// Serial, refresh, retry, expire, minimum.
+    pub(super) numbers: [u8; 20],
+}
+
+/// Marks of an entry.
+pub(in crate::answer) mod flags {
+    /// At or below a delegation or below a DNAME: only the complete path answers.
+    pub(in crate::answer) const CUT: u8 = 1;
+    /// A wildcard directly below, or a DNAME here: names below that do not exist may still have
+    /// records.
+    pub(in crate::answer) const RECORDS_BELOW: u8 = 2;
+    /// It has a CNAME whose target is in one of our zones: the complete path follows it.
+    pub(in crate::answer) const CNAME_INSIDE: u8 = 4;
+    /// It has a CNAME that leads out of our zones.
+    pub(in crate::answer) const CNAME_OUTSIDE: u8 = 8;
+    /// A zone begins here.
+    pub(in crate::answer) const APEX: u8 = 16;
+}
+
+/// An entry's head: name length, flags, zone (2), service (4), record sets (1).
+pub(super) const HEAD_LEN: usize = 9;
+/// A record set's head: type (2), records (2), bytes (4).
+pub(super) const SET_HEAD_LEN: usize = 8;
+/// In an entry's head: no service lives here.
+pub(super) const NO_SERVICE: u32 = u32::MAX;
+
+impl ZoneTable {
+    /// Compiles zones and the places of services. Services are told apart by their place in
+    /// `services`; their A and AAAA records replace static ones.
+    ///
+    /// # Errors
+    /// If a service has no place in the zones, a zone is given twice or lacks its SOA record, or a
+    /// limit is passed.
+    pub fn compile(zones: &[Zone], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
+        compile::compile(zones, services)
+    }
+
+    /// Names of the services, as they were given.
+    #[must_use]
+    pub fn services(&self) -> &[DomainName] {
+        &self.services
+    }
+
+    /// How many names the table holds, empty non-terminals among them.
+    #[must_use]
+    pub const fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Bytes of memory that names and records take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.entries.len() + self.slots.memory()
+    }
+
+    /// The entry of a name in lower-case wire format.
+    #[inline]
+    pub(in crate::answer) fn find(&self, name: &[u8]) -> Option<Entry<'_>> {
+        let is_it = |place: u32| {
+            let entry = &self.entries[place as usize..];
+            usize::from(entry[0]) == name.len() && entry[HEAD_LEN..].starts_with(name)
+        };
+        let place = self.slots.find(slots::hash(name), is_it)?;
+        Some(Entry { bytes: &self.entries[place as usize..] })
+    }
+
+    /// The nearest existing name above one that has no entry (RFC 4592 section 3.3.1); `None` if it
+    /// lies in none of our zones.
+    pub(in crate::answer) fn closest_encloser(&self, name: &[u8]) -> Option<Entry<'_>> {
+        let mut labels = 0;
+        let mut rest = name;
+        while let [len @ 1..=63, tail @ ..] = rest {
+            labels += 1;
+            rest = &tail[usize::from(*len)..];
+        }
+        rest = name;
+        while let [len @ 1..=63, tail @ ..] = rest {
+            rest = &tail[usize::from(*len)..];
+            labels -= 1;
+            // Deeper than any name of ours: spares hashing what a random-name flood invents.
+            if labels <= self.labels_max
+                && let Some(entry) = self.find(rest)
+            {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Writes the SOA record of a negative answer for a zone, compressed against the question's
+    /// name; the length, or `None` if there is no room.
+    pub(in crate::answer) fn write_negative_soa(
+        &self,
+        zone: u16,
+        question: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let head = self.zones.get(usize::from(zone))?;
+        let owner = reply::pointer_to_suffix(question.len(), head.apex.as_wire().len());
+        let [ttl_0, ttl_1, ttl_2, ttl_3] = head.negative_ttl.to_be_bytes();
+        let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, 0, 0];
+        out.get_mut(..fixed.len())?.copy_from_slice(&fixed);
+        let mut at = fixed.len();
+        at += reply::write_name(&head.soa.primary, question, &mut out[at..])?;
+        at += reply::write_name(&head.soa.mailbox, question, &mut out[at..])?;
+        out.get_mut(at..at + 20)?.copy_from_slice(&head.soa.numbers);
+        at += 20;
+        let data_len = u16::try_from(at - fixed.len()).ok()?;
+        out[10..12].copy_from_slice(&data_len.to_be_bytes());
+        Some(at)
+    }
+}
+
+/// One name's entry.
+#[derive(Clone, Copy)]
+pub(in crate::answer) struct Entry<'a> {
+    /// From the entry's start to the end of all entries.
+    bytes: &'a [u8],
+}
+
+/// A record set as it goes into a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::answer) struct PrebuiltSet<'a> {
+    pub(in crate::answer) records: u16,
+    pub(in crate::answer) bytes: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    pub(in crate::answer) fn has(self, flag: u8) -> bool {
+        self.bytes[1] & flag != 0
+    }
+
+    #[inline]
+    pub(in crate::answer) fn zone(self) -> u16 {
+        u16::from_be_bytes([self.bytes[2], self.bytes[3]])
+    }
+
+    /// The service that lives here: its place among [`ZoneTable::services`].
+    #[inline]
+    pub(in crate::answer) fn service(self) -> Option<u32> {
+        let [_, _, _, _, a, b, c, d, ..] = *self.bytes else { return None };
+        Some(u32::from_be_bytes([a, b, c, d])).filter(|&service| service != NO_SERVICE)
+    }
+
+    /// Whether anything lives here at all: not so at an empty non-terminal.
+    pub(in crate::answer) fn has_data(self) -> bool {
+        self.bytes[8] > 0 || self.service().is_some()
+    }
+
+    /// The record set of a type.
+    #[inline]
+    pub(in crate::answer) fn set(self, record_type: u16) -> Option<PrebuiltSet<'a>> {
+        let mut rest = self.bytes.get(HEAD_LEN + usize::from(self.bytes[0])..)?;
+        for _ in 0..self.bytes[8] {
+            let (head, tail) = rest.split_first_chunk::<SET_HEAD_LEN>()?;
+            let [type_high, type_low, records_high, records_low, len @ ..] = *head;
+            let (bytes, next) = tail.split_at_checked(u32::from_be_bytes(len) as usize)?;
+            if u16::from_be_bytes([type_high, type_low]) == record_type {
+                let records = u16::from_be_bytes([records_high, records_low]);
+                return Some(PrebuiltSet { records, bytes });
+            }
+            rest = next;
+        }
+        None
+    }
+}

@@ -1,0 +1,191 @@
+//! What belongs to one answering thread: its random state, its round-robin positions, its counts.
+//!
+//! Everything has its full size before it is used: answering neither allocates nor locks.
+
+use std::sync::Arc;
+
+use super::request::{Decision, Transport};
+use super::table::{AnswerTable, Layout};
+use crate::policy::choose::Generator;
+use crate::world::AreaId;
+
+/// One answering thread's own state.
+#[derive(Clone, Debug)]
+pub struct WorkerState {
+    pub(super) generator: Generator,
+    pub(super) positions: Positions,
+    pub(super) counters: Counters,
+    pub(super) decision: Decision,
+}
+
+impl WorkerState {
+    /// A worker for a table. The same seed gives the same answers to the same queries.
+    #[must_use]
+    pub fn new(seed: u64, table: &AnswerTable) -> Self {
+        Self {
+            generator: Generator::new(seed),
+            positions: Positions::for_table(table),
+            counters: Counters::for_table(table),
+            decision: Decision::default(),
+        }
+    }
+
+    /// Goes over to another table without allocating: `positions` and `counters` were made for it
+    /// elsewhere; the old ones come back, the counts to be told. Round robin goes on where it was
+    /// in whatever both tables share.
+    #[must_use]
+    pub fn adopt(&mut self, positions: Positions, counters: Counters) -> (Positions, Counters) {
+        let old = std::mem::replace(&mut self.positions, positions);
+        let new = &mut self.positions;
+        for (from, to, len) in new.layout.kept_positions(&old.layout) {
+            new.positions[to..to + len].copy_from_slice(&old.positions[from..from + len]);
+        }
+        (old, std::mem::replace(&mut self.counters, counters))
+    }
+
+    /// Takes the counts and goes on with `fresh` ones, made for the same table.
+    #[must_use]
+    pub const fn take_counters(&mut self, fresh: Counters) -> Counters {
+        std::mem::replace(&mut self.counters, fresh)
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What decided the last reply.
+    #[must_use]
+    pub const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// Where round robin is in each ring.
+#[derive(Clone, Debug)]
+pub struct Positions {
+    layout: Arc<Layout>,
+    positions: Box<[u32]>,
+}
+
+impl Positions {
+    /// At the start of every ring.
+    #[must_use]
+    pub fn for_table(table: &AnswerTable) -> Self {
+        let layout = Arc::clone(table.layout());
+        Self { positions: vec![0; layout.positions()].into(), layout }
+    }
+
+    /// The positions of a service's list; empty if they were made for another table.
+    #[inline]
+    pub(super) fn of(&mut self, service: u32, list: u32) -> &mut [u32] {
+        let at = self.layout.positions_at(service, list);
+        self.positions.get_mut(at..).unwrap_or_default()
+    }
+}
+
+/// Response codes that are counted one by one; higher ones count as the last.
+pub const RCODES: usize = 24;
+
+/// What a worker counts.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    layout: Arc<Layout>,
+    /// Queries by UDP and by TCP that were answered.
+    pub udp: u64,
+    /// Queries by TCP that were answered.
+    pub tcp: u64,
+    /// Bytes that got no reply.
+    pub dropped: u64,
+    /// Queries that went to the complete path.
+    pub complete: u64,
+    /// Replies that were cut.
+    pub truncated: u64,
+    /// Replies by code.
+    pub rcodes: [u64; RCODES],
+    areas: Box<[u64]>,
+    servers: Box<[u64]>,
+}
+
+impl Counters {
+    /// All zero.
+    #[must_use]
+    pub fn for_table(table: &AnswerTable) -> Self {
+        let layout = Arc::clone(table.layout());
+        Self {
+            udp: 0,
+            tcp: 0,
+            dropped: 0,
+            complete: 0,
+            truncated: 0,
+            rcodes: [0; RCODES],
+            areas: vec![0; layout.areas()].into(),
+            servers: vec![0; layout.servers()].into(),
+            layout,
+        }
+    }
+
+    /// Adds another worker's counts of the same table; counts of another table only add to the
+    /// totals.
+    pub fn add(&mut self, other: &Self) {
+        self.udp += other.udp;
+        self.tcp += other.tcp;
+        self.dropped += other.dropped;
+        self.complete += other.complete;
+        self.truncated += other.truncated;
+        let add = |(sum, count): (&mut u64, &u64)| *sum += count;
+        self.rcodes.iter_mut().zip(&other.rcodes).for_each(add);
+        if Arc::ptr_eq(&self.layout, &other.layout) {
+            self.areas.iter_mut().zip(&other.areas).for_each(add);
+            self.servers.iter_mut().zip(&other.servers).for_each(add);
+        }
+    }
+
+    /// How many services are counted.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.layout.services()
+    }
+
+    /// A service's queries by area, in the order of [`AnswerTable::areas`].
+    #[must_use]
+    pub fn areas(&self, service: u32) -> &[u64] {
+        let from = self.layout.area(service, 0);
+        let to = self.layout.area(service + 1, 0);
+        self.areas.get(from..to).unwrap_or_default()
+    }
+
+    /// How often each server came first in a service's answers, as (its place in the Plan's
+    /// servers, times). A server that stands in several lists comes several times.
+    pub fn servers(&self, service: u32) -> impl Iterator<Item = (u32, u64)> {
+        let counted = self.layout.counted_servers(service as usize);
+        counted.filter_map(|(place, server)| {
+            self.servers.get(place).filter(|count| **count > 0).map(|count| (server, *count))
+        })
+    }
+
+    #[inline]
+    pub(super) fn count_reply(&mut self, transport: Transport, rcode: u16, truncated: bool) {
+        match transport {
+            Transport::Udp => self.udp += 1,
+            Transport::Tcp => self.tcp += 1,
+        }
+        self.truncated += u64::from(truncated);
+        self.rcodes[usize::from(rcode).min(RCODES - 1)] += 1;
+    }
+
+    #[inline]
+    pub(super) fn count_area(&mut self, service: u32, area: AreaId) {
+        if let Some(count) = self.areas.get_mut(self.layout.area(service, area.index())) {
+            *count += 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn count_server(&mut self, service: u32, list: u32, ordinal: u32) {
+        if let Some(count) = self.servers.get_mut(self.layout.server(service, list, ordinal)) {
+            *count += 1;
+        }
+    }
+}
