@@ -10,7 +10,7 @@ mod zone;
 mod zone_file;
 
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
-pub use respond::respond;
+pub use respond::{respond, respond_completely};
 pub use table::{
     AnswerTable, ClassDecision, Family, PlanCompileError, RingList, ServiceTable, ZoneCompileError,
     ZoneTable,

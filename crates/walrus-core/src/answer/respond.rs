@@ -10,6 +10,7 @@ use walrus_dns::query::{self, HEADER_LEN, Query, Refusal};
 use walrus_dns::reply::{self, Counts};
 use walrus_dns::{rcode, record_type};
 
+use super::complete;
 use super::request::{Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, ServiceAnswer, answer_service};
 use super::table::{AnswerTable, Entry, Family, flags};
@@ -47,6 +48,42 @@ pub fn respond(
     let decision = &worker.decision;
     worker.counters.count_reply(request.transport, decision.rcode, decision.truncated);
     Outcome::Reply(len)
+}
+
+/// Answers a query by the complete path, which understands all that [`respond`] does and more, at
+/// some microseconds and with allocations. Where both answer, they give the same bytes.
+pub fn respond_completely(
+    table: &AnswerTable,
+    worker: &mut WorkerState,
+    request: &Request<'_>,
+    reply: &mut [u8],
+) -> Outcome {
+    worker.decision = Decision::default();
+    if let Ok(query) = query::parse(request.query) {
+        worker.decision.record_type = query.record_type;
+        worker.decision.edns = query.edns.is_some();
+        worker.decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
+    }
+    let choose = |asked: complete::ServiceQuestion| {
+        let client =
+            Client { resolver: request.client, subnet: asked.subnet, local: request.local };
+        let family = Family::of(asked.record_type)?;
+        let answer = answer_service(table, worker, asked.service, family, &client)?;
+        let (ttl, scope) = (answer.ttl, answer.scope);
+        Some(complete::ServiceAnswer { addresses: answer.addresses().collect(), ttl, scope })
+    };
+    let outcome = complete::respond_with(table.zones().complete(), request, reply, choose);
+    if let Outcome::Reply(len) = outcome {
+        let header = reply.get(..len).and_then(|reply| reply.first_chunk::<HEADER_LEN>());
+        let [.., flags, code, _, _, _, _, _, _, _, _] = *header.unwrap_or(&[0; HEADER_LEN]);
+        worker.decision.truncated = flags & reply::FLAG_TC != 0;
+        worker.decision.rcode = u16::from(code & 0x0f);
+        let decision = &worker.decision;
+        worker.counters.count_reply(request.transport, decision.rcode, decision.truncated);
+    } else {
+        worker.counters.dropped += 1;
+    }
+    outcome
 }
 
 fn refuse(

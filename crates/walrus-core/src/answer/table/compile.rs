@@ -1,9 +1,12 @@
 //! Zones into a [`ZoneTable`]: who owns which name, what is cut off, records as bytes.
 
+use std::sync::Arc;
+
 use walrus_dns::{DomainName, record_type, reply};
 
 use super::slots::{self, Slots};
 use super::zone_table::{NO_SERVICE, Soa, ZoneHead, ZoneTable, flags};
+use crate::answer::complete::CompleteIndex;
 use crate::answer::{RecordSet, Zone};
 
 /// Why zones and services do not make a table.
@@ -57,7 +60,7 @@ struct Node<'a> {
 }
 
 struct Builder<'a> {
-    zones: &'a [Zone],
+    zones: &'a [Arc<Zone>],
     /// From an apex to its zone's index.
     apexes: Slots,
     nodes: Vec<Node<'a>>,
@@ -65,7 +68,7 @@ struct Builder<'a> {
 }
 
 pub(super) fn compile(
-    zones: &[Zone],
+    zones: &[Arc<Zone>],
     services: &[DomainName],
 ) -> Result<ZoneTable, ZoneCompileError> {
     if zones.len() > usize::from(u16::MAX) {
@@ -249,10 +252,14 @@ impl<'a> Builder<'a> {
         Ok(ZoneTable {
             slots,
             entries: entries.into(),
-            zones: self.zones.iter().map(zone_head).collect::<Result<_, _>>()?,
+            zones: self.zones.iter().map(|zone| zone_head(zone)).collect::<Result<_, _>>()?,
             services: services.into(),
             labels_max,
             names: self.nodes.len(),
+            complete: CompleteIndex::new(
+                self.zones.iter().cloned(),
+                services.iter().cloned().zip(0..),
+            ),
         })
     }
 }

@@ -5,11 +5,14 @@
 //! stored as they go into a reply: owners point to the question, names in data are compressed
 //! against it.
 
+use std::sync::Arc;
+
 use walrus_dns::{DomainName, reply};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Slots};
 use crate::answer::Zone;
+use crate::answer::complete::CompleteIndex;
 
 /// Static names of all zones, and where services live among them.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct ZoneTable {
     /// No name has more labels.
     pub(super) labels_max: usize,
     pub(super) names: usize,
+    /// The same zones for the complete path.
+    pub(super) complete: CompleteIndex,
 }
 
 /// What replies about a whole zone need.
@@ -71,7 +76,7 @@ impl ZoneTable {
     /// # Errors
     /// If a service has no place in the zones, a zone is given twice or lacks its SOA record, or a
     /// limit is passed.
-    pub fn compile(zones: &[Zone], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
+    pub fn compile(zones: &[Arc<Zone>], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
         compile::compile(zones, services)
     }
 
@@ -79,6 +84,11 @@ impl ZoneTable {
     #[must_use]
     pub fn services(&self) -> &[DomainName] {
         &self.services
+    }
+
+    /// The same zones for the complete path.
+    pub(in crate::answer) const fn complete(&self) -> &CompleteIndex {
+        &self.complete
     }
 
     /// How many names the table holds, empty non-terminals among them.
