@@ -1,1 +1,7 @@
 //! walrus-director.
+mod answering;
+mod counters;
+mod tcp;
+mod udp;
+
+pub use counters::CounterSnapshot;

@@ -1,0 +1,62 @@
+//! What the transports want of the answers: the seam between sockets and decisions.
+
+use std::net::{IpAddr, SocketAddr};
+
+use walrus_core::answer::Transport;
+
+use crate::counters::Counters;
+
+/// A query and what its socket knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    /// The message.
+    pub(crate) query: &'a [u8],
+    /// Who sent it.
+    pub(crate) client: IpAddr,
+    /// The address and port that were asked.
+    pub(crate) local: SocketAddr,
+    /// How it came.
+    pub(crate) transport: Transport,
+}
+
+/// Answers queries; one for each thread. Two kinds: [`crate::answerer::Answerer`] and the echo of
+/// the socket tests.
+pub(crate) trait Answering {
+    /// Called before each batch and whenever the thread was woken: takes over a new table, hands
+    /// over what was counted.
+    fn begin_batch(&mut self);
+
+    /// Writes the reply and tells its length; `None` for no reply.
+    fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize>;
+
+    /// The thread ends: hands over what was counted.
+    fn end(&mut self);
+
+    /// Where the transport counts.
+    fn counters(&self) -> &Counters;
+}
+
+/// Sends back what came, in capitals; a query "quiet" gets no reply.
+#[cfg(test)]
+pub(crate) struct Echo(pub(crate) std::sync::Arc<Counters>);
+
+#[cfg(test)]
+impl Answering for Echo {
+    fn begin_batch(&mut self) {}
+
+    fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {
+        if incoming.query == b"quiet" {
+            return None;
+        }
+        let reply = reply.get_mut(..incoming.query.len())?;
+        reply.copy_from_slice(incoming.query);
+        reply.make_ascii_uppercase();
+        Some(reply.len())
+    }
+
+    fn end(&mut self) {}
+
+    fn counters(&self) -> &Counters {
+        &self.0
+    }
+}

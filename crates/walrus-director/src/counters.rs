@@ -1,0 +1,124 @@
+//! Counters that cost an answering thread a plain addition each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident => $field:ident,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Count {
+            $($variant,)*
+        }
+
+        const COUNTS: usize = [$(Count::$variant,)*].len();
+
+        /// How often what happened since the Director started, over all threads or for one.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+        #[non_exhaustive]
+        pub struct CounterSnapshot {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl CounterSnapshot {
+            /// Adds another thread's.
+            pub(crate) fn add(&mut self, counters: &Counters) {
+                $(self.$field += counters.get(Count::$variant);)*
+            }
+
+            /// Each counter by its name, for metrics.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams received.
+    UdpQueries => udp_queries,
+    /// Messages received by TCP.
+    TcpQueries => tcp_queries,
+    /// Replies made, by either transport.
+    Replies => replies,
+    /// Queries that get no reply: replies of others, too short, too long.
+    Dropped => dropped,
+    /// Queries that the fast path left to the complete path.
+    CompletePath => complete_path,
+    /// Replies NOERROR.
+    NoError => no_error,
+    /// Replies FORMERR.
+    FormErr => form_err,
+    /// Replies SERVFAIL.
+    ServFail => serv_fail,
+    /// Replies NXDOMAIN.
+    NxDomain => nx_domain,
+    /// Replies NOTIMP.
+    NotImp => not_imp,
+    /// Replies REFUSED.
+    Refused => refused,
+    /// Replies BADVERS and others.
+    OtherCode => other_code,
+    /// Replies cut to the client's size.
+    Truncated => truncated,
+    /// Queries with a client subnet.
+    ClientSubnet => client_subnet,
+    /// Replies for a service's name.
+    ServiceAnswers => service_answers,
+    /// Receiving failed.
+    ReceiveErrors => receive_errors,
+    /// Replies that the kernel did not take.
+    SendFailures => send_failures,
+    /// TCP connections accepted.
+    TcpConnections => tcp_connections,
+    /// TCP connections closed at once, because there were too many.
+    TcpRefused => tcp_refused,
+    /// TCP connections closed for being idle, slow or wrong.
+    TcpTimeouts => tcp_timeouts,
+    /// Decisions given to the decision log.
+    DecisionsLogged => decisions_logged,
+    /// Decisions lost because the decision log could not keep up.
+    DecisionsLost => decisions_lost,
+}
+
+/// One thread's counters. Only that thread writes, so that an addition is a load and a store
+/// without a locked instruction; anybody may read. On cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Counters([AtomicU64; COUNTS]);
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; COUNTS])
+    }
+
+    /// Only the thread that owns these counters may call this.
+    #[inline]
+    pub(crate) fn add(&self, count: Count, more: u64) {
+        let cell = &self.0[count as usize];
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    fn get(&self, count: Count) -> u64 {
+        self.0[count as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_add_up_under_their_names() {
+        let (one, two) = (Counters::new(), Counters::new());
+        one.add(Count::UdpQueries, 2);
+        one.add(Count::UdpQueries, 3);
+        two.add(Count::UdpQueries, 4);
+        two.add(Count::Refused, 1);
+        let mut all = CounterSnapshot::default();
+        all.add(&one);
+        all.add(&two);
+        assert_eq!((all.udp_queries, all.refused, all.replies), (9, 1, 0));
+        let named: Vec<_> = all.iter().filter(|(_, value)| *value > 0).collect();
+        assert_eq!(named, [("udp_queries", 9), ("refused", 1)]);
+    }
+}

@@ -1,0 +1,148 @@
+//! TCP with an echo behind it: framing, pipelining, bounds.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::*;
+use crate::answering::Echo;
+use crate::counters::{CounterSnapshot, Counters};
+
+struct Running {
+    address: SocketAddr,
+    shutdown: Shutdown,
+    counters: Arc<Counters>,
+    thread: Option<std::thread::JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    fn start(connections_max: usize, idle: Duration) -> Self {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, counters) = (Shutdown::new(), Arc::new(Counters::new()));
+        let (stop, echo) = (shutdown.clone(), Echo(counters.clone()));
+        let limits = Limits { connections_max, idle };
+        let thread = std::thread::spawn(move || {
+            run(vec![listener], limits, stop, Arc::new(Notify::new()), echo)
+        });
+        Self { address, shutdown, counters, thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    }
+
+    fn counted(&self) -> CounterSnapshot {
+        let mut snapshot = CounterSnapshot::default();
+        snapshot.add(&self.counters);
+        snapshot
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        self.thread.take().unwrap().join().unwrap().unwrap();
+    }
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes(), message].concat()
+}
+
+fn read_message(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).unwrap();
+    message
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn pipelined_messages_are_answered_in_order() {
+    let server = Running::start(10, LONG);
+    let mut stream = server.connect();
+    let all: Vec<u8> = ["one", "quiet", "two", "three"]
+        .iter()
+        .flat_map(|message| framed(message.as_bytes()))
+        .collect();
+    stream.write_all(&all).unwrap();
+    for expected in ["ONE", "TWO", "THREE"] {
+        assert_eq!(read_message(&mut stream), expected.as_bytes());
+    }
+    assert_eq!(server.counted().tcp_queries, 4);
+}
+
+#[test]
+fn messages_may_come_byte_by_byte() {
+    let server = Running::start(10, LONG);
+    let mut stream = server.connect();
+    stream.set_nodelay(true).unwrap();
+    for byte in framed(b"slowly") {
+        stream.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(read_message(&mut stream), b"SLOWLY");
+}
+
+#[test]
+fn many_long_messages_pass_through_small_buffers() {
+    let server = Running::start(10, LONG);
+    let mut stream = server.connect();
+    let message = vec![b'a'; QUERY_SIZE_MAX];
+    let mut writer = stream.try_clone().unwrap();
+    let all = framed(&message).repeat(50);
+    let writing = std::thread::spawn(move || writer.write_all(&all).unwrap());
+    for _ in 0..50 {
+        assert_eq!(read_message(&mut stream), vec![b'A'; QUERY_SIZE_MAX]);
+    }
+    writing.join().unwrap();
+}
+
+#[test]
+fn overlong_messages_end_the_connection() {
+    let server = Running::start(10, LONG);
+    let mut stream = server.connect();
+    stream.write_all(&[0xff, 0xff, 1, 2, 3]).unwrap();
+    let mut rest = Vec::new();
+    // Closed with unread input: an end or a reset.
+    assert!(matches!(stream.read_to_end(&mut rest), Ok(0) | Err(_)));
+}
+
+#[test]
+fn a_half_message_is_given_up_after_the_idle_time() {
+    let server = Running::start(10, Duration::from_millis(100));
+    let mut stream = server.connect();
+    stream.write_all(&framed(b"whole")).unwrap();
+    assert_eq!(read_message(&mut stream), b"WHOLE");
+    stream.write_all(&[0, 9, b'h', b'a']).unwrap();
+    let mut rest = Vec::new();
+    assert_eq!(stream.read_to_end(&mut rest).unwrap_or(0), 0);
+}
+
+#[test]
+fn one_client_may_not_take_all_connections() {
+    let server = Running::start(12, LONG);
+    let mut streams: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(&framed(b"x")).unwrap();
+        assert_eq!(read_message(stream), b"X");
+    }
+    let mut fourth = server.connect();
+    let mut rest = Vec::new();
+    assert_eq!(fourth.read_to_end(&mut rest).unwrap_or(0), 0, "closed at once");
+    assert_eq!(server.counted().tcp_refused, 1);
+    // A place that is given back can be taken.
+    drop(streams);
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut again = server.connect();
+        let mut length = [0; 3];
+        if again.write_all(&framed(b"x")).is_ok() && again.read_exact(&mut length).is_ok() {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline);
+    }
+}

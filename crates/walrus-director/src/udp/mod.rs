@@ -1,0 +1,8 @@
+//! UDP: one thread a core, each with a socket of its own for each address.
+
+pub(crate) mod batch;
+mod socket;
+mod worker;
+
+pub(crate) use socket::{listen, probe};
+pub(crate) use worker::Worker;
