@@ -1,0 +1,46 @@
+//! Replays the committed fuzz corpus (fuzz/corpus) through the fuzz targets' own functions.
+
+use std::path::Path;
+
+// The same file that the fuzzer is built from.
+#[expect(unreachable_pub, reason = "the fuzz crate exports them")]
+#[path = "../../../fuzz/src/targets.rs"]
+mod targets;
+
+#[test]
+fn query() {
+    replay("query", 80, targets::query);
+}
+
+#[test]
+fn zone_file() {
+    replay("zone_file", 30, targets::zone_file);
+}
+
+#[test]
+fn message() {
+    replay("message", 25, targets::message);
+}
+
+#[test]
+fn plan() {
+    replay("plan", 7, targets::plan);
+}
+
+/// Runs every file of a target's corpus, of which there are at least so many.
+#[expect(clippy::disallowed_methods, reason = "a test may read its corpus")]
+fn replay(target: &str, least: usize, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut count = 0;
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).expect("a file");
+        // Shown only if the run fails.
+        println!("{}", path.display());
+        run(&bytes);
+        count += 1;
+    }
+    assert!(count >= least, "{} has only {count} files", folder.display());
+}

@@ -1,0 +1,5 @@
+//! What the fuzz targets in `bin/` run.
+
+mod targets;
+
+pub use targets::*;

@@ -1,0 +1,123 @@
+//! One function a target: bytes in, a panic if a promise is broken. Shared with the test that
+//! replays the committed corpus.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use domain::base::Message;
+use domain::base::iana::Rcode;
+use walrus_core::answer::complete::{self, CompleteIndex, ServiceAnswer, ServiceQuestion};
+use walrus_core::answer::{Outcome, Request, Transport, read_zone, zone_of_nameservers};
+use walrus_core::world::Time;
+
+/// A query, by UDP and by TCP: no panic, no reply to a reply, no reply that cannot be read, and
+/// none without an answer that is longer than its query.
+pub fn query(data: &[u8]) {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let request = Request {
+            query: data,
+            client: IpAddr::from([192, 0, 2, 200]),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport,
+            now: Time::ZERO,
+            udp_size_max: 1232,
+        };
+        let mut buffer = vec![0; 65_535];
+        match complete::respond_with(index(), &request, &mut buffer, choose) {
+            Outcome::Reply(len) => check_reply(&request, &buffer[..len]),
+            Outcome::Drop => assert!(data.len() < 12 || data[2] & 0x80 != 0, "not answered"),
+            Outcome::NotUnderstood => panic!("the complete path understands everything"),
+        }
+    }
+}
+
+fn check_reply(request: &Request<'_>, reply: &[u8]) {
+    let query = request.query;
+    assert!(query[2] & 0x80 == 0, "a reply to a reply");
+    assert!(request.transport == Transport::Tcp || reply.len() <= 1232, "too long for UDP");
+    let message = Message::from_slice(reply).expect("a message");
+    assert!(message.header().qr() && message.header().id().to_be_bytes() == query[..2]);
+    let (question, answer, authority, additional) = message.sections().expect("sections");
+    let mut last = question.count();
+    for section in [answer, authority, additional] {
+        for record in section {
+            record.expect("a record that can be read");
+            last += 1;
+        }
+    }
+    assert!(last < 70_000);
+    let refused = [Rcode::FORMERR, Rcode::NOTIMP, Rcode::REFUSED];
+    let bad_version = message.opt_rcode().to_int() == 16;
+    if refused.contains(&message.header().rcode()) || bad_version {
+        assert!(reply.len() <= query.len(), "a refusal longer than its query");
+    }
+}
+
+fn index() -> &'static CompleteIndex {
+    static INDEX: OnceLock<CompleteIndex> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let apex = "example.com".parse().expect("a name");
+        let file = read_zone("seed", ZONE.as_bytes(), &apex).expect("a zone");
+        let services = ["www.example.com", "early.example.com"].map(|name| name.parse().unwrap());
+        CompleteIndex::new([Arc::new(file.zone)], services.into_iter().zip(0..))
+    })
+}
+
+fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
+    let addresses = vec![IpAddr::from([198, 51, 100, 1]), IpAddr::from([198, 51, 100, 2])];
+    let scope = question.subnet.map_or(0, |(_, source)| source);
+    (question.service == 0).then_some(ServiceAnswer { addresses, ttl: 30, scope })
+}
+
+const ZONE: &str = "\
+$TTL 3600
+@ SOA ns1 hostmaster 1 7200 900 1209600 300
+@ NS ns1
+ns1 A 192.0.2.53
+a A 192.0.2.1
+alias CNAME a
+service CNAME www
+out CNAME www.example.net.
+*.wild TXT wild
+b.ent A 192.0.2.2
+sub NS ns.sub
+ns.sub A 192.0.2.3
+mx MX 10 mail
+";
+
+/// A zone file's text: no panic; what is accepted has a SOA record, can be asked, and is accepted
+/// again with the same result.
+pub fn zone_file(data: &[u8]) {
+    let apex = "example.com".parse().expect("a name");
+    match read_zone("seed", data, &apex) {
+        Ok(file) => {
+            assert!(file.zone.names.contains_key(&apex));
+            assert!(file.zone.names.keys().all(|name| name.is_within(&apex)));
+            let again = read_zone("seed", data, &apex).expect("the same result");
+            assert_eq!(again.zone, file.zone);
+            assert_ne!(file.zone, zone_of_nameservers(&apex, &[]));
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty() && problems.len() <= 100);
+            let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
+            assert!(problems.iter().all(|problem| problem.line as usize <= lines), "{problems:?}");
+        }
+    }
+}
+
+/// A message between roles: no panic, and what is understood says the same again.
+pub fn message(data: &[u8]) {
+    if let Ok(message) = walrus_core::message::decode(data) {
+        let bytes = walrus_core::message::encode(&message);
+        let again = walrus_core::message::decode(&bytes).expect("our own message");
+        assert_eq!(walrus_core::message::encode(&again), bytes);
+    }
+}
+
+/// A Plan's bytes: no panic, and what is understood says the same again.
+pub fn plan(data: &[u8]) {
+    if let Ok(plan) = walrus_core::plan::from_bytes(data) {
+        let bytes = walrus_core::plan::to_bytes(&plan);
+        assert_eq!(walrus_core::plan::from_bytes(&bytes).expect("our own Plan"), plan);
+    }
+}
