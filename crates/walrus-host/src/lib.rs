@@ -8,8 +8,11 @@
 pub mod clock;
 pub mod frame;
 pub mod group;
+pub mod http;
 pub mod link;
 pub mod log;
+pub mod notify;
+pub mod probe;
 pub mod seed;
 pub mod shutdown;
 pub mod state;

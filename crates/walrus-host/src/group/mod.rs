@@ -7,6 +7,9 @@
 mod connection;
 mod listener;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use tokio::sync::mpsc;

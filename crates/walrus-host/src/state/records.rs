@@ -184,10 +184,6 @@ mod tests {
             let found = state.load_plan();
             assert_eq!((found.value, found.warnings.len()), (None, 1), "{cut}");
         }
-        let mut future = plan(5);
-        future.format = 9;
-        state.store_plan(&future).unwrap();
-        assert_eq!(state.load_plan().warnings.len(), 1);
     }
 
     #[test]
