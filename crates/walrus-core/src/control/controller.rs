@@ -1,11 +1,38 @@
 //! The Controller: inputs and time in, effects out.
+//!
+//! It works at two speeds (thesis 6; the mapping system of "Algorithmic Nuggets" likewise). What
+//! dies, drains or returns leads to a decision at once, in which only what must move moves. All
+//! else, balancing above all, waits for the round. Events of the same instant make one decision,
+//! and decisions for events are at least a tenth of a second apart, so that nobody who reports
+//! can make a Plan per message.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Effect, Input, Refusal, Status};
+use super::demand::Demand;
+use super::drain;
+use super::journal::JournalRecord;
+use super::notices::Notices;
+use super::numbering::Numbering;
+use super::probes::{Probes, Wake};
+use super::publish::is_worth_a_plan;
+use super::servers::{Judge, Servers};
+use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal};
 use crate::config::Configuration;
-use crate::plan::{Digests, Plan};
-use crate::world::{Name, Overrides, Time};
+use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
+use crate::world::{
+    Name, Observation, Override, OverrideState, Overrides, Report, ServerId, Target, Time,
+};
+
+/// The shortest time between two decisions for events.
+const EVENTS_APART: Duration = Duration::from_millis(100);
+
+/// The shortest round, whatever is configured: no loop without a bound.
+const ROUND_MIN: Duration = Duration::from_millis(100);
+
+/// Lines for the log that may wait; more than that say nothing new.
+const WARNINGS_MAX: usize = 16;
 
 /// What a Controller starts from.
 #[derive(Clone, Debug)]
@@ -36,15 +63,69 @@ pub struct Stored {
 /// The Controller. See the [module](super) for the rule of its use.
 #[derive(Clone, Debug)]
 pub struct Controller {
-    start: Start,
+    pub(super) configuration: Arc<Configuration>,
+    digests: Digests,
+    pub(super) name: Name,
+    pub(super) overrides: Overrides,
+    pub(super) servers: Servers,
+    pub(super) probes: Probes,
+    pub(super) demand: Demand,
+    pub(super) notices: Notices,
+    pub(super) counters: Counters,
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) next_round: Time,
+    numbering: Numbering,
+    memory: Memory,
+    effects: VecDeque<Effect>,
+    warnings: Vec<String>,
+    /// Overrides changed and are to be written down.
+    overrides_unstored: bool,
+    /// Something died, drained or returned since the last decision.
+    event: bool,
+    event_not_before: Time,
+    /// What is to be told to people may have changed since that was looked at.
+    problems_stale: bool,
+    /// When the next step of a server's return is due.
+    next_step: Option<Time>,
     now: Time,
 }
 
 impl Controller {
-    /// A Controller that begins now. Its first poll stores the new epoch and publishes a Plan.
+    /// A Controller that begins now. Its first polls store the new epoch and publish a Plan: where
+    /// the stored one points, as far as nothing speaks against it, else every area's home.
     #[must_use]
     pub fn new(start: Start, now: Time) -> Self {
-        Self { start, now }
+        let Start { configuration, digests, name, seed, stored } = start;
+        let Stored { epoch, overrides, plan } = stored;
+        let memory = plan.as_ref().map_or_else(Memory::default, |plan| {
+            Memory::from_plan(&configuration.topology, plan, now)
+        });
+        let planned = plan.as_ref().map(|plan| plan.number.epoch);
+        let mut controller = Self {
+            numbering: Numbering::new(name.clone(), planned.into_iter().chain([epoch])),
+            next_round: now + configuration.control.round.max(ROUND_MIN),
+            configuration: configuration.clone(),
+            digests,
+            name,
+            overrides,
+            servers: Servers::default(),
+            probes: Probes::new(seed),
+            demand: Demand::default(),
+            notices: Notices::new(configuration.notify.again, now),
+            counters: Counters::default(),
+            plan,
+            memory,
+            effects: VecDeque::new(),
+            warnings: Vec::new(),
+            overrides_unstored: false,
+            event: true,
+            event_not_before: now,
+            problems_stale: true,
+            next_step: None,
+            now,
+        };
+        controller.retarget(&configuration);
+        controller
     }
 
     /// Takes in one thing that happened.
@@ -53,66 +134,423 @@ impl Controller {
     /// If it is refused, for the reason given; nothing changed then.
     pub fn handle(&mut self, now: Time, input: Input) -> Result<(), Refusal> {
         self.now = self.now.max(now);
-        let _ = input;
-        Ok(())
+        match input {
+            Input::Report(report) => self.report(report),
+            Input::ReporterHello { server, session } => {
+                self.reporter_server(&server).map(|id| self.reporter_hello(id, session))
+            }
+            Input::ReporterGone { server, session } => {
+                self.reporter_server(&server).map(|id| self.reporter_gone(id, session))
+            }
+            Input::Probed { target, outcome } => self.probed(target, outcome),
+            Input::Observed { director, observation } => self.observed(director, &observation),
+            Input::DirectorHello { director, plan } => self.director_hello(director, plan),
+            Input::SetOverride { target, state, force, unix_ms } => {
+                self.set_override(target, state, force, unix_ms)
+            }
+            Input::MergeOverride { target, entry } => self.merge_override(target, entry),
+        }
     }
 
     /// Puts another checked configuration in force, keeping what is known of servers that stay.
+    /// The Plan for it is published by the next poll.
     pub fn reconfigure(&mut self, now: Time, configuration: Arc<Configuration>, digests: Digests) {
         self.now = self.now.max(now);
-        self.start.configuration = configuration;
-        self.start.digests = digests;
+        let old = std::mem::replace(&mut self.configuration, configuration);
+        self.digests = digests;
+        self.memory = self.memory.carry(&old.topology, &self.configuration.topology);
+        self.next_round = self.next_round.min(self.now + self.round());
+        self.retarget(&old);
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        self.notices.retain(|kind, subject| match kind {
+            NoticeKind::Panic | NoticeKind::Dead => topology.server(subject).is_some(),
+            NoticeKind::NobodyFunctions => {
+                subject.parse().is_ok_and(|name| topology.service(&name).is_some())
+            }
+        });
+        self.notices.set_again(configuration.notify.again);
+        self.event = true;
+        self.event_not_before = self.now;
+        self.problems_stale = true;
     }
 
     /// The next thing to do, if any is due. Call until `None`.
     pub fn poll(&mut self, now: Time) -> Option<Effect> {
         self.now = self.now.max(now);
-        None
+        if self.effects.is_empty() {
+            self.advance();
+        }
+        self.effects.pop_front()
     }
 
     /// When to call [`Self::poll`] next if nothing happens before, and why.
     #[must_use]
     pub fn next_deadline(&self) -> (Time, &'static str) {
-        (self.now + self.start.configuration.control.round, "round")
+        let waiting = !self.effects.is_empty()
+            || !self.warnings.is_empty()
+            || self.overrides_unstored
+            || self.problems_stale
+            || self.numbering.is_unstored();
+        let candidates = [
+            (waiting.then_some(self.now), "effects wait"),
+            (self.event.then_some(self.event_not_before), "something died, drained or returned"),
+            (self.probes.next_wake(), "a probe"),
+            (self.servers.next_judgement(), "a server's silence"),
+            (self.next_step, "a server's return"),
+            (self.notices.next(), "a notice"),
+        ];
+        candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).fold(
+            (self.next_round, "round"),
+            |first, other| if other.0 < first.0 { other } else { first },
+        )
     }
 
-    /// All that is known, for people and metrics. `unix_ms` is the caller's clock, by which the
-    /// Reporters' skew is told.
-    #[must_use]
-    pub fn status(&self, now: Time, unix_ms: u64) -> Status {
-        let _ = (now, unix_ms);
-        Status {
-            name: self.start.name.clone(),
-            plan: self.number(),
-            configuration: self.start.configuration.digest.clone(),
-            next_round_ms: 0,
-            servers: Vec::new(),
-            clusters: Vec::new(),
-            services: Vec::new(),
-            directors: Vec::new(),
-            overrides: Vec::new(),
-            problems: Vec::new(),
-            counters: super::Counters::default(),
-        }
-    }
-
-    /// The Plan that another configuration would give now, against all that is known; nothing
-    /// changes by asking.
+    /// The Plan that another configuration would give in a round now, against all that is known;
+    /// nothing changes by asking. Its number is that of the Plan in force.
     #[must_use]
     pub fn dry_run(&self, now: Time, configuration: Arc<Configuration>, digests: Digests) -> Plan {
-        let _ = (now, configuration);
-        Plan {
-            format: crate::plan::FORMAT,
-            number: self.number(),
-            digests,
-            servers: Vec::new(),
-            lists: Vec::new(),
-            services: Vec::new(),
-            demand: Vec::new(),
+        let mut copy = self.clone();
+        copy.reconfigure(now, configuration, digests);
+        copy.judge_due();
+        copy.world(Cause::Round).decide(&copy, self.number()).0
+    }
+
+    /// The number of the last Plan that was published.
+    #[must_use]
+    pub fn number(&self) -> PlanNumber {
+        self.numbering.current()
+    }
+
+    // ---- what happens by itself -----------------------------------------------------------
+
+    /// Does all that is due now, once; the effects of it wait to be polled.
+    fn advance(&mut self) {
+        self.wake_probes();
+        self.judge_due();
+        if self.next_step.is_some_and(|at| at <= self.now) {
+            self.next_step = None;
+            self.event = true;
+        }
+        if let Some(epoch) = self.numbering.take_unstored() {
+            self.effects.push_back(Effect::StoreEpoch(epoch));
+        }
+        if std::mem::take(&mut self.overrides_unstored) {
+            self.effects.push_back(Effect::StoreOverrides(self.overrides.clone()));
+        }
+        for warning in self.warnings.drain(..) {
+            self.effects.push_back(Effect::Warn(warning));
+        }
+        if self.next_round <= self.now {
+            // Rounds that were slept through are not made up for.
+            while self.next_round <= self.now {
+                self.next_round += self.round().max(self.now.since(self.next_round));
+            }
+            self.counters.rounds += 1;
+            self.decide(Cause::Round);
+        } else if self.event && self.event_not_before <= self.now {
+            self.counters.events += 1;
+            self.decide(Cause::Event);
+        }
+        self.notify();
+    }
+
+    fn wake_probes(&mut self) {
+        while let Some(wake) = self.probes.wake(self.now) {
+            match wake {
+                Wake::Start(request) => {
+                    self.counters.probes += 1;
+                    self.effects.push_back(Effect::Probe(request));
+                }
+                Wake::Lost(target) => {
+                    self.counters.probes_lost += 1;
+                    self.count_result(target, ProbeOutcome::Down("no result came".to_owned()));
+                }
+            }
         }
     }
 
-    fn number(&self) -> crate::plan::PlanNumber {
-        crate::plan::PlanNumber { epoch: 0, controller: self.start.name.clone(), sequence: 0 }
+    fn judge_due(&mut self) {
+        let configuration = self.configuration.clone();
+        let judge = judge(&configuration, &self.overrides, self.now);
+        if self.servers.judge_due(&judge) {
+            self.event = true;
+            self.problems_stale = true;
+        }
     }
+
+    /// Decides, and publishes what is worth a Plan.
+    fn decide(&mut self, cause: Cause) {
+        self.event = false;
+        self.event_not_before = self.now + EVENTS_APART;
+        self.problems_stale = true;
+        let world = self.world(cause);
+        let following = self.numbering.following();
+        let (plan, memory) = world.decide(self, following.clone());
+        // A Plan of another epoch or Controller is not ours to go on with.
+        let ours = |old: &Arc<Plan>| {
+            (old.number.epoch, &old.number.controller) == (following.epoch, &following.controller)
+        };
+        let published =
+            !self.plan.as_ref().is_some_and(|old| ours(old) && !is_worth_a_plan(old, &plan));
+        if published {
+            self.numbering.advance();
+            self.counters.plans += 1;
+            let plan = Arc::new(plan);
+            self.plan = Some(plan.clone());
+            self.effects.push_back(Effect::Publish(plan));
+        }
+        let record = JournalRecord {
+            now: self.now,
+            cause,
+            number: self.numbering.current(),
+            published,
+            digests: self.digests.clone(),
+            conditions: world.conditions,
+            area_hits: world.area_hits,
+            memory: std::mem::replace(&mut self.memory, memory),
+        };
+        if self.configuration.control.journal_rounds > 0 {
+            self.effects.push_back(Effect::Journal(record.to_line()));
+        }
+        self.next_step =
+            self.servers.step_returns(self.configuration.control.server_ramp, self.now);
+    }
+
+    fn notify(&mut self) {
+        if std::mem::take(&mut self.problems_stale) {
+            self.notices.set(self.problems(), self.now);
+        }
+        while let Some(notice) = self.notices.take(self.now) {
+            self.counters.notices += 1;
+            self.effects.push_back(Effect::Notify(notice));
+        }
+    }
+
+    // ---- what is told ---------------------------------------------------------------------
+
+    fn report(&mut self, report: Report) -> Result<(), Refusal> {
+        let observer = self.name.clone();
+        let taken = self.reporter_server(&report.server).and_then(|id| {
+            let Some(record) = self.servers.get_mut(id) else {
+                return Err(Refusal::UnknownServer(report.server));
+            };
+            let panicked = record.panic().is_some();
+            record.heard.entry(observer).or_default().take(report, self.now)?;
+            self.problems_stale |= panicked || record.panic().is_some();
+            Ok(id)
+        });
+        match taken {
+            Ok(id) => {
+                self.counters.reports += 1;
+                self.judge(id);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.counters.reports_refused += 1;
+                if matches!(refusal, Refusal::OldSession { .. } | Refusal::OldSequence { .. }) {
+                    self.counters.reports_stale += 1;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The server of this name, if a Reporter is expected for it.
+    fn reporter_server(&self, name: &Name) -> Result<ServerId, Refusal> {
+        let topology = &self.configuration.topology;
+        let id = topology.server(name.as_str());
+        let id = id.ok_or_else(|| Refusal::UnknownServer(name.clone()))?;
+        if topology.servers[id.index()].reporter {
+            Ok(id)
+        } else {
+            Err(Refusal::NoReporterExpected(name.clone()))
+        }
+    }
+
+    fn reporter_hello(&mut self, id: ServerId, session: u64) {
+        let observer = self.name.clone();
+        if let Some(record) = self.servers.get_mut(id) {
+            record.heard.entry(observer).or_default().connected(session);
+            self.judge(id);
+        }
+    }
+
+    fn reporter_gone(&mut self, id: ServerId, session: u64) {
+        let observer = self.name.clone();
+        if let Some(record) = self.servers.get_mut(id) {
+            record.heard.entry(observer).or_default().disconnected(session, self.now);
+            self.judge(id);
+        }
+    }
+
+    fn probed(&mut self, target: u32, outcome: ProbeOutcome) -> Result<(), Refusal> {
+        if !self.probes.ended(target, self.now) {
+            return Err(Refusal::NoSuchProbe(target));
+        }
+        self.count_result(target, outcome);
+        Ok(())
+    }
+
+    /// Adds a result up and, if the target's health changed by it, judges its servers.
+    fn count_result(&mut self, id: u32, outcome: ProbeOutcome) {
+        if outcome != ProbeOutcome::Up {
+            self.counters.probes_failed += 1;
+        }
+        let changed = self.probes.count(id, outcome);
+        let Some(target) = self.probes.target(id) else { return };
+        let key = (id, self.name.clone());
+        for server in &target.servers {
+            let Some(record) = self.servers.get_mut(*server) else { continue };
+            if let Some(probed) = record.probed.get_mut(&key) {
+                probed.at = Some(self.now);
+                probed.health = target.health().clone();
+            }
+        }
+        if changed {
+            for server in target.servers.clone() {
+                self.judge(server);
+            }
+        }
+    }
+
+    fn observed(&mut self, director: Name, observation: &Observation) -> Result<(), Refusal> {
+        let topology = &self.configuration.topology;
+        let taken = self.demand.take(director, observation, topology, self.now);
+        match taken {
+            Ok(()) => self.counters.observations += 1,
+            Err(_) => self.counters.observations_refused += 1,
+        }
+        taken
+    }
+
+    fn director_hello(&mut self, director: Name, plan: Option<PlanNumber>) -> Result<(), Refusal> {
+        self.demand.hello(director.clone(), plan.clone(), self.now)?;
+        let Some(held) = plan else { return Ok(()) };
+        if self.numbering.seen(&held)? {
+            self.event = true;
+            self.event_not_before = self.event_not_before.min(self.now);
+            if self.warnings.len() < WARNINGS_MAX {
+                let epoch = self.numbering.current().epoch;
+                self.warnings.push(format!(
+                    "Director {director} holds Plan {held}, which is above ours: going on in epoch \
+                     {epoch}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_override(
+        &mut self,
+        target: Target,
+        state: OverrideState,
+        force: bool,
+        unix_ms: u64,
+    ) -> Result<(), Refusal> {
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        let meant = drain::servers_of(topology, &target)?;
+        if drain::is_already(&self.overrides, &target, state) {
+            return Ok(());
+        }
+        if state == OverrideState::Drained && !force {
+            drain::check_drain(topology, &self.servers, &target, &meant)?;
+        }
+        self.overrides.set(target, state, self.name.clone(), unix_ms);
+        self.overrides_unstored = true;
+        self.problems_stale = true;
+        for id in meant {
+            self.judge(id);
+        }
+        Ok(())
+    }
+
+    fn merge_override(&mut self, target: Target, entry: Override) -> Result<(), Refusal> {
+        drain::check_merge(&self.overrides, &target, &entry)?;
+        let meant = drain::servers_of(&self.configuration.topology, &target).unwrap_or_default();
+        if self.overrides.merge(target, entry) {
+            self.overrides_unstored = true;
+            self.problems_stale = true;
+            for id in meant {
+                self.judge(id);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- below the above ------------------------------------------------------------------
+
+    fn judge(&mut self, id: ServerId) {
+        let configuration = self.configuration.clone();
+        let judge = judge(&configuration, &self.overrides, self.now);
+        if self.servers.judge(id, &judge) {
+            self.event = true;
+            self.problems_stale = true;
+        }
+    }
+
+    /// Brings all that hangs on the topology to the configuration in force.
+    fn retarget(&mut self, old: &Configuration) {
+        let configuration = self.configuration.clone();
+        let judge = judge(&configuration, &self.overrides, self.now);
+        self.probes.retarget(&configuration.topology, self.now);
+        self.servers.retarget(&judge, &self.probes, &self.name, self.plan.as_deref());
+        self.demand.retarget(&old.topology, &configuration.topology);
+    }
+
+    fn round(&self) -> Duration {
+        self.configuration.control.round.max(ROUND_MIN)
+    }
+
+    fn world(&self, cause: Cause) -> World {
+        World {
+            conditions: self.servers.conditions(&self.configuration.control, self.now),
+            area_hits: self.demand.area_hits(self.now),
+            cause,
+        }
+    }
+
+    /// For which services nobody functions, by the last decision.
+    pub(super) fn nobody(&self) -> &[bool] {
+        &self.memory.nobody
+    }
+
+    /// How servers are judged now.
+    pub(super) fn judge_at(&self, now: Time) -> Judge<'_> {
+        judge(&self.configuration, &self.overrides, now)
+    }
+}
+
+/// What one decision sees.
+struct World {
+    conditions: Vec<crate::world::Condition>,
+    area_hits: Vec<f64>,
+    cause: Cause,
+}
+
+impl World {
+    /// The Plan of this number for this World, and what to remember.
+    fn decide(&self, controller: &Controller, number: PlanNumber) -> (Plan, Memory) {
+        let topology = &controller.configuration.topology;
+        let decision = plan::decide(&DecideInput {
+            topology,
+            conditions: &self.conditions,
+            area_hits: &self.area_hits,
+            memory: &controller.memory,
+            now: controller.now,
+            cause: self.cause,
+        });
+        let digests = controller.digests.clone();
+        let plan = plan::build(topology, &self.conditions, &decision, number, digests);
+        (plan, decision.memory)
+    }
+}
+
+const fn judge<'a>(
+    configuration: &'a Configuration,
+    overrides: &'a Overrides,
+    now: Time,
+) -> Judge<'a> {
+    Judge { topology: &configuration.topology, control: &configuration.control, overrides, now }
 }

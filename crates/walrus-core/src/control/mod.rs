@@ -6,14 +6,28 @@
 //! that came before a poll are decided on together.
 
 mod controller;
+mod demand;
+mod detect;
+mod drain;
 mod effect;
+mod heard;
 mod input;
+mod journal;
+mod load;
+mod notices;
+mod numbering;
+mod probes;
+mod problems;
+mod publish;
+mod random;
 mod refusal;
+mod servers;
 mod status;
 
 pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};
+pub use journal::{JournalRecord, ReplayError, replay};
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DirectorStatus, ServerStatus, ServiceStatus, SourceStatus,

@@ -1,9 +1,14 @@
 //! What a Controller can tell about itself at any time, for `walrus status` and the metrics.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::Controller;
+use super::detect::Health;
+use super::servers::Record;
 use crate::plan::PlanNumber;
-use crate::world::{Condition, Digest, Name, Override, Target};
+use crate::world::{Cluster, Condition, Digest, Name, Override, Target, Time, Topology};
 
 /// All that a Controller knows, at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,4 +152,135 @@ pub struct Counters {
     pub plans: u64,
     /// Notices to people.
     pub notices: u64,
+}
+
+impl Controller {
+    /// All that is known, for people and metrics. `unix_ms` is the caller's clock, by which the
+    /// Reporters' skew is told.
+    #[must_use]
+    pub fn status(&self, now: Time, unix_ms: u64) -> Status {
+        let topology = &self.configuration.topology;
+        let servers: Vec<_> = (self.servers.iter().zip(&topology.servers))
+            .map(|(record, server)| ServerStatus {
+                name: record.name.clone(),
+                cluster: topology.clusters[server.cluster.index()].name.clone(),
+                condition: record.condition(&self.configuration.control, now),
+                life_ms: millis(now.since(record.life_since)),
+                sources: self.sources(record, now, unix_ms),
+            })
+            .collect();
+        Status {
+            name: self.name.clone(),
+            plan: self.number(),
+            configuration: self.configuration.digest.clone(),
+            next_round_ms: millis(self.next_round.since(now)),
+            clusters: clusters(topology, &servers),
+            servers,
+            services: self.services(now),
+            directors: self
+                .demand
+                .directors(now)
+                .map(|(name, director)| DirectorStatus {
+                    name: name.clone(),
+                    plan: director.plan.clone(),
+                    age_ms: millis(now.since(director.heard_at)),
+                })
+                .collect(),
+            overrides: self
+                .overrides
+                .iter()
+                .map(|(target, entry)| (target.clone(), entry.clone()))
+                .collect(),
+            problems: self.notices.open().collect(),
+            counters: self.counters,
+        }
+    }
+
+    fn sources(&self, record: &Record, now: Time, unix_ms: u64) -> Vec<SourceStatus> {
+        let age = |at: Option<Time>| at.map(|at| millis(now.since(at)));
+        let mut sources = Vec::new();
+        for (observer, heard) in &record.heard {
+            let age_ms = age(heard.at);
+            let skew = |age: u64| {
+                let arrived = i128::from(unix_ms) - i128::from(age);
+                i64::try_from(i128::from(heard.sent_unix_ms) - arrived).ok()
+            };
+            sources.push(SourceStatus {
+                source: "reporter".to_owned(),
+                observer: observer.clone(),
+                says: heard.says(),
+                age_ms,
+                skew_ms: age_ms.filter(|_| heard.sent_unix_ms > 0).and_then(skew),
+                unit_ms: heard.at.map(|_| millis(heard.unit)),
+                sequence: heard.at.map(|_| heard.place()),
+                version: heard.version.clone(),
+            });
+        }
+        for ((target, observer), probed) in &record.probed {
+            let interval = self.probes.target(*target).map(|it| millis(it.probe.interval));
+            sources.push(SourceStatus {
+                source: probed.target.clone(),
+                observer: observer.clone(),
+                says: match &probed.health {
+                    Health::Unseen => "too few results yet".to_owned(),
+                    Health::Up => "up".to_owned(),
+                    Health::Down(reason) => format!("down: {reason}"),
+                },
+                age_ms: age(probed.at),
+                skew_ms: None,
+                unit_ms: interval,
+                sequence: None,
+                version: None,
+            });
+        }
+        sources
+    }
+
+    fn services(&self, now: Time) -> Vec<ServiceStatus> {
+        let Some(plan) = &self.plan else { return Vec::new() };
+        let topology = &self.configuration.topology;
+        let hits = self.demand.area_hits(now);
+        let rate = |service: &str, area: &Name| {
+            let service = topology.service(&service.parse().ok()?)?;
+            let area = topology.area(area.as_str())?;
+            hits.get(service.index() * topology.areas.len() + area.index()).copied()
+        };
+        plan.services
+            .iter()
+            .map(|service| ServiceStatus {
+                name: service.name.clone(),
+                areas: service
+                    .areas
+                    .iter()
+                    .map(|area| AreaStatus {
+                        name: area.area.clone(),
+                        clusters: area.clusters.clone(),
+                        degraded: area.degraded,
+                        reason: area.reason.clone(),
+                        hits_per_second: rate(&service.name, &area.area).unwrap_or(0.0),
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+fn clusters(topology: &Topology, servers: &[ServerStatus]) -> Vec<ClusterStatus> {
+    let status = |cluster: &Cluster| {
+        let conditions = || cluster.servers.iter().map(|id| &servers[id.index()].condition);
+        let functioning = || conditions().filter(|condition| condition.life.functions());
+        let loads: Vec<f64> = functioning().filter_map(|condition| condition.load).collect();
+        ClusterStatus {
+            name: cluster.name.clone(),
+            functioning: functioning().count(),
+            servers: cluster.servers.len(),
+            load: (!loads.is_empty()).then(|| loads.iter().sum::<f64>() / loads.len() as f64),
+        }
+    };
+    topology.clusters.iter().map(status).collect()
+}
+
+/// Whole milliseconds, for people and JSON.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

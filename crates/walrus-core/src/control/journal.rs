@@ -1,0 +1,85 @@
+//! Each decision's World as one line of JSON, so that it can be made again and looked into.
+//!
+//! A line holds all that [`plan::decide`] was given but the topology, which it names by the
+//! configuration's digest. Numbers survive the way through text unchanged (the workspace asks
+//! `serde_json` for exact reading), so that [`replay`] gives the same Plan to the last bit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
+use crate::world::{Condition, Time, Topology};
+
+/// The World of one decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JournalRecord {
+    /// When, by the Controller's own clock.
+    pub now: Time,
+    /// A round, or something that died, drained or returned.
+    pub cause: Cause,
+    /// The Plan in force after it.
+    pub number: PlanNumber,
+    /// Whether that is this decision's own: one that changes nothing for a Director is not
+    /// published.
+    pub published: bool,
+    /// What it was made for; the configuration's digest names the topology.
+    pub digests: Digests,
+    /// How each server fared.
+    pub conditions: Vec<Condition>,
+    /// Queries a second of each (service, area).
+    pub area_hits: Vec<f64>,
+    /// What the decision before remembered.
+    pub memory: Memory,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    walrus: u32,
+    kind: &'static str,
+    #[serde(flatten)]
+    record: &'a JournalRecord,
+}
+
+/// Why a line cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Cut short, or no line of a journal.
+    #[error("this is no line of a Walrus journal")]
+    Malformed(#[from] serde_json::Error),
+    /// Made for another configuration.
+    #[error("the line was written under configuration {0}: replay it with that one")]
+    Configuration(crate::world::Digest),
+}
+
+impl JournalRecord {
+    /// The record as one line of JSON, without the end of the line.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(&Line { walrus: 1, kind: "round", record: self })
+            .unwrap_or_else(|_| unreachable!("records have string keys and finite numbers"))
+    }
+}
+
+/// Makes a journalled decision again. For one that was published the result equals its Plan.
+///
+/// # Errors
+/// If the line is damaged, or was written under another configuration than `topology`'s, whose
+/// digest is `configuration`.
+pub fn replay(
+    line: &str,
+    topology: &Topology,
+    configuration: &crate::world::Digest,
+) -> Result<Plan, ReplayError> {
+    let record: JournalRecord = serde_json::from_str(line)?;
+    if record.digests.configuration != *configuration {
+        return Err(ReplayError::Configuration(record.digests.configuration));
+    }
+    let decision = plan::decide(&DecideInput {
+        topology,
+        conditions: &record.conditions,
+        area_hits: &record.area_hits,
+        memory: &record.memory,
+        now: record.now,
+        cause: record.cause,
+    });
+    Ok(plan::build(topology, &record.conditions, &decision, record.number, record.digests))
+}

@@ -1,0 +1,53 @@
+//! Which problems hold now, for [`super::notices`] to tell.
+//!
+//! PANIC is told at once; a dead server after `dead_after`, and not at all while it is drained
+//! (somebody works on it); "nobody functions" at once. Silence after PANIC leaves the PANIC open:
+//! nobody has said that it is over.
+
+use super::notices::Problem;
+use super::{Controller, NoticeKind};
+use crate::world::Life;
+
+impl Controller {
+    /// All problems that hold now, those included that are not to be told yet.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let judge = self.judge_at(crate::world::Time::ZERO);
+        let dead_after = self.configuration.notify.dead_after;
+        for (server, record) in self.configuration.topology.servers.iter().zip(self.servers.iter())
+        {
+            let name = &record.name;
+            if let Some(reason) = record.panic() {
+                problems.push(Problem {
+                    kind: NoticeKind::Panic,
+                    subject: name.to_string(),
+                    text: format!("server {name} asks for a person: PANIC: {reason}"),
+                    due: record.life_since,
+                });
+            }
+            if record.life == Life::Dead && !judge.is_drained(server) {
+                problems.push(Problem {
+                    kind: NoticeKind::Dead,
+                    subject: name.to_string(),
+                    text: format!(
+                        "server {name} has been dead for {dead_after:?} or more: {}",
+                        record.reason()
+                    ),
+                    due: record.life_since + dead_after,
+                });
+            }
+        }
+        for (service, nobody) in self.configuration.topology.services.iter().zip(self.nobody()) {
+            if *nobody {
+                let name = &service.name;
+                problems.push(Problem {
+                    kind: NoticeKind::NobodyFunctions,
+                    subject: name.to_string(),
+                    text: format!("no server of {name} functions; its last usable answers go on"),
+                    due: crate::world::Time::ZERO,
+                });
+            }
+        }
+        problems
+    }
+}

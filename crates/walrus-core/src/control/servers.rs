@@ -1,0 +1,331 @@
+//! What is known of each server, as (server, source, observer), and the state of life it gives.
+//!
+//! Each server is judged when something is heard of it and when the time comes at which silence
+//! would change the verdict, never all of them for one report: ten thousand Reporters a second
+//! cost as many judgements, not their square.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::detect::{self, Health, Rules, Verdict};
+use super::heard::{Answer, Heard};
+use super::load;
+use super::probes::Probes;
+use crate::config::ControlSettings;
+use crate::plan::Plan;
+use crate::world::{
+    Condition, Life, LoadFormula, Name, Overrides, Server, ServerId, Target, Time, Topology,
+};
+
+/// A server that comes back does so in this many steps, each a new Plan.
+const RAMP_STEPS: u32 = 10;
+
+/// All servers of the topology, by [`ServerId`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Servers {
+    records: Vec<Record>,
+    /// When to judge again if nothing is heard; at most one entry a server.
+    agenda: BTreeSet<(Time, ServerId)>,
+    /// Servers on their way back.
+    returning: BTreeSet<ServerId>,
+}
+
+/// One server.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) name: Name,
+    /// The beginning of its detection time: the start, or when its Reporter was configured.
+    since: Time,
+    reporter: bool,
+    /// What the stored Plan says of it, until its sources have spoken.
+    prior: Option<Verdict>,
+    /// What each observer has from its Reporter.
+    pub(super) heard: BTreeMap<Name, Heard>,
+    /// What each observer's probes of a target found.
+    pub(super) probed: BTreeMap<(u32, Name), Probed>,
+    pub(super) life: Life,
+    pub(super) life_since: Time,
+    /// Whether `life` is a verdict and not only where the record began.
+    judged: bool,
+    reason: String,
+    /// When it came back to life, while its weight still grows.
+    returned: Option<Time>,
+    judge_at: Option<Time>,
+}
+
+/// What an observer's probes of a target found.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Probed {
+    pub(super) target: String,
+    pub(super) health: Health,
+    /// The last result, if any.
+    pub(super) at: Option<Time>,
+}
+
+/// What servers are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) control: &'a ControlSettings,
+    pub(super) overrides: &'a Overrides,
+    pub(super) now: Time,
+}
+
+impl Judge<'_> {
+    fn rules(&self) -> Rules {
+        Rules {
+            missed_units: self.control.missed_units,
+            tempfail_rounds: self.control.tempfail_rounds,
+            round: self.control.round,
+        }
+    }
+
+    /// Whether an operator drained this server or its cluster.
+    pub(super) fn is_drained(&self, server: &Server) -> bool {
+        let cluster = &self.topology.clusters[server.cluster.index()].name;
+        self.overrides.is_drained(&Target::Server(server.name.clone()))
+            || self.overrides.is_drained(&Target::Cluster(cluster.clone()))
+    }
+}
+
+impl Servers {
+    /// Takes over a topology. Servers that stay keep what is known of them; others begin their
+    /// detection time now, from what the stored Plan says of them.
+    pub(super) fn retarget(
+        &mut self,
+        judge: &Judge<'_>,
+        probes: &Probes,
+        observer: &Name,
+        stored: Option<&Plan>,
+    ) {
+        let mut old: BTreeMap<Name, Record> =
+            self.records.drain(..).map(|record| (record.name.clone(), record)).collect();
+        self.agenda.clear();
+        self.returning.clear();
+        for (server, id) in judge.topology.servers.iter().zip((0..).map(ServerId)) {
+            let mut record = match old.remove(&server.name) {
+                Some(record) => record.with(server, judge.now),
+                None => Record::new(server, stored, judge.now),
+            };
+            record.judge_at = None;
+            record.probed.retain(|(target, _), _| {
+                probes.target(*target).is_some_and(|it| it.servers.binary_search(&id).is_ok())
+            });
+            if record.returned.is_some() {
+                self.returning.insert(id);
+            }
+            self.records.push(record);
+        }
+        for (id, target) in probes.iter() {
+            for server in &target.servers {
+                let Some(record) = self.records.get_mut(server.index()) else { continue };
+                record.probed.entry((id, observer.clone())).or_insert_with(|| Probed {
+                    target: target.name.clone(),
+                    health: target.health().clone(),
+                    at: None,
+                });
+            }
+        }
+        self.judge_all(judge);
+    }
+
+    /// The record of a server.
+    pub(super) fn get(&self, id: ServerId) -> Option<&Record> {
+        self.records.get(id.index())
+    }
+
+    /// The same, to write down what was heard; [`Self::judge`] it after that.
+    pub(super) fn get_mut(&mut self, id: ServerId) -> Option<&mut Record> {
+        self.records.get_mut(id.index())
+    }
+
+    /// All records, by id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter()
+    }
+
+    /// Judges all servers; tells whether any life changed.
+    pub(super) fn judge_all(&mut self, judge: &Judge<'_>) -> bool {
+        let ids = (0..self.records.len()).filter_map(|index| u32::try_from(index).ok());
+        ids.fold(false, |changed, id| self.judge(ServerId(id), judge) || changed)
+    }
+
+    /// Judges the servers whose silence has lasted long enough; tells whether any life changed.
+    pub(super) fn judge_due(&mut self, judge: &Judge<'_>) -> bool {
+        let mut changed = false;
+        while let Some((_, id)) = self.agenda.first().filter(|(at, _)| *at <= judge.now).copied() {
+            self.agenda.pop_first();
+            changed |= self.judge(id, judge);
+        }
+        changed
+    }
+
+    /// When time alone changes a verdict next.
+    pub(super) fn next_judgement(&self) -> Option<Time> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// Judges one server; tells whether its life changed.
+    pub(super) fn judge(&mut self, id: ServerId, judge: &Judge<'_>) -> bool {
+        let (Some(record), Some(server)) =
+            (self.records.get_mut(id.index()), judge.topology.servers.get(id.index()))
+        else {
+            return false;
+        };
+        let verdict = record.verdict(server, judge);
+        if let Some(at) = record.judge_at.take() {
+            self.agenda.remove(&(at, id));
+        }
+        if let Some(at) = verdict.until.filter(|at| *at > judge.now) {
+            record.judge_at = Some(at);
+            self.agenda.insert((at, id));
+        }
+        record.reason = verdict.reason;
+        if record.judged && record.life == verdict.life {
+            return false;
+        }
+        let back = record.judged && verdict.life == Life::Living;
+        record.life = verdict.life;
+        record.life_since = judge.now;
+        record.judged = true;
+        if back && judge.control.server_ramp > Duration::ZERO {
+            record.returned = Some(judge.now);
+            self.returning.insert(id);
+        } else {
+            record.returned = None;
+            self.returning.remove(&id);
+        }
+        true
+    }
+
+    /// How every server fares now.
+    pub(super) fn conditions(&self, control: &ControlSettings, now: Time) -> Vec<Condition> {
+        self.records.iter().map(|record| record.condition(control, now)).collect()
+    }
+
+    /// Ends the return of servers that are fully back, and tells when the next step of the others
+    /// is due. To be called after each decision.
+    pub(super) fn step_returns(&mut self, ramp: Duration, now: Time) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        let records = &mut self.records;
+        self.returning.retain(|id| {
+            let Some(record) = records.get_mut(id.index()) else { return false };
+            let Some(returned) = record.returned else { return false };
+            let steps = steps_taken(returned, ramp, now);
+            if steps >= RAMP_STEPS {
+                record.returned = None;
+                return false;
+            }
+            // One nanosecond more than the division gives, so that the step is taken then.
+            let step = ramp * (steps + 1) / RAMP_STEPS + Duration::from_nanos(1);
+            let at = returned + step;
+            next = Some(next.map_or(at, |first| first.min(at)));
+            true
+        });
+        next
+    }
+}
+
+impl Record {
+    fn new(server: &Server, stored: Option<&Plan>, now: Time) -> Self {
+        let planned = stored.and_then(|plan| {
+            let index = plan.servers.binary_search_by(|it| it.name.cmp(&server.name)).ok()?;
+            plan.servers.get(index)
+        });
+        let prior = planned
+            .filter(|it| matches!(it.life, Life::Bypass | Life::Panic | Life::Dead))
+            .map(|it| Verdict::out(it.life, it.reason.clone()));
+        Self {
+            name: server.name.clone(),
+            since: now,
+            reporter: server.reporter,
+            prior,
+            heard: BTreeMap::new(),
+            probed: BTreeMap::new(),
+            life: Life::Living,
+            life_since: now,
+            judged: false,
+            reason: String::new(),
+            returned: None,
+            judge_at: None,
+        }
+    }
+
+    /// The same server in another configuration.
+    fn with(mut self, server: &Server, now: Time) -> Self {
+        if server.reporter && !self.reporter {
+            self.since = now;
+        }
+        if !server.reporter {
+            self.heard.clear();
+        }
+        self.reporter = server.reporter;
+        self
+    }
+
+    /// What its Reporter said last, whoever heard it.
+    pub(super) fn latest(&self) -> Option<&Heard> {
+        self.heard.values().max_by_key(|heard| heard.at)
+    }
+
+    /// Why its Reporter wants a person, if it does. Silence after PANIC changes nothing in that.
+    pub(super) fn panic(&self) -> Option<&str> {
+        match self.latest()?.answer.as_ref()? {
+            Answer::Panic(reason) => Some(reason),
+            Answer::Statistics(_) | Answer::Bypass(_) => None,
+        }
+    }
+
+    /// What decided its life, for people.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    fn verdict(&self, server: &Server, judge: &Judge<'_>) -> Verdict {
+        let prior = self.prior.as_ref();
+        let mut verdict = Verdict::LIVING;
+        if server.reporter {
+            let rules = judge.rules();
+            verdict = detect::by_reporter(self.latest(), prior, self.since, rules, judge.now);
+        }
+        for probed in self.probed.values() {
+            verdict = verdict.and(detect::by_probe(&probed.health, &probed.target, prior));
+        }
+        if judge.is_drained(server) {
+            verdict = verdict.and(Verdict::out(Life::Drained, "drained by an operator"));
+        }
+        verdict
+    }
+
+    /// How it fares now.
+    pub(super) fn condition(&self, control: &ControlSettings, now: Time) -> Condition {
+        let heard = self.latest().filter(|_| self.life.functions());
+        Condition {
+            life: self.life,
+            load: heard.and_then(|heard| load_of(heard, &control.load, now)),
+            ramp: self.ramp(control.server_ramp, now),
+            hits_per_second: heard.map_or(0.0, |heard| heard.hits_per_second(now)),
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// How far it is back, in tenths; a twentieth before the first of them.
+    fn ramp(&self, ramp: Duration, now: Time) -> f64 {
+        let Some(returned) = self.returned else { return 1.0 };
+        let steps = steps_taken(returned, ramp, now);
+        (f64::from(steps) / f64::from(RAMP_STEPS)).max(0.05)
+    }
+}
+
+fn load_of(heard: &Heard, formula: &LoadFormula, now: Time) -> Option<f64> {
+    load::of(heard.statistics(now)?, formula)
+}
+
+fn steps_taken(returned: Time, ramp: Duration, now: Time) -> u32 {
+    let gone = now.since(returned);
+    if gone >= ramp {
+        return RAMP_STEPS;
+    }
+    let steps = gone.as_nanos() * u128::from(RAMP_STEPS) / ramp.as_nanos().max(1);
+    u32::try_from(steps).unwrap_or(RAMP_STEPS)
+}
