@@ -106,8 +106,9 @@ impl Notices {
             return None;
         }
         let due = |kind: &NoticeKind| {
-            let of_kind = self.table.iter().filter(|((of, _), _)| of == kind);
-            of_kind.filter(|(_, entry)| entry.at(self.again).is_some_and(|at| at <= now)).next()
+            self.table.iter().find(|((of, _), entry)| {
+                of == kind && entry.at(self.again).is_some_and(|at| at <= now)
+            })
         };
         let key = ORDER.iter().find_map(due)?.0.clone();
         let entry = self.table.get_mut(&key)?;

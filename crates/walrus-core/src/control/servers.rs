@@ -144,10 +144,11 @@ impl Servers {
         self.records.iter()
     }
 
-    /// Judges all servers; tells whether any life changed.
-    pub(super) fn judge_all(&mut self, judge: &Judge<'_>) -> bool {
+    fn judge_all(&mut self, judge: &Judge<'_>) {
         let ids = (0..self.records.len()).filter_map(|index| u32::try_from(index).ok());
-        ids.fold(false, |changed, id| self.judge(ServerId(id), judge) || changed)
+        for id in ids {
+            self.judge(ServerId(id), judge);
+        }
     }
 
     /// Judges the servers whose silence has lasted long enough; tells whether any life changed.
