@@ -1,7 +1,9 @@
 //! Writes a decision down as a Plan: ids become names.
 
-use super::{Decision, Digests, FORMAT, Plan, PlanNumber};
-use crate::world::{Condition, Topology};
+use super::{
+    AreaDecision, AreaPlan, Decision, Digests, FORMAT, Plan, PlanNumber, PlannedServer, ServicePlan,
+};
+use crate::world::{Condition, Life, Server, Service, Topology};
 
 /// The Plan of a decision. `topology` and `conditions` are those it was decided for.
 #[must_use]
@@ -12,14 +14,69 @@ pub fn build(
     number: PlanNumber,
     digests: Digests,
 ) -> Plan {
-    let _ = (topology, conditions);
+    let servers = topology.servers.iter().enumerate();
+    let servers =
+        servers.map(|(index, server)| planned_server(topology, server, conditions.get(index)));
+    let areas = topology.areas.len();
+    let services = topology.services.iter().enumerate().map(|(index, service)| {
+        let decided = decision.areas.get(index * areas..(index + 1) * areas).unwrap_or(&[]);
+        planned_service(topology, service, decided)
+    });
+    let mut services: Vec<ServicePlan> = services.collect();
+    // Ids follow the canonical order of domain names, Plans that of their text.
+    services.sort_by(|a, b| a.name.cmp(&b.name));
     Plan {
         format: FORMAT,
         number,
         digests,
-        servers: Vec::new(),
+        servers: servers.collect(),
         lists: decision.lists.clone(),
-        services: Vec::new(),
+        services,
         demand: Vec::new(),
+    }
+}
+
+fn planned_server(
+    topology: &Topology,
+    server: &Server,
+    condition: Option<&Condition>,
+) -> PlannedServer {
+    PlannedServer {
+        name: server.name.clone(),
+        cluster: topology.clusters[server.cluster.index()].name.clone(),
+        addresses: server.addresses.clone(),
+        life: condition.map_or(Life::Unknown, |condition| condition.life),
+        load: condition.and_then(|condition| condition.load).filter(|load| load.is_finite()),
+        reason: condition
+            .filter(|condition| condition.life != Life::Living)
+            .map_or_else(String::new, |condition| condition.reason.clone()),
+    }
+}
+
+fn planned_service(
+    topology: &Topology,
+    service: &Service,
+    decided: &[AreaDecision],
+) -> ServicePlan {
+    let areas = topology.areas.iter().zip(decided).map(|(area, decided)| AreaPlan {
+        area: area.name.clone(),
+        clusters: decided
+            .clusters
+            .iter()
+            .map(|(cluster, share)| (topology.clusters[cluster.index()].name.clone(), *share))
+            .collect(),
+        ipv4: decided.ipv4,
+        ipv6: decided.ipv6,
+        degraded: decided.degraded,
+        reason: decided.reason.to_string(),
+    });
+    ServicePlan {
+        name: service.name.to_string(),
+        digest: service.digest.clone(),
+        locate: service.locate.clone(),
+        choose: service.choose,
+        ttl: service.ttl,
+        answers: service.answers,
+        areas: areas.collect(),
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CandidateList, ListIndex, Plan};
-use crate::policy::assign::AssignMemory;
-use crate::world::{Time, Topology};
+use super::{AreaPlan, Candidate, CandidateList, Group, ListIndex, Plan, PlannedServer, Reason};
+use crate::policy::assign::{AssignMemory, OverThreshold, Pointing, Transition};
+use crate::world::{AssignPolicy, ClusterId, Name, ServerId, Service, Time, Topology};
 
 /// All that a decision needs of the past. Ids inside are those of one topology: after a reload
 /// use [`Memory::carry`], after a restart [`Memory::from_plan`].
@@ -32,17 +32,186 @@ pub struct LastUsable {
 impl Memory {
     /// What a Plan tells of the past: after a restart, areas go on pointing where they did.
     /// When they were moved is not in the Plan, so balancing lets them stand for one TTL.
+    ///
+    /// The Plan is to be a valid one ([`Plan::validate`]).
     #[must_use]
     pub fn from_plan(topology: &Topology, plan: &Plan, now: Time) -> Self {
-        let _ = (topology, plan, now);
-        Self::default()
+        let servers: Vec<Option<ServerId>> =
+            plan.servers.iter().map(|server| topology.server(server.name.as_str())).collect();
+        let mut memory = Self {
+            lists: plan.lists.iter().map(|list| translate_list(list, &servers)).collect(),
+            ..Self::default()
+        };
+        let functioning = functioning_clusters(topology, plan);
+        for service in &topology.services {
+            let text = service.name.to_string();
+            let planned = plan.services.binary_search_by(|planned| planned.name.cmp(&text));
+            let planned = planned.ok().map(|index| &plan.services[index]);
+            for area in &topology.areas {
+                let planned = planned.and_then(|planned| {
+                    let found = planned.areas.binary_search_by(|entry| entry.area.cmp(&area.name));
+                    found.ok().map(|index| &planned.areas[index])
+                });
+                let (pointing, usable) = planned.map_or_else(Default::default, |planned| {
+                    let usable = LastUsable { ipv4: planned.ipv4, ipv6: planned.ipv6 };
+                    (pointing(topology, service, planned, now), usable)
+                });
+                memory.assign.pointing.push(pointing);
+                memory.usable.push(usable);
+            }
+            let somebody = service.clusters.iter().any(|cluster| functioning[cluster.index()]);
+            memory.nobody.push(planned.is_some() && !somebody);
+            memory.remember_over(service, plan, &servers);
+        }
+        memory
+    }
+
+    /// Servers that were above the service's threshold.
+    fn remember_over(&mut self, service: &Service, plan: &Plan, servers: &[Option<ServerId>]) {
+        let known = self.assign.over.iter().any(|over| {
+            over.threshold == service.threshold && over.hysteresis == service.hysteresis
+        });
+        if !known {
+            let is_over =
+                |server: &PlannedServer| server.load.is_some_and(|load| load > service.threshold);
+            let over = plan.servers.iter().zip(servers).filter(|(server, _)| is_over(server));
+            let mut over: Vec<ServerId> = over.filter_map(|(_, id)| *id).collect();
+            over.sort_unstable();
+            self.assign.over.push(OverThreshold {
+                threshold: service.threshold,
+                hysteresis: service.hysteresis,
+                servers: over,
+                rounds_below: Vec::new(),
+            });
+        }
     }
 
     /// The same memory for another topology (after a reload), matched by names; what is new
     /// begins without a past.
     #[must_use]
     pub fn carry(&self, old: &Topology, new: &Topology) -> Self {
-        let _ = (old, new);
-        self.clone()
+        let servers: Vec<Option<ServerId>> =
+            old.servers.iter().map(|server| new.server(server.name.as_str())).collect();
+        let clusters: Vec<Option<ClusterId>> =
+            old.clusters.iter().map(|cluster| new.cluster(cluster.name.as_str())).collect();
+        let old_areas: Vec<Option<usize>> = new
+            .areas
+            .iter()
+            .map(|area| old.area(area.name.as_str()).map(|id| id.index()))
+            .collect();
+        let mut carried = Self {
+            assign: AssignMemory {
+                pointing: Vec::new(),
+                over: translate_over(&self.assign.over, new, &servers, &clusters),
+                last_round: self.assign.last_round,
+            },
+            usable: Vec::new(),
+            lists: self.lists.iter().map(|list| translate_list(list, &servers)).collect(),
+            nobody: Vec::new(),
+        };
+        for service in &new.services {
+            let old_service = old.service(&service.name).map(|id| id.index());
+            let nobody = old_service.and_then(|index| self.nobody.get(index)).copied();
+            carried.nobody.push(nobody.unwrap_or(false));
+            for old_area in &old_areas {
+                let pair = old_service
+                    .zip(*old_area)
+                    .map(|(service, area)| service * old.areas.len() + area);
+                let pointing = pair.and_then(|pair| self.assign.pointing.get(pair));
+                let pointing = pointing.map(|p| translate_pointing(p, service, &clusters));
+                carried.assign.pointing.push(pointing.unwrap_or_default());
+                let usable = pair.and_then(|pair| self.usable.get(pair)).copied();
+                carried.usable.push(usable.unwrap_or_default());
+            }
+        }
+        carried
     }
+}
+
+// ---- From a Plan -----------------------------------------------------------------------------
+
+fn pointing(topology: &Topology, service: &Service, planned: &AreaPlan, now: Time) -> Pointing {
+    // What was published only because the configuration says so was never pointed at.
+    let pointed = planned.reason != Reason::Configured.to_string();
+    if service.assign == AssignPolicy::All || !pointed {
+        return Pointing::default();
+    }
+    let cluster = |(name, _): &(Name, f64)| {
+        topology.cluster(name.as_str()).filter(|cluster| service.clusters.contains(cluster))
+    };
+    let present = planned.clusters.first().and_then(cluster);
+    let transition = match &planned.clusters[..] {
+        [to, from] if present.is_some() => {
+            cluster(from).map(|from| Transition { from, since: now, share: to.1 })
+        }
+        _ => None,
+    };
+    Pointing { present, moved: present.map(|_| now), forced: false, reason: None, transition }
+}
+
+/// By cluster: whether a server of it functioned.
+fn functioning_clusters(topology: &Topology, plan: &Plan) -> Vec<bool> {
+    let mut functioning = vec![false; topology.clusters.len()];
+    for server in plan.servers.iter().filter(|server| server.life.functions()) {
+        if let Some(cluster) = topology.cluster(server.cluster.as_str()) {
+            functioning[cluster.index()] = true;
+        }
+    }
+    functioning
+}
+
+// ---- From ids to other ids -------------------------------------------------------------------
+
+/// The list with other ids; servers that are gone are left out, and so are groups without any.
+fn translate_list(list: &CandidateList, servers: &[Option<ServerId>]) -> CandidateList {
+    let translate = |candidate: &Candidate| {
+        let server = servers.get(candidate.server as usize).copied().flatten()?;
+        Some(Candidate { server: server.0, ..candidate.clone() })
+    };
+    let groups = list.groups.iter().map(|group| Group {
+        share: group.share,
+        candidates: group.candidates.iter().filter_map(translate).collect(),
+    });
+    CandidateList { groups: groups.filter(|group| !group.candidates.is_empty()).collect() }
+}
+
+fn translate_over(
+    over: &[OverThreshold],
+    new: &Topology,
+    servers: &[Option<ServerId>],
+    clusters: &[Option<ClusterId>],
+) -> Vec<OverThreshold> {
+    let translate = |over: &OverThreshold| {
+        let ids = over.servers.iter().filter_map(|id| servers.get(id.index()).copied().flatten());
+        let mut ids: Vec<ServerId> = ids.collect();
+        ids.sort_unstable();
+        let mut rounds_below = vec![0; new.clusters.len()];
+        for (cluster, rounds) in clusters.iter().zip(&over.rounds_below) {
+            if let Some(cluster) = cluster {
+                rounds_below[cluster.index()] = *rounds;
+            }
+        }
+        OverThreshold { servers: ids, rounds_below, ..over.clone() }
+    };
+    over.iter().map(translate).collect()
+}
+
+fn translate_pointing(
+    pointing: &Pointing,
+    service: &Service,
+    clusters: &[Option<ClusterId>],
+) -> Pointing {
+    let translate = |cluster: ClusterId| {
+        let cluster = clusters.get(cluster.index()).copied().flatten();
+        cluster.filter(|cluster| service.clusters.contains(cluster))
+    };
+    if pointing.present.is_none() {
+        return pointing.clone();
+    }
+    let Some(present) = pointing.present.and_then(translate) else { return Pointing::default() };
+    let transition = pointing.transition.as_ref();
+    let transition = transition.and_then(|transition| {
+        Some(Transition { from: translate(transition.from)?, ..transition.clone() })
+    });
+    Pointing { present: Some(present), transition, ..pointing.clone() }
 }

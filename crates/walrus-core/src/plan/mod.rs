@@ -1,12 +1,16 @@
 //! The World of a round to the Plan that Directors carry out.
 
 mod build;
+mod candidates;
 mod content;
 mod decide;
 mod diff;
 mod encoding;
 mod memory;
 mod number;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 pub use crate::policy::assign::{Cause, Reason};
 pub use build::build;
@@ -19,3 +23,4 @@ pub use diff::{AreaChange, PlanDiff, ServerChange, diff};
 pub use encoding::{PlanError, from_bytes, to_bytes};
 pub use memory::{LastUsable, Memory};
 pub use number::PlanNumber;
+pub use validate::PlanInvalid;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reason;
 use crate::world::{ClusterId, ServerId, Time};
 
 /// Remembered for all (service, area) pairs. By id, so it holds for one topology only;
@@ -26,6 +27,8 @@ pub struct Pointing {
     pub moved: Option<Time>,
     /// That move was forced by death, BYPASS, PANIC or drain.
     pub forced: bool,
+    /// What decided it; kept while nothing moves it. `None` after a restart.
+    pub reason: Option<Reason>,
     /// A way home that is not yet at its end.
     pub transition: Option<Transition>,
 }

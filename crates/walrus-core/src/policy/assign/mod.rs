@@ -1,11 +1,25 @@
-//! The second stage: which clusters serve an area, in which shares? Decided in each round for
-//! every (service, area), over loads that belong to servers.
+//! The second stage: which clusters serve an area, in which shares?
+//!
+//! Decided in each round for every (service, area), over loads that belong to servers: all pairs
+//! share one [`round::RoundContext`], so that what one service gives to a cluster, another sees.
+//! Within a phase the order is that of names (ids) unless the phase says otherwise.
 
+mod all;
+mod failover;
 mod memory;
 mod reason;
+mod round;
+mod standing;
+mod walrus;
 
 pub use memory::{AssignMemory, OverThreshold, Pointing, Transition};
 pub use reason::Reason;
+pub(crate) use standing::Standing;
+pub(crate) use walrus::notify_problems::Rank;
+
+use round::RoundContext;
+
+use crate::world::{AssignPolicy, ClusterId, Condition, Time, Topology};
 
 /// Why a round of decisions is made.
 #[derive(
@@ -17,4 +31,72 @@ pub enum Cause {
     Round,
     /// Something died, was drained, or came back: only what must move moves, at once.
     Event,
+}
+
+/// All that assignments depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AssignInput<'a> {
+    pub(crate) topology: &'a Topology,
+    /// By server; a missing one counts as unseen.
+    pub(crate) conditions: &'a [Condition],
+    /// Queries a second, at `service * areas + area`; a missing one counts as 0.
+    pub(crate) area_hits: &'a [f64],
+    pub(crate) memory: &'a AssignMemory,
+    pub(crate) now: Time,
+    pub(crate) cause: Cause,
+}
+
+/// The outcome of a round.
+#[derive(Debug)]
+pub(crate) struct Assignments {
+    /// At `service * areas + area`.
+    pub(crate) places: Vec<(Place, Reason)>,
+    pub(crate) memory: AssignMemory,
+    /// How clusters stand, one entry a class (threshold and hysteresis).
+    pub(crate) standings: Vec<Standing>,
+    /// Each service's place in `standings`.
+    pub(crate) class_of: Vec<usize>,
+    /// By server: its rank in the order of last resort; `None` is out.
+    pub(crate) server_ranks: Vec<Option<Rank>>,
+    /// By cluster: the best rank among its servers.
+    pub(crate) cluster_ranks: Vec<Option<Rank>>,
+    /// By service: the best rank among its servers; only servers of this rank are handed out.
+    pub(crate) service_ranks: Vec<Option<Rank>>,
+}
+
+/// Where a (service, area) points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// Nobody functions and nobody ever did.
+    Nowhere,
+    /// At one cluster.
+    One(ClusterId),
+    /// On the way from one cluster to another, which has this share.
+    Shares { to: ClusterId, from: ClusterId, share: f64 },
+    /// At every functioning cluster of the service.
+    All,
+}
+
+/// Assigns every (service, area).
+pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
+    let mut round = RoundContext::new(input);
+    let mut walrus_pairs = Vec::new();
+    for service in 0..input.topology.services.len() {
+        let policy = input.topology.services[service].assign;
+        for area in 0..round.areas {
+            let pair = service * round.areas + area;
+            round.follow_transition(pair);
+            if round.service_ranks[service].is_none() {
+                round.keep_last(pair, policy);
+                continue;
+            }
+            match policy {
+                AssignPolicy::Walrus => walrus_pairs.push(pair),
+                AssignPolicy::Failover => failover::assign(&mut round, pair),
+                AssignPolicy::All => all::assign(&mut round, pair),
+            }
+        }
+    }
+    walrus::assign(&mut round, &walrus_pairs);
+    round.finish()
 }

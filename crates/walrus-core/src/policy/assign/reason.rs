@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Points at its home, which has a server below the threshold (phase two).
+    /// Points at its home, which has a server below the threshold (phase two) or is all that it
+    /// knew at first.
     Home,
     /// Came home in this round, or is on its way by shares (phase two).
     GoesHome,

@@ -1,0 +1,159 @@
+//! Candidates, and the order of last resort when nobody lives.
+
+use super::*;
+
+fn scene() -> Scene {
+    let mut scene = Scene::new(&[("a", 3), ("b", 2)], &[("x", "a"), ("y", "b"), ("world", "")]);
+    scene.round();
+    scene
+}
+
+#[test]
+fn a12_functioning_servers_below_the_threshold_else_all_that_function_least_loaded_first() {
+    let mut scene = scene();
+    assert_eq!(scene.candidates("x"), "a1 a2 a3", "in the order of the configuration");
+    scene.load("a1", 0.9).load("a2", 0.3).life("a3", Life::Dead);
+    assert_eq!(scene.round().candidates("x"), "a2");
+    assert!(!scene.area("x").degraded);
+    scene.load("a1", 0.99).load("a2", 0.95).load("a3", 0.97).load("b", 0.9);
+    assert_eq!(scene.round().candidates("x"), "a2 a3 a1");
+    assert!(scene.area("x").degraded);
+    let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
+    assert!(list.groups[0].candidates.iter().all(|candidate| candidate.over_threshold));
+}
+
+#[test]
+fn a13_a_server_comes_back_when_it_is_below_by_the_hysteresis() {
+    let mut scene = scene();
+    for (load, candidates) in [
+        (0.8, "a1 a2 a3"),
+        (0.81, "a2 a3"),
+        (0.78, "a2 a3"),
+        (0.75, "a1 a2 a3"),
+        (0.79, "a1 a2 a3"),
+    ] {
+        assert_eq!(scene.load("a1", load).round().candidates("x"), candidates, "at {load}");
+    }
+    // Events tell it apart as well.
+    assert_eq!(scene.load("a1", 0.81).event().candidates("x"), "a2 a3");
+}
+
+#[test]
+fn a9_with_nobody_functioning_the_last_assignment_stays_and_an_alert_is_raised_once() {
+    let mut scene = scene();
+    scene.load("a1", 0.9).round();
+    assert_eq!(scene.candidates("x"), "a2 a3");
+    scene.life("a", Life::Dead).life("b", Life::Dead).event();
+    assert_eq!(scene.all(), "a b");
+    assert_eq!(scene.candidates("x"), "a2 a3", "the last usable answer");
+    assert_eq!(scene.reason("x"), Reason::LastUsable);
+    assert!(scene.area("x").degraded);
+    let service = crate::world::ServiceId(0);
+    assert_eq!(scene.decision.alerts, [Alert { service, recovered: false }]);
+    assert!(scene.round().decision.alerts.is_empty());
+    assert_eq!(scene.candidates("x"), "a2 a3", "still");
+    scene.load("b", 0.1).event();
+    assert_eq!(scene.decision.alerts, [Alert { service, recovered: true }]);
+    assert_eq!(scene.all(), "b b");
+}
+
+#[test]
+fn all_servers_bypass() {
+    let mut scene = scene();
+    scene.life("a", Life::Bypass).life("b", Life::Bypass);
+    assert_eq!(scene.round().candidates("x"), "a1 a2 a3");
+    assert_eq!(scene.candidates("y"), "b1 b2");
+    assert_eq!(scene.decision.alerts.len(), 1);
+}
+
+#[test]
+fn a9_in_the_first_round_with_nobody_functioning_homes_are_published() {
+    let mut scene = Scene::new(&[("a", 2), ("b", 1)], &[("x", "a"), ("y", "b"), ("world", "")]);
+    scene.life("a", Life::Dead).life("b", Life::Dead).round();
+    assert_eq!(scene.candidates("x"), "a1 a2");
+    assert_eq!(scene.candidates("y"), "b1");
+    assert_eq!(scene.candidates("world"), "a1 a2 b1", "no home: everybody");
+    assert_eq!(scene.at("world"), "a 50, b 50");
+    assert_eq!(scene.reason("x"), Reason::Configured);
+    assert_eq!(scene.decision.alerts.len(), 1);
+    assert_eq!(scene.round().reason("x"), Reason::Configured);
+    // Nothing was pointed at, so the first cluster that functions is no move.
+    scene.load("b", 0.1).event();
+    assert_eq!(scene.all(), "b b");
+    assert_eq!(scene.reason("x"), Reason::First);
+}
+
+#[test]
+fn exactly_one_server_functions_in_the_whole_world() {
+    let mut scene = scene();
+    scene.life("a", Life::Dead).life("b1", Life::Dead).load("b2", 1.0);
+    assert_eq!(scene.event().all(), "b b");
+    assert_eq!((scene.candidates("x"), scene.candidates("world")), ("b2".into(), "b2".into()));
+}
+
+#[test]
+fn the_order_of_last_resort() {
+    let mut scene = scene();
+    // Drained is better than nothing, unseen better than drained, weight 0 better than unseen.
+    scene.life("a", Life::Dead).life("b", Life::Dead).life("a1", Life::Drained);
+    assert_eq!(scene.event().candidates("x"), "a1");
+    assert_eq!(scene.candidates("y"), "a1");
+    assert_eq!(scene.reason("y"), Reason::LastResort);
+    assert_eq!(scene.life("b1", Life::Unknown).event().candidates("x"), "b1");
+    let b2 = scene.topology.server("b2").unwrap();
+    scene.topology.servers[b2.index()].weight = 0;
+    assert_eq!(scene.load("b2", 0.99).event().candidates("x"), "b2");
+    assert_eq!(scene.reason("x"), Reason::LastResort);
+    let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
+    assert_eq!(list.groups[0].candidates[0].weight, 1, "somebody must be drawn");
+    assert_eq!(scene.load("a2", 0.99).event().candidates("x"), "a2");
+    assert_eq!(scene.load("a3", 0.1).event().candidates("x"), "a3");
+}
+
+#[test]
+fn drained_servers_do_not_raise_the_alert() {
+    let mut scene = scene();
+    scene.life("a", Life::Drained).life("b", Life::Drained).event();
+    assert!(scene.decision.alerts.is_empty());
+    assert_eq!(scene.all(), "a b", "as good here as there");
+    scene.life("a", Life::Unknown).life("b", Life::Unknown).event();
+    assert_eq!(scene.decision.alerts.len(), 1, "nobody is known to function");
+}
+
+#[test]
+fn ramps_count_against_each_other() {
+    let mut scene = scene();
+    scene.condition("a1").ramp = 0.2;
+    let ramps = |scene: &Scene| -> Vec<f64> {
+        let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
+        list.groups[0].candidates.iter().map(|candidate| candidate.ramp).collect()
+    };
+    assert_eq!(ramps(scene.round()), [0.2, 1.0, 1.0]);
+    scene.life("a2", Life::Dead).life("a3", Life::Dead);
+    assert_eq!(ramps(scene.event()), [1.0], "alone it takes everybody");
+}
+
+#[test]
+fn a_family_comes_from_elsewhere_only_if_the_assigned_cluster_lacks_it() {
+    let mut scene = scene();
+    assert_eq!(scene.area("x").ipv6, None, "no server of the service has IPv6");
+    scene.ipv6_only("a3").ipv6_only("b2").round();
+    // One list for both families: whoever compiles it draws each from those that have it.
+    assert_eq!(scene.area("x").ipv4, scene.area("x").ipv6);
+    assert_eq!(scene.candidates("x"), "a1 a2 a3");
+    scene.life("a3", Life::Dead).event();
+    assert_eq!(scene.candidates("x"), "a1 a2");
+    assert_eq!(scene.candidates_ipv6("x"), "b2");
+    assert_eq!(scene.at("x"), "a");
+    scene.life("b2", Life::Dead).event();
+    assert_eq!(scene.candidates_ipv6("x"), "b2", "the last usable answer of that family");
+    assert_eq!(scene.candidates("x"), "a1 a2");
+}
+
+#[test]
+fn a_family_that_nobody_ever_had_alive_is_answered_from_the_configuration() {
+    let mut scene = Scene::new(&[("a", 2), ("b", 2)], &[("x", "a"), ("world", "")]);
+    scene.ipv6_only("a2").ipv6_only("b2").life("a2", Life::Dead).life("b2", Life::Dead);
+    assert_eq!(scene.round().candidates_ipv6("x"), "a2");
+    assert_eq!(scene.candidates_ipv6("world"), "a2 b2");
+}

@@ -1,0 +1,289 @@
+//! What all (service, area) pairs of one round share: how everything stands, and who took what.
+
+use super::standing::{EPSILON, Standing};
+use super::walrus::notify_problems::{Rank, rank_servers};
+use super::{AssignInput, AssignMemory, Assignments, Cause, Place, Pointing, Reason, Transition};
+use crate::world::{AssignPolicy, ClusterId, Service, Time};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The least share of a home on the first step of the way there.
+const FIRST_SHARE: f64 = 0.1;
+
+/// One round of decisions.
+#[derive(Debug)]
+pub(super) struct RoundContext<'a> {
+    pub(super) input: &'a AssignInput<'a>,
+    /// How many areas there are; a pair is `service * areas + area`.
+    pub(super) areas: usize,
+    pub(super) standings: Vec<Standing>,
+    pub(super) class_of: Vec<usize>,
+    server_ranks: Vec<Option<Rank>>,
+    cluster_ranks: Vec<Option<Rank>>,
+    pub(super) service_ranks: Vec<Option<Rank>>,
+    /// Whether a service is on a cluster, at `service * clusters + cluster`.
+    serves: Vec<bool>,
+    /// By pair, where it points now; changed as the round goes on.
+    pub(super) pointing: Vec<Pointing>,
+    /// By pair, whether this round has settled it.
+    pub(super) settled: Vec<bool>,
+    /// Clusters that phase two, three or four assigned to some area in this round (A4).
+    pub(super) taken: Vec<bool>,
+    /// Clusters that phase four added an area to: at most one each, over all services.
+    pub(super) received: Vec<bool>,
+    /// By class, where the round robin of phase three goes on (A11).
+    pub(super) turn: Vec<usize>,
+}
+
+impl<'a> RoundContext<'a> {
+    pub(super) fn new(input: &'a AssignInput<'a>) -> Self {
+        let topology = input.topology;
+        let (clusters, areas) = (topology.clusters.len(), topology.areas.len());
+        let server_ranks = rank_servers(topology, input.conditions);
+        let best = |ranks: &mut dyn Iterator<Item = Option<Rank>>| ranks.flatten().min();
+        let cluster_ranks: Vec<Option<Rank>> = topology
+            .clusters
+            .iter()
+            .map(|c| best(&mut c.servers.iter().map(|id| server_ranks[id.index()])))
+            .collect();
+        let mut serves = vec![false; topology.services.len() * clusters];
+        for (service, of) in topology.services.iter().enumerate() {
+            for cluster in &of.clusters {
+                serves[service * clusters + cluster.index()] = true;
+            }
+        }
+        let service_ranks = topology
+            .services
+            .iter()
+            .map(|s| best(&mut s.clusters.iter().map(|id| cluster_ranks[id.index()])))
+            .collect();
+        let (standings, class_of) = standings(input, &server_ranks);
+        let pairs = topology.services.len() * areas;
+        let mut pointing = input.memory.pointing.clone();
+        pointing.resize(pairs, Pointing::default());
+        Self {
+            input,
+            areas,
+            turn: vec![0; standings.len()],
+            standings,
+            class_of,
+            server_ranks,
+            cluster_ranks,
+            service_ranks,
+            serves,
+            pointing,
+            settled: vec![false; pairs],
+            taken: vec![false; clusters],
+            received: vec![false; clusters],
+        }
+    }
+
+    // ---- Questions ---------------------------------------------------------------------------
+
+    pub(super) fn is_round(&self) -> bool {
+        self.input.cause == Cause::Round
+    }
+
+    pub(super) fn service(&self, pair: usize) -> &'a Service {
+        &self.input.topology.services[pair / self.areas]
+    }
+
+    pub(super) fn standing(&self, pair: usize) -> &Standing {
+        &self.standings[self.class_of[pair / self.areas]]
+    }
+
+    /// Whether a pair's service can be had from this cluster: it serves it and has servers of the
+    /// best rank that the service has anywhere.
+    pub(super) fn functions(&self, pair: usize, cluster: ClusterId) -> bool {
+        let service = pair / self.areas;
+        let clusters = self.cluster_ranks.len();
+        let serves =
+            cluster.index() < clusters && self.serves[service * clusters + cluster.index()];
+        serves
+            && self.service_ranks[service].is_some()
+            && self.cluster_ranks[cluster.index()] == self.service_ranks[service]
+    }
+
+    /// Whether it has a functioning server below the threshold.
+    pub(super) fn has_room(&self, pair: usize, cluster: ClusterId) -> bool {
+        self.functions(pair, cluster) && self.standing(pair).clusters[cluster.index()].below
+    }
+
+    /// The cluster that the pair is at home at, if it functions.
+    pub(super) fn home(&self, pair: usize) -> Option<ClusterId> {
+        let home = self.service(pair).homes.get(pair % self.areas).copied().flatten()?;
+        self.functions(pair, home).then_some(home)
+    }
+
+    /// Where the pair points, if that functions.
+    pub(super) fn present(&self, pair: usize) -> Option<ClusterId> {
+        self.pointing[pair].present.filter(|cluster| self.functions(pair, *cluster))
+    }
+
+    /// Whether the last move has reached those who cache answers (A23).
+    pub(super) fn has_dwelt(&self, pair: usize) -> bool {
+        let ttl = Duration::from_secs(u64::from(self.service(pair).ttl.seconds_max()));
+        self.pointing[pair].moved.is_none_or(|moved| self.input.now.since(moved) >= ttl)
+    }
+
+    /// Whether measurement may move areas: not with mere remains, nor between two rounds.
+    pub(super) fn may_balance(&self, pair: usize) -> bool {
+        let rank = self.service_ranks[pair / self.areas];
+        self.is_round() && matches!(rank, Some(Rank::Living | Rank::Standby))
+    }
+
+    /// Queries a second of the pair's clients.
+    pub(super) fn hits(&self, pair: usize) -> f64 {
+        self.input.area_hits.get(pair).copied().filter(|hits| hits.is_finite()).unwrap_or(0.0)
+    }
+
+    // ---- Settling ----------------------------------------------------------------------------
+
+    /// Leaves the pair where it is. Between two rounds the reason stays what it was.
+    pub(super) fn stay(&mut self, pair: usize, reason: Reason) {
+        let is_round = self.is_round();
+        let pointing = &mut self.pointing[pair];
+        pointing.reason = match pointing.reason {
+            Some(before) if !is_round && !is_last(before) => Some(before),
+            _ => Some(reason),
+        };
+        self.settled[pair] = true;
+    }
+
+    /// Moves the pair at once.
+    pub(super) fn send(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
+        let now = self.input.now;
+        let pointing = &mut self.pointing[pair];
+        // What pointed nowhere was not moved: nobody caches an answer of it.
+        let moved = pointing.present.map(|_| now);
+        *pointing = Pointing {
+            present: Some(cluster),
+            moved,
+            forced: reason.is_forced(),
+            reason: Some(reason),
+            transition: None,
+        };
+        self.settled[pair] = true;
+    }
+
+    /// Moves the pair by shares, if its service wants that.
+    pub(super) fn send_gradually(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
+        let from = self.present(pair);
+        self.send(pair, cluster, reason);
+        let since = self.input.now;
+        self.pointing[pair].transition = from.and_then(|from| {
+            let share = self.share(pair, since)?;
+            Some(Transition { from, since, share })
+        });
+    }
+
+    /// Takes the pair one step further on its way home, if it is on one.
+    pub(super) fn follow_transition(&mut self, pair: usize) {
+        let Some(transition) = self.pointing[pair].transition.clone() else { return };
+        let from_functions = self.functions(pair, transition.from);
+        let Some(present) = self.present(pair) else { return };
+        let next = if !from_functions {
+            None
+        } else if self.is_round() && self.has_room(pair, present) {
+            let share = self.share(pair, transition.since);
+            share.map(|share| Transition { share: share.max(transition.share), ..transition })
+        } else {
+            Some(transition)
+        };
+        self.pointing[pair].transition = next;
+    }
+
+    /// The share of the new cluster until the next round, in hundredths; `None` is all of it. It
+    /// is what the way would be at in the middle of steps: one round ahead of the time gone by.
+    fn share(&self, pair: usize, since: Time) -> Option<f64> {
+        let ramp = self.service(pair).ramp.as_secs_f64();
+        let now = self.input.now;
+        let step = self.input.memory.last_round.map_or(Duration::ZERO, |last| now.since(last));
+        let ahead = (now.since(since) + step).as_secs_f64();
+        if ahead + EPSILON >= ramp {
+            return None;
+        }
+        let share = (ahead / ramp * 100.0).round() / 100.0;
+        (share < 1.0).then_some(share.max(FIRST_SHARE))
+    }
+
+    /// A9: nobody functions: whatever was assigned stays.
+    pub(super) fn keep_last(&mut self, pair: usize, policy: AssignPolicy) {
+        let pointing = &mut self.pointing[pair];
+        let pointed = pointing.present.is_some() || policy == AssignPolicy::All;
+        pointing.reason = Some(if pointed { Reason::LastUsable } else { Reason::Configured });
+        self.settled[pair] = true;
+    }
+
+    /// Closes the round.
+    pub(super) fn finish(self) -> Assignments {
+        let mut places = Vec::with_capacity(self.pointing.len());
+        for (pair, pointing) in self.pointing.iter().enumerate() {
+            let mut reason = pointing.reason.unwrap_or(Reason::Unmoved);
+            let rank = self.service_ranks[pair / self.areas];
+            if rank.is_some_and(|rank| rank != Rank::Living) {
+                reason = Reason::LastResort;
+            }
+            let place = match (self.service(pair).assign, pointing.present, &pointing.transition) {
+                (AssignPolicy::All, ..) => Place::All,
+                (_, None, _) => Place::Nowhere,
+                (_, Some(to), Some(way)) => Place::Shares { to, from: way.from, share: way.share },
+                (_, Some(cluster), None) => Place::One(cluster),
+            };
+            places.push((place, reason));
+        }
+        let is_round = self.is_round();
+        Assignments {
+            places,
+            memory: AssignMemory {
+                pointing: self.pointing,
+                over: self.standings.iter().map(Standing::remember).collect(),
+                last_round: if is_round {
+                    Some(self.input.now)
+                } else {
+                    self.input.memory.last_round
+                },
+            },
+            standings: self.standings,
+            class_of: self.class_of,
+            server_ranks: self.server_ranks,
+            cluster_ranks: self.cluster_ranks,
+            service_ranks: self.service_ranks,
+        }
+    }
+}
+
+/// A reason that must not outlive the plight that it tells of.
+const fn is_last(reason: Reason) -> bool {
+    matches!(reason, Reason::LastResort | Reason::LastUsable | Reason::Configured)
+}
+
+/// One standing for each pair of threshold and hysteresis, and each service's place among them.
+fn standings(input: &AssignInput<'_>, ranks: &[Option<Rank>]) -> (Vec<Standing>, Vec<usize>) {
+    let mut classes: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+    let mut standings: Vec<Standing> = Vec::new();
+    let mut class_of = Vec::new();
+    for service in &input.topology.services {
+        let key = (service.threshold.to_bits(), service.hysteresis.to_bits());
+        let class = *classes.entry(key).or_insert_with(|| {
+            let past = input
+                .memory
+                .over
+                .iter()
+                .find(|past| (past.threshold.to_bits(), past.hysteresis.to_bits()) == key);
+            let limits = (service.threshold, service.hysteresis);
+            let is_round = input.cause == Cause::Round;
+            standings.push(Standing::new(
+                input.topology,
+                input.conditions,
+                ranks,
+                limits,
+                past,
+                is_round,
+            ));
+            standings.len() - 1
+        });
+        class_of.push(class);
+    }
+    (standings, class_of)
+}

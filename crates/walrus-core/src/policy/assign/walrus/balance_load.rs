@@ -1,0 +1,83 @@
+//! Phase four, load balancing: the worst area to the best free cluster, if that is worth it.
+//!
+//! **Problem.** Areas that phases two and three left where they are may sit on a cluster that is
+//! far busier than another. If all of them went to the idle one at once it would be the busiest
+//! next, and so on for ever.
+//!
+//! **Rule.** The areas still unassigned are taken worst first: highest mean load of the cluster
+//! that they point at, then most hits, then by name (A3). Each may go to the best cluster (A2)
+//! that phase four has not yet given an area in this round, over all services, and that, with
+//! `spill = "unassigned"`, nothing was assigned to in this round at all (A4). It goes only if
+//! that cluster's load is at most (1 - `better_ratio`) of the present one's and lower by
+//! `better_by` (A8), and if its last move has been out for a TTL (A23). Only clusters with
+//! measured load to spare are picked, and home is left to phase two.
+//!
+//! **Source.** Thesis (004) sections 6.1 and 6.2.
+//!
+//! **When it is wrong.** Right after many areas lost their home it takes many rounds to spread
+//! them: the price of never swinging.
+//!
+//! **Example.** Areas x, y, z at a cluster with load 0.95, another idle: x moves in this round, y
+//! in the next if the difference is still worth it. Two clusters, both above the threshold:
+//! nothing moves.
+
+use super::super::Reason;
+use super::super::round::RoundContext;
+use super::super::standing::EPSILON;
+use crate::world::{ClusterId, Spill};
+
+pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
+    let mut waiting: Vec<(f64, usize)> = Vec::new();
+    for &pair in pairs {
+        let may_move = !round.settled[pair] && round.may_balance(pair) && round.has_dwelt(pair);
+        if may_move && let Some(load) = present_load(round, pair) {
+            waiting.push((load, pair));
+        }
+    }
+    waiting.sort_by(|(load_a, a), (load_b, b)| {
+        let by_hits = || round.hits(*b).total_cmp(&round.hits(*a));
+        load_b.total_cmp(load_a).then_with(by_hits).then(a.cmp(b))
+    });
+    for (load, pair) in waiting {
+        let Some(best) = best_free_cluster(round, pair) else { continue };
+        if is_worth_it(round, pair, load, best) {
+            round.send(pair, best, Reason::Balanced);
+            round.taken[best.index()] = true;
+            round.received[best.index()] = true;
+        }
+    }
+}
+
+/// The mean load where the pair points; an unknown one gives no ground to leave.
+fn present_load(round: &RoundContext<'_>, pair: usize) -> Option<f64> {
+    let present = round.present(pair)?;
+    round.standing(pair).clusters[present.index()].load
+}
+
+fn best_free_cluster(round: &RoundContext<'_>, pair: usize) -> Option<ClusterId> {
+    let standing = round.standing(pair);
+    let (present, home) = (round.present(pair), round.home(pair));
+    let spill = round.service(pair).spill;
+    let is_free = |cluster: &ClusterId| match spill {
+        _ if round.received[cluster.index()] => false,
+        Spill::Unassigned => !round.taken[cluster.index()],
+        Spill::Spare => true,
+    };
+    standing
+        .ranking
+        .iter()
+        .copied()
+        // Sorted by spare: behind the first without any, none has.
+        .take_while(|cluster| standing.clusters[cluster.index()].spare > 0.0)
+        .filter(|cluster| Some(*cluster) != present && Some(*cluster) != home)
+        .find(|cluster| is_free(cluster) && round.functions(pair, *cluster))
+}
+
+/// A8: "significantly better", to pay for the change.
+fn is_worth_it(round: &RoundContext<'_>, pair: usize, load: f64, best: ClusterId) -> bool {
+    let service = round.service(pair);
+    round.standing(pair).clusters[best.index()].load.is_some_and(|candidate| {
+        candidate <= load * (1.0 - service.better_ratio) + EPSILON
+            && load - candidate >= service.better_by - EPSILON
+    })
+}
