@@ -1,0 +1,160 @@
+//! The Reporter's loop: gathers and pushes every unit, and at once what must not wait.
+
+use std::time::Duration;
+
+use walrus_core::config::ReporterSettings;
+use walrus_core::world::{Report, ReportBody, Time};
+use walrus_host::clock::Clock;
+use walrus_host::link::Link;
+use walrus_host::shutdown::Shutdown;
+
+use crate::look::look;
+use crate::speak::{Gathered, Glance, MemoryLimit, Occasion, Speaker, WebLook};
+use crate::{operator, system};
+
+/// Between units the web server and the bypass file are looked at this often, so that PANIC is out
+/// well within a second. It costs the web server two requests for its status page a second, on
+/// loopback about 0.1 ms each, which are taken off the hits where the server counts them.
+const GLANCE_EVERY: Duration = Duration::from_millis(500);
+/// The longest that a status page may take, or half a unit if that is shorter.
+const LOOK_WITHIN_MAX: Duration = Duration::from_secs(2);
+/// A unit is between these (the configuration says so as well).
+const UNIT_MIN: Duration = Duration::from_secs(1);
+const UNIT_MAX: Duration = Duration::from_secs(300);
+
+/// Reports until asked to end. `session` must be the one that the link said hello with: Unix
+/// milliseconds at the start of the Reporter ([`Clock::unix_ms`]).
+pub async fn run(
+    settings: ReporterSettings,
+    session: u64,
+    link: Link,
+    clock: Clock,
+    shutdown: Shutdown,
+) {
+    let reporter = Reporter {
+        unit: settings.unit.clamp(UNIT_MIN, UNIT_MAX),
+        speaker: Speaker::new(MemoryLimit {
+            pressure_max: settings.memory_pressure_max,
+            units: settings.memory_pressure_units,
+        }),
+        session,
+        sequence: 0,
+        own_requests: 0,
+        last_said: "",
+        settings,
+        link,
+        clock,
+    };
+    tokio::select! {
+        () = reporter.report_for_ever() => {}
+        () = shutdown.requested() => {}
+    }
+}
+
+struct Reporter {
+    settings: ReporterSettings,
+    unit: Duration,
+    speaker: Speaker,
+    session: u64,
+    sequence: u64,
+    /// Requests for the status page that were answered: the web server may count them.
+    own_requests: u64,
+    last_said: &'static str,
+    link: Link,
+    clock: Clock,
+}
+
+impl Reporter {
+    async fn report_for_ever(mut self) {
+        let mut next_unit = self.clock.now();
+        let mut next_glance = next_unit;
+        loop {
+            let awake = self.clock.sleep_until(next_unit.min(next_glance)).await;
+            let glance = self.glance().await;
+            let now = self.clock.now();
+            if now >= next_unit {
+                next_unit = after(next_unit, self.unit, now);
+                self.report(Occasion::Unit, glance).await;
+            } else if self.speaker.is_news(&glance) {
+                self.report(Occasion::News, glance).await;
+            }
+            next_glance = self.clock.now() + GLANCE_EVERY;
+            drop(awake);
+        }
+    }
+
+    async fn glance(&mut self) -> Glance {
+        let web = match &self.settings.source {
+            Some(source) => Some(look(source, LOOK_WITHIN_MAX.min(self.unit / 2)).await),
+            None => None,
+        };
+        if matches!(web, Some(WebLook::Status(_) | WebLook::Misconfigured(_))) {
+            self.own_requests = self.own_requests.saturating_add(1);
+        }
+        let bypass = match &self.settings.bypass_file {
+            Some(path) => operator::bypass(path).await,
+            None => None,
+        };
+        Glance { web, bypass }
+    }
+
+    async fn report(&mut self, occasion: Occasion, glance: Glance) {
+        let system =
+            self.settings.system.then(|| system::read().map_err(|error| error.to_string()));
+        let gathered =
+            Gathered { at: self.clock.now(), system, glance, own_requests: self.own_requests };
+        let body = self.speaker.speak(occasion, gathered);
+        self.log(&body);
+        let version = match &self.settings.version_file {
+            Some(path) => operator::version(path).await,
+            None => None,
+        };
+        self.sequence = self.sequence.saturating_add(1);
+        self.link.send(Report {
+            server: self.settings.server.clone(),
+            session: self.session,
+            sequence: self.sequence,
+            unit_ms: u64::try_from(self.unit.as_millis()).unwrap_or(u64::MAX),
+            sent_unix_ms: self.clock.unix_ms(),
+            version,
+            body,
+        });
+    }
+
+    /// A line when something else is said than before, not one a unit.
+    fn log(&mut self, body: &ReportBody) {
+        let says = match body {
+            ReportBody::Statistics(_) => "statistics",
+            ReportBody::TempFail { .. } => "TEMPFAIL",
+            ReportBody::Bypass { .. } => "BYPASS",
+            ReportBody::Panic { .. } => "PANIC",
+        };
+        if says == self.last_said {
+            return;
+        }
+        let server = self.settings.server.as_str();
+        match body {
+            ReportBody::Statistics(_) => tracing::info!(server, says, "the Reporter"),
+            ReportBody::TempFail { reason }
+            | ReportBody::Bypass { reason }
+            | ReportBody::Panic { reason } => {
+                // At the start TEMPFAIL is as it should be.
+                if self.last_said.is_empty() && matches!(body, ReportBody::TempFail { .. }) {
+                    tracing::info!(server, says, reason, "the Reporter");
+                } else {
+                    tracing::warn!(server, says, reason, "the Reporter");
+                }
+            }
+        }
+        self.last_said = says;
+    }
+}
+
+/// The next unit that is not yet over: one that was slept through is not made up for.
+fn after(due: Time, unit: Duration, now: Time) -> Time {
+    let next = due + unit;
+    if next > now { next } else { now + unit }
+}
+
+#[cfg(test)]
+mod tests;
