@@ -6,13 +6,19 @@ use std::sync::{Arc, OnceLock};
 
 use domain::base::Message;
 use domain::base::iana::Rcode;
-use walrus_core::answer::complete::{self, CompleteIndex, ServiceAnswer, ServiceQuestion};
-use walrus_core::answer::{Outcome, Request, Transport, read_zone, zone_of_nameservers};
+use walrus_core::answer::{
+    AnswerTable, Outcome, Request, Transport, WorkerState, read_zone, respond, respond_completely,
+    zone_of_nameservers,
+};
 use walrus_core::world::Time;
 
-/// A query, by UDP and by TCP: no panic, no reply to a reply, no reply that cannot be read, and
-/// none without an answer that is longer than its query.
+#[path = "sample.rs"]
+mod sample;
+
+/// A query, by UDP and by TCP, on both paths: no panic, the same bytes, no reply to a reply, no
+/// reply that cannot be read, and no refusal that is longer than its query.
 pub fn query(data: &[u8]) {
+    let mut workers = [WorkerState::new(7, table()), WorkerState::new(7, table())];
     for transport in [Transport::Udp, Transport::Tcp] {
         let request = Request {
             query: data,
@@ -22,9 +28,20 @@ pub fn query(data: &[u8]) {
             now: Time::ZERO,
             udp_size_max: 1232,
         };
-        let mut buffer = vec![0; 65_535];
-        match complete::respond_with(index(), &request, &mut buffer, choose) {
-            Outcome::Reply(len) => check_reply(&request, &buffer[..len]),
+        let (mut fast, mut complete) = (vec![0; 65_535], vec![0; 65_535]);
+        let first = respond(table(), &mut workers[0], &request, &mut fast);
+        let outcome = respond_completely(table(), &mut workers[1], &request, &mut complete);
+        if first == Outcome::NotUnderstood {
+            // As it happens live; keeps the workers in step.
+            let _ = respond_completely(table(), &mut workers[0], &request, &mut fast);
+        } else {
+            assert_eq!(first, outcome, "the paths disagree");
+        }
+        match outcome {
+            Outcome::Reply(len) => {
+                assert_eq!(fast[..len], complete[..len], "the paths disagree");
+                check_reply(&request, &complete[..len]);
+            }
             Outcome::Drop => assert!(data.len() < 12 || data[2] & 0x80 != 0, "not answered"),
             Outcome::NotUnderstood => panic!("the complete path understands everything"),
         }
@@ -53,20 +70,15 @@ fn check_reply(request: &Request<'_>, reply: &[u8]) {
     }
 }
 
-fn index() -> &'static CompleteIndex {
-    static INDEX: OnceLock<CompleteIndex> = OnceLock::new();
-    INDEX.get_or_init(|| {
+fn table() -> &'static AnswerTable {
+    static TABLE: OnceLock<AnswerTable> = OnceLock::new();
+    TABLE.get_or_init(|| {
         let apex = "example.com".parse().expect("a name");
         let file = read_zone("seed", ZONE.as_bytes(), &apex).expect("a zone");
-        let services = ["www.example.com", "early.example.com"].map(|name| name.parse().unwrap());
-        CompleteIndex::new([Arc::new(file.zone)], services.into_iter().zip(0..))
+        let names = ["www", "six.www", "all", "near", "early", "x.y"];
+        let services = names.map(|name| format!("{name}.example.com").parse().expect("a name"));
+        sample::table(&[Arc::new(file.zone)], &services).expect("a table")
     })
-}
-
-fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
-    let addresses = vec![IpAddr::from([198, 51, 100, 1]), IpAddr::from([198, 51, 100, 2])];
-    let scope = question.subnet.map_or(0, |(_, source)| source);
-    (question.service == 0).then_some(ServiceAnswer { addresses, ttl: 30, scope })
 }
 
 const ZONE: &str = "\

@@ -208,7 +208,7 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
     loop {
         let len = *bytes.get(at)?;
         match len {
-            0 => return Some(at + 1),
+            0 => return (at < NAME_LEN_MAX).then_some(at + 1),
             1..=63 => at += 1 + usize::from(len),
             0xc0.. => return bytes.get(at + 1).map(|_| at + 2),
             _ => return None,

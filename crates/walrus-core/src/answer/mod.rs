@@ -1,6 +1,6 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
-pub mod complete;
+mod complete;
 mod request;
 mod respond;
 mod service_answer;

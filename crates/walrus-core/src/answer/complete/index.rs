@@ -14,7 +14,7 @@ use crate::answer::{RecordSet, Zone};
 
 /// All zones and the names of the services in them.
 #[derive(Clone, Debug, Default)]
-pub struct CompleteIndex {
+pub(in crate::answer) struct CompleteIndex {
     zones: BTreeMap<DomainName, Arc<Zone>>,
     services: BTreeMap<DomainName, u32>,
 }
@@ -51,8 +51,7 @@ pub(super) enum Found<'a> {
 
 impl CompleteIndex {
     /// An index over zones, and services by name. A service outside every zone is never found.
-    #[must_use]
-    pub fn new(
+    pub(in crate::answer) fn new(
         zones: impl IntoIterator<Item = Arc<Zone>>,
         services: impl IntoIterator<Item = (DomainName, u32)>,
     ) -> Self {

@@ -27,11 +27,11 @@ use compose::ReplyOptions;
 use read::{Question, Unanswered};
 use resolve::{Records, Resolution};
 
-pub use index::CompleteIndex;
+pub(super) use index::CompleteIndex;
 
 /// A service's name was reached: who is to be named?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceQuestion {
+pub(super) struct ServiceQuestion {
     /// The number that [`CompleteIndex::new`] was given.
     pub service: u32,
     /// A or AAAA.
@@ -42,7 +42,7 @@ pub struct ServiceQuestion {
 
 /// Who is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceAnswer {
+pub(super) struct ServiceAnswer {
     /// In ring order; empty if the service has none of this family.
     pub addresses: Vec<IpAddr>,
     /// Seconds.
@@ -53,7 +53,7 @@ pub struct ServiceAnswer {
 
 /// Answers one query into `reply`; `choose` names a service's servers, `None` before there is a
 /// Plan.
-pub fn respond_with(
+pub(super) fn respond_with(
     index: &CompleteIndex,
     request: &Request<'_>,
     reply: &mut [u8],

@@ -1,0 +1,141 @@
+//! A small world to ask questions about: four areas, servers of both families, and services with
+//! every way to locate and choose. Shared by the fuzz targets and the core's tests.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError, ZoneTable};
+use walrus_core::map::Map;
+use walrus_core::plan::{
+    AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
+    ServicePlan,
+};
+use walrus_core::world::{
+    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Topology, TtlPolicy,
+};
+use walrus_dns::DomainName;
+
+/// Services whose place leaves this remainder are in no Plan yet.
+const WITHOUT_PLAN: usize = 4;
+/// Servers of the long list, which fits into no UDP reply.
+const SERVERS: u8 = 120;
+
+/// A table for zones with services at these names; the fifth of each five has no Plan.
+pub fn table(
+    zones: &[Arc<Zone>],
+    services: &[DomainName],
+) -> Result<AnswerTable, ZoneCompileError> {
+    let topology = topology();
+    let map = Map::build(&topology, &[]).expect("explicit prefixes only");
+    let zones = ZoneTable::compile(zones, services)?;
+    let table = AnswerTable::new(Arc::new(zones), Arc::new(map), &topology);
+    Ok(table.with_plan(Arc::new(plan(services))).expect("a sound Plan"))
+}
+
+fn topology() -> Topology {
+    let area = |name: &str, clients: &[(&str, u8)], nameserver: Option<&str>| Area {
+        name: name.parse().expect("a name"),
+        home: None,
+        clients: clients
+            .iter()
+            .map(|(address, len)| ClientSpec::Prefix(address.parse().expect("an address"), *len))
+            .collect(),
+        nameservers: nameserver.iter().map(|text| text.parse().expect("an address")).collect(),
+    };
+    let areas = vec![
+        area("america", &[("203.0.113.0", 24), ("2001:db8:a::", 48)], None),
+        area("asia", &[("192.0.2.0", 24), ("198.18.0.0", 15)], None),
+        area("near", &[], Some("192.0.2.53:53")),
+        area("world", &[], None),
+    ];
+    Topology { areas, ..Topology::default() }
+}
+
+fn plan(services: &[DomainName]) -> Plan {
+    let mut services: Vec<ServicePlan> = (0..)
+        .zip(services)
+        .filter(|(index, _)| index % 5 != WITHOUT_PLAN)
+        .map(|(index, name)| service(index, name))
+        .collect();
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    let controller = "sample".parse().expect("a name");
+    Plan {
+        format: FORMAT,
+        number: PlanNumber { epoch: 1, controller, sequence: 1 },
+        digests: Digests::default(),
+        servers: (0..SERVERS).map(server).collect(),
+        lists: lists(),
+        services,
+        demand: Vec::new(),
+    }
+}
+
+fn server(index: u8) -> PlannedServer {
+    let ipv4 = IpAddr::from(Ipv4Addr::new(198, 51, 100, index));
+    let ipv6 = IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, index.into()));
+    PlannedServer {
+        name: format!("s{index:03}").parse().expect("a name"),
+        cluster: "c".parse().expect("a name"),
+        addresses: match index % 4 {
+            0 => vec![ipv4],
+            1 => vec![ipv6],
+            2 => vec![ipv4, ipv6],
+            _ => vec![ipv6, ipv4, IpAddr::from(Ipv4Addr::new(198, 51, 101, index))],
+        },
+        life: Life::Living,
+        load: None,
+        reason: String::new(),
+    }
+}
+
+/// A plain list, one that moves by shares with a server that comes back, one server, and all.
+fn lists() -> Vec<CandidateList> {
+    let group = |share: f64, servers: &[u8]| Group {
+        share,
+        candidates: servers
+            .iter()
+            .map(|server| Candidate {
+                server: u32::from(*server),
+                weight: u32::from(server % 3),
+                over_threshold: false,
+                ramp: if server % 7 == 6 { 0.25 } else { 1.0 },
+            })
+            .collect(),
+    };
+    let all: Vec<u8> = (0..SERVERS).collect();
+    [
+        vec![group(1.0, &[0, 1, 2, 3])],
+        vec![group(0.25, &[2, 6, 7]), group(0.75, &[8, 10])],
+        vec![group(1.0, &[11])],
+        vec![group(1.0, &all)],
+    ]
+    .map(|groups| CandidateList { groups })
+    .into()
+}
+
+fn service(index: usize, name: &DomainName) -> ServicePlan {
+    use {ChoosePolicy as Choose, LocatePolicy as Locate};
+    let locate: &[Locate] = match index % 3 {
+        0 => &[Locate::Map],
+        1 => &[Locate::Map, Locate::Nameserver],
+        _ => &[Locate::Nameserver],
+    };
+    let area = |place: u32, area: &str| AreaPlan {
+        area: area.parse().expect("a name"),
+        clusters: Vec::new(),
+        ipv4: Some(place),
+        // One area without IPv6: NODATA.
+        ipv6: (place != 2).then_some(3 - place),
+        degraded: place == 1,
+        reason: String::new(),
+    };
+    ServicePlan {
+        name: name.to_string(),
+        digest: Digest::default(),
+        locate: locate.into(),
+        choose: [Choose::RoundRobin, Choose::Weighted, Choose::Random][index % 3],
+        ttl: TtlPolicy::Constant { seconds: 30 },
+        answers: [Some(1), Some(2), None][index / 3 % 3],
+        areas: (0..).zip(["america", "asia", "near", "world"]).map(|(p, n)| area(p, n)).collect(),
+    }
+}
