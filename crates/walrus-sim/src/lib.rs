@@ -1,1 +1,16 @@
-//! walrus-sim.
+//! Scenario scripts over the core, in virtual time.
+//!
+//! A scenario is a text that says what stands where, what happens and what must be seen
+//! ([`scenario`] has the language). It runs against anything that is a [`System`]: here the core
+//! itself in virtual time ([`VirtualSystem`]), in the tests of the binary the real program over
+//! real sockets. Nothing here has a socket or a clock: if this crate compiles, the core is pure.
+
+mod name_server;
+mod query;
+pub mod scenario;
+mod system;
+mod virtual_system;
+
+pub use query::query_bytes;
+pub use system::{Question, Seen, SeenArea, SeenServer, ServerState, System, SystemError};
+pub use virtual_system::{VirtualSystem, body_of};

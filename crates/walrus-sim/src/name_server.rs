@@ -1,0 +1,80 @@
+//! The name server of a virtual system: the shipped answer path with a query in its mouth.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use walrus_core::answer::{
+    AnswerTable, Outcome, Request, Transport, WorkerState, ZoneTable, zone_of_nameservers,
+};
+use walrus_core::config::Configuration;
+use walrus_core::map::Map;
+use walrus_core::plan::Plan;
+use walrus_core::world::Time;
+
+use crate::query::query_bytes;
+use crate::system::{Question, SystemError};
+
+/// One worker with its table.
+#[derive(Debug)]
+pub(crate) struct NameServer {
+    table: AnswerTable,
+    worker: WorkerState,
+    listen: SocketAddr,
+    udp_size_max: u16,
+}
+
+impl NameServer {
+    /// Zones come from the configuration's name servers: scenarios have no files.
+    pub(crate) fn new(configuration: &Configuration, seed: u64) -> Result<Self, SystemError> {
+        let topology = &configuration.topology;
+        let zone = |zone: &walrus_core::config::ZoneSettings| {
+            Arc::new(zone_of_nameservers(&zone.apex, &zone.nameservers))
+        };
+        let zones: Vec<_> = configuration.zones.iter().map(zone).collect();
+        let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
+        let zones = ZoneTable::compile(&zones, &services)
+            .map_err(|error| SystemError(format!("the zones: {error}")))?;
+        let map =
+            Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
+        let table = AnswerTable::new(Arc::new(zones), Arc::new(map), topology);
+        let worker = WorkerState::new(seed, &table);
+        let listen = configuration.dns.listen.first().copied();
+        let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 53)));
+        Ok(Self { table, worker, listen, udp_size_max: configuration.dns.udp_size_max })
+    }
+
+    /// Takes a Plan; a damaged one leaves the old in force, as in a Director.
+    pub(crate) fn apply(&mut self, plan: &Arc<Plan>) {
+        if let Ok(table) = self.table.with_plan(Arc::clone(plan)) {
+            let positions = walrus_core::answer::Positions::for_table(&table);
+            let counters = walrus_core::answer::Counters::for_table(&table);
+            // The counts of the old table are nobody's business here.
+            drop(self.worker.adopt(positions, counters));
+            self.table = table;
+        }
+    }
+
+    pub(crate) fn ask(&mut self, question: &Question, now: Time) -> Result<Vec<u8>, SystemError> {
+        let query = query_bytes(question)?;
+        let ip = question.server.unwrap_or(self.listen.ip());
+        let request = Request {
+            query: &query,
+            client: question.client,
+            local: SocketAddr::new(ip, self.listen.port()),
+            transport: Transport::Udp,
+            now,
+            udp_size_max: self.udp_size_max,
+        };
+        let mut reply = vec![0; usize::from(self.udp_size_max)];
+        match walrus_core::answer::respond(&self.table, &mut self.worker, &request, &mut reply) {
+            Outcome::Reply(len) => {
+                reply.truncate(len);
+                Ok(reply)
+            }
+            Outcome::Drop => Err(SystemError("no reply".to_owned())),
+            Outcome::NotUnderstood => {
+                Err(SystemError("scenarios ask what the fast path answers".to_owned()))
+            }
+        }
+    }
+}

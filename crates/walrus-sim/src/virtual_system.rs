@@ -1,0 +1,330 @@
+//! The core as a [`System`]: one Controller, one name server, simulated Reporters and probes.
+//!
+//! Nothing here decides: it carries bytes, effects and time between the functions that the live
+//! roles call too. Reporters report each unit; a probe ends at once, or after its timeout where
+//! the server is cut off or slow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use walrus_core::config::Configuration;
+use walrus_core::control::{
+    Controller, Effect, Input, NoticeKind, ProbeOutcome, ProbeRequest, Refusal, Start, Stored,
+};
+use walrus_core::plan::{Digests, Plan};
+use walrus_core::world::{
+    Life, Name, OverrideState, Report, ReportBody, ServerId, Statistics, Target, Time, Topology,
+};
+
+use crate::name_server::NameServer;
+use crate::system::{Question, Seen, SeenArea, SeenServer, ServerState, System, SystemError};
+
+/// How often a simulated Reporter reports.
+const UNIT: Duration = Duration::from_secs(1);
+/// The session of every simulated Reporter's first connection.
+const FIRST_SESSION: u64 = 1;
+
+/// A whole Walrus in virtual time.
+#[derive(Debug)]
+pub struct VirtualSystem {
+    configuration: Arc<Configuration>,
+    controller: Controller,
+    name_server: NameServer,
+    now: Time,
+    reporters: BTreeMap<ServerId, Reporter>,
+    states: BTreeMap<ServerId, ServerState>,
+    probes: Vec<(Time, u32, ProbeOutcome)>,
+    notices: Vec<(String, String, bool)>,
+}
+
+#[derive(Clone, Debug)]
+struct Reporter {
+    session: u64,
+    sequence: u64,
+    next: Time,
+    connected: bool,
+}
+
+impl VirtualSystem {
+    /// A system that starts at time zero with every server idle.
+    ///
+    /// # Errors
+    /// If the map cannot be built (a country without a database).
+    pub fn new(configuration: Arc<Configuration>, seed: u64) -> Result<Self, SystemError> {
+        let name_server = NameServer::new(&configuration, seed)?;
+        let start = Start {
+            configuration: configuration.clone(),
+            digests: Digests { configuration: configuration.digest.clone(), ..Digests::default() },
+            name: configuration.node.name.clone(),
+            seed,
+            stored: Stored::default(),
+        };
+        let topology = &configuration.topology;
+        let ids = (0..topology.servers.len()).filter_map(|index| u32::try_from(index).ok());
+        let ids: Vec<ServerId> = ids.map(ServerId).collect();
+        let idle = ServerState::Busy { busy: 0, max: 10 };
+        let reporting = ids.iter().filter(|id| topology.servers[id.index()].reporter);
+        let reporter = Reporter {
+            session: FIRST_SESSION,
+            sequence: 0,
+            next: Time::ZERO + UNIT,
+            connected: true,
+        };
+        let mut system = Self {
+            controller: Controller::new(start, Time::ZERO),
+            name_server,
+            now: Time::ZERO,
+            reporters: reporting.map(|id| (*id, reporter.clone())).collect(),
+            states: ids.iter().map(|id| (*id, idle.clone())).collect(),
+            probes: Vec::new(),
+            notices: Vec::new(),
+            configuration,
+        };
+        system.carry_out();
+        Ok(system)
+    }
+
+    fn topology(&self) -> &Topology {
+        &self.configuration.topology
+    }
+
+    /// Carries out all effects that are due.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.controller.poll(self.now) {
+            match effect {
+                Effect::Publish(plan) => self.publish(&plan),
+                Effect::Probe(request) => self.probe(&request),
+                Effect::Notify(notice) => {
+                    let kind = match notice.kind {
+                        NoticeKind::Panic => "panic",
+                        NoticeKind::Dead => "dead",
+                        NoticeKind::NobodyFunctions => "nobody_functions",
+                    };
+                    self.notices.push((kind.to_owned(), notice.subject, notice.recovered));
+                }
+                Effect::StoreEpoch(_)
+                | Effect::StoreOverrides(_)
+                | Effect::Journal(_)
+                | Effect::Warn(_) => {}
+            }
+        }
+    }
+
+    fn publish(&mut self, plan: &Arc<Plan>) {
+        self.name_server.apply(plan);
+    }
+
+    fn probe(&mut self, request: &ProbeRequest) {
+        let servers = &self.configuration.topology.servers;
+        let of_address = servers.iter().position(|it| it.addresses.contains(&request.address));
+        let id = of_address.and_then(|index| u32::try_from(index).ok()).map(ServerId);
+        let state = id.and_then(|id| self.states.get(&id));
+        let (after, outcome) = match state {
+            Some(ServerState::Killed) => {
+                (Duration::ZERO, ProbeOutcome::Down("connection refused".to_owned()))
+            }
+            Some(ServerState::Cut | ServerState::Slow) => {
+                (request.timeout, ProbeOutcome::Down("timed out".to_owned()))
+            }
+            _ => (Duration::ZERO, ProbeOutcome::Up),
+        };
+        self.probes.push((self.now + after, request.target, outcome));
+    }
+
+    /// The next time at which anything happens.
+    fn next_event(&self) -> Time {
+        let reports = self.reporters.values().map(|reporter| reporter.next);
+        let probes = self.probes.iter().map(|(due, ..)| *due);
+        let controller = std::iter::once(self.controller.next_deadline().0);
+        reports.chain(probes).chain(controller).min().unwrap_or(self.now)
+    }
+
+    /// Everything that happens at `self.now`, until nothing more does.
+    fn happen(&mut self) {
+        loop {
+            self.carry_out();
+            if let Some(at) = self.probes.iter().position(|(due, ..)| *due <= self.now) {
+                let (_, target, outcome) = self.probes.remove(at);
+                // An outcome that nobody waits for any more is the Controller's to refuse.
+                let _ = self.controller.handle(self.now, Input::Probed { target, outcome });
+                continue;
+            }
+            let due = self.reporters.iter().find(|(_, reporter)| reporter.next <= self.now);
+            let Some(id) = due.map(|(id, _)| *id) else { return };
+            self.report(id);
+        }
+    }
+
+    /// One Reporter's turn.
+    fn report(&mut self, id: ServerId) {
+        let (Some(reporter), Some(state)) = (self.reporters.get_mut(&id), self.states.get(&id))
+        else {
+            return;
+        };
+        reporter.next = self.now + UNIT;
+        let Some(body) = body_of(state) else { return };
+        let server = self.configuration.topology.servers[id.index()].name.clone();
+        reporter.sequence += 1;
+        let report = Report {
+            server,
+            session: reporter.session,
+            sequence: reporter.sequence,
+            unit_ms: 1000,
+            sent_unix_ms: 0,
+            version: None,
+            body,
+        };
+        // A refusal goes to the Reporter, which here has nothing to learn from it.
+        let _ = self.controller.handle(self.now, Input::Report(report));
+    }
+
+    /// The connection follows the state: closed while killed, a new session after it.
+    fn reconnect(&mut self, id: ServerId) {
+        let Some(reporter) = self.reporters.get_mut(&id) else { return };
+        let server: Name = self.configuration.topology.servers[id.index()].name.clone();
+        let killed = matches!(self.states.get(&id), Some(ServerState::Killed));
+        let session = reporter.session;
+        if killed && reporter.connected {
+            reporter.connected = false;
+            let _ = self.controller.handle(self.now, Input::ReporterGone { server, session });
+        } else if !killed && !reporter.connected {
+            reporter.connected = true;
+            reporter.session += 1;
+            reporter.sequence = 0;
+            let session = reporter.session;
+            let _ = self.controller.handle(self.now, Input::ReporterHello { server, session });
+        }
+    }
+
+    fn target(&self, name: &str) -> Result<Target, SystemError> {
+        let unknown = || SystemError(format!("there is no server or cluster `{name}`"));
+        let parsed: Name = name.parse().map_err(|_| unknown())?;
+        if self.topology().server(name).is_some() {
+            Ok(Target::Server(parsed))
+        } else if self.topology().cluster(name).is_some() {
+            Ok(Target::Cluster(parsed))
+        } else {
+            Err(unknown())
+        }
+    }
+
+    fn servers_of(&self, name: &str) -> Result<Vec<ServerId>, SystemError> {
+        if let Some(id) = self.topology().server(name) {
+            return Ok(vec![id]);
+        }
+        let cluster = self.topology().cluster(name);
+        let cluster = cluster.map(|id| self.topology().clusters[id.index()].servers.clone());
+        cluster.ok_or_else(|| SystemError(format!("there is no server or cluster `{name}`")))
+    }
+
+    fn set_override(
+        &mut self,
+        target: &str,
+        state: OverrideState,
+        force: bool,
+    ) -> Result<bool, SystemError> {
+        let target = self.target(target)?;
+        let input = Input::SetOverride { target, state, force, unix_ms: 0 };
+        let done = self.controller.handle(self.now, input);
+        self.happen();
+        match done {
+            Ok(()) => Ok(true),
+            Err(Refusal::LastUsable { .. }) => Ok(false),
+            Err(refusal) => Err(SystemError(refusal.to_string())),
+        }
+    }
+}
+
+impl System for VirtualSystem {
+    fn set(&mut self, target: &str, state: &ServerState) -> Result<(), SystemError> {
+        for id in self.servers_of(target)? {
+            self.states.insert(id, state.clone());
+            self.reconnect(id);
+            // A change is said at once, as a real Reporter does with PANIC.
+            if let Some(reporter) = self.reporters.get_mut(&id) {
+                reporter.next = self.now;
+            }
+        }
+        self.happen();
+        Ok(())
+    }
+
+    fn pass(&mut self, duration: Duration) -> Result<(), SystemError> {
+        let end = self.now + duration;
+        loop {
+            let next = self.next_event().max(self.now);
+            if next > end {
+                break;
+            }
+            self.now = next;
+            self.happen();
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn drain(&mut self, target: &str, force: bool) -> Result<bool, SystemError> {
+        self.set_override(target, OverrideState::Drained, force)
+    }
+
+    fn undrain(&mut self, target: &str) -> Result<(), SystemError> {
+        self.set_override(target, OverrideState::None, false).map(|_| ())
+    }
+
+    fn ask(&mut self, question: &Question) -> Result<Vec<u8>, SystemError> {
+        self.name_server.ask(question, self.now)
+    }
+
+    fn look(&mut self) -> Result<Seen, SystemError> {
+        let status = self.controller.status(self.now, 0);
+        let servers = status.servers.iter().map(|server| SeenServer {
+            name: server.name.to_string(),
+            life: life_word(server.condition.life).to_owned(),
+            load: server.condition.load,
+        });
+        let mut areas = Vec::new();
+        for service in &status.services {
+            for area in &service.areas {
+                let share = |(cluster, share): &(Name, f64)| (cluster.to_string(), *share);
+                areas.push(SeenArea {
+                    service: service.name.clone(),
+                    area: area.name.to_string(),
+                    clusters: area.clusters.iter().map(share).collect(),
+                    reason: area.reason.clone(),
+                });
+            }
+        }
+        Ok(Seen { servers: servers.collect(), areas, notices: self.notices.clone() })
+    }
+}
+
+/// What a Reporter says in a state; `None` is silence.
+#[must_use]
+pub fn body_of(state: &ServerState) -> Option<ReportBody> {
+    match state {
+        ServerState::Busy { busy, max } => Some(ReportBody::Statistics(Statistics {
+            duration_ms: 1000,
+            hits: Some(*busy),
+            busy: Some(*busy),
+            busy_max: Some(*max),
+            ..Statistics::default()
+        })),
+        ServerState::Slow => body_of(&ServerState::Busy { busy: 0, max: 10 }),
+        ServerState::TempFail(reason) => Some(ReportBody::TempFail { reason: reason.clone() }),
+        ServerState::Bypass(reason) => Some(ReportBody::Bypass { reason: reason.clone() }),
+        ServerState::Panic(reason) => Some(ReportBody::Panic { reason: reason.clone() }),
+        ServerState::Silent | ServerState::Killed | ServerState::Cut => None,
+    }
+}
+
+const fn life_word(life: Life) -> &'static str {
+    match life {
+        Life::Living => "living",
+        Life::Unknown => "unknown",
+        Life::Drained => "drained",
+        Life::Bypass => "bypass",
+        Life::Panic => "panic",
+        Life::Dead => "dead",
+    }
+}
