@@ -37,6 +37,7 @@ pub struct GroupEvent {
 
 /// What happened in the group.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the largest is the commonest, and none is stored")]
 pub enum GroupEventKind {
     /// Somebody with the right token is there. Answer with [`Reply::refuse`] if the name is not
     /// known.
