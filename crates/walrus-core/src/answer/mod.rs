@@ -18,3 +18,6 @@ pub use table::{
 pub use worker::{Counters, Positions, RCODES, WorkerState};
 pub use zone::{RecordSet, Zone};
 pub use zone_file::{ZoneFile, read_zone, zone_of_nameservers};
+
+#[cfg(test)]
+mod tests;

@@ -34,9 +34,7 @@ pub fn respond(
         Ok(query) => query,
         Err(refusal) => return refuse(refusal, worker, request, reply),
     };
-    worker.decision.record_type = query.record_type;
-    worker.decision.edns = query.edns.is_some();
-    worker.decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
+    note_query(&mut worker.decision, &query);
     let Some(body) = find_body(table, worker, request, &query) else {
         worker.counters.complete += 1;
         return Outcome::NotUnderstood;
@@ -59,10 +57,12 @@ pub fn respond_completely(
     reply: &mut [u8],
 ) -> Outcome {
     worker.decision = Decision::default();
-    if let Ok(query) = query::parse(request.query) {
-        worker.decision.record_type = query.record_type;
-        worker.decision.edns = query.edns.is_some();
-        worker.decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
+    let mut upper_rcode = 0;
+    match query::parse(request.query) {
+        Ok(query) => note_query(&mut worker.decision, &query),
+        // BADVERS does not fit into the header.
+        Err(Refusal::Reply { rcode, .. }) => upper_rcode = rcode & !0x0f,
+        Err(Refusal::Drop) => {}
     }
     let choose = |asked: complete::ServiceQuestion| {
         let client =
@@ -77,13 +77,19 @@ pub fn respond_completely(
         let header = reply.get(..len).and_then(|reply| reply.first_chunk::<HEADER_LEN>());
         let [.., flags, code, _, _, _, _, _, _, _, _] = *header.unwrap_or(&[0; HEADER_LEN]);
         worker.decision.truncated = flags & reply::FLAG_TC != 0;
-        worker.decision.rcode = u16::from(code & 0x0f);
+        worker.decision.rcode = upper_rcode | u16::from(code & 0x0f);
         let decision = &worker.decision;
         worker.counters.count_reply(request.transport, decision.rcode, decision.truncated);
     } else {
         worker.counters.dropped += 1;
     }
     outcome
+}
+
+fn note_query(decision: &mut Decision, query: &Query<'_>) {
+    decision.record_type = query.record_type;
+    decision.edns = query.edns.is_some();
+    decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
 }
 
 fn refuse(

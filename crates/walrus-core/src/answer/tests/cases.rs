@@ -1,0 +1,199 @@
+//! Each kind of static question, refusal and cut, by name.
+
+use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
+
+use super::fixture::{Ask, both, empty_table, name, plan, table, zone_table};
+use crate::answer::{Outcome, WorkerState, ZoneCompileError, ZoneTable, respond};
+
+const SOA_TEXT: &str = "example SOA 300 ns.example. host.example. 1 2 3 4 300";
+
+fn check(question: &str, record_type: u16, rcode: u16, expected: &str) {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let reply = Ask::new(question, record_type).answer(&table, &mut worker);
+    assert_eq!((reply.rcode(), &*reply.text()), (rcode, expected), "{question} {record_type}");
+}
+
+#[test]
+fn static_names_are_answered() {
+    check("ns.example", A, 0, "ns.example A 3600 192.0.2.53");
+    check("NS.eXample", A, 0, "NS.eXample A 3600 192.0.2.53");
+    check("a.b.c.example", A, 0, "a.b.c.example A 60 192.0.2.2");
+    check("txt.example", TXT, 0, "txt.example TXT 60 \"one\", txt.example TXT 60 \"two\"");
+    check("srv.example", SRV, 0, "srv.example SRV 60 1 2 3 www.example");
+    check("caa.example", CAA, 0, "caa.example CAA 60 0 issue \"x\"");
+    check("example", NS, 0, "example NS 3600 ns.example., example NS 3600 ns.other.");
+    check("ns.other", A, 0, "ns.other A 60 192.0.2.54");
+    check("ns.child.example", A, 0, "ns.child.example A 60 192.0.2.7");
+    check("ptr.example", PTR, 0, "ptr.example PTR 60 ptr.example.");
+    check(
+        "mx.example",
+        MX,
+        0,
+        "mx.example MX 60 10 mail.example., mx.example MX 60 20 a.mx.example.",
+    );
+    check("example", SOA, 0, "example SOA 3600 ns.example. host.example. 1 2 3 4 300");
+}
+
+#[test]
+fn what_does_not_exist_comes_with_the_soa() {
+    let negative = |soa: &str| format!("/ {soa}");
+    // RFC 2308 section 5: the lesser of the SOA's TTL and its minimum.
+    for (question, record_type, rcode) in [
+        ("nothing.example", A, 3),
+        ("deep.nothing.example", A, 3),
+        ("below.ns.example", A, 3),
+        ("ns.example", AAAA, 0),
+        ("c.example", A, 0),
+        ("c.example", ANY, 0),
+        ("service.example", A, 0),
+        ("www.example", MX, 0),
+    ] {
+        check(question, record_type, rcode, &negative(SOA_TEXT));
+    }
+    check("x.other", A, 3, "/ other SOA 60 ns.other. mail.ns.other. 1 2 3 4 3600");
+}
+
+#[test]
+fn a_service_lives_beside_other_static_types() {
+    check("www.example", TXT, 0, "www.example TXT 60 \"beside a service\"");
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let reply = Ask::new("www.example", A).answer(&table, &mut worker);
+    assert!(!reply.addresses().contains(&[192, 0, 2, 99].into()));
+}
+
+#[test]
+fn aliases_out_of_our_zones_and_any() {
+    check("out.example", A, 0, "out.example CNAME 60 www.elsewhere.");
+    check("in.example", CNAME, 0, "in.example CNAME 60 a.b.c.example.");
+    check("txt.example", ANY, 0, "txt.example HINFO 3600 \"RFC8482\" \"\"");
+    check("www.example", ANY, 0, "www.example HINFO 3600 \"RFC8482\" \"\"");
+    check("in.example", ANY, 0, "in.example HINFO 3600 \"RFC8482\" \"\"");
+}
+
+#[test]
+fn not_ours_is_refused() {
+    check("elsewhere", A, 5, "");
+    check("", NS, 5, "");
+    check("example", AXFR, 5, "");
+    let table = table(plan());
+    let chaos = Ask { class: 3, ..Ask::new("ns.example", A) };
+    assert_eq!(chaos.answer(&table, &mut WorkerState::new(1, &table)).rcode(), 5);
+}
+
+#[test]
+fn what_the_complete_path_must_answer() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    for (question, record_type) in [
+        ("del.example", A),
+        ("ns.del.example", A),
+        ("x.del.example", A),
+        ("in.example", A),
+        ("to.example", A),
+        ("x.wild.example", A),
+        ("child.example", DS),
+        ("mixed.example", A),
+    ] {
+        let ask = Ask::new(question, record_type);
+        assert!(both(&table, &mut worker, &ask.request(&ask.bytes())).is_none(), "{question}");
+    }
+    assert_eq!(worker.counters().complete, 8);
+}
+
+#[test]
+fn authoritative_but_for_refusals() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    for (question, authoritative) in
+        [("ns.example", true), ("nothing.example", true), ("elsewhere", false)]
+    {
+        let reply = Ask::new(question, A).answer(&table, &mut worker);
+        assert_eq!(reply.flags(), (authoritative, false), "{question}");
+    }
+}
+
+#[test]
+fn a_service_before_the_first_plan_is_not_ready_and_static_names_answer() {
+    let table = empty_table();
+    let mut worker = WorkerState::new(1, &table);
+    let reply = Ask::new("www.example", A).answer(&table, &mut worker);
+    assert_eq!(reply.rcode(), 2);
+    // Extended error 14, and nothing about it without EDNS.
+    assert!(reply.0.ends_with(&[0, 15, 0, 2, 0, 14]));
+    let plain = Ask::new("www.example", A).without_edns().answer(&table, &mut worker);
+    assert_eq!((plain.rcode(), plain.0.len()), (2, 12 + 13 + 4));
+    assert_eq!(Ask::new("www.example", TXT).answer(&table, &mut worker).rcode(), 0);
+    // A service that the Plan lacks is not ready either.
+    let table = super::fixture::table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    assert_eq!(Ask::new("other", A).answer(&table, &mut worker).rcode(), 2);
+}
+
+#[test]
+fn what_does_not_fit_is_cut_to_question_and_opt() {
+    let mut plan = plan();
+    let many: Vec<u32> = (0..6).cycle().take(60).collect();
+    plan.lists[0] = super::fixture::list(&many);
+    plan.services[2].answers = None;
+    let table = table(plan);
+    let mut worker = WorkerState::new(1, &table);
+    // 60 records of 16 bytes fit into 1,232 bytes, but not into 512.
+    for (ask, records, cut) in [
+        (Ask::new("www.example", A), 60, false),
+        (Ask::new("www.example", A).without_edns(), 0, true),
+        (Ask { edns: Some((100, false)), ..Ask::new("www.example", A) }, 0, true),
+        (Ask::new("www.example", A).without_edns().tcp(), 60, false),
+    ] {
+        let reply = ask.answer(&table, &mut worker);
+        assert_eq!((reply.addresses().len(), reply.flags()), (records, (true, cut)), "{ask:?}");
+        assert_eq!(worker.decision().truncated, cut);
+    }
+    assert_eq!((worker.counters().truncated, worker.counters().tcp), (2, 1));
+}
+
+#[test]
+fn a_buffer_too_small_for_a_question_drops() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let ask = Ask::new("ns.example", A);
+    let bytes = ask.bytes();
+    for len in 0..bytes.len() - 1 {
+        let outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut vec![0; len]);
+        assert_eq!(outcome, Outcome::Drop, "{len}");
+    }
+}
+
+#[test]
+fn services_and_zones_that_do_not_go_together() {
+    let zones = || {
+        let text = "$ORIGIN z.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\na 60 A 192.0.2.1\n\
+                    c 60 CNAME a\nd 60 NS x.\n";
+        let zone = crate::answer::read_zone("z", text.as_bytes(), &name("z")).unwrap().zone;
+        [std::sync::Arc::new(zone)]
+    };
+    let compile = |service: &str| ZoneTable::compile(&zones(), &[name(service)]).map(|_| ());
+    assert_eq!(compile("x.z"), Ok(()));
+    assert_eq!(compile("z"), Ok(()));
+    assert_eq!(compile("y"), Err(ZoneCompileError::ServiceOutside(name("y"))));
+    assert_eq!(compile("c.z"), Err(ZoneCompileError::ServiceAtCname(name("c.z"))));
+    assert_eq!(compile("x.d.z"), Err(ZoneCompileError::ServiceCutOff(name("x.d.z"))));
+    assert_eq!(compile("d.z"), Err(ZoneCompileError::ServiceCutOff(name("d.z"))));
+    let twice = ZoneTable::compile(&zones(), &[name("z"), name("z")]).map(|_| ());
+    assert_eq!(twice, Err(ZoneCompileError::ServiceTwice(name("z"))));
+    let [zone] = zones();
+    let twice = ZoneTable::compile(&[zone.clone(), zone], &[]).map(|_| ());
+    assert_eq!(twice, Err(ZoneCompileError::Twice(name("z"))));
+}
+
+#[test]
+fn every_name_and_empty_non_terminal_is_in_the_table() {
+    let table = zone_table(&[]);
+    for present in ["c.example", "b.c.example", "wild.example", "y.wild.example", "child.example"] {
+        assert!(table.find(name(present).as_wire()).is_some(), "{present}");
+    }
+    for absent in ["d.example", "x.child.example", "www.other"] {
+        assert!(table.find(name(absent).as_wire()).is_none(), "{absent}");
+    }
+}

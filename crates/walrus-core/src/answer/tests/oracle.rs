@@ -1,0 +1,189 @@
+//! The complete path as oracle: whatever the fast path answers, it answers byte for byte alike.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
+
+use super::fixture::{Ask, both, empty_table, plan, table};
+use crate::answer::{AnswerTable, Outcome, Request, Transport, WorkerState, respond};
+
+const NAMES: [&str; 28] = [
+    "",
+    "example",
+    "other",
+    "child.example",
+    "www.example",
+    "ns.example",
+    "a.b.c.example",
+    "b.c.example",
+    "c.example",
+    "mx.example",
+    "txt.example",
+    "srv.example",
+    "mixed.example",
+    "out.example",
+    "in.example",
+    "to.example",
+    "wild.example",
+    "x.y.wild.example",
+    "*.wild.example",
+    "del.example",
+    "ns.del.example",
+    "ptr.example",
+    "odd.example",
+    "ns.other",
+    "deep.service.example",
+    "service.example",
+    "ns.child.example",
+    "elsewhere",
+];
+
+const TYPES: [u16; 16] =
+    [A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT, 0, 65400, 65535];
+
+const CLIENTS: [&str; 5] =
+    ["203.0.113.1", "192.0.2.1", "198.51.100.200", "8.8.8.8", "2001:db8:1::1"];
+
+fn subnet() -> impl Strategy<Value = Option<Vec<u8>>> {
+    let network = prop_oneof![
+        Just(vec![203, 0, 113, 7]),
+        Just(vec![192, 0, 2, 7]),
+        Just(vec![198, 51, 100, 7]),
+        proptest::collection::vec(any::<u8>(), 4),
+        proptest::collection::vec(any::<u8>(), 16),
+    ];
+    let well_formed = (network, 0..=128_u8).prop_map(|(mut address, source)| {
+        let source = source.min(address.len() as u8 * 8);
+        let family = if address.len() == 4 { 1 } else { 2 };
+        address.truncate(usize::from(source).div_ceil(8));
+        if source % 8 != 0
+            && let Some(last) = address.last_mut()
+        {
+            *last &= 0xff << (8 - source % 8);
+        }
+        let mut data = vec![0, family, source, 0];
+        data.extend_from_slice(&address);
+        data
+    });
+    prop_oneof![
+        4 => well_formed.prop_map(Some),
+        4 => Just(None),
+        1 => proptest::collection::vec(0..4_u8, 0..10).prop_map(Some),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let name = (
+        proptest::sample::select(&NAMES[..]),
+        prop_oneof![Just(""), Just("x."), Just("*."), Just("x.y."), Just("ns."), Just("www.")],
+        any::<u32>(),
+    )
+        .prop_map(|(name, prefix, case)| {
+            let flip = |(at, letter): (u32, char)| match case >> (at % 32) & 1 {
+                1 => letter.to_ascii_uppercase(),
+                _ => letter,
+            };
+            (0..).zip(format!("{prefix}{name}").chars()).map(flip).collect::<String>()
+        });
+    let edns = proptest::option::weighted(0.8, (any::<u16>(), any::<bool>()));
+    let place = (
+        proptest::sample::select(&CLIENTS[..]),
+        prop_oneof![Just("192.0.2.53:53"), Just("192.0.2.54:53"), Just("[::1]:53")],
+        any::<bool>(),
+    );
+    let class = prop_oneof![9 => Just(1), 1 => Just(3), 1 => Just(255)];
+    (name, proptest::sample::select(&TYPES[..]), class, edns, subnet(), place).prop_map(
+        |(name, record_type, class, edns, subnet, (client, local, tcp))| {
+            let ask = Ask { class, edns, subnet, ..Ask::new(&name, record_type) };
+            let ask = ask.from(client).at(local);
+            if tcp { ask.tcp() } else { ask }
+        },
+    )
+}
+
+/// Made once: with a Plan, and without.
+static TABLES: LazyLock<[AnswerTable; 2]> = LazyLock::new(|| {
+    let mut plan = plan();
+    plan.lists[1].groups[0].candidates[1].ramp = 0.3;
+    plan.services[0].answers = None;
+    plan.services[2].locate.push(crate::world::LocatePolicy::Nameserver);
+    [table(plan), empty_table()]
+});
+
+/// What holds for every outcome, understood or not.
+fn check_outcome(table: &AnswerTable, worker: &mut WorkerState, request: &Request<'_>) {
+    let Some(reply) = both(table, worker, request) else { return };
+    let (reply, query) = (reply.0, request.query);
+    if reply.is_empty() {
+        assert!(query.len() < 12 || query[2] & 0x80 != 0, "only these are dropped");
+        return;
+    }
+    assert!(reply[2] & 0x80 != 0 && reply[..2] == query[..2]);
+    let limit = match request.transport {
+        Transport::Udp => 1232,
+        Transport::Tcp => 65_535,
+    };
+    assert!(reply.len() <= limit);
+    let refused = matches!(worker.decision().rcode, 1 | 4 | 5 | 16);
+    assert!(!refused || reply.len() <= query.len(), "a refusal is never longer than its query");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn well_formed_queries(asks in proptest::collection::vec(ask(), 1..4), seed in any::<u64>()) {
+        for table in &*TABLES {
+            let mut worker = WorkerState::new(seed, table);
+            for ask in &asks {
+                check_outcome(table, &mut worker, &ask.request(&ask.bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_queries(
+        ask in ask(),
+        cut in 0..80_usize,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        more in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let table = &TABLES[0];
+        let mut worker = WorkerState::new(1, table);
+        let mut bytes = ask.bytes();
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        bytes.extend_from_slice(&more);
+        for (at, value) in changes {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+        }
+        check_outcome(table, &mut worker, &ask.request(&bytes));
+    }
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let table = &TABLES[0];
+        let mut worker = WorkerState::new(1, table);
+        let ask = Ask::new("example", A);
+        check_outcome(table, &mut worker, &ask.request(&bytes));
+        // A query's header, so that more than the first bytes are looked at.
+        let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        query.extend_from_slice(&bytes);
+        check_outcome(table, &mut worker, &ask.request(&query));
+    }
+}
+
+#[test]
+fn replies_are_never_answered() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let ask = Ask::new("ns.example", A);
+    let mut bytes = ask.bytes();
+    bytes[2] |= 0x80;
+    let outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut [0; 1232]);
+    assert_eq!(outcome, Outcome::Drop);
+    assert_eq!(worker.counters().dropped, 1);
+}
