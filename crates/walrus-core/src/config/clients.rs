@@ -173,16 +173,9 @@ impl<'a> Clients<'a> {
         }
         let Some(Some(file)) = self.files.get(&key) else { return };
         let Some(wanted) = file.regions.get(region.unwrap_or_default()) else {
-            let region = region.unwrap_or_default();
-            let hint = match did_you_mean(region, file.regions.keys().map(String::as_str)) {
-                Some(near) => format!("; did you mean `#{near}`?"),
-                None => String::new(),
-            };
-            if !file.rows.is_empty() || self.context.hostname.is_empty() {
-                findings
-                    .problem(place, format!("no row of {name} has the region `{region}`{hint}"));
-            } else {
-                findings.problem(place, format!("{name} holds no prefix"));
+            match region {
+                None => findings.warn(place, format!("the client file {name} holds no prefix")),
+                Some(region) => findings.problem(place, file.no_such_region(name, region)),
             }
             return;
         };
@@ -290,6 +283,14 @@ impl ClientFile {
         file.rows.sort_by_key(|row| row.region);
         file.rows.shrink_to_fit();
         file
+    }
+
+    fn no_such_region(&self, name: &str, region: &str) -> String {
+        let hint = match did_you_mean(region, self.regions.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `#{near}`?"),
+            None => "write one of those in its second column".to_owned(),
+        };
+        format!("no row of {name} has the region `{}`; {hint}", shown(region))
     }
 
     fn row(&mut self, content: &str, line: u32, with_regions: bool) -> Result<(), (u32, String)> {

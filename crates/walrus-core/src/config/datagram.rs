@@ -5,7 +5,7 @@
 
 use super::findings::{Findings, Place};
 use super::settings::service::Known;
-use crate::world::{AssignPolicy, Service};
+use crate::world::{AssignPolicy, ClusterId, ServerId, Service};
 
 /// Header, type and class of the question, and an OPT record with a whole IPv6 client subnet.
 const FRAME: usize = 12 + 4 + 11 + 24;
@@ -16,20 +16,7 @@ const RECORD: usize = 12;
 
 pub(super) fn check(service: &Service, place: Place, known: &Known<'_>, findings: &Findings<'_>) {
     let name = service.name.as_wire().len();
-    let records = |ipv4: bool| {
-        let of_cluster = |cluster: &crate::world::ClusterId| -> usize {
-            let servers = &known.clusters[cluster.index()].servers;
-            let addresses = servers.iter().flat_map(|id| &known.servers[id.index()].addresses);
-            addresses.filter(|address| address.is_ipv4() == ipv4).count()
-        };
-        let all = service.clusters.iter().map(of_cluster);
-        let most = if service.assign == AssignPolicy::All {
-            all.sum()
-        } else {
-            all.max().unwrap_or_default()
-        };
-        service.answers.map_or(most, |answers| most.min(answers as usize))
-    };
+    let records = |ipv4: bool| most_addresses(service, known, ipv4);
     let bytes = |ipv4, address: usize| FRAME + name + records(ipv4) * (RECORD + address);
     let (longest, count) = (bytes(true, 4), records(true)).max((bytes(false, 16), records(false)));
     let limit = usize::from(known.udp_size_max);
@@ -49,4 +36,24 @@ pub(super) fn check(service: &Service, place: Place, known: &Known<'_>, findings
             ),
         );
     }
+}
+
+/// The most addresses of a family that an answer can hold: the servers with the most of them.
+fn most_addresses(service: &Service, known: &Known<'_>, ipv4: bool) -> usize {
+    let of_server = |id: &ServerId| {
+        let addresses = &known.servers[id.index()].addresses;
+        addresses.iter().filter(|address| address.is_ipv4() == ipv4).count()
+    };
+    let of_servers = |mut counts: Vec<usize>| -> usize {
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        let answers = service.answers.map_or(usize::MAX, |answers| answers as usize);
+        counts.into_iter().take(answers).sum()
+    };
+    let servers =
+        |cluster: &ClusterId| known.clusters[cluster.index()].servers.iter().map(of_server);
+    if service.assign == AssignPolicy::All {
+        return of_servers(service.clusters.iter().flat_map(servers).collect());
+    }
+    let each = service.clusters.iter().map(|cluster| of_servers(servers(cluster).collect()));
+    each.max().unwrap_or_default()
 }

@@ -9,9 +9,11 @@ mod clients;
 mod configuration;
 mod countries;
 mod datagram;
+mod example;
 mod findings;
 mod parse;
 mod prefix;
+mod reference;
 mod reference_to;
 mod scalar;
 mod section;
@@ -25,8 +27,10 @@ pub use configuration::{
     LogFormat, LogSettings, NodeSettings, NotifySettings, Problem, ReporterSettings,
     ReporterSource, Roles, ZoneSettings,
 };
+pub use example::commented_example;
 pub use findings::SourceFile;
 pub use parse::{Parsed, parse};
+pub use reference::reference_page;
 
 /// What a configuration needs from outside its own text.
 #[derive(Clone, Copy)]

@@ -50,6 +50,8 @@ pub(super) enum Default {
     Value(&'static str),
     /// Something that no literal says; for people.
     Otherwise(&'static str),
+    /// Likewise, and it goes with only some of the section's other settings, as this says.
+    Apart(&'static str),
 }
 
 /// What may be written for a setting.

@@ -75,7 +75,7 @@ pub(super) fn complete(
                 let value = default_value(setting, text, findings);
                 section.insert(setting.name, Entry::absent(value, section.place()));
             }
-            Default::Otherwise(_) => {
+            Default::Otherwise(_) | Default::Apart(_) => {
                 section.insert(setting.name, Entry::absent(None, section.place()));
             }
         }
@@ -252,7 +252,7 @@ fn path_of(path: &str, name: &str) -> String {
 }
 
 /// `name = value` or the header of a section, to copy.
-pub(super) fn example_line(setting: &Setting) -> String {
+fn example_line(setting: &Setting) -> String {
     match setting.kind {
         Kind::Section(group) => group.header.to_owned(),
         _ => format!("{} = {}", setting.name, setting.example),

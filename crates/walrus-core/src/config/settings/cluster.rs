@@ -21,13 +21,6 @@ pub(in crate::config) static CLUSTER: Group = Group {
             example: "\"frankfurt\"",
         },
         Setting {
-            name: "servers",
-            kind: Kind::Sections(&SERVER),
-            default: Default::Required,
-            meaning: "Its servers; their order is that of rings and of `assign = \"failover\"`.",
-            example: "[{ name = \"fra1\", addresses = [\"192.0.2.10\"] }]",
-        },
-        Setting {
             name: "probe",
             kind: probe::KIND,
             default: Default::Otherwise("\"none\""),
@@ -40,6 +33,13 @@ pub(in crate::config) static CLUSTER: Group = Group {
             default: Default::Value("false"),
             meaning: "Its servers have Reporters: a server whose Reporter is silent is dead.",
             example: "true",
+        },
+        Setting {
+            name: "servers",
+            kind: Kind::Sections(&SERVER),
+            default: Default::Required,
+            meaning: "Its servers; their order is that of rings and of `assign = \"failover\"`.",
+            example: "[{ name = \"fra1\", addresses = [\"192.0.2.10\"] }]",
         },
     ],
 };

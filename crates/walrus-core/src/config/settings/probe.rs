@@ -28,14 +28,14 @@ pub(in crate::config) static PROBE: Group = Group {
         Setting {
             name: "https",
             kind: Kind::ProbeUrl("https"),
-            default: Default::Otherwise("one of `http`, `https` and `tcp`"),
+            default: Default::Apart("one of `http`, `https` and `tcp`"),
             meaning: "An HTTPS request; `{address}` stands for the server's address.",
             example: "\"https://{address}/healthz\"",
         },
         Setting {
             name: "tcp",
             kind: Kind::Count(1, 65535),
-            default: Default::Otherwise("one of `http`, `https` and `tcp`"),
+            default: Default::Apart("one of `http`, `https` and `tcp`"),
             meaning: "A TCP connection to this port that opens.",
             example: "80",
         },
@@ -166,19 +166,13 @@ fn probe_kind(section: &Section, findings: &Findings<'_>) -> Option<ProbeKind> {
     let body = section.text("body");
     let host = section.domain("host").map(|host| host.to_string());
     let verify = section.flag("verify");
-    let meaningless: &[&str] = if section.is_given("tcp") {
-        &["status", "body", "host", "verify"]
-    } else if section.is_given("http") {
-        &["verify"]
-    } else {
-        &[]
-    };
-    for name in meaningless.iter().filter(|name| section.is_given(name)) {
-        let wanted = if *name == "verify" { "`https`" } else { "`http` and `https`" };
-        findings.problem(
-            section.key_place(name),
-            format!("`{name}` belongs to the probes {wanted}: leave it out here"),
-        );
+    for name in ["status", "body", "host", "verify"] {
+        if section.is_given("tcp") && section.is_given(name) {
+            findings.problem(
+                section.key_place(name),
+                format!("`{name}` belongs to the probes `http` and `https`: leave it out here"),
+            );
+        }
     }
     match (http.or(https), port) {
         (Some(url), _) => Some(ProbeKind::Http { url, host, status, body, verify }),

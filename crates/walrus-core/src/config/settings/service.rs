@@ -247,19 +247,17 @@ fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Ve
             clusters.push(id);
         }
     }
-    let told = section.is_given("clusters") && !section.list("clusters").is_empty();
-    if clusters.is_empty()
-        && !told
-        && section.value("clusters").is_some() == section.is_given("clusters")
-    {
-        let what = if section.is_given("clusters") {
-            "`clusters` is empty"
-        } else {
-            "there is no cluster"
-        };
+    let empty = matches!(section.value("clusters"), Some(Value::List(list)) if list.is_empty());
+    if empty {
         findings.problem(
             section.place_of("clusters"),
-            format!("the service has no servers, for {what}: add a [[cluster]] and name it here"),
+            "`clusters` is empty, so the service has no servers: name a cluster, or leave it out \
+             for all",
+        );
+    } else if known.clusters.is_empty() && !section.is_given("clusters") {
+        findings.problem(
+            section.place(),
+            "the service has no servers, for there is no cluster: add a [[cluster]]",
         );
     }
     clusters
