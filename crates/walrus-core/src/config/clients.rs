@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::findings::{Findings, Place};
+use super::scalar::shortened;
 use super::suggest::did_you_mean;
 use super::{Context, countries, prefix};
 use crate::world::ClientSpec;
@@ -117,7 +118,7 @@ impl<'a> Clients<'a> {
         };
         if !known.contains(&upper.as_str()) {
             let hint = if kind == "country" && upper == "UK" { " (write country:GB)" } else { "" };
-            findings.problem(place, format!("`{}` is no {which}{hint}", code.escape_debug()));
+            findings.problem(place, format!("`{}` is no {which}{hint}", shortened(code)));
             return;
         }
         let key = format!("{kind}:{upper}");
@@ -235,7 +236,7 @@ impl<'a> Clients<'a> {
 
 /// What to write instead of an entry that is none.
 fn entry_problem(text: &str, kind: &str, why: &str) -> String {
-    let shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let shown = shortened(text);
     if let Some(near) =
         did_you_mean(kind, ["file", "country", "continent"]).filter(|_| !kind.is_empty())
         && !kind.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -290,7 +291,7 @@ impl ClientFile {
             Some(near) => format!("did you mean `#{near}`?"),
             None => "write one of those in its second column".to_owned(),
         };
-        format!("no row of {name} has the region `{}`; {hint}", shown(region))
+        format!("no row of {name} has the region `{}`; {hint}", shortened(region))
     }
 
     fn row(&mut self, content: &str, line: u32, with_regions: bool) -> Result<(), (u32, String)> {
@@ -300,7 +301,7 @@ impl ClientFile {
             let first = fields.next().unwrap_or_default();
             let region = fields.next().map(unquoted).filter(|region| !region.is_empty());
             let region = region.ok_or_else(|| {
-                (1, format!("`{}` has no second column: write prefix,region", shown(content)))
+                (1, format!("`{}` has no second column: write prefix,region", shortened(content)))
             })?;
             (first, region)
         } else {
@@ -313,7 +314,7 @@ impl ClientFile {
             } else {
                 ""
             };
-            (1, format!("`{}` {why}{hint}", shown(first)))
+            (1, format!("`{}` {why}{hint}", shortened(first)))
         })?;
         let next = u32::try_from(self.regions.len()).unwrap_or(u32::MAX);
         let region = *self.regions.entry(region).or_insert(next);
@@ -325,8 +326,4 @@ impl ClientFile {
 fn is_heading(field: &str) -> bool {
     let field = field.trim().trim_matches('"');
     !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(60).flat_map(char::escape_debug).collect()
 }

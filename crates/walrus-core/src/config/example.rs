@@ -88,12 +88,10 @@ impl Example {
             Default::Value(default) => {
                 self.prose(meaning);
                 let needed = NEEDED.contains(&join(path, name).as_str());
-                let line = if needed {
-                    format!("{name} = {example}")
-                } else {
-                    format!("#{name} = {default}")
-                };
-                self.line(&line);
+                // An empty list shows nothing of how to fill it.
+                let value = if needed || default == "[]" { example } else { default };
+                let hash = if needed { "" } else { "#" };
+                self.line(&format!("{hash}{name} = {value}"));
             }
             Default::Otherwise(default) => {
                 self.prose(&format!("{meaning} Default: {default}."));

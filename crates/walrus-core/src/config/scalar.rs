@@ -81,8 +81,8 @@ pub(super) fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Bounded, on one line.
-fn shortened(text: &str) -> String {
+/// Any text, bounded and on one line, to be told back.
+pub(super) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
         short.push_str("...");

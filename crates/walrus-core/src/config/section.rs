@@ -24,7 +24,7 @@ pub(super) enum Value {
     Number(f64),
     Duration(Duration),
     Status(Vec<(u16, u16)>),
-    List(Vec<(Value, Place)>),
+    List(Vec<(Self, Place)>),
     /// Key, where it stands, the name, where that stands.
     Names(BTreeMap<String, (Place, Name, Place)>),
     Section(Section),
@@ -192,6 +192,15 @@ impl Section {
         match self.value(name) {
             Some(Value::List(list)) => list,
             _ => &[],
+        }
+    }
+
+    /// Whether a list holds nothing, and that was no mistake told already.
+    pub(super) fn is_empty_list(&self, name: &str) -> bool {
+        match self.value(name) {
+            Some(Value::List(list)) => list.is_empty(),
+            Some(_) => false,
+            None => !self.is_given(name),
         }
     }
 

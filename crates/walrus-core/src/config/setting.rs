@@ -93,13 +93,13 @@ pub(super) enum Kind {
     /// One of these texts.
     OneOf(&'static [&'static str]),
     /// An array of these.
-    List(&'static Kind),
+    List(&'static Self),
     /// An array of these or just one.
-    OneOrMany(&'static Kind),
+    OneOrMany(&'static Self),
     /// A table from names to names.
     Names,
     /// The first of these whose TOML type fits.
-    Either(&'static [Kind]),
+    Either(&'static [Self]),
     /// A table with settings of its own.
     Section(&'static Group),
     /// An array of tables with settings of their own.

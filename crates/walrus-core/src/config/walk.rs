@@ -109,6 +109,7 @@ pub(super) fn unknown_key(
             known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         ),
     };
+    let name = scalar::shortened(name);
     findings.problem(place, format!("`{name}` is no setting of {place_name}; {hint}"));
 }
 
@@ -166,7 +167,8 @@ fn list(
             values.push((value, element.place));
         }
     }
-    Some(Value::List(values))
+    // A list of nothing but mistakes is not an empty list: that would be told as well.
+    (!values.is_empty() || array.is_empty()).then_some(Value::List(values))
 }
 
 fn sections(

@@ -136,6 +136,8 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Cluste
     for (cluster, (name, section)) in named.iter().enumerate() {
         read_servers(cluster, name, section, findings, &mut servers);
     }
+    // In the order of the files, so that "stands already" points to the one that was written first.
+    servers.sort_by_key(|server| server.section.place());
     assemble(&named.into_keys().collect::<Vec<_>>(), servers, findings)
 }
 
@@ -226,7 +228,7 @@ fn check_addresses(
     findings: &Findings<'_>,
 ) {
     let list = server.section.list("addresses");
-    if list.is_empty() && matches!(server.section.value("addresses"), Some(Value::List(_))) {
+    if server.section.is_given("addresses") && server.section.is_empty_list("addresses") {
         findings.problem(
             server.section.place_of("addresses"),
             format!(

@@ -92,10 +92,7 @@ pub(in crate::config) fn read(
             findings.problem(*place, format!("`dns.listen` names {endpoint} twice: write it once"));
         }
     }
-    if director
-        && endpoints.is_empty()
-        && (!section.is_given("listen") || section.list("listen").is_empty())
-    {
+    if director && section.is_empty_list("listen") {
         findings.problem(
             section.place_of("listen"),
             "the role `director` needs addresses to listen on: write [dns] with \

@@ -53,7 +53,7 @@ pub(in crate::config) fn read(
             _ => {}
         }
     }
-    if section.list("roles").is_empty() {
+    if section.is_empty_list("roles") {
         findings.problem(
             section.place_of("roles"),
             "`node.roles` names no role: write for example roles = [\"controller\", \"director\"]",

@@ -197,7 +197,7 @@ pub(in crate::config) fn read(
         );
     }
     let controllers = section.texts("controllers");
-    if controllers.is_empty() && !controller && section.list("controllers").is_empty() {
+    if !controller && section.is_empty_list("controllers") {
         findings.problem(
             section.place_of("controllers"),
             "the Reporter has nobody to report to: write controllers = [\"ns1.example.com:8054\"]",

@@ -174,7 +174,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     let number = |name| section.number(name).unwrap_or_default();
     let seconds = u32::try_from(section.duration("ttl").as_secs()).unwrap_or(u32::MAX);
     let (threshold, hysteresis) = (number("threshold"), number("hysteresis"));
-    if hysteresis > threshold {
+    if section.number("threshold").is_some() && hysteresis > threshold {
         findings.problem(
             section.place_of(if section.is_given("hysteresis") { "hysteresis" } else { "threshold" }),
             format!("`hysteresis` ({hysteresis}) must not be above `threshold` ({threshold}): no server would ever be used again"),
@@ -247,8 +247,7 @@ fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Ve
             clusters.push(id);
         }
     }
-    let empty = matches!(section.value("clusters"), Some(Value::List(list)) if list.is_empty());
-    if empty {
+    if section.is_given("clusters") && section.is_empty_list("clusters") {
         findings.problem(
             section.place_of("clusters"),
             "`clusters` is empty, so the service has no servers: name a cluster, or leave it out \
