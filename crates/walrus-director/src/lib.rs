@@ -1,7 +1,29 @@
-//! walrus-director.
+//! The Director's shell: the sockets of the authoritative name server.
+//!
+//! All that is decided is decided in `walrus_core::answer`; here are the threads, the sockets, and
+//! the ways for a new Plan to get in and for counts to get out.
+//!
+//! - [`Director::start`] binds and begins to answer; [`DirectorHandle`] is how it is steered.
+//! - One thread a core answers UDP (`udp`), one more all of TCP (`tcp`). Each has its own
+//!   [`walrus_core::answer::WorkerState`]; none waits for another.
+//! - `serving` is how all of them go over to another table while they answer.
+//!
+//! What must stay absent on the answering threads: locks that are waited for, allocation on the
+//! fast path, log lines, and system calls other than the batched receive and send (and, when there
+//! is nothing to do, the wait for more).
+
+mod answerer;
 mod answering;
 mod counters;
+mod decision_log;
+mod director;
+mod domains;
+mod observe;
+mod serving;
+mod start;
 mod tcp;
 mod udp;
 
 pub use counters::CounterSnapshot;
+pub use director::{DirectorHandle, PlanRefused, ReloadError};
+pub use start::{Director, DirectorStart, StartError};

@@ -1,0 +1,167 @@
+//! One thread's answers: the table in force, the thread's own state, and what is told of it.
+
+use std::mem;
+use std::sync::Arc;
+
+use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond, respond_completely};
+use walrus_core::world::Time;
+use walrus_dns::rcode;
+use walrus_host::clock::Clock;
+
+use crate::answering::{Answering, Incoming};
+use crate::counters::{Count, Counters};
+use crate::decision_log::Sampler;
+use crate::domains::{Domain, DomainCounts};
+use crate::serving::{Current, Left, Serving, Tally};
+
+/// Answers from the table in force.
+///
+/// The fast path neither locks nor allocates. What it does not understand is answered by the
+/// complete path on the same thread: that allocates and takes some microseconds, and its share of
+/// all queries is counted.
+pub(crate) struct Answerer {
+    thread: usize,
+    current: Arc<Current>,
+    serving: Arc<Serving>,
+    state: WorkerState,
+    domains: DomainCounts,
+    counters: Arc<Counters>,
+    clock: Clock,
+    now: Time,
+    udp_size_max: u16,
+    sampler: Option<Sampler>,
+}
+
+/// What an answerer starts from.
+pub(crate) struct AnswererStart {
+    /// Its slot in every [`Serving`].
+    pub(crate) thread: usize,
+    pub(crate) current: Arc<Current>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: Clock,
+    pub(crate) udp_size_max: u16,
+    pub(crate) sampler: Option<Sampler>,
+    pub(crate) seed: u64,
+}
+
+impl Answerer {
+    /// Made on the starting thread: this allocates.
+    pub(crate) fn new(start: AnswererStart) -> Self {
+        let serving = start.current.load();
+        let mut state = WorkerState::new(start.seed, &serving.table);
+        let mut domains = DomainCounts::new(0, 0);
+        serving.adopt(start.thread, |kit| {
+            let _ = state.adopt(kit.positions, kit.tally.counters);
+            domains = kit.tally.domains;
+            None
+        });
+        Self {
+            thread: start.thread,
+            current: start.current,
+            serving,
+            state,
+            domains,
+            counters: start.counters,
+            now: start.clock.now(),
+            clock: start.clock,
+            udp_size_max: start.udp_size_max,
+            sampler: start.sampler,
+        }
+    }
+
+    /// Goes over to another table. What is left behind is freed by whoever publishes the next.
+    fn go_over(&mut self) {
+        let next = self.current.load();
+        let (state, domains, serving) = (&mut self.state, &mut self.domains, &mut self.serving);
+        next.adopt(self.thread, |kit| {
+            let (positions, counters) = state.adopt(kit.positions, kit.tally.counters);
+            let domains = mem::replace(domains, kit.tally.domains);
+            let serving = mem::replace(serving, Arc::clone(&next));
+            Some(Left { serving, positions, tally: Tally { counters, domains } })
+        });
+    }
+
+    fn hand_over(&mut self) {
+        let (state, domains) = (&mut self.state, &mut self.domains);
+        self.serving.hand_over(self.thread, |fresh| Tally {
+            counters: state.take_counters(fresh.counters),
+            domains: mem::replace(domains, fresh.domains),
+        });
+    }
+
+    fn count(&mut self, resolver: std::net::IpAddr) {
+        let decision = self.state.decision();
+        let code = match decision.rcode {
+            rcode::NOERROR => Count::NoError,
+            rcode::FORMERR => Count::FormErr,
+            rcode::SERVFAIL => Count::ServFail,
+            rcode::NXDOMAIN => Count::NxDomain,
+            rcode::NOTIMP => Count::NotImp,
+            rcode::REFUSED => Count::Refused,
+            _ => Count::OtherCode,
+        };
+        self.counters.add(Count::Replies, 1);
+        self.counters.add(code, 1);
+        self.counters.add(Count::Truncated, u64::from(decision.truncated));
+        self.counters.add(Count::ClientSubnet, u64::from(decision.client_subnet.is_some()));
+        if let Some(service) = decision.service {
+            self.counters.add(Count::ServiceAnswers, 1);
+            let domain = Domain::of(decision.client_subnet.as_ref(), resolver);
+            self.domains.add(service.service, domain);
+        }
+    }
+}
+
+impl Answering for Answerer {
+    fn begin_batch(&mut self) {
+        self.now = self.clock.now();
+        if self.current.is_other_than(self.serving.generation) {
+            self.go_over();
+        }
+        if self.serving.is_wanted(self.thread) {
+            self.hand_over();
+        }
+    }
+
+    fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {
+        let request = Request {
+            query: incoming.query,
+            client: incoming.client,
+            local: incoming.local,
+            transport: incoming.transport,
+            now: self.now,
+            udp_size_max: self.udp_size_max,
+        };
+        let table = &self.serving.table;
+        let mut outcome = respond(table, &mut self.state, &request, reply);
+        if outcome == Outcome::NotUnderstood {
+            self.counters.add(Count::CompletePath, 1);
+            outcome = respond_completely(table, &mut self.state, &request, reply);
+        }
+        let Outcome::Reply(length) = outcome else {
+            self.counters.add(Count::Dropped, 1);
+            return None;
+        };
+        self.count(incoming.client);
+        if let Some(sampler) = &mut self.sampler
+            && sampler.takes_this()
+        {
+            let is_udp = incoming.transport == Transport::Udp;
+            let told = reply.get(..length).unwrap_or_default();
+            let decision = self.state.decision();
+            let was_taken =
+                sampler.tell(&self.serving, decision, &incoming, is_udp, self.now, told);
+            let count = if was_taken { Count::DecisionsLogged } else { Count::DecisionsLost };
+            self.counters.add(count, 1);
+        }
+        Some(length)
+    }
+
+    fn end(&mut self) {
+        self.hand_over();
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

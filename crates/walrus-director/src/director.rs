@@ -1,0 +1,321 @@
+//! The Director: starts the answering threads and lets others change what they answer from.
+//!
+//! Everything slow (compiling a Plan or zones, freeing old tables, putting observations together)
+//! happens on the thread that asks for it, never on one that answers.
+
+use std::io::{PipeWriter, Write as _};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use walrus_core::answer::{AnswerTable, PlanCompileError, Zone, ZoneCompileError, ZoneTable};
+use walrus_core::map::Map;
+use walrus_core::plan::{Digests, Plan, PlanNumber};
+use walrus_core::world::{Digest, Observation, Topology};
+use walrus_host::clock::Clock;
+use walrus_host::shutdown::Shutdown;
+
+use crate::counters::{CounterSnapshot, Counters};
+use crate::decision_log::DecisionLog;
+use crate::observe::Gathering;
+use crate::serving::{Current, Serving};
+
+/// How long an observation waits for threads that are busy with a batch.
+const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// A running name server. Cheap to clone; all clones are the same. It runs until
+/// [`DirectorHandle::shutdown`] or until the last clone is dropped.
+#[derive(Clone)]
+pub struct DirectorHandle(Arc<Inner>);
+
+/// What the answering threads and the handle share, and how to reach the threads.
+pub(crate) struct Inner {
+    pub(crate) current: Arc<Current>,
+    pub(crate) counters: Vec<Arc<Counters>>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) clock: Clock,
+    pub(crate) domains_max: usize,
+    pub(crate) wakers: Wakers,
+    pub(crate) control: Mutex<Control>,
+    pub(crate) running: Mutex<Option<Running>>,
+}
+
+/// One change at a time.
+pub(crate) struct Control {
+    pub(crate) digests: Digests,
+    /// Tables that threads may still use.
+    pub(crate) retired: Vec<Arc<Serving>>,
+    pub(crate) gathering: Gathering,
+}
+
+/// Get threads that wait for queries to look up.
+pub(crate) struct Wakers {
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) udp: Vec<PipeWriter>,
+    pub(crate) tcp: Arc<Notify>,
+    pub(crate) tcp_shutdown: Shutdown,
+}
+
+impl Wakers {
+    fn wake(&self) {
+        for mut pipe in &self.udp {
+            // A full pipe wakes as well, and a thread that is gone need not be woken.
+            let _ = pipe.write(&[1]);
+        }
+        self.tcp.notify_one();
+    }
+}
+
+/// What must be waited for at the end.
+pub(crate) struct Running {
+    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) log: Option<DecisionLog>,
+}
+
+impl DirectorHandle {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Carries out a Plan from now on. It is compiled on the calling thread, which may take some
+    /// milliseconds; services and lists that did not change are kept.
+    ///
+    /// # Errors
+    /// If it is not newer than the Plan in force, was made for a configuration, map or zones that
+    /// are not here, or is damaged. The Plan in force then stays.
+    pub fn apply_plan(&self, plan: Arc<Plan>) -> Result<(), PlanRefused> {
+        let mut control = self.control();
+        let table = &self.0.current.load().table;
+        if let Some(held) = table.plan()
+            && plan.number <= held.number
+        {
+            let held = held.number.clone();
+            return Err(PlanRefused::NotNewer { held, offered: plan.number.clone() });
+        }
+        check_digests(&plan.digests, &control.digests)?;
+        let next = table.with_plan(plan)?;
+        self.publish(&mut control, next);
+        Ok(())
+    }
+
+    /// Answers from other zones, areas and services from now on, by the Plan in force until one for
+    /// them arrives. The map must have been built from this topology.
+    ///
+    /// # Errors
+    /// If the zones do not fit the services, or the Plan in force cannot be carried out any more.
+    /// Everything then stays as it was.
+    pub fn reload(
+        &self,
+        topology: &Topology,
+        zones: &[Arc<Zone>],
+        map: Arc<Map>,
+        digests: Digests,
+    ) -> Result<(), ReloadError> {
+        let zones = Arc::new(compile_zones(topology, zones)?);
+        let mut control = self.control();
+        let old = &self.0.current.load().table;
+        let is_same_map = digests.map == control.digests.map
+            && digests.configuration == control.digests.configuration;
+        let table = if is_same_map {
+            old.with_zones(zones)?
+        } else {
+            let table = AnswerTable::new(zones, map, topology);
+            match old.plan() {
+                Some(plan) => table.with_plan(Arc::clone(plan))?,
+                None => table,
+            }
+        };
+        control.digests = digests;
+        self.publish(&mut control, table);
+        Ok(())
+    }
+
+    /// The Plan in force.
+    #[must_use]
+    pub fn plan(&self) -> Option<Arc<Plan>> {
+        self.0.current.load().table.plan().cloned()
+    }
+
+    /// The table in force, for `walrus explain`.
+    #[must_use]
+    pub fn table(&self) -> AnswerTable {
+        self.0.current.load().table.clone()
+    }
+
+    /// What this Director was given: a Plan for something else is refused.
+    #[must_use]
+    pub fn digests(&self) -> Digests {
+        self.control().digests.clone()
+    }
+
+    /// Where it listens, by UDP and TCP; port 0 has become the port that was found.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0.addresses
+    }
+
+    /// Counters of all threads since the start.
+    #[must_use]
+    pub fn counters(&self) -> CounterSnapshot {
+        let mut snapshot = CounterSnapshot::default();
+        self.0.counters.iter().for_each(|counters| snapshot.add(counters));
+        snapshot
+    }
+
+    /// The same thread by thread: the UDP workers in their order, then TCP.
+    #[must_use]
+    pub fn counters_by_thread(&self) -> Vec<CounterSnapshot> {
+        let one = |counters: &Arc<Counters>| {
+            let mut snapshot = CounterSnapshot::default();
+            snapshot.add(counters);
+            snapshot
+        };
+        self.0.counters.iter().map(one).collect()
+    }
+
+    /// What was seen since the last call. To be called every `observe_every`; it waits for at most
+    /// a tenth of a second for threads that are busy, whose counts then come the next time.
+    #[must_use]
+    pub fn observe(&self) -> Observation {
+        let mut control = self.control();
+        let serving = self.0.current.load();
+        serving.want_tallies(self.0.domains_max);
+        self.0.wakers.wake();
+        let begun = std::time::Instant::now();
+        while !serving.has_all_tallies() && begun.elapsed() < HAND_OVER {
+            std::thread::park_timeout(Duration::from_micros(200));
+        }
+        self.sweep(&mut control);
+        control.gathering.finish(self.0.clock.now(), self.0.domains_max)
+    }
+
+    /// Ends all threads and waits for them; queries that they have taken are answered. Calling it
+    /// again does nothing.
+    pub fn shutdown(&self) {
+        self.0.shutdown();
+    }
+
+    fn publish(&self, control: &mut Control, table: AnswerTable) {
+        let generation = self.0.current.load().generation + 1;
+        let threads = self.0.counters.len();
+        let serving = Serving::new(generation, table, threads, self.0.domains_max);
+        control.retired.push(self.0.current.publish(Arc::new(serving)));
+        // Idle threads would keep the old table in memory.
+        self.0.wakers.wake();
+        self.sweep(control);
+    }
+
+    /// Takes in what threads left, and frees tables that no thread uses any more.
+    fn sweep(&self, control: &mut Control) {
+        let Control { retired, gathering, .. } = control;
+        let current = self.0.current.load();
+        for serving in retired.iter().chain([&current]) {
+            serving.collect(|serving, tally| gathering.add(serving, tally));
+        }
+        retired.retain(|serving| Arc::strong_count(serving) > 1);
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        lock(&self.0.control)
+    }
+}
+
+impl std::fmt::Debug for DirectorHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirectorHandle").field("addresses", &self.0.addresses).finish()
+    }
+}
+
+impl Inner {
+    fn shutdown(&self) {
+        let Some(running) = lock(&self.running).take() else { return };
+        self.wakers.stop.store(true, Ordering::Relaxed);
+        self.wakers.tcp_shutdown.request();
+        self.wakers.wake();
+        for thread in running.threads {
+            // A panic has been told by the thread itself.
+            let _ = thread.join();
+        }
+        if let Some(log) = running.log {
+            log.finish();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Why a Plan is not carried out. The one in force stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanRefused {
+    /// A repeat, or one from a Controller that is no longer master.
+    #[error("Plan {offered} is refused: {held} is in force, and only a higher number replaces it")]
+    NotNewer {
+        /// In force.
+        held: PlanNumber,
+        /// Refused.
+        offered: PlanNumber,
+    },
+    /// It was made for something that is not here.
+    #[error(
+        "the Plan was made for {what} {wanted}, here is {held}: reload both from the same files"
+    )]
+    Lacks {
+        /// What is missing.
+        what: &'static str,
+        /// What the Plan names.
+        wanted: Digest,
+        /// What this Director has.
+        held: Digest,
+    },
+    /// It is of another format or damaged.
+    #[error(transparent)]
+    Compile(#[from] PlanCompileError),
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// Zones and services do not fit together.
+    #[error(transparent)]
+    Zones(#[from] ZoneCompileError),
+    /// The Plan in force does not fit what was loaded.
+    #[error(transparent)]
+    Plan(#[from] PlanCompileError),
+}
+
+/// Zones with the services in them.
+pub(crate) fn compile_zones(
+    topology: &Topology,
+    zones: &[Arc<Zone>],
+) -> Result<ZoneTable, ZoneCompileError> {
+    let services: Vec<_> = topology.services.iter().map(|service| service.name.clone()).collect();
+    ZoneTable::compile(zones, &services)
+}
+
+/// Whether all that a Plan was made for is here.
+pub(crate) fn check_digests(wanted: &Digests, held: &Digests) -> Result<(), PlanRefused> {
+    for (what, wanted, held) in [
+        ("configuration", &wanted.configuration, &held.configuration),
+        ("map", &wanted.map, &held.map),
+        ("zones", &wanted.zones, &held.zones),
+        ("keys", &wanted.keys, &held.keys),
+    ] {
+        if wanted != held {
+            let (wanted, held) = (wanted.clone(), held.clone());
+            return Err(PlanRefused::Lacks { what, wanted, held });
+        }
+    }
+    Ok(())
+}
+
+/// Locks without fear of a panic elsewhere: what is guarded is whole between any two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,287 @@
+//! Starting a Director: binds everything, then starts the threads, or says what is in the way.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::Notify;
+use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError};
+use walrus_core::config::DnsSettings;
+use walrus_core::map::Map;
+use walrus_core::plan::{Digests, Plan};
+use walrus_core::world::{Time, Topology};
+use walrus_host::clock::Clock;
+use walrus_host::seed::Seed;
+use walrus_host::shutdown::Shutdown;
+
+use crate::answerer::{Answerer, AnswererStart};
+use crate::counters::Counters;
+use crate::decision_log::DecisionLog;
+use crate::director::{
+    Control, DirectorHandle, Inner, Running, Wakers, check_digests, compile_zones,
+};
+use crate::observe::Gathering;
+use crate::serving::{Current, Serving};
+use crate::tcp::{self, Limits};
+use crate::udp::{self, Worker};
+
+/// The least room for a UDP reply, in bytes.
+const REPLY_SIZE_MIN: u16 = 512;
+
+/// How often a free port is looked for if port 0 is asked for.
+const PORT_TRIES: usize = 16;
+
+/// What a Director starts from.
+#[derive(Clone, Debug)]
+pub struct DirectorStart {
+    /// Where it listens and how.
+    pub dns: DnsSettings,
+    /// Areas and services.
+    pub topology: Arc<Topology>,
+    /// All zones; each service lies in one of them.
+    pub zones: Vec<Arc<Zone>>,
+    /// Built from `topology`.
+    pub map: Arc<Map>,
+    /// What all this hashes to: a Plan for something else is refused.
+    pub digests: Digests,
+    /// The last Plan, if one was kept.
+    pub plan: Option<Arc<Plan>>,
+    /// The start of all random choices.
+    pub seed: u64,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The name server.
+#[derive(Debug)]
+pub struct Director;
+
+impl Director {
+    /// Binds all addresses and begins to answer.
+    ///
+    /// A kept Plan for another configuration is carried out too, as far as it fits, until the
+    /// Controller sends the next: an old answer is better than none. One that cannot be compiled is
+    /// left out with a warning.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on, the zones do not fit the services, or a thread or the
+    /// decision log cannot be started. Nothing then runs.
+    pub fn start(start: DirectorStart) -> Result<DirectorHandle, StartError> {
+        let dns = &start.dns;
+        let workers = dns.workers.unwrap_or_else(cores).max(1);
+        let sockets = bind(&dns.listen, workers)?;
+        let log = open_log(dns, &start.clock)?;
+        let threads = workers + 1;
+        let serving = Serving::new(1, first_table(&start)?, threads, dns.observe_domains);
+        let current = Arc::new(Current::new(Arc::new(serving)));
+        let counters: Vec<Arc<Counters>> =
+            (0..threads).map(|_| Arc::new(Counters::new())).collect();
+        let answerer = |thread: usize| {
+            let seed = Seed::fixed(start.seed);
+            let sampler = log.as_ref().map(|log| {
+                let seed = seed.for_part(&format!("director/sampler/{thread}"));
+                log.sampler(thread, dns.decision_log_sample, seed)
+            });
+            Answerer::new(AnswererStart {
+                thread,
+                current: Arc::clone(&current),
+                counters: Arc::clone(&counters[thread]),
+                clock: start.clock.clone(),
+                udp_size_max: dns.udp_size_max.max(REPLY_SIZE_MIN),
+                sampler,
+                seed: seed.for_part(&format!("director/worker/{thread}")),
+            })
+        };
+        let answerers: Vec<Answerer> = (0..threads).map(answerer).collect();
+        let addresses = sockets.addresses.clone();
+        let (wakers, threads) = start_threads(sockets, answerers, dns)?;
+        let session = start.clock.unix_ms();
+        let control = Control {
+            digests: start.digests,
+            retired: Vec::new(),
+            gathering: Gathering::new(session, start.clock.now().max(Time::ZERO)),
+        };
+        Ok(DirectorHandle::new(Inner {
+            current,
+            counters,
+            addresses,
+            domains_max: dns.observe_domains,
+            clock: start.clock,
+            wakers,
+            control: Mutex::new(control),
+            running: Mutex::new(Some(Running { threads, log })),
+        }))
+    }
+}
+
+/// Why a Director did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing to do.
+    #[error("there is no address to listen on: name one in `[dns] listen`")]
+    NoAddress,
+    /// Somebody else listens there.
+    #[error("{address} is taken by another program: stop it, or listen elsewhere (`[dns] listen`)")]
+    Taken {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The operating system forbids it.
+    #[error(
+        "no right to listen on {address}: ports below 1024 need CAP_NET_BIND_SERVICE or root; or \
+         choose a port above (`[dns] listen`)"
+    )]
+    NotPermitted {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// No interface has the address.
+    #[error("{address} is no address of this machine: give it one, or change `[dns] listen`")]
+    NotHere {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Anything else about an address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Zones and services do not fit together.
+    #[error(transparent)]
+    Zones(#[from] ZoneCompileError),
+    /// The decision log cannot be written.
+    #[error("cannot append to the decision log {}: check `[dns] decision_log`", path.display())]
+    DecisionLog {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No more threads or descriptors.
+    #[error("cannot start the answering threads")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    fn listening(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::Taken { address },
+            io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
+            io::ErrorKind::AddrNotAvailable => Self::NotHere { address },
+            _ => Self::Listen { address, source },
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn open_log(dns: &DnsSettings, clock: &Clock) -> Result<Option<DecisionLog>, StartError> {
+    let Some(path) = &dns.decision_log else { return Ok(None) };
+    let log = DecisionLog::start(path, clock)
+        .map_err(|source| StartError::DecisionLog { path: path.clone(), source })?;
+    Ok(Some(log))
+}
+
+fn first_table(start: &DirectorStart) -> Result<AnswerTable, ZoneCompileError> {
+    let zones = compile_zones(&start.topology, &start.zones)?;
+    let table = AnswerTable::new(Arc::new(zones), Arc::clone(&start.map), &start.topology);
+    let Some(plan) = &start.plan else { return Ok(table) };
+    if let Err(reason) = check_digests(&plan.digests, &start.digests) {
+        tracing::warn!(plan = %plan.number, %reason, "the kept Plan is carried out all the same");
+    }
+    match table.with_plan(Arc::clone(plan)) {
+        Ok(table) => Ok(table),
+        Err(reason) => {
+            tracing::warn!(plan = %plan.number, %reason, "the kept Plan is left out");
+            Ok(table)
+        }
+    }
+}
+
+/// All sockets, bound.
+struct Sockets {
+    addresses: Vec<SocketAddr>,
+    tcp: Vec<TcpListener>,
+    /// For each worker one for each address.
+    udp: Vec<Vec<(UdpSocket, SocketAddr)>>,
+}
+
+fn bind(listen: &[SocketAddr], workers: usize) -> Result<Sockets, StartError> {
+    if listen.is_empty() {
+        return Err(StartError::NoAddress);
+    }
+    let mut sockets = Sockets {
+        addresses: Vec::new(),
+        tcp: Vec::new(),
+        udp: (0..workers).map(|_| Vec::new()).collect(),
+    };
+    for &wanted in listen {
+        let failed = |source| StartError::listening(wanted, source);
+        let (address, tcp) = bind_both(wanted).map_err(failed)?;
+        for worker in &mut sockets.udp {
+            worker.push((udp::listen(address).map_err(failed)?, address));
+        }
+        sockets.tcp.push(tcp);
+        sockets.addresses.push(address);
+    }
+    Ok(sockets)
+}
+
+/// Binds TCP and sees that UDP is free at the same port, which is looked for if it is 0.
+fn bind_both(wanted: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        let tcp = tcp::listen(wanted)?;
+        let address = tcp.local_addr()?;
+        tries -= 1;
+        match udp::probe(address) {
+            Ok(()) => return Ok((address, tcp)),
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Starts a thread for each worker and one for TCP, which takes the last answerer.
+fn start_threads(
+    sockets: Sockets,
+    mut answerers: Vec<Answerer>,
+    dns: &DnsSettings,
+) -> Result<(Wakers, Vec<JoinHandle<()>>), StartError> {
+    let mut wakers = Wakers {
+        stop: Arc::new(AtomicBool::new(false)),
+        udp: Vec::new(),
+        tcp: Arc::new(Notify::new()),
+        tcp_shutdown: Shutdown::new(),
+    };
+    let mut threads = Vec::new();
+    let started = |name: String| std::thread::Builder::new().name(name);
+    if let Some(answerer) = answerers.pop() {
+        let limits = Limits { connections_max: dns.tcp_connections_max, idle: dns.tcp_idle };
+        let (shutdown, wake) = (wakers.tcp_shutdown.clone(), Arc::clone(&wakers.tcp));
+        let serve = move || {
+            if let Err(error) = tcp::run(sockets.tcp, limits, shutdown, wake, answerer) {
+                tracing::error!(%error, "TCP is not served");
+            }
+        };
+        threads.push(started("dns-tcp".into()).spawn(serve).map_err(StartError::Threads)?);
+    }
+    let reply_size = usize::from(dns.udp_size_max.max(REPLY_SIZE_MIN));
+    for (number, (sockets, answerer)) in sockets.udp.into_iter().zip(answerers).enumerate() {
+        let (reader, writer) = io::pipe().map_err(StartError::Threads)?;
+        wakers.udp.push(writer);
+        let stop = Arc::clone(&wakers.stop);
+        let worker = Worker::new(sockets, reply_size, reader, stop, answerer);
+        let name = format!("dns-{number}");
+        threads.push(started(name).spawn(|| worker.run()).map_err(StartError::Threads)?);
+    }
+    Ok((wakers, threads))
+}
