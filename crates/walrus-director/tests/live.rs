@@ -1,0 +1,425 @@
+//! A Director on loopback: real sockets, real queries, Plans swapped under load.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use walrus_core::answer::{Zone, zone_of_nameservers};
+use walrus_core::config::DnsSettings;
+use walrus_core::map::Map;
+use walrus_core::plan::{
+    AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
+    ServicePlan,
+};
+use walrus_core::world::{
+    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service, Spill,
+    Topology, TtlPolicy,
+};
+use walrus_director::{Director, DirectorHandle, DirectorStart, PlanRefused, StartError};
+use walrus_host::clock::Clock;
+
+const SERVICE: &str = "www.walrus.example";
+
+fn topology() -> Arc<Topology> {
+    let area = |name: &str, clients: Vec<ClientSpec>, nameservers: &[&str]| Area {
+        name: name.parse().unwrap(),
+        home: None,
+        clients,
+        nameservers: nameservers.iter().map(|address| address.parse().unwrap()).collect(),
+    };
+    let prefix = ClientSpec::Prefix("192.0.2.0".parse().unwrap(), 24);
+    let service = Service {
+        name: SERVICE.parse().unwrap(),
+        clusters: Vec::new(),
+        homes: vec![None; 2],
+        locate: vec![LocatePolicy::Map],
+        assign: AssignPolicy::Walrus,
+        choose: ChoosePolicy::RoundRobin,
+        ttl: TtlPolicy::Constant { seconds: 5 },
+        answers: Some(1),
+        threshold: 0.8,
+        hysteresis: 0.1,
+        home_rounds: 1,
+        spill: Spill::Spare,
+        better_ratio: 0.1,
+        better_by: 0.1,
+        ramp: Duration::ZERO,
+        digest: Digest::default(),
+    };
+    Arc::new(Topology {
+        areas: vec![area("asia", vec![prefix], &[]), area("world", Vec::new(), &[])],
+        services: vec![service],
+        ..Topology::default()
+    })
+}
+
+fn zone() -> Arc<Zone> {
+    let apex = "walrus.example".parse().unwrap();
+    Arc::new(zone_of_nameservers(&apex, &["ns1.walrus.example".parse().unwrap()]))
+}
+
+fn digests(map: &Map) -> Digests {
+    Digests { map: map.digest().clone(), ..Digests::default() }
+}
+
+/// A Plan that sends Asia to 127.0.12.`last` and the world to 127.0.11.`last`.
+fn plan(sequence: u64, last: u8, digests: &Digests) -> Arc<Plan> {
+    let server = |name: &str, third: u8| PlannedServer {
+        name: name.parse().unwrap(),
+        cluster: "cluster".parse().unwrap(),
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(127, 0, third, last))],
+        life: Life::Living,
+        load: None,
+        reason: String::new(),
+    };
+    let list = |server| CandidateList {
+        groups: vec![Group {
+            share: 1.0,
+            candidates: vec![Candidate { server, weight: 1, over_threshold: false, ramp: 1.0 }],
+        }],
+    };
+    let area = |name: &str, list| AreaPlan {
+        area: name.parse().unwrap(),
+        clusters: vec![("cluster".parse().unwrap(), 1.0)],
+        ipv4: Some(list),
+        ipv6: None,
+        degraded: false,
+        reason: "test".to_owned(),
+    };
+    Arc::new(Plan {
+        format: FORMAT,
+        number: PlanNumber { epoch: 1, controller: "test".parse().unwrap(), sequence },
+        digests: digests.clone(),
+        servers: vec![server("asia1", 12), server("world1", 11)],
+        lists: vec![list(0), list(1)],
+        services: vec![ServicePlan {
+            name: SERVICE.to_owned(),
+            digest: Digest::default(),
+            locate: vec![LocatePolicy::Map],
+            choose: ChoosePolicy::RoundRobin,
+            ttl: TtlPolicy::Constant { seconds: 5 },
+            answers: Some(1),
+            areas: vec![area("asia", 0), area("world", 1)],
+        }],
+        demand: Vec::new(),
+    })
+}
+
+fn settings(listen: &[&str], workers: usize) -> DnsSettings {
+    DnsSettings {
+        listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
+        workers: Some(workers),
+        udp_size_max: 1232,
+        tcp_connections_max: 16,
+        tcp_idle: Duration::from_secs(10),
+        observe_domains: 10,
+        observe_every: Duration::from_secs(10),
+        decision_log: None,
+        decision_log_sample: 1,
+    }
+}
+
+fn start(dns: DnsSettings, with_plan: bool) -> DirectorHandle {
+    let topology = topology();
+    let map = Arc::new(Map::build(&topology, &[]).unwrap());
+    let digests = digests(&map);
+    let plan = with_plan.then(|| plan(1, 1, &digests));
+    let clock = Clock::real();
+    let zones = vec![zone()];
+    Director::start(DirectorStart { dns, topology, zones, map, digests, plan, seed: 1, clock })
+        .unwrap()
+}
+
+/// A query for A records, with a client subnet if one is given.
+fn query(id: u16, name: &str, subnet: Option<[u8; 3]>) -> Vec<u8> {
+    let mut query = id.to_be_bytes().to_vec();
+    query.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, subnet.is_some().into()]);
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 1, 0, 1]);
+    if let Some(subnet) = subnet {
+        query.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
+        query.extend(subnet);
+    }
+    query
+}
+
+/// The code and the last A record that stands right after the question.
+fn read(reply: &[u8], query: &[u8]) -> (u8, Option<Ipv4Addr>) {
+    assert_eq!(reply[..2], query[..2], "the id");
+    let answers = u16::from_be_bytes([reply[6], reply[7]]);
+    let question = query[12..].windows(5).position(|end| end == [0, 0, 1, 0, 1]).unwrap() + 17;
+    let address = (answers > 0).then(|| {
+        let record: [u8; 4] = reply[question + 12..question + 16].try_into().unwrap();
+        record.into()
+    });
+    (reply[3] & 0x0f, address)
+}
+
+fn client(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+}
+
+fn ask(socket: &UdpSocket, to: SocketAddr, query: &[u8]) -> Vec<u8> {
+    socket.send_to(query, to).unwrap();
+    let mut reply = [0; 4096];
+    let (length, from) = socket.recv_from(&mut reply).unwrap();
+    assert_eq!(from, to, "the reply comes from where the query went");
+    reply[..length].to_vec()
+}
+
+fn ask_service(director: &DirectorHandle, subnet: Option<[u8; 3]>) -> (u8, Option<Ipv4Addr>) {
+    let query = query(7, SERVICE, subnet);
+    read(&ask(&client("127.0.0.1:0"), director.addresses()[0], &query), &query)
+}
+
+#[test]
+fn clients_get_their_areas_servers_by_udp_and_tcp() {
+    let director = start(settings(&["127.0.0.1:0", "[::1]:0"], 2), true);
+    assert_eq!(ask_service(&director, None), (0, Some(Ipv4Addr::new(127, 0, 11, 1))));
+    let asian = Some([192, 0, 2]);
+    assert_eq!(ask_service(&director, asian), (0, Some(Ipv4Addr::new(127, 0, 12, 1))));
+    let query = query(9, SERVICE, asian);
+    let ipv6 = ask(&client("[::1]:0"), director.addresses()[1], &query);
+    assert_eq!(read(&ipv6, &query).1, Some(Ipv4Addr::new(127, 0, 12, 1)));
+    let mut stream = TcpStream::connect(director.addresses()[0]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let framed = [&(query.len() as u16).to_be_bytes(), query.as_slice()].concat();
+    stream.write_all(&framed.repeat(3)).unwrap();
+    for _ in 0..3 {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).unwrap();
+        let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut reply).unwrap();
+        assert_eq!(reply, ipv6, "the same bytes by either transport");
+    }
+    let counters = director.counters();
+    assert_eq!((counters.udp_queries, counters.tcp_queries, counters.replies), (3, 3, 6));
+    assert_eq!(counters.client_subnet, 5);
+}
+
+#[test]
+fn a_wildcard_socket_replies_from_the_address_that_was_asked() {
+    let director = start(settings(&["0.0.0.0:0"], 1), true);
+    let port = director.addresses()[0].port();
+    for last in [1, 2, 99] {
+        let to = SocketAddr::from(([127, 0, 0, last], port));
+        let query = query(1, SERVICE, None);
+        ask(&client("127.0.0.1:0"), to, &query);
+    }
+}
+
+#[test]
+fn static_names_and_the_complete_path() {
+    let director = start(settings(&["127.0.0.1:0"], 1), false);
+    let socket = client("127.0.0.1:0");
+    let code = |name: &str| {
+        let query = query(3, name, None);
+        read(&ask(&socket, director.addresses()[0], &query), &query).0
+    };
+    assert_eq!(code(SERVICE), 2, "SERVFAIL before there is a Plan");
+    assert_eq!(code("walrus.example"), 0);
+    assert_eq!(code("nobody.walrus.example"), 3);
+    assert_eq!(code("www.example.org"), 5);
+}
+
+#[test]
+fn garbage_is_dropped_or_refused_and_harms_nobody() {
+    let director = start(settings(&["127.0.0.1:0"], 1), true);
+    let socket = client("127.0.0.1:0");
+    let to = director.addresses()[0];
+    let sound = query(5, SERVICE, Some([192, 0, 2]));
+    let mut reply_bit = sound.clone();
+    reply_bit[2] |= 0x80;
+    for garbage in [&b""[..], b"x", &[0xff; 11], &reply_bit, &[0; 5000]] {
+        socket.send_to(garbage, to).unwrap();
+    }
+    for length in 12..sound.len() {
+        let short = ask(&socket, to, &sound[..length]);
+        assert!(short.len() <= length + 11, "no refusal larger than its query (and OPT)");
+    }
+    assert_eq!(read(&ask(&socket, to, &sound), &sound).0, 0);
+    assert!(director.counters().dropped >= 5);
+}
+
+#[test]
+fn plans_are_swapped_under_load_without_a_lost_query() {
+    let director = start(settings(&["127.0.0.1:0"], 2), true);
+    let digests = director.digests();
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..2)
+        .map(|_| {
+            let (done, to) = (Arc::clone(&done), director.addresses()[0]);
+            std::thread::spawn(move || {
+                let socket = client("127.0.0.1:0");
+                let (mut asked, mut seen) = (0, 0);
+                while !done.load(Ordering::Relaxed) {
+                    let query = query(asked as u16, SERVICE, Some([192, 0, 2]));
+                    let (code, address) = read(&ask(&socket, to, &query), &query);
+                    let last = address.expect("always an answer").octets()[3];
+                    assert_eq!(code, 0);
+                    assert!(last >= seen, "never back to an older Plan");
+                    (asked, seen) = (asked + 1, last);
+                }
+                asked
+            })
+        })
+        .collect();
+    for sequence in 2..=200_u8 {
+        director.apply_plan(plan(u64::from(sequence), sequence, &digests)).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while ask_service(&director, None).1 != Some(Ipv4Addr::new(127, 0, 11, 200)) {
+        assert!(Instant::now() < deadline);
+    }
+    done.store(true, Ordering::Relaxed);
+    let asked: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(asked > 0);
+    // Nothing that was counted under any of the 200 tables is lost.
+    let mut observed = director.observe().services.remove(0);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let counted = |observed: &walrus_core::world::ServiceCounts| {
+        observed.areas.iter().map(|(_, queries)| queries).sum::<u64>()
+    };
+    let total = director.counters().service_answers;
+    while counted(&observed) < total && Instant::now() < deadline {
+        if let Some(more) = director.observe().services.pop() {
+            observed.areas.extend(more.areas);
+        }
+    }
+    assert_eq!(counted(&observed), total);
+}
+
+#[test]
+fn observations_tell_areas_servers_and_domains() {
+    let director = start(settings(&["127.0.0.1:0"], 1), true);
+    for subnet in [Some([192, 0, 2]), Some([192, 0, 2]), Some([198, 51, 100]), None] {
+        ask_service(&director, subnet);
+    }
+    let observation = director.observe();
+    assert_eq!(observation.sequence, 1);
+    let [service] = &observation.services[..] else { panic!("one service was asked for") };
+    assert_eq!(service.service, SERVICE);
+    let areas: Vec<_> = service.areas.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    assert_eq!(areas, [("asia", 2), ("world", 2)]);
+    let servers: Vec<_> = service.servers.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    assert_eq!(servers, [("asia1", 2), ("world1", 2)]);
+    let domains: BTreeMap<_, _> =
+        service.domains.iter().map(|counted| (counted.domain.as_str(), counted.queries)).collect();
+    let expected = [("127.0.0.1", 1), ("192.0.2.0/24", 2), ("198.51.100.0/24", 1)];
+    assert_eq!(domains, expected.into_iter().collect());
+    assert_eq!(service.rest, 0);
+    assert_eq!(director.observe().services, [], "told once");
+}
+
+#[test]
+fn old_plans_and_plans_for_something_else_are_refused() {
+    let director = start(settings(&["127.0.0.1:0"], 1), false);
+    let digests = director.digests();
+    director.apply_plan(plan(5, 5, &digests)).unwrap();
+    for sequence in [4, 5] {
+        let refused = director.apply_plan(plan(sequence, 9, &digests)).unwrap_err();
+        assert!(matches!(refused, PlanRefused::NotNewer { .. }), "{refused}");
+    }
+    let other = Digests { zones: Digest::of([&b"other"[..]]), ..digests };
+    let refused = director.apply_plan(plan(6, 9, &other)).unwrap_err();
+    assert!(matches!(refused, PlanRefused::Lacks { what: "zones", .. }), "{refused}");
+    assert_eq!(director.plan().unwrap().number.sequence, 5);
+    assert_eq!(ask_service(&director, None).1, Some(Ipv4Addr::new(127, 0, 11, 5)));
+}
+
+#[test]
+fn a_reload_keeps_the_plan_and_takes_the_new_areas() {
+    let director = start(settings(&["127.0.0.1:0"], 1), true);
+    let mut changed = (*topology()).clone();
+    let net = ClientSpec::Prefix("198.51.100.0".parse().unwrap(), 24);
+    changed.areas[0].clients = vec![net];
+    let map = Arc::new(Map::build(&changed, &[]).unwrap());
+    let digests = Digests { map: map.digest().clone(), ..Digests::default() };
+    director.reload(&changed, &[zone()], map, digests.clone()).unwrap();
+    let asia = Some(Ipv4Addr::new(127, 0, 12, 1));
+    assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
+    assert_ne!(ask_service(&director, Some([192, 0, 2])).1, asia);
+    assert_eq!(director.digests(), digests);
+    // Without the zone the service hangs in the air: all stays as it was.
+    let map = Arc::new(Map::build(&changed, &[]).unwrap());
+    assert!(director.reload(&changed, &[], map, digests).is_err());
+    assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
+}
+
+#[test]
+fn the_decision_log_names_what_was_decided() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("decisions.jsonl");
+    let mut dns = settings(&["127.0.0.1:0"], 1);
+    dns.decision_log = Some(path.clone());
+    let director = start(dns, true);
+    ask_service(&director, Some([192, 0, 2]));
+    director.shutdown();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+    for (key, expected) in [
+        ("walrus", serde_json::json!(1)),
+        ("kind", "decision".into()),
+        ("weight", 1.into()),
+        ("worker", 0.into()),
+        ("resolver", "127.0.0.1".into()),
+        ("subnet", "192.0.2.0/24".into()),
+        ("transport", "udp".into()),
+        ("do", false.into()),
+        ("name", SERVICE.into()),
+        ("type", 1.into()),
+        ("area", "asia".into()),
+        ("cluster", "cluster".into()),
+        ("server", "asia1".into()),
+        ("answered", serde_json::json!(["127.0.12.1"])),
+        ("scope", 24.into()),
+        ("ttl", 5.into()),
+        ("plan", "1/test/1".into()),
+    ] {
+        assert_eq!(line[key], expected, "{key}");
+    }
+    assert_eq!(director.counters().decisions_logged, 1);
+}
+
+#[test]
+fn taken_and_foreign_addresses_are_explained() {
+    let director = start(settings(&["127.0.0.1:0"], 1), false);
+    let taken = director.addresses()[0].to_string();
+    let refused = |listen: &str| {
+        let topology = topology();
+        let map = Arc::new(Map::build(&topology, &[]).unwrap());
+        let (dns, zones) = (settings(&[listen], 1), vec![zone()]);
+        let (digests, clock) = (digests(&map), Clock::real());
+        let plan = None;
+        Director::start(DirectorStart { dns, topology, zones, map, digests, plan, seed: 1, clock })
+            .unwrap_err()
+    };
+    assert!(matches!(refused(&taken), StartError::Taken { .. }));
+    // Taken by a name server that has UDP only, as sharing the port would be possible.
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let error = refused(&udp.local_addr().unwrap().to_string());
+    assert!(error.to_string().contains("is taken by another program"), "{error}");
+    assert!(matches!(refused("192.0.2.1:5300"), StartError::NotHere { .. }));
+}
+
+#[test]
+fn shutdown_ends_all_threads_and_frees_the_port() {
+    let director = start(settings(&["127.0.0.1:0"], 2), true);
+    let address = director.addresses()[0];
+    ask_service(&director, None);
+    let begun = Instant::now();
+    director.shutdown();
+    director.shutdown();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    UdpSocket::bind(address).unwrap();
+    std::net::TcpListener::bind(address).unwrap();
+    assert_eq!(director.counters().udp_queries, 1, "counters outlive the threads");
+}
