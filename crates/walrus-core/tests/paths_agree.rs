@@ -20,7 +20,7 @@ use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CNAME, DS, MX, NS, PTR, SOA, S
 #[path = "../../../fuzz/src/sample.rs"]
 mod sample;
 
-const APEXES: [&str; 3] = ["example.com", "b.example.com", "other"];
+const APEXES: [&str; 4] = ["example.com", "b.example.com", "other", "."];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
@@ -121,7 +121,7 @@ fn table(zones: &[Arc<Zone>], services: Vec<DomainName>) -> AnswerTable {
 // ---------------------------------------------------------------------------------------- zones
 
 fn zones() -> impl Strategy<Value = Vec<Arc<Zone>>> {
-    subsequence(APEXES.to_vec(), 1..=3)
+    subsequence(APEXES.to_vec(), 1..=4)
         .prop_flat_map(|apexes| apexes.into_iter().map(zone).collect::<Vec<_>>())
 }
 
@@ -144,7 +144,11 @@ fn zone(apex: &'static str) -> impl Strategy<Value = Arc<Zone>> {
             let head = vec![set(SOA, vec![soa.into()]), set(NS, vec![targets[0].as_wire().into()])];
             let mut names = BTreeMap::from([(apex.clone(), head)]);
             for (labels, types) in nodes {
-                let Ok(owner) = format!("{labels}.{apex}").parse::<DomainName>() else { continue };
+                let Ok(owner) = format!("{labels}.{}", apex.to_string().trim_matches('.'))
+                    .parse::<DomainName>()
+                else {
+                    continue;
+                };
                 // A wildcard that delegates has no meaning (RFC 4592 section 4.2).
                 if names.contains_key(&owner) || (owner.is_wildcard() && types[0].0 == NS) {
                     continue;

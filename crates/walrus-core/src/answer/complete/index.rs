@@ -16,7 +16,8 @@ use crate::answer::{RecordSet, Zone};
 #[derive(Clone, Debug, Default)]
 pub(in crate::answer) struct CompleteIndex {
     zones: BTreeMap<DomainName, Arc<Zone>>,
-    services: BTreeMap<DomainName, u32>,
+    /// By the zone that they are in: a service makes names exist in that zone only.
+    services: BTreeMap<DomainName, BTreeMap<DomainName, u32>>,
 }
 
 /// What there is at a name.
@@ -55,10 +56,15 @@ impl CompleteIndex {
         zones: impl IntoIterator<Item = Arc<Zone>>,
         services: impl IntoIterator<Item = (DomainName, u32)>,
     ) -> Self {
-        Self {
-            zones: zones.into_iter().map(|zone| (zone.apex.clone(), zone)).collect(),
-            services: services.into_iter().collect(),
+        let zones = zones.into_iter().map(|zone| (zone.apex.clone(), zone)).collect();
+        let mut index = Self { zones, services: BTreeMap::new() };
+        for (name, service) in services {
+            if let Some(zone) = index.zone_of(&name, false) {
+                let apex = zone.apex.clone();
+                index.services.entry(apex).or_default().insert(name, service);
+            }
         }
+        index
     }
 
     /// What there is at `name`; DS at a delegation belongs to the delegating side (RFC 4035
@@ -91,12 +97,16 @@ impl CompleteIndex {
     }
 
     fn exists(&self, zone: &Zone, name: &DomainName) -> bool {
-        name_or_below(&zone.names, name) || name_or_below(&self.services, name)
+        let services = self.services.get(&zone.apex);
+        name_or_below(&zone.names, name)
+            || services.is_some_and(|services| name_or_below(services, name))
     }
 
     fn node<'a>(&'a self, zone: &'a Zone, name: &DomainName) -> Found<'a> {
         let sets = zone.names.get(name).map_or(&[][..], Vec::as_slice);
-        Found::Node { sets, service: self.services.get(name).copied(), zone }
+        let service =
+            self.services.get(&zone.apex).and_then(|services| services.get(name)).copied();
+        Found::Node { sets, service, zone }
     }
 
     fn closest_encloser(&self, zone: &Zone, name: &DomainName) -> DomainName {

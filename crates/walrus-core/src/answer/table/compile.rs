@@ -138,7 +138,11 @@ impl<'a> Builder<'a> {
         let mut rest = name;
         while rest.len() > zone.apex.as_wire().len() {
             rest = parent(rest);
-            if self.find(rest).is_some() || self.owner(rest) != Some(zone_index) {
+            if self.owner(rest) != Some(zone_index) {
+                // Another zone of ours begins in between; above it this zone's names go on.
+                continue;
+            }
+            if self.find(rest).is_some() {
                 break;
             }
             let cut_off = cut.is_some_and(|cut| rest == cut || is_below(rest, cut));

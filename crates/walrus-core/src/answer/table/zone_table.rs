@@ -146,17 +146,19 @@ impl ZoneTable {
         out: &mut [u8],
     ) -> Option<usize> {
         let head = self.zones.get(usize::from(zone))?;
-        let owner = reply::pointer_to_suffix(question.len(), head.apex.as_wire().len());
+        // Not simply a pointer: the apex may be the root, which is shorter than one.
+        let mut at = reply::write_name(head.apex.as_wire(), question, out)?;
         let [ttl_0, ttl_1, ttl_2, ttl_3] = head.negative_ttl.to_be_bytes();
-        let fixed = [owner[0], owner[1], 0, 6, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, 0, 0];
-        out.get_mut(..fixed.len())?.copy_from_slice(&fixed);
-        let mut at = fixed.len();
+        let fixed = [0, 6, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, 0, 0];
+        out.get_mut(at..at + fixed.len())?.copy_from_slice(&fixed);
+        at += fixed.len();
+        let data_at = at;
         at += reply::write_name(&head.soa.primary, question, &mut out[at..])?;
         at += reply::write_name(&head.soa.mailbox, question, &mut out[at..])?;
         out.get_mut(at..at + 20)?.copy_from_slice(&head.soa.numbers);
         at += 20;
-        let data_len = u16::try_from(at - fixed.len()).ok()?;
-        out[10..12].copy_from_slice(&data_len.to_be_bytes());
+        let data_len = u16::try_from(at - data_at).ok()?;
+        out[data_at - 2..data_at].copy_from_slice(&data_len.to_be_bytes());
         Some(at)
     }
 }

@@ -221,6 +221,14 @@ fn check_cuts(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
         let is_cut = cut.is_none() && node.has(NS);
         if is_cut {
             cut = Some(&node.owner);
+            if node.owner.is_wildcard() {
+                let message = format!(
+                    "{} delegates by a wildcard, which has no meaning (RFC 4592 section 4.2): \
+                     delegate each name",
+                    node.owner
+                );
+                notes.error(node.lines[0], 1, message);
+            }
         }
         let Some(cut) = cut else { continue };
         let is_target = targets.contains(&node.owner);

@@ -116,6 +116,7 @@ fn records_where_they_must_not_be() {
     errors("www.example.org. A 192.0.2.1\n", &["1: www.example.org is not in the zone"]);
     errors("a CNAME b\na A 192.0.2.1\n", &["2: a.example.com has a CNAME record and beside it A"]);
     errors("a CNAME b\na CNAME c\n", &["1: a.example.com has more than one CNAME"]);
+    errors("*.d NS ns1\n", &["1: *.d.example.com delegates by a wildcard"]);
     errors("d DNAME example.org.\n", &["1: DNAME is not served"]);
     errors("d TYPE255 \\# 0\n", &["1: type 255 exists only in queries"]);
     errors(
