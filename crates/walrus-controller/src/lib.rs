@@ -103,3 +103,6 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
     });
     ControllerHandle::new(commands, events, plan, ended, clock, counters)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! Tells people: a webhook and a command, each notice to both.
 //!
-//! Notices wait in a bounded queue of their own and never hold up a round. A notifier that fails
-//! is said once in the log, and once more when it works again.
+//! Notices wait in a bounded queue for each of the two, so that neither holds up the other nor a
+//! round. A way that fails is said once in the log, and once more when it works again.
 
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,25 +20,32 @@ use crate::clock::{Busy, Clock};
 use crate::http::{Request, fetch};
 use crate::shutdown::Shutdown;
 
-/// Notices that wait; beyond that the newest are left out, with a line in the log.
+/// Notices that wait for each way; beyond that the newest are left out, with a line in the log.
 const QUEUE_MAX: usize = 1024;
 /// For each attempt, of the webhook and of the command.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The waits between the attempts.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// Takes notices and passes them on in a task of its own. Cheap to clone.
+/// Takes notices and passes them on in tasks of its own. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Notifier {
-    queue: mpsc::Sender<Queued>,
+    queues: [(Way, mpsc::Sender<Queued>); 2],
     settings: Arc<Mutex<NotifySettings>>,
     clock: Clock,
     node: Name,
 }
 
+/// How a notice reaches people.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Webhook,
+    Command,
+}
+
 #[derive(Debug)]
 struct Queued {
-    document: Vec<u8>,
+    document: Arc<[u8]>,
     /// Until the first attempt is over: a retry must not hold a manual clock still.
     busy: Busy,
 }
@@ -57,21 +64,24 @@ impl Notifier {
     /// A notifier that runs until shutdown.
     #[must_use]
     pub fn spawn(settings: NotifySettings, node: Name, clock: Clock, shutdown: Shutdown) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let settings = Arc::new(Mutex::new(settings));
-        let deliverer = Deliverer { settings: settings.clone(), failing: [false; 2] };
-        tokio::spawn(async move {
-            tokio::select! {
-                () = deliverer.run(waiting) => {}
-                () = shutdown.requested() => {}
-            }
+        let queues = [Way::Webhook, Way::Command].map(|way| {
+            let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+            let (settings, shutdown) = (settings.clone(), shutdown.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = deliver(way, &settings, waiting) => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+            (way, queue)
         });
-        Self { queue, settings, clock, node }
+        Self { queues, settings, clock, node }
     }
 
     /// From now on tells others.
     pub fn reconfigure(&self, settings: NotifySettings) {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        *lock(&self.settings) = settings;
     }
 
     /// Passes a notice on. Never waits.
@@ -79,62 +89,56 @@ impl Notifier {
         let (kind, unix_ms) = ("notice", self.clock.unix_ms());
         let document = Document { walrus: 1, kind, node: &self.node, unix_ms, notice };
         let Ok(document) = serde_json::to_vec(&document) else { return };
-        let busy = self.clock.activity().begin();
-        if self.queue.try_send(Queued { document, busy }).is_err() {
-            tracing::warn!(
-                subject = notice.subject,
-                "a notice was left out: too many wait for the notifier"
-            );
+        let document: Arc<[u8]> = document.into();
+        for (way, queue) in &self.queues {
+            let busy = self.clock.activity().begin();
+            if queue.try_send(Queued { document: document.clone(), busy }).is_err() {
+                tracing::warn!(
+                    ?way,
+                    subject = notice.subject,
+                    "a notice was left out: too many wait"
+                );
+            }
         }
     }
 }
 
-/// Passes notices on, one after the other.
-struct Deliverer {
-    settings: Arc<Mutex<NotifySettings>>,
-    /// Webhook and command: to say a failure once, not with every notice.
-    failing: [bool; 2],
-}
-
-impl Deliverer {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Queued>) {
-        while let Some(Queued { document, busy }) = waiting.recv().await {
-            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let (webhook, command) = (settings.webhook.as_deref(), settings.command.as_deref());
-            let mut busy = Some(busy);
-            let mut pending = [webhook.is_some(), command.is_some()];
-            let mut results = [Ok(()), Ok(())];
-            for wait in [Duration::ZERO].iter().chain(&RETRIES) {
-                sleep(*wait).await;
-                if let (true, Some(url)) = (pending[0], webhook) {
-                    results[0] = post(url, &document).await;
-                }
-                if let (true, Some(words)) = (pending[1], command) {
-                    results[1] = run(words, &document).await;
-                }
-                pending = [results[0].is_err(), results[1].is_err()];
-                drop(busy.take());
-                if pending == [false; 2] {
-                    break;
-                }
+/// Passes notices on by one way, one after the other.
+async fn deliver(way: Way, settings: &Mutex<NotifySettings>, mut waiting: mpsc::Receiver<Queued>) {
+    let mut failing = false;
+    while let Some(Queued { document, busy }) = waiting.recv().await {
+        let settings = lock(settings).clone();
+        let mut result = attempt(way, &settings, &document).await;
+        drop(busy);
+        for wait in RETRIES {
+            if result.is_ok() {
+                break;
             }
-            for (index, what) in ["webhook", "command"].into_iter().enumerate() {
-                self.say(index, what, results[index].as_ref().err());
-            }
+            sleep(wait).await;
+            result = attempt(way, &settings, &document).await;
         }
-    }
-
-    fn say(&mut self, index: usize, what: &str, problem: Option<&String>) {
-        let failing = &mut self.failing[index];
-        match problem {
-            Some(problem) if !*failing => {
-                tracing::error!(what, problem, "people are not told: the notifier fails");
+        match &result {
+            Err(problem) if !failing => {
+                tracing::error!(?way, problem, "people are not told: the notifier fails");
             }
-            None if *failing => tracing::info!(what, "the notifier works again"),
+            Ok(()) if failing => tracing::info!(?way, "the notifier works again"),
             _ => {}
         }
-        *failing = problem.is_some();
+        failing = result.is_err();
     }
+}
+
+/// Nothing to do is done.
+async fn attempt(way: Way, settings: &NotifySettings, document: &[u8]) -> Result<(), String> {
+    match (way, &settings.webhook, &settings.command) {
+        (Way::Webhook, Some(url), _) => post(url, document).await,
+        (Way::Command, _, Some(words)) => run(words, document).await,
+        (Way::Webhook, None, _) | (Way::Command, _, None) => Ok(()),
+    }
+}
+
+fn lock(settings: &Mutex<NotifySettings>) -> MutexGuard<'_, NotifySettings> {
+    settings.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn post(url: &str, document: &[u8]) -> Result<(), String> {
