@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::demand::Demand;
-use super::drain;
 use super::journal::JournalRecord;
 use super::notices::Notices;
 use super::numbering::Numbering;
@@ -21,18 +20,13 @@ use super::servers::{Judge, Servers};
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal};
 use crate::config::Configuration;
 use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
-use crate::world::{
-    Name, Observation, Override, OverrideState, Overrides, Report, ServerId, Target, Time,
-};
+use crate::world::{Name, Overrides, ServerId, Time};
 
 /// The shortest time between two decisions for events.
 const EVENTS_APART: Duration = Duration::from_millis(100);
 
 /// The shortest round, whatever is configured: no loop without a bound.
 const ROUND_MIN: Duration = Duration::from_millis(100);
-
-/// Lines for the log that may wait; more than that say nothing new.
-const WARNINGS_MAX: usize = 16;
 
 /// What a Controller starts from.
 #[derive(Clone, Debug)]
@@ -74,20 +68,20 @@ pub struct Controller {
     pub(super) counters: Counters,
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) next_round: Time,
-    numbering: Numbering,
+    pub(super) numbering: Numbering,
     memory: Memory,
     effects: VecDeque<Effect>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     /// Overrides changed and are to be written down.
-    overrides_unstored: bool,
+    pub(super) overrides_unstored: bool,
     /// Something died, drained or returned since the last decision.
-    event: bool,
-    event_not_before: Time,
+    pub(super) event: bool,
+    pub(super) event_not_before: Time,
     /// What is to be told to people may have changed since that was looked at.
-    problems_stale: bool,
+    pub(super) problems_stale: bool,
     /// When the next step of a server's return is due.
     next_step: Option<Time>,
-    now: Time,
+    pub(super) now: Time,
 }
 
 impl Controller {
@@ -222,8 +216,6 @@ impl Controller {
         self.numbering.current()
     }
 
-    // ---- what happens by itself -----------------------------------------------------------
-
     /// Does all that is due now, once; the effects of it wait to be polled.
     fn advance(&mut self) {
         self.wake_probes();
@@ -327,161 +319,7 @@ impl Controller {
         }
     }
 
-    // ---- what is told ---------------------------------------------------------------------
-
-    fn report(&mut self, report: Report) -> Result<(), Refusal> {
-        let observer = self.name.clone();
-        let taken = self.reporter_server(&report.server).and_then(|id| {
-            let Some(record) = self.servers.get_mut(id) else {
-                return Err(Refusal::UnknownServer(report.server));
-            };
-            let panicked = record.panic().is_some();
-            record.heard.entry(observer).or_default().take(report, self.now)?;
-            self.problems_stale |= panicked || record.panic().is_some();
-            Ok(id)
-        });
-        match taken {
-            Ok(id) => {
-                self.counters.reports += 1;
-                self.judge(id);
-                Ok(())
-            }
-            Err(refusal) => {
-                self.counters.reports_refused += 1;
-                if matches!(refusal, Refusal::OldSession { .. } | Refusal::OldSequence { .. }) {
-                    self.counters.reports_stale += 1;
-                }
-                Err(refusal)
-            }
-        }
-    }
-
-    /// The server of this name, if a Reporter is expected for it.
-    fn reporter_server(&self, name: &Name) -> Result<ServerId, Refusal> {
-        let topology = &self.configuration.topology;
-        let id = topology.server(name.as_str());
-        let id = id.ok_or_else(|| Refusal::UnknownServer(name.clone()))?;
-        if topology.servers[id.index()].reporter {
-            Ok(id)
-        } else {
-            Err(Refusal::NoReporterExpected(name.clone()))
-        }
-    }
-
-    fn reporter_hello(&mut self, id: ServerId, session: u64) {
-        let observer = self.name.clone();
-        if let Some(record) = self.servers.get_mut(id) {
-            record.heard.entry(observer).or_default().connected(session);
-            self.judge(id);
-        }
-    }
-
-    fn reporter_gone(&mut self, id: ServerId, session: u64) {
-        let observer = self.name.clone();
-        if let Some(record) = self.servers.get_mut(id) {
-            record.heard.entry(observer).or_default().disconnected(session, self.now);
-            self.judge(id);
-        }
-    }
-
-    fn probed(&mut self, target: u32, outcome: ProbeOutcome) -> Result<(), Refusal> {
-        if !self.probes.ended(target, self.now) {
-            return Err(Refusal::NoSuchProbe(target));
-        }
-        self.count_result(target, outcome);
-        Ok(())
-    }
-
-    /// Adds a result up and, if the target's health changed by it, judges its servers.
-    fn count_result(&mut self, id: u32, outcome: ProbeOutcome) {
-        if outcome != ProbeOutcome::Up {
-            self.counters.probes_failed += 1;
-        }
-        let changed = self.probes.count(id, outcome);
-        let Some(target) = self.probes.target(id) else { return };
-        let key = (id, self.name.clone());
-        for server in &target.servers {
-            let Some(record) = self.servers.get_mut(*server) else { continue };
-            if let Some(probed) = record.probed.get_mut(&key) {
-                probed.at = Some(self.now);
-                probed.health = target.health().clone();
-            }
-        }
-        if changed {
-            for server in target.servers.clone() {
-                self.judge(server);
-            }
-        }
-    }
-
-    fn observed(&mut self, director: Name, observation: &Observation) -> Result<(), Refusal> {
-        let topology = &self.configuration.topology;
-        let taken = self.demand.take(director, observation, topology, self.now);
-        match taken {
-            Ok(()) => self.counters.observations += 1,
-            Err(_) => self.counters.observations_refused += 1,
-        }
-        taken
-    }
-
-    fn director_hello(&mut self, director: Name, plan: Option<PlanNumber>) -> Result<(), Refusal> {
-        self.demand.hello(director.clone(), plan.clone(), self.now)?;
-        let Some(held) = plan else { return Ok(()) };
-        if self.numbering.seen(&held)? {
-            self.event = true;
-            self.event_not_before = self.event_not_before.min(self.now);
-            if self.warnings.len() < WARNINGS_MAX {
-                let epoch = self.numbering.current().epoch;
-                self.warnings.push(format!(
-                    "Director {director} holds Plan {held}, which is above ours: going on in epoch \
-                     {epoch}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn set_override(
-        &mut self,
-        target: Target,
-        state: OverrideState,
-        force: bool,
-        unix_ms: u64,
-    ) -> Result<(), Refusal> {
-        let configuration = self.configuration.clone();
-        let topology = &configuration.topology;
-        let meant = drain::servers_of(topology, &target)?;
-        if drain::is_already(&self.overrides, &target, state) {
-            return Ok(());
-        }
-        if state == OverrideState::Drained && !force {
-            drain::check_drain(topology, &self.servers, &target, &meant)?;
-        }
-        self.overrides.set(target, state, self.name.clone(), unix_ms);
-        self.overrides_unstored = true;
-        self.problems_stale = true;
-        for id in meant {
-            self.judge(id);
-        }
-        Ok(())
-    }
-
-    fn merge_override(&mut self, target: Target, entry: Override) -> Result<(), Refusal> {
-        drain::check_merge(&self.overrides, &target, &entry)?;
-        let meant = drain::servers_of(&self.configuration.topology, &target).unwrap_or_default();
-        if self.overrides.merge(target, entry) {
-            self.overrides_unstored = true;
-            self.problems_stale = true;
-            for id in meant {
-                self.judge(id);
-            }
-        }
-        Ok(())
-    }
-
-    // ---- below the above ------------------------------------------------------------------
-
-    fn judge(&mut self, id: ServerId) {
+    pub(super) fn judge(&mut self, id: ServerId) {
         let configuration = self.configuration.clone();
         let judge = judge(&configuration, &self.overrides, self.now);
         if self.servers.judge(id, &judge) {

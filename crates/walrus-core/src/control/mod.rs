@@ -12,6 +12,7 @@ mod drain;
 mod effect;
 mod heard;
 mod input;
+mod intake;
 mod journal;
 mod load;
 mod notices;
@@ -33,3 +34,6 @@ pub use status::{
     AreaStatus, ClusterStatus, Counters, DirectorStatus, ServerStatus, ServiceStatus, SourceStatus,
     Status,
 };
+
+#[cfg(test)]
+mod tests;

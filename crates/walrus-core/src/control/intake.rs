@@ -1,0 +1,173 @@
+//! What a Controller is told, checked and taken in.
+
+use super::drain;
+use super::{Controller, ProbeOutcome, Refusal};
+use crate::plan::PlanNumber;
+use crate::world::{Name, Observation, Override, OverrideState, Report, ServerId, Target};
+
+/// Lines for the log that may wait; more than that say nothing new.
+const WARNINGS_MAX: usize = 16;
+
+impl Controller {
+    pub(super) fn report(&mut self, report: Report) -> Result<(), Refusal> {
+        let observer = self.name.clone();
+        let taken = self.reporter_server(&report.server).and_then(|id| {
+            let Some(record) = self.servers.get_mut(id) else {
+                return Err(Refusal::UnknownServer(report.server));
+            };
+            let panicked = record.panic().is_some();
+            record.heard.entry(observer).or_default().take(report, self.now)?;
+            self.problems_stale |= panicked || record.panic().is_some();
+            Ok(id)
+        });
+        match taken {
+            Ok(id) => {
+                self.counters.reports += 1;
+                self.judge(id);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.counters.reports_refused += 1;
+                if matches!(refusal, Refusal::OldSession { .. } | Refusal::OldSequence { .. }) {
+                    self.counters.reports_stale += 1;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The server of this name, if a Reporter is expected for it.
+    pub(super) fn reporter_server(&self, name: &Name) -> Result<ServerId, Refusal> {
+        let topology = &self.configuration.topology;
+        let id = topology.server(name.as_str());
+        let id = id.ok_or_else(|| Refusal::UnknownServer(name.clone()))?;
+        if topology.servers[id.index()].reporter {
+            Ok(id)
+        } else {
+            Err(Refusal::NoReporterExpected(name.clone()))
+        }
+    }
+
+    pub(super) fn reporter_hello(&mut self, id: ServerId, session: u64) {
+        let observer = self.name.clone();
+        if let Some(record) = self.servers.get_mut(id) {
+            record.heard.entry(observer).or_default().connected(session);
+            self.judge(id);
+        }
+    }
+
+    pub(super) fn reporter_gone(&mut self, id: ServerId, session: u64) {
+        let observer = self.name.clone();
+        if let Some(record) = self.servers.get_mut(id) {
+            record.heard.entry(observer).or_default().disconnected(session, self.now);
+            self.judge(id);
+        }
+    }
+
+    pub(super) fn probed(&mut self, target: u32, outcome: ProbeOutcome) -> Result<(), Refusal> {
+        if !self.probes.ended(target, self.now) {
+            return Err(Refusal::NoSuchProbe(target));
+        }
+        self.count_result(target, outcome);
+        Ok(())
+    }
+
+    /// Adds a result up and, if the target's health changed by it, judges its servers.
+    pub(super) fn count_result(&mut self, id: u32, outcome: ProbeOutcome) {
+        if outcome != ProbeOutcome::Up {
+            self.counters.probes_failed += 1;
+        }
+        let changed = self.probes.count(id, outcome);
+        let Some(target) = self.probes.target(id) else { return };
+        let key = (id, self.name.clone());
+        for server in &target.servers {
+            let Some(record) = self.servers.get_mut(*server) else { continue };
+            if let Some(probed) = record.probed.get_mut(&key) {
+                probed.at = Some(self.now);
+                probed.health = target.health().clone();
+            }
+        }
+        if changed {
+            for server in target.servers.clone() {
+                self.judge(server);
+            }
+        }
+    }
+
+    pub(super) fn observed(
+        &mut self,
+        director: Name,
+        observation: &Observation,
+    ) -> Result<(), Refusal> {
+        let topology = &self.configuration.topology;
+        let taken = self.demand.take(director, observation, topology, self.now);
+        match taken {
+            Ok(()) => self.counters.observations += 1,
+            Err(_) => self.counters.observations_refused += 1,
+        }
+        taken
+    }
+
+    pub(super) fn director_hello(
+        &mut self,
+        director: Name,
+        plan: Option<PlanNumber>,
+    ) -> Result<(), Refusal> {
+        self.demand.hello(director.clone(), plan.clone(), self.now)?;
+        let Some(held) = plan else { return Ok(()) };
+        if self.numbering.seen(&held)? {
+            self.event = true;
+            self.event_not_before = self.event_not_before.min(self.now);
+            if self.warnings.len() < WARNINGS_MAX {
+                let epoch = self.numbering.current().epoch;
+                self.warnings.push(format!(
+                    "Director {director} holds Plan {held}, which is above ours: going on in epoch \
+                     {epoch}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_override(
+        &mut self,
+        target: Target,
+        state: OverrideState,
+        force: bool,
+        unix_ms: u64,
+    ) -> Result<(), Refusal> {
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        let meant = drain::servers_of(topology, &target)?;
+        if drain::is_already(&self.overrides, &target, state) {
+            return Ok(());
+        }
+        if state == OverrideState::Drained && !force {
+            drain::check_drain(topology, &self.servers, &target, &meant)?;
+        }
+        self.overrides.set(target, state, self.name.clone(), unix_ms);
+        self.overrides_unstored = true;
+        self.problems_stale = true;
+        for id in meant {
+            self.judge(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn merge_override(
+        &mut self,
+        target: Target,
+        entry: Override,
+    ) -> Result<(), Refusal> {
+        drain::check_merge(&self.overrides, &target, &entry)?;
+        let meant = drain::servers_of(&self.configuration.topology, &target).unwrap_or_default();
+        if self.overrides.merge(target, entry) {
+            self.overrides_unstored = true;
+            self.problems_stale = true;
+            for id in meant {
+                self.judge(id);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! The Controller in virtual time.
+
+mod detection;
+mod harness;
+mod operators;
+mod people;
+mod plans;
+mod properties;
+mod start;
