@@ -15,6 +15,7 @@ fn drain(server: &str) -> Input {
 #[test]
 fn a_drain_holds_at_once_and_survives_a_restart() {
     let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.pass(200);
     harness.input(drain("asia1")).unwrap();
     assert_eq!(harness.life("asia1"), Life::Drained);
     assert_eq!(harness.candidates("east"), ["asia2"]);
@@ -34,9 +35,11 @@ fn a_drain_holds_at_once_and_survives_a_restart() {
 #[test]
 fn the_last_usable_server_is_refused_unless_forced() {
     let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.pass(200);
     let asia = Target::Cluster(name("asia"));
     harness.input(set(asia.clone(), OverrideState::Drained, false)).unwrap();
     assert_eq!(harness.candidates("east"), ["europe1", "europe2"], "areas move");
+    harness.pass(200);
     harness.input(drain("europe1")).unwrap();
     let refused = harness.input(drain("europe2")).unwrap_err();
     assert!(
@@ -55,6 +58,7 @@ fn the_last_usable_server_is_refused_unless_forced() {
 #[test]
 fn the_newer_override_wins_and_a_made_up_one_is_refused() {
     let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.pass(200);
     let entry = |state, revision| Override { state, revision, id: name("other"), set_unix_ms: 1 };
     let merge = |entry| Input::MergeOverride { target: Target::Server(name("asia1")), entry };
     harness.input(merge(entry(OverrideState::Drained, 3))).unwrap();

@@ -46,6 +46,7 @@ fn a_stored_plan_goes_on_until_its_servers_have_spoken() {
     let mut after = Harness::start(TWO_CLUSTERS, stored);
     assert_eq!(after.candidates("east"), ["asia2"], "dead stays dead");
     assert_eq!(after.number().epoch, 2);
+    after.pass(200);
     after.all_report(&busy(0.5));
     assert_eq!(after.candidates("east"), ["asia1", "asia2"], "until it is heard");
     assert!(after.ramp("asia1") < 1.0, "it comes back slowly");
