@@ -164,7 +164,7 @@ impl<'a> Lists<'a> {
     fn again(&mut self, list: &CandidateList, service: usize, family: Family) -> Option<ListIndex> {
         let clusters = &self.topology.services[service].clusters;
         let mut shares = Vec::new();
-        for group in &list.groups {
+        for group in list.groups.iter().filter(|group| group.share > 0.0 && group.share <= 1.0) {
             let known = |c: &&Candidate| {
                 let server = self.topology.servers.get(c.server as usize);
                 server.is_some_and(|server| clusters.contains(&server.cluster))

@@ -1,6 +1,7 @@
 //! Going home: hysteresis, dwell, and the way by shares.
 
 use super::*;
+use crate::policy::assign::Transition;
 
 /// x lives at a, is at b because a was dead, and a is back with this load.
 fn away(load: f64) -> Scene {
@@ -127,4 +128,24 @@ fn a_remembered_answer_is_made_whole_when_some_of_its_servers_are_gone() {
     less.life("a", Life::Dead).life("c", Life::Dead).event();
     assert_eq!(less.candidates("x"), "a1");
     assert_eq!(less.candidates("y"), "a1 c1", "nothing is left of what it had");
+}
+
+#[test]
+fn a_memory_that_makes_no_sense_does_no_harm() {
+    let mut scene = away(0.2);
+    scene.round();
+    for pointing in &mut scene.memory.assign.pointing {
+        pointing.present = Some(ClusterId(99));
+    }
+    scene.memory.assign.over[0].servers.push(ServerId(99));
+    scene.memory.assign.over[0].rounds_below.clear();
+    scene.memory.lists[0].groups[0].share = f64::NAN;
+    scene.memory.usable[0].ipv4 = Some(99);
+    let mut dead = scene.clone();
+    assert_eq!(scene.event().all(), "a b");
+    dead.life("a", Life::Dead).life("b", Life::Dead).event();
+    assert_eq!((dead.candidates("x"), dead.candidates("y")), ("a1".into(), "b1".into()));
+    let away = Transition { from: ClusterId(7), since: scene.now, share: f64::NAN };
+    scene.memory.assign.pointing[0].transition = Some(away);
+    assert_eq!(scene.event().all(), "a b");
 }

@@ -61,6 +61,10 @@ impl<'a> RoundContext<'a> {
         let pairs = topology.services.len() * areas;
         let mut pointing = input.memory.pointing.clone();
         pointing.resize(pairs, Pointing::default());
+        for (pair, pointing) in pointing.iter_mut().enumerate() {
+            let service = &serves[pair / areas * clusters..][..clusters];
+            forget_what_is_gone(pointing, service);
+        }
         Self {
             input,
             areas,
@@ -251,6 +255,17 @@ impl<'a> RoundContext<'a> {
             service_ranks: self.service_ranks,
         }
     }
+}
+
+/// Memory may come from a journal or from another configuration: what it says of clusters that
+/// the service is not on does not count.
+fn forget_what_is_gone(pointing: &mut Pointing, serves: &[bool]) {
+    let is_there = |cluster: ClusterId| serves.get(cluster.index()).copied().unwrap_or(false);
+    if pointing.present.is_some_and(|present| !is_there(present)) {
+        *pointing = Pointing::default();
+    }
+    let is_way = |way: &Transition| is_there(way.from) && way.share > 0.0 && way.share < 1.0;
+    pointing.transition = pointing.transition.take().filter(is_way);
 }
 
 /// A reason that must not outlive the plight that it tells of.
