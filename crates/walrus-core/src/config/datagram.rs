@@ -31,8 +31,8 @@ pub(super) fn check(service: &Service, place: Place, known: &Known<'_>, findings
         findings.warn(
             place,
             format!(
-                "an answer of {count} addresses may take {longest} bytes, more than a UDP answer may \
-                 have ({limit}): clients will ask again over TCP; fewer `answers` avoid it"
+                "an answer of {count} addresses may take {longest} bytes, more than a UDP answer \
+                 may have ({limit}): clients will ask again over TCP; fewer `answers` avoid it"
             ),
         );
     }

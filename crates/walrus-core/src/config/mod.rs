@@ -1,6 +1,6 @@
 //! Text in; a checked configuration and *all* problems out.
 //!
-//! Each setting is defined once, in a table of [`settings`]: from it come the parser, the
+//! Each setting is defined once, in a table under `settings`: from it come the parser, the
 //! reference page and the commented example. The walk over the TOML document is our own, since
 //! one that stops at the first error would not tell all problems at once.
 

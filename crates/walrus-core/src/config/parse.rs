@@ -12,8 +12,10 @@ use super::settings::{
     ROOT, api, area, cluster, control, dns, geo, group, log, node, notify, reporter, service, zone,
 };
 use super::walk::{self, Item, place_of};
-use super::{Configuration, Context, Problem, canon};
-use crate::world::Topology;
+use super::{
+    Configuration, Context, GeoSettings, GroupSettings, Problem, ReporterSettings, Roles, canon,
+};
+use crate::world::{Server, Topology};
 
 /// The longest configuration file, in bytes: places are kept in 32 bits, and nobody writes more.
 const FILE_BYTES_MAX: usize = 64 << 20;
@@ -118,22 +120,7 @@ pub(super) fn build(
     let clusters = cluster::read(root, findings);
     let mut clients = Clients::new(context);
     let areas = area::read(root, &clusters.clusters, &mut clients, findings);
-    if let Some(place) = clients.first_code()
-        && geo.database.is_empty()
-    {
-        // No problem: the rest of the configuration works, and those clients belong to `world`.
-        findings.warn(
-            place,
-            "countries and continents match nobody without a database: write [geo] with \
-             database = \"/usr/share/GeoIP/GeoLite2-Country.mmdb\"",
-        );
-    }
-    if roles.director && zones.is_empty() && !root.is_given("zone") {
-        findings.problem(
-            root.place(),
-            "the role `director` needs a zone: write zone = \"example.com\" at the top",
-        );
-    }
+    check_geo(&clients, &geo, findings);
     let known = service::Known {
         zones: &zones,
         clusters: &clusters.clusters,
@@ -145,14 +132,11 @@ pub(super) fn build(
     let reporter = root
         .section("reporter")
         .and_then(|section| reporter::read(section, &clusters.servers, roles.controller, findings));
-    if roles.reporter && !root.is_given("reporter") {
-        findings.problem(
-            root.place(),
-            "the role `reporter` needs its server: write [reporter] with server = \"fra1\"",
-        );
-    }
     let control = control::read(&section(root, "control", &control::CONTROL, findings));
     let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
+    let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
+    check_roles(root, roles, findings);
+    check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
     let cluster::Clusters { clusters, servers } = clusters;
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);
@@ -165,10 +149,62 @@ pub(super) fn build(
         notify,
         node,
         dns,
-        group: group::read(&section(root, "group", &group::GROUP, findings), findings),
+        group,
         api: api::read(&section(root, "api", &api::API, findings), findings),
         log: log::read(&section(root, "log", &log::LOG, findings)),
         reporter,
+    }
+}
+
+/// Countries and continents without a database are no problem: the rest works, and those clients
+/// belong to `world`.
+fn check_geo(clients: &Clients<'_>, geo: &GeoSettings, findings: &Findings<'_>) {
+    if let Some(place) = clients.first_code()
+        && geo.database.is_empty()
+    {
+        findings.warn(
+            place,
+            "countries and continents match nobody without a database: write [geo] with \
+             database = \"/usr/share/GeoIP/GeoLite2-Country.mmdb\"",
+        );
+    }
+}
+
+/// What a role needs that no section of its own can say.
+fn check_roles(root: &Section, roles: Roles, findings: &Findings<'_>) {
+    if roles.director && !root.is_given("zone") {
+        findings.problem(
+            root.place(),
+            "the role `director` needs a zone: write zone = \"example.com\" at the top",
+        );
+    }
+    if roles.reporter && !root.is_given("reporter") {
+        findings.problem(
+            root.place(),
+            "the role `reporter` needs its server: write [reporter] with server = \"fra1\"",
+        );
+    }
+}
+
+/// A Reporter that cannot reach the Controller is silent, and its server would be dead for ever.
+fn check_reporters(
+    roles: Roles,
+    group: &GroupSettings,
+    reporter: Option<&ReporterSettings>,
+    servers: &[Server],
+    findings: &Findings<'_>,
+) {
+    let own = reporter.map(|reporter| &reporter.server);
+    let far = servers.iter().find(|server| server.reporter && Some(&server.name) != own);
+    if let Some(server) = far.filter(|_| roles.controller && group.listen.is_empty()) {
+        findings.warn(
+            Place::NOWHERE,
+            format!(
+                "the Reporter of `{}` cannot reach this Controller, so it will count as dead: \
+                 write [group] with listen = [\"192.0.2.53:8054\"]",
+                server.name
+            ),
+        );
     }
 }
 

@@ -180,6 +180,23 @@ fn keys_and_types() {
 }
 
 #[test]
+fn keys_in_the_wrong_section() {
+    refused_after_base(
+        "zone = \"example.org\"\nlisten = [\"::1\"]\n",
+        "a.toml:14:1: `zone` is no setting of [[area]]; it belongs to the top of the file, before every [section]\n\
+         a.toml:15:1: `listen` is no setting of [[area]]; it belongs to [dns] or [group] or [api]\n",
+    );
+}
+
+#[test]
+fn a_reporter_that_cannot_report() {
+    let text = BASE.replace("name = \"east\"", "name = \"east\"\nreporter = true");
+    let warnings = lines(&parsed(&[&text]).warnings);
+    assert!(warnings.contains("the Reporter of `e1` cannot reach this Controller"), "{warnings}");
+    assert_eq!(parsed(&[&format!("{text}[group]\nlisten = [\"::1\"]\n")]).warnings, []);
+}
+
+#[test]
 fn what_is_missing() {
     refused(
         &[""],

@@ -20,8 +20,8 @@ configuration. Secrets never stand in it: settings that end in `_file` name the 
 Sections marked *shared* are the same on every node: their digest is the configuration's number.
 Sections marked *local* are this node's own.
 
-Times are written with a unit (`\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`), shares as numbers or
-percentages (`0.8` or `\"80%\"`), domain names with or without the last dot.
+Times are written with a unit (`\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`), shares as
+numbers or percentages (`0.8` or `\"80%\"`), domain names with or without the last dot.
 ";
 
 /// The reference page as Markdown, for `docs/reference/configuration.md`.

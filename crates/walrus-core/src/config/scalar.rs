@@ -186,8 +186,8 @@ fn name(text: &str) -> Result<Name, String> {
             Err(_) => String::new(),
         };
         format!(
-            "must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`{hint}, \
-             not \"{}\"",
+            "must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with \
+             `-`{hint}, not \"{}\"",
             shortened(text)
         )
     })
@@ -244,8 +244,8 @@ fn endpoint(text: &str, port: u16) -> Result<SocketAddr, String> {
     };
     endpoint.filter(|endpoint| !endpoint.ip().is_multicast()).ok_or_else(|| {
         format!(
-            "must be an address and port such as \"192.0.2.53:{port}\" or \"[2001:db8::53]:{port}\", \
-             not \"{}\"",
+            "must be an address and port such as \"192.0.2.53:{port}\" or \
+             \"[2001:db8::53]:{port}\", not \"{}\"",
             shortened(text)
         )
     })

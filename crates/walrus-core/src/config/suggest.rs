@@ -10,7 +10,7 @@ pub(super) fn did_you_mean<'a>(
     if typed.len() > 255 {
         return None;
     }
-    let allowed = 1 + typed.chars().count() / 4;
+    let allowed = 1 + typed.chars().count() / 5;
     known
         .into_iter()
         .map(|word| (distance(typed, word), word))

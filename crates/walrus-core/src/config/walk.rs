@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::findings::{Findings, Place};
+use super::reference::groups;
 use super::scalar;
 use super::section::{Entry, Section, Value};
 use super::setting::{Default, Group, Kind, Setting};
@@ -97,6 +98,7 @@ pub(super) fn unknown_key(
     let known = group.settings.iter().map(|setting| setting.name);
     let place_name = if group.header.is_empty() { "the top level" } else { group.header };
     let secret = ["token", "password", "secret", "passphrase"].contains(&name);
+    let elsewhere = owners(name);
     let hint = match did_you_mean(name, known.clone()) {
         _ if secret => {
             "secrets never stand in the configuration: put it into a file and name the file \
@@ -104,13 +106,25 @@ pub(super) fn unknown_key(
                 .to_owned()
         }
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!(
-            "it knows {}",
-            known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        ),
+        // A key after a table's header belongs to that table: TOML's best known trap.
+        None if !elsewhere.is_empty() => format!("it belongs to {}", elsewhere.join(" or ")),
+        None => {
+            let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+            format!("it knows {}", known.join(", "))
+        }
     };
     let name = scalar::shortened(name);
     findings.problem(place, format!("`{name}` is no setting of {place_name}; {hint}"));
+}
+
+/// The sections that have a setting of this name.
+fn owners(name: &str) -> Vec<&'static str> {
+    let has = |group: &&'static Group| group.setting(name).is_some();
+    let header = |group: &'static Group| match group.header {
+        "" => "the top of the file, before every [section]",
+        header => header,
+    };
+    groups().into_iter().filter(has).map(header).collect()
 }
 
 /// Reads one value by its kind; `None` after a problem.

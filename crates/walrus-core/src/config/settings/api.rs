@@ -36,7 +36,8 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Api
     if listen.is_some_and(|endpoint| !endpoint.ip().is_loopback()) {
         findings.warn(
             section.place_of("listen"),
-            "`api.listen` is not on loopback: whoever reaches it can read the state without a token",
+            "`api.listen` is not on loopback: whoever reaches it can read the state without a \
+             token",
         );
     }
     ApiSettings { listen, token_file: section.path("token_file") }

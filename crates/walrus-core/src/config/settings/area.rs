@@ -37,8 +37,8 @@ pub(in crate::config) static AREA: Group = Group {
             meaning: "Who lives here: prefixes, countries (`country:DE`, ISO 3166), continents \
                       (`continent:EU`: AF, AN, AS, EU, NA, OC, SA), or files of prefixes: \
                       `file:nets.txt` with one a line, `file:nets.csv#3` with those rows \
-                      `prefix,region` whose region is 3. A prefix beats a country, a country beats a \
-                      continent, and the longest prefix wins. Files are relative to the \
+                      `prefix,region` whose region is 3. A prefix beats a country, a country \
+                      beats a continent, and the longest prefix wins. Files are relative to the \
                       configuration.",
             example: "[\"continent:EU\", \"198.51.100.0/24\"]",
         },
@@ -114,11 +114,21 @@ fn area(
     specs.shrink_to_fit();
     let mut own = Vec::new();
     for (endpoint, place) in section.endpoints("nameservers") {
+        if endpoint.ip().is_unspecified() {
+            findings.problem(
+                place,
+                format!("{endpoint} is no address that clients ask: write the one they use"),
+            );
+            continue;
+        }
         if let Some((other, first)) = nameservers.get(&endpoint) {
             let first = findings.point(*first);
             findings.problem(
                 place,
-                format!("{endpoint} is already a name server of the area `{other}` ({first}): it can tell of one area only"),
+                format!(
+                    "{endpoint} is already a name server of the area `{other}` ({first}): it \
+                         can tell of one area only"
+                ),
             );
             continue;
         }

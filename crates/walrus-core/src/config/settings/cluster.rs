@@ -46,7 +46,8 @@ pub(in crate::config) static CLUSTER: Group = Group {
 
 pub(in crate::config) static SERVER: Group = Group {
     header: "[[cluster.servers]]",
-    meaning: "One server of a cluster, in one line as `servers = [{ ... }]` or as a table of its own.",
+    meaning: "One server of a cluster, in one line as `servers = [{ ... }]` or as a table of its \
+              own.",
     scope: Scope::Shared,
     settings: &[
         Setting {
@@ -243,7 +244,10 @@ fn check_addresses(
             let first = findings.point(*first);
             findings.problem(
                 *place,
-                format!("{address} is already an address of `{other}` ({first}): an address belongs to one server"),
+                format!(
+                    "{address} is already an address of `{other}` ({first}): an address \
+                         belongs to one server"
+                ),
             );
         } else {
             seen.insert(*address, (server.name.clone(), *place));

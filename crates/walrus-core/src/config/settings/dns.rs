@@ -31,8 +31,8 @@ pub(in crate::config) static DNS: Group = Group {
             name: "udp_size_max",
             kind: Kind::Count(512, 4096),
             default: Default::Value("1232"),
-            meaning: "The most bytes in a UDP answer, whatever the client offers (EDNS). 1232 passes \
-                      every usual network unfragmented; longer answers go over TCP.",
+            meaning: "The most bytes in a UDP answer, whatever the client offers (EDNS). 1232 \
+                      passes every usual network unfragmented; longer answers go over TCP.",
             example: "1232",
         },
         Setting {
@@ -53,8 +53,8 @@ pub(in crate::config) static DNS: Group = Group {
             name: "observe_domains",
             kind: Kind::Count(0, 100_000),
             default: Default::Value("1000"),
-            meaning: "The heaviest domains (resolvers or ECS prefixes) that an observation tells of; \
-                      the others are told as one sum.",
+            meaning: "The heaviest domains (resolvers or ECS prefixes) that an observation tells \
+                      of; the others are told as one sum.",
             example: "1000",
         },
         Setting {

@@ -67,7 +67,10 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Gro
             if section.is_given("key") { ("key", "certificate") } else { ("certificate", "key") };
         findings.problem(
             section.key_place(given),
-            format!("`group.{given}` needs `group.{missing}` beside it: add the path of the other PEM file"),
+            format!(
+                "`group.{given}` needs `group.{missing}` beside it: add the path of the other \
+                     PEM file"
+            ),
         );
     }
     if settings.insecure && settings.listen.iter().any(|endpoint| !endpoint.ip().is_loopback()) {

@@ -13,8 +13,8 @@ pub(in crate::config) static LOG: Group = Group {
             name: "level",
             kind: Kind::Text,
             default: Default::Value("\"info\""),
-            meaning: "As `RUST_LOG`: a level (error, warn, info, debug, trace), also by module as in \
-                      \"info,walrus_controller=debug\".",
+            meaning: "As `RUST_LOG`: a level (error, warn, info, debug, trace), also by module as \
+                      in \"info,walrus_controller=debug\".",
             example: "\"info\"",
         },
         Setting {

@@ -21,8 +21,8 @@ pub(in crate::config) static NOTIFY: Group = Group {
             name: "command",
             kind: Kind::List(&Kind::Text),
             default: Default::Otherwise("none"),
-            meaning: "Run for each notice, with the notice as JSON on its standard input; the first \
-                      text is the program.",
+            meaning: "Run for each notice, with the notice as JSON on its standard input; the \
+                      first text is the program.",
             example: "[\"/usr/local/bin/page\", \"--team\", \"web\"]",
         },
         Setting {
@@ -36,8 +36,8 @@ pub(in crate::config) static NOTIFY: Group = Group {
             name: "dead_after",
             kind: Kind::Duration(0, 604_800_000),
             default: Default::Value("\"5m\""),
-            meaning: "A server is told of when it has been dead for so long. (Silence alone may be a \
-                      cut in the network, which would give a storm of notices.)",
+            meaning: "A server is told of when it has been dead for so long. (Silence alone may \
+                      be a cut in the network, which would give a storm of notices.)",
             example: "\"5m\"",
         },
     ],

@@ -14,8 +14,8 @@ pub(in crate::config) const EXAMPLE: &str =
 
 pub(in crate::config) static PROBE: Group = Group {
     header: "probe = { ... }",
-    meaning: "How a server is looked at from outside: exactly one of `http`, `https` and `tcp`, and \
-              how often.",
+    meaning: "How a server is looked at from outside: exactly one of `http`, `https` and `tcp`, \
+              and how often.",
     scope: Scope::Shared,
     settings: &[
         Setting {
@@ -71,8 +71,8 @@ pub(in crate::config) static PROBE: Group = Group {
             name: "jitter",
             kind: Kind::Share(0.0, 0.5),
             default: Default::Value("0.1"),
-            meaning: "The time between two probes varies by up to this share, so that probes do not \
-                      fall into step.",
+            meaning: "The time between two probes varies by up to this share, so that probes do \
+                      not fall into step.",
             example: "0.1",
         },
         Setting {
@@ -138,8 +138,8 @@ fn probe(section: &Section, findings: &Findings<'_>) -> Option<Probe> {
         findings.problem(
             section.place_of(place),
             format!(
-                "a probe's `timeout` ({timeout:?}) must be shorter than its `every` ({interval:?}): \
-                 write for example timeout = \"{}ms\"",
+                "a probe's `timeout` ({timeout:?}) must be shorter than its `every` \
+                 ({interval:?}): write for example timeout = \"{}ms\"",
                 (interval.as_millis() / 2).max(10)
             ),
         );

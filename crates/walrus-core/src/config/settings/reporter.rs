@@ -24,24 +24,24 @@ pub(in crate::config) static REPORTER: Group = Group {
             name: "controllers",
             kind: Kind::List(&Kind::HostPort(group::PORT)),
             default: Default::Value("[]"),
-            meaning: "The Controllers to report to. Not needed where the Controller runs on the same \
-                      node. Without a port it is 8054.",
+            meaning: "The Controllers to report to. Not needed where the Controller runs on the \
+                      same node. Without a port it is 8054.",
             example: "[\"ns1.example.com:8054\"]",
         },
         Setting {
             name: "unit",
             kind: Kind::Duration(1000, 300_000),
             default: Default::Value("\"10s\""),
-            meaning: "Time between two reports: longer where gathering is dear, shorter where it is \
-                      cheap. Silence is measured in it.",
+            meaning: "Time between two reports: longer where gathering is dear, shorter where it \
+                      is cheap. Silence is measured in it.",
             example: "\"10s\"",
         },
         Setting {
             name: "source",
             kind: Kind::Section(&SOURCE),
             default: Default::Otherwise("none: the machine's statistics only"),
-            meaning: "Where the web server's statistics come from; a web server that does not answer \
-                      there is a PANIC.",
+            meaning: "Where the web server's statistics come from; a web server that does not \
+                      answer there is a PANIC.",
             example: "{ nginx = \"http://127.0.0.1/nginx_status\", busy_max = 1024 }",
         },
         Setting {
@@ -55,7 +55,8 @@ pub(in crate::config) static REPORTER: Group = Group {
             name: "memory_pressure_max",
             kind: Kind::Share(0.0, 1.0),
             default: Default::Value("0.1"),
-            meaning: "Memory pressure (Linux PSI, `full avg10`) above which BYPASS is asked for ...",
+            meaning: "Memory pressure (Linux PSI, `full avg10`) above which BYPASS is asked for \
+                      ...",
             example: "\"10%\"",
         },
         Setting {
@@ -170,7 +171,8 @@ pub(in crate::config) static SOURCE: Group = Group {
             name: "busy_max",
             kind: Kind::Either(&[Kind::Count(1, 1_000_000_000), Kind::Text]),
             default: Default::Otherwise("what the web server says, if it does"),
-            meaning: "Requests that can be served at once, as a number; JSON: the dotted path to it.",
+            meaning: "Requests that can be served at once, as a number; JSON: the dotted path to \
+                      it.",
             example: "1024",
         },
     ],

@@ -16,7 +16,8 @@ use crate::world::{
 
 pub(in crate::config) static SERVICE: Group = Group {
     header: "[[service]]",
-    meaning: "A name that clients use, with its policy in four stages: locate, assign, choose, ttl.",
+    meaning: "A name that clients use, with its policy in four stages: locate, assign, choose, \
+              ttl.",
     scope: Scope::Shared,
     settings: &[
         Setting {
@@ -44,9 +45,10 @@ pub(in crate::config) static SERVICE: Group = Group {
             name: "locate",
             kind: Kind::List(&Kind::OneOf(&["map", "nameserver"])),
             default: Default::Value("[\"map\", \"nameserver\"]"),
-            meaning: "In which area is a client? Tried in order, the first hit wins, then `world`: \
-                      `map` by the client's address (ECS, else its resolver's), `nameserver` by the \
-                      name server that was asked (the thesis' DNS round trip times).",
+            meaning: "In which area is a client? Tried in order, the first hit wins, then \
+                      `world`: `map` by the client's address (ECS, else its resolver's), \
+                      `nameserver` by the name server that was asked (the thesis' DNS round trip \
+                      times).",
             example: "[\"map\", \"nameserver\"]",
         },
         Setting {
@@ -106,16 +108,17 @@ pub(in crate::config) static SERVICE: Group = Group {
             name: "spill",
             kind: Kind::OneOf(&["spare", "unassigned"]),
             default: Default::Value("\"spare\""),
-            meaning: "Which clusters an overloaded area may move to: `spare` also those in use that \
-                      have load to spare, `unassigned` only those that no area took in this round \
-                      (the thesis).",
+            meaning: "Which clusters an overloaded area may move to: `spare` also those in use \
+                      that have load to spare, `unassigned` only those that no area took in this \
+                      round (the thesis).",
             example: "\"spare\"",
         },
         Setting {
             name: "better_ratio",
             kind: Kind::Share(0.0, 1.0),
             default: Default::Value("0.25"),
-            meaning: "An area moves only to a cluster whose load is lower by at least this share ...",
+            meaning: "An area moves only to a cluster whose load is lower by at least this share \
+                      ...",
             example: "0.25",
         },
         Setting {
@@ -176,8 +179,15 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     let (threshold, hysteresis) = (number("threshold"), number("hysteresis"));
     if section.number("threshold").is_some() && hysteresis > threshold {
         findings.problem(
-            section.place_of(if section.is_given("hysteresis") { "hysteresis" } else { "threshold" }),
-            format!("`hysteresis` ({hysteresis}) must not be above `threshold` ({threshold}): no server would ever be used again"),
+            section.place_of(if section.is_given("hysteresis") {
+                "hysteresis"
+            } else {
+                "threshold"
+            }),
+            format!(
+                "`hysteresis` ({hysteresis}) must not be above `threshold` ({threshold}): no \
+                     server would ever be used again"
+            ),
         );
     }
     let locate = locate(section, findings);
@@ -283,7 +293,10 @@ fn homes(
         if !serves(&home) {
             findings.problem(
                 *cluster_place,
-                format!("`{cluster}` is not among the service's `clusters`: add it there, or choose another home"),
+                format!(
+                    "`{cluster}` is not among the service's `clusters`: add it there, or \
+                         choose another home"
+                ),
             );
         } else if let Some(area) = area {
             homes[area.index()] = Some(home);

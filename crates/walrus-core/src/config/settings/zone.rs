@@ -46,7 +46,8 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Vec<Zo
     } else if root.is_given("nameservers") {
         findings.problem(
             root.key_place("nameservers"),
-            "`nameservers` at the top level belongs to `zone = \"...\"`: write it into each [[zone]]",
+            "`nameservers` at the top level belongs to `zone = \"...\"`: write it into each \
+             [[zone]]",
         );
     }
     for section in root.sections("zone") {
