@@ -118,13 +118,11 @@ impl Controller {
         if self.numbering.seen(&held)? {
             self.event = true;
             self.event_not_before = self.event_not_before.min(self.now);
-            if self.warnings.len() < WARNINGS_MAX {
-                let epoch = self.numbering.current().epoch;
-                self.warnings.push(format!(
-                    "Director {director} holds Plan {held}, which is above ours: going on in epoch \
-                     {epoch}"
-                ));
-            }
+            let epoch = self.numbering.current().epoch;
+            self.warn(format!(
+                "Director {director} holds Plan {held}, which is above ours: going on in epoch \
+                 {epoch}"
+            ));
         }
         Ok(())
     }
@@ -138,7 +136,11 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
-        let meant = drain::servers_of(topology, &target)?;
+        let meant = match drain::servers_of(topology, &target) {
+            // What is no longer configured may still be freed of its drain.
+            Err(_) if self.overrides.is_drained(&target) => Vec::new(),
+            found => found?,
+        };
         if drain::is_already(&self.overrides, &target, state) {
             return Ok(());
         }
@@ -148,10 +150,22 @@ impl Controller {
         self.overrides.set(target, state, self.name.clone(), unix_ms);
         self.overrides_unstored = true;
         self.problems_stale = true;
+        let undrained = state == OverrideState::None;
         for id in meant {
             self.judge(id);
+            let server = &topology.servers[id.index()];
+            if undrained && self.judge_at(self.now).is_drained(server) {
+                let name = &server.name;
+                self.warn(format!("server {name} stays drained: so is its cluster, or itself"));
+            }
         }
         Ok(())
+    }
+
+    fn warn(&mut self, text: String) {
+        if self.warnings.len() < WARNINGS_MAX {
+            self.warnings.push(text);
+        }
     }
 
     pub(super) fn merge_override(

@@ -78,7 +78,8 @@ impl Overrides {
         id: Name,
         unix_ms: u64,
     ) -> Override {
-        let revision = self.entries.get(&target).map_or(1, |entry| entry.revision + 1);
+        let revision =
+            self.entries.get(&target).map_or(1, |entry| entry.revision.saturating_add(1));
         let entry = Override { state, revision, id, set_unix_ms: unix_ms };
         self.entries.insert(target, entry.clone());
         entry

@@ -70,3 +70,23 @@ fn the_newer_override_wins_and_a_made_up_one_is_refused() {
     let absurd = harness.input(merge(entry(OverrideState::Drained, u64::MAX)));
     assert_eq!(absurd, Err(Refusal::Revision(u64::MAX)));
 }
+
+#[test]
+fn undraining_says_what_stays_drained_and_frees_what_is_gone() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    let asia = Target::Cluster(name("asia"));
+    harness.input(set(asia, OverrideState::Drained, false)).unwrap();
+    harness.input(drain("asia1")).unwrap();
+    let asia1 = || Target::Server(name("asia1"));
+    harness.input(set(asia1(), OverrideState::None, false)).unwrap();
+    assert_eq!(harness.life("asia1"), Life::Drained);
+    let warned =
+        |(_, effect): &(_, Effect)| matches!(effect, Effect::Warn(text) if text.contains("asia1"));
+    assert!(harness.effects.iter().any(warned));
+    harness.input(drain("asia1")).unwrap();
+    let next = configuration(&TWO_CLUSTERS.replace("asia1", "asia9"));
+    harness.controller.reconfigure(harness.now, next.clone(), digests(&next));
+    harness.input(set(asia1(), OverrideState::None, false)).unwrap();
+    let gone = harness.input(drain("asia1")).unwrap_err();
+    assert!(matches!(gone, Refusal::UnknownTarget(_)));
+}
