@@ -4,7 +4,7 @@ use std::path::Path;
 
 #[test]
 fn the_reference_page_is_up_to_date() {
-    compare("docs/reference/configuration.md", &walrus_core::config::reference_page());
+    compare("docs/src/reference/configuration.md", &walrus_core::config::reference_page());
 }
 
 #[test]

@@ -21,7 +21,7 @@ const INTRODUCTION: &str = "\
 # Walrus: a small working configuration; every other setting stands here with its default or an
 # example, switched off by a `#` without a space behind it.
 #
-# Check it with `walrus check FILE`. What each setting may be: docs/reference/configuration.md.
+# Check it with `walrus check FILE`. What each setting may be: docs/src/reference/configuration.md.
 # Made from the tables of settings by `UPDATE=1 cargo test -p walrus --test reference`.
 ";
 

@@ -24,7 +24,7 @@ Times are written with a unit (`\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d
 numbers or percentages (`0.8` or `\"80%\"`), domain names with or without the last dot.
 ";
 
-/// The reference page as Markdown, for `docs/reference/configuration.md`.
+/// The reference page as Markdown, for `docs/src/reference/configuration.md`.
 #[must_use]
 pub fn reference_page() -> String {
     let mut page = INTRODUCTION.to_owned();

@@ -185,7 +185,10 @@ pub(in crate::config) fn read(
     findings: &Findings<'_>,
 ) -> Option<ReporterSettings> {
     let server = section.name("server");
+    // A Reporter's own machine need not know the topology: the Controller does, and refuses a
+    // name that it does not know.
     if let Some(server) = &server
+        && !servers.is_empty()
         && let Some(server) = server_named(server, section.place_of("server"), servers, findings)
         && !servers[server.index()].reporter
     {
