@@ -128,6 +128,10 @@ fn with_opt(query: &[u8], udp_size: u16, version: u8, options: &[u8]) -> Vec<u8>
 }
 
 fn reply_by(query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    reply_from(&index(), query, transport)
+}
+
+fn reply_from(index: &CompleteIndex, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let request = Request {
         query,
         client: "192.0.2.200".parse().unwrap(),
@@ -137,7 +141,7 @@ fn reply_by(query: &[u8], transport: Transport) -> Option<Vec<u8>> {
         udp_size_max: 1232,
     };
     let mut reply = vec![0; 65_535];
-    match respond_with(&index(), &request, &mut reply, choose) {
+    match respond_with(index, &request, &mut reply, choose) {
         Outcome::Reply(len) => Some(reply[..len].to_vec()),
         Outcome::Drop => None,
         Outcome::NotUnderstood => panic!("the complete path understands everything"),
@@ -409,6 +413,33 @@ fn rfc_2181_section_9_what_does_not_fit_is_cut_to_nothing() {
     assert!(reply(&with_opt(&small, 4096, 0, &[])).len() > 400);
     let by_tcp = reply_by(&small, Transport::Tcp).unwrap();
     assert!(shown(&by_tcp).starts_with("NOERROR aa\nanswer big.other"));
+}
+
+#[test]
+fn rfc_9471_section_3_1_a_referral_says_when_glue_is_missing() {
+    let referral = |target: &str| {
+        let mut text = "@ SOA ns x 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+        for number in 0..12 {
+            text.push_str(&format!("d NS n{number}.{target}\nn{number}.{target} A 192.0.2.1\n"));
+            text.push_str(&format!("n{number}.{target} AAAA 2001:db8::1\n"));
+        }
+        let apex: DomainName = "zone".parse().unwrap();
+        let zone = read_zone("zone", text.as_bytes(), &apex).unwrap().zone;
+        let index = CompleteIndex::new([std::sync::Arc::new(zone)], []);
+        let query = query("www.d.zone", Rtype::A);
+        let reply = |transport| shown(&reply_from(&index, &query, transport).unwrap());
+        let whole = reply(Transport::Tcp);
+        assert_eq!(
+            (whole.lines().next(), whole.matches("additional").count()),
+            (Some("NOERROR"), 24)
+        );
+        let short = reply(Transport::Udp);
+        let glue = short.matches("additional").count();
+        assert!((4..24).contains(&glue) && short.matches("authority").count() == 12, "{short}");
+        short.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(referral("d"), "NOERROR tc", "below the delegation nobody else knows them");
+    assert_eq!(referral("e"), "NOERROR", "beside it they can be asked for");
 }
 
 #[test]
