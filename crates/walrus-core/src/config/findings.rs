@@ -1,11 +1,14 @@
 //! Where something stands in the configuration's files, and what was found wrong there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::Problem;
 
 /// The most problems that are told; a file of another kind would give thousands.
 const PROBLEMS_MAX: usize = 200;
+/// The most problems that are kept: each costs a walk over the file for its line, and a
+/// suggestion may cost a walk over all names.
+const KEPT_MAX: usize = 1000;
 
 /// One file of the configuration, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +35,33 @@ impl Place {
 pub(super) struct Findings<'a> {
     files: &'a [SourceFile],
     problems: RefCell<Vec<Problem>>,
+    /// Problems beyond [`KEPT_MAX`], which are only counted.
+    only_counted: Cell<usize>,
     warnings: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) const fn new(files: &'a [SourceFile]) -> Self {
-        Self { files, problems: RefCell::new(Vec::new()), warnings: RefCell::new(Vec::new()) }
+        Self {
+            files,
+            problems: RefCell::new(Vec::new()),
+            only_counted: Cell::new(0),
+            warnings: RefCell::new(Vec::new()),
+        }
     }
 
     /// Something that keeps the configuration from being used.
     pub(super) fn problem(&self, place: Place, message: impl Into<String>) {
-        self.tell(self.located(place, message.into()));
+        if self.is_full() {
+            self.only_counted.set(self.only_counted.get() + 1);
+        } else {
+            self.tell(self.located(place, message.into()));
+        }
+    }
+
+    /// Whether further problems are only counted, so that nothing need be found out for them.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= KEPT_MAX
     }
 
     /// A problem in a file that is not one of the configuration's own (a client file).
@@ -56,7 +75,9 @@ impl<'a> Findings<'a> {
 
     /// Something odd that does not keep the configuration from being used.
     pub(super) fn warn(&self, place: Place, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.located(place, message.into()));
+        if self.warnings.borrow().len() < KEPT_MAX {
+            self.warnings.borrow_mut().push(self.located(place, message.into()));
+        }
     }
 
     /// Whether anything keeps the configuration from being used.
@@ -66,6 +87,9 @@ impl<'a> Findings<'a> {
 
     /// `file:line` of a place, to point to it from another problem's text.
     pub(super) fn point(&self, place: Place) -> String {
+        if self.is_full() {
+            return "elsewhere".to_owned();
+        }
         let at = self.located(place, String::new());
         format!("{}:{}", at.file, at.line)
     }
@@ -81,7 +105,7 @@ impl<'a> Findings<'a> {
             list.sort_by_cached_key(order);
             list.dedup();
             if list.len() > PROBLEMS_MAX {
-                let more = list.len() - PROBLEMS_MAX;
+                let more = list.len() - PROBLEMS_MAX + self.only_counted.get();
                 list.truncate(PROBLEMS_MAX);
                 let file = list.last().map(|last| last.file.clone()).unwrap_or_default();
                 let message = format!("and {more} more: mend these first");

@@ -586,6 +586,12 @@ fn problems_are_bounded_and_escaped() {
     let problems = parse_texts(&[&text]).unwrap_err();
     assert_eq!(problems.len(), 201);
     assert!(lines(&problems).lines().all(|line| !line.contains('\u{7}')));
+    let services: String = (0..5000)
+        .map(|index| format!("[[service]]\nname = \"s{index}.example.com\"\nclusters = [\"no\"]\n"))
+        .collect();
+    let problems = parse_texts(&[&format!("{BASE}{services}")]).unwrap_err();
+    assert_eq!(problems.len(), 201);
+    assert!(problems[200].message.starts_with("and 4800 more"), "{}", problems[200]);
 }
 
 proptest! {

@@ -45,6 +45,10 @@ fn find<T>(
     if let Ok(index) = list.binary_search_by(|item| name_of(item).as_str().cmp(name)) {
         return u32::try_from(index).ok();
     }
+    if findings.is_full() {
+        findings.problem(place, "");
+        return None;
+    }
     let names: Vec<Name> = list.iter().map(name_of).collect();
     let hint = match did_you_mean(name, names.iter().map(Name::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
