@@ -6,6 +6,7 @@ mod content;
 mod decide;
 mod diff;
 mod encoding;
+mod left_out;
 mod memory;
 mod number;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use content::{
 pub use decide::{Alert, AreaDecision, DecideInput, Decision, decide};
 pub use diff::{AreaChange, PlanDiff, ServerChange, diff};
 pub use encoding::{PlanError, from_bytes, to_bytes};
+pub use left_out::{LeftOut, left_out};
 pub use memory::{LastUsable, Memory};
 pub use number::PlanNumber;
 pub use validate::PlanInvalid;

@@ -64,3 +64,30 @@ fn a_diff_tells_of_services_areas_weights_and_ttl() {
     );
     assert_eq!(diff(&new, &old).services_removed, ["wxw.example.com"]);
 }
+
+#[test]
+fn whoever_is_left_out_is_told_of_with_the_reason() {
+    let mut scene = Scene::new(&[("a", 5), ("b", 1)], &[("x", "a"), ("y", "b"), ("world", "")]);
+    let a5 = scene.topology.server("a5").unwrap();
+    scene.topology.servers[a5.index()].weight = 0;
+    scene.load("a1", 0.9).load("a2", 0.85).life("a3", Life::Dead).round();
+    scene.load("a2", 0.78).round();
+    let told = |scene: &Scene| -> Vec<String> {
+        let area = scene.topology.area("x").unwrap();
+        let out = left_out(&scene.topology, &scene.plan(), crate::world::ServiceId(0), area);
+        out.iter().map(|out| format!("{}: {}", out.server, out.reason)).collect()
+    };
+    assert_eq!(
+        told(&scene),
+        [
+            "a1: load 0.90 is above the threshold 0.80",
+            "a2: load 0.78 was above the threshold and is not yet down to 0.75",
+            "a3: dead: as told",
+            "a5: weight 0: only if nobody else is left",
+        ]
+    );
+    scene.life("a", Life::Dead).event();
+    scene.load("a4", 0.1).event();
+    assert_eq!(scene.at("x"), "b");
+    assert_eq!(told(&scene)[3], "a4: its cluster is not the one that the area points at");
+}
