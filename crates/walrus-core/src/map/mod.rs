@@ -177,3 +177,6 @@ fn explicit_prefixes(topology: &Topology) -> (Vec<Prefix<u32>>, Vec<Prefix<u128>
     }
     (ipv4, ipv6)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

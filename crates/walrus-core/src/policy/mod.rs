@@ -2,4 +2,5 @@
 
 pub mod assign;
 pub mod choose;
+pub mod locate;
 pub mod ttl;
