@@ -192,3 +192,64 @@ impl ReplyOpt {
         Some(len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_subnets() {
+        for (data, address) in [
+            (&[0, 1, 24, 0, 192, 0, 2][..], Some("192.0.2.0")),
+            (&[0, 1, 32, 0, 192, 0, 2, 1], Some("192.0.2.1")),
+            (&[0, 1, 9, 0, 10, 128], Some("10.128.0.0")),
+            (&[0, 2, 32, 0, 0x20, 1, 0xd, 0xb8], Some("2001:db8::")),
+            (&[0, 1, 0, 0], None),
+            (&[0, 2, 0, 0], None),
+            (&[0, 0, 0, 0], None),
+        ] {
+            let subnet = ClientSubnet::parse(data).unwrap();
+            assert_eq!(subnet.address(), address.map(|text| text.parse().unwrap()), "{data:?}");
+            assert_eq!(subnet.address_bytes(), &data[4..]);
+        }
+    }
+
+    #[test]
+    fn malformed_client_subnets() {
+        for data in [
+            &[][..],
+            &[0, 1, 0],
+            &[0, 3, 0, 0],
+            &[1, 1, 0, 0],
+            &[0, 0, 1, 0, 128],
+            &[0, 1, 33, 0, 1, 2, 3, 4, 0],
+            &[0, 1, 24, 0, 1, 2],
+            &[0, 1, 24, 0, 1, 2, 3, 4],
+            &[0, 1, 24, 8, 1, 2, 3],
+            &[0, 1, 20, 0, 1, 2, 8],
+        ] {
+            assert_eq!(ClientSubnet::parse(data), None, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn an_opt_record_with_everything() {
+        let subnet = ClientSubnet::parse(&[0, 1, 20, 0, 10, 1, 16]).unwrap();
+        let opt = ReplyOpt {
+            dnssec_ok: true,
+            client_subnet: Some((subnet, 17)),
+            extended_error: Some(14),
+        };
+        let mut out = [0; ReplyOpt::LEN_MAX];
+        let len = opt.write(0x10, &mut out).unwrap();
+        assert_eq!(
+            out[..len],
+            [
+                0, 0, 41, 4, 208, 1, 0, 0x80, 0, 0, 17, 0, 8, 0, 7, 0, 1, 20, 17, 10, 1, 16, 0, 15,
+                0, 2, 0, 14
+            ]
+        );
+        assert_eq!(len, opt.wire_len());
+        assert_eq!(opt.write(0, &mut out[..len - 1]), None);
+    }
+}

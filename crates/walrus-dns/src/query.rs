@@ -218,3 +218,140 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `www.example` A IN.
+    const QUESTION: &[u8] = b"\x03wWw\x07example\x00\x00\x01\x00\x01";
+
+    fn message(counts: [u16; 4], rest: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xab, 0xcd, 1, 0];
+        bytes.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
+        bytes.extend_from_slice(rest);
+        bytes
+    }
+
+    fn with_opt(opt: &[u8]) -> Vec<u8> {
+        message([1, 0, 0, 1], &[QUESTION, opt].concat())
+    }
+
+    /// The echoed length tells whether the question was understood.
+    fn refusal(bytes: &[u8]) -> Option<(u16, usize, Option<bool>)> {
+        match parse(bytes) {
+            Err(Refusal::Reply { rcode, echo_len, opt }) => Some((rcode, echo_len, opt)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_question_in_its_case() {
+        let bytes = message([1, 0, 0, 0], QUESTION);
+        let query = parse(&bytes).unwrap();
+        assert_eq!(query.name(), b"\x03wWw\x07example\x00");
+        assert_eq!(query.fold_name(&mut [0; 256]), b"\x03www\x07example\x00");
+        assert_eq!((query.record_type, query.class, query.edns), (1, 1, None));
+        assert_eq!(query.question_end(), bytes.len());
+        assert_eq!(query.udp_size(1232), 512);
+    }
+
+    #[test]
+    fn edns_with_and_without_options() {
+        let bytes = with_opt(b"\0\0\x29\x10\0\0\0\x80\0\0\0");
+        let edns = parse(&bytes).unwrap().edns.unwrap();
+        assert_eq!((edns.udp_size, edns.dnssec_ok, edns.client_subnet), (4096, true, None));
+        assert_eq!(parse(&bytes).unwrap().udp_size(1232), 1232);
+        // RFC 6891 section 6.2.3: less than 512 is 512. An unknown option is skipped.
+        let bytes = with_opt(b"\0\0\x29\0\x01\0\0\0\0\0\x06\xff\xfe\0\x02ab");
+        assert_eq!(parse(&bytes).unwrap().edns.unwrap().udp_size, 512);
+    }
+
+    #[test]
+    fn what_gets_no_reply() {
+        for bytes in
+            [&b""[..], &[0; 11], b"\0\0\x80\0\0\x01\0\0\0\0\0\0", b"\0\0\xf8\0\0\x01\0\0\0\0\0\0"]
+        {
+            assert_eq!(parse(bytes), Err(Refusal::Drop), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_and_how_much_is_echoed() {
+        let end = HEADER_LEN + QUESTION.len();
+        let mut update = message([1, 0, 0, 0], QUESTION);
+        update[2] = 0x28;
+        assert_eq!(refusal(&update), Some((rcode::NOTIMP, HEADER_LEN, None)));
+        for (counts, rest, echo_len) in [
+            // RFC 9619: one question.
+            ([0, 0, 0, 0], &b""[..], HEADER_LEN),
+            ([2, 0, 0, 0], &[QUESTION, QUESTION].concat(), HEADER_LEN),
+            ([1, 0, 0, 0], b"", HEADER_LEN),
+            ([1, 0, 0, 0], b"\x03www", HEADER_LEN),
+            ([1, 0, 0, 0], b"\x03www\0\0\x01", HEADER_LEN),
+            ([1, 0, 0, 0], b"\xc0\x0c\0\x01\0\x01", HEADER_LEN),
+            ([1, 0, 0, 0], b"\x40www\0\0\x01\0\x01", HEADER_LEN),
+            // Counts that promise more or less than there is.
+            ([1, 0, 0, 1], QUESTION, end),
+            ([1, 0, 0, 0], &[QUESTION, b"x"].concat(), end),
+            ([1, 1, 0, 0], &[QUESTION, b"\0\0\x01\0\x01\0\0\0\0\0\x01"].concat(), end),
+            ([1, 0xffff, 0xffff, 0xffff], QUESTION, end),
+            // OPT twice (RFC 6891 section 6.1.1), or not at the root.
+            ([1, 0, 0, 2], &[QUESTION, &b"\0\0\x29\0\0\0\0\0\0\0\0".repeat(2)].concat(), end),
+            ([1, 0, 0, 1], &[QUESTION, b"\x01x\0\0\x29\0\0\0\0\0\0\0\0"].concat(), end),
+        ] {
+            let bytes = message(counts, rest);
+            assert_eq!(refusal(&bytes), Some((rcode::FORMERR, echo_len, None)), "{bytes:?}");
+        }
+        let badvers = with_opt(b"\0\0\x29\x04\xd0\0\x01\x80\0\0\0");
+        assert_eq!(refusal(&badvers), Some((rcode::BADVERS, end, Some(true))));
+        for options in
+            [&b"\0\x08\0\x09\0\x01\x18\0"[..], b"\0\x08\0", &b"\0\x08\0\x04\0\0\0\0".repeat(2)]
+        {
+            let head = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8];
+            let bytes = with_opt(&[&head, options].concat());
+            assert_eq!(refusal(&bytes), Some((rcode::FORMERR, end, Some(false))), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn records_before_opt_are_skipped() {
+        // IXFR's SOA in the authority section, another record before OPT; an owner that points.
+        let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x02xx";
+        let rest = [QUESTION, soa, soa, b"\0\0\x29\x04\xd0\0\0\0\0\0\0"].concat();
+        let bytes = message([1, 0, 1, 2], &rest);
+        assert_eq!(parse(&bytes).unwrap().edns.unwrap().udp_size, 1232);
+    }
+
+    #[test]
+    fn names_of_255_bytes_and_no_more() {
+        let name = |last: usize| {
+            let mut wire = [&[63][..], &[b'a'; 63]].concat().repeat(3);
+            wire.push(last as u8);
+            wire.extend(std::iter::repeat_n(b'a', last));
+            wire.extend_from_slice(b"\0\0\x01\0\x01");
+            message([1, 0, 0, 0], &wire)
+        };
+        assert_eq!(parse(&name(61)).unwrap().name_len, 255);
+        assert_eq!(refusal(&name(62)), Some((rcode::FORMERR, HEADER_LEN, None)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_and_the_question_as_domain_reads_it(
+            header in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1)], 12),
+            rest in proptest::collection::vec(prop_oneof![0..4_u8, Just(41), any::<u8>()], 0..80),
+        ) {
+            let bytes = [&header[..], &rest].concat();
+            if let Ok(query) = parse(&bytes) {
+                let message = domain::base::Message::from_slice(&bytes).unwrap();
+                let question = message.sole_question().unwrap();
+                prop_assert_eq!(question.qtype().to_int(), query.record_type);
+                prop_assert_eq!(question.qclass().to_int(), query.class);
+                prop_assert_eq!(message.opt().is_some(), query.edns.is_some());
+            }
+        }
+    }
+}

@@ -108,3 +108,60 @@ pub fn shared_suffix(name: &[u8], question: &[u8]) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DomainName;
+
+    fn wire(text: &str) -> Vec<u8> {
+        text.parse::<DomainName>().unwrap().as_wire().to_vec()
+    }
+
+    #[test]
+    fn names_are_compressed_against_the_question_alone() {
+        for (name, question, expected) in [
+            ("www.example.com", "www.example.com", &b"\xc0\x0c"[..]),
+            ("ns.example.com", "www.example.com", b"\x02ns\xc0\x10"),
+            ("example.com", "a.b.example.com", b"\xc0\x10"),
+            ("a.b.example.com", "example.com", b"\x01a\x01b\xc0\x0c"),
+            ("xexample.com", "example.com", b"\x08xexample\xc0\x14"),
+            ("other", "example.com", b"\x05other\0"),
+            (".", "example.com", b"\0"),
+            ("com", ".", b"\x03com\0"),
+        ] {
+            let mut out = [0; 64];
+            let len = write_name(&wire(name), &wire(question), &mut out).unwrap();
+            assert_eq!(&out[..len], expected, "{name} in {question}");
+            assert_eq!(write_name(&wire(name), &wire(question), &mut out[..len - 1]), None);
+        }
+    }
+
+    #[test]
+    fn case_does_not_keep_names_apart() {
+        let mut out = [0; 64];
+        let len = write_name(&wire("ns.example"), b"\x03wWw\x07eXample\0", &mut out).unwrap();
+        assert_eq!(&out[..len], b"\x02ns\xc0\x10");
+    }
+
+    #[test]
+    fn labels_are_compared_as_labels() {
+        // The bytes of the suffix alone would match: `\x03com` inside a longer label.
+        assert_eq!(shared_suffix(b"\x05x\x03com\0", b"\x03com\0"), 1);
+    }
+
+    #[test]
+    fn a_refusal_is_never_longer_than_its_query() {
+        let mut query = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\x01\x01x\0\0\x01\0\x01".to_vec();
+        query.extend_from_slice(b"\0\0\x29\x04\xd0\0\x01\x80\0\0\0");
+        let refusal = crate::query::parse(&query).unwrap_err();
+        let mut reply = [0; 64];
+        let len = write_refusal(refusal, &query, &mut reply).unwrap();
+        assert_eq!(len, query.len());
+        // QR and RD; BADVERS is 1 in OPT's upper bits; DO stays; version 0 is ours.
+        assert_eq!(reply[..4], [0xab, 0xcd, 0x81, 0]);
+        assert_eq!(reply[19..30], *b"\0\0\x29\x04\xd0\x01\0\x80\0\0\0");
+        assert_eq!(write_refusal(Refusal::Drop, &query, &mut reply), None);
+        assert_eq!(write_refusal(refusal, &query, &mut reply[..20]), None);
+    }
+}
