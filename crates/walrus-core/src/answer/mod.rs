@@ -1,6 +1,7 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
 mod complete;
+mod explain;
 mod request;
 mod respond;
 mod service_answer;
@@ -9,6 +10,10 @@ mod worker;
 mod zone;
 mod zone_file;
 
+pub use explain::{
+    CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
+    explain,
+};
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
 pub use table::{

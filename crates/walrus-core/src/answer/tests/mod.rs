@@ -1,6 +1,7 @@
 //! Tests of the fast path and its tables over one small world, with the complete path as oracle.
 
 mod cases;
+mod explained;
 mod fixture;
 mod oracle;
 mod plans;

@@ -1,0 +1,370 @@
+//! Why a client gets the answer that it gets: the same functions as the live answer, on a copy of a
+//! worker's state, with everything that took part written down.
+
+use std::net::{IpAddr, SocketAddr};
+
+use domain::base::Message;
+use domain::rdata::AllRecordData;
+use serde::{Deserialize, Serialize};
+use walrus_dns::{DomainName, record_type};
+
+use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
+use super::respond::{respond, respond_completely};
+use super::table::{AnswerTable, Family};
+use super::worker::WorkerState;
+use crate::plan::{AreaPlan, Candidate, Plan, PlannedServer, ServicePlan};
+use crate::world::{ChoosePolicy, Life, LocatePolicy, Name, Time};
+
+/// How many answers the expected shares are drawn from.
+const DRAWS: u32 = 1000;
+
+/// What is to be explained.
+#[derive(Clone, Debug)]
+pub struct ExplainRequest {
+    /// The name that is asked for.
+    pub name: DomainName,
+    /// The type that is asked for; 1 is A.
+    pub record_type: u16,
+    /// Who asks.
+    pub resolver: IpAddr,
+    /// The client's network and its length in bits, if the resolver tells it (ECS).
+    pub client: Option<(IpAddr, u8)>,
+    /// The address that is asked.
+    pub local: SocketAddr,
+}
+
+/// An answer and why it is what it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked for.
+    pub name: String,
+    /// Its type's number.
+    pub record_type: u16,
+    /// Who asked.
+    pub resolver: IpAddr,
+    /// For which network, if that was told.
+    pub client: Option<String>,
+    /// The address that was asked.
+    pub asked: SocketAddr,
+    /// The Plan's number, if there is one.
+    pub plan: Option<String>,
+    /// The reply's code; 0 is no error.
+    pub rcode: u16,
+    /// The answer section, a record a line.
+    pub answer: Vec<String>,
+    /// The client subnet's scope in bits, if a client was told.
+    pub scope: Option<u8>,
+    /// The stages, if the name is (or leads to) a service that the Plan has.
+    pub service: Option<ServiceExplanation>,
+}
+
+/// What the stages of a service's policy did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceExplanation {
+    /// The service's name.
+    pub service: String,
+    /// Each locate policy that was tried, in order.
+    pub locate: Vec<LocateStep>,
+    /// Where the client was taken to be.
+    pub area: Name,
+    /// The clusters that the area is assigned to, with their shares.
+    pub clusters: Vec<(Name, f64)>,
+    /// Why those.
+    pub assigned_because: String,
+    /// Whether the area is worse off than it should be: the TTL is halved.
+    pub degraded: bool,
+    /// How the first server is chosen.
+    pub choose: ChoosePolicy,
+    /// The server that came first.
+    pub first: Option<Name>,
+    /// Seconds; 0 without an address to give.
+    pub ttl: u32,
+    /// Who took part, in ring order.
+    pub candidates: Vec<CandidateExplanation>,
+    /// The service's other servers, and why they took no part.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What one locate policy said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocateStep {
+    /// Which.
+    pub policy: LocatePolicy,
+    /// The address that it looked at: the client's, the resolver's or the one that was asked.
+    pub address: IpAddr,
+    /// The area that it found.
+    pub area: Option<Name>,
+}
+
+/// One server that took part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateExplanation {
+    /// Its name.
+    pub server: Name,
+    /// Where it stands.
+    pub cluster: Name,
+    /// Share of its group among the answers.
+    pub group_share: f64,
+    /// Configured weight.
+    pub weight: u32,
+    /// Gradual return, 0 to 1.
+    pub ramp: f64,
+    /// Load, 0 to 1; `None` is unknown.
+    pub load: Option<f64>,
+    /// It is here for want of servers below the threshold.
+    pub over_threshold: bool,
+    /// How often it would come first in the next 1,000 such answers of this worker, 0 to 1.
+    pub expected_share: f64,
+}
+
+/// One server that took no part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub server: Name,
+    /// Why.
+    pub reason: String,
+}
+
+/// Answers on a copy of the worker's state and tells how it came about.
+#[must_use]
+pub fn explain(table: &AnswerTable, worker: &WorkerState, request: &ExplainRequest) -> Explanation {
+    let mut copy = worker.clone();
+    let query = query_bytes(request);
+    let mut reply = vec![0; 65_535];
+    let (len, decision) = run(table, &mut copy, request, &query, &mut reply);
+    let answer = answer_lines(&reply[..len]);
+    let service = decision
+        .service
+        .and_then(|decided| explain_service(table, &mut copy, request, &query, &decided));
+    Explanation {
+        name: request.name.to_string(),
+        record_type: request.record_type,
+        resolver: request.resolver,
+        client: request.client.map(|(network, len)| format!("{network}/{len}")),
+        asked: request.local,
+        plan: table.plan().map(|plan| plan.number.to_string()),
+        rcode: decision.rcode,
+        answer,
+        scope: request.client.map(|_| decision.scope),
+        service,
+    }
+}
+
+/// One answer as it would go out by TCP, so that nothing is cut.
+fn run(
+    table: &AnswerTable,
+    worker: &mut WorkerState,
+    request: &ExplainRequest,
+    query: &[u8],
+    reply: &mut [u8],
+) -> (usize, Decision) {
+    let request = Request {
+        query,
+        client: request.resolver,
+        local: request.local,
+        transport: Transport::Tcp,
+        now: Time::ZERO,
+        udp_size_max: 1232,
+    };
+    let mut outcome = respond(table, worker, &request, reply);
+    if outcome == Outcome::NotUnderstood {
+        outcome = respond_completely(table, worker, &request, reply);
+    }
+    let len = if let Outcome::Reply(len) = outcome { len } else { 0 };
+    (len, *worker.decision())
+}
+
+/// A query with EDNS, and with the client's network cut to its length.
+fn query_bytes(request: &ExplainRequest) -> Vec<u8> {
+    let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    query.extend_from_slice(request.name.as_wire());
+    query.extend_from_slice(&request.record_type.to_be_bytes());
+    query.extend_from_slice(&record_type::CLASS_IN.to_be_bytes());
+    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0]);
+    let Some((network, len)) = request.client else {
+        query.push(0);
+        return query;
+    };
+    let (family, mut address) = match network.to_canonical() {
+        IpAddr::V4(address) => (1, address.octets().to_vec()),
+        IpAddr::V6(address) => (2, address.octets().to_vec()),
+    };
+    let len = len.min(if family == 1 { 32 } else { 128 });
+    address.truncate(usize::from(len).div_ceil(8));
+    if let Some(last) = address.last_mut()
+        && len % 8 != 0
+    {
+        *last &= 0xff << (8 - len % 8);
+    }
+    let sent = address.len() as u8;
+    query.extend_from_slice(&[8 + sent, 0, 8, 0, 4 + sent, 0, family, len, 0]);
+    query.extend_from_slice(&address);
+    query
+}
+
+fn answer_lines(reply: &[u8]) -> Vec<String> {
+    let Ok(message) = Message::from_octets(reply) else { return Vec::new() };
+    let Ok(answer) = message.answer() else { return Vec::new() };
+    let records = answer.limit_to::<AllRecordData<_, _>>().flatten();
+    records.map(|record| record.to_string()).collect()
+}
+
+fn explain_service(
+    table: &AnswerTable,
+    worker: &mut WorkerState,
+    request: &ExplainRequest,
+    query: &[u8],
+    decided: &ServiceDecision,
+) -> Option<ServiceExplanation> {
+    let plan = table.plan()?;
+    let name = table.services().get(decided.service as usize)?.to_string();
+    let service = plan.services.iter().find(|service| service.name == name)?;
+    let area = table.area_name(decided.area?)?;
+    let area_plan = service
+        .areas
+        .iter()
+        .find(|other| other.area == *area)
+        .or_else(|| service.areas.iter().find(|other| other.area.as_str() == "world"))?;
+    let candidates = candidates(plan, area_plan, request.record_type);
+    let shares = expected_shares(table, worker, request, query, plan.servers.len());
+    let server = |index: u32| plan.servers.get(index as usize);
+    Some(ServiceExplanation {
+        service: name,
+        locate: locate_steps(table, request, &service.locate),
+        area: area.clone(),
+        clusters: area_plan.clusters.clone(),
+        assigned_because: area_plan.reason.clone(),
+        degraded: area_plan.degraded,
+        choose: service.choose,
+        first: decided.first.and_then(server).map(|server| server.name.clone()),
+        ttl: decided.ttl,
+        left_out: left_out(plan, service, area_plan, &candidates, request.record_type),
+        candidates: candidates
+            .iter()
+            .filter(|(_, candidate, _)| takes_part(candidate, &candidates))
+            .map(|(server, candidate, group_share)| CandidateExplanation {
+                server: server.name.clone(),
+                cluster: server.cluster.clone(),
+                group_share: *group_share,
+                weight: candidate.weight,
+                ramp: candidate.ramp,
+                load: server.load,
+                over_threshold: candidate.over_threshold,
+                expected_share: shares.get(candidate.server as usize).copied().unwrap_or(0.0),
+            })
+            .collect(),
+    })
+}
+
+fn locate_steps(
+    table: &AnswerTable,
+    request: &ExplainRequest,
+    policies: &[LocatePolicy],
+) -> Vec<LocateStep> {
+    let locator = table.locator();
+    let client = request.client.filter(|(_, len)| *len > 0).map(|(network, _)| network);
+    let client = client.unwrap_or(request.resolver);
+    let mut steps = Vec::new();
+    for policy in policies {
+        let (address, area) = match policy {
+            LocatePolicy::Map => (client, locator.map_area(client)),
+            LocatePolicy::Nameserver => (request.local.ip(), locator.nameserver(request.local)),
+        };
+        let area = area.and_then(|area| table.area_name(area)).cloned();
+        let found = area.is_some();
+        steps.push(LocateStep { policy: *policy, address, area });
+        if found {
+            break;
+        }
+    }
+    steps
+}
+
+type CandidateOf<'a> = (&'a PlannedServer, &'a Candidate, f64);
+
+/// Everybody in the area's list of the family that is asked for.
+fn candidates<'a>(plan: &'a Plan, area: &AreaPlan, record_type: u16) -> Vec<CandidateOf<'a>> {
+    let list = match Family::of(record_type) {
+        Some(Family::Ipv6) => area.ipv6,
+        _ => area.ipv4,
+    };
+    let list = list.and_then(|list| plan.lists.get(list as usize));
+    let groups = list.into_iter().flat_map(|list| &list.groups);
+    let members = groups
+        .flat_map(|group| group.candidates.iter().map(move |candidate| (candidate, group.share)));
+    members
+        .filter_map(|(candidate, share)| {
+            Some((plan.servers.get(candidate.server as usize)?, candidate, share))
+        })
+        .collect()
+}
+
+/// Weight 0 takes no clients unless nobody else is left in its group.
+fn takes_part(candidate: &Candidate, all: &[CandidateOf<'_>]) -> bool {
+    candidate.weight > 0 || all.iter().all(|(_, other, _)| other.weight == 0)
+}
+
+/// How often each of the Plan's servers comes first in the worker's next answers.
+fn expected_shares(
+    table: &AnswerTable,
+    worker: &mut WorkerState,
+    request: &ExplainRequest,
+    query: &[u8],
+    servers: usize,
+) -> Vec<f64> {
+    let mut counts = vec![0_u32; servers];
+    let mut reply = vec![0; 65_535];
+    for _ in 0..DRAWS {
+        let (_, decision) = run(table, worker, request, query, &mut reply);
+        let first = decision.service.and_then(|service| service.first);
+        if let Some(count) = first.and_then(|first| counts.get_mut(first as usize)) {
+            *count += 1;
+        }
+    }
+    counts.into_iter().map(|count| f64::from(count) / f64::from(DRAWS)).collect()
+}
+
+/// The other servers of the clusters that any of the service's areas is assigned to.
+fn left_out(
+    plan: &Plan,
+    service: &ServicePlan,
+    area: &AreaPlan,
+    candidates: &[CandidateOf<'_>],
+    record_type: u16,
+) -> Vec<LeftOut> {
+    let assigned =
+        |area: &AreaPlan, cluster: &Name| area.clusters.iter().any(|(other, _)| other == cluster);
+    let reason = |server: &PlannedServer| {
+        let candidate = candidates.iter().find(|(other, _, _)| other.name == server.name);
+        if let Some((_, candidate, _)) = candidate {
+            return (!takes_part(candidate, candidates)).then(|| "its weight is 0".to_owned());
+        }
+        if server.life != Life::Living {
+            let life = format!("{:?}", server.life).to_lowercase();
+            return Some(match server.reason.as_str() {
+                "" => life,
+                reason => format!("{life}: {reason}"),
+            });
+        }
+        if !assigned(area, &server.cluster) {
+            let here = service.areas.iter().any(|area| assigned(area, &server.cluster));
+            return here.then(|| format!("cluster {} is not for this area", server.cluster));
+        }
+        let wants_ipv6 = Family::of(record_type) == Some(Family::Ipv6);
+        if !server.addresses.iter().any(|address| address.is_ipv6() == wants_ipv6) {
+            return Some("it has no address of this family".to_owned());
+        }
+        let load = server.load.map_or_else(|| "unknown".to_owned(), |load| format!("{load:.2}"));
+        Some(format!("the round did not take it for this area (load {load})"))
+    };
+    let of_service = |server: &&PlannedServer| {
+        service.areas.iter().any(|area| assigned(area, &server.cluster))
+            || candidates.iter().any(|(other, _, _)| other.name == server.name)
+    };
+    plan.servers
+        .iter()
+        .filter(of_service)
+        .filter_map(|server| Some(LeftOut { server: server.name.clone(), reason: reason(server)? }))
+        .collect()
+}
