@@ -3,6 +3,7 @@
 //! Notices wait in a bounded queue for each of the two, so that neither holds up the other nor a
 //! round. A way that fails is said once in the log, and once more when it works again.
 
+use std::collections::VecDeque;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -106,7 +107,15 @@ impl Notifier {
 /// Passes notices on by one way, one after the other.
 async fn deliver(way: Way, settings: &Mutex<NotifySettings>, mut waiting: mpsc::Receiver<Queued>) {
     let mut failing = false;
-    while let Some(Queued { document, busy }) = waiting.recv().await {
+    let mut backlog = VecDeque::new();
+    loop {
+        let (document, busy) = match backlog.pop_front() {
+            Some(document) => (document, None),
+            None => match waiting.recv().await {
+                Some(queued) => (queued.document, Some(queued.busy)),
+                None => return,
+            },
+        };
         let settings = lock(settings).clone();
         let mut result = attempt(way, &settings, &document).await;
         drop(busy);
@@ -114,7 +123,7 @@ async fn deliver(way: Way, settings: &Mutex<NotifySettings>, mut waiting: mpsc::
             if result.is_ok() {
                 break;
             }
-            sleep(wait).await;
+            pause(wait, &mut waiting, &mut backlog).await;
             result = attempt(way, &settings, &document).await;
         }
         match &result {
@@ -125,6 +134,25 @@ async fn deliver(way: Way, settings: &Mutex<NotifySettings>, mut waiting: mpsc::
             _ => {}
         }
         failing = result.is_err();
+    }
+}
+
+/// Waits between two attempts. What comes meanwhile will be late, so nobody waits for it: it is
+/// taken out of the queue and its `Busy` dropped.
+async fn pause(
+    wait: Duration,
+    waiting: &mut mpsc::Receiver<Queued>,
+    backlog: &mut VecDeque<Arc<[u8]>>,
+) {
+    let over = sleep(wait);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => return,
+            Some(queued) = waiting.recv(), if backlog.len() < QUEUE_MAX => {
+                backlog.push_back(queued.document);
+            }
+        }
     }
 }
 
