@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use walrus_core::plan::Plan;
 use walrus_core::world::Overrides;
 use walrus_host::clock::{Activity, Busy};
-use walrus_host::log::Limited;
+use walrus_host::log::{Limited, chain};
 use walrus_host::state::{StateDirectory, StateError};
 
 /// Writes that wait. A disk that is slower than the rounds loses journal entries first.
@@ -138,12 +138,5 @@ fn write(
             let newest = plan.lock().unwrap_or_else(PoisonError::into_inner).take();
             newest.map_or(Ok(()), |plan| state.store_plan(&plan))
         }
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -52,6 +52,19 @@ pub enum LogError {
     Twice,
 }
 
+/// An error with all its causes in one line, for the log and for people.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// Lets a kind of line through at most once in a while and counts the others, so that nobody
 /// outside can fill the disk.
 #[derive(Debug)]
@@ -90,6 +103,13 @@ mod tests {
             assert!(filter(good).is_ok(), "{good}");
         }
         assert!(matches!(filter("walrus=loud"), Err(LogError::Level { .. })));
+    }
+
+    #[test]
+    fn causes_are_told_in_one_line() {
+        let error = std::io::Error::other("full");
+        let error = crate::frame::FrameError::Io(error);
+        assert_eq!(chain(&error), "the connection broke: full");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use walrus_core::message::{DecodeError, Hello, Message, Role, VERSION};
 use super::listener::Served;
 use super::{GroupEvent, GroupEventKind, Outgoing, Reply};
 use crate::frame::{self, FRAME_MAX, FrameError};
+use crate::log::chain;
 
 /// From the first byte to the end of the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,32 +69,36 @@ impl Connection {
     }
 
     async fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, allowed: bool) {
-        let greeted = match allowed {
-            true => timeout(HELLO_TIMEOUT, frame::read(&mut stream, FRAME_MAX)).await,
+        let hello = if allowed {
+            self.hello(&mut stream).await
+        } else {
             // Nothing is read that should not have been sent in the clear.
-            false => Ok(Ok(None)),
-        };
-        let hello = match greeted {
-            _ if !allowed => Err("plaintext is taken from loopback only: use TLS, or set \
-                                  `insecure = true` on both sides"
-                .to_owned()),
-            Ok(Ok(Some(Message::Hello(hello)))) => self.check(hello),
-            Ok(Ok(Some(_))) => Err("the first message must be a hello".to_owned()),
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => Err(chain(&error)),
-            Err(_) => Err("no hello within 5 s".to_owned()),
+            Err("plaintext is taken from loopback only: use TLS, or set `insecure = true` on both \
+                 sides"
+                .to_owned())
         };
         match hello {
-            Ok(hello) => self.converse(stream, hello).await,
+            Ok(Some(hello)) => self.converse(stream, hello).await,
+            Ok(None) => {}
             Err(reason) => {
                 self.served.refused(Some(self.peer), &reason);
                 let refused = Message::Refused { reason };
-                if let Ok(Ok(())) =
-                    timeout(WRITE_TIMEOUT, frame::write(&mut stream, &refused)).await
-                {
+                let written = timeout(WRITE_TIMEOUT, frame::write(&mut stream, &refused)).await;
+                if matches!(written, Ok(Ok(()))) {
                     linger(&mut stream).await;
                 }
             }
+        }
+    }
+
+    /// The first message; `None` if there is none.
+    async fn hello<S: AsyncRead + Unpin>(&self, stream: &mut S) -> Result<Option<Hello>, String> {
+        match timeout(HELLO_TIMEOUT, frame::read(stream, FRAME_MAX)).await {
+            Ok(Ok(Some(Message::Hello(hello)))) => self.check(hello).map(Some),
+            Ok(Ok(Some(_))) => Err("the first message must be a hello".to_owned()),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err("no hello within 5 s".to_owned()),
         }
     }
 
@@ -234,16 +239,4 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
         }
     })
     .await;
-}
-
-/// An error with all its causes, for the log and the peer.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

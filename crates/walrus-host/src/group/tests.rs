@@ -33,6 +33,11 @@ struct Group {
 }
 
 async fn group() -> Group {
+    group_at("127.0.0.1".parse().unwrap(), Clock::real()).await.unwrap()
+}
+
+/// `None` if this machine does not have the address.
+async fn group_at(ip: std::net::IpAddr, clock: Clock) -> Option<Group> {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     let token = state.token("reporter-token").unwrap();
@@ -41,13 +46,13 @@ async fn group() -> Group {
     let fingerprint = identity.fingerprint.clone();
     let name = "controller".parse().unwrap();
     let security = GroupSecurity { name, identity, token: token.clone(), insecure: false };
-    let listener = GroupListener::bind(&["127.0.0.1:0".parse().unwrap()], security).await.unwrap();
+    let listener = GroupListener::bind(&[SocketAddr::new(ip, 0)], security).await.ok()?;
     let address = listener.addresses().next().unwrap();
     let (sender, events) = mpsc::channel(8);
     let shutdown = Shutdown::new();
-    let counters = listener.serve(sender, Clock::real(), shutdown.clone());
+    let counters = listener.serve(sender, clock, shutdown.clone());
     let token_file = state.token_path("reporter-token");
-    Group {
+    Some(Group {
         _directory: directory,
         address,
         fingerprint,
@@ -56,7 +61,7 @@ async fn group() -> Group {
         events,
         counters,
         shutdown,
-    }
+    })
 }
 
 impl Group {
@@ -273,44 +278,18 @@ async fn a_refused_report_ends_the_connection_and_the_next_carries_on() {
 
 #[tokio::test]
 async fn silence_of_four_units_closes() {
-    let directory = tempfile::tempdir().unwrap();
-    let state = StateDirectory::open(directory.path()).unwrap();
-    let token = state.token("reporter-token").unwrap();
-    let identity =
-        ServerIdentity::load(&GroupSettings::default(), &state, vec!["a".to_owned()]).unwrap();
-    let name = "controller".parse().unwrap();
-    let security = GroupSecurity { name, identity, token: token.clone(), insecure: false };
-    let listener = GroupListener::bind(&["[::1]:0".parse().unwrap()], security).await;
-    let Ok(listener) = listener else { return }; // no IPv6 on this machine
-    let address = listener.addresses().next().unwrap();
-    let (sender, events) = mpsc::channel(8);
     let (clock, hand) = Clock::manual();
-    let shutdown = Shutdown::new();
-    let counters = listener.serve(sender, clock, shutdown.clone());
-    let fingerprint = String::new();
-    let token_file = state.token_path("reporter-token");
-    let mut group = Group {
-        _directory: directory,
-        address,
-        fingerprint,
-        token_file,
-        token,
-        events,
-        counters,
-        shutdown,
-    };
-
+    // Also over IPv6, where there is any.
+    let Some(mut group) = group_at("::1".parse().unwrap(), clock).await else { return };
     let (mut stream, _) = group.hello(|_| ()).await;
     drop(group.next().await);
     frame::write(&mut stream, &Message::Report(report(1))).await.unwrap();
     take_report(&mut group).await;
-    let silent = hand.next_deadline();
     hand.advance_to(Time::from_secs(239));
     hand.settled().await;
     assert!(group.events.try_recv().is_err());
     timeout(Duration::from_secs(10), async {
         while hand.next_deadline() != Some(Time::from_secs(240)) {
-            assert!(silent.is_some());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -336,4 +315,29 @@ async fn a_local_link_needs_no_socket() {
     assert_eq!(link.status().staleness(Time::from_secs(3)), Some(Duration::from_secs(3)));
     drop(link);
     assert!(matches!(events.recv().await.unwrap().kind, GroupEventKind::Gone { .. }));
+}
+
+#[tokio::test]
+async fn plaintext_from_off_loopback_is_refused() {
+    // Nothing is sent: this only asks which address the machine would send from.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let Ok(()) = socket.connect("192.0.2.1:9") else { return };
+    let ip = socket.local_addr().unwrap().ip();
+    if ip.is_loopback() || ip.is_unspecified() {
+        return;
+    }
+    let Some(mut group) = group_at(ip, Clock::real()).await else { return };
+    let (_stream, answer) = group.hello(|_| ()).await;
+    assert!(matches!(answer, Message::Refused { reason } if reason.contains("loopback only")));
+
+    let controllers = vec![group.address.to_string()];
+    let unsure = ReporterSettings { controllers, ..group.reporter() };
+    let link_unsure = link(&unsure, &group.shutdown);
+    let status = until(&link_unsure, |status| status.problem.is_some()).await;
+    assert!(status.problem.unwrap().contains("TLS"), "nobody vouches for the certificate");
+
+    let sure = ReporterSettings { fingerprint: Some(group.fingerprint.clone()), ..unsure };
+    let link_sure = link(&sure, &group.shutdown);
+    link_sure.send(report(1));
+    take_report(&mut group).await;
 }

@@ -17,7 +17,7 @@ use walrus_core::message::{DecodeError, Hello, Message};
 use super::{LinkStatus, Newest, lock};
 use crate::clock::Clock;
 use crate::frame::{self, FRAME_MAX, FrameError};
-use crate::log::Limited;
+use crate::log::{Limited, chain};
 use crate::seed::Jitter;
 use crate::tls::server_name;
 use crate::token::Token;
@@ -111,7 +111,7 @@ impl Dialer {
         newest: &mut Newest,
         sequence: &mut u64,
     ) -> Result<(), String> {
-        let token = Token::read(&self.token_file).map_err(|error| error.to_string())?;
+        let token = Token::read(&self.token_file).map_err(|error| chain(&error))?;
         let hello = Hello { token: Some(token.secret().to_owned()), ..self.hello.clone() };
         let greeted = timeout(CONNECT_TIMEOUT, async {
             frame::write(&mut stream, &Message::Hello(hello)).await?;
@@ -122,7 +122,7 @@ impl Dialer {
             Ok(Ok(Some(Message::Refused { reason }))) => return Err(format!("refused: {reason}")),
             Ok(Ok(Some(_))) => return Err("it did not say hello; is it a Controller?".to_owned()),
             Ok(Ok(None)) => return Err("it closed the connection".to_owned()),
-            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Err(error)) => return Err(chain(&error)),
             Err(_) => return Err("no answer to the hello within 5 s".to_owned()),
         }
         tracing::info!(controller, "connected to the Controller");
@@ -158,7 +158,7 @@ impl Dialer {
                 // Kinds that a Reporter has no use for, or that are from the future.
                 Ok(Some(_)) | Err(FrameError::Decode(DecodeError::UnknownKind(_))) => {}
                 Ok(None) => return "it closed the connection".to_owned(),
-                Err(error) => return error.to_string(),
+                Err(error) => return chain(&error),
             }
         }
     }
@@ -203,7 +203,7 @@ impl Dialer {
             let write = pin!(frame::write(writer, &message));
             match timeout(ANSWER_TIMEOUT, write).await {
                 Ok(Ok(())) => waiting_since = waiting_since.or(Some(tokio::time::Instant::now())),
-                Ok(Err(error)) => return Err(error.to_string()),
+                Ok(Err(error)) => return Err(chain(&error)),
                 Err(_) => return Err("it does not read what it is sent".to_owned()),
             }
         }
