@@ -24,7 +24,12 @@ fn message() {
 
 #[test]
 fn plan() {
-    replay("plan", 7, targets::plan);
+    replay("plan", 10, targets::plan);
+}
+
+#[test]
+fn config() {
+    replay("config", 12, targets::config);
 }
 
 /// Runs every file of a target's corpus, of which there are at least so many.
