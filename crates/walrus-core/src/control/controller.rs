@@ -302,7 +302,9 @@ impl Controller {
             area_hits: world.area_hits,
             memory: std::mem::replace(&mut self.memory, memory),
         };
-        if self.configuration.control.journal_rounds > 0 {
+        // An event that changed nothing would only push rounds out of the journal.
+        let telling = cause == Cause::Round || published;
+        if telling && self.configuration.control.journal_rounds > 0 {
             self.effects.push_back(Effect::Journal(record.to_line()));
         }
         self.next_step =

@@ -1,6 +1,6 @@
 //! Each decision's World as one line of JSON, so that it can be made again and looked into.
 //!
-//! A line holds all that [`plan::decide`] was given but the topology, which it names by the
+//! Every round has a line, and every event that led to a Plan. A line holds all that [`plan::decide`] was given but the topology, which it names by the
 //! configuration's digest. Numbers survive the way through text unchanged (the workspace asks
 //! `serde_json` for exact reading), so that [`replay`] gives the same Plan to the last bit.
 

@@ -159,3 +159,29 @@ fn probes_without_results_are_bounded_and_count_as_failures() {
     let stray = Input::Probed { target: 99, outcome: ProbeOutcome::Up };
     assert_eq!(harness.input(stray), Err(Refusal::NoSuchProbe(99)));
 }
+
+#[test]
+fn all_addresses_are_probed_where_asked_and_any_that_fails_is_death() {
+    let text = probed()
+        .replace("fall = 3", "fall = 3, addresses = \"all\"")
+        .replace("[\"192.0.2.1\"]", "[\"192.0.2.1\", \"2001:db8::1\"]");
+    let mut harness = Harness::new(&text);
+    harness.failing.insert("2001:db8::1".parse().unwrap());
+    harness.pass(6_000);
+    let sources: Vec<_> = harness.server("asia1").sources.into_iter().map(|it| it.says).collect();
+    assert_eq!(sources, ["up", "down: refused"]);
+    assert_eq!(harness.life("asia1"), Life::Dead);
+    assert_eq!(harness.life("asia2"), Life::Living);
+}
+
+#[test]
+fn a16_statistics_older_than_three_units_give_no_load() {
+    let text = TWO_CLUSTERS.replace("round = \"10s\"", "round = \"10s\"\nmissed_units = 9");
+    let mut harness = Harness::new(&text);
+    harness.report("asia1", busy(0.5));
+    harness.pass(3_000);
+    assert_eq!(harness.server("asia1").condition.load, Some(0.5));
+    harness.pass(1);
+    assert_eq!(harness.server("asia1").condition.load, None);
+    assert_eq!(harness.life("asia1"), Life::Living);
+}

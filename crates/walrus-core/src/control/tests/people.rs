@@ -1,7 +1,8 @@
 //! Who is told of what.
 
 use super::harness::*;
-use crate::control::NoticeKind;
+use crate::control::{Input, NoticeKind};
+use crate::world::{OverrideState, Target};
 
 fn told(harness: &Harness) -> Vec<(NoticeKind, String, bool)> {
     let notices = harness.notices().into_iter();
@@ -54,4 +55,17 @@ fn nobody_functions_is_told_at_once_and_the_answers_go_on() {
     harness.all_report(&busy(0.5));
     harness.pass(200);
     assert_eq!(told(&harness), [www(false), www(true)]);
+}
+
+#[test]
+fn a_drained_server_may_be_dead_without_anybody_being_told() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.all_report(&busy(0.5));
+    harness.pass(1_500);
+    let target = Target::Server(name("asia1"));
+    let state = OverrideState::Drained;
+    harness.input(Input::SetOverride { target, state, force: false, unix_ms: 0 }).unwrap();
+    harness.reporters.remove(&name("asia1"));
+    harness.pass(1_000_000);
+    assert!(told(&harness).is_empty());
 }
