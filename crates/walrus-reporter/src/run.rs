@@ -9,8 +9,9 @@ use walrus_host::link::Link;
 use walrus_host::shutdown::Shutdown;
 
 use crate::look::look;
+use crate::operator;
 use crate::speak::{Gathered, Glance, MemoryLimit, Occasion, Speaker, WebLook};
-use crate::{operator, system};
+use crate::system::{self, ProcessMean};
 
 /// Between units the web server and the bypass file are looked at this often, so that PANIC is out
 /// well within a second. It costs the web server two requests for its status page a second, on
@@ -40,6 +41,7 @@ pub async fn run(
         session,
         sequence: 0,
         own_requests: 0,
+        processes: ProcessMean::default(),
         last_said: "",
         settings,
         link,
@@ -59,6 +61,8 @@ struct Reporter {
     sequence: u64,
     /// Requests for the status page that were answered: the web server may count them.
     own_requests: u64,
+    /// Since the last report.
+    processes: ProcessMean,
     last_said: &'static str,
     link: Link,
     clock: Clock,
@@ -91,6 +95,11 @@ impl Reporter {
         if matches!(web, Some(WebLook::Status(_) | WebLook::Misconfigured(_))) {
             self.own_requests = self.own_requests.saturating_add(1);
         }
+        if self.settings.system
+            && let Some(processes) = system::processes()
+        {
+            self.processes.add(processes);
+        }
         let bypass = match &self.settings.bypass_file {
             Some(path) => operator::bypass(path).await,
             None => None,
@@ -99,8 +108,11 @@ impl Reporter {
     }
 
     async fn report(&mut self, occasion: Occasion, glance: Glance) {
-        let system =
+        let mut system =
             self.settings.system.then(|| system::read().map_err(|error| error.to_string()));
+        if let Some(Ok(reading)) = &mut system {
+            reading.processes = self.processes.take().or(reading.processes);
+        }
         let gathered =
             Gathered { at: self.clock.now(), system, glance, own_requests: self.own_requests };
         let body = self.speaker.speak(occasion, gathered);

@@ -11,7 +11,7 @@
 
 use procfs::{Current, CurrentSI, KernelStats, Meminfo, MemoryPressure, VmStat};
 
-use super::{CpuCounters, SystemError, SystemReading};
+use super::{CpuCounters, Processes, SystemError, SystemReading};
 
 /// The machine now.
 ///
@@ -23,9 +23,7 @@ pub fn read() -> Result<SystemReading, SystemError> {
         .map_err(|error| SystemError { what: "/proc/stat", why: error.to_string() })?;
     let mut reading = SystemReading {
         cpu: cpu_counters(&stat),
-        // Whoever reads this file is running: the Reporter itself is not counted.
-        runnable: stat.procs_running.map(|count| u64::from(count).saturating_sub(1)),
-        blocked: stat.procs_blocked.map(u64::from),
+        processes: count_processes(&stat),
         processors: u32::try_from(stat.cpu_time.len()).ok().filter(|count| *count > 0),
         ..SystemReading::default()
     };
@@ -48,6 +46,20 @@ pub fn read() -> Result<SystemReading, SystemError> {
         reading.memory_pressure_basis_points = Some((percent * 100.0).round() as u32);
     }
     Ok(reading)
+}
+
+/// The processes of this moment; cheap enough to be asked for between units.
+#[must_use]
+pub fn processes() -> Option<Processes> {
+    count_processes(&KernelStats::current().ok()?)
+}
+
+fn count_processes(stat: &KernelStats) -> Option<Processes> {
+    Some(Processes {
+        // Whoever reads this file is running: the Reporter itself is not counted.
+        runnable: u64::from(stat.procs_running?).saturating_sub(1),
+        blocked: u64::from(stat.procs_blocked?),
+    })
 }
 
 fn cpu_counters(stat: &KernelStats) -> CpuCounters {

@@ -8,7 +8,7 @@
 mod linux;
 
 #[cfg(target_os = "linux")]
-pub use linux::read;
+pub use linux::{processes, read};
 
 use walrus_core::world::Statistics;
 
@@ -22,6 +22,13 @@ pub fn read() -> Result<SystemReading, SystemError> {
         what: "the statistics of this operating system (set `system = false`)",
         why: "not supported".into(),
     })
+}
+
+/// No processes are known of on this system.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn processes() -> Option<Processes> {
+    None
 }
 
 /// Counters and gauges of one moment.
@@ -40,10 +47,8 @@ pub struct SystemReading {
     /// Share of the last ten seconds in which every task waited for memory, in hundredths of a
     /// percent (the finest that Linux tells).
     pub memory_pressure_basis_points: Option<u32>,
-    /// Runnable now, the Reporter itself not counted.
-    pub runnable: Option<u64>,
-    /// Waiting for input or output now.
-    pub blocked: Option<u64>,
+    /// Runnable and blocked processes.
+    pub processes: Option<Processes>,
     /// Processors in use.
     pub processors: Option<u32>,
 }
@@ -73,9 +78,42 @@ impl SystemReading {
             .and_then(|(now, then)| now.checked_sub(then));
         statistics.virtual_free_bytes = self.virtual_free_bytes;
         statistics.memory_pressure = self.memory_pressure();
-        statistics.runnable = self.runnable;
-        statistics.blocked = self.blocked;
+        statistics.runnable = self.processes.map(|processes| processes.runnable);
+        statistics.blocked = self.processes.map(|processes| processes.blocked);
         statistics.processors = self.processors;
+    }
+}
+
+/// Processes (or threads) at one moment, or in the mean over some.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Processes {
+    /// Runnable, the Reporter itself not counted.
+    pub runnable: u64,
+    /// Waiting for input or output.
+    pub blocked: u64,
+}
+
+/// The mean over the moments of a unit. How many processes happen to wait for a disk at one moment
+/// says little; the thesis likens the number to the load average, which is a mean, too.
+#[derive(Debug, Default)]
+pub struct ProcessMean {
+    sum: Processes,
+    moments: u64,
+}
+
+impl ProcessMean {
+    /// One moment more.
+    pub const fn add(&mut self, processes: Processes) {
+        self.sum.runnable = self.sum.runnable.saturating_add(processes.runnable);
+        self.sum.blocked = self.sum.blocked.saturating_add(processes.blocked);
+        self.moments = self.moments.saturating_add(1);
+    }
+
+    /// The mean since the last time, rounded; `None` if there was no moment.
+    pub fn take(&mut self) -> Option<Processes> {
+        let Self { sum, moments } = std::mem::take(self);
+        let mean = |sum: u64| sum.saturating_add(moments / 2).checked_div(moments);
+        Some(Processes { runnable: mean(sum.runnable)?, blocked: mean(sum.blocked)? })
     }
 }
 
@@ -158,6 +196,17 @@ mod tests {
                 .describe_since(&cpu(then.0, then.1, then.2, then.3), &mut statistics);
             assert_eq!(statistics.cpu_user, None, "{now:?} since {then:?}");
         }
+    }
+
+    #[test]
+    fn processes_are_told_in_the_mean() {
+        let mut mean = ProcessMean::default();
+        assert_eq!(mean.take(), None);
+        for (runnable, blocked) in [(1, 0), (2, 0), (6, 1)] {
+            mean.add(Processes { runnable, blocked });
+        }
+        assert_eq!(mean.take(), Some(Processes { runnable: 3, blocked: 0 }));
+        assert_eq!(mean.take(), None, "begun anew");
     }
 
     #[test]
