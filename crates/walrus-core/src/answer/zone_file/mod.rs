@@ -31,7 +31,7 @@ pub struct ZoneFile {
 /// Reads a zone file. `file` is its name for the problems; relative names stand below `apex` until
 /// the first `$ORIGIN`.
 ///
-/// Takes about a second for a million records, and holds each record's data once.
+/// Takes a few seconds and some 300 MiB for a million names in random order.
 ///
 /// # Errors
 /// All problems in the order of their lines, but no more than a hundred.
