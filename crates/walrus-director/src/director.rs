@@ -52,6 +52,7 @@ pub(crate) struct Control {
 }
 
 /// Get threads that wait for queries to look up.
+#[derive(Default)]
 pub(crate) struct Wakers {
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) udp: Vec<PipeWriter>,
@@ -66,6 +67,17 @@ impl Wakers {
             let _ = pipe.write(&[1]);
         }
         self.tcp.notify_one();
+    }
+
+    /// Ends all threads and waits for them.
+    pub(crate) fn stop(&self, threads: Vec<JoinHandle<()>>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tcp_shutdown.request();
+        self.wake();
+        for thread in threads {
+            // A panic has been told by the thread itself.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -232,13 +244,7 @@ impl std::fmt::Debug for DirectorHandle {
 impl Inner {
     fn shutdown(&self) {
         let Some(running) = lock(&self.running).take() else { return };
-        self.wakers.stop.store(true, Ordering::Relaxed);
-        self.wakers.tcp_shutdown.request();
-        self.wakers.wake();
-        for thread in running.threads {
-            // A panic has been told by the thread itself.
-            let _ = thread.join();
-        }
+        self.wakers.stop(running.threads);
         if let Some(log) = running.log {
             log.finish();
         }

@@ -3,11 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::Notify;
 use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
@@ -15,7 +13,6 @@ use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Time, Topology};
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
-use walrus_host::shutdown::Shutdown;
 
 use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
@@ -97,7 +94,8 @@ impl Director {
         };
         let answerers: Vec<Answerer> = (0..threads).map(answerer).collect();
         let addresses = sockets.addresses.clone();
-        let (wakers, threads) = start_threads(sockets, answerers, dns)?;
+        let (wakers, threads) =
+            start_threads(sockets, answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let control = Control {
             digests: start.digests,
@@ -250,20 +248,32 @@ fn bind_both(wanted: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     }
 }
 
-/// Starts a thread for each worker and one for TCP, which takes the last answerer.
+/// Starts a thread for each worker and one for TCP, which takes the last answerer. If one cannot be
+/// started, the others end.
 fn start_threads(
+    sockets: Sockets,
+    answerers: Vec<Answerer>,
+    dns: &DnsSettings,
+) -> io::Result<(Wakers, Vec<JoinHandle<()>>)> {
+    let mut wakers = Wakers::default();
+    let mut threads = Vec::new();
+    match spawn(sockets, answerers, dns, &mut wakers, &mut threads) {
+        Ok(()) => Ok((wakers, threads)),
+        Err(error) => {
+            wakers.stop(threads);
+            Err(error)
+        }
+    }
+}
+
+fn spawn(
     sockets: Sockets,
     mut answerers: Vec<Answerer>,
     dns: &DnsSettings,
-) -> Result<(Wakers, Vec<JoinHandle<()>>), StartError> {
-    let mut wakers = Wakers {
-        stop: Arc::new(AtomicBool::new(false)),
-        udp: Vec::new(),
-        tcp: Arc::new(Notify::new()),
-        tcp_shutdown: Shutdown::new(),
-    };
-    let mut threads = Vec::new();
-    let started = |name: String| std::thread::Builder::new().name(name);
+    wakers: &mut Wakers,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> io::Result<()> {
+    let named = |name: String| std::thread::Builder::new().name(name);
     if let Some(answerer) = answerers.pop() {
         let limits = Limits { connections_max: dns.tcp_connections_max, idle: dns.tcp_idle };
         let (shutdown, wake) = (wakers.tcp_shutdown.clone(), Arc::clone(&wakers.tcp));
@@ -272,16 +282,15 @@ fn start_threads(
                 tracing::error!(%error, "TCP is not served");
             }
         };
-        threads.push(started("dns-tcp".into()).spawn(serve).map_err(StartError::Threads)?);
+        threads.push(named("dns-tcp".into()).spawn(serve)?);
     }
     let reply_size = usize::from(dns.udp_size_max.max(REPLY_SIZE_MIN));
     for (number, (sockets, answerer)) in sockets.udp.into_iter().zip(answerers).enumerate() {
-        let (reader, writer) = io::pipe().map_err(StartError::Threads)?;
+        let (reader, writer) = io::pipe()?;
         wakers.udp.push(writer);
         let stop = Arc::clone(&wakers.stop);
         let worker = Worker::new(sockets, reply_size, reader, stop, answerer);
-        let name = format!("dns-{number}");
-        threads.push(started(name).spawn(|| worker.run()).map_err(StartError::Threads)?);
+        threads.push(named(format!("dns-{number}")).spawn(|| worker.run())?);
     }
-    Ok((wakers, threads))
+    Ok(())
 }
