@@ -165,3 +165,89 @@ impl Answering for Answerer {
         &self.counters
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use allocation_counter::{AllocationInfo, measure};
+    use walrus_core::answer::AnswerTable;
+    use walrus_core::map::Map;
+
+    use super::*;
+    use crate::director::compile_zones;
+    use crate::fixture::{SERVICE, digests, plan, query, topology, zone};
+
+    const THREADS: usize = 1;
+    const DOMAINS: usize = 10;
+
+    fn table(sequence: u64) -> AnswerTable {
+        let topology = topology();
+        let map = Arc::new(Map::build(&topology, &[]).unwrap());
+        let zones = Arc::new(compile_zones(&topology, &[zone()]).unwrap());
+        let plan = plan(sequence, 1, &digests(&map));
+        AnswerTable::new(zones, map, &topology).with_plan(plan).unwrap()
+    }
+
+    fn answerer() -> Answerer {
+        let serving = Serving::new(1, table(1), THREADS, DOMAINS);
+        Answerer::new(AnswererStart {
+            thread: 0,
+            current: Arc::new(Current::new(Arc::new(serving))),
+            counters: Arc::new(Counters::new()),
+            clock: Clock::real(),
+            udp_size_max: 1232,
+            sampler: None,
+            seed: 1,
+        })
+    }
+
+    fn ask(answerer: &mut Answerer, query: &[u8]) {
+        let incoming = Incoming {
+            query,
+            client: [192, 0, 2, 53].into(),
+            local: ([127, 0, 0, 1], 53).into(),
+            transport: Transport::Udp,
+        };
+        assert!(answerer.answer(incoming, &mut [0; 1232]).is_some());
+    }
+
+    fn check_untouched(info: AllocationInfo) {
+        assert_eq!((info.count_total, info.count_current), (0, 0), "neither taken nor freed");
+    }
+
+    #[test]
+    fn answering_neither_allocates_nor_frees() {
+        let mut answerer = answerer();
+        let queries = [
+            query(1, SERVICE, Some([192, 0, 2])),
+            query(2, SERVICE, None),
+            query(3, "walrus.example", None),
+            query(4, "nobody.walrus.example", None),
+            query(5, "www.example.org", None),
+        ];
+        check_untouched(measure(|| {
+            answerer.begin_batch();
+            queries.iter().for_each(|query| ask(&mut answerer, query));
+        }));
+    }
+
+    #[test]
+    fn going_over_and_handing_over_neither_allocate_nor_free() {
+        let mut answerer = answerer();
+        let query = query(1, SERVICE, Some([192, 0, 2]));
+        ask(&mut answerer, &query);
+        let next = Arc::new(Serving::new(2, table(2), THREADS, DOMAINS));
+        // Nobody else holds the old table: the thread itself must not be the one who frees it.
+        drop(answerer.current.publish(Arc::clone(&next)));
+        check_untouched(measure(|| answerer.begin_batch()));
+        assert_eq!(answerer.serving.generation, 2);
+        ask(&mut answerer, &query);
+        next.want_tallies(DOMAINS);
+        check_untouched(measure(|| answerer.begin_batch()));
+        assert!(next.has_all_tallies());
+        let mut seen = Vec::new();
+        next.collect(|serving, tally| {
+            seen.push((serving.generation, tally.counters.areas(0).iter().sum::<u64>()));
+        });
+        assert_eq!(seen, [(2, 1), (1, 1)], "what was counted under each table");
+    }
+}

@@ -24,6 +24,11 @@ mod start;
 mod tcp;
 mod udp;
 
+#[cfg(test)]
+#[path = "../tests/fixture/mod.rs"]
+#[expect(clippy::unwrap_used, dead_code, reason = "a test that cannot go on fails")]
+mod fixture;
+
 pub use counters::CounterSnapshot;
 pub use director::{DirectorHandle, PlanRefused, ReloadError};
 pub use start::{Director, DirectorStart, StartError};

@@ -2,129 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod fixture;
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use walrus_core::answer::{Zone, zone_of_nameservers};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
-use walrus_core::plan::{
-    AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
-    ServicePlan,
-};
-use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service, Spill,
-    Topology, TtlPolicy,
-};
+use walrus_core::plan::Digests;
+use walrus_core::world::{ClientSpec, Digest};
 use walrus_director::{Director, DirectorHandle, DirectorStart, PlanRefused, StartError};
 use walrus_host::clock::Clock;
 
-const SERVICE: &str = "www.walrus.example";
-
-fn topology() -> Arc<Topology> {
-    let area = |name: &str, clients: Vec<ClientSpec>, nameservers: &[&str]| Area {
-        name: name.parse().unwrap(),
-        home: None,
-        clients,
-        nameservers: nameservers.iter().map(|address| address.parse().unwrap()).collect(),
-    };
-    let prefix = ClientSpec::Prefix("192.0.2.0".parse().unwrap(), 24);
-    let service = Service {
-        name: SERVICE.parse().unwrap(),
-        clusters: Vec::new(),
-        homes: vec![None; 2],
-        locate: vec![LocatePolicy::Map],
-        assign: AssignPolicy::Walrus,
-        choose: ChoosePolicy::RoundRobin,
-        ttl: TtlPolicy::Constant { seconds: 5 },
-        answers: Some(1),
-        threshold: 0.8,
-        hysteresis: 0.1,
-        home_rounds: 1,
-        spill: Spill::Spare,
-        better_ratio: 0.1,
-        better_by: 0.1,
-        ramp: Duration::ZERO,
-        digest: Digest::default(),
-    };
-    Arc::new(Topology {
-        areas: vec![area("asia", vec![prefix], &[]), area("world", Vec::new(), &[])],
-        services: vec![service],
-        ..Topology::default()
-    })
-}
-
-fn zone() -> Arc<Zone> {
-    let apex = "walrus.example".parse().unwrap();
-    Arc::new(zone_of_nameservers(&apex, &["ns1.walrus.example".parse().unwrap()]))
-}
-
-fn digests(map: &Map) -> Digests {
-    Digests { map: map.digest().clone(), ..Digests::default() }
-}
-
-/// A Plan that sends Asia to 127.0.12.`last` and the world to 127.0.11.`last`.
-fn plan(sequence: u64, last: u8, digests: &Digests) -> Arc<Plan> {
-    let server = |name: &str, third: u8| PlannedServer {
-        name: name.parse().unwrap(),
-        cluster: "cluster".parse().unwrap(),
-        addresses: vec![IpAddr::V4(Ipv4Addr::new(127, 0, third, last))],
-        life: Life::Living,
-        load: None,
-        reason: String::new(),
-    };
-    let list = |server| CandidateList {
-        groups: vec![Group {
-            share: 1.0,
-            candidates: vec![Candidate { server, weight: 1, over_threshold: false, ramp: 1.0 }],
-        }],
-    };
-    let area = |name: &str, list| AreaPlan {
-        area: name.parse().unwrap(),
-        clusters: vec![("cluster".parse().unwrap(), 1.0)],
-        ipv4: Some(list),
-        ipv6: None,
-        degraded: false,
-        reason: "test".to_owned(),
-    };
-    Arc::new(Plan {
-        format: FORMAT,
-        number: PlanNumber { epoch: 1, controller: "test".parse().unwrap(), sequence },
-        digests: digests.clone(),
-        servers: vec![server("asia1", 12), server("world1", 11)],
-        lists: vec![list(0), list(1)],
-        services: vec![ServicePlan {
-            name: SERVICE.to_owned(),
-            digest: Digest::default(),
-            locate: vec![LocatePolicy::Map],
-            choose: ChoosePolicy::RoundRobin,
-            ttl: TtlPolicy::Constant { seconds: 5 },
-            answers: Some(1),
-            areas: vec![area("asia", 0), area("world", 1)],
-        }],
-        demand: Vec::new(),
-    })
-}
-
-fn settings(listen: &[&str], workers: usize) -> DnsSettings {
-    DnsSettings {
-        listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
-        workers: Some(workers),
-        udp_size_max: 1232,
-        tcp_connections_max: 16,
-        tcp_idle: Duration::from_secs(10),
-        observe_domains: 10,
-        observe_every: Duration::from_secs(10),
-        decision_log: None,
-        decision_log_sample: 1,
-    }
-}
+use fixture::{SERVICE, digests, plan, query, settings, topology, zone};
 
 fn start(dns: DnsSettings, with_plan: bool) -> DirectorHandle {
+    try_start(dns, with_plan).unwrap()
+}
+
+fn try_start(dns: DnsSettings, with_plan: bool) -> Result<DirectorHandle, StartError> {
     let topology = topology();
     let map = Arc::new(Map::build(&topology, &[]).unwrap());
     let digests = digests(&map);
@@ -132,23 +32,6 @@ fn start(dns: DnsSettings, with_plan: bool) -> DirectorHandle {
     let clock = Clock::real();
     let zones = vec![zone()];
     Director::start(DirectorStart { dns, topology, zones, map, digests, plan, seed: 1, clock })
-        .unwrap()
-}
-
-/// A query for A records, with a client subnet if one is given.
-fn query(id: u16, name: &str, subnet: Option<[u8; 3]>) -> Vec<u8> {
-    let mut query = id.to_be_bytes().to_vec();
-    query.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, subnet.is_some().into()]);
-    for label in name.split('.') {
-        query.push(label.len() as u8);
-        query.extend(label.as_bytes());
-    }
-    query.extend([0, 0, 1, 0, 1]);
-    if let Some(subnet) = subnet {
-        query.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
-        query.extend(subnet);
-    }
-    query
 }
 
 /// The code and the last A record that stands right after the question.
@@ -215,6 +98,22 @@ fn a_wildcard_socket_replies_from_the_address_that_was_asked() {
         let to = SocketAddr::from(([127, 0, 0, last], port));
         let query = query(1, SERVICE, None);
         ask(&client("127.0.0.1:0"), to, &query);
+    }
+}
+
+#[test]
+fn both_families_listen_on_all_addresses_of_one_port() {
+    // A port that is free for IPv4 just now is free for IPv6 too, or another one is tried.
+    let director = (0..10).find_map(|_| {
+        let free = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let listen = [format!("0.0.0.0:{free}"), format!("[::]:{free}")];
+        try_start(settings(&listen.each_ref().map(String::as_str), 2), true).ok()
+    });
+    let director = director.expect("a port is free for both");
+    let port = director.addresses()[0].port();
+    let query = query(1, SERVICE, None);
+    for (from, to) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
+        ask(&client(from), SocketAddr::new(to.parse().unwrap(), port), &query);
     }
 }
 
@@ -395,15 +294,7 @@ fn the_decision_log_names_what_was_decided() {
 fn taken_and_foreign_addresses_are_explained() {
     let director = start(settings(&["127.0.0.1:0"], 1), false);
     let taken = director.addresses()[0].to_string();
-    let refused = |listen: &str| {
-        let topology = topology();
-        let map = Arc::new(Map::build(&topology, &[]).unwrap());
-        let (dns, zones) = (settings(&[listen], 1), vec![zone()]);
-        let (digests, clock) = (digests(&map), Clock::real());
-        let plan = None;
-        Director::start(DirectorStart { dns, topology, zones, map, digests, plan, seed: 1, clock })
-            .unwrap_err()
-    };
+    let refused = |listen: &str| try_start(settings(&[listen], 1), false).unwrap_err();
     assert!(matches!(refused(&taken), StartError::Taken { .. }));
     // Taken by a name server that has UDP only, as sharing the port would be possible.
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
