@@ -42,8 +42,10 @@ fn replay(target: &str, least: usize, run: fn(&[u8])) {
     for entry in entries {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a file");
-        // Shown only if the run fails.
-        println!("{}", path.display());
+        #[expect(clippy::print_stdout, reason = "shown only if the run fails")]
+        {
+            println!("{}", path.display());
+        }
         run(&bytes);
         count += 1;
     }
