@@ -18,7 +18,6 @@ use walrus_host::group::{GroupListener, GroupSecurity};
 use walrus_host::link::Link;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
-use walrus_host::tls::ServerIdentity;
 
 use super::*;
 
@@ -323,12 +322,10 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
     let directory = tempfile::tempdir().unwrap();
     let state = Arc::new(StateDirectory::open(directory.path()).unwrap());
     let (clock, shutdown) = (Clock::real(), Shutdown::new());
-    let settings = GroupSettings::default();
-    let identity = ServerIdentity::load(&settings, &state, vec!["box".to_owned()]).unwrap();
-    let fingerprint = identity.fingerprint.clone();
-    let token = state.token("reporter-token").unwrap();
+    let name = "box".parse().unwrap();
+    let security = GroupSecurity::load(&name, &GroupSettings::default(), &state).unwrap();
+    let fingerprint = security.identity.fingerprint.clone();
     let token_file = state.token_path("reporter-token");
-    let security = GroupSecurity { name: "box".parse().unwrap(), identity, token, insecure: false };
     let group = GroupListener::bind(&["127.0.0.1:0".parse().unwrap()], security).await.unwrap();
     let address = group.addresses().next().unwrap();
     let handle = spawn(ControllerStart {

@@ -128,10 +128,11 @@ where
     tokio::pin!(exchange, connection);
     tokio::select! {
         done = &mut exchange => done,
-        ended = &mut connection => match ended {
-            // The peer closed; what was read before is still to be taken in.
-            Ok(()) => exchange.await,
-            Err(error) => Err(FetchError::Http(error)),
+        // The peer closed or broke off; what was read before is still to be taken in, and only if
+        // it is not all is the end a failure.
+        ended = &mut connection => match (exchange.await, ended) {
+            (Err(_), Err(error)) => Err(FetchError::Http(error)),
+            (done, _) => done,
         },
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use walrus_core::config::GroupSettings;
 use walrus_core::world::Name;
 
 use super::GroupEvent;
@@ -16,8 +17,9 @@ use super::connection::Connection;
 use crate::clock::Clock;
 use crate::log::Limited;
 use crate::shutdown::Shutdown;
-use crate::tls::ServerIdentity;
-use crate::token::Token;
+use crate::state::{StateDirectory, StateError};
+use crate::tls::{ServerIdentity, TlsError};
+use crate::token::{Token, TokenError};
 
 /// Connections at once, those that have not yet said who they are included.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -33,6 +35,29 @@ pub struct GroupSecurity {
     pub token: Token,
     /// Takes plaintext from off loopback.
     pub insecure: bool,
+}
+
+impl GroupSecurity {
+    /// As configured; certificate and token are made in the state directory at first start if
+    /// none are named. A self-signed certificate carries the node's name, `localhost` and the
+    /// listening addresses.
+    ///
+    /// # Errors
+    /// If a certificate, key or token will not do, or none can be made.
+    pub fn load(
+        name: &Name,
+        settings: &GroupSettings,
+        state: &StateDirectory,
+    ) -> Result<Self, GroupError> {
+        let mut names = vec![name.to_string(), "localhost".to_owned()];
+        names.extend(settings.listen.iter().map(|address| address.ip().to_string()));
+        let identity = ServerIdentity::load(settings, state, names)?;
+        let token = match &settings.token_file {
+            Some(path) => Token::read(path)?,
+            None => state.token("reporter-token")?,
+        };
+        Ok(Self { name: name.clone(), identity, token, insecure: settings.insecure })
+    }
 }
 
 /// The group's open sockets, not yet served.
@@ -207,4 +232,13 @@ pub enum GroupError {
         #[source]
         error: io::Error,
     },
+    /// The certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The configured token file.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token in the state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
 }

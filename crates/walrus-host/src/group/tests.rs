@@ -18,7 +18,6 @@ use crate::frame::{self, FRAME_MAX};
 use crate::link::{Link, LinkStatus};
 use crate::shutdown::Shutdown;
 use crate::state::StateDirectory;
-use crate::tls::ServerIdentity;
 use crate::token::Token;
 
 struct Group {
@@ -41,12 +40,11 @@ async fn group_at(ip: std::net::IpAddr, clock: Clock) -> Option<Group> {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     let token = state.token("reporter-token").unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let identity = ServerIdentity::load(&GroupSettings::default(), &state, names).unwrap();
-    let fingerprint = identity.fingerprint.clone();
+    let settings = GroupSettings { listen: vec![SocketAddr::new(ip, 0)], ..Default::default() };
     let name = "controller".parse().unwrap();
-    let security = GroupSecurity { name, identity, token: token.clone(), insecure: false };
-    let listener = GroupListener::bind(&[SocketAddr::new(ip, 0)], security).await.ok()?;
+    let security = GroupSecurity::load(&name, &settings, &state).unwrap();
+    let fingerprint = security.identity.fingerprint.clone();
+    let listener = GroupListener::bind(&settings.listen, security).await.ok()?;
     let address = listener.addresses().next().unwrap();
     let (sender, events) = mpsc::channel(8);
     let shutdown = Shutdown::new();
