@@ -99,4 +99,21 @@ mod tests {
         shutdown.requested().await;
         assert!(shutdown.is_requested());
     }
+
+    #[tokio::test]
+    async fn signals_are_wishes() {
+        let shutdown = Shutdown::new();
+        let mut reload = Reload::listen().unwrap();
+        shutdown.on_signals().unwrap();
+        let send = |name: &str| {
+            let process = std::process::id().to_string();
+            std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap()
+        };
+        assert!(send("HUP").success());
+        let limit = std::time::Duration::from_secs(10);
+        tokio::time::timeout(limit, reload.wanted()).await.unwrap();
+        assert!(!shutdown.is_requested());
+        assert!(send("TERM").success());
+        tokio::time::timeout(limit, shutdown.requested()).await.unwrap();
+    }
 }
