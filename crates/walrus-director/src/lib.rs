@@ -26,7 +26,7 @@ mod udp;
 
 #[cfg(test)]
 #[path = "../tests/fixture/mod.rs"]
-#[expect(clippy::unwrap_used, dead_code, reason = "a test that cannot go on fails")]
+#[expect(dead_code, reason = "the tests over sockets use all of it")]
 mod fixture;
 
 pub use counters::CounterSnapshot;
