@@ -2,7 +2,7 @@
 //!
 //! Rule: every candidate with the same probability.
 //!
-//! Source: the `random` of the thesis' and of Colajanni's comparisons; its spread is binomial.
+//! Source: no paper needed; its spread is binomial. Colajanni, Yu and Dias (1998) compare with it.
 //!
 //! When it is wrong: with servers of different size (weights are ignored), and where short runs
 //! must be even (n answers over k servers spread by about sqrt(n/k); round-robin does not).

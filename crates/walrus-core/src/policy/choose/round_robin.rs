@@ -3,7 +3,7 @@
 //! Rule: each worker goes round each ring in turn; a ring has its own position, so that areas that
 //! are asked for in a rhythm do not lock each other onto one server.
 //!
-//! Source: RFC 1794 and the round-robin DNS that the thesis (chapter 2) starts from.
+//! Source: RFC 1794, DNS support for load balancing.
 //!
 //! When it is wrong: with servers of different size (weights are ignored), and with few resolvers
 //! that stand for very different numbers of clients (Colajanni, Yu, Dias 1998).

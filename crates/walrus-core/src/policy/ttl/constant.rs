@@ -4,7 +4,7 @@
 //! least one second, while the area is degraded (its home does not function, or its candidates are
 //! above the threshold or not living), so that clients come home soon after the trouble ends.
 //!
-//! Source: the constant TTL of the thesis (chapter 5, DNS method); the halving is ours.
+//! Source: the thesis, section 7.4 (at most five minutes); the halving is ours.
 //!
 //! When it is wrong: with few resolvers that carry most of the load, an equal TTL gives them the
 //! same hold on a server as small ones (Colajanni, Yu, Cardellini 1998: adaptive TTL).
