@@ -14,7 +14,7 @@ use walrus_core::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Topology, TtlPolicy,
 };
 
-/// Areas beside `world`; each is served by eight servers of its own.
+/// Areas beside `world`; each, and `world`, is served by eight servers of its own.
 const AREAS: u32 = 50;
 const SERVERS_PER_AREA: u32 = 8;
 
@@ -76,7 +76,7 @@ fn topology(prefixes: usize) -> Topology {
 }
 
 fn plan(topology: &Topology) -> Plan {
-    let count = AREAS * SERVERS_PER_AREA;
+    let count = (AREAS + 1) * SERVERS_PER_AREA;
     let server = |index: u32| PlannedServer {
         name: name(&format!("server{index}")),
         cluster: name("cluster"),
@@ -99,7 +99,7 @@ fn plan(topology: &Topology) -> Plan {
     let area = |(index, area): (u32, &Area)| AreaPlan {
         area: area.name.clone(),
         clusters: Vec::new(),
-        ipv4: Some(index % AREAS),
+        ipv4: Some(index),
         ipv6: None,
         degraded: false,
         reason: String::new(),
@@ -109,7 +109,7 @@ fn plan(topology: &Topology) -> Plan {
         number: PlanNumber { epoch: 1, controller: name("bench"), sequence: 1 },
         digests: Digests::default(),
         servers: (0..count).map(server).collect(),
-        lists: (0..AREAS).map(list).collect(),
+        lists: (0..=AREAS).map(list).collect(),
         services: vec![ServicePlan {
             name: "www.example.com".into(),
             digest: Digest::default(),
