@@ -1,0 +1,120 @@
+//! The command line's side of the API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use walrus_host::http::{Request, fetch};
+use walrus_host::token::Token;
+
+use super::ErrorView;
+use crate::cli::{ApiArguments, Failure};
+
+/// A Plan of ten thousand servers in fifty services is longer than any default.
+const BODY_BYTES_MAX: usize = 256 << 20;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Talks to one running system.
+pub(crate) struct Client {
+    base: String,
+    token: Option<Token>,
+}
+
+impl Client {
+    /// For what changes nothing.
+    pub(crate) fn new(api: &ApiArguments) -> Self {
+        Self { base: api.api.trim_end_matches('/').to_owned(), token: None }
+    }
+
+    /// For what changes state: with the token from `--token-file`, `WALRUS_TOKEN_FILE` or the
+    /// state directory.
+    pub(crate) fn with_token(api: &ApiArguments) -> Result<Self, Failure> {
+        let file: PathBuf = api.token_file.clone().unwrap_or_else(|| api.state.join("token"));
+        let token = Token::read(&file).map_err(|error| {
+            Failure::CouldNot(format!("{error}; say where the token is with --token-file"))
+        })?;
+        Ok(Self { token: Some(token), ..Self::new(api) })
+    }
+
+    /// GET a path.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.exchange(Request::get(format!("{}{path}", self.base)))
+    }
+
+    /// GET a path with a query.
+    pub(crate) fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        pairs: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let encode = |(name, value): &(&str, String)| format!("{name}={}", percent_encode(value));
+        let query: Vec<String> = pairs.iter().map(encode).collect();
+        self.get(&format!("{path}?{}", query.join("&")))
+    }
+
+    /// POST a JSON body.
+    pub(crate) fn post<T: DeserializeOwned, B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).context("the request as JSON")?;
+        self.exchange(Request::post_json(format!("{}{path}", self.base), body))
+    }
+
+    fn exchange<T: DeserializeOwned>(&self, mut request: Request) -> Result<T, Failure> {
+        request.timeout = TIMEOUT;
+        request.body_max = BODY_BYTES_MAX;
+        if let Some(token) = &self.token {
+            let bearer = format!("Bearer {}", token.secret());
+            request.headers.push(("authorization".to_owned(), bearer));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("starting the runtime")?;
+        let response = runtime.block_on(fetch(request)).map_err(|error| {
+            let error = anyhow::Error::from(error);
+            Failure::CouldNot(format!(
+                "no answer from {}: {error:#}; is it running? (--api URL says where)",
+                self.base
+            ))
+        })?;
+        if response.status == 200 {
+            let body = serde_json::from_slice(&response.body);
+            return Ok(body.with_context(|| format!("{} answered something else", self.base))?);
+        }
+        Err(refusal(response.status, &response.body))
+    }
+}
+
+/// What the system said no to, and whether it could have said yes.
+fn refusal(status: u16, body: &[u8]) -> Failure {
+    let view = serde_json::from_slice::<ErrorView>(body).unwrap_or_else(|_| ErrorView {
+        error: format!("it answered with HTTP status {status}"),
+        problems: Vec::new(),
+    });
+    let mut lines = view.problems;
+    lines.push(view.error);
+    let text = lines.join("\nwalrus: ");
+    match status {
+        409 | 422 => Failure::No(text),
+        400 | 404 => Failure::WrongUse(text),
+        _ => Failure::CouldNot(text),
+    }
+}
+
+/// RFC 3986 section 2.1, everything but unreserved characters.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

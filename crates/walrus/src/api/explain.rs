@@ -1,0 +1,258 @@
+//! `GET /explain`: why a client gets its answer.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use walrus_core::answer::{ExplainRequest, Explanation};
+
+use crate::output::{Table, percent};
+
+/// What is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExplainQuery {
+    /// The name that is asked for.
+    pub(crate) name: String,
+    /// The record type; A if absent.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) record_type: Option<String>,
+    /// The client: an address, or a prefix (198.51.100.0/24).
+    pub(crate) client: String,
+    /// The resolver that asks and sends the client's prefix along (/24, /56 if none is given);
+    /// without one the client asks by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub(crate) resolver: Option<IpAddr>,
+    /// The name server's address that is asked; the first that it listens on if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub(crate) server: Option<IpAddr>,
+}
+
+impl ExplainQuery {
+    /// As the pairs of a URL's query.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![("name", self.name.clone()), ("client", self.client.clone())];
+        pairs.extend(self.record_type.iter().map(|it| ("type", it.clone())));
+        pairs.extend(self.resolver.iter().map(|it| ("resolver", it.to_string())));
+        pairs.extend(self.server.iter().map(|it| ("server", it.to_string())));
+        pairs
+    }
+
+    /// The query that this describes, to a name server that listens there.
+    pub(crate) fn request(&self, listen: Option<SocketAddr>) -> Result<ExplainRequest, String> {
+        let (client, bits) = parse_client(&self.client)?;
+        // RFC 7871 section 11.1 recommends these lengths.
+        let usual = if client.is_ipv4() { 24 } else { 56 };
+        let (resolver, client) = match self.resolver {
+            Some(resolver) => (resolver, Some((client, bits.unwrap_or(usual)))),
+            None => (client, bits.map(|bits| (client, bits))),
+        };
+        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
+        let text = self.record_type.as_deref().unwrap_or("A");
+        Ok(ExplainRequest {
+            name: self.name.parse().map_err(|error| format!("`{}`: {error}", self.name))?,
+            record_type: record_type(text)?,
+            resolver,
+            client,
+            local: SocketAddr::new(self.server.unwrap_or(listen.ip()), listen.port()),
+        })
+    }
+}
+
+fn parse_client(text: &str) -> Result<(IpAddr, Option<u8>), String> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let wrong = || format!("`{text}` is neither an IP address nor a prefix such as 192.0.2.0/24");
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map(|bits| bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong));
+    Ok((address, bits.transpose()?))
+}
+
+/// A type by its name, or as RFC 3597 writes unknown ones.
+fn record_type(text: &str) -> Result<u16, String> {
+    const NAMES: [(&str, u16); 12] = [
+        ("A", 1),
+        ("NS", 2),
+        ("CNAME", 5),
+        ("SOA", 6),
+        ("PTR", 12),
+        ("MX", 15),
+        ("TXT", 16),
+        ("AAAA", 28),
+        ("SRV", 33),
+        ("HTTPS", 65),
+        ("ANY", 255),
+        ("CAA", 257),
+    ];
+    let upper = text.to_ascii_uppercase();
+    let known = NAMES.iter().find(|(name, _)| *name == upper).map(|(_, number)| *number);
+    let number = known.or_else(|| upper.strip_prefix("TYPE")?.parse().ok());
+    number.ok_or_else(|| format!("`{text}` is no record type: write A, AAAA, MX ... or TYPE65"))
+}
+
+/// An answer and why it is what it is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ExplanationView {
+    /// What was asked for.
+    pub(crate) name: String,
+    /// Its type's number.
+    pub(crate) record_type: u16,
+    /// Who asked.
+    pub(crate) resolver: String,
+    /// For which network, if that was told; else null.
+    pub(crate) client: Option<String>,
+    /// The address that was asked.
+    pub(crate) asked: String,
+    /// The Plan's number; null before the first.
+    pub(crate) plan: Option<String>,
+    /// The reply's code; 0 is no error.
+    pub(crate) rcode: u16,
+    /// The answer section, a record each.
+    pub(crate) answer: Vec<String>,
+    /// The client subnet's scope in bits; null if no client was told.
+    pub(crate) scope: Option<u8>,
+    /// The stages, if the name is a service that the Plan has; else null.
+    pub(crate) service: Option<ServiceExplanationView>,
+}
+
+/// What the stages of a service's policy did.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ServiceExplanationView {
+    /// The service's name.
+    pub(crate) service: String,
+    /// Each locate policy that was tried, in order.
+    pub(crate) locate: Vec<LocateStepView>,
+    /// Where the client was taken to be.
+    pub(crate) area: String,
+    /// Pairs of cluster and share that the area is assigned to.
+    pub(crate) clusters: Vec<(String, f64)>,
+    /// Why those.
+    pub(crate) assigned_because: String,
+    /// The area is worse off than it should be: the TTL is halved.
+    pub(crate) degraded: bool,
+    /// How the first server is chosen.
+    pub(crate) choose: String,
+    /// The server that came first; null without one.
+    pub(crate) first: Option<String>,
+    /// Seconds.
+    pub(crate) ttl: u32,
+    /// Who took part, in ring order.
+    pub(crate) candidates: Vec<CandidateExplanationView>,
+    /// The service's other servers, and why they took no part.
+    pub(crate) left_out: Vec<LeftOutView>,
+}
+
+/// What one locate policy said.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LocateStepView {
+    /// map or nameserver.
+    pub(crate) policy: String,
+    /// The address that it looked at.
+    pub(crate) address: String,
+    /// The area that it found; null for none.
+    pub(crate) area: Option<String>,
+}
+
+/// One server that took part.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct CandidateExplanationView {
+    /// Its name.
+    pub(crate) server: String,
+    /// Where it stands.
+    pub(crate) cluster: String,
+    /// Share of its group among the answers.
+    pub(crate) group_share: f64,
+    /// Configured weight.
+    pub(crate) weight: u32,
+    /// Gradual return, up to 1.
+    pub(crate) ramp: f64,
+    /// 0 to 1; null if unknown.
+    pub(crate) load: Option<f64>,
+    /// It is here for want of servers below the threshold.
+    pub(crate) over_threshold: bool,
+    /// How often it would come first in the next 1,000 such answers, 0 to 1.
+    pub(crate) expected_share: f64,
+}
+
+/// One server that took no part.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LeftOutView {
+    /// Its name.
+    pub(crate) server: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+impl ExplanationView {
+    /// The core's explanation as the API shows it: the same fields, under a schema.
+    pub(crate) fn of(explanation: &Explanation) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(serde_json::to_value(explanation)?)
+    }
+}
+
+/// For people.
+pub(crate) fn render(view: &ExplanationView) -> String {
+    let mut text = format!("{} asks {}", view.resolver, view.asked);
+    if let Some(client) = &view.client {
+        text.push_str(&format!(" for a client in {client}"));
+    }
+    let plan = view.plan.as_deref().unwrap_or("none yet");
+    text.push_str(&format!("; Plan {plan}\n\nanswer (code {}):\n", view.rcode));
+    for record in &view.answer {
+        text.push_str(&format!("  {record}\n"));
+    }
+    if view.answer.is_empty() {
+        text.push_str("  no records\n");
+    }
+    if let Some(scope) = view.scope {
+        text.push_str(&format!("  holds for the client's /{scope}\n"));
+    }
+    if let Some(service) = &view.service {
+        text.push_str(&render_service(service));
+    }
+    text
+}
+
+fn render_service(service: &ServiceExplanationView) -> String {
+    let mut text = "\n".to_owned();
+    for step in &service.locate {
+        let found = step.area.as_deref().unwrap_or("no area");
+        text.push_str(&format!("locate  {} of {}: {found}\n", step.policy, step.address));
+    }
+    text.push_str(&format!("        so the client is in area {}\n", service.area));
+    let place = |(name, share): &(String, f64)| format!("{name} {}", percent(Some(*share)));
+    let places: Vec<String> = service.clusters.iter().map(place).collect();
+    text.push_str(&format!("assign  {}: {}\n", places.join(", "), service.assigned_because));
+    let first = service.first.as_deref().unwrap_or("nobody");
+    text.push_str(&format!("choose  {}: {first} comes first\n", service.choose));
+    let halved = if service.degraded { ", halved while the area is degraded" } else { "" };
+    text.push_str(&format!("ttl     {} s{halved}\n\n", service.ttl));
+    let mut table =
+        Table::new(&["candidate", "cluster", "weight", "ramp", "load", "next 1,000 answers"]);
+    for candidate in &service.candidates {
+        let mark = if candidate.over_threshold { " above threshold" } else { "" };
+        table.row([
+            candidate.server.clone(),
+            candidate.cluster.clone(),
+            candidate.weight.to_string(),
+            percent(Some(candidate.ramp)),
+            format!("{}{mark}", percent(candidate.load)),
+            format!("{:.1} % first", candidate.expected_share * 100.0),
+        ]);
+    }
+    text.push_str(&table.render());
+    if !service.left_out.is_empty() {
+        text.push('\n');
+        let mut table = Table::new(&["left out", "because"]);
+        for server in &service.left_out {
+            table.row([server.server.clone(), server.reason.clone()]);
+        }
+        text.push_str(&table.render());
+    }
+    text
+}

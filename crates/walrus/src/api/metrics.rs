@@ -1,0 +1,113 @@
+//! `GET /metrics`: what the Controller and the name server know, as OpenMetrics text.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+
+use super::ApiError;
+use super::status::StatusView;
+use crate::node::Node;
+
+type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+/// All metrics. The registry is filled anew at each scrape: the sources keep plain numbers, and
+/// nothing on the answer path knows of metrics.
+pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
+    let mut registry = Registry::with_prefix("walrus");
+    controller_metrics(&mut registry, &node.status().await?);
+    crate::api::name_server_metrics::register(&mut registry, node);
+    let mut text = String::new();
+    let failed = |error: std::fmt::Error| {
+        ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    };
+    encode(&mut text, &registry).map_err(failed)?;
+    Ok(text)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabels {
+    server: String,
+    cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LifeLabels {
+    server: String,
+    life: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AreaLabels {
+    service: String,
+    area: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShareLabels {
+    service: String,
+    area: String,
+    cluster: String,
+}
+
+fn controller_metrics(registry: &mut Registry, status: &StatusView) {
+    counters(registry, status);
+    let load = Family::<ServerLabels, FloatGauge>::default();
+    let hits = Family::<ServerLabels, FloatGauge>::default();
+    let life = Family::<LifeLabels, Gauge>::default();
+    for server in &status.servers {
+        let labels = ServerLabels { server: server.name.clone(), cluster: server.cluster.clone() };
+        if let Some(value) = server.load {
+            load.get_or_create(&labels).set(value);
+        }
+        hits.get_or_create(&labels).set(server.hits_per_second);
+        let labels = LifeLabels { server: server.name.clone(), life: server.life.clone() };
+        life.get_or_create(&labels).set(1);
+    }
+    registry.register("server_load", "Load, 0 idle to 1 full; absent if unknown", load);
+    registry.register("server_hits_per_second", "Requests a second, as reported", hits);
+    registry.register("server_life", "1 for the life that the server is in", life);
+
+    let degraded = Family::<AreaLabels, Gauge>::default();
+    let queries = Family::<AreaLabels, FloatGauge>::default();
+    let share = Family::<ShareLabels, FloatGauge>::default();
+    for area in &status.areas {
+        let labels = AreaLabels { service: area.service.clone(), area: area.area.clone() };
+        degraded.get_or_create(&labels).set(i64::from(area.degraded));
+        queries.get_or_create(&labels).set(area.queries_per_second);
+        for place in &area.clusters {
+            let labels = ShareLabels {
+                service: area.service.clone(),
+                area: area.area.clone(),
+                cluster: place.cluster.clone(),
+            };
+            share.get_or_create(&labels).set(place.share);
+        }
+    }
+    registry.register("area_degraded", "1 while the area is worse off than it should be", degraded);
+    registry.register("area_queries_per_second", "Queries a second, all Directors", queries);
+    registry.register("area_cluster_share", "Share of the area that a cluster serves", share);
+}
+
+fn counters(registry: &mut Registry, status: &StatusView) {
+    let counters = &status.counters;
+    let mut counter = |name: &str, help: &str, value: u64| {
+        registry.register(name, help, ConstCounter::new(value));
+    };
+    counter("reports", "Reports taken in", counters.reports);
+    counter("reports_refused", "Reports refused", counters.reports_refused);
+    counter("probes", "Probes begun", counters.probes);
+    counter("probes_failed", "Probes that failed", counters.probes_failed);
+    counter("rounds", "Rounds", counters.rounds);
+    counter("events", "Decisions between rounds", counters.events);
+    counter("plans", "Plans published", counters.plans);
+    counter("notices", "Notices to people", counters.notices);
+    let epoch = i64::try_from(status.plan.epoch).unwrap_or(i64::MAX);
+    let sequence = i64::try_from(status.plan.sequence).unwrap_or(i64::MAX);
+    registry.register("plan_epoch", "Epoch of the Plan in force", ConstGauge::new(epoch));
+    registry.register("plan_sequence", "Sequence of the Plan in force", ConstGauge::new(sequence));
+    let open = i64::try_from(status.problems.len()).unwrap_or(i64::MAX);
+    registry.register("problems", "Problems that are open now", ConstGauge::new(open));
+}

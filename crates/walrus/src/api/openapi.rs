@@ -1,0 +1,89 @@
+//! `GET /openapi.json`: the API's description, generated from its types.
+
+use utoipa::OpenApi;
+
+use super::explain::ExplanationView;
+use super::plan::{DiffView, PlanView, ProposedConfiguration};
+use super::status::StatusView;
+use super::{DoneView, DrainRequest, ErrorView, ReloadView};
+
+/// The document as JSON.
+pub(crate) fn document() -> String {
+    Description::openapi().to_pretty_json().unwrap_or_default() + "\n"
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Walrus",
+        description = "Every answer is one object that begins with `\"walrus\": 1, \"kind\": ...`. \
+                       A version only adds. What changes state wants `Authorization: Bearer TOKEN`."
+    ),
+    paths(status, plan, plan_diff, explain, drain, undrain, reload, metrics, ready),
+    components(schemas(
+        StatusView,
+        PlanView,
+        DiffView,
+        ProposedConfiguration,
+        ExplanationView,
+        DrainRequest,
+        DoneView,
+        ReloadView,
+        ErrorView
+    ))
+)]
+struct Description;
+
+// The functions below are never called: each only carries a path's description.
+
+#[utoipa::path(get, path = "/status", responses((status = 200, description = "How the system stands", body = StatusView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn status() {}
+
+#[utoipa::path(get, path = "/plan", responses(
+    (status = 200, description = "The Plan in force", body = PlanView),
+    (status = 503, description = "There is no Plan yet", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn plan() {}
+
+#[utoipa::path(post, path = "/plan/diff", request_body = ProposedConfiguration, responses(
+    (status = 200, description = "What that configuration would change", body = DiffView),
+    (status = 422, description = "It has problems", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn plan_diff() {}
+
+#[utoipa::path(get, path = "/explain", params(super::explain::ExplainQuery), responses(
+    (status = 200, description = "Why a client gets its answer", body = ExplanationView),
+    (status = 400, description = "The question makes no query", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn explain() {}
+
+#[utoipa::path(post, path = "/drain", request_body = DrainRequest, responses(
+    (status = 200, description = "Drained", body = DoneView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 409, description = "Refused: the last usable server of a service", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn drain() {}
+
+#[utoipa::path(post, path = "/undrain", request_body = DrainRequest, responses(
+    (status = 200, description = "Taken back", body = DoneView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn undrain() {}
+
+#[utoipa::path(post, path = "/reload", responses(
+    (status = 200, description = "The new configuration is in force", body = ReloadView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 422, description = "It has problems; the running one stays in force", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn reload() {}
+
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "OpenMetrics text", body = String)))]
+#[expect(dead_code, reason = "carries a description")]
+fn metrics() {}
+
+#[utoipa::path(get, path = "/ready", responses(
+    (status = 200, description = "There is a Plan", body = String),
+    (status = 503, description = "There is no Plan yet", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn ready() {}

@@ -1,0 +1,348 @@
+//! `GET /status`: areas, clusters, servers, loads, master and Plan number.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use walrus_core::control::Status;
+use walrus_core::plan::PlanNumber;
+use walrus_core::world::{Life, OverrideState, Target};
+
+/// How a running system stands.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct StatusView {
+    /// The node that answers.
+    pub(crate) node: String,
+    /// The master Controller: the only one whose Plan is realised.
+    pub(crate) master: String,
+    /// The Plan in force.
+    pub(crate) plan: NumberView,
+    /// Digest of the shared configuration in force.
+    pub(crate) configuration: String,
+    /// Milliseconds until the next round.
+    pub(crate) next_round_ms: u64,
+    /// All servers, in the order of names.
+    pub(crate) servers: Vec<ServerView>,
+    /// All clusters, in the order of names.
+    pub(crate) clusters: Vec<ClusterView>,
+    /// All areas of all services.
+    pub(crate) areas: Vec<AreaView>,
+    /// Directors heard of late.
+    pub(crate) directors: Vec<DirectorView>,
+    /// What operators said.
+    pub(crate) drained: Vec<DrainView>,
+    /// Problems that are open now, in words.
+    pub(crate) problems: Vec<ProblemView>,
+    /// What happened since the start.
+    pub(crate) counters: CountersView,
+}
+
+/// A Plan's number; compared in the order of its fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NumberView {
+    /// Rises with each change of master.
+    pub(crate) epoch: u64,
+    /// Who made the Plan.
+    pub(crate) controller: String,
+    /// Rises with each Plan of that Controller in that epoch.
+    pub(crate) sequence: u64,
+}
+
+impl From<&PlanNumber> for NumberView {
+    fn from(number: &PlanNumber) -> Self {
+        Self {
+            epoch: number.epoch,
+            controller: number.controller.to_string(),
+            sequence: number.sequence,
+        }
+    }
+}
+
+impl std::fmt::Display for NumberView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.epoch, self.controller, self.sequence)
+    }
+}
+
+/// One server.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ServerView {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it stands.
+    pub(crate) cluster: String,
+    /// living, unknown, drained, bypass, panic or dead.
+    pub(crate) life: String,
+    /// 0 idle to 1 full; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<f64>,
+    /// Gradual return: 1 is fully back.
+    pub(crate) ramp: f64,
+    /// Requests a second that its Reporter counted.
+    pub(crate) hits_per_second: f64,
+    /// What decided its life, in words; empty if nothing is against it.
+    pub(crate) reason: String,
+    /// How long it has been so, in milliseconds.
+    pub(crate) life_ms: u64,
+    /// What each source says; none means that it counts as up.
+    pub(crate) sources: Vec<SourceView>,
+}
+
+/// What one source says about a server.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SourceView {
+    /// "reporter", or the probe.
+    pub(crate) source: String,
+    /// The node that heard it.
+    pub(crate) observer: String,
+    /// What it says.
+    pub(crate) says: String,
+    /// Age by the Controller's clock, in milliseconds; absent before the first word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) age_ms: Option<u64>,
+    /// By how much the sender's clock is ahead, in milliseconds; decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) skew_ms: Option<i64>,
+    /// The data version that the site set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ClusterView {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its servers that function.
+    pub(crate) functioning: usize,
+    /// All its servers.
+    pub(crate) servers: usize,
+    /// Mean load of those whose load is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<f64>,
+}
+
+/// Where an area's clients of one service go.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AreaView {
+    /// The service.
+    pub(crate) service: String,
+    /// The area.
+    pub(crate) area: String,
+    /// The first is where the area points.
+    pub(crate) clusters: Vec<ShareView>,
+    /// Worse off than it should be.
+    pub(crate) degraded: bool,
+    /// Which phase or rule decided.
+    pub(crate) reason: String,
+    /// Queries a second, all Directors together.
+    pub(crate) queries_per_second: f64,
+}
+
+/// A cluster and its share of an area.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ShareView {
+    /// The cluster.
+    pub(crate) cluster: String,
+    /// 0 to 1.
+    pub(crate) share: f64,
+}
+
+/// One Director.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DirectorView {
+    /// Its name.
+    pub(crate) name: String,
+    /// The Plan that it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<NumberView>,
+    /// Since it was last heard, in milliseconds.
+    pub(crate) age_ms: u64,
+}
+
+/// A drain in force.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DrainView {
+    /// `server NAME` or `cluster NAME`.
+    pub(crate) target: String,
+    /// The Controller that took it.
+    pub(crate) by: String,
+    /// When, Unix milliseconds.
+    pub(crate) set_unix_ms: u64,
+}
+
+/// A problem that is open now.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ProblemView {
+    /// panic, dead or nobody_functions.
+    pub(crate) kind: String,
+    /// The server or service.
+    pub(crate) subject: String,
+    /// In a sentence.
+    pub(crate) text: String,
+}
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct CountersView {
+    /// Reports taken in.
+    pub(crate) reports: u64,
+    /// Reports refused.
+    pub(crate) reports_refused: u64,
+    /// Probes begun.
+    pub(crate) probes: u64,
+    /// Probes that failed.
+    pub(crate) probes_failed: u64,
+    /// Rounds.
+    pub(crate) rounds: u64,
+    /// Decisions between rounds.
+    pub(crate) events: u64,
+    /// Plans published.
+    pub(crate) plans: u64,
+    /// Notices to people.
+    pub(crate) notices: u64,
+}
+
+/// A server's life in a word, as in the core's own serialisation.
+pub(crate) const fn life_word(life: Life) -> &'static str {
+    match life {
+        Life::Living => "living",
+        Life::Unknown => "unknown",
+        Life::Drained => "drained",
+        Life::Bypass => "bypass",
+        Life::Panic => "panic",
+        Life::Dead => "dead",
+    }
+}
+
+impl StatusView {
+    /// The Controller's status as the API shows it.
+    pub(crate) fn of(node: &str, status: &Status) -> Self {
+        let servers = status.servers.iter().map(server_view).collect();
+        let clusters = status.clusters.iter().map(|cluster| ClusterView {
+            name: cluster.name.to_string(),
+            functioning: cluster.functioning,
+            servers: cluster.servers,
+            load: cluster.load,
+        });
+        let directors = status.directors.iter().map(|director| DirectorView {
+            name: director.name.to_string(),
+            plan: director.plan.as_ref().map(NumberView::from),
+            age_ms: director.age_ms,
+        });
+        let drained = status.overrides.iter().filter_map(|(target, entry)| {
+            (entry.state == OverrideState::Drained).then(|| DrainView {
+                target: target.to_string(),
+                by: entry.id.to_string(),
+                set_unix_ms: entry.set_unix_ms,
+            })
+        });
+        let problems = status.problems.iter().map(|notice| ProblemView {
+            kind: kind_word(notice.kind).to_owned(),
+            subject: notice.subject.clone(),
+            text: notice.text.clone(),
+        });
+        let counters = &status.counters;
+        Self {
+            node: node.to_owned(),
+            master: status.name.to_string(),
+            plan: NumberView::from(&status.plan),
+            configuration: status.configuration.to_string(),
+            next_round_ms: status.next_round_ms,
+            servers,
+            clusters: clusters.collect(),
+            areas: area_views(status),
+            directors: directors.collect(),
+            drained: drained.collect(),
+            problems: problems.collect(),
+            counters: CountersView {
+                reports: counters.reports,
+                reports_refused: counters.reports_refused,
+                probes: counters.probes,
+                probes_failed: counters.probes_failed,
+                rounds: counters.rounds,
+                events: counters.events,
+                plans: counters.plans,
+                notices: counters.notices,
+            },
+        }
+    }
+}
+
+fn server_view(server: &walrus_core::control::ServerStatus) -> ServerView {
+    let sources = server.sources.iter().map(|source| SourceView {
+        source: source.source.clone(),
+        observer: source.observer.to_string(),
+        says: source.says.clone(),
+        age_ms: source.age_ms,
+        skew_ms: source.skew_ms,
+        version: source.version.clone(),
+    });
+    ServerView {
+        name: server.name.to_string(),
+        cluster: server.cluster.to_string(),
+        life: life_word(server.condition.life).to_owned(),
+        load: server.condition.load,
+        ramp: server.condition.ramp,
+        hits_per_second: server.condition.hits_per_second,
+        reason: server.condition.reason.clone(),
+        life_ms: server.life_ms,
+        sources: sources.collect(),
+    }
+}
+
+fn area_views(status: &Status) -> Vec<AreaView> {
+    let mut views = Vec::new();
+    for service in &status.services {
+        for area in &service.areas {
+            views.push(AreaView {
+                service: service.name.clone(),
+                area: area.name.to_string(),
+                clusters: shares(&area.clusters),
+                degraded: area.degraded,
+                reason: area.reason.clone(),
+                queries_per_second: area.hits_per_second,
+            });
+        }
+    }
+    views
+}
+
+/// Clusters with their shares, as the API shows them.
+pub(crate) fn shares(clusters: &[(walrus_core::world::Name, f64)]) -> Vec<ShareView> {
+    let view = |(cluster, share): &(walrus_core::world::Name, f64)| ShareView {
+        cluster: cluster.to_string(),
+        share: *share,
+    };
+    clusters.iter().map(view).collect()
+}
+
+const fn kind_word(kind: walrus_core::control::NoticeKind) -> &'static str {
+    use walrus_core::control::NoticeKind;
+    match kind {
+        NoticeKind::Panic => "panic",
+        NoticeKind::Dead => "dead",
+        NoticeKind::NobodyFunctions => "nobody_functions",
+    }
+}
+
+/// A target as people write it: `NAME`, `server:NAME` or `cluster:NAME`.
+pub(crate) fn parse_target(
+    text: &str,
+    topology: &walrus_core::world::Topology,
+) -> Result<Target, String> {
+    let name =
+        |name: &str| name.parse().map_err(|_| format!("there is no server or cluster `{name}`"));
+    if let Some(server) = text.strip_prefix("server:") {
+        return Ok(Target::Server(name(server)?));
+    }
+    if let Some(cluster) = text.strip_prefix("cluster:") {
+        return Ok(Target::Cluster(name(cluster)?));
+    }
+    match (topology.server(text).is_some(), topology.cluster(text).is_some()) {
+        (true, true) => Err(format!(
+            "`{text}` is both a server and a cluster: write server:{text} or cluster:{text}"
+        )),
+        (true, false) => Ok(Target::Server(name(text)?)),
+        (false, true) => Ok(Target::Cluster(name(text)?)),
+        (false, false) => Err(format!("there is no server or cluster `{text}`")),
+    }
+}

@@ -1,0 +1,234 @@
+//! The command line: a contract that scripts rely on.
+//!
+//! Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not (unreachable, port taken).
+
+mod check;
+mod drain;
+mod explain;
+mod plan;
+mod run_roles;
+mod status;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::origin::OriginSettings;
+
+/// Walrus sends every client of a replicated service to the best server for it.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Three areas on loopback with real sockets and web servers; nothing to prepare.
+    Demo(DemoArguments),
+    /// Run the roles that CONFIG names; SIGHUP reloads it.
+    Up(UpArguments),
+    /// Say nothing and exit 0, or list every problem of CONFIG and exit 1.
+    Check {
+        /// A TOML file, or a directory of them.
+        config: PathBuf,
+        /// Also list warnings, and fail on them.
+        #[arg(long)]
+        strict: bool,
+        /// One JSON object instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the running system read its configuration again; a bad one changes nothing.
+    Reload {
+        #[command(flatten)]
+        api: ApiArguments,
+        /// One JSON object instead of a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Areas, clusters, servers, loads, master and Plan number.
+    Status {
+        #[command(flatten)]
+        api: ApiArguments,
+        /// One JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The Plan in force, or what another configuration would change.
+    Plan {
+        #[command(flatten)]
+        api: ApiArguments,
+        /// Show what this configuration would change, decided against the live World.
+        #[arg(long, value_name = "CONFIG")]
+        diff: Option<PathBuf>,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why a client gets the answer that it gets.
+    Explain(ExplainArguments),
+    /// Give a server or a cluster no new clients; survives a restart.
+    Drain {
+        /// A server's or a cluster's name (`server:NAME` or `cluster:NAME` if both exist).
+        target: String,
+        /// Even if it is the last usable server of a service.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        api: ApiArguments,
+        /// One JSON object instead of a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a drain back.
+    Undrain {
+        /// As for `drain`.
+        target: String,
+        #[command(flatten)]
+        api: ApiArguments,
+        /// One JSON object instead of a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The agent alone: tell a Controller how the web server on this machine fares.
+    Reporter {
+        /// A TOML file with the section [reporter], or a directory of them.
+        config: PathBuf,
+    },
+    /// A small web server with a status page and a fault switch, for demos and tests.
+    Origin {
+        /// Where to listen; may be given several times.
+        #[arg(long, required = true)]
+        listen: Vec<SocketAddr>,
+        /// The name that its pages show.
+        #[arg(long, default_value = "origin")]
+        name: String,
+        /// The cluster that its pages show.
+        #[arg(long, default_value = "none")]
+        cluster: String,
+        /// Requests that it claims to serve at once.
+        #[arg(long, default_value_t = 64)]
+        workers: u32,
+    },
+}
+
+/// Does what the command line says.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Demo(demo) => run_roles::demo(&demo),
+        Command::Up(up) => run_roles::up(up),
+        Command::Check { config, strict, json } => check::run(&config, strict, json),
+        Command::Reload { api, json } => drain::reload(&api, json),
+        Command::Status { api, json } => status::run(&api, json),
+        Command::Plan { api, diff: Some(config), json } => plan::run_diff(&api, &config, json),
+        Command::Plan { api, diff: None, json } => plan::run(&api, json),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
+        Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
+        Command::Reporter { config } => run_roles::reporter(&config),
+        Command::Origin { listen, name, cluster, workers } => {
+            run_roles::origin(OriginSettings { listen, name, cluster, workers })
+        }
+    }
+}
+
+/// How to reach a running system.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ApiArguments {
+    /// The API of the running system.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053")]
+    pub(crate) api: String,
+    /// Holds the token for what changes state; default the one in the state directory.
+    #[arg(long, value_name = "FILE", env = "WALRUS_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The state directory in which to look for the token.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/walrus", hide = true)]
+    pub(crate) state: PathBuf,
+}
+
+/// `walrus demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where its state goes; default a new directory that is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// `walrus up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArguments {
+    /// A TOML file, or a directory of them.
+    pub(crate) config: PathBuf,
+    /// Time advances only when told over this Unix socket.
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    pub(crate) test_clock: Option<PathBuf>,
+    /// Fixes every random choice.
+    #[arg(long, hide = true)]
+    pub(crate) seed: Option<u64>,
+}
+
+/// `walrus explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The name that is asked for.
+    pub(crate) name: String,
+    /// The record type.
+    #[arg(default_value = "A")]
+    pub(crate) record_type: String,
+    /// The client, as an address or (as ECS would say it) a prefix.
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: String,
+    /// The resolver that asks; without one the client asks by itself.
+    #[arg(long, value_name = "IP")]
+    pub(crate) resolver: Option<IpAddr>,
+    /// The name server's address that is asked.
+    #[arg(long, value_name = "IP")]
+    pub(crate) server: Option<IpAddr>,
+    /// Explain from this configuration instead of the running system.
+    #[arg(long, value_name = "CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) api: ApiArguments,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The answer is no (a configuration has problems, a drain is refused).
+    No(String),
+    /// The call's words are off.
+    WrongUse(String),
+    /// It could not be done (unreachable, port taken).
+    CouldNot(String),
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub(crate) const fn code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::WrongUse(_) => 2,
+            Self::CouldNot(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::No(text) | Self::WrongUse(text) | Self::CouldNot(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::CouldNot(format!("{error:#}"))
+    }
+}

@@ -1,0 +1,73 @@
+//! `walrus plan`: the Plan in force, or what another configuration would change.
+
+use std::path::Path;
+
+use super::{ApiArguments, Failure};
+use crate::api::client::Client;
+use crate::api::plan::{CandidateListView, DiffView, PlanView, ProposedConfiguration};
+use crate::load;
+use crate::output::{Table, say, say_json};
+
+pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
+    let plan: PlanView = Client::new(api).get("/plan")?;
+    if json { say_json("plan", &plan) } else { say(&render(&plan)) }
+}
+
+/// Sends a configuration to the running system, which decides with it against its live World.
+pub(super) fn run_diff(api: &ApiArguments, path: &Path, json: bool) -> Result<(), Failure> {
+    let proposed: ProposedConfiguration = load::proposed(path)?;
+    let diff: DiffView = Client::new(api).post("/plan/diff", &proposed)?;
+    if json {
+        return say_json("plan_diff", &diff);
+    }
+    if diff.lines.is_empty() {
+        return say("nothing would change\n");
+    }
+    say(&(diff.lines.join("\n") + "\n"))
+}
+
+fn render(plan: &PlanView) -> String {
+    let mut table = Table::new(&["service", "area", "at", "A", "AAAA", "because"]);
+    for service in &plan.services {
+        for area in &service.areas {
+            let place: Vec<String> = area
+                .clusters
+                .iter()
+                .map(|(cluster, share)| format!("{cluster} {:.0} %", share * 100.0))
+                .collect();
+            table.row([
+                service.name.clone(),
+                area.area.clone(),
+                place.join(", "),
+                candidates(plan, area.ipv4),
+                candidates(plan, area.ipv6),
+                area.reason.clone(),
+            ]);
+        }
+    }
+    format!("Plan {}\n\n{}", plan.number, table.render())
+}
+
+fn candidates(plan: &PlanView, list: Option<u32>) -> String {
+    const SHOWN: usize = 4;
+    let Some(list) = list.and_then(|index| plan.lists.get(index as usize)) else {
+        return "none".to_owned();
+    };
+    let names = names(plan, list);
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+fn names(plan: &PlanView, list: &CandidateListView) -> Vec<String> {
+    let mut names = Vec::new();
+    for candidate in list.groups.iter().flat_map(|group| &group.candidates) {
+        if let Some(server) = plan.servers.get(candidate.server as usize) {
+            let mark = if candidate.over_threshold { "!" } else { "" };
+            names.push(format!("{}{mark}", server.name));
+        }
+    }
+    names
+}

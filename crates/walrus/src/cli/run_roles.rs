@@ -1,0 +1,102 @@
+//! `walrus up`, `demo`, `reporter` and `origin`: the commands that stay.
+
+use std::future::Future;
+use std::path::Path;
+
+use anyhow::Context;
+use walrus_host::clock::Clock;
+use walrus_host::shutdown::{Reload, Shutdown};
+
+use super::{DemoArguments, Failure, UpArguments};
+use crate::load::{self, LoadError};
+use crate::node::{Node, Opened, Start};
+use crate::origin::{self, OriginSettings};
+use crate::{demo, test_clock};
+
+pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
+    walrus_host::log::start(&walrus_core::config::LogSettings {
+        level: "warn".to_owned(),
+        format: walrus_core::config::LogFormat::Text,
+    })
+    .context("starting the log")?;
+    on_runtime(Threads::Two, demo::run(arguments))
+}
+
+pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
+    let checked = load::check(&arguments.config).map_err(LoadError::into_failure)?;
+    walrus_host::log::start(&checked.configuration.log).context("starting the log")?;
+    // A manual clock is exact only where tasks take turns.
+    let threads = if arguments.test_clock.is_some() { Threads::One } else { Threads::Two };
+    on_runtime(threads, async move {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("listening for signals")?;
+        let (clock, manual) = match arguments.test_clock {
+            Some(_) => {
+                let (clock, manual) = Clock::manual();
+                (clock, Some(manual))
+            }
+            None => (Clock::real(), None),
+        };
+        let start = Start { clock, seed: arguments.seed, path: Some(arguments.config) };
+        let node = Node::start(Opened::new(checked)?, start, shutdown.clone()).await?;
+        if let (Some(socket), Some(manual)) = (arguments.test_clock, manual) {
+            test_clock::serve(&socket, manual, node.clone(), shutdown.clone())?;
+        }
+        let mut hangups = Reload::listen().context("listening for SIGHUP")?;
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                () = hangups.wanted() => node.reload_and_log().await,
+            }
+        }
+        node.stop().await;
+        Ok(())
+    })
+}
+
+pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
+    let (settings, log) = load::reporter(path).map_err(LoadError::into_failure)?;
+    walrus_host::log::start(&log).context("starting the log")?;
+    on_runtime(Threads::One, async move {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("listening for signals")?;
+        crate::node::run_reporter(settings, Clock::real(), shutdown).await
+    })
+}
+
+pub(super) fn origin(settings: OriginSettings) -> Result<(), Failure> {
+    on_runtime(Threads::One, async move {
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("listening for signals")?;
+        origin::run(settings, shutdown).await?;
+        Ok(())
+    })
+}
+
+/// Threads of the runtime.
+enum Threads {
+    /// Enough for an agent.
+    One,
+    /// Enough for everything but the answers, which have their own.
+    Two,
+}
+
+fn on_runtime(
+    threads: Threads,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Two => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if matches!(threads, Threads::Two) {
+        builder.worker_threads(2);
+    }
+    let runtime = builder
+        .max_blocking_threads(16)
+        .thread_name("walrus")
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,323 @@
+//! Files to what a node runs on: configuration, zones and map, with all their problems.
+//!
+//! The core reads no files, so whoever needs one is served here: client files and zone files are
+//! relative to the configuration's folder.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use walrus_core::answer::{AnswerTable, Zone, ZoneTable, read_zone, zone_of_nameservers};
+use walrus_core::config::{
+    Configuration, Context, LogSettings, Problem, ReporterSettings, SourceFile, parse,
+};
+use walrus_core::map::{GeoDatabase, Map};
+use walrus_core::plan::{Digests, Plan};
+use walrus_core::world::{Digest, Topology};
+use walrus_host::state::StateDirectory;
+
+use crate::api::plan::{ProposedConfiguration, ProposedFile};
+use crate::cli::Failure;
+
+/// What a node runs on.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// Without problems.
+    pub(crate) configuration: Arc<Configuration>,
+    /// In the order of the configuration.
+    pub(crate) zones: Vec<Arc<Zone>>,
+    /// Everything that stands somewhere, as the roles share it.
+    pub(crate) topology: Arc<Topology>,
+    /// Client prefix to area.
+    pub(crate) map: Arc<Map>,
+    /// Names all of it.
+    pub(crate) digests: Digests,
+    /// What is accepted but hardly meant.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Why nothing was loaded.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// Everything that is wrong, one a line.
+    Problems(Vec<String>),
+    /// The configuration itself could not be read.
+    Unreadable(String),
+}
+
+impl LoadError {
+    /// As a command's failure: problems are said at once, then counted.
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Unreadable(text) => Failure::CouldNot(text),
+            Self::Problems(problems) => Failure::No(problems.join("\nwalrus: ")),
+        }
+    }
+}
+
+/// A checked configuration whose zones and map are still files.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Without problems.
+    pub(crate) configuration: Configuration,
+    folder: PathBuf,
+    warnings: Vec<String>,
+}
+
+/// Checks a TOML file, or a directory of them.
+pub(crate) fn check(path: &Path) -> Result<Checked, LoadError> {
+    check_sources(&sources(path)?, folder_of(path))
+}
+
+/// Checks one text; files that it names are relative to the current folder.
+pub(crate) fn check_text(name: &str, text: &str) -> Result<Checked, LoadError> {
+    let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }];
+    check_sources(&files, PathBuf::from("."))
+}
+
+fn check_sources(files: &[SourceFile], folder: PathBuf) -> Result<Checked, LoadError> {
+    let read =
+        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    let parsed = parse(files, &Context { hostname: &hostname(), read: &read }).map_err(said)?;
+    let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
+    Ok(Checked { configuration: parsed.configuration, folder, warnings })
+}
+
+impl Checked {
+    /// Reads zones and map; the compiled map comes from the state directory if it is there.
+    pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
+        let Self { configuration, folder, mut warnings } = self;
+        let (zones, zones_digest) = load_zones(&configuration, &folder, &mut warnings)?;
+        let map = load_map(&configuration, &folder, state)?;
+        let digests = Digests {
+            configuration: configuration.digest.clone(),
+            map: map.digest().clone(),
+            zones: zones_digest,
+            keys: Digest::default(),
+        };
+        Ok(Loaded {
+            topology: Arc::new(configuration.topology.clone()),
+            configuration: Arc::new(configuration),
+            zones,
+            map: Arc::new(map),
+            digests,
+            warnings,
+        })
+    }
+}
+
+/// Checks a configuration that came over the API; zone files are this node's own.
+pub(crate) fn load_proposed(
+    proposed: &ProposedConfiguration,
+) -> Result<(Configuration, Vec<String>), Vec<String>> {
+    let file =
+        |file: &ProposedFile| SourceFile { name: file.name.clone(), text: file.text.clone() };
+    let files: Vec<SourceFile> = proposed.files.iter().map(file).collect();
+    let read = |name: &str| {
+        let sent = proposed.client_files.iter().find(|file| file.name == name);
+        sent.map(|file| file.text.clone()).ok_or_else(|| "it was not sent along".to_owned())
+    };
+    let context = Context { hostname: &hostname(), read: &read };
+    let text = |problems: Vec<Problem>| -> Vec<String> {
+        problems.iter().map(ToString::to_string).collect()
+    };
+    let parsed = parse(&files, &context).map_err(text)?;
+    let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
+    Ok((parsed.configuration, warnings))
+}
+
+/// A configuration with its client files, to be sent over the API. Problems are left for the
+/// receiver to tell.
+pub(crate) fn proposed(path: &Path) -> Result<ProposedConfiguration, Failure> {
+    let files = sources(path).map_err(LoadError::into_failure)?;
+    let folder = folder_of(path);
+    let client_files = RefCell::new(Vec::new());
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string())?;
+        let file = ProposedFile { name: name.to_owned(), text: text.clone() };
+        client_files.borrow_mut().push(file);
+        Ok(text)
+    };
+    parse(&files, &Context { hostname: &hostname(), read: &read })
+        .map_err(|problems| said(problems).into_failure())?;
+    let file = |file: SourceFile| ProposedFile { name: file.name, text: file.text };
+    Ok(ProposedConfiguration {
+        files: files.into_iter().map(file).collect(),
+        client_files: client_files.into_inner(),
+    })
+}
+
+/// The Reporter's section, with its token file relative to the configuration.
+pub(crate) fn reporter(path: &Path) -> Result<(ReporterSettings, LogSettings), LoadError> {
+    let Checked { configuration, folder, .. } = check(path)?;
+    let Some(mut settings) = configuration.reporter else {
+        let text = format!(
+            "{}: there is no [reporter] section: write one with `server` and `controllers`",
+            path.display()
+        );
+        return Err(LoadError::Problems(vec![text]));
+    };
+    let place = |file: &mut Option<PathBuf>| {
+        if let Some(file) = file {
+            *file = folder.join(&file);
+        }
+    };
+    place(&mut settings.token_file);
+    place(&mut settings.authority);
+    place(&mut settings.bypass_file);
+    place(&mut settings.version_file);
+    Ok((settings, configuration.log))
+}
+
+/// The TOML files of a path: itself, or a directory's `*.toml` in the order of their names.
+fn sources(path: &Path) -> Result<Vec<SourceFile>, LoadError> {
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| LoadError::Unreadable(format!("cannot read {path}: {error}"))
+    };
+    let mut paths = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(unreadable(path))? {
+            paths.push(entry.map_err(unreadable(path))?.path());
+        }
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.sort();
+        if paths.is_empty() {
+            let text = format!("there is no .toml file in the folder {}", path.display());
+            return Err(LoadError::Unreadable(text));
+        }
+    } else {
+        paths.push(path.to_owned());
+    }
+    let file = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
+        Ok(SourceFile { name: path.display().to_string(), text })
+    };
+    paths.iter().map(file).collect()
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.to_owned();
+    }
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+}
+
+fn load_zones(
+    configuration: &Configuration,
+    folder: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
+    let mut zones = Vec::new();
+    let mut problems = Vec::new();
+    let mut texts = Vec::new();
+    for settings in &configuration.zones {
+        texts.push(settings.apex.as_wire().to_vec());
+        let Some(file) = &settings.file else {
+            texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
+            let zone = zone_of_nameservers(&settings.apex, &settings.nameservers);
+            zones.push(Arc::new(zone));
+            continue;
+        };
+        let path = folder.join(file);
+        let name = path.display().to_string();
+        match std::fs::read(&path) {
+            Err(error) => problems.push(format!("cannot read the zone file {name}: {error}")),
+            Ok(text) => {
+                match read_zone(&name, &text, &settings.apex) {
+                    Ok(read) => {
+                        warnings.extend(read.warnings.iter().map(ToString::to_string));
+                        zones.push(Arc::new(read.zone));
+                    }
+                    Err(found) => problems.extend(found.iter().map(ToString::to_string)),
+                }
+                texts.push(text);
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(LoadError::Problems(problems));
+    }
+    Ok((zones, Digest::of(texts.iter().map(Vec::as_slice))))
+}
+
+/// Builds the map, or takes the compiled one from the state directory.
+fn load_map(
+    configuration: &Configuration,
+    folder: &Path,
+    state: Option<&StateDirectory>,
+) -> Result<Map, LoadError> {
+    let problem = |text: String| LoadError::Problems(vec![text]);
+    let mut databases = Vec::new();
+    for path in &configuration.geo.database {
+        let path = folder.join(path);
+        let name = path.display().to_string();
+        let bytes = std::fs::read(&path)
+            .map_err(|error| problem(format!("cannot read the database {name}: {error}")))?;
+        databases.push(GeoDatabase::new(name, bytes));
+    }
+    let topology = &configuration.topology;
+    let digest = Map::digest_of(topology, &databases);
+    let cached = state.and_then(|state| state.load_map(&digest));
+    match cached.map(|bytes| Map::from_bytes(&bytes, &digest)) {
+        Some(Ok(map)) => return Ok(map),
+        Some(Err(error)) => tracing::warn!("the kept map is compiled anew: {error}"),
+        None => {}
+    }
+    let map = Map::build(topology, &databases).map_err(|error| problem(error.to_string()))?;
+    if let Some(state) = state
+        && !databases.is_empty()
+        && let Err(error) = state.store_map(&digest, &map.to_bytes())
+    {
+        tracing::warn!("the compiled map is not kept: {error}");
+    }
+    Ok(map)
+}
+
+fn said(problems: Vec<Problem>) -> LoadError {
+    LoadError::Problems(problems.iter().map(ToString::to_string).collect())
+}
+
+/// The host's name, or nothing if it has none.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim().to_ascii_lowercase();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// The Plan saved in a state directory that may be in use: read only, never locked.
+pub(crate) fn saved_plan(state: &Path) -> Result<Option<Arc<Plan>>, Failure> {
+    let path = state.join("plan.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => match walrus_core::plan::from_bytes(&bytes) {
+            Ok(plan) => Ok(Some(Arc::new(plan))),
+            Err(error) => Err(Failure::CouldNot(format!("{}: {error}", path.display()))),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::CouldNot(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+/// The Plan that a Controller would make of this configuration with every server up and idle.
+pub(crate) fn first_plan(loaded: &Loaded) -> Arc<Plan> {
+    use walrus_core::control::{Controller, Start, Stored};
+    use walrus_core::world::Time;
+    let start = Start {
+        configuration: loaded.configuration.clone(),
+        digests: loaded.digests.clone(),
+        name: loaded.configuration.node.name.clone(),
+        seed: 0,
+        stored: Stored::default(),
+    };
+    let controller = Controller::new(start, Time::ZERO);
+    let configuration = loaded.configuration.clone();
+    Arc::new(controller.dry_run(Time::ZERO, configuration, loaded.digests.clone()))
+}
+
+/// The table that a name server would answer from.
+pub(crate) fn answer_table(loaded: &Loaded, plan: Arc<Plan>) -> Result<AnswerTable, Failure> {
+    let services: Vec<_> = loaded.topology.services.iter().map(|it| it.name.clone()).collect();
+    let zones = ZoneTable::compile(&loaded.zones, &services).map_err(anyhow::Error::from)?;
+    let table = AnswerTable::new(Arc::new(zones), loaded.map.clone(), &loaded.topology);
+    Ok(table.with_plan(plan).map_err(anyhow::Error::from)?)
+}

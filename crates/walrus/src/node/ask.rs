@@ -1,0 +1,185 @@
+//! What the API and the command line ask of a node.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use axum::http::StatusCode;
+use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
+use walrus_core::answer::{WorkerState, explain};
+use walrus_core::plan::{Digests, diff};
+use walrus_core::world::OverrideState;
+
+use super::Node;
+use crate::api::explain::{ExplainQuery, ExplanationView};
+use crate::api::plan::{DiffView, ProposedConfiguration};
+use crate::api::status::{StatusView, parse_target};
+use crate::api::{ApiError, ReloadView};
+use crate::cli::Failure;
+use crate::load::{self, LoadError};
+
+impl Node {
+    /// How the system stands.
+    pub(crate) async fn status(&self) -> Result<StatusView, ApiError> {
+        let status = self.the_controller()?.status().await.map_err(gone)?;
+        Ok(StatusView::of(self.loaded().configuration.node.name.as_str(), &status))
+    }
+
+    /// What another configuration would change, against the live World.
+    pub(crate) async fn diff(&self, proposed: ProposedConfiguration) -> Result<DiffView, ApiError> {
+        let controller = self.the_controller()?;
+        let (configuration, _) = load::load_proposed(&proposed).map_err(ApiError::problems)?;
+        let digests =
+            Digests { configuration: configuration.digest.clone(), ..self.loaded().digests };
+        let new = controller.dry_run(Arc::new(configuration), digests).await.map_err(gone)?;
+        let Some(old) = controller.plan().borrow().clone() else {
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there is no Plan yet"));
+        };
+        let diff = diff(&old, &new);
+        let lines = diff.lines();
+        let value = serde_json::to_value(&diff).and_then(serde_json::from_value::<DiffView>);
+        match value {
+            Ok(view) => Ok(DiffView { lines, ..view }),
+            Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        }
+    }
+
+    /// Why a client gets its answer.
+    pub(crate) fn explain(&self, query: &ExplainQuery) -> Result<ExplanationView, ApiError> {
+        let Some(director) = self.director() else {
+            let text = "this node is no name server: ask one that has the role `director`";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text));
+        };
+        let bad = |text: String| ApiError::new(StatusCode::BAD_REQUEST, text);
+        let listen = self.loaded().configuration.dns.listen.first().copied();
+        let request = query.request(listen).map_err(bad)?;
+        let table = director.table();
+        let worker = WorkerState::new(self.seed.for_part("explain"), &table);
+        let view = ExplanationView::of(&explain(&table, &worker, &request));
+        view.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    }
+
+    /// Drains or undrains; says what was done.
+    pub(crate) async fn set_drain(
+        &self,
+        target: &str,
+        state: OverrideState,
+        force: bool,
+    ) -> Result<String, ApiError> {
+        let controller = self.the_controller()?;
+        let topology = &self.loaded().configuration.topology;
+        let target = parse_target(target, topology)
+            .map_err(|text| ApiError::new(StatusCode::NOT_FOUND, text))?;
+        let done = match state {
+            OverrideState::Drained => format!("{target} takes no new clients"),
+            OverrideState::None => format!("{target} takes clients again"),
+        };
+        match controller.set_override(target, state, force).await {
+            Ok(()) => {
+                self.plan_applied().await;
+                Ok(done)
+            }
+            Err(OverrideError::Refused(refusal)) => {
+                Err(ApiError::new(StatusCode::CONFLICT, refusal.to_string()))
+            }
+            Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        }
+    }
+
+    /// Reads the configuration again; a bad one changes nothing.
+    pub(crate) async fn reload(&self) -> Result<ReloadView, ApiError> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let Some(path) = self.path.clone() else {
+            let text = "the demo's configuration cannot be read again";
+            return Err(ApiError::new(StatusCode::CONFLICT, text));
+        };
+        let state = self.state.clone();
+        let reading = move || load::check(&path).and_then(|checked| checked.load(Some(&state)));
+        let loaded = match tokio::task::spawn_blocking(reading).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(LoadError::Problems(problems))) => return Err(ApiError::problems(problems)),
+            Ok(Err(LoadError::Unreadable(text))) => return Err(ApiError::problems(vec![text])),
+            Err(error) => {
+                let text = format!("reading the configuration failed: {error}");
+                return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text));
+            }
+        };
+        let mut warnings = loaded.warnings.clone();
+        warnings.extend(self.needs_restart(&loaded));
+        // The name server first: it must know the configuration that the next Plan is made for.
+        if let Some(director) = &self.director {
+            let (director, new) = (director.clone(), loaded.clone());
+            let reload = move || {
+                director.reload(&new.topology, &new.zones, new.map.clone(), new.digests.clone())
+            };
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(reload).await {
+                return Err(ApiError::problems(vec![error.to_string()]));
+            }
+        }
+        if let Some(controller) = &self.controller {
+            let configuration = loaded.configuration.clone();
+            controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
+        }
+        let configuration = loaded.configuration.digest.to_string();
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
+        self.plan_applied().await;
+        Ok(ReloadView { configuration, warnings })
+    }
+
+    /// A reload that nobody waits for: SIGHUP.
+    pub(crate) async fn reload_and_log(&self) {
+        match self.reload().await {
+            Ok(done) => {
+                tracing::info!("configuration {} is in force", done.configuration);
+                done.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            }
+            Err(refused) => tracing::error!("not reloaded: {refused}"),
+        }
+    }
+
+    /// Sockets, state and roles stay as they were started.
+    fn needs_restart(&self, new: &load::Loaded) -> Vec<String> {
+        let (old, new) = (self.loaded().configuration, &new.configuration);
+        let mut sections = Vec::new();
+        let mut changed = |section: &str, differs: bool| {
+            if differs {
+                sections.push(format!("[{section}] changed; that takes a restart to be in force"));
+            }
+        };
+        changed("node", old.node != new.node);
+        changed("dns", old.dns != new.dns);
+        changed("group", old.group != new.group);
+        changed("api", old.api != new.api);
+        changed("log", old.log != new.log);
+        changed("reporter", old.reporter != new.reporter);
+        sections
+    }
+
+    fn the_controller(&self) -> Result<&ControllerHandle, ApiError> {
+        self.controller().ok_or_else(|| {
+            let text = "this node is no Controller: ask one that has the role `controller`";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
+        })
+    }
+}
+
+fn gone(error: ControllerGone) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+/// `walrus explain --config CONFIG [--state DIR]`: from files alone, with the Plan saved there.
+pub(crate) fn explain_without_one(
+    path: &Path,
+    state: &Path,
+    query: &ExplainQuery,
+) -> Result<ExplanationView, Failure> {
+    let loaded = load::check(path)
+        .and_then(|checked| checked.load(None))
+        .map_err(LoadError::into_failure)?;
+    let listen = loaded.configuration.dns.listen.first().copied();
+    let request = query.request(listen).map_err(Failure::WrongUse)?;
+    let plan = load::saved_plan(state)?.unwrap_or_else(|| load::first_plan(&loaded));
+    let table = load::answer_table(&loaded, plan)?;
+    let worker = WorkerState::new(0, &table);
+    let view = ExplanationView::of(&explain(&table, &worker, &request));
+    Ok(view.map_err(anyhow::Error::from)?)
+}

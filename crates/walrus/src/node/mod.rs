@@ -1,0 +1,122 @@
+//! One process with the roles that its configuration names, wired together by channels of core
+//! types: the Controller's Plans go to the name server, what that saw goes back.
+
+mod ask;
+mod start;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use walrus_controller::ControllerHandle;
+use walrus_core::plan::{Plan, PlanNumber};
+use walrus_director::DirectorHandle;
+use walrus_host::clock::Clock;
+use walrus_host::seed::Seed;
+use walrus_host::shutdown::Shutdown;
+use walrus_host::state::StateDirectory;
+use walrus_host::token::Token;
+
+use crate::load::Loaded;
+
+pub(crate) use ask::explain_without_one;
+pub(crate) use start::{Opened, run_reporter};
+
+/// What a node starts with besides its configuration.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// What time it is.
+    pub(crate) clock: Clock,
+    /// Fixes every random choice, and one worker answers.
+    pub(crate) seed: Option<u64>,
+    /// Where its configuration came from; `None` if it cannot be read again.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// What is in force. Locked for a moment only, and by nobody who answers.
+    loaded: Mutex<Loaded>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    path: Option<PathBuf>,
+    state: Arc<StateDirectory>,
+    clock: Clock,
+    seed: Seed,
+    shutdown: Shutdown,
+    token: Token,
+    controller: Option<ControllerHandle>,
+    director: Option<DirectorHandle>,
+    /// The Plan that the name server answers from, as the wire last told.
+    applied: watch::Receiver<Option<PlanNumber>>,
+    group: Vec<SocketAddr>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// What is in force now.
+    pub(crate) fn loaded(&self) -> Loaded {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The token for what changes state.
+    pub(crate) const fn api_token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The name server, if this node is one.
+    pub(crate) const fn director(&self) -> Option<&DirectorHandle> {
+        self.director.as_ref()
+    }
+
+    /// The Controller, if this node is one.
+    pub(crate) const fn controller(&self) -> Option<&ControllerHandle> {
+        self.controller.as_ref()
+    }
+
+    /// Where Reporters connect.
+    pub(crate) fn group_addresses(&self) -> &[SocketAddr] {
+        &self.group
+    }
+
+    /// The Plan in force: the name server's, else the Controller's.
+    pub(crate) fn plan(&self) -> Option<Arc<Plan>> {
+        match (&self.director, &self.controller) {
+            (Some(director), _) => director.plan(),
+            (None, Some(controller)) => controller.plan().borrow().clone(),
+            (None, None) => None,
+        }
+    }
+
+    /// Waits until the name server answers from the Controller's newest Plan, or has refused it.
+    pub(crate) async fn plan_applied(&self) {
+        let (Some(controller), Some(_)) = (&self.controller, &self.director) else { return };
+        let wanted = controller.plan().borrow().as_ref().map(|plan| plan.number.clone());
+        let mut applied = self.applied.clone();
+        // An end of the wire means that the node stops; then nobody waits for answers any more.
+        let _ = applied.wait_for(|number| *number >= wanted).await;
+    }
+
+    /// Ends all roles and waits until what they had to store is stored.
+    pub(crate) async fn stop(&self) {
+        self.shutdown.request();
+        if let Some(controller) = &self.controller {
+            controller.ended().await;
+        }
+        if let Some(director) = &self.director {
+            director.shutdown();
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+        }
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+}

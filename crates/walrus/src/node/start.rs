@@ -1,0 +1,215 @@
+//! Starts a node's roles: the name server first, from the saved Plan, so that it answers at once.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use walrus_controller::{ControllerHandle, ControllerStart};
+use walrus_core::config::ReporterSettings;
+use walrus_director::{Director, DirectorHandle, DirectorStart};
+use walrus_host::clock::Clock;
+use walrus_host::group::{GroupListener, GroupSecurity};
+use walrus_host::link::Link;
+use walrus_host::seed::Seed;
+use walrus_host::shutdown::Shutdown;
+use walrus_host::state::StateDirectory;
+use walrus_host::token::Token;
+
+use super::{Node, Start, wire};
+use crate::api;
+use crate::cli::Failure;
+use crate::load::{Checked, LoadError, Loaded};
+
+/// A configuration with its state directory, ready to start.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    loaded: Loaded,
+    state: Arc<StateDirectory>,
+}
+
+impl Opened {
+    /// Opens the state directory, and takes from it what need not be made again.
+    pub(crate) fn new(checked: Checked) -> Result<Self, Failure> {
+        let path = checked.configuration.node.state.clone();
+        let state = StateDirectory::open(&path).map_err(anyhow::Error::from)?;
+        let loaded = checked.load(Some(&state)).map_err(LoadError::into_failure)?;
+        Ok(Self { loaded, state: Arc::new(state) })
+    }
+}
+
+impl Node {
+    /// Starts everything that the configuration names; nothing runs on if anything cannot start.
+    pub(crate) async fn start(
+        opened: Opened,
+        start: Start,
+        shutdown: Shutdown,
+    ) -> Result<Arc<Self>, Failure> {
+        let Opened { loaded, state } = opened;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let configuration = &loaded.configuration;
+        let seed = match start.seed {
+            Some(seed) => Seed::fixed(seed),
+            None => Seed::from_system().map_err(anyhow::Error::from)?,
+        };
+        let api_listener = bind_api(&loaded).await?;
+        let token = match &configuration.api.token_file {
+            Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
+            None => state.token("token").map_err(anyhow::Error::from)?,
+        };
+        let director = match configuration.node.roles.director {
+            true => Some(start_director(&loaded, &state, seed, &start)?),
+            false => None,
+        };
+        let (controller, group) = match configuration.node.roles.controller {
+            true => {
+                let (handle, addresses) =
+                    start_controller(&loaded, &state, seed, &start.clock, &shutdown).await?;
+                (Some(handle), addresses)
+            }
+            false => (None, Vec::new()),
+        };
+        let held = director.as_ref().and_then(DirectorHandle::plan);
+        let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
+        let node = Arc::new(Self {
+            path: start.path,
+            reloading: tokio::sync::Mutex::new(()),
+            state,
+            clock: start.clock,
+            seed,
+            shutdown: shutdown.clone(),
+            token,
+            controller,
+            director,
+            applied,
+            group,
+            tasks: Mutex::default(),
+            loaded: Mutex::new(loaded),
+        });
+        wire::connect(&node, applied_to);
+        if let Some(settings) = node.loaded().configuration.reporter.clone()
+            && node.loaded().configuration.node.roles.reporter
+        {
+            node.start_reporter(settings, &shutdown)?;
+        }
+        if let Some(listener) = api_listener {
+            let service = api::router(node.clone());
+            let ended = shutdown.clone();
+            node.keep(tokio::spawn(async move {
+                let stop = async move { ended.requested().await };
+                if let Err(error) =
+                    axum::serve(listener, service).with_graceful_shutdown(stop).await
+                {
+                    tracing::error!("the API ended: {error}");
+                }
+            }));
+        }
+        Ok(node)
+    }
+
+    /// Starts a Reporter task of this process.
+    pub(crate) fn start_reporter(
+        &self,
+        settings: ReporterSettings,
+        shutdown: &Shutdown,
+    ) -> Result<(), Failure> {
+        let session = self.clock.unix_ms();
+        let (clock, shutdown) = (self.clock.clone(), shutdown.clone());
+        let link = match (&self.controller, settings.controllers.is_empty()) {
+            (Some(controller), true) => Link::local(
+                settings.server.clone(),
+                session,
+                controller.events(),
+                clock.clone(),
+                shutdown.clone(),
+            ),
+            _ => {
+                let seed = self.seed.for_part(&format!("reporter/{}", settings.server));
+                Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
+                    .map_err(anyhow::Error::from)?
+            }
+        };
+        self.keep(tokio::spawn(walrus_reporter::run(settings, session, link, clock, shutdown)));
+        Ok(())
+    }
+}
+
+/// `walrus reporter`: a Reporter and nothing else.
+pub(crate) async fn run_reporter(
+    settings: ReporterSettings,
+    clock: Clock,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    let session = clock.unix_ms();
+    let seed = Seed::from_system().map_err(anyhow::Error::from)?.for_part("reporter");
+    let link = Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
+        .map_err(anyhow::Error::from)?;
+    walrus_reporter::run(settings, session, link, clock, shutdown).await;
+    Ok(())
+}
+
+async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = loaded.configuration.api.listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("the API cannot listen on {address}: is another walrus running? ([api] listen)")
+    })?;
+    Ok(Some(listener))
+}
+
+fn start_director(
+    loaded: &Loaded,
+    state: &StateDirectory,
+    seed: Seed,
+    start: &Start,
+) -> Result<DirectorHandle, Failure> {
+    let mut dns = loaded.configuration.dns.clone();
+    if start.seed.is_some() {
+        dns.workers = Some(1);
+    }
+    let plan = state.load_plan().logged().map(Arc::new);
+    let handle = Director::start(DirectorStart {
+        dns,
+        topology: loaded.topology.clone(),
+        zones: loaded.zones.clone(),
+        map: loaded.map.clone(),
+        digests: loaded.digests.clone(),
+        plan,
+        seed: seed.for_part("director"),
+        clock: start.clock.clone(),
+    });
+    Ok(handle.map_err(anyhow::Error::from)?)
+}
+
+async fn start_controller(
+    loaded: &Loaded,
+    state: &Arc<StateDirectory>,
+    seed: Seed,
+    clock: &Clock,
+    shutdown: &Shutdown,
+) -> Result<(ControllerHandle, Vec<std::net::SocketAddr>), Failure> {
+    let configuration = &loaded.configuration;
+    let settings = &configuration.group;
+    let group = match settings.listen.is_empty() {
+        true => None,
+        false => {
+            let name = &configuration.node.name;
+            let security =
+                GroupSecurity::load(name, settings, state).map_err(anyhow::Error::from)?;
+            let listener = GroupListener::bind(&settings.listen, security).await;
+            Some(listener.map_err(|error| anyhow!(error).context("[group] listen"))?)
+        }
+    };
+    let addresses = group.iter().flat_map(GroupListener::addresses).collect();
+    let handle = walrus_controller::spawn(ControllerStart {
+        configuration: configuration.clone(),
+        digests: loaded.digests.clone(),
+        state: state.clone(),
+        clock: clock.clone(),
+        seed: seed.for_part("controller"),
+        shutdown: shutdown.clone(),
+        group,
+    });
+    Ok((handle, addresses))
+}

@@ -1,0 +1,69 @@
+//! What flows between the roles of one process.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use walrus_controller::ControllerHandle;
+use walrus_core::plan::PlanNumber;
+use walrus_director::DirectorHandle;
+
+use super::Node;
+
+/// Connects Controller and name server, if both are here.
+pub(super) fn connect(node: &Arc<Node>, applied: watch::Sender<Option<PlanNumber>>) {
+    let (Some(controller), Some(director)) = (&node.controller, &node.director) else { return };
+    node.keep(tokio::spawn(plans_to_director(controller.clone(), director.clone(), applied)));
+    node.keep(tokio::spawn(observations_to_controller(
+        node.clone(),
+        controller.clone(),
+        director.clone(),
+    )));
+}
+
+/// Gives each new Plan to the name server. A Plan is compiled on a thread that may block; one
+/// that is refused leaves the old in force.
+async fn plans_to_director(
+    controller: ControllerHandle,
+    director: DirectorHandle,
+    applied: watch::Sender<Option<PlanNumber>>,
+) {
+    let mut plans = controller.plan();
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        if let Some(plan) = plan {
+            let number = plan.number.clone();
+            let held = director.plan().map(|plan| plan.number.clone());
+            if held.as_ref() != Some(&number) {
+                let director = director.clone();
+                let done = tokio::task::spawn_blocking(move || director.apply_plan(plan)).await;
+                if let Ok(Err(refused)) = done {
+                    tracing::warn!("Plan {number} is not answered from: {refused}");
+                }
+            }
+            applied.send_replace(Some(number));
+        }
+        if plans.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the Controller what the name server saw, and which Plan it holds.
+async fn observations_to_controller(
+    node: Arc<Node>,
+    controller: ControllerHandle,
+    director: DirectorHandle,
+) {
+    loop {
+        let configuration = node.loaded().configuration;
+        let name = configuration.node.name.clone();
+        let awake = node.clock.sleep(configuration.dns.observe_every).await;
+        let held = director.plan().map(|plan| plan.number.clone());
+        let observation = director.observe();
+        let told = controller.director_hello(name.clone(), held).await;
+        if told.is_err() || controller.observe(name, observation).await.is_err() {
+            return;
+        }
+        drop(awake);
+    }
+}

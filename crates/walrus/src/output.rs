@@ -1,0 +1,93 @@
+//! What the program says to people and scripts: tables, JSON and complaints.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::Failure;
+
+/// Writes text to standard output. A reader that went away (`walrus status | head`) is no error.
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::CouldNot(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes one line to standard error; nobody is left to tell if that fails.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "walrus: {text}");
+}
+
+/// Writes one JSON object that begins with `"walrus": 1, "kind": ...`, as every `--json` does.
+pub(crate) fn say_json<T: Serialize>(kind: &str, body: &T) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Envelope<'a, T> {
+        walrus: u32,
+        kind: &'a str,
+        #[serde(flatten)]
+        body: &'a T,
+    }
+    let text = serde_json::to_string_pretty(&Envelope { walrus: 1, kind, body })
+        .map_err(|error| Failure::CouldNot(format!("the answer as JSON: {error}")))?;
+    say(&format!("{text}\n"))
+}
+
+/// Columns of text, padded to line up; the last one is not padded.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(|heading| (*heading).to_uppercase()).collect()] }
+    }
+
+    /// Adds a row; as many cells as there are headings.
+    pub(crate) fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// The table as lines, each ending in a newline.
+    pub(crate) fn render(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{cell:<width$}  "));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A load or share as people read it.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "?".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up() {
+        let mut table = Table::new(&["name", "load"]);
+        table.row(["frankfurt".to_owned(), percent(Some(0.25))]);
+        table.row(["a".to_owned(), percent(None)]);
+        assert_eq!(table.render(), "NAME       LOAD\nfrankfurt  25 %\na          ?\n");
+    }
+}
