@@ -310,3 +310,20 @@ fn an_area_that_the_plan_lacks_is_world() {
     let ask = Ask::new("www.example", A).from("192.0.2.1").subnet("203.0.113.0", 24);
     assert_eq!(last_bytes(&table, &mut worker(&table), &ask)[0], 4);
 }
+
+#[test]
+fn many_servers_on_their_way_back_share_a_bounded_number_of_rings() {
+    let mut plan = plan();
+    let servers: Vec<u32> = (0..6).cycle().take(300).collect();
+    plan.lists[0] = list(&servers);
+    for (index, candidate) in (1..).zip(&mut plan.lists[0].groups[0].candidates) {
+        candidate.ramp = f64::from(index) / 300.0;
+    }
+    let compiled = table(plan.clone());
+    let rings = compiled.service(3).unwrap().lists()[0].rings();
+    assert_eq!(rings, 16);
+    // The servers of one number are spread evenly over all ramps, so their shares are even too.
+    for share in shares(plan, "deep.service.example", 10_000) {
+        assert!(near(share, 1667), "{share}");
+    }
+}
