@@ -3,6 +3,8 @@
 //! `UPDATE=1 cargo test -p walrus-sim --test scenarios` writes the golden files anew; read the
 //! difference before you commit it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -59,7 +59,11 @@ async fn observations_to_controller(
         let name = configuration.node.name.clone();
         let awake = node.clock.sleep(configuration.dns.observe_every).await;
         let held = director.plan().map(|plan| plan.number.clone());
-        let observation = director.observe();
+        // Gathering may wait a moment for threads that are busy with a batch.
+        let observer = director.clone();
+        let Ok(observation) = tokio::task::spawn_blocking(move || observer.observe()).await else {
+            return;
+        };
         let told = controller.director_hello(name.clone(), held).await;
         if told.is_err() || controller.observe(name, observation).await.is_err() {
             return;

@@ -3,6 +3,8 @@
 //! The core's own run of the same files, with golden output, is in `walrus-sim`. Here the program
 //! is started with a clock that moves only when told; `expect` lines state what must hold.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod real_system;
 mod reporters;
 mod web_servers;
