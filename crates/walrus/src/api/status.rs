@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_core::control::Status;
 use walrus_core::plan::PlanNumber;
-use walrus_core::world::{Life, OverrideState, Target};
+use walrus_core::world::{Life, Override, OverrideState, Target};
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -228,12 +228,11 @@ impl StatusView {
             plan: director.plan.as_ref().map(NumberView::from),
             age_ms: director.age_ms,
         });
-        let drained = status.overrides.iter().filter_map(|(target, entry)| {
-            (entry.state == OverrideState::Drained).then(|| DrainView {
-                target: target.to_string(),
-                by: entry.id.to_string(),
-                set_unix_ms: entry.set_unix_ms,
-            })
+        let in_force = |entry: &&(Target, Override)| entry.1.state == OverrideState::Drained;
+        let drained = status.overrides.iter().filter(in_force).map(|(target, entry)| DrainView {
+            target: target.to_string(),
+            by: entry.id.to_string(),
+            set_unix_ms: entry.set_unix_ms,
         });
         let problems = status.problems.iter().map(|notice| ProblemView {
             kind: kind_word(notice.kind).to_owned(),
