@@ -46,11 +46,11 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// As a command's failure: problems are said at once, then counted.
+    /// As a command's failure.
     pub(crate) fn into_failure(self) -> Failure {
         match self {
             Self::Unreadable(text) => Failure::CouldNot(text),
-            Self::Problems(problems) => Failure::No(problems.join("\nwalrus: ")),
+            Self::Problems(problems) => Failure::Problems(problems),
         }
     }
 }

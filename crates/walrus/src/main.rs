@@ -15,10 +15,11 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
+    let json = arguments.wants_json();
     match cli::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&failure.to_string());
+            failure.tell(json);
             ExitCode::from(failure.code())
         }
     }

@@ -19,7 +19,7 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
 
 /// Writes one line to standard error; nobody is left to tell if that fails.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "walrus: {text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Writes one JSON object that begins with `"walrus": 1, "kind": ...`, as every `--json` does.

@@ -96,13 +96,11 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
         error: format!("it answered with HTTP status {status}"),
         problems: Vec::new(),
     });
-    let mut lines = view.problems;
-    lines.push(view.error);
-    let text = lines.join("\nwalrus: ");
     match status {
-        409 | 422 => Failure::No(text),
-        400 | 404 => Failure::WrongUse(text),
-        _ => Failure::CouldNot(text),
+        422 => Failure::Problems(view.problems),
+        409 => Failure::No(view.error),
+        400 | 404 => Failure::WrongUse(view.error),
+        _ => Failure::CouldNot(view.error),
     }
 }
 

@@ -17,14 +17,23 @@ type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 /// nothing on the answer path knows of metrics.
 pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     let mut registry = Registry::with_prefix("walrus");
-    controller_metrics(&mut registry, &node.status().await?);
+    let version = BuildLabels { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let build = Family::<BuildLabels, Gauge>::default();
+    build.get_or_create(&version).set(1);
+    registry.register("build_info", "1 for the version that runs", build);
+    // A name server without a Controller has its own counters all the same.
+    if node.controller().is_some() {
+        controller_metrics(&mut registry, &node.status().await?);
+    }
     crate::api::name_server_metrics::register(&mut registry, node);
     let mut text = String::new();
-    let failed = |error: std::fmt::Error| {
-        ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-    };
-    encode(&mut text, &registry).map_err(failed)?;
+    encode(&mut text, &registry).map_err(ApiError::internal)?;
     Ok(text)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

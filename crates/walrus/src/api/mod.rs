@@ -1,6 +1,7 @@
 //! The HTTP API: JSON out, a token for whatever changes state, loopback by default.
 
 pub(crate) mod client;
+mod error;
 pub(crate) mod explain;
 mod metrics;
 mod name_server_metrics;
@@ -11,6 +12,7 @@ pub(crate) mod status;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +22,7 @@ use utoipa::ToSchema;
 use walrus_core::world::OverrideState;
 
 use crate::node::Node;
+pub(crate) use error::{ApiError, ErrorView};
 use explain::ExplainQuery;
 use plan::ProposedConfiguration;
 
@@ -40,52 +43,10 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/ready", get(ready))
         .route("/openapi.json", get(openapi_document))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::other_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(node)
-}
-
-/// Why a request was not done.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct ErrorView {
-    /// What is wrong and what to do.
-    pub(crate) error: String,
-    /// All problems of a configuration, one a line of text each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) problems: Vec<String>,
-}
-
-/// A refusal with its status code.
-pub(crate) struct ApiError {
-    status: StatusCode,
-    view: ErrorView,
-}
-
-impl ApiError {
-    /// A refusal in a sentence.
-    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, view: ErrorView { error: error.into(), problems: Vec::new() } }
-    }
-
-    /// A configuration that has problems.
-    pub(crate) fn problems(problems: Vec<String>) -> Self {
-        let error = "the configuration has problems; nothing was changed".to_owned();
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, view: ErrorView { error, problems } }
-    }
-}
-
-impl std::fmt::Display for ApiError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.view.error)?;
-        self.view.problems.iter().try_for_each(|problem| write!(f, "; {problem}"))
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = json("error", &self.view);
-        *response.status_mut() = self.status;
-        response
-    }
 }
 
 type Answer = Result<Response, ApiError>;
@@ -123,16 +84,16 @@ async fn plan_in_force(State(node): State<Arc<Node>>) -> Answer {
 
 async fn plan_diff(
     State(node): State<Arc<Node>>,
-    axum::Json(proposed): axum::Json<ProposedConfiguration>,
+    proposed: Result<axum::Json<ProposedConfiguration>, JsonRejection>,
 ) -> Answer {
-    Ok(json("plan_diff", &node.diff(proposed).await?))
+    Ok(json("plan_diff", &node.diff(proposed?.0).await?))
 }
 
 async fn explain_answer(
     State(node): State<Arc<Node>>,
-    Query(query): Query<ExplainQuery>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answer {
-    Ok(json("explanation", &node.explain(&query)?))
+    Ok(json("explanation", &node.explain(&query?.0)?))
 }
 
 /// What `POST /drain` and `POST /undrain` take.
@@ -155,9 +116,10 @@ pub(crate) struct DoneView {
 async fn drain(
     State(node): State<Arc<Node>>,
     headers: HeaderMap,
-    axum::Json(request): axum::Json<DrainRequest>,
+    request: Result<axum::Json<DrainRequest>, JsonRejection>,
 ) -> Answer {
     check_token(&node, &headers)?;
+    let request = request?;
     let done = node.set_drain(&request.target, OverrideState::Drained, request.force).await?;
     Ok(json("done", &DoneView { done }))
 }
@@ -165,9 +127,10 @@ async fn drain(
 async fn undrain(
     State(node): State<Arc<Node>>,
     headers: HeaderMap,
-    axum::Json(request): axum::Json<DrainRequest>,
+    request: Result<axum::Json<DrainRequest>, JsonRejection>,
 ) -> Answer {
     check_token(&node, &headers)?;
+    let request = request?;
     let done = node.set_drain(&request.target, OverrideState::None, false).await?;
     Ok(json("done", &DoneView { done }))
 }

@@ -1,15 +1,45 @@
 //! `GET /openapi.json`: the API's description, generated from its types.
 
+use serde_json::json;
 use utoipa::OpenApi;
 
 use super::explain::ExplanationView;
 use super::plan::{DiffView, PlanView, ProposedConfiguration};
 use super::status::StatusView;
 use super::{DoneView, DrainRequest, ErrorView, ReloadView};
+use crate::cli::check::CheckView;
+
+/// Which `kind` goes with which schema: over HTTP and for `--json` alike.
+const KINDS: [(&str, &str); 8] = [
+    ("StatusView", "status"),
+    ("PlanView", "plan"),
+    ("DiffView", "plan_diff"),
+    ("ExplanationView", "explanation"),
+    ("DoneView", "done"),
+    ("ReloadView", "reload"),
+    ("CheckView", "check"),
+    ("ErrorView", "error"),
+];
 
 /// The document as JSON.
+///
+/// The two members that begin every answer are put into the schemas here: the types do not have
+/// them, since they are written by whoever writes an answer out.
 pub(crate) fn document() -> String {
-    Description::openapi().to_pretty_json().unwrap_or_default() + "\n"
+    let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+    for (schema, kind) in KINDS {
+        let schema = &mut document["components"]["schemas"][schema];
+        schema["properties"]["walrus"] = json!({
+            "description": "Version of this form; a version only adds.",
+            "type": "integer",
+            "enum": [1],
+        });
+        schema["properties"]["kind"] = json!({ "type": "string", "enum": [kind] });
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.splice(0..0, [json!("walrus"), json!("kind")]);
+        }
+    }
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
 #[derive(OpenApi)]
@@ -29,6 +59,7 @@ pub(crate) fn document() -> String {
         DrainRequest,
         DoneView,
         ReloadView,
+        CheckView,
         ErrorView
     ))
 )]

@@ -2,18 +2,22 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Failure;
 use crate::load;
 use crate::output::{complain, say_json};
 
 /// What `--json` says.
-#[derive(Serialize)]
-struct CheckView {
-    good: bool,
-    problems: Vec<String>,
-    warnings: Vec<String>,
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct CheckView {
+    /// Whether the exit code is 0.
+    pub(crate) good: bool,
+    /// What keeps it from being used: `FILE:LINE:COLUMN: what is wrong and what to write instead`.
+    pub(crate) problems: Vec<String>,
+    /// What is accepted but hardly meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 pub(super) fn run(path: &Path, strict: bool, json: bool) -> Result<(), Failure> {
@@ -24,22 +28,15 @@ pub(super) fn run(path: &Path, strict: bool, json: bool) -> Result<(), Failure> 
     };
     let good = problems.is_empty() && (!strict || warnings.is_empty());
     if json {
-        say_json("check", &CheckView { good, problems: problems.clone(), warnings })?;
-    } else {
-        for problem in &problems {
-            complain(problem);
-        }
-        if strict {
-            warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-        }
+        say_json("check", &CheckView { good, problems, warnings })?;
+        return if good { Ok(()) } else { Err(Failure::Told) };
     }
-    if good {
-        return Ok(());
+    if strict {
+        warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
     }
-    let count = problems.len();
-    Err(Failure::No(match count {
-        0 => "there are warnings".to_owned(),
-        1 => "1 problem".to_owned(),
-        _ => format!("{count} problems"),
-    }))
+    match (problems.is_empty(), good) {
+        (false, _) => Err(Failure::Problems(problems)),
+        (true, false) => Err(Failure::No(super::count(warnings.len(), "warning"))),
+        (true, true) => Ok(()),
+    }
 }

@@ -2,20 +2,21 @@
 //!
 //! Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not (unreachable, port taken).
 
-mod check;
+pub(crate) mod check;
 mod drain;
 mod explain;
 mod plan;
 mod run_roles;
 mod status;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::ErrorView;
 use crate::origin::OriginSettings;
+use crate::output::{complain, say_json};
 
 /// Walrus sends every client of a replicated service to the best server for it.
 #[derive(Debug, Parser)]
@@ -113,7 +114,29 @@ enum Command {
         /// Requests that it claims to serve at once.
         #[arg(long, default_value_t = 64)]
         workers: u32,
+        /// End when standard input does: with whoever started it, however that ends.
+        #[arg(long, hide = true)]
+        until_input_ends: bool,
     },
+}
+
+impl Arguments {
+    /// Whether the answer is to be one JSON object, a failure too.
+    pub(crate) const fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::Check { json, .. }
+            | Command::Reload { json, .. }
+            | Command::Status { json, .. }
+            | Command::Plan { json, .. }
+            | Command::Drain { json, .. }
+            | Command::Undrain { json, .. } => *json,
+            Command::Explain(explain) => explain.json,
+            Command::Demo(_)
+            | Command::Up(_)
+            | Command::Reporter { .. }
+            | Command::Origin { .. } => false,
+        }
+    }
 }
 
 /// Does what the command line says.
@@ -130,8 +153,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
         Command::Reporter { config } => run_roles::reporter(&config),
-        Command::Origin { listen, name, cluster, workers } => {
-            run_roles::origin(OriginSettings { listen, name, cluster, workers })
+        Command::Origin { listen, name, cluster, workers, until_input_ends } => {
+            let settings = OriginSettings { listen, name, cluster, workers };
+            run_roles::origin(settings, until_input_ends)
         }
     }
 }
@@ -201,8 +225,12 @@ pub(crate) struct ExplainArguments {
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The answer is no (a configuration has problems, a drain is refused).
+    /// The answer is no (a drain is refused).
     No(String),
+    /// The answer is no: everything that is wrong with a configuration, one a line.
+    Problems(Vec<String>),
+    /// The answer is no, and has been given.
+    Told,
     /// The call's words are off.
     WrongUse(String),
     /// It could not be done (unreachable, port taken).
@@ -213,18 +241,32 @@ impl Failure {
     /// The process's exit code.
     pub(crate) const fn code(&self) -> u8 {
         match self {
-            Self::No(_) => 1,
+            Self::No(_) | Self::Problems(_) | Self::Told => 1,
             Self::WrongUse(_) => 2,
             Self::CouldNot(_) => 3,
         }
     }
+
+    /// Says it: to people on standard error, to scripts also as an object on standard output.
+    pub(crate) fn tell(&self, json: bool) {
+        let (error, problems) = match self {
+            Self::Told => return,
+            Self::No(text) | Self::WrongUse(text) | Self::CouldNot(text) => (text.clone(), &[][..]),
+            Self::Problems(problems) => (count(problems.len(), "problem"), problems.as_slice()),
+        };
+        if json {
+            let view = ErrorView { error: error.clone(), problems: problems.to_vec() };
+            // Nobody is left to tell if this fails too.
+            let _ = say_json("error", &view);
+        }
+        // Without the program's name before it, so that editors find the place.
+        problems.iter().for_each(|problem| complain(problem));
+        complain(&format!("walrus: {error}"));
+    }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::No(text) | Self::WrongUse(text) | Self::CouldNot(text)) = self;
-        f.write_str(text)
-    }
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 impl From<anyhow::Error> for Failure {

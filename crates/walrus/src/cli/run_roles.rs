@@ -64,10 +64,18 @@ pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
     })
 }
 
-pub(super) fn origin(settings: OriginSettings) -> Result<(), Failure> {
+pub(super) fn origin(settings: OriginSettings, until_input_ends: bool) -> Result<(), Failure> {
     on_runtime(Threads::One, async move {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("listening for signals")?;
+        if until_input_ends {
+            let shutdown = shutdown.clone();
+            // A thread, for no read of standard input can be cancelled; it ends with the process.
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                shutdown.request();
+            });
+        }
         origin::run(settings, shutdown).await?;
         Ok(())
     })

@@ -5,6 +5,7 @@
 
 mod advice;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use walrus_core::config::{ReporterSettings, ReporterSource};
 use walrus_core::world::Topology;
@@ -93,6 +95,12 @@ impl Drop for StatePlace {
 /// Starts a web server process for every server, and waits until each accepts connections.
 async fn start_origins(topology: &Topology) -> Result<Vec<(String, Child)>, Failure> {
     let program = std::env::current_exe().context("finding this program")?;
+    let addresses =
+        topology.servers.iter().map(|server| SocketAddr::new(server.addresses[0], WEB_PORT));
+    for address in addresses {
+        // Tried here first, so that six processes need not complain of the same.
+        TcpListener::bind(address).await.map_err(|error| cannot_use(address, &error))?;
+    }
     let mut origins = Vec::new();
     for server in &topology.servers {
         let cluster = &topology.clusters[server.cluster.index()].name;
@@ -100,7 +108,11 @@ async fn start_origins(topology: &Topology) -> Result<Vec<(String, Child)>, Fail
         let child = Command::new(&program)
             .args(["origin", "--listen", &listen.to_string(), "--name", server.name.as_str()])
             .args(["--cluster", cluster.as_str(), "--workers", &WEB_WORKERS.to_string()])
-            .stdin(Stdio::null())
+            // Never written to: it ends with this process, even if that is killed.
+            .arg("--until-input-ends")
+            .stdin(Stdio::piped())
+            // Ctrl-C is for this process alone; it ends the others in its own time.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting the web server {}", server.name))?;
@@ -110,6 +122,15 @@ async fn start_origins(topology: &Topology) -> Result<Vec<(String, Child)>, Fail
         wait_until_listening(name, child, SocketAddr::new(server.addresses[0], WEB_PORT)).await?;
     }
     Ok(origins)
+}
+
+fn cannot_use(address: SocketAddr, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "is another demo or web server running?",
+        io::ErrorKind::AddrNotAvailable => "only Linux has all of 127.0.0.0/8 on loopback",
+        _ => "the demo needs it for a web server",
+    };
+    Failure::CouldNot(format!("cannot listen on {address} ({error}): {why}"))
 }
 
 async fn wait_until_listening(

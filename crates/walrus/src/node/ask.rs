@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
-use walrus_core::world::OverrideState;
+use walrus_core::world::{Override, OverrideState, Target, Topology};
 
 use super::Node;
 use crate::api::explain::{ExplainQuery, ExplanationView};
@@ -39,7 +39,7 @@ impl Node {
         let value = serde_json::to_value(&diff).and_then(serde_json::from_value::<DiffView>);
         match value {
             Ok(view) => Ok(DiffView { lines, ..view }),
-            Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+            Err(error) => Err(ApiError::internal(error)),
         }
     }
 
@@ -55,7 +55,7 @@ impl Node {
         let table = director.table();
         let worker = WorkerState::new(self.seed.for_part("explain"), &table);
         let view = ExplanationView::of(&explain(&table, &worker, &request));
-        view.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+        view.map_err(ApiError::internal)
     }
 
     /// Drains or undrains; says what was done.
@@ -69,19 +69,19 @@ impl Node {
         let topology = &self.loaded().configuration.topology;
         let target = parse_target(target, topology)
             .map_err(|text| ApiError::new(StatusCode::NOT_FOUND, text))?;
-        let done = match state {
-            OverrideState::Drained => format!("{target} takes no new clients"),
-            OverrideState::None => format!("{target} takes clients again"),
-        };
-        match controller.set_override(target, state, force).await {
+        match controller.set_override(target.clone(), state, force).await {
             Ok(()) => {
                 self.plan_applied().await;
-                Ok(done)
+                let overrides = controller.status().await.map_err(gone)?.overrides;
+                let is_drained = |(_, entry): &&(Target, _)| is_drained(entry);
+                let drained: Vec<Target> =
+                    overrides.iter().filter(is_drained).map(|(target, _)| target.clone()).collect();
+                Ok(told(&target, state, &drained, topology))
             }
             Err(OverrideError::Refused(refusal)) => {
                 Err(ApiError::new(StatusCode::CONFLICT, refusal.to_string()))
             }
-            Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+            Err(error) => Err(ApiError::internal(error)),
         }
     }
 
@@ -159,6 +159,35 @@ impl Node {
             let text = "this node is no Controller: ask one that has the role `controller`";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })
+    }
+}
+
+fn is_drained(entry: &Override) -> bool {
+    entry.state == OverrideState::Drained
+}
+
+/// What came of a drain, or of taking one back: a server may be drained twice over.
+fn told(target: &Target, state: OverrideState, drained: &[Target], topology: &Topology) -> String {
+    if state == OverrideState::Drained {
+        return format!("{target} takes no new clients");
+    }
+    let still = match target {
+        Target::Server(name) => topology.server(name.as_str()).and_then(|id| {
+            let server = &topology.servers[id.index()];
+            let cluster = &topology.clusters[server.cluster.index()];
+            let cluster = Target::Cluster(cluster.name.clone());
+            drained.contains(&cluster).then(|| cluster.to_string())
+        }),
+        Target::Cluster(name) => topology.cluster(name.as_str()).and_then(|id| {
+            let servers = topology.clusters[id.index()].servers.iter();
+            let names = servers.map(|id| Target::Server(topology.servers[id.index()].name.clone()));
+            let still = names.filter(|server| drained.contains(server)).map(|it| it.to_string());
+            Some(still.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+        }),
+    };
+    match still {
+        Some(still) => format!("{target} is not drained itself any more, but {still} still is"),
+        None => format!("{target} takes clients again"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One process with the roles that its configuration names, wired together by channels of core
 //! types: the Controller's Plans go to the name server, what that saw goes back.
 
+mod announce;
 mod ask;
 mod start;
 mod wire;
@@ -54,6 +55,7 @@ pub(crate) struct Node {
     /// The Plan that the name server answers from, as the wire last told.
     applied: watch::Receiver<Option<PlanNumber>>,
     group: Vec<SocketAddr>,
+    api_address: Option<SocketAddr>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 

@@ -16,7 +16,7 @@ use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
 use walrus_host::token::Token;
 
-use super::{Node, Start, wire};
+use super::{Node, Start, announce, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, LoadError, Loaded};
@@ -85,9 +85,11 @@ impl Node {
             director,
             applied,
             group,
+            api_address: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             tasks: Mutex::default(),
             loaded: Mutex::new(loaded),
         });
+        announce::announce(&node);
         wire::connect(&node, applied_to);
         if let Some(settings) = node.loaded().configuration.reporter.clone()
             && node.loaded().configuration.node.roles.reporter
@@ -144,6 +146,12 @@ pub(crate) async fn run_reporter(
 ) -> Result<(), Failure> {
     let session = clock.unix_ms();
     let seed = Seed::from_system().map_err(anyhow::Error::from)?.for_part("reporter");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = %settings.server,
+        controllers = settings.controllers.join(", "),
+        "the Reporter starts"
+    );
     let link = Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
         .map_err(anyhow::Error::from)?;
     walrus_reporter::run(settings, session, link, clock, shutdown).await;

@@ -1,0 +1,67 @@
+//! What a node says of itself at its start: what runs here, where, and what others need to know.
+
+use walrus_core::config::Roles;
+
+use super::Node;
+
+/// A few lines for the log, none of them secret.
+pub(super) fn announce(node: &Node) {
+    let loaded = node.loaded();
+    let configuration = &loaded.configuration;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %configuration.node.name,
+        roles = roles(&configuration.node.roles),
+        configuration = %configuration.digest,
+        state = %configuration.node.state.display(),
+        "walrus starts"
+    );
+    if let Some(director) = node.director() {
+        for address in director.addresses() {
+            tracing::info!(%address, "answering DNS queries by UDP and TCP");
+        }
+        match director.plan() {
+            Some(plan) => tracing::info!(plan = %plan.number, "answering from the saved Plan"),
+            None => tracing::info!("no Plan was saved: services wait for the first round"),
+        }
+        if node.controller().is_none() {
+            tracing::warn!(
+                "no Controller runs here, and name servers do not yet take Plans from another \
+                 machine: the saved Plan stays in force"
+            );
+        }
+    }
+    if let Some(address) = node.api_address {
+        let token = match &configuration.api.token_file {
+            Some(file) => file.clone(),
+            None => configuration.node.state.join("token"),
+        };
+        tracing::info!(%address, token = %token.display(), "serving the API");
+    }
+    if !node.group_addresses().is_empty() {
+        let token = match &configuration.group.token_file {
+            Some(file) => file.clone(),
+            None => configuration.node.state.join("reporter-token"),
+        };
+        tracing::info!(token = %token.display(), "Reporters must bring this token");
+    }
+    if let Some(reporter) = configuration.reporter.as_ref()
+        && configuration.node.roles.reporter
+    {
+        let to = match reporter.controllers.as_slice() {
+            [] => "the Controller of this process".to_owned(),
+            controllers => controllers.join(", "),
+        };
+        tracing::info!(server = %reporter.server, to, "reporting about the web server");
+    }
+}
+
+fn roles(roles: &Roles) -> String {
+    let names = [
+        (roles.controller, "controller"),
+        (roles.director, "director"),
+        (roles.reporter, "reporter"),
+    ];
+    let named: Vec<&str> = names.iter().filter(|(here, _)| *here).map(|(_, name)| *name).collect();
+    named.join(", ")
+}
