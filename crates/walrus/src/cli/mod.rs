@@ -97,7 +97,7 @@ enum Command {
     },
     /// The agent alone: tell a Controller how the web server on this machine fares.
     Reporter {
-        /// A TOML file with the section [reporter], or a directory of them.
+        /// A TOML file with the section `[reporter]`, or a directory of them.
         config: PathBuf,
     },
     /// A small web server with a status page and a fault switch, for demos and tests.

@@ -1,7 +1,7 @@
 //! The second stage: which clusters serve an area, in which shares?
 //!
 //! Decided in each round for every (service, area), over loads that belong to servers: all pairs
-//! share one [`round::RoundContext`], so that what one service gives to a cluster, another sees.
+//! share one `RoundContext`, so that what one service gives to a cluster, another sees.
 //! Within a phase the order is that of names (ids) unless the phase says otherwise.
 
 mod all;
