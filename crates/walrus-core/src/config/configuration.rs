@@ -226,7 +226,7 @@ pub struct ReporterSettings {
     pub authority: Option<PathBuf>,
     /// SHA-256 of the one certificate to trust, hex.
     pub fingerprint: Option<String>,
-    /// Holds the token to bring.
+    /// Holds the token to bring; the parser fills in `STATE/reporter-token`.
     pub token_file: Option<PathBuf>,
     /// Gather CPU, memory and process statistics of this machine (`/proc`).
     pub system: bool,

@@ -129,9 +129,9 @@ pub(super) fn build(
         udp_size_max: dns.udp_size_max,
     };
     let services = service::read(root, &known, findings);
-    let reporter = root
-        .section("reporter")
-        .and_then(|section| reporter::read(section, &clusters.servers, roles.controller, findings));
+    let reporter = root.section("reporter").and_then(|section| {
+        reporter::read(section, &clusters.servers, roles.controller, &node.state, findings)
+    });
     let control = control::read(&section(root, "control", &control::CONTROL, findings));
     let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
@@ -151,7 +151,7 @@ pub(super) fn build(
         dns,
         group,
         api: api::read(&section(root, "api", &api::API, findings), findings),
-        log: log::read(&section(root, "log", &log::LOG, findings)),
+        log: log::read(&section(root, "log", &log::LOG, findings), findings),
         reporter,
     }
 }

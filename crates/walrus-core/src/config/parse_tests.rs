@@ -471,6 +471,40 @@ fn the_reporter() {
 }
 
 #[test]
+fn a_reporters_token_is_in_its_state_directory_unless_named() {
+    let token_file = |own: &str| {
+        let text = format!(
+            "[node]\nroles = [\"reporter\"]\nstate = \"/srv/walrus\"\n[reporter]\nserver = \"s\"\n\
+             controllers = [\"192.0.2.53\"]\n{own}"
+        );
+        good(&text).reporter.unwrap().token_file.unwrap().display().to_string()
+    };
+    assert_eq!(token_file(""), "/srv/walrus/reporter-token");
+    assert_eq!(token_file("token_file = \"/etc/token\"\n"), "/etc/token");
+}
+
+#[test]
+fn a_level_is_a_level() {
+    for level in ["info", "WARN", "off", "info,walrus_controller=debug", "walrus_host::tls=trace"] {
+        let text = format!("{BASE}[log]\nlevel = \"{level}\"\n");
+        assert_eq!(good(&text).log.level, level);
+    }
+    for level in ["loud", "info,", "walrus_controller=loud", "info debug"] {
+        let text = format!("{BASE}[log]\nlevel = \"{level}\"\n");
+        let problems = lines(&parse_texts(&[&text]).expect_err(level));
+        assert!(problems.starts_with("a.toml:15:9: `log.level`"), "{problems}");
+    }
+}
+
+#[test]
+fn what_is_told_again_is_told_once_a_minute_at_most() {
+    refused_after_base(
+        "[notify]\nagain = \"5s\"\n",
+        "a.toml:15:9: `notify.again` must be from 1m to 7d, not \"5s\"\n",
+    );
+}
+
+#[test]
 fn syntax_errors_have_places() {
     let problems =
         lines(&parse_texts(&["zone = \"a\"\nnode = [1,\n", "ok = 1", "a = = 2"]).unwrap_err());

@@ -27,7 +27,8 @@ pub(in crate::config) static NOTIFY: Group = Group {
         },
         Setting {
             name: "again",
-            kind: Kind::Duration(1000, 604_800_000),
+            // Not shorter than the notices' own bound, or it would be held only in name.
+            kind: Kind::Duration(60_000, 604_800_000),
             default: Default::Value("\"1h\""),
             meaning: "A problem that lasts is told again after this.",
             example: "\"1h\"",

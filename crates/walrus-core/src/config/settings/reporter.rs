@@ -1,5 +1,7 @@
 //! `[reporter]`: what a Reporter on this node gathers and where it sends it.
 
+use std::path::Path;
+
 use super::{Default, Group, Kind, Scope, Setting, group};
 use crate::config::findings::Findings;
 use crate::config::reference_to::server_named;
@@ -182,6 +184,7 @@ pub(in crate::config) fn read(
     section: &Section,
     servers: &[Server],
     controller: bool,
+    state: &Path,
     findings: &Findings<'_>,
 ) -> Option<ReporterSettings> {
     let server = section.name("server");
@@ -221,7 +224,7 @@ pub(in crate::config) fn read(
         insecure: section.flag("insecure"),
         authority: section.path("authority"),
         fingerprint,
-        token_file: section.path("token_file"),
+        token_file: section.path("token_file").or_else(|| Some(state.join("reporter-token"))),
         system: section.flag("system"),
     })
 }
