@@ -1,9 +1,11 @@
 //! The task that owns the core's Controller.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use walrus_core::config::Configuration;
 use walrus_core::control::{Controller, Effect, Input, ProbeOutcome, ProbeRequest};
 use walrus_core::message::{Message, Role};
@@ -17,7 +19,7 @@ use walrus_host::shutdown::Shutdown;
 use crate::disk::Disk;
 use crate::handle::{Command, CommandKind, OverrideError};
 
-/// Finished probes that wait for the task: more are under way at once never.
+/// Finished probes that wait for the task; beyond that their tasks wait, one a target.
 const OUTCOMES_MAX: usize = 1024;
 /// The task never looks at its deadlines more often than this, whatever they say.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -38,6 +40,8 @@ pub(crate) struct Shell {
     parts: Parts,
     outcomes: mpsc::Sender<Outcome>,
     outcome_queue: mpsc::Receiver<Outcome>,
+    /// The probe under way of each target; bounded by the targets there are.
+    probes: BTreeMap<u32, AbortHandle>,
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
     /// When the overrides of the last command are on the disk.
@@ -53,7 +57,14 @@ struct Outcome {
 impl Shell {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outcomes, outcome_queue) = mpsc::channel(OUTCOMES_MAX);
-        Self { parts, outcomes, outcome_queue, unstored_epoch: None, overrides_stored: None }
+        Self {
+            parts,
+            outcomes,
+            outcome_queue,
+            probes: BTreeMap::new(),
+            unstored_epoch: None,
+            overrides_stored: None,
+        }
     }
 
     /// Until shutdown; returns when all is stored. What arrives is taken in the order of the
@@ -132,19 +143,25 @@ impl Shell {
         self.unstored_epoch = self.parts.disk.epoch(epoch).await.is_err().then_some(epoch);
     }
 
-    fn probe(&self, request: ProbeRequest) {
+    /// Starts a probe. One of the same target that is still waiting for its turn was given up by the
+    /// core: it ends, or a prober that cannot keep up would gather ever more of them.
+    fn probe(&mut self, request: ProbeRequest) {
         let (prober, outcomes) = (self.parts.prober.clone(), self.outcomes.clone());
         let busy = self.parts.clock.activity().begin();
-        tokio::spawn(async move {
-            let target = request.target;
+        let target = request.target;
+        let task = tokio::spawn(async move {
             let outcome = prober.execute(request).await;
             // Nobody listens any more after shutdown.
             let _ = outcomes.send(Outcome { target, outcome, busy }).await;
         });
+        if let Some(given_up) = self.probes.insert(target, task.abort_handle()) {
+            given_up.abort();
+        }
     }
 
     fn probed(&mut self, outcome: Outcome) -> Busy {
         let Outcome { target, outcome, busy } = outcome;
+        self.probes.remove(&target);
         self.tell(Input::Probed { target, outcome });
         busy
     }

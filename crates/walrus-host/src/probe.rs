@@ -12,9 +12,13 @@ use walrus_core::world::ProbeKind;
 use crate::http::{Request, fetch};
 use crate::tls::Trust;
 
-/// Probes at once: a descriptor each, and room for ten thousand targets every ten seconds even if
-/// each takes half a second.
-const CONCURRENT_MAX: usize = 512;
+/// Probes at once, a descriptor each: ten thousand targets every five seconds, none of which
+/// answers within two. With less room those that hang would keep those that answer waiting, and
+/// the loss of one area would take the others for dead as well.
+const CONCURRENT_MAX: usize = 4096;
+
+/// As many even where the system allows few descriptors.
+const CONCURRENT_MIN: usize = 64;
 
 /// So much of a body is searched.
 const BODY_MAX: usize = 64 << 10;
@@ -27,10 +31,13 @@ impl Prober {
     /// A prober of which nobody asks anything yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(CONCURRENT_MAX)))
+        // The other half is for everybody else: Reporters, DNS over TCP, files.
+        let room = descriptors_max().map_or(CONCURRENT_MAX, |most| most / 2);
+        Self(Arc::new(Semaphore::new(room.clamp(CONCURRENT_MIN, CONCURRENT_MAX))))
     }
 
-    /// Carries one probe out. Its timeout runs from when its turn comes.
+    /// Carries one probe out. Its timeout runs from when its turn comes, for which it waits without
+    /// a bound: whoever asks drops the future of a probe that nobody waits for any more.
     pub async fn execute(&self, request: ProbeRequest) -> ProbeOutcome {
         let Ok(_turn) = self.0.acquire().await else {
             return ProbeOutcome::Down("the prober was closed".to_owned());
@@ -43,6 +50,18 @@ impl Default for Prober {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The files that this process may have open, if the system tells (Linux).
+fn descriptors_max() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    descriptors_in(&limits)
+}
+
+/// The soft limit, the first of the line's two.
+fn descriptors_in(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 async fn execute(request: ProbeRequest) -> ProbeOutcome {
@@ -185,6 +204,17 @@ mod tests {
             matches!(&outcome, ProbeOutcome::Down(reason) if reason.contains("TLS")),
             "{outcome:?}"
         );
+    }
+
+    #[test]
+    fn the_systems_limit_is_read() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units\n\
+                     Max processes             95717                95717                processes\n\
+                     Max open files            1024                 1048576              files\n";
+        assert_eq!(descriptors_in(table), Some(1024));
+        assert_eq!(descriptors_in(&table.replace("1024 ", "unlimited ")), None);
+        assert_eq!(descriptors_in(""), None);
+        assert!(Prober::new().0.available_permits() >= CONCURRENT_MIN);
     }
 
     #[test]
