@@ -161,6 +161,13 @@ fn find_body<'a>(
 }
 
 fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
+    // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
+    let wanted = match wanted {
+        record_type::ANY if entry.has(flags::CNAME_INSIDE | flags::CNAME_OUTSIDE) => {
+            record_type::CNAME
+        }
+        wanted => wanted,
+    };
     if wanted == record_type::ANY && entry.has_data() {
         return Some(Body::Records { count: 1, bytes: &ANY_ANSWER });
     }

@@ -49,11 +49,6 @@ pub(super) fn answer_service<'a>(
     // Only areas that are decided alike cost a second look at the map.
     let area = located.area.or_else(|| table.locator().map_area(address));
     let area = area.or(table.locator().world);
-    // Never longer than the source; 0 if the address that decided was not the subnet's.
-    let scope = match client.subnet {
-        Some((Some(_), source)) => located.prefix_len.min(source),
-        _ => 0,
-    };
     decision.area = area;
     if let Some(area) = area {
         worker.counters.count_area(service, area);
@@ -68,6 +63,12 @@ pub(super) fn answer_service<'a>(
         decision.ttl = decided.ttl;
         Some(drawn)
     });
+    // Never longer than the source; 0 if the address that decided was not the subnet's. NODATA is
+    // the same for everybody, and RFC 7871 section 7.4 wants 0 for every negative answer.
+    let scope = match client.subnet {
+        Some((Some(_), source)) if drawn.is_some() => located.prefix_len.min(source),
+        _ => 0,
+    };
     worker.decision.scope = scope;
     Some(ServiceAnswer { drawn, record_len: family.record_len(), ttl: decided.ttl, scope })
 }

@@ -126,6 +126,11 @@ fn node<'a>(
         resolution.authority.extend(negative(zone));
         return None;
     }
+    // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
+    let wanted = match wanted {
+        record_type::ANY if of_type(record_type::CNAME).is_some() => record_type::CNAME,
+        wanted => wanted,
+    };
     if wanted == record_type::ANY && (service.is_some() || !sets.is_empty()) {
         resolution.answer.push(refuse_any(name));
         return None;

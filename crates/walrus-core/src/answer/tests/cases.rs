@@ -69,7 +69,8 @@ fn aliases_out_of_our_zones_and_any() {
     check("in.example", CNAME, 0, "in.example CNAME 60 a.b.c.example.");
     check("txt.example", ANY, 0, "txt.example HINFO 3600 \"RFC8482\" \"\"");
     check("www.example", ANY, 0, "www.example HINFO 3600 \"RFC8482\" \"\"");
-    check("in.example", ANY, 0, "in.example HINFO 3600 \"RFC8482\" \"\"");
+    check("in.example", ANY, 0, "in.example CNAME 60 a.b.c.example.");
+    check("out.example", ANY, 0, "out.example CNAME 60 www.elsewhere.");
 }
 
 #[test]

@@ -89,6 +89,18 @@ fn the_scope_is_the_widest_prefix_decided_alike() {
 }
 
 #[test]
+fn rfc_7871_section_7_4_a_negative_answer_has_scope_0() {
+    let table = table(plan());
+    let mut worker = worker(&table);
+    // The area has no server with an IPv6 address.
+    let ask = Ask::new("www.example", AAAA).subnet("192.0.2.0", 24);
+    assert_eq!(ask.answer(&table, &mut worker).scope(), Some((24, 0)));
+    assert_eq!(worker.decision().scope, 0);
+    let ask = Ask::new("www.example", A).subnet("192.0.2.0", 24);
+    assert_eq!(ask.answer(&table, &mut worker).scope(), Some((24, 24)));
+}
+
+#[test]
 fn dig_sends_subnet_0_with_family_0() {
     let table = table(plan());
     let mut worker = worker(&table);
