@@ -1,0 +1,72 @@
+//! What is asked, how it is answered, and the least that any answer costs.
+
+use std::net::IpAddr;
+
+use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond};
+use walrus_core::policy::choose::Generator;
+use walrus_core::world::Time;
+use walrus_dns::query;
+
+use crate::world::{self, World};
+
+/// Static names.
+pub(crate) const NAMES: usize = 10_000;
+/// Queries in a round; a power of two.
+pub(crate) const QUERIES: usize = 1 << 16;
+
+/// Static names in random order, EDNS.
+pub(crate) fn static_queries() -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(1);
+    let mut name = || world::static_name(generator.index(NAMES as u32).0);
+    (0..QUERIES).map(|_| world::query(&name(), None)).collect()
+}
+
+/// Names that do not exist, EDNS.
+pub(crate) fn missing_queries() -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(2);
+    let mut name = || world::static_name(generator.index(1 << 30).0 + NAMES as u32);
+    (0..QUERIES).map(|_| world::query(&name(), None)).collect()
+}
+
+/// The service for a random client subnet of 24 bits.
+pub(crate) fn service_queries() -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(3);
+    let name = world::wire("www.example.com");
+    (0..QUERIES).map(|_| world::query(&name, Some(generator.draw().to_be_bytes()))).collect()
+}
+
+/// Answers a query; the reply's length.
+pub(crate) fn respond_to(world: &World) -> impl FnMut(&[u8]) -> usize {
+    let mut worker = WorkerState::new(1, &world.table);
+    let mut reply = [0; 1232];
+    move |query| {
+        let request = Request {
+            query,
+            client: IpAddr::from([192, 0, 2, 1]),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport: Transport::Udp,
+            now: Time::ZERO,
+            udp_size_max: 1232,
+        };
+        match respond(&world.table, &mut worker, &request, &mut reply) {
+            Outcome::Reply(len) => len,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The calibration loop: parses a query, folds and hashes its name once, copies 90 bytes.
+pub(crate) fn calibrate() -> impl FnMut(&[u8]) -> usize {
+    let mut reply = [0; 1232];
+    let source = [7; 90];
+    let secrets = rapidhash::v3::RapidSecrets::seed(1);
+    move |bytes| {
+        let parsed = query::parse(bytes).expect("a query");
+        let mut folded = [0; 256];
+        let name = parsed.fold_name(&mut folded);
+        let hash = rapidhash::v3::rapidhash_v3_nano_inline::<true, false>(name, &secrets);
+        reply[..90].copy_from_slice(std::hint::black_box(&source));
+        std::hint::black_box(&mut reply);
+        hash as usize
+    }
+}
