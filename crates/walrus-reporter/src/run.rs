@@ -70,7 +70,7 @@ struct Reporter {
 
 impl Reporter {
     async fn report_for_ever(mut self) {
-        let mut next_unit = self.clock.now();
+        let mut next_unit = self.begin().await;
         let mut next_glance = next_unit;
         loop {
             let awake = self.clock.sleep_until(next_unit.min(next_glance)).await;
@@ -85,6 +85,18 @@ impl Reporter {
             next_glance = self.clock.now() + GLANCE_EVERY;
             drop(awake);
         }
+    }
+
+    /// Takes the reading that the first report compares with, and tells when that is due: half a
+    /// second later, or at once if something else than statistics is to be said.
+    async fn begin(&mut self) -> Time {
+        let awake = self.clock.sleep_until(self.clock.now()).await;
+        let glance = self.glance().await;
+        let gathered = self.gathered(glance);
+        let begun = self.speaker.begin(gathered);
+        let now = self.clock.now();
+        drop(awake);
+        if begun { now + GLANCE_EVERY } else { now }
     }
 
     async fn glance(&mut self) -> Glance {
@@ -107,14 +119,17 @@ impl Reporter {
         Glance { web, bypass }
     }
 
-    async fn report(&mut self, occasion: Occasion, glance: Glance) {
+    fn gathered(&mut self, glance: Glance) -> Gathered {
         let mut system =
             self.settings.system.then(|| system::read().map_err(|error| error.to_string()));
         if let Some(Ok(reading)) = &mut system {
             reading.processes = self.processes.take().or(reading.processes);
         }
-        let gathered =
-            Gathered { at: self.clock.now(), system, glance, own_requests: self.own_requests };
+        Gathered { at: self.clock.now(), system, glance, own_requests: self.own_requests }
+    }
+
+    async fn report(&mut self, occasion: Occasion, glance: Glance) {
+        let gathered = self.gathered(glance);
         let body = self.speaker.speak(occasion, gathered);
         self.log(&body);
         let version = match &self.settings.version_file {
@@ -150,12 +165,7 @@ impl Reporter {
             ReportBody::TempFail { reason }
             | ReportBody::Bypass { reason }
             | ReportBody::Panic { reason } => {
-                // At the start TEMPFAIL is as it should be.
-                if self.last_said.is_empty() && matches!(body, ReportBody::TempFail { .. }) {
-                    tracing::info!(server, says, reason, "the Reporter");
-                } else {
-                    tracing::warn!(server, says, reason, "the Reporter");
-                }
+                tracing::warn!(server, says, reason, "the Reporter");
             }
         }
         self.last_said = says;

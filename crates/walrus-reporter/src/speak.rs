@@ -10,8 +10,11 @@
 //!    not need; what hurts is *waiting* for memory, and that is what the pressure measures. (The
 //!    thesis' BSD Reporter asked for BYPASS at any swapping: whole processes, in a memory that was
 //!    small.)
-//! 3. TEMPFAIL: something could not be gathered, or this is the first time, when there is no
-//!    earlier reading to compare with.
+//! 3. TEMPFAIL: something could not be gathered, or there is no earlier reading to compare with.
+//!    That the thesis' Reporter says for its whole first unit, because it is asked; ours pushes, so
+//!    it can take a first reading ([`Speaker::begin`]) and say nothing until there is something to
+//!    say. TEMPFAIL before any statistics counts as BYPASS, and a power cut would make all servers
+//!    say it at once.
 //! 4. The statistics, over the time since they were last complete.
 //!
 //! Between units a [`Glance`] tells whether there is news that must not wait.
@@ -109,6 +112,22 @@ impl Speaker {
     #[must_use]
     pub const fn new(limit: MemoryLimit) -> Self {
         Self { limit, last: None, pressed_units: 0, silent_looks: 0, said: Said::Other }
+    }
+
+    /// Takes the first reading, before anything is said. Tells whether it will do: if not, what is to
+    /// be said need not wait.
+    pub fn begin(&mut self, gathered: Gathered) -> bool {
+        let Gathered { at, system, glance, own_requests } = gathered;
+        let web = match glance.web {
+            None => None,
+            Some(WebLook::Status(status)) => Some(status),
+            Some(WebLook::Dead(_) | WebLook::Silent(_) | WebLook::Misconfigured(_)) => {
+                return false;
+            }
+        };
+        let Ok(system) = system.transpose() else { return false };
+        self.last = Some(Complete { at, system, web, own_requests });
+        glance.bypass.is_none()
     }
 
     /// Whether this must be told at once: the web server died or came back, or the operator's
@@ -297,6 +316,29 @@ mod tests {
         assert_eq!(second.cpu_idle, Some(0.98));
         // 60 of the 1060 were the Reporter's own.
         assert_eq!((second.hits, second.busy, second.busy_max), (Some(1000), Some(3), Some(10)));
+    }
+
+    #[test]
+    fn with_a_first_reading_the_first_thing_said_is_statistics() {
+        let mut speaker = Speaker::new(LIMIT);
+        assert!(speaker.begin(gathered(0, 0, 100)));
+        let first = statistics(speaker.speak(Occasion::Unit, gathered(1, 0, 111)));
+        assert_eq!((first.duration_ms, first.hits), (1000, Some(10)));
+    }
+
+    #[test]
+    fn what_is_no_statistics_need_not_wait_for_a_first_reading() {
+        let dead = WebLook::Dead("connection refused".to_owned());
+        let wrong = WebLook::Misconfigured("status 404".to_owned());
+        for look in [dead, wrong, silent()] {
+            assert!(!Speaker::new(LIMIT).begin(with_web(gathered(0, 0, 0), look)));
+        }
+        let mut unread = gathered(0, 0, 0);
+        unread.system = Some(Err("cannot read /proc/stat: denied".to_owned()));
+        assert!(!Speaker::new(LIMIT).begin(unread));
+        let mut bypassed = gathered(0, 0, 0);
+        bypassed.glance.bypass = Some("new kernel".to_owned());
+        assert!(!Speaker::new(LIMIT).begin(bypassed));
     }
 
     #[test]

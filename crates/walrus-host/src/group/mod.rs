@@ -102,8 +102,8 @@ impl Reply {
         self.out.try_send(outgoing).is_ok()
     }
 
-    /// Says why something is refused. The connection ends if it was the hello; a refused report
-    /// leaves it open, so that the Reporter can do better.
+    /// Says why something is refused; the connection ends with it. The other side comes back by
+    /// itself, the later the less it was taken in before.
     pub fn refuse(&self, reason: impl Into<String>) -> bool {
         self.send(Message::Refused { reason: reason.into() })
     }

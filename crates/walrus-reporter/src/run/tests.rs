@@ -117,7 +117,7 @@ async fn statistics_panic_and_recovery_are_told() {
     };
     let mut running = start(settings(Some(source)));
     let first = running.next().await;
-    assert!(matches!(first.body, ReportBody::TempFail { .. }), "{first:?}");
+    assert!(matches!(first.body, ReportBody::Statistics(_)), "{first:?}");
     assert_eq!((first.session, first.sequence, first.unit_ms), (SESSION, 1, 1000));
     web.hits.store(12, Ordering::Relaxed);
     let second = running.next().await;
