@@ -70,9 +70,10 @@ counters! {
     SendFailures => send_failures,
     /// TCP connections accepted.
     TcpConnections => tcp_connections,
-    /// TCP connections closed at once, because there were too many.
+    /// TCP connections closed at once, because their client had too many.
     TcpRefused => tcp_refused,
-    /// TCP connections closed for being idle, slow or wrong.
+    /// TCP connections closed for being idle (too long, or longest when a place was wanted), slow
+    /// or wrong.
     TcpTimeouts => tcp_timeouts,
     /// Decisions given to the decision log.
     DecisionsLogged => decisions_logged,

@@ -3,8 +3,9 @@
 //! Everything slow (compiling a Plan or zones, freeing old tables, putting observations together)
 //! happens on the thread that asks for it, never on one that answers.
 
-use std::io::{PipeWriter, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -55,16 +56,29 @@ pub(crate) struct Control {
 #[derive(Default)]
 pub(crate) struct Wakers {
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) udp: Vec<PipeWriter>,
+    /// Not blocking: a thread that has not looked up for long may leave its stream full.
+    pub(crate) udp: Vec<UnixStream>,
     pub(crate) tcp: Arc<Notify>,
     pub(crate) tcp_shutdown: Shutdown,
 }
 
 impl Wakers {
+    /// One more thread to wake: what it waits on.
+    ///
+    /// # Errors
+    /// If there are no more descriptors.
+    pub(crate) fn add(&mut self) -> io::Result<UnixStream> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        self.udp.push(writer);
+        Ok(reader)
+    }
+
     fn wake(&self) {
-        for mut pipe in &self.udp {
-            // A full pipe wakes as well, and a thread that is gone need not be woken.
-            let _ = pipe.write(&[1]);
+        for mut stream in &self.udp {
+            // A full stream wakes as well, and a thread that is gone need not be woken.
+            let _ = stream.write(&[1]);
         }
         self.tcp.notify_one();
     }
@@ -324,4 +338,20 @@ pub(crate) fn check_digests(wanted: &Digests, held: &Digests) -> Result<(), Plan
 /// Locks without fear of a panic elsewhere: what is guarded is whole between any two steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waking_never_waits_for_a_thread_that_is_too_busy_to_look_up() {
+        let mut wakers = Wakers::default();
+        let reader = wakers.add().unwrap();
+        for _ in 0..100_000 {
+            wakers.wake();
+        }
+        drop(reader);
+        wakers.wake();
+    }
 }

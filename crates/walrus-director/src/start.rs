@@ -286,10 +286,9 @@ fn spawn(
     }
     let reply_size = usize::from(dns.udp_size_max.max(REPLY_SIZE_MIN));
     for (number, (sockets, answerer)) in sockets.udp.into_iter().zip(answerers).enumerate() {
-        let (reader, writer) = io::pipe()?;
-        wakers.udp.push(writer);
+        let wake = wakers.add()?;
         let stop = Arc::clone(&wakers.stop);
-        let worker = Worker::new(sockets, reply_size, reader, stop, answerer);
+        let worker = Worker::new(sockets, reply_size, wake, stop, answerer);
         threads.push(named(format!("dns-{number}")).spawn(|| worker.run())?);
     }
     Ok(())

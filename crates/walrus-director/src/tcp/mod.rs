@@ -2,9 +2,11 @@
 //!
 //! Messages may be pipelined; replies go out in the order of the queries, several in one write.
 //! A connection must bring a whole message within the idle time, counted from the last one (not
-//! from the last byte), and must take its replies within the same time.
+//! from the last byte), and must take its replies within the same time. When all places are taken,
+//! whoever has brought no message for longest gives way (RFC 7766 section 6.2.3 lets a server under
+//! pressure close idle connections): silence alone keeps nobody out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -45,7 +47,7 @@ const CLIENT_PART: usize = 4;
 /// The bounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at once.
+    /// Connections at once; at least 1.
     pub(crate) connections_max: usize,
     /// How long a message may take to come, and its reply to go.
     pub(crate) idle: Duration,
@@ -115,12 +117,6 @@ struct Server<A> {
     limits: Limits,
 }
 
-#[derive(Default)]
-struct Connections {
-    all: usize,
-    by_client: BTreeMap<IpAddr, usize>,
-}
-
 impl<A: Answering + 'static> Server<A> {
     async fn accept(self: Rc<Self>, listener: TcpListener) {
         loop {
@@ -139,16 +135,24 @@ impl<A: Answering + 'static> Server<A> {
         };
         self.count(Count::TcpConnections);
         tokio::task::spawn_local(async move {
-            if self.serve(stream, client).await.is_err() {
+            let served = tokio::select! {
+                served = self.serve(stream, client, &place) => served,
+                () = place.give_way.notified() => Err(io::ErrorKind::TimedOut.into()),
+            };
+            if served.is_err() {
                 self.count(Count::TcpTimeouts);
             }
-            drop(place);
         });
     }
 
     /// Answers a connection's messages until the client ends it. An error is a client that is too
     /// slow, too long or gone.
-    async fn serve(&self, mut stream: TcpStream, client: IpAddr) -> io::Result<()> {
+    async fn serve(
+        &self,
+        mut stream: TcpStream,
+        client: IpAddr,
+        place: &Place<A>,
+    ) -> io::Result<()> {
         let local = stream.local_addr()?;
         // Replies are whole; waiting for more to send with them would only delay them.
         stream.set_nodelay(true)?;
@@ -161,6 +165,7 @@ impl<A: Answering + 'static> Server<A> {
                     return Ok(());
                 }
             }
+            place.renew();
             self.answering.borrow_mut().0.begin_batch();
             while let Some(query) = input.next()? {
                 self.answer(query, client, local, &mut output);
@@ -198,39 +203,78 @@ impl<A: Answering + 'static> Server<A> {
     }
 }
 
+/// All connections, and how many each client has.
+#[derive(Default)]
+struct Connections {
+    /// By their turn: the first has brought no message for longest.
+    all: BTreeMap<u64, (IpAddr, Rc<Notify>)>,
+    by_client: BTreeMap<IpAddr, usize>,
+    next_turn: u64,
+}
+
+impl Connections {
+    /// Puts a connection behind all others and tells its turn.
+    fn add(&mut self, client: IpAddr, give_way: Rc<Notify>) -> u64 {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.all.insert(turn, (client, give_way));
+        *self.by_client.entry(client).or_default() += 1;
+        turn
+    }
+
+    /// Takes a connection out; `None` if it had to give way before.
+    fn remove(&mut self, turn: u64) -> Option<(IpAddr, Rc<Notify>)> {
+        let (client, give_way) = self.all.remove(&turn)?;
+        if let Some(of_client) = self.by_client.get_mut(&client) {
+            *of_client -= 1;
+            if *of_client == 0 {
+                self.by_client.remove(&client);
+            }
+        }
+        Some((client, give_way))
+    }
+}
+
 /// A connection's place among those allowed; given back when dropped.
 struct Place<A> {
     server: Rc<Server<A>>,
-    client: IpAddr,
+    turn: Cell<u64>,
+    /// Notified if another connection takes this place.
+    give_way: Rc<Notify>,
 }
 
 impl<A> Place<A> {
+    /// A place for a client that has not too many yet, if need be that of the connection that was
+    /// silent for longest.
     fn take(server: &Rc<Server<A>>, client: IpAddr) -> Option<Self> {
         let max = server.limits.connections_max;
         let mut connections = server.connections.borrow_mut();
-        if connections.all >= max {
+        let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
+        if of_client >= (max / CLIENT_PART).max(2) {
             return None;
         }
-        let of_client = connections.by_client.entry(client).or_default();
-        if *of_client >= (max / CLIENT_PART).max(2) {
-            return None;
+        if connections.all.len() >= max {
+            let silent = connections.all.first_key_value().map(|(turn, _)| *turn)?;
+            let (_, give_way) = connections.remove(silent)?;
+            give_way.notify_one();
         }
-        *of_client += 1;
-        connections.all += 1;
-        Some(Self { server: server.clone(), client })
+        let give_way = Rc::new(Notify::new());
+        let turn = Cell::new(connections.add(client, Rc::clone(&give_way)));
+        Some(Self { server: server.clone(), turn, give_way })
+    }
+
+    /// The connection has brought a message: all others give way before it.
+    fn renew(&self) {
+        let mut connections = self.server.connections.borrow_mut();
+        if let Some((client, give_way)) = connections.remove(self.turn.get()) {
+            self.turn.set(connections.add(client, give_way));
+        }
     }
 }
 
 impl<A> Drop for Place<A> {
     fn drop(&mut self) {
-        let mut connections = self.server.connections.borrow_mut();
-        connections.all -= 1;
-        if let Some(of_client) = connections.by_client.get_mut(&self.client) {
-            *of_client -= 1;
-            if *of_client == 0 {
-                connections.by_client.remove(&self.client);
-            }
-        }
+        self.server.connections.borrow_mut().remove(self.turn.get());
     }
 }
 

@@ -146,3 +146,33 @@ fn one_client_may_not_take_all_connections() {
         assert!(std::time::Instant::now() < deadline);
     }
 }
+
+#[test]
+fn the_longest_silent_connection_gives_way_when_all_places_are_taken() {
+    let server = Running::start(4, LONG);
+    let connect = |last: u8| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+        socket.connect(&server.address.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    };
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(&framed(b"x")).unwrap();
+        assert_eq!(read_message(stream), b"X");
+    };
+    let mut streams = [2, 2, 3, 3].map(connect);
+    streams.iter_mut().for_each(ask);
+    // The first is heard of again, so the second has been silent for longest.
+    ask(&mut streams[0]);
+    let mut newcomer = connect(4);
+    ask(&mut newcomer);
+    let mut rest = Vec::new();
+    assert_eq!(streams[1].read_to_end(&mut rest).unwrap_or(0), 0, "closed");
+    for place in [0, 2, 3] {
+        ask(&mut streams[place]);
+    }
+    let counted = server.counted();
+    assert_eq!((counted.tcp_connections, counted.tcp_refused, counted.tcp_timeouts), (5, 0, 1));
+}

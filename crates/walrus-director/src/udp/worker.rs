@@ -1,8 +1,9 @@
 //! One answering thread: receive a batch, answer it in place, send the replies.
 
-use std::io::{PipeReader, Read as _};
+use std::io::Read as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) struct Worker<A> {
     sockets: Vec<Listening>,
     batch: Batch,
     poll: Poll,
-    wake: PipeReader,
+    wake: UnixStream,
     stop: Arc<AtomicBool>,
     answering: A,
 }
@@ -38,13 +39,13 @@ impl<A: Answering> Worker<A> {
     pub(crate) fn new(
         sockets: Vec<(UdpSocket, SocketAddr)>,
         reply_size: usize,
-        wake: PipeReader,
+        wake: UnixStream,
         stop: Arc<AtomicBool>,
         answering: A,
     ) -> Self {
         let sockets: Vec<Listening> =
             sockets.into_iter().map(|(socket, address)| Listening { socket, address }).collect();
-        // The pipe comes first, then the sockets in their order.
+        // The waking comes first, then the sockets in their order.
         let descriptors = sockets.iter().map(|listening| listening.socket.as_fd());
         let poll = Poll::new(std::iter::once(wake.as_fd()).chain(descriptors));
         Self { sockets, batch: Batch::new(reply_size), poll, wake, stop, answering }
@@ -59,7 +60,7 @@ impl<A: Answering> Worker<A> {
                 is_idle &= self.serve(place) == 0;
             }
             if is_idle && self.poll.wait(IDLE) && self.poll.is_ready(0) {
-                // Several wake-ups are one. The pipe is readable, so this does not wait.
+                // Several wake-ups are one; what is left wakes again.
                 let _ = self.wake.read(&mut [0; 64]);
             }
         }
