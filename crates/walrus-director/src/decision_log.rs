@@ -3,12 +3,14 @@
 //!
 //! An answering thread copies what it needs into a record of fixed size and offers it to a bounded
 //! channel; a thread of its own turns records into text. If it cannot keep up, records are lost and
-//! counted, never waited for.
+//! counted, never waited for. A sampled query thus costs what the channel does when its reader
+//! sleeps: a short lock and one system call to wake it. Those passed over cost one subtraction.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -27,6 +29,9 @@ use crate::serving::Serving;
 
 /// Records that wait for the writer: about 256 KiB.
 const WAITING: usize = 256;
+
+/// Text is written once it has so many bytes, even if more records wait.
+const TEXT_MAX: usize = 64 * 1024;
 
 /// Bytes of a reply that are kept to tell its addresses: enough for thirty.
 const REPLY_KEPT: usize = 512;
@@ -221,15 +226,11 @@ impl DecisionLog {
     /// # Errors
     /// If the file cannot be opened or the thread not be started.
     pub(crate) fn start(path: &Path, clock: &Clock) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut output = Output::open(path)?;
         let (sender, receiver) = sync_channel(WAITING);
-        let unix_ms_at_zero = clock.unix_ms().saturating_sub(clock.now().as_nanos() / 1_000_000);
-        let path = path.to_owned();
-        let thread = std::thread::Builder::new().name("decision-log".into()).spawn(move || {
-            if let Err(error) = write(&receiver, file, unix_ms_at_zero) {
-                tracing::warn!(path = %path.display(), %error, "the decision log ends here");
-            }
-        })?;
+        let clock = clock.clone();
+        let write = move || write(&receiver, &mut output, &clock);
+        let thread = std::thread::Builder::new().name("decision-log".into()).spawn(write)?;
         Ok(Self { sender, thread })
     }
 
@@ -249,19 +250,87 @@ impl DecisionLog {
     }
 }
 
-fn write(receiver: &Receiver<Record>, file: File, unix_ms_at_zero: u64) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
+fn write(receiver: &Receiver<Record>, output: &mut Output, clock: &Clock) {
+    let mut text = Vec::with_capacity(TEXT_MAX);
     while let Ok(first) = receiver.recv() {
-        let mut next = Some(first);
+        // Anew each time: the system's clock may have been set meanwhile.
+        let unix_ms_at_zero = clock.unix_ms().saturating_sub(clock.now().as_nanos() / 1_000_000);
+        let (mut next, mut lines) = (Some(first), 0);
         while let Some(record) = next {
-            serde_json::to_writer(&mut out, &record.line(unix_ms_at_zero))?;
-            out.write_all(b"\n")?;
-            next = receiver.try_recv().ok();
+            // Lines have no keys that could fail, and a vector takes everything.
+            let _ = serde_json::to_writer(&mut text, &record.line(unix_ms_at_zero));
+            text.push(b'\n');
+            lines += 1;
+            next = if text.len() < TEXT_MAX { receiver.try_recv().ok() } else { None };
         }
         // Nothing is waiting: whoever reads along sees it now.
-        out.flush()?;
+        output.append(&text, lines);
+        text.clear();
     }
-    Ok(())
+}
+
+/// The file. It may be moved away (by logrotate, say) and made anew at any time, and the disk may
+/// be full for a while: what cannot be written then is lost, and told once.
+struct Output {
+    path: PathBuf,
+    file: Option<File>,
+    /// Lines lost since the last that was written.
+    lost: u64,
+    /// The file may end in half a line.
+    is_torn: bool,
+}
+
+impl Output {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: Some(open(path)?), lost: 0, is_torn: false })
+    }
+
+    fn append(&mut self, text: &[u8], lines: u64) {
+        match self.try_append(text) {
+            Ok(()) if self.lost > 0 => {
+                let (path, lost) = (self.path.display(), self.lost);
+                tracing::info!(%path, lost, "the decision log is written again");
+                self.lost = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if self.lost == 0 {
+                    let path = self.path.display();
+                    tracing::warn!(%path, %error, "decisions are lost: the log cannot be written");
+                }
+                self.lost += lines;
+                self.file = None;
+            }
+        }
+    }
+
+    fn try_append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file = self.file.take().filter(|file| is_at(file, &self.path));
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(open(&self.path)?),
+        };
+        if self.is_torn {
+            file.write_all(b"\n")?;
+        }
+        self.is_torn = true;
+        file.write_all(text)?;
+        self.is_torn = false;
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Whether the path still leads to this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), path.metadata()) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -293,5 +362,41 @@ mod tests {
             let expected = 100_000 / weight as usize;
             assert!(taken.abs_diff(expected) <= expected / 10, "{taken} of {expected}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("log"), directory.path().join("log.1"));
+        let mut output = Output::open(&path).unwrap();
+        output.append(b"one\n", 1);
+        std::fs::rename(&path, &moved).unwrap();
+        output.append(b"two\n", 1);
+        output.append(b"three\n", 1);
+        assert_eq!(std::fs::read(&moved).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"two\nthree\n");
+    }
+
+    #[test]
+    fn the_log_goes_on_when_it_can_be_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (inner, away) = (directory.path().join("inner"), directory.path().join("away"));
+        std::fs::create_dir(&inner).unwrap();
+        let path = inner.join("log");
+        let mut output = Output::open(&path).unwrap();
+        std::fs::rename(&inner, &away).unwrap();
+        output.append(b"lost\n", 1);
+        output.append(b"lost too\n", 1);
+        assert_eq!(output.lost, 2);
+        std::fs::create_dir(&inner).unwrap();
+        output.append(b"kept\n", 1);
+        assert_eq!((output.lost, std::fs::read(&path).unwrap()), (0, b"kept\n".to_vec()));
+        // A disk that is full: half a line may stand there, so the next begins on a new one.
+        let mut full = Output { path: "/dev/full".into(), file: None, lost: 0, is_torn: false };
+        full.append(b"never\n", 1);
+        assert_eq!((full.lost, full.is_torn), (1, true));
+        full.path = path.clone();
+        full.append(b"after\n", 1);
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept\n\nafter\n");
     }
 }

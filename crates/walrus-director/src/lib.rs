@@ -8,9 +8,7 @@
 //!   [`walrus_core::answer::WorkerState`]; none waits for another.
 //! - `serving` is how all of them go over to another table while they answer.
 //!
-//! What must stay absent on the answering threads: locks that are waited for, allocation on the
-//! fast path, log lines, and system calls other than the batched receive and send (and, when there
-//! is nothing to do, the wait for more).
+//! What must stay absent on the answering threads, and the exceptions: `ARCHITECTURE.md`, absence 5.
 
 mod answerer;
 mod answering;
