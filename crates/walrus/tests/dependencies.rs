@@ -1,6 +1,9 @@
-//! What the pure crates may depend on (`ARCHITECTURE.md`, absence 1).
+//! What the pure crates may depend on (`ARCHITECTURE.md`, absence 1), and that every dependency has
+//! a reason and a use.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Everything below `walrus-core`, transitive ones included, with the reason.
@@ -86,6 +89,60 @@ fn nothing_pure_can_reach_a_socket_or_a_random_source() {
             assert!(!dependencies_of(pure).contains(name), "{pure} depends on {name}");
         }
     }
+}
+
+#[test]
+fn every_dependency_has_its_reason_above_it() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("there is a manifest");
+    let lines: Vec<&str> = manifest.lines().collect();
+    let start = lines.iter().position(|line| *line == "[workspace.dependencies]");
+    let start = start.expect("the manifest names the dependencies") + 1;
+    let section = lines[start..].iter().take_while(|line| !line.starts_with('['));
+    let without: Vec<&&str> = section
+        .zip(&lines[start - 1..])
+        .filter(|(line, above)| line.contains(" = ") && !above.starts_with("# "))
+        .map(|(line, _)| line)
+        .filter(|line| !line.contains("path = ") && !line.starts_with('#'))
+        .collect();
+    assert!(without.is_empty(), "say why above each: {without:#?}");
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let mut unused = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).expect("there are crates") {
+        let folder = entry.expect("a crate").path();
+        let source = source_of(&folder);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("it has a manifest");
+        for line in manifest.lines() {
+            let Some((name, _)) = line.split_once(".workspace = true") else { continue };
+            let ident = name.replace('-', "_");
+            let paths = [format!("{ident}::"), format!("use {ident} "), format!("use {ident};")];
+            let inherited = ["version", "edition", "rust-version", "license", "publish"];
+            if !inherited.contains(&name) && !paths.iter().any(|path| source.contains(path)) {
+                unused.push(format!("{}: {name}", folder.display()));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "nothing uses them: {unused:#?}");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All Rust text below a folder.
+fn source_of(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text.push_str(&source_of(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).expect("Rust is text"));
+        }
+    }
+    text
 }
 
 /// Names of all that a crate is built from, itself left out.
