@@ -10,6 +10,7 @@ use walrus_core::config::Configuration;
 use walrus_core::control::{Controller, Effect, Input, ProbeOutcome, ProbeRequest};
 use walrus_core::message::{Message, Role};
 use walrus_core::plan::Plan;
+use walrus_core::world::Time;
 use walrus_host::clock::{Busy, Clock};
 use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
 use walrus_host::notify::Notifier;
@@ -23,6 +24,14 @@ use crate::handle::{Command, CommandKind, OverrideError};
 const OUTCOMES_MAX: usize = 1024;
 /// The task never looks at its deadlines more often than this, whatever they say.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// What waits in the queues is taken in before silence is judged, but no more than this: no flood
+/// of reports delays a round.
+const INPUTS_MAX: usize = 4096;
+/// Who wakes so long after a deadline was stopped as a whole (SIGSTOP, a suspended machine).
+const STOPPED: Duration = Duration::from_secs(1);
+/// How long after that nothing is judged: what was said meanwhile still waits in sockets, and
+/// others in this process have only just woken, too.
+const CATCH_UP: Duration = Duration::from_millis(500);
 
 /// What the task works with.
 pub(crate) struct Parts {
@@ -67,8 +76,8 @@ impl Shell {
         }
     }
 
-    /// Until shutdown; returns when all is stored. What arrives is taken in the order of the
-    /// select: deadlines first, so that no flood of reports delays a round.
+    /// Until shutdown; returns when all is stored. Deadlines come first, so that no flood of
+    /// reports delays a round; but what had arrived by then is taken in before silence is judged.
     pub(crate) async fn run(
         mut self,
         mut events: mpsc::Receiver<GroupEvent>,
@@ -79,35 +88,52 @@ impl Shell {
         self.carry_out().await;
         drop(starting);
         let clock = self.parts.clock.clone();
+        let mut catching_up: Option<Time> = None;
         loop {
-            let (deadline, why) = self.parts.controller.next_deadline();
-            let deadline = deadline.max(clock.now() + PAUSE_MIN);
+            let (due, why) = self.parts.controller.next_deadline();
+            let due = catching_up.unwrap_or(due).max(clock.now() + PAUSE_MIN);
             // Whoever is taken up holds its `Busy` until its effects are carried out.
-            let mut handled = None;
-            let awake = tokio::select! {
+            let mut handled = Vec::new();
+            let mut awake = None;
+            tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                awake = clock.sleep_until(deadline) => {
+                woken = clock.sleep_until(due) => {
                     tracing::trace!(why, "the Controller wakes");
-                    Some(awake)
+                    awake = Some(woken);
                 }
-                Some(outcome) = self.outcome_queue.recv() => {
-                    handled = Some(self.probed(outcome));
-                    None
-                }
-                Some(command) = commands.recv() => {
-                    self.command(command).await;
-                    None
-                }
-                Some(event) = events.recv() => {
-                    handled = Some(self.event(event));
-                    None
-                }
-            };
-            self.carry_out().await;
+                Some(outcome) = self.outcome_queue.recv() => handled.push(self.probed(outcome)),
+                Some(command) = commands.recv() => self.command(command).await,
+                Some(event) = events.recv() => handled.push(self.event(event)),
+            }
+            if awake.is_some() {
+                self.take_in(&mut events, &mut handled);
+            }
+            let now = clock.now();
+            if catching_up.is_none() && now.since(due) > STOPPED {
+                tracing::warn!(seconds = now.since(due).as_secs_f64(), "this process stood still");
+                catching_up = Some(now + CATCH_UP);
+            }
+            if catching_up.is_none_or(|end| end <= now) {
+                catching_up = None;
+                self.carry_out().await;
+            }
             drop((awake, handled));
         }
         self.parts.disk.finish().await;
+    }
+
+    /// What waits in the queues, up to [`INPUTS_MAX`].
+    fn take_in(&mut self, events: &mut mpsc::Receiver<GroupEvent>, handled: &mut Vec<Busy>) {
+        for _ in 0..INPUTS_MAX {
+            if let Ok(outcome) = self.outcome_queue.try_recv() {
+                handled.push(self.probed(outcome));
+            } else if let Ok(event) = events.try_recv() {
+                handled.push(self.event(event));
+            } else {
+                return;
+            }
+        }
     }
 
     /// All effects, in their order.

@@ -221,6 +221,48 @@ async fn reporters_are_heard_and_their_silence_too() {
 }
 
 #[tokio::test]
+async fn what_was_said_while_the_process_stood_still_is_heard_before_silence_is_judged() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = run(directory.path(), reporting());
+    let links = [running.link("fra1"), running.link("fra2")];
+    for second in 1..=5 {
+        links.iter().zip(["fra1", "fra2"]).for_each(|(link, server)| {
+            link.send(report(server, second, idle()));
+        });
+        running.hand.run_to(Time::from_secs(second)).await;
+    }
+    let before = running.plan().number.clone();
+    // A minute in one leap, as after SIGSTOP; then what waited in the socket gets here, late.
+    running.hand.advance_to(Time::from_secs(65));
+    running.hand.settled().await;
+    links[0].send(report("fra1", 6, idle()));
+    running.hand.run_to(Time::from_millis(65_400)).await;
+    assert_eq!(running.plan().number, before, "nothing is judged yet");
+    running.hand.run_to(Time::from_secs(66)).await;
+    assert_eq!((running.life("fra1"), running.life("fra2")), (Life::Living, Life::Dead));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_had_arrived_by_a_deadline_is_heard_before_it_is_judged() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = run(directory.path(), reporting());
+    let link = running.link("fra1");
+    for second in 1..=5 {
+        link.send(report("fra1", second, idle()));
+        running.hand.run_to(Time::from_secs(second)).await;
+    }
+    // Two units and half a second after the last report it would be dead.
+    running.hand.run_to(Time::from_millis(7_400)).await;
+    // In the queue when the Controller wakes for its deadline.
+    link.send(report("fra1", 6, idle()));
+    running.hand.advance_to(Time::from_millis(7_600));
+    running.hand.run_to(Time::from_millis(7_700)).await;
+    assert_eq!(running.life("fra1"), Life::Living);
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_silence_within_a_second() {
     let directory = tempfile::tempdir().unwrap();
     let running = run(directory.path(), reporting());

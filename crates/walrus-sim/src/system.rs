@@ -31,6 +31,18 @@ pub trait System {
     /// If there is no such server or cluster, or the system is out of reach.
     fn undrain(&mut self, target: &str) -> Result<(), SystemError>;
 
+    /// Puts another configuration in force; `Ok(false)` if that is refused.
+    ///
+    /// # Errors
+    /// If the system is out of reach.
+    fn reload(&mut self, config: &str) -> Result<bool, SystemError>;
+
+    /// Ends Controller and name server without notice and starts them from what is stored.
+    ///
+    /// # Errors
+    /// If they do not come back.
+    fn restart(&mut self) -> Result<(), SystemError>;
+
     /// Asks, and gives the reply's bytes.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use walrus_core::config::Configuration;
+use walrus_core::config::{Configuration, Context, SourceFile, parse};
 use walrus_core::control::{
     Controller, Effect, Input, NoticeKind, ProbeOutcome, ProbeRequest, Refusal, Start, Stored,
 };
@@ -36,6 +36,9 @@ pub struct VirtualSystem {
     states: BTreeMap<ServerId, ServerState>,
     probes: Vec<(Time, u32, ProbeOutcome)>,
     notices: Vec<(String, String, bool)>,
+    /// What a state directory would hold.
+    stored: Stored,
+    seed: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -53,36 +56,54 @@ impl VirtualSystem {
     /// If the map cannot be built (a country without a database).
     pub fn new(configuration: Arc<Configuration>, seed: u64) -> Result<Self, SystemError> {
         let name_server = NameServer::new(&configuration, seed)?;
-        let start = Start {
-            configuration: configuration.clone(),
-            digests: Digests { configuration: configuration.digest.clone(), ..Digests::default() },
-            name: configuration.node.name.clone(),
-            seed,
-            stored: Stored::default(),
-        };
-        let topology = &configuration.topology;
-        let ids = (0..topology.servers.len()).filter_map(|index| u32::try_from(index).ok());
-        let ids: Vec<ServerId> = ids.map(ServerId).collect();
-        let idle = ServerState::Busy { busy: 0, max: 10 };
-        let reporting = ids.iter().filter(|id| topology.servers[id.index()].reporter);
-        let reporter = Reporter {
-            session: FIRST_SESSION,
-            sequence: 0,
-            next: Time::ZERO + UNIT,
-            connected: true,
-        };
         let mut system = Self {
-            controller: Controller::new(start, Time::ZERO),
+            controller: start_controller(&configuration, seed, Stored::default(), Time::ZERO),
             name_server,
             now: Time::ZERO,
-            reporters: reporting.map(|id| (*id, reporter.clone())).collect(),
-            states: ids.iter().map(|id| (*id, idle.clone())).collect(),
+            reporters: BTreeMap::new(),
+            states: BTreeMap::new(),
             probes: Vec::new(),
             notices: Vec::new(),
+            stored: Stored::default(),
+            seed,
             configuration,
         };
+        system.add_servers();
         system.carry_out();
         Ok(system)
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The Plan in force, if there was one.
+    #[must_use]
+    pub const fn plan(&self) -> Option<&Arc<Plan>> {
+        self.stored.plan.as_ref()
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub const fn configuration(&self) -> &Arc<Configuration> {
+        &self.configuration
+    }
+
+    /// Whoever is new is idle, and its Reporter connects.
+    fn add_servers(&mut self) {
+        for (id, server) in (0..).map(ServerId).zip(&self.configuration.topology.servers) {
+            self.states.entry(id).or_insert(ServerState::Busy { busy: 0, max: 10 });
+            if server.reporter {
+                self.reporters.entry(id).or_insert(Reporter {
+                    session: FIRST_SESSION,
+                    sequence: 0,
+                    next: self.now + UNIT,
+                    connected: true,
+                });
+            }
+        }
     }
 
     fn topology(&self) -> &Topology {
@@ -103,15 +124,15 @@ impl VirtualSystem {
                     };
                     self.notices.push((kind.to_owned(), notice.subject, notice.recovered));
                 }
-                Effect::StoreEpoch(_)
-                | Effect::StoreOverrides(_)
-                | Effect::Journal(_)
-                | Effect::Warn(_) => {}
+                Effect::StoreEpoch(epoch) => self.stored.epoch = epoch,
+                Effect::StoreOverrides(overrides) => self.stored.overrides = overrides,
+                Effect::Journal(_) | Effect::Warn(_) => {}
             }
         }
     }
 
     fn publish(&mut self, plan: &Arc<Plan>) {
+        self.stored.plan = Some(plan.clone());
         self.name_server.apply(plan);
     }
 
@@ -272,6 +293,47 @@ impl System for VirtualSystem {
         self.set_override(target, OverrideState::None, false).map(|_| ())
     }
 
+    fn reload(&mut self, config: &str) -> Result<bool, SystemError> {
+        let file = SourceFile { name: "reload".to_owned(), text: config.to_owned() };
+        let context = Context { hostname: "scenario", read: &|_| Err("no files here".to_owned()) };
+        let Ok(parsed) = parse(&[file], &context) else { return Ok(false) };
+        let next = Arc::new(parsed.configuration);
+        let old = std::mem::replace(&mut self.configuration, next.clone());
+        self.name_server = NameServer::new(&next, self.seed)?;
+        if let Some(plan) = &self.stored.plan {
+            self.name_server.apply(plan);
+        }
+        let id_now =
+            |id: &ServerId| next.topology.server(old.topology.servers[id.index()].name.as_str());
+        let states = std::mem::take(&mut self.states).into_iter();
+        self.states = states.filter_map(|(id, state)| Some((id_now(&id)?, state))).collect();
+        let reporters = std::mem::take(&mut self.reporters).into_iter();
+        self.reporters = reporters.filter_map(|(id, it)| Some((id_now(&id)?, it))).collect();
+        self.add_servers();
+        self.controller.reconfigure(self.now, next.clone(), digests(&next));
+        self.happen();
+        Ok(true)
+    }
+
+    fn restart(&mut self) -> Result<(), SystemError> {
+        let stored = self.stored.clone();
+        self.name_server = NameServer::new(&self.configuration, self.seed)?;
+        if let Some(plan) = &stored.plan {
+            self.name_server.apply(plan);
+        }
+        self.probes.clear();
+        self.controller = start_controller(&self.configuration, self.seed, stored, self.now);
+        for reporter in self.reporters.values_mut().filter(|reporter| reporter.connected) {
+            reporter.connected = false;
+            reporter.next = self.now + UNIT;
+        }
+        let ids: Vec<ServerId> = self.reporters.keys().copied().collect();
+        self.happen();
+        ids.into_iter().for_each(|id| self.reconnect(id));
+        self.happen();
+        Ok(())
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Vec<u8>, SystemError> {
         self.name_server.ask(question, self.now)
     }
@@ -297,6 +359,26 @@ impl System for VirtualSystem {
         }
         Ok(Seen { servers: servers.collect(), areas, notices: self.notices.clone() })
     }
+}
+
+fn digests(configuration: &Configuration) -> Digests {
+    Digests { configuration: configuration.digest.clone(), ..Digests::default() }
+}
+
+fn start_controller(
+    configuration: &Arc<Configuration>,
+    seed: u64,
+    stored: Stored,
+    now: Time,
+) -> Controller {
+    let start = Start {
+        configuration: configuration.clone(),
+        digests: digests(configuration),
+        name: configuration.node.name.clone(),
+        seed,
+        stored,
+    };
+    Controller::new(start, now)
 }
 
 /// What a Reporter says in a state; `None` is silence.

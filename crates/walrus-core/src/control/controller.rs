@@ -79,7 +79,7 @@ pub struct Controller {
     pub(super) event_not_before: Time,
     /// What is to be told to people may have changed since that was looked at.
     pub(super) problems_stale: bool,
-    /// When the next step of a server's return is due.
+    /// When the next step of a server's return or of an area's way home is due.
     next_step: Option<Time>,
     pub(super) now: Time,
 }
@@ -191,7 +191,7 @@ impl Controller {
             (self.event.then_some(self.event_not_before), "something died, drained or returned"),
             (self.probes.next_wake(), "a probe"),
             (self.servers.next_judgement(), "a server's silence"),
-            (self.next_step, "a server's return"),
+            (self.next_step, "a server's return or an area's way home"),
             (self.notices.next(), "a notice"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).fold(
@@ -307,8 +307,10 @@ impl Controller {
         if telling && self.configuration.control.journal_rounds > 0 {
             self.effects.push_back(Effect::Journal(record.to_line()));
         }
-        self.next_step =
-            self.servers.step_returns(self.configuration.control.server_ramp, self.now);
+        let ramp = self.configuration.control.server_ramp;
+        let returns = self.servers.step_returns(ramp, self.now);
+        let ways = self.memory.assign.next_step(&self.configuration.topology);
+        self.next_step = returns.into_iter().chain(ways).min();
     }
 
     fn notify(&mut self) {

@@ -2,17 +2,23 @@
 //!
 //! PANIC is told at once; a dead server after `dead_after`, and not at all while it is drained
 //! (somebody works on it); "nobody functions" at once. Silence after PANIC leaves the PANIC open:
-//! nobody has said that it is over.
+//! nobody has said that it is over. While a server of the service only begins (TEMPFAIL before any
+//! statistics counts as BYPASS without notification, A14), "nobody functions" waits: else each
+//! first start would wake somebody for the length of a unit.
 
 use super::notices::Problem;
+use super::servers::Record;
 use super::{Controller, NoticeKind};
-use crate::world::Life;
+use crate::world::{ClusterId, Life, Time};
+
+/// Until something else is decided.
+const NEVER: Time = Time::from_nanos(u64::MAX);
 
 impl Controller {
     /// All problems that hold now, those included that are not to be told yet.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let judge = self.judge_at(crate::world::Time::ZERO);
+        let judge = self.judge_at(Time::ZERO);
         let dead_after = self.configuration.notify.dead_after;
         for (server, record) in self.configuration.topology.servers.iter().zip(self.servers.iter())
         {
@@ -37,14 +43,19 @@ impl Controller {
                 });
             }
         }
+        let begins = |cluster: &ClusterId| {
+            let servers = &self.configuration.topology.clusters[cluster.index()].servers;
+            servers.iter().any(|id| self.servers.get(*id).is_some_and(Record::begins))
+        };
         for (service, nobody) in self.configuration.topology.services.iter().zip(self.nobody()) {
             if *nobody {
+                let waits = service.clusters.iter().any(begins);
                 let name = &service.name;
                 problems.push(Problem {
                     kind: NoticeKind::NobodyFunctions,
                     subject: name.to_string(),
                     text: format!("no server of {name} functions; its last usable answers go on"),
-                    due: crate::world::Time::ZERO,
+                    due: if waits { NEVER } else { Time::ZERO },
                 });
             }
         }

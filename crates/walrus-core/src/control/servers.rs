@@ -48,6 +48,9 @@ pub(super) struct Record {
     /// Whether `life` is a verdict and not only where the record began.
     judged: bool,
     reason: String,
+    /// Has been out since it lived last: only then is its return one. TEMPFAIL before any
+    /// statistics (A14) is not: it says that a Reporter begins, not that a server comes back.
+    was_out: bool,
     /// When it came back to life, while its weight still grows.
     returned: Option<Time>,
     judge_at: Option<Time>,
@@ -182,10 +185,11 @@ impl Servers {
             self.agenda.insert((at, id));
         }
         record.reason = verdict.reason;
+        record.was_out |= verdict.life != Life::Living && !record.says_only_tempfail(verdict.life);
         if record.judged && record.life == verdict.life {
             return false;
         }
-        let back = record.judged && verdict.life == Life::Living;
+        let back = verdict.life == Life::Living && std::mem::take(&mut record.was_out);
         record.life = verdict.life;
         record.life_since = judge.now;
         record.judged = true;
@@ -247,6 +251,7 @@ impl Record {
             life_since: now,
             judged: false,
             reason: String::new(),
+            was_out: false,
             returned: None,
             judge_at: None,
         }
@@ -275,6 +280,17 @@ impl Record {
             Answer::Panic(reason) => Some(reason),
             Answer::Statistics(_) | Answer::Bypass(_) => None,
         }
+    }
+
+    /// Whether it is out (`life`) for nothing but TEMPFAIL before any statistics (A14).
+    fn says_only_tempfail(&self, life: Life) -> bool {
+        let heard = self.latest().filter(|heard| heard.at.is_some());
+        life == Life::Bypass && heard.is_some_and(|heard| heard.answer.is_none())
+    }
+
+    /// Whether its Reporter has only begun: what is known of it is no ground to alarm people.
+    pub(super) fn begins(&self) -> bool {
+        self.says_only_tempfail(self.life)
     }
 
     /// What decided its life, for people.

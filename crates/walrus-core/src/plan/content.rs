@@ -30,7 +30,9 @@ pub struct Plan {
     pub servers: Vec<PlannedServer>,
     /// Candidate lists, shared between areas and services.
     pub lists: Vec<CandidateList>,
-    /// One entry a service, sorted by name.
+    /// One entry a service, sorted by the *text* of its name, so that it can be found by binary
+    /// search for a text. [`crate::world::ServiceId`]s follow the canonical order of domain names
+    /// (label by label from the right) instead: an id is no place in here.
     pub services: Vec<ServicePlan>,
     /// Domain demand for the stateful policies; empty if no policy wants it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

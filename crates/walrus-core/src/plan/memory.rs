@@ -103,7 +103,6 @@ impl Memory {
             assign: AssignMemory {
                 pointing: Vec::new(),
                 over: translate_over(&self.assign.over, new, &servers, &clusters),
-                last_round: self.assign.last_round,
             },
             usable: Vec::new(),
             lists: self.lists.iter().map(|list| translate_list(list, &servers)).collect(),

@@ -11,9 +11,9 @@ use super::{StateDirectory, StateError, read_bounded};
 const CURRENT: &str = "journal.jsonl";
 const OLD: &str = "journal.old.jsonl";
 
-/// Beyond this a file changes over, however few rounds it holds: ten thousand servers are about
-/// two megabytes a round.
-const BYTES_MAX: u64 = 128 << 20;
+/// Beyond this a file changes over, however few rounds it holds. Ten thousand servers are about
+/// two megabytes a round: then the last quarter of an hour is kept, and the disk is not filled.
+const BYTES_MAX: u64 = 32 << 20;
 
 /// The file being written, opened with its first line.
 #[derive(Debug)]
@@ -30,14 +30,14 @@ struct Open {
 }
 
 impl StateDirectory {
-    /// Appends a round. At least the last `rounds` rounds are kept, at most twice as many (and no
-    /// more than 256 MiB). Not flushed: a power cut may cost the last rounds.
+    /// Appends a round. At least the last `rounds` rounds are kept, at most twice as many, and in
+    /// any case no more than 64 MiB and one line. Not flushed: a power cut may cost the last rounds.
     ///
     /// # Errors
     /// If the disk refuses; the journal then lacks this round.
     pub fn append_journal(&self, round: &str, rounds: u32) -> Result<(), StateError> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.append(round, u64::from(rounds.max(1))).map_err(|error| {
+        journal.append(round, u64::from(rounds.max(1)), BYTES_MAX).map_err(|error| {
             // Opened anew next time: the file may have been moved away, or the disk been full.
             journal.open = None;
             StateError::Io { what: "append to", path: self.file(CURRENT), error }
@@ -64,14 +64,15 @@ impl Journal {
         Self { directory: directory.to_owned(), open: None }
     }
 
-    fn append(&mut self, round: &str, rounds: u64) -> io::Result<()> {
+    fn append(&mut self, round: &str, rounds: u64, bytes_max: u64) -> io::Result<()> {
         // One line a round, whatever the caller's JSON looked like.
         let line = round.replace(['\n', '\r'], " ") + "\n";
         let mut open = match self.open.take() {
             Some(open) => open,
             None => Self::open(&self.directory)?,
         };
-        if open.lines >= rounds || open.bytes >= BYTES_MAX {
+        let full = open.bytes > 0 && open.bytes + line.len() as u64 > bytes_max;
+        if open.lines >= rounds || full {
             std::fs::rename(self.directory.join(CURRENT), self.directory.join(OLD))?;
             open = Self::open(&self.directory)?;
         }
@@ -117,6 +118,21 @@ mod tests {
             assert!(kept.len() <= 20 && kept.len() >= (round + 1).min(10), "{round}");
             assert_eq!(kept.last().unwrap(), &format!("{{\"round\":{round}}}"));
         }
+    }
+
+    #[test]
+    fn bounded_in_bytes_too() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(parent.path());
+        let size = |name| std::fs::metadata(parent.path().join(name)).map_or(0, |it| it.len());
+        for round in 0..100 {
+            let line = format!("{{\"round\":{round},\"more\":\"{}\"}}", "x".repeat(round));
+            journal.append(&line, 1_000, 500).unwrap();
+            assert!(size(CURRENT) <= 500 && size(OLD) <= 500, "{round}");
+        }
+        let long = format!("{{\"long\":\"{}\"}}", "x".repeat(1_000));
+        journal.append(&long, 1_000, 500).unwrap();
+        assert_eq!(size(CURRENT), long.len() as u64 + 1, "a line that is too long stands alone");
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub fn parse(text: &str) -> Result<Scenario, Vec<ScenarioProblem>> {
             }
             ["seed", seed] => number_of(seed).map(|seed| scenario.seed = seed),
             _ if !started => Err("write `config ... end`, then `start`, before it".to_owned()),
+            ["reload", ..] => reload(text).map(|statement| {
+                scenario.lines.push(Line { number, text: text.to_owned(), statement });
+            }),
             words => statement(words).map(|statement| {
                 scenario.lines.push(Line { number, text: text.to_owned(), statement });
             }),
@@ -97,15 +100,27 @@ fn statement(words: &[&str]) -> Result<Statement, String> {
         ["query", name, record_type, "from", client, rest @ ..] => {
             query(name, record_type, client, rest)
         }
+        ["restart"] => Ok(Statement::Restart),
         ["expect", what @ ..] => Ok(Statement::Expect(expectation(what)?)),
         ["show", "answer"] => Ok(Statement::Show(View::Answer)),
         ["show", "areas"] => Ok(Statement::Show(View::Areas)),
         ["show", "servers"] => Ok(Statement::Show(View::Servers)),
         words => Err(format!(
             "`{}` is no statement; there are report, kill, cut, heal, overload, slow, drain, \
-             undrain, time passes, query, expect and show",
+             undrain, reload, restart, time passes, query, expect and show",
             words.join(" ")
         )),
+    }
+}
+
+/// The texts may have blanks inside, so words are not looked at.
+fn reload(text: &str) -> Result<Statement, String> {
+    let texts = text.strip_prefix("reload").and_then(|rest| rest.split_once("=>"));
+    match texts.map(|(old, new)| (old.trim(), new.trim())) {
+        Some((old, new)) if !old.is_empty() => {
+            Ok(Statement::Reload { old: old.to_owned(), new: new.to_owned() })
+        }
+        _ => Err("write `reload OLD => NEW`, texts of the configuration".to_owned()),
     }
 }
 
@@ -164,6 +179,11 @@ fn expectation(what: &[&str]) -> Result<Expectation, String> {
             Ok(Expectation::Among(addresses(list)?))
         }
         ["answers", "name", one] => Ok(Expectation::Names(address_of(one)?)),
+        ["share", address, "between", least, most] => Ok(Expectation::Share {
+            address: address_of(address)?,
+            least: number_of(least.trim_end_matches('%'))?,
+            most: number_of(most.trim_end_matches('%'))?,
+        }),
         ["ttl", seconds] => Ok(Expectation::Ttl(number_of(seconds)?)),
         ["scope", bits] => Ok(Expectation::Scope(number_of(bits)?)),
         ["rcode", rcode] => Ok(Expectation::Rcode((*rcode).to_owned())),

@@ -17,7 +17,7 @@ pub struct Outcome {
 
 /// Runs all statements; a failed expectation does not end the run, an unreachable system does.
 pub fn run<S: System>(scenario: &Scenario, system: &mut S) -> Outcome {
-    let mut run = Run::default();
+    let mut run = Run { config: scenario.config.clone(), ..Run::default() };
     for line in &scenario.lines {
         let _ = writeln!(run.outcome.transcript, "> {}", line.text);
         match run.step(&line.statement, system) {
@@ -41,6 +41,8 @@ pub fn run<S: System>(scenario: &Scenario, system: &mut S) -> Outcome {
 #[derive(Default)]
 struct Run {
     outcome: Outcome,
+    /// The configuration in force.
+    config: String,
     answers: Vec<Answer>,
     notices_seen: usize,
     refused: bool,
@@ -58,6 +60,17 @@ impl Run {
             Statement::Pass(duration) => system.pass(*duration)?,
             Statement::Drain { target, force } => self.refused = !system.drain(target, *force)?,
             Statement::Undrain { target } => system.undrain(target)?,
+            Statement::Reload { old, new } => {
+                if !self.config.contains(old.as_str()) {
+                    return Ok(Some(format!("the configuration has no `{old}`")));
+                }
+                let config = self.config.replace(old.as_str(), new);
+                self.refused = !system.reload(&config)?;
+                if !self.refused {
+                    self.config = config;
+                }
+            }
+            Statement::Restart => system.restart()?,
             Statement::Query { question, times } => {
                 self.answers.clear();
                 for _ in 0..*times {
@@ -89,7 +102,7 @@ impl Run {
                 Ok(judge_notices(expectation, new))
             }
             Expectation::Refused => {
-                Ok((!self.refused).then(|| "the last drain was not refused".to_owned()))
+                Ok((!self.refused).then(|| "the last drain or reload was not refused".to_owned()))
             }
             about_answers => Ok(self.judge_answers(about_answers)),
         }
@@ -108,6 +121,12 @@ impl Run {
             }
             Expectation::Names(one) => {
                 (self.answers.iter().any(|a| a.addresses.contains(one)), "none does".to_owned())
+            }
+            Expectation::Share { address, least, most } => {
+                let first = self.answers.iter().filter(|a| a.addresses.first() == Some(address));
+                let percent = first.count() as f64 * 100.0 / self.answers.len() as f64;
+                let holds = (f64::from(*least)..=f64::from(*most)).contains(&percent);
+                (holds, format!("{percent:.1} %"))
             }
             Expectation::Ttl(ttl) => (last.ttl == Some(*ttl), format!("{:?}", last.ttl)),
             Expectation::Scope(scope) => (last.scope == Some(*scope), format!("{:?}", last.scope)),

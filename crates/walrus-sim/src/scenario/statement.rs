@@ -51,6 +51,15 @@ pub enum Statement {
     },
     /// Virtual time goes on.
     Pass(Duration),
+    /// The configuration is read again, with a text in it replaced.
+    Reload {
+        /// What stands in the configuration now.
+        old: String,
+        /// What stands there after it.
+        new: String,
+    },
+    /// Controller and name server end without notice and start from what is stored.
+    Restart,
     /// A client asks, once or several times.
     Query {
         /// What and from where.
@@ -73,6 +82,15 @@ pub enum Expectation {
     Among(Vec<IpAddr>),
     /// At least one of the answers since the last query names this address.
     Names(IpAddr),
+    /// So large a part of the answers since the last query, in percent, has this address first.
+    Share {
+        /// The address.
+        address: IpAddr,
+        /// At least this.
+        least: u32,
+        /// At most this.
+        most: u32,
+    },
     /// The TTL of the last answer's records, in seconds.
     Ttl(u32),
     /// The ECS scope of the last answer.
@@ -108,7 +126,7 @@ pub enum Expectation {
     },
     /// Nobody was told of anything since the last such line.
     NoNotice,
-    /// The last drain was refused.
+    /// The last drain or reload was refused.
     Refused,
 }
 

@@ -26,9 +26,11 @@ fn scenarios_hold_in_the_real_program() {
     for path in &paths {
         let text = std::fs::read_to_string(path).unwrap();
         let scenario = parse(&text).unwrap_or_else(|problems| panic!("{path:?}: {problems:?}"));
+        let begin = std::time::Instant::now();
         let mut system = RealSystem::start(&scenario);
         let outcome = run(&scenario, &mut system);
-        let name = path.display();
+        let name = path.file_name().unwrap_or_default().display();
+        println!("{name}: {:.1} s", begin.elapsed().as_secs_f64());
         failures.extend(outcome.failures.into_iter().map(|it| format!("{name}: {it}")));
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));

@@ -22,17 +22,72 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const UNIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct RealSystem {
-    program: Child,
-    clock: BufReader<UnixStream>,
+    program: Program,
     now: Duration,
-    dns: SocketAddr,
-    api: SocketAddr,
-    token: String,
+    place: Place,
     topology: Topology,
     reporters: Reporters,
     web_servers: WebServers,
     notices: NoticeBoard,
-    _folder: tempfile::TempDir,
+}
+
+/// Where the program runs: its ports and its folder stay the same over a restart.
+struct Place {
+    dns: SocketAddr,
+    api: SocketAddr,
+    group: SocketAddr,
+    webhook: SocketAddr,
+    seed: u64,
+    folder: tempfile::TempDir,
+}
+
+/// A running program; killed when dropped.
+struct Program {
+    child: Child,
+    clock: BufReader<UnixStream>,
+    token: String,
+    reporter_token: String,
+}
+
+impl Place {
+    /// Writes the scenario's configuration down with the ports and paths of this place.
+    fn write(&self, config: &str) -> String {
+        let mut config = config.replace(":5300", &format!(":{}", self.dns.port()));
+        let state = self.folder.path().join("state");
+        config = config.replace("STATE", &state.display().to_string());
+        config.push_str(&format!(
+            "\n[api]\nlisten = \"{}\"\n[group]\nlisten = [\"{}\"]\n\
+             [notify]\nwebhook = \"http://{}/\"\n",
+            self.api, self.group, self.webhook
+        ));
+        std::fs::write(self.folder.path().join("walrus.toml"), &config).unwrap();
+        config
+    }
+
+    fn start(&self) -> Program {
+        let socket = self.folder.path().join("clock");
+        let _ = std::fs::remove_file(&socket);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_walrus"))
+            .arg("up")
+            .arg(self.folder.path().join("walrus.toml"))
+            .args(["--seed", &self.seed.to_string(), "--test-clock"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let clock = wait_for(|| {
+            assert!(child.try_wait().unwrap().is_none(), "walrus up ended at once");
+            UnixStream::connect(&socket).ok()
+        });
+        clock.set_read_timeout(Some(PATIENCE)).unwrap();
+        let read = |name: &str| {
+            let path = self.folder.path().join("state").join(name);
+            wait_for(|| std::fs::read_to_string(&path).ok()).trim().to_owned()
+        };
+        let (token, reporter_token) = (read("token"), read("reporter-token"));
+        Program { child, clock: BufReader::new(clock), token, reporter_token }
+    }
 }
 
 impl RealSystem {
@@ -41,57 +96,28 @@ impl RealSystem {
         let folder = tempfile::tempdir().unwrap();
         let [dns, api, group] = free_addresses();
         let notices = NoticeBoard::start();
-        let mut config = scenario.config.replace("127.0.0.1:5300", &dns.to_string());
-        config = config.replace("STATE", &folder.path().join("state").display().to_string());
-        config.push_str(&format!(
-            "\n[api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n\
-             [notify]\nwebhook = \"http://{}/\"\n",
-            notices.address()
-        ));
-        let topology = topology_of(&config);
-        let path = folder.path().join("walrus.toml");
-        std::fs::write(&path, &config).unwrap();
-        let socket = folder.path().join("clock");
+        let webhook = notices.address();
+        let place = Place { dns, api, group, webhook, seed: scenario.seed, folder };
+        let topology = topology_of(&place.write(&scenario.config)).expect("a good configuration");
         let web_servers = WebServers::start(&topology);
-        let mut program = Command::new(env!("CARGO_BIN_EXE_walrus"))
-            .arg("up")
-            .arg(&path)
-            .args(["--seed", &scenario.seed.to_string(), "--test-clock"])
-            .arg(&socket)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let clock = wait_for(|| {
-            assert!(program.try_wait().unwrap().is_none(), "walrus up ended at once:\n{config}");
-            UnixStream::connect(&socket).ok()
-        });
-        clock.set_read_timeout(Some(PATIENCE)).unwrap();
-        let read = |name: &str| {
-            let path = folder.path().join("state").join(name);
-            wait_for(|| std::fs::read_to_string(&path).ok()).trim().to_owned()
-        };
-        let (token, reporter_token) = (read("token"), read("reporter-token"));
+        let program = place.start();
         let mut system = Self {
-            program,
-            clock: BufReader::new(clock),
             now: Duration::ZERO,
-            dns,
-            api,
-            token,
-            reporters: Reporters::connect(&topology, group, &reporter_token),
+            reporters: Reporters::connect(&topology, group, &program.reporter_token),
+            program,
+            place,
             web_servers,
             notices,
             topology,
-            _folder: folder,
         };
         system.settle();
         system
     }
 
     fn tell_clock(&mut self, line: &str) {
-        writeln!(self.clock.get_mut(), "{line}").unwrap();
+        writeln!(self.program.clock.get_mut(), "{line}").unwrap();
         let mut answer = String::new();
-        self.clock.read_line(&mut answer).unwrap();
+        self.program.clock.read_line(&mut answer).unwrap();
         assert!(answer.starts_with("at "), "the test clock answered {answer:?}");
     }
 
@@ -110,7 +136,7 @@ impl RealSystem {
     }
 
     fn post(&mut self, path: &str, body: &str) -> (u16, String) {
-        let answer = http(self.api, "POST", path, body, Some(&self.token));
+        let answer = http(self.place.api, "POST", path, body, Some(&self.program.token));
         self.settle();
         answer
     }
@@ -128,6 +154,10 @@ impl System for RealSystem {
 
     fn pass(&mut self, duration: Duration) -> Result<(), SystemError> {
         let end = self.now + duration;
+        if !self.reporters.anybody_speaks() {
+            self.now = end;
+            self.tell_clock(&format!("run_to {}", end.as_nanos()));
+        }
         while self.now < end {
             let next_unit = UNIT * (u32::try_from(self.now.as_secs()).unwrap() + 1);
             self.now = next_unit.min(end);
@@ -156,6 +186,32 @@ impl System for RealSystem {
         }
     }
 
+    fn reload(&mut self, config: &str) -> Result<bool, SystemError> {
+        let topology = topology_of(&self.place.write(config));
+        let (status, text) = self.post("/reload", "");
+        match (status, topology) {
+            (200, Some(topology)) => {
+                self.reporters.retarget(&topology);
+                self.web_servers.retarget(&topology);
+                self.topology = topology;
+                self.settle();
+                Ok(true)
+            }
+            (409 | 422 | 400, _) => Ok(false),
+            (status, _) => Err(SystemError(format!("reload: {status} {text}"))),
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), SystemError> {
+        self.program.kill();
+        self.program = self.place.start();
+        // Its clock begins anew.
+        self.now = Duration::ZERO;
+        self.reporters.dial_all();
+        self.settle();
+        Ok(())
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Vec<u8>, SystemError> {
         // The client's address cannot be the sender's here: it travels as a client subnet.
         let bits = if question.client.is_ipv4() { 32 } else { 128 };
@@ -163,7 +219,8 @@ impl System for RealSystem {
         let query = query_bytes(&Question { subnet, ..question.clone() })?;
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.send_to(&query, self.dns).unwrap();
+        let ip = question.server.unwrap_or(self.place.dns.ip());
+        socket.send_to(&query, SocketAddr::new(ip, self.place.dns.port())).unwrap();
         let mut reply = vec![0; 4096];
         let len = socket.recv(&mut reply).map_err(|error| SystemError(error.to_string()))?;
         reply.truncate(len);
@@ -171,7 +228,7 @@ impl System for RealSystem {
     }
 
     fn look(&mut self) -> Result<Seen, SystemError> {
-        let (status, text) = http(self.api, "GET", "/status", "", None);
+        let (status, text) = http(self.place.api, "GET", "/status", "", None);
         assert_eq!(status, 200, "{text}");
         let value: Value = serde_json::from_str(&text).unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -197,20 +254,23 @@ impl System for RealSystem {
     }
 }
 
-impl Drop for RealSystem {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
+impl Program {
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-fn topology_of(config: &str) -> Topology {
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn topology_of(config: &str) -> Option<Topology> {
     let file = SourceFile { name: "scenario".to_owned(), text: config.to_owned() };
     let context = Context { hostname: "scenario", read: &|_| Err("no files here".to_owned()) };
-    match walrus_core::config::parse(&[file], &context) {
-        Ok(parsed) => parsed.configuration.topology,
-        Err(problems) => panic!("{problems:?}"),
-    }
+    walrus_core::config::parse(&[file], &context).ok().map(|it| it.configuration.topology)
 }
 
 /// Loopback addresses whose ports are free for TCP now; held until all are found.

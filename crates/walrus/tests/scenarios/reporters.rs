@@ -1,11 +1,11 @@
 //! Reporters that say what the scenario wants, over the group's real connections.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use walrus_core::message::{Hello, Message, Role, VERSION, decode, encode};
-use walrus_core::world::{Name, Report, Topology};
+use walrus_core::world::{Name, Report, ReportBody, Topology};
 use walrus_sim::{ServerState, body_of};
 
 pub(crate) struct Reporters {
@@ -25,24 +25,35 @@ struct Reporter {
 
 impl Reporters {
     pub(crate) fn connect(topology: &Topology, address: SocketAddr, token: &str) -> Self {
-        let reporter = |server: &walrus_core::world::Server| {
-            server.reporter.then(|| Reporter {
-                server: server.name.clone(),
-                session: 0,
-                sequence: 0,
-                state: ServerState::Busy { busy: 0, max: 10 },
-                stream: None,
-            })
-        };
-        let mut all = Self {
-            address,
-            token: token.to_owned(),
-            reporters: topology.servers.iter().map(reporter).collect(),
-        };
-        for reporter in all.reporters.iter_mut().flatten() {
-            reporter.dial(address, token);
-        }
+        let mut all = Self { address, token: token.to_owned(), reporters: Vec::new() };
+        all.retarget(topology);
         all
+    }
+
+    /// Goes over to another topology; whoever stays keeps its connection and state.
+    pub(crate) fn retarget(&mut self, topology: &Topology) {
+        let mut old: Vec<Reporter> = self.reporters.drain(..).flatten().collect();
+        for server in &topology.servers {
+            let known = old.iter().position(|reporter| reporter.server == server.name);
+            let reporter = server.reporter.then(|| match known {
+                Some(index) => old.swap_remove(index),
+                None => {
+                    let mut reporter = Reporter::new(&server.name);
+                    reporter.dial(self.address, &self.token);
+                    reporter
+                }
+            });
+            self.reporters.push(reporter);
+        }
+    }
+
+    /// Everybody who is not killed connects anew: the program was started again.
+    pub(crate) fn dial_all(&mut self) {
+        for reporter in self.reporters.iter_mut().flatten() {
+            if reporter.stream.is_some() {
+                reporter.dial(self.address, &self.token);
+            }
+        }
     }
 
     /// The state is said at once; a killed server's connection closes.
@@ -54,19 +65,36 @@ impl Reporters {
             (_, None) => reporter.dial(self.address, &self.token),
             _ => {}
         }
-        reporter.report();
+        reporter.report(self.address, &self.token);
+    }
+
+    /// Whether time may not pass without a report.
+    pub(crate) fn anybody_speaks(&self) -> bool {
+        let mut reporters = self.reporters.iter().flatten();
+        reporters.any(|it| it.stream.is_some() && body_of(&it.state).is_some())
     }
 
     pub(crate) fn report_all(&mut self) {
         for reporter in self.reporters.iter_mut().flatten() {
-            reporter.report();
+            reporter.report(self.address, &self.token);
         }
     }
 }
 
 impl Reporter {
+    fn new(server: &Name) -> Self {
+        Self {
+            server: server.clone(),
+            session: 0,
+            sequence: 0,
+            state: ServerState::Busy { busy: 0, max: 10 },
+            stream: None,
+        }
+    }
+
     fn dial(&mut self, address: SocketAddr, token: &str) {
         let mut stream = TcpStream::connect(address).expect("the group listens");
+        stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         self.session += 1;
         self.sequence = 0;
@@ -79,19 +107,29 @@ impl Reporter {
             plan: None,
             program: "scenario".to_owned(),
         };
-        send(&mut stream, &Message::Hello(hello));
-        match receive(&mut stream) {
+        send(&mut stream, &Message::Hello(hello)).expect("the group reads");
+        match receive(&mut stream).expect("an answer from the group") {
             Message::Hello(_) => {}
             other => panic!("{} was answered {other:?}", self.server),
         }
         self.stream = Some(stream);
     }
 
-    /// Says the state, and waits until it is taken in.
-    fn report(&mut self) {
-        let (Some(body), Some(stream)) = (body_of(&self.state), self.stream.as_mut()) else {
+    /// Says the state, and waits until it is taken in. A connection that was silent for long is
+    /// closed by the group: then it dials again, as a Reporter does.
+    fn report(&mut self, address: SocketAddr, token: &str) {
+        let Some(body) = body_of(&self.state) else { return };
+        if self.stream.is_none() {
             return;
-        };
+        }
+        if self.say(body.clone()).is_err() {
+            self.dial(address, token);
+            self.say(body).expect("a new connection takes a report");
+        }
+    }
+
+    fn say(&mut self, body: ReportBody) -> io::Result<()> {
+        let Some(stream) = self.stream.as_mut() else { return Ok(()) };
         self.sequence += 1;
         let report = Report {
             server: self.server.clone(),
@@ -102,25 +140,26 @@ impl Reporter {
             version: None,
             body,
         };
-        send(stream, &Message::Report(report));
-        match receive(stream) {
+        send(stream, &Message::Report(report))?;
+        match receive(stream)? {
             Message::Taken { sequence, .. } => assert_eq!(sequence, self.sequence),
             other => panic!("{}'s report was answered {other:?}", self.server),
         }
+        Ok(())
     }
 }
 
-fn send(stream: &mut TcpStream, message: &Message) {
+fn send(stream: &mut TcpStream, message: &Message) -> io::Result<()> {
     let bytes = encode(message);
     let len = u32::try_from(bytes.len()).unwrap();
-    stream.write_all(&len.to_be_bytes()).unwrap();
-    stream.write_all(&bytes).unwrap();
+    // One write: two small ones would wait for each other's acknowledgement.
+    stream.write_all(&[&len.to_be_bytes()[..], &bytes].concat())
 }
 
-fn receive(stream: &mut TcpStream) -> Message {
+fn receive(stream: &mut TcpStream) -> io::Result<Message> {
     let mut len = [0; 4];
-    stream.read_exact(&mut len).expect("an answer from the group");
+    stream.read_exact(&mut len)?;
     let mut bytes = vec![0; u32::from_be_bytes(len) as usize];
-    stream.read_exact(&mut bytes).unwrap();
-    decode(&bytes).unwrap()
+    stream.read_exact(&mut bytes)?;
+    Ok(decode(&bytes).unwrap())
 }

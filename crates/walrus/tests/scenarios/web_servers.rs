@@ -28,7 +28,15 @@ struct Running {
 
 impl WebServers {
     pub(crate) fn start(topology: &Topology) -> Self {
-        let server = |server: &walrus_core::world::Server| {
+        let mut all = Self { servers: Vec::new() };
+        all.retarget(topology);
+        all
+    }
+
+    /// Goes over to another topology; whoever stays at its address keeps its state.
+    pub(crate) fn retarget(&mut self, topology: &Topology) {
+        let mut old: Vec<WebServer> = self.servers.drain(..).flatten().collect();
+        let mut server = |server: &walrus_core::world::Server| {
             let port = match &server.probe.as_ref()?.kind {
                 ProbeKind::Tcp { port } => *port,
                 ProbeKind::Http { url, .. } => port_of(url),
@@ -36,9 +44,12 @@ impl WebServers {
             let ip: IpAddr = server.addresses[0];
             assert!(ip.is_loopback(), "a scenario probes {ip}: only loopback is probed in tests");
             let address = SocketAddr::new(ip, port);
-            Some(WebServer { address, running: Some(Running::start(address)) })
+            match old.iter().position(|known| known.address == address) {
+                Some(index) => Some(old.swap_remove(index)),
+                None => Some(WebServer { address, running: Some(Running::start(address)) }),
+            }
         };
-        Self { servers: topology.servers.iter().map(server).collect() }
+        self.servers = topology.servers.iter().map(&mut server).collect();
     }
 
     pub(crate) fn set(&mut self, index: usize, state: &ServerState) {
@@ -132,8 +143,9 @@ impl NoticeBoard {
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let notice: Value =
+                let document: Value =
                     serde_json::from_str(&answer(stream, "204 No Content")).unwrap_or_default();
+                let notice = &document["notice"];
                 let text = |name: &str| notice[name].as_str().unwrap_or_default().to_owned();
                 let over = notice["recovered"].as_bool().unwrap_or_default();
                 board.lock().unwrap().push((text("kind"), text("subject"), over));

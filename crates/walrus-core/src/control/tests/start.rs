@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::harness::*;
-use crate::control::{Effect, Input, Refusal, Stored};
+use crate::control::{Effect, Input, NoticeKind, Refusal, Stored};
 use crate::plan::{Digests, PlanNumber};
-use crate::world::{Life, Time};
+use crate::world::{Life, ReportBody, Time};
 
 #[test]
 fn the_epoch_is_stored_before_the_first_plan() {
@@ -51,6 +51,49 @@ fn a_stored_plan_goes_on_until_its_servers_have_spoken() {
     assert_eq!(after.candidates("east"), ["asia1", "asia2"], "until it is heard");
     assert!(after.ramp("asia1") < 1.0, "it comes back slowly");
     assert!((after.ramp("asia2") - 1.0).abs() < 1e-9, "what went on does not ramp");
+}
+
+#[test]
+fn a14_a_first_start_with_tempfail_neither_ramps_nor_wakes_anybody() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.pass(300);
+    harness.all_report(&ReportBody::TempFail { reason: "just started".to_owned() });
+    harness.pass(500);
+    assert_eq!(harness.life("asia1"), Life::Bypass);
+    assert_eq!(harness.candidates("east"), ["asia1", "asia2"], "for want of anybody else");
+    harness.all_report(&busy(0.5));
+    harness.pass(500);
+    assert_eq!(harness.life("asia1"), Life::Living);
+    assert!((harness.ramp("asia1") - 1.0).abs() < 1e-9, "it was never known to be out");
+    assert_eq!(harness.notices(), []);
+}
+
+#[test]
+fn a15_tempfail_from_the_first_report_on_is_told_when_it_counts_as_silence() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.all_report(&ReportBody::TempFail { reason: "no status page".to_owned() });
+    harness.pass(1_500);
+    assert_eq!(harness.notices(), []);
+    harness.pass(2_000);
+    assert_eq!(harness.life("asia1"), Life::Dead);
+    let (at, notice) = harness.notices().remove(0);
+    assert_eq!(notice.kind, NoticeKind::NobodyFunctions);
+    harness.all_report(&busy(0.5));
+    harness.pass(200);
+    assert!(harness.notices().iter().any(|(_, it)| it.recovered), "told at {at}");
+}
+
+#[test]
+fn a_server_that_was_out_before_its_reporter_began_again_ramps() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.all_report(&busy(0.5));
+    harness.reporters.remove(&name("asia1"));
+    harness.pass(5_000);
+    assert_eq!(harness.life("asia1"), Life::Dead);
+    harness.report("asia1", ReportBody::TempFail { reason: "just started".to_owned() });
+    harness.pass(500);
+    harness.report("asia1", busy(0.5));
+    assert!(harness.ramp("asia1") < 1.0);
 }
 
 #[test]

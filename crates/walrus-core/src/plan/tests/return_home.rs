@@ -46,18 +46,35 @@ fn a23_an_area_goes_home_no_sooner_than_a_ttl_after_its_last_move() {
 }
 
 #[test]
-fn an_area_goes_home_by_shares() {
+fn an_area_goes_home_by_shares_in_ten_steps_that_wait_for_no_round() {
     let mut scene = away(0.2);
-    scene.service().ramp = Duration::from_secs(240);
-    assert_eq!(scene.round().at("x"), "a 25, b 75");
+    scene.service().ramp = Duration::from_secs(20);
+    let mut seen = vec![scene.round().at("x")];
     assert_eq!(scene.reason("x"), Reason::GoesHome);
     assert_eq!(scene.candidates("x"), "a1 b1");
-    assert_eq!(scene.event().at("x"), "a 25, b 75", "steps are at rounds");
-    scene.now = Time::from_nanos(scene.now.as_nanos() - 1_000_000_000);
-    assert_eq!(scene.round().at("x"), "a 50, b 50");
-    assert_eq!(scene.round().at("x"), "a 75, b 25");
-    assert_eq!(scene.round().at("x"), "a");
+    for _ in 0..20 {
+        let at = scene.event().at("x");
+        assert!(at == "a" || scene.memory.assign.next_step(&scene.topology) > Some(scene.now));
+        if seen.last() != Some(&at) {
+            seen.push(at);
+        }
+    }
+    let shares: Vec<String> =
+        (1..10).map(|n| format!("a {}, b {}", n * 10, 100 - n * 10)).collect();
+    assert_eq!(seen, [&["a 5, b 95".to_owned()], &shares[..], &["a".to_owned()]].concat());
+    assert_eq!(scene.memory.assign.next_step(&scene.topology), None);
     assert_eq!(scene.round().reason("x"), Reason::Home);
+}
+
+#[test]
+fn steps_that_were_slept_through_are_made_up_for() {
+    let mut scene = away(0.2);
+    scene.service().ramp = Duration::from_secs(240);
+    assert_eq!(scene.round().at("x"), "a 5, b 95");
+    assert_eq!(scene.round().at("x"), "a 20, b 80");
+    assert_eq!(scene.round().at("x"), "a 50, b 50", "5 of 24 s each");
+    assert_eq!(scene.round().at("x"), "a 70, b 30");
+    assert_eq!(scene.round().at("x"), "a");
 }
 
 #[test]
@@ -75,11 +92,14 @@ fn a_way_home_ends_at_once_if_either_end_stops_functioning() {
 fn a_way_home_waits_while_home_is_above_the_threshold() {
     let mut scene = away(0.2);
     scene.service().ramp = Duration::from_secs(600);
+    scene.round();
     assert_eq!(scene.round().at("x"), "a 10, b 90");
     scene.load("a", 0.9).load("b", 0.85);
     assert_eq!(scene.round().at("x"), "a 10, b 90");
+    assert_eq!(scene.round().at("x"), "a 10, b 90");
     scene.load("a", 0.3);
-    assert_eq!(scene.round().at("x"), "a 30, b 70");
+    assert_eq!(scene.event().at("x"), "a 10, b 90", "no step is made up for");
+    assert_eq!(scene.round().at("x"), "a 20, b 80");
 }
 
 #[test]
@@ -90,7 +110,7 @@ fn memory_comes_back_from_a_plan() {
     let plan = scene.plan();
     scene.now = Time::from_secs(5);
     scene.memory = Memory::from_plan(&scene.topology, &plan, scene.now);
-    assert_eq!(scene.decide(Cause::Round).at("x"), "a 10, b 90");
+    assert_eq!(scene.decide(Cause::Round).at("x"), "a 5, b 95");
     assert!(scene.decision.alerts.is_empty());
     // The last usable answers came along.
     scene.life("a", Life::Dead).life("b", Life::Dead).event();
@@ -121,7 +141,7 @@ fn memory_is_carried_over_a_reload_by_names() {
 fn a_remembered_answer_is_made_whole_when_some_of_its_servers_are_gone() {
     let mut scene = away(0.2);
     scene.service().ramp = Duration::from_secs(240);
-    assert_eq!(scene.round().at("x"), "a 25, b 75");
+    assert_eq!(scene.round().at("x"), "a 5, b 95");
     let areas = &[("x", "a"), ("y", ""), ("world", "")];
     let mut less = Scene::new(&[("a", 1), ("c", 1)], areas);
     less.memory = scene.memory.carry(&scene.topology, &less.topology);

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
-use crate::world::{ClusterId, ServerId, Time};
+use super::round::way_step;
+use crate::world::{ClusterId, ServerId, Time, Topology};
 
 /// Remembered for all (service, area) pairs. By id, so it holds for one topology only;
 /// [`crate::plan::Memory::carry`] takes it over to another.
@@ -14,8 +15,6 @@ pub struct AssignMemory {
     /// Servers above a threshold (A13) and rounds below it (A7), an entry for each pair of
     /// threshold and hysteresis that some service has.
     pub over: Vec<OverThreshold>,
-    /// When the last round (not event) was.
-    pub last_round: Option<Time>,
 }
 
 /// Where one (service, area) points.
@@ -38,10 +37,24 @@ pub struct Pointing {
 pub struct Transition {
     /// Where it came from; keeps the rest of the share.
     pub from: ClusterId,
-    /// When it began.
+    /// Since when it has the share that it has, or was last held up.
     pub since: Time,
-    /// The share of the present cluster, 0 to 1, as of the last round.
+    /// The share of the present cluster, between 0 and 1.
     pub share: f64,
+}
+
+impl AssignMemory {
+    /// When the next step of a way home is due. To be asked after each decision.
+    #[must_use]
+    pub fn next_step(&self, topology: &Topology) -> Option<Time> {
+        let areas = topology.areas.len().max(1);
+        let steps = self.pointing.iter().enumerate().filter_map(|(pair, pointing)| {
+            let way = pointing.transition.as_ref()?;
+            let ramp = topology.services.get(pair / areas)?.ramp;
+            Some(way_step(ramp).map_or(way.since, |step| way.since + step))
+        });
+        steps.min()
+    }
 }
 
 /// What is remembered under one threshold and hysteresis; services with the same share it,

@@ -3,12 +3,15 @@
 use super::standing::{EPSILON, Standing};
 use super::walrus::notify_problems::{Rank, rank_servers};
 use super::{AssignInput, AssignMemory, Assignments, Cause, Place, Pointing, Reason, Transition};
-use crate::world::{AssignPolicy, ClusterId, Service, Time};
+use crate::world::{AssignPolicy, ClusterId, Service};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The least share of a home on the first step of the way there.
-const FIRST_SHARE: f64 = 0.1;
+/// A way home has this many steps, each a new Plan; as many as a server's return.
+const STEPS: u32 = 10;
+
+/// The share of a home before the first step.
+const FIRST_SHARE: f64 = 0.05;
 
 /// One round of decisions.
 #[derive(Debug)]
@@ -172,43 +175,40 @@ impl<'a> RoundContext<'a> {
 
     /// Moves the pair by shares, if its service wants that.
     pub(super) fn send_gradually(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
-        let from = self.present(pair);
+        let from = self.present(pair).filter(|_| !self.service(pair).ramp.is_zero());
         self.send(pair, cluster, reason);
         let since = self.input.now;
-        self.pointing[pair].transition = from.and_then(|from| {
-            let share = self.share(pair, since)?;
-            Some(Transition { from, since, share })
-        });
+        self.pointing[pair].transition =
+            from.map(|from| Transition { from, since, share: FIRST_SHARE });
     }
 
-    /// Takes the pair one step further on its way home, if it is on one.
+    /// Takes the pair as many steps further on its way home as are due, if it is on one. Unlike
+    /// moves, steps do not wait for rounds: a way shorter than a round would else be a leap.
     pub(super) fn follow_transition(&mut self, pair: usize) {
-        let Some(transition) = self.pointing[pair].transition.clone() else { return };
-        let from_functions = self.functions(pair, transition.from);
+        let Some(way) = self.pointing[pair].transition.clone() else { return };
         let Some(present) = self.present(pair) else { return };
-        let next = if !from_functions {
+        self.pointing[pair].transition = if !self.functions(pair, way.from) {
             None
-        } else if self.is_round() && self.has_room(pair, present) {
-            let share = self.share(pair, transition.since);
-            share.map(|share| Transition { share: share.max(transition.share), ..transition })
+        } else if self.has_room(pair, present) {
+            self.go_on(pair, way)
         } else {
-            Some(transition)
+            // The way waits; its next step is a step's time after there is room again.
+            Some(Transition { since: self.input.now, ..way })
         };
-        self.pointing[pair].transition = next;
     }
 
-    /// The share of the new cluster until the next round, in hundredths; `None` is all of it. It
-    /// is what the way would be at in the middle of steps: one round ahead of the time gone by.
-    fn share(&self, pair: usize, since: Time) -> Option<f64> {
-        let ramp = self.service(pair).ramp.as_secs_f64();
-        let now = self.input.now;
-        let step = self.input.memory.last_round.map_or(Duration::ZERO, |last| now.since(last));
-        let ahead = (now.since(since) + step).as_secs_f64();
-        if ahead + EPSILON >= ramp {
-            return None;
+    /// The way after the steps that are due; `None` at its end.
+    fn go_on(&self, pair: usize, way: Transition) -> Option<Transition> {
+        let step = way_step(self.service(pair).ramp)?;
+        let due = self.input.now.since(way.since).as_nanos() / step.as_nanos().max(1);
+        let due = u32::try_from(due).unwrap_or(STEPS).min(STEPS);
+        if due == 0 {
+            return Some(way);
         }
-        let share = (ahead / ramp * 100.0).round() / 100.0;
-        (share < 1.0).then_some(share.max(FIRST_SHARE))
+        let steps = f64::from(STEPS);
+        let share = ((way.share * steps + EPSILON).floor() + f64::from(due)) / steps;
+        let since = way.since + step * due;
+        (share < 1.0).then_some(Transition { share, since, ..way })
     }
 
     /// A9: nobody functions: whatever was assigned stays.
@@ -236,17 +236,11 @@ impl<'a> RoundContext<'a> {
             };
             places.push((place, reason));
         }
-        let is_round = self.is_round();
         Assignments {
             places,
             memory: AssignMemory {
                 pointing: self.pointing,
                 over: self.standings.iter().map(Standing::remember).collect(),
-                last_round: if is_round {
-                    Some(self.input.now)
-                } else {
-                    self.input.memory.last_round
-                },
             },
             standings: self.standings,
             class_of: self.class_of,
@@ -266,6 +260,11 @@ fn forget_what_is_gone(pointing: &mut Pointing, serves: &[bool]) {
     }
     let is_way = |way: &Transition| is_there(way.from) && way.share > 0.0 && way.share < 1.0;
     pointing.transition = pointing.transition.take().filter(is_way);
+}
+
+/// The time between two steps of a way that takes `ramp`; `None` if there is no way.
+pub(super) fn way_step(ramp: Duration) -> Option<Duration> {
+    (!ramp.is_zero()).then(|| (ramp / STEPS).max(Duration::from_nanos(1)))
 }
 
 /// A reason that must not outlive the plight that it tells of.
