@@ -181,8 +181,8 @@ pub enum OverrideError {
     /// The Controller refuses it; nothing changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It is in force, but a restart would forget it.
-    #[error("it is in force, but could not be written down and will not survive a restart: {0}")]
+    /// It is in force, but until the disk takes it (it is tried again) a restart would forget it.
+    #[error("it is in force, but not yet written down, so that a restart would forget it: {0}")]
     Unstored(String),
     /// Nobody to ask.
     #[error(transparent)]
