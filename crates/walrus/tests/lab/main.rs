@@ -1,0 +1,25 @@
+//! The lab: the real program among real programs, all started here, on loopback, and ended here.
+//!
+//! - [`steering`]: nginx, Apache and HAProxy, each with its Reporter, overloaded, killed and
+//!   brought back, while clients ask.
+//! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
+//!
+//! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
+mod detection;
+mod programs;
+mod questions;
+mod steering;
+mod walrus;
+mod web_servers;
+mod webhook;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One part of the lab at a time: what is measured must not be slowed down by another part.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

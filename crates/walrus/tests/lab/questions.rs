@@ -1,0 +1,62 @@
+//! Asks a name server, and reads what comes back.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use domain::base::Message;
+use domain::base::iana::Rcode;
+use domain::rdata::A;
+use walrus_sim::{Question, query_bytes};
+
+/// A name server on loopback that takes longer has lost the query.
+const REPLY_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a service's clients see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) rcode: Rcode,
+    pub(crate) addresses: BTreeSet<IpAddr>,
+    /// Of the first record; `None` without one.
+    pub(crate) ttl_seconds: Option<u32>,
+}
+
+/// A resolver that keeps its socket, so that asking costs no more than the query.
+pub(crate) struct Resolver {
+    socket: UdpSocket,
+}
+
+impl Resolver {
+    pub(crate) fn of(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(REPLY_WITHIN)).unwrap();
+        Self { socket }
+    }
+
+    /// Asks for a service's IPv4 addresses, on behalf of a client in this /24.
+    pub(crate) fn ask(&self, service: &str, client: IpAddr) -> Answer {
+        let query = query_bytes(&Question {
+            name: service.to_owned(),
+            record_type: "A".to_owned(),
+            client,
+            subnet: Some((client, 24)),
+            server: None,
+        });
+        self.socket.send(&query.unwrap()).unwrap();
+        let mut reply = [0; 4096];
+        let len = self.socket.recv(&mut reply).expect("a reply");
+        let message = Message::from_octets(&reply[..len]).unwrap();
+        let mut answer = Answer {
+            rcode: message.header().rcode(),
+            addresses: BTreeSet::new(),
+            ttl_seconds: None,
+        };
+        for record in message.answer().unwrap().limit_to::<A>() {
+            let record = record.unwrap();
+            answer.addresses.insert(IpAddr::V4(record.data().addr()));
+            answer.ttl_seconds.get_or_insert(record.ttl().as_secs());
+        }
+        answer
+    }
+}
