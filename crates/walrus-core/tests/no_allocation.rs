@@ -5,8 +5,14 @@ mod world;
 
 use std::net::IpAddr;
 
-use walrus_core::answer::{Counters, Outcome, Positions, Request, Transport, WorkerState, respond};
-use walrus_core::world::Time;
+use std::sync::Arc;
+
+use walrus_core::answer::{
+    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable,
+    read_zone, respond, respond_completely,
+};
+use walrus_core::map::Map;
+use walrus_core::world::{Time, Topology};
 use world::World;
 
 #[test]
@@ -58,4 +64,40 @@ fn going_over_to_another_table_does_not_allocate() {
     let counted = allocation_counter::measure(|| old = Some(worker.adopt(positions, counters)));
     assert_eq!(counted.count_total, 0);
     drop(old);
+}
+
+#[test]
+fn a_name_of_many_labels_costs_the_complete_path_no_walk_over_them() {
+    let text = b"@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n\
+                 *.w 60 A 192.0.2.1\nd 60 NS ns\n";
+    let apex = "example".parse().unwrap();
+    let zone = read_zone("zone", text, &apex).unwrap().zone;
+    let zones = Arc::new(ZoneTable::compile(&[Arc::new(zone)], &[]).unwrap());
+    let topology = Topology::default();
+    let map = Arc::new(Map::build(&topology, &[]).unwrap());
+    let table = AnswerTable::new(zones, map, &topology);
+    let mut worker = WorkerState::new(1, &table);
+    let mut reply = [0; 1232];
+    let mut allocations = |labels: usize, above: &str| {
+        let name = world::wire(&format!("{}{above}.example", "a.".repeat(labels)));
+        let query = world::query(&name, None);
+        let request = Request {
+            query: &query,
+            client: IpAddr::from([192, 0, 2, 1]),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport: Transport::Udp,
+            now: Time::ZERO,
+            udp_size_max: 1232,
+        };
+        let counted = allocation_counter::measure(|| {
+            let outcome = respond_completely(&table, &mut worker, &request, &mut reply);
+            assert!(matches!(outcome, Outcome::Reply(_)));
+        });
+        counted.count_total
+    };
+    for above in ["w", "d"] {
+        let (few, many) = (allocations(1, above), allocations(120, above));
+        // Buffers that grow are grown some more times.
+        assert!(many <= few + 10, "{above}: {few} with one label, {many} with 120");
+    }
 }

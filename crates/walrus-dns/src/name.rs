@@ -84,6 +84,16 @@ impl DomainName {
         (len > 0).then(|| Self(self.0[1 + len..].into()))
     }
 
+    /// The last so many labels; all of them if there are no more.
+    #[must_use]
+    pub fn suffix(&self, labels: usize) -> Self {
+        let mut rest = &self.0[..];
+        for _ in labels..self.label_count() {
+            rest = &rest[1 + usize::from(rest[0])..];
+        }
+        Self(rest.into())
+    }
+
     /// Whether this is `ancestor` or stands below it.
     #[must_use]
     pub fn is_within(&self, ancestor: &Self) -> bool {
@@ -257,6 +267,9 @@ mod tests {
         assert!(!name("ab.c").is_within(&name("b.c")));
         assert!(name("b").is_within(&DomainName::root()));
         assert_eq!(name("a.b").parent(), Some(name("b")));
+        for (labels, expected) in [(0, "."), (1, "c"), (2, "b.c"), (3, "a.b.c"), (9, "a.b.c")] {
+            assert_eq!(name("a.b.c").suffix(labels), name(expected));
+        }
         assert_eq!(name("a").wildcard(), Some(name("*.a")));
     }
 }
