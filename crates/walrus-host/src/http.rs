@@ -188,9 +188,22 @@ impl Target {
         Err(FetchError::Connect(last))
     }
 
+    /// With the port unless it is the scheme's own (RFC 9110, section 7.2), whoever names the host.
+    fn host_header(&self, request: &Request) -> String {
+        match &request.host {
+            None => self.authority.clone(),
+            Some(host) if self.port == self.own_port() => host.clone(),
+            Some(host) => format!("{host}:{}", self.port),
+        }
+    }
+
+    const fn own_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
+
     fn message(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, FetchError> {
         let wrong = |error: &dyn std::fmt::Display| FetchError::Header(error.to_string());
-        let host = request.host.as_deref().unwrap_or(&self.authority);
+        let host = self.host_header(request);
         let mut message = hyper::Request::builder()
             .method(request.method.clone())
             .uri(&self.path)
@@ -320,6 +333,19 @@ pub(crate) mod tests {
         let asked = asked.recv().await.unwrap();
         assert!(asked.contains("host: nowhere.invalid:"), "{asked}");
         assert!(asked.ends_with("\r\n\r\n{}"), "{asked}");
+    }
+
+    #[test]
+    fn the_host_header_has_the_port_unless_it_is_the_schemes_own() {
+        for (url, host, expected) in [
+            ("http://192.0.2.1:8080/", Some("www.example.com"), "www.example.com:8080"),
+            ("http://192.0.2.1:80/", Some("www.example.com"), "www.example.com"),
+            ("https://[2001:db8::1]/", Some("www.example.com"), "www.example.com"),
+            ("https://[2001:db8::1]:8443/", None, "[2001:db8::1]:8443"),
+        ] {
+            let request = Request { host: host.map(str::to_owned), ..Request::get(url) };
+            assert_eq!(Target::parse(&request).unwrap().host_header(&request), expected, "{url}");
+        }
     }
 
     #[tokio::test]

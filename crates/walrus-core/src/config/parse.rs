@@ -178,6 +178,13 @@ fn check_roles(root: &Section, roles: Roles, findings: &Findings<'_>) {
             "the role `director` needs a zone: write zone = \"example.com\" at the top",
         );
     }
+    if roles.director && !roles.controller {
+        findings.warn(
+            root.place(),
+            "the role `director` without `controller` answers from the saved Plan alone: nobody \
+             sends it another yet",
+        );
+    }
     if roles.reporter && !root.is_given("reporter") {
         findings.problem(
             root.place(),

@@ -505,6 +505,13 @@ fn what_is_told_again_is_told_once_a_minute_at_most() {
 }
 
 #[test]
+fn a_director_alone_has_nobody_to_hear() {
+    let text = BASE.replace("dns.listen", "node.roles = [\"director\"]\ndns.listen");
+    let warnings = lines(&parsed(&[&text]).warnings);
+    assert!(warnings.contains("answers from the saved Plan alone"), "{warnings}");
+}
+
+#[test]
 fn syntax_errors_have_places() {
     let problems =
         lines(&parse_texts(&["zone = \"a\"\nnode = [1,\n", "ok = 1", "a = = 2"]).unwrap_err());

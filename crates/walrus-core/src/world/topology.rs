@@ -111,7 +111,7 @@ pub struct Server {
     pub weight: u32,
     /// What a client here costs, in any unit; carried for later policies.
     pub cost: f64,
-    /// Requests a second that it can serve, if known.
+    /// Requests a second that it can serve, if known; carried for later policies.
     pub capacity: Option<f64>,
     /// A Reporter is expected: its silence is death.
     pub reporter: bool,

@@ -83,7 +83,7 @@ pub(in crate::config) static SERVER: Group = Group {
             name: "capacity",
             kind: Kind::Number(0.0, f64::MAX),
             default: Default::Otherwise("unknown"),
-            meaning: "Requests a second that it can serve.",
+            meaning: "Requests a second that it can serve; kept for later policies.",
             example: "500",
         },
         Setting {
