@@ -13,4 +13,4 @@ mod virtual_system;
 
 pub use query::query_bytes;
 pub use system::{Question, Seen, SeenArea, SeenServer, ServerState, System, SystemError};
-pub use virtual_system::{VirtualSystem, body_of};
+pub use virtual_system::{PUBLISHED_MAX, VirtualSystem, body_of};

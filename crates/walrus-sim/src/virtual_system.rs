@@ -22,6 +22,8 @@ use crate::system::{Question, Seen, SeenArea, SeenServer, ServerState, System, S
 
 /// How often a simulated Reporter reports.
 const UNIT: Duration = Duration::from_secs(1);
+/// Plans that are kept for whoever looks at all of them.
+pub const PUBLISHED_MAX: usize = 4096;
 /// The session of every simulated Reporter's first connection.
 const FIRST_SESSION: u64 = 1;
 
@@ -38,6 +40,8 @@ pub struct VirtualSystem {
     notices: Vec<(String, String, bool)>,
     /// What a state directory would hold.
     stored: Stored,
+    /// Plans that nobody has taken yet, at most [`PUBLISHED_MAX`].
+    published: Vec<(Time, Arc<Plan>)>,
     seed: u64,
 }
 
@@ -65,6 +69,7 @@ impl VirtualSystem {
             probes: Vec::new(),
             notices: Vec::new(),
             stored: Stored::default(),
+            published: Vec::new(),
             seed,
             configuration,
         };
@@ -83,6 +88,11 @@ impl VirtualSystem {
     #[must_use]
     pub const fn plan(&self) -> Option<&Arc<Plan>> {
         self.stored.plan.as_ref()
+    }
+
+    /// The Plans since the last call, with their times; the newest [`PUBLISHED_MAX`] of them.
+    pub fn take_published(&mut self) -> Vec<(Time, Arc<Plan>)> {
+        std::mem::take(&mut self.published)
     }
 
     /// The configuration in force.
@@ -133,6 +143,10 @@ impl VirtualSystem {
 
     fn publish(&mut self, plan: &Arc<Plan>) {
         self.stored.plan = Some(plan.clone());
+        if self.published.len() >= PUBLISHED_MAX {
+            self.published.drain(..PUBLISHED_MAX / 2);
+        }
+        self.published.push((self.now, plan.clone()));
         self.name_server.apply(plan);
     }
 
