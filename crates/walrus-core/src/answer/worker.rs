@@ -31,8 +31,7 @@ impl WorkerState {
     }
 
     /// Goes over to another table without allocating: `positions` and `counters` were made for it
-    /// elsewhere; the old ones come back, the counts to be told. Round robin goes on where it was
-    /// in whatever both tables share.
+    /// elsewhere; the old ones come back, the counts to be told. Round robin goes on where it was.
     #[must_use]
     pub fn adopt(&mut self, positions: Positions, counters: Counters) -> (Positions, Counters) {
         let old = std::mem::replace(&mut self.positions, positions);

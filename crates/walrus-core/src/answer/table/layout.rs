@@ -95,8 +95,11 @@ impl Layout {
         })
     }
 
-    /// Runs of positions that mean the same in both layouts, as (from in `earlier`, to here,
-    /// length): the same ring lists of the same services.
+    /// Runs of positions to go on with, as (from in `earlier`, to here, length): those of the same
+    /// ring lists of the same services, and for a list that is new those of the one in its place.
+    ///
+    /// Gradual return makes a list anew with every Plan: would round robin begin anew as well, then
+    /// the first server would have all answers of a service that is asked once a Plan.
     pub(in crate::answer) fn kept_positions<'a>(
         &'a self,
         earlier: &'a Self,
@@ -105,9 +108,11 @@ impl Layout {
             new.iter().enumerate().filter_map(move |(index, places)| {
                 let is_it = |other: &&ListPlaces| Arc::ptr_eq(&other.list, &places.list);
                 // Most often a list keeps its place.
-                let kept = old.get(index).filter(is_it).or_else(|| old.iter().find(is_it))?;
+                let in_place = old.get(index);
+                let kept = in_place.filter(is_it).or_else(|| old.iter().find(is_it));
+                let kept = kept.or(in_place)?;
                 let (from, to) = (kept.positions_at as usize, places.positions_at as usize);
-                Some((from, to, places.list.rings()))
+                Some((from, to, places.list.rings().min(kept.list.rings())))
             })
         })
     }

@@ -12,6 +12,7 @@ mod service;
 mod slots;
 mod zone_table;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use walrus_dns::DomainName;
@@ -79,10 +80,10 @@ impl AnswerTable {
         let mut compiler = Compiler::new(&plan, &self.locator, &self.shared)?;
         let mut services = compiler.services(zones.services())?;
         let shared = Arc::new(compiler.finish());
+        let earlier: BTreeMap<_, _> = self.zones.services().iter().zip(&self.services).collect();
         for (name, new) in zones.services().iter().zip(&mut services) {
             let Some(new) = new else { continue };
-            let place = self.zones.services().iter().position(|other| other == name);
-            if let Some(old) = place.and_then(|place| self.services[place].as_ref())
+            if let Some(Some(old)) = earlier.get(name)
                 && old.is_same(new)
             {
                 *new = Arc::clone(old);

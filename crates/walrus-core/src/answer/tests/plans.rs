@@ -53,14 +53,35 @@ fn round_robin_goes_on_where_it_was_and_counts_start_anew() {
     europe.answer(&before, &mut worker);
     asia.answer(&before, &mut worker);
     let mut changed = plan();
-    changed.lists[1] = list(&[3, 2]);
+    changed.lists[1] = list(&[2, 4, 3]);
     let after = before.with_plan(Arc::new(changed)).unwrap();
     let (_, counts) = worker.adopt(Positions::for_table(&after), Counters::for_table(&after));
     assert_eq!(counts.areas(3), [0, 1, 1, 0]);
     assert_eq!(worker.counters().areas(3), [0; 4]);
     let first = |reply: super::fixture::Reply| reply.addresses()[0];
     assert_eq!(first(europe.answer(&after, &mut worker)), std::net::IpAddr::from([10, 0, 0, 5]));
-    assert_eq!(first(asia.answer(&after, &mut worker)), std::net::IpAddr::from([10, 0, 0, 3]));
+    assert_eq!(first(asia.answer(&after, &mut worker)), std::net::IpAddr::from([10, 0, 0, 4]));
+}
+
+#[test]
+fn round_robin_goes_round_even_if_every_plan_changes_a_ramp() {
+    let mut now = table(plan());
+    let mut worker = WorkerState::new(1, &now);
+    let asia = Ask::new("www.example", A).from("192.0.2.7");
+    let mut firsts = Vec::new();
+    for step in 1..=40 {
+        let reply = asia.answer(&now, &mut worker);
+        firsts.push(reply.addresses()[0]);
+        // A third server comes back slowly.
+        let mut changed = plan();
+        changed.lists[1] = list(&[2, 3, 5]);
+        changed.lists[1].groups[0].candidates[2].ramp = f64::from(step) / 1000.0;
+        now = now.with_plan(Arc::new(changed)).unwrap();
+        let _ = worker.adopt(Positions::for_table(&now), Counters::for_table(&now));
+    }
+    let count =
+        |last| firsts.iter().filter(|it| **it == std::net::IpAddr::from([10, 0, 0, last])).count();
+    assert!(count(2).abs_diff(count(3)) <= 3, "{firsts:?}");
 }
 
 #[test]
