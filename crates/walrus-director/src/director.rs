@@ -215,7 +215,7 @@ impl DirectorHandle {
             std::thread::park_timeout(Duration::from_micros(200));
         }
         self.sweep(&mut control);
-        control.gathering.finish(self.0.clock.now(), self.0.domains_max)
+        control.gathering.finish(self.0.clock.now())
     }
 
     /// Ends all threads and waits for them; queries that they have taken are answered. Calling it

@@ -10,7 +10,7 @@ use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan};
-use walrus_core::world::{Time, Topology};
+use walrus_core::world::Topology;
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 
@@ -100,7 +100,7 @@ impl Director {
         let control = Control {
             digests: start.digests,
             retired: Vec::new(),
-            gathering: Gathering::new(session, start.clock.now().max(Time::ZERO)),
+            gathering: Gathering::new(session, start.clock.now(), dns.observe_domains),
         };
         Ok(DirectorHandle::new(Inner {
             current,
