@@ -3,6 +3,7 @@
 //! - [`steering`]: nginx, Apache and HAProxy, each with its Reporter, overloaded, killed and
 //!   brought back, while clients ask.
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
+//! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
 //!
 //! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
 
@@ -11,6 +12,7 @@
 mod detection;
 mod programs;
 mod questions;
+mod static_zone;
 mod steering;
 mod walrus;
 mod web_servers;

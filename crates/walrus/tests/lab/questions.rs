@@ -1,7 +1,8 @@
-//! Asks a name server, and reads what comes back.
+//! Asks a name server, over UDP or TCP, and reads what comes back.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use domain::base::Message;
@@ -59,4 +60,30 @@ impl Resolver {
         }
         answer
     }
+}
+
+/// Sends a query as it is and gives the reply as it is; `None` if none comes.
+pub(crate) fn ask_udp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(REPLY_WITHIN)).unwrap();
+    socket.send(query).unwrap();
+    let mut reply = vec![0; 65_535];
+    let len = socket.recv(&mut reply).ok()?;
+    reply.truncate(len);
+    Some(reply)
+}
+
+/// The same over a TCP connection of its own.
+pub(crate) fn ask_tcp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).ok()?;
+    stream.set_read_timeout(Some(REPLY_WITHIN)).unwrap();
+    let mut framed = u16::try_from(query.len()).unwrap().to_be_bytes().to_vec();
+    framed.extend_from_slice(query);
+    stream.write_all(&framed).ok()?;
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).ok()?;
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut reply).ok()?;
+    Some(reply)
 }
