@@ -36,7 +36,7 @@ pub(crate) trait Answering {
     fn counters(&self) -> &Counters;
 }
 
-/// Sends back what came, in capitals; a query "quiet" gets no reply.
+/// Sends back what came, in capitals; a query "quiet" gets no reply, and "panic" panics.
 #[cfg(test)]
 pub(crate) struct Echo(pub(crate) std::sync::Arc<Counters>);
 
@@ -48,6 +48,7 @@ impl Answering for Echo {
         if incoming.query == b"quiet" {
             return None;
         }
+        assert_ne!(incoming.query, b"panic", "as the test wants it");
         let reply = reply.get_mut(..incoming.query.len())?;
         reply.copy_from_slice(incoming.query);
         reply.make_ascii_uppercase();

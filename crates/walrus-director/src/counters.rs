@@ -66,6 +66,8 @@ counters! {
     ServiceAnswers => service_answers,
     /// Receiving failed.
     ReceiveErrors => receive_errors,
+    /// Panics of answering threads, which went on: a bug to report, with what the log says.
+    Panics => panics,
     /// Replies that the kernel did not take.
     SendFailures => send_failures,
     /// TCP connections accepted.

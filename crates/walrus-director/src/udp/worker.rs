@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::counters::Count;
 
 /// How long an idle worker sleeps if nobody wakes it. Only a lost wake-up would make this matter.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How long a worker rests after a panic.
+const AFTER_PANIC: Duration = Duration::from_millis(10);
 
 /// An answering thread's sockets and buffers. Between `receive` and `send` it makes no system call,
 /// takes no lock and allocates nothing; only when no socket has anything does it wait.
@@ -52,19 +56,31 @@ impl<A: Answering> Worker<A> {
     }
 
     /// Answers until asked to stop.
+    ///
+    /// A panic is a bug of ours; whoever asked beside the query that found it must not pay for it
+    /// with a thread that is gone. It costs the rest of its batch.
     pub(crate) fn run(mut self) {
         while !self.stop.load(Ordering::Relaxed) {
-            self.answering.begin_batch();
-            let mut is_idle = true;
-            for place in 0..self.sockets.len() {
-                is_idle &= self.serve(place) == 0;
-            }
-            if is_idle && self.poll.wait(IDLE) && self.poll.is_ready(0) {
-                // Several wake-ups are one; what is left wakes again.
-                let _ = self.wake.read(&mut [0; 64]);
+            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+                self.answering.counters().add(Count::Panics, 1);
+                // The panic's text has been written; should each turn panic, no disk may fill.
+                std::thread::sleep(AFTER_PANIC);
             }
         }
         self.answering.end();
+    }
+
+    /// Answers a batch of each socket, or waits if none has any.
+    fn turn(&mut self) {
+        self.answering.begin_batch();
+        let mut is_idle = true;
+        for place in 0..self.sockets.len() {
+            is_idle &= self.serve(place) == 0;
+        }
+        if is_idle && self.poll.wait(IDLE) && self.poll.is_ready(0) {
+            // Several wake-ups are one; what is left wakes again.
+            let _ = self.wake.read(&mut [0; 64]);
+        }
     }
 
     /// Answers one batch from one socket; how many queries it had.
@@ -107,5 +123,41 @@ impl<A: Answering> Worker<A> {
         let sent = self.batch.send(socket.as_fd(), count);
         self.answering.counters().add(Count::SendFailures, sent.failed as u64);
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answering::Echo;
+    use crate::counters::{CounterSnapshot, Counters};
+
+    #[test]
+    fn a_panic_costs_its_query_and_not_the_thread() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let (wake, waker) = UnixStream::pair().unwrap();
+        let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
+        let echo = Echo(Arc::clone(&counters));
+        let worker = Worker::new(vec![(socket, address)], 512, wake, Arc::clone(&stop), echo);
+        let thread = std::thread::spawn(|| worker.run());
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.send_to(b"panic", address).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let mut seen = CounterSnapshot::default();
+        while seen.panics == 0 && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+            seen = CounterSnapshot::default();
+            seen.add(&counters);
+        }
+        assert_eq!(seen.panics, 1);
+        client.send_to(b"still there", address).unwrap();
+        let mut reply = [0; 64];
+        let (length, _) = client.recv_from(&mut reply).unwrap();
+        assert_eq!(&reply[..length], b"STILL THERE");
+        stop.store(true, Ordering::Relaxed);
+        drop(waker);
+        thread.join().unwrap();
     }
 }

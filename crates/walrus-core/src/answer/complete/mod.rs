@@ -112,6 +112,7 @@ fn answer(
                     *scope = chosen.scope;
                 }
                 addresses.extend(chosen.addresses.iter().map(wire));
+                addresses.truncate(fitting(&resolution, &owner, &addresses));
                 append(&mut resolution, owner, question.record_type, chosen.ttl, &addresses);
             }
             None => {
@@ -148,6 +149,24 @@ fn append<'a>(
     let data = addresses.iter().map(Vec::as_slice).collect();
     resolution.authority.clear();
     resolution.answer.push(Records { owner, record_type, ttl, data });
+}
+
+/// How many addresses surely fit behind the aliases that lead to them. A service's own answer is
+/// cut to what TCP holds when its Plan is compiled, but with owners that are a pointer each.
+fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[Vec<u8>]) -> usize {
+    const FIXED_LEN: usize = 10;
+    /// Header, question and OPT.
+    const FRAME_LEN_MAX: usize = 400;
+    if resolution.answer.is_empty() {
+        return addresses.len();
+    }
+    let record_len = |owner: &DomainName, data: usize| owner.as_wire().len() + FIXED_LEN + data;
+    let aliases = resolution
+        .answer
+        .iter()
+        .flat_map(|records| records.data.iter().map(|data| record_len(&records.owner, data.len())));
+    let room = usize::from(u16::MAX).saturating_sub(FRAME_LEN_MAX + aliases.sum::<usize>());
+    room / record_len(owner, addresses.first().map_or(1, Vec::len))
 }
 
 fn wire(address: &IpAddr) -> Vec<u8> {

@@ -1,9 +1,13 @@
 //! Services: where clients are found, what they are told, which scope it has.
 
+use std::sync::Arc;
+
 use walrus_dns::record_type::{A, AAAA};
 
-use super::fixture::{Ask, area_plan, both, candidate, list, plan, table};
-use crate::answer::{AnswerTable, WorkerState};
+use super::fixture::{
+    Ask, Reply, area_plan, both, candidate, empty_table, list, plan, table, zone_table,
+};
+use crate::answer::{AnswerTable, Outcome, WorkerState, respond_completely};
 use crate::plan::Plan;
 use crate::world::{AreaId, ChoosePolicy, LocatePolicy};
 
@@ -311,6 +315,24 @@ fn a_list_too_long_for_any_reply_is_cut_to_what_fits() {
     let reply = both(&table, &mut worker(&table), &ask.request(&ask.bytes())).unwrap();
     assert_eq!(reply.flags(), (true, false));
     assert_eq!(reply.addresses().len(), (65_535 - 400) / 16);
+}
+
+#[test]
+fn a_list_too_long_for_any_reply_is_cut_behind_an_alias_too() {
+    let mut plan = plan();
+    // `to.example` is an alias of the service `www.other` here: its records need longer owners.
+    plan.services[2].name = "www.other".into();
+    plan.lists[0].groups[0].candidates = (0..5000).map(|_| candidate(0)).collect();
+    plan.services[2].answers = None;
+    let zones = Arc::new(zone_table(&["www.other"]));
+    let table = empty_table().with_zones(zones).unwrap().with_plan(Arc::new(plan)).unwrap();
+    let ask = Ask::new("to.example", A).tcp();
+    let (bytes, mut reply) = (ask.bytes(), vec![0; 65_535]);
+    let outcome = respond_completely(&table, &mut worker(&table), &ask.request(&bytes), &mut reply);
+    let Outcome::Reply(len) = outcome else { panic!("{outcome:?}") };
+    let reply = Reply(reply[..len].to_vec());
+    assert_eq!(reply.flags(), (true, false));
+    assert_eq!(reply.addresses().len(), (65_535 - 400 - 11 - 10 - 11) / (11 + 10 + 4));
 }
 
 #[test]
