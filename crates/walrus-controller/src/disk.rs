@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use walrus_core::plan::Plan;
 use walrus_core::world::Overrides;
 use walrus_host::clock::{Activity, Busy};
@@ -115,11 +115,14 @@ async fn write_all(
 ) {
     let mut writer =
         Writer { state, refused: Refused::default(), lines: Limited::new(Duration::from_secs(60)) };
+    let mut again_at = Instant::now();
     loop {
         let job = tokio::select! {
             job = queue.recv() => job,
-            () = sleep(AGAIN_AFTER), if writer.refused.any() => {
+            // An instant, not a pause: each round brings a job, and would begin the pause anew.
+            () = sleep_until(again_at), if writer.refused.any() => {
                 writer.again().await;
+                again_at = Instant::now() + AGAIN_AFTER;
                 continue;
             }
         };
@@ -133,7 +136,11 @@ async fn write_all(
                 None => continue,
             },
         };
+        let was_refused = writer.refused.any();
         let result = writer.write(write).await;
+        if !was_refused {
+            again_at = Instant::now() + AGAIN_AFTER;
+        }
         if let Some(done) = done {
             let _ = done.send(result);
         }
