@@ -150,6 +150,9 @@ impl Controller {
         self.overrides.set(target, state, self.name.clone(), unix_ms);
         self.overrides_unstored = true;
         self.problems_stale = true;
+        // Who holds the token is no flood, and is told "done" when the answers have changed.
+        self.event = true;
+        self.event_not_before = self.event_not_before.min(self.now);
         let undrained = state == OverrideState::None;
         for id in meant {
             self.judge(id);
