@@ -1,0 +1,21 @@
+//! The real program, as its users and their scripts meet it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should say where, and what is skipped is told"
+)]
+
+mod bad_queries;
+mod bad_reporters;
+mod changes;
+mod commands;
+mod decisions;
+mod demo;
+mod dns;
+mod fail_static;
+mod full_disk;
+mod http_api;
+mod notices;
+mod running;
+mod schema;
+mod schemas;
