@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use walrus_core::config::Configuration;
-use walrus_core::control::{Controller, Effect, Input, ProbeOutcome, ProbeRequest};
+use walrus_core::control::{Controller, Effect, Input, ProbeOutcome, ProbeRequest, Refusal};
 use walrus_core::message::{Message, Role};
 use walrus_core::plan::Plan;
 use walrus_core::world::Time;
 use walrus_host::clock::{Busy, Clock};
 use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
+use walrus_host::log::Limited;
 use walrus_host::notify::Notifier;
 use walrus_host::probe::Prober;
 use walrus_host::shutdown::Shutdown;
@@ -22,6 +23,8 @@ use crate::handle::{Command, CommandKind, OverrideError};
 
 /// Finished probes that wait for the task; beyond that their tasks wait, one a target.
 const OUTCOMES_MAX: usize = 1024;
+/// Refused Reporters are told of in the log no more often than this.
+const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The task never looks at its deadlines more often than this, whatever they say.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// What waits in the queues is taken in before silence is judged, but no more than this: no flood
@@ -53,6 +56,7 @@ pub(crate) struct Shell {
     probes: BTreeMap<u32, AbortHandle>,
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
+    refusals: Limited,
     /// When the overrides of the last command are on the disk.
     overrides_stored: Option<oneshot::Receiver<Result<(), String>>>,
 }
@@ -72,6 +76,7 @@ impl Shell {
             outcome_queue,
             probes: BTreeMap::new(),
             unstored_epoch: None,
+            refusals: Limited::new(REFUSALS_TOLD_EVERY),
             overrides_stored: None,
         }
     }
@@ -205,8 +210,7 @@ impl Shell {
             GroupEventKind::Hello { role: Role::Reporter, name, session, .. } => {
                 let hello = Input::ReporterHello { server: name, session };
                 if let Err(refusal) = self.parts.controller.handle(self.parts.clock.now(), hello) {
-                    tracing::debug!(%refusal, "a Reporter was refused");
-                    reply.refuse(refusal.to_string());
+                    self.refuse(&refusal, &reply);
                 }
             }
             GroupEventKind::Gone { role: Role::Reporter, name, session } => {
@@ -228,12 +232,20 @@ impl Shell {
     fn report(&mut self, report: walrus_core::world::Report, reply: &Reply) {
         let (session, sequence) = (report.session, report.sequence);
         match self.parts.controller.handle(self.parts.clock.now(), Input::Report(report)) {
-            Ok(()) => reply.send(Message::Taken { session, sequence }),
-            Err(refusal) => {
-                tracing::debug!(%refusal, "a report was refused");
-                reply.refuse(refusal.to_string())
+            Ok(()) => {
+                reply.send(Message::Taken { session, sequence });
             }
-        };
+            Err(refusal) => self.refuse(&refusal, reply),
+        }
+    }
+
+    /// Says why a Reporter is refused, to it and, now and then, to whoever reads the log here: it may
+    /// be this side's configuration that lacks something.
+    fn refuse(&self, refusal: &Refusal, reply: &Reply) {
+        if let Some(left_out) = self.refusals.pass() {
+            tracing::warn!(%refusal, left_out, "a Reporter was refused");
+        }
+        reply.refuse(refusal.to_string());
     }
 
     async fn command(&mut self, command: Command) {

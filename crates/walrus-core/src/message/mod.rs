@@ -116,7 +116,7 @@ pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Another version, or none.
-    #[error("message version {0:?} is not understood here (this program speaks {VERSION})")]
+    #[error("{} (this program speaks version {VERSION})", version_problem(*.0))]
     Version(Option<u64>),
     /// A kind from the future: to be counted and skipped.
     #[error("message kind `{0}` is not known here")]
@@ -124,6 +124,13 @@ pub enum DecodeError {
     /// No JSON, or a field is missing or of another type.
     #[error("not a message")]
     Malformed(#[from] serde_json::Error),
+}
+
+fn version_problem(version: Option<u64>) -> String {
+    match version {
+        Some(version) => format!("message version {version} is not understood here"),
+        None => "this is no message of Walrus: it has no version".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +150,14 @@ mod tests {
         let sing = br#"{"walrus":1,"kind":"sing"}"#;
         assert!(matches!(decode(sing), Err(DecodeError::UnknownKind(kind)) if kind == "sing"));
         let two = br#"{"walrus":2,"kind":"taken","session":7,"sequence":9}"#;
-        assert!(matches!(decode(two), Err(DecodeError::Version(Some(2)))));
+        let two = decode(two).unwrap_err();
+        assert!(matches!(two, DecodeError::Version(Some(2))));
+        assert_eq!(
+            two.to_string(),
+            "message version 2 is not understood here (this program speaks version 1)"
+        );
+        let none = decode(b"{}").unwrap_err().to_string();
+        assert!(none.starts_with("this is no message of Walrus"), "{none}");
         assert!(matches!(decode(b"{\"walrus\":1,"), Err(DecodeError::Malformed(_))));
     }
 }
