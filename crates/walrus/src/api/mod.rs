@@ -8,6 +8,8 @@ mod name_server_metrics;
 pub(crate) mod openapi;
 pub(crate) mod plan;
 pub(crate) mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -139,6 +139,8 @@ pub(crate) struct DiffView {
     pub(crate) services_added: Vec<String>,
     /// Services that go.
     pub(crate) services_removed: Vec<String>,
+    /// Services whose configuration changes.
+    pub(crate) services_changed: Vec<String>,
     /// Areas of services whose answers change.
     pub(crate) areas: Vec<AreaChangeView>,
     /// The same as text, one change a line.
@@ -166,14 +168,16 @@ pub(crate) struct AreaChangeView {
     pub(crate) service: String,
     /// The area.
     pub(crate) area: String,
-    /// Clusters and shares now.
-    pub(crate) clusters_from: Vec<(String, f64)>,
-    /// Clusters and shares then.
-    pub(crate) clusters_to: Vec<(String, f64)>,
+    /// Clusters and shares now; null if the area comes.
+    pub(crate) clusters_from: Option<Vec<(String, f64)>>,
+    /// Clusters and shares then; null if the area goes.
+    pub(crate) clusters_to: Option<Vec<(String, f64)>>,
     /// Servers that become candidates.
     pub(crate) added: Vec<String>,
     /// Servers that cease to be candidates.
     pub(crate) removed: Vec<String>,
+    /// The candidates' shares, weights, ramps or order change.
+    pub(crate) reweighted: bool,
     /// TTL now and then, in seconds, if it changes.
     pub(crate) ttl: Option<(u32, u32)>,
     /// What decided then.

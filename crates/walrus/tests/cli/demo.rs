@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::dns::{addresses_in, ask_udp, query};
-use crate::running::{program, run, wait_for};
+use crate::running::{program, run, skipped, wait_for};
 
 const DNS: &str = "127.0.0.1:5300";
 const EUROPE: [u8; 3] = [198, 51, 100];
@@ -32,7 +32,7 @@ impl Demo {
         );
         taken.retain(|address| TcpListener::bind(address).is_err());
         if !taken.is_empty() || UdpSocket::bind(DNS).is_err() {
-            eprintln!("SKIPPED: the demo (its addresses are in use: {taken:?})");
+            skipped(&format!("the demo (its addresses are in use: {taken:?})"));
             return None;
         }
         let mut child = program().arg("demo").stdout(Stdio::piped()).spawn().unwrap();
@@ -69,12 +69,12 @@ fn europe() -> Vec<Ipv4Addr> {
 
 fn fault(server: u8, word: &str) {
     let url = format!("http://127.0.13.{server}:8080/fault/{word}");
-    let done = walrus_host_post(&url);
+    let done = post(&url);
     assert!(done, "{url}");
 }
 
-/// POST without a body.
-fn walrus_host_post(url: &str) -> bool {
+/// POSTs without a body; tells whether that was taken.
+fn post(url: &str) -> bool {
     use std::io::{Read as _, Write as _};
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
@@ -112,8 +112,8 @@ fn the_demo_does_what_it_prints_and_leaves_nothing_behind() {
     fault(1, "ok");
     fault(2, "ok");
     let home = until("the way home", |found| found == [one, two]);
-    eprintln!("left {left:?}, back {back:?}, moved {moved:?}, home {home:?}");
-    assert!(left < Duration::from_secs(5), "{left:?}");
+    let limit = Duration::from_secs(5);
+    assert!(left < limit, "left after {left:?}, back {back:?}, moved {moved:?}, home {home:?}");
 
     let second = run(program().arg("demo"));
     assert_eq!((second.code, second.stderr.lines().count()), (Some(3), 1), "{second:?}");

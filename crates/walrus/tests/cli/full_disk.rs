@@ -3,11 +3,11 @@
 use std::process::{Command, Stdio};
 
 use crate::dns::addresses;
-use crate::running::{Running, TWO_CLUSTERS, wait_for};
+use crate::running::{Running, TWO_CLUSTERS, skipped, wait_for};
 
 /// Runs this test again where a file system of its own can be filled: a few hundred KiB of memory,
 /// seen by that process and its children alone.
-fn in_own_mounts(test: &str) -> bool {
+fn in_own_mounts(test: &str) {
     let arguments = ["--mount", "--propagation", "private", "--"];
     let program = std::env::current_exe().unwrap();
     let again = Command::new("unshare")
@@ -22,16 +22,12 @@ fn in_own_mounts(test: &str) -> bool {
             let text = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
             if text.contains("Operation not permitted") || text.contains("must be superuser") {
-                eprintln!("SKIPPED: a full disk (that takes the right to mount)");
-                return false;
+                skipped("a full disk (that takes the right to mount)");
+                return;
             }
             assert!(output.status.success(), "{text}");
-            true
         }
-        Err(error) => {
-            eprintln!("SKIPPED: a full disk (no `unshare`: {error})");
-            false
-        }
+        Err(error) => skipped(&format!("a full disk (no `unshare`: {error})")),
     }
 }
 

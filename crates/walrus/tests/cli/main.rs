@@ -1,9 +1,5 @@
 //! The real program, as its users and their scripts meet it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on should say where, and what is skipped is told"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod bad_queries;
 mod bad_reporters;

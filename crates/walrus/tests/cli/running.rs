@@ -199,6 +199,11 @@ impl Drop for Running {
     }
 }
 
+/// Says what is skipped past the harness, which would swallow it; `./test` collects such lines.
+pub(crate) fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {what}");
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.stdin(Stdio::null()).output().unwrap();
