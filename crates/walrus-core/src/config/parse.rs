@@ -111,11 +111,11 @@ pub(super) fn build(
     context: &Context<'_>,
     findings: &Findings<'_>,
 ) -> Configuration {
-    let zones = zone::read(root, findings);
     let node =
         node::read(&section(root, "node", &node::NODE, findings), context.hostname, findings);
     let roles = node.roles;
     let dns = dns::read(&section(root, "dns", &dns::DNS, findings), roles.director, findings);
+    let zones = zone::read(root, &dns, findings);
     let geo = geo::read(&section(root, "geo", &geo::GEO, findings));
     let clusters = cluster::read(root, findings);
     let mut clients = Clients::new(context);

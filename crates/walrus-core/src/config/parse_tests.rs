@@ -44,7 +44,7 @@ ttl = "30s"
 
 /// Two clusters and an area, to be gone wrong with.
 const BASE: &str = r#"zone = "example.com"
-nameservers = ["ns1.example.com"]
+nameservers = ["ns1.example.net"]
 dns.listen = ["192.0.2.53"]
 [[cluster]]
 name = "east"
@@ -110,7 +110,10 @@ fn the_smallest_real_one() {
     let Parsed { configuration, warnings } = parsed(&[SMALLEST]);
     assert_eq!(
         lines(&warnings),
-        "a.toml:22:12: countries and continents match nobody without a database: write [geo] with \
+        "a.toml:2:8: the name server ns1.example.com is inside the zone, which has no address for it \
+         without a file: name one outside (zone = \"www.example.com\" would do), or give the zone a \
+         file with its address\n\
+         a.toml:22:12: countries and continents match nobody without a database: write [geo] with \
          database = \"/usr/share/GeoIP/GeoLite2-Country.mmdb\"\n"
     );
     let topology = &configuration.topology;

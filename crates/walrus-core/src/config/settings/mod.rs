@@ -28,7 +28,7 @@ pub(super) static ROOT: Group = Group {
             kind: Kind::Either(&[Kind::Domain, Kind::Sections(&zone::ZONE)]),
             default: Default::Otherwise("no zone: this node serves no names"),
             meaning: "The zone that the name server is authoritative for.",
-            example: "\"example.com\"",
+            example: "\"www.example.com\"",
         },
         Setting {
             name: "nameservers",

@@ -1,9 +1,9 @@
 //! `[[zone]]`: what the name server is authoritative for.
 
 use super::{Default, Group, Kind, Scope, Setting};
-use crate::config::ZoneSettings;
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
+use crate::config::{DnsSettings, ZoneSettings};
 
 pub(in crate::config) static ZONE: Group = Group {
     header: "[[zone]]",
@@ -22,7 +22,8 @@ pub(in crate::config) static ZONE: Group = Group {
             kind: Kind::List(&Kind::Domain),
             default: Default::Value("[]"),
             meaning: "The names of the zone's name servers, for its NS records. Needed for a zone \
-                      without a file.",
+                      without a file, which has no addresses for names inside it: use names \
+                      outside.",
             example: "[\"ns1.example.com\", \"ns2.example.com\"]",
         },
         Setting {
@@ -37,7 +38,11 @@ pub(in crate::config) static ZONE: Group = Group {
 };
 
 /// The zones of both spellings, in the order of the file.
-pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Vec<ZoneSettings> {
+pub(in crate::config) fn read(
+    root: &Section,
+    dns: &DnsSettings,
+    findings: &Findings<'_>,
+) -> Vec<ZoneSettings> {
     let mut zones: Vec<(ZoneSettings, Place)> = Vec::new();
     let nameservers = root.domains("nameservers");
     if let Some(Value::Domain(apex)) = root.value("zone") {
@@ -72,5 +77,26 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Vec<Zo
             );
         }
     }
+    // On loopback nobody is delegated to.
+    if dns.listen.iter().any(|endpoint| !endpoint.ip().is_loopback()) {
+        zones.iter().for_each(|(zone, place)| check_nameservers(zone, *place, findings));
+    }
     zones.into_iter().map(|(zone, _)| zone).collect()
+}
+
+/// The parent's glue leads resolvers here, but those that then ask for the name server's address
+/// itself would be told that there is no such name, and believe it.
+fn check_nameservers(zone: &ZoneSettings, place: Place, findings: &Findings<'_>) {
+    let inside = zone.nameservers.iter().find(|name| name.is_within(&zone.apex));
+    if let Some(name) = inside.filter(|_| zone.file.is_none()) {
+        findings.warn(
+            place,
+            format!(
+                "the name server {name} is inside the zone, which has no address for it without a \
+                 file: name one outside (zone = \"www.{apex}\" would do), or give the zone a file \
+                 with its address",
+                apex = zone.apex
+            ),
+        );
+    }
 }
