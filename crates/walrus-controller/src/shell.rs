@@ -32,9 +32,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 const INPUTS_MAX: usize = 4096;
 /// Who wakes so long after a deadline was stopped as a whole (SIGSTOP, a suspended machine).
 const STOPPED: Duration = Duration::from_secs(1);
-/// How long after that nothing is judged: what was said meanwhile still waits in sockets, and
-/// others in this process have only just woken, too.
-const CATCH_UP: Duration = Duration::from_millis(500);
 
 /// What the task works with.
 pub(crate) struct Parts {
@@ -54,6 +51,8 @@ pub(crate) struct Shell {
     outcome_queue: mpsc::Receiver<Outcome>,
     /// The probe under way of each target; bounded by the targets there are.
     probes: BTreeMap<u32, AbortHandle>,
+    /// When the task wants to wake at the latest.
+    due: Time,
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
     refusals: Limited,
@@ -71,6 +70,7 @@ impl Shell {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outcomes, outcome_queue) = mpsc::channel(OUTCOMES_MAX);
         Self {
+            due: parts.clock.now(),
             parts,
             outcomes,
             outcome_queue,
@@ -93,39 +93,49 @@ impl Shell {
         self.carry_out().await;
         drop(starting);
         let clock = self.parts.clock.clone();
-        let mut catching_up: Option<Time> = None;
         loop {
-            let (due, why) = self.parts.controller.next_deadline();
-            let due = catching_up.unwrap_or(due).max(clock.now() + PAUSE_MIN);
+            let (deadline, why) = self.parts.controller.next_deadline();
+            self.due = deadline.max(clock.now() + PAUSE_MIN);
             // Whoever is taken up holds its `Busy` until its effects are carried out.
             let mut handled = Vec::new();
             let mut awake = None;
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                woken = clock.sleep_until(due) => {
+                woken = clock.sleep_until(self.due) => {
                     tracing::trace!(why, "the Controller wakes");
                     awake = Some(woken);
+                    self.notice_stop();
+                    self.take_in(&mut events, &mut handled);
                 }
-                Some(outcome) = self.outcome_queue.recv() => handled.push(self.probed(outcome)),
-                Some(command) = commands.recv() => self.command(command).await,
-                Some(event) = events.recv() => handled.push(self.event(event)),
+                Some(outcome) = self.outcome_queue.recv() => {
+                    self.notice_stop();
+                    handled.push(self.probed(outcome));
+                }
+                Some(command) = commands.recv() => {
+                    self.notice_stop();
+                    self.command(command).await;
+                }
+                Some(event) = events.recv() => {
+                    self.notice_stop();
+                    handled.push(self.event(event));
+                }
             }
-            if awake.is_some() {
-                self.take_in(&mut events, &mut handled);
-            }
-            let now = clock.now();
-            if catching_up.is_none() && now.since(due) > STOPPED {
-                tracing::warn!(seconds = now.since(due).as_secs_f64(), "this process stood still");
-                catching_up = Some(now + CATCH_UP);
-            }
-            if catching_up.is_none_or(|end| end <= now) {
-                catching_up = None;
-                self.carry_out().await;
-            }
+            self.carry_out().await;
             drop((awake, handled));
         }
         self.parts.disk.finish().await;
+    }
+
+    /// To be called before anything is taken in: if the whole process was stopped, what was said
+    /// meanwhile still waits in sockets, and the other tasks have only just woken, too.
+    fn notice_stop(&mut self) {
+        let now = self.parts.clock.now();
+        let late = now.since(self.due);
+        if late > STOPPED {
+            tracing::warn!(seconds = late.as_secs_f64(), "this process stood still");
+            self.parts.controller.stood_still(now);
+        }
     }
 
     /// What waits in the queues, up to [`INPUTS_MAX`].

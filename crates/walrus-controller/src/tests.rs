@@ -232,13 +232,15 @@ async fn what_was_said_while_the_process_stood_still_is_heard_before_silence_is_
         running.hand.run_to(Time::from_secs(second)).await;
     }
     let before = running.plan().number.clone();
-    // A minute in one leap, as after SIGSTOP; then what waited in the socket gets here, late.
+    // A minute in one leap, as after SIGSTOP; then what waited in a socket gets here, late.
     running.hand.advance_to(Time::from_secs(65));
     running.hand.settled().await;
-    links[0].send(report("fra1", 6, idle()));
-    running.hand.run_to(Time::from_millis(65_400)).await;
-    assert_eq!(running.plan().number, before, "nothing is judged yet");
     running.hand.run_to(Time::from_secs(66)).await;
+    links[0].send(report("fra1", 6, idle()));
+    running.hand.run_to(Time::from_secs(67)).await;
+    assert_eq!(running.plan().number, before, "nothing is judged yet");
+    links[0].send(report("fra1", 7, idle()));
+    running.hand.run_to(Time::from_secs(68)).await;
     assert_eq!((running.life("fra1"), running.life("fra2")), (Life::Living, Life::Dead));
     running.end().await;
 }

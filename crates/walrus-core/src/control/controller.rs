@@ -169,6 +169,17 @@ impl Controller {
         self.problems_stale = true;
     }
 
+    /// To be called first of all when the whole process stood still until now (SIGSTOP, a suspended
+    /// machine): what was said meanwhile has yet to be heard. As at the start, nobody counts as
+    /// dead for silence before one full detection time has passed, and the next round waits until
+    /// loads are known again.
+    pub fn stood_still(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let configuration = self.configuration.clone();
+        self.servers.hear_anew(&judge(&configuration, &self.overrides, self.now));
+        self.next_round = self.now + self.round();
+    }
+
     /// The next thing to do, if any is due. Call until `None`.
     pub fn poll(&mut self, now: Time) -> Option<Effect> {
         self.now = self.now.max(now);

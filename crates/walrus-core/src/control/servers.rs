@@ -34,7 +34,8 @@ pub(super) struct Servers {
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) name: Name,
-    /// The beginning of its detection time: the start, or when its Reporter was configured.
+    /// The beginning of its detection time: the start, when its Reporter was configured, or when
+    /// the Controller could hear again.
     since: Time,
     reporter: bool,
     /// What the stored Plan says of it, until its sources have spoken.
@@ -152,6 +153,15 @@ impl Servers {
         for id in ids {
             self.judge(ServerId(id), judge);
         }
+    }
+
+    /// The Controller heard nothing for a while, and that was its own fault: a server that was
+    /// not dead before is silent from now on at the earliest.
+    pub(super) fn hear_anew(&mut self, judge: &Judge<'_>) {
+        for record in self.records.iter_mut().filter(|record| record.life != Life::Dead) {
+            record.since = judge.now;
+        }
+        self.judge_all(judge);
     }
 
     /// Judges the servers whose silence has lasted long enough; tells whether any life changed.

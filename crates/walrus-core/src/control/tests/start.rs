@@ -168,6 +168,33 @@ fn a_reload_that_changes_only_a_digest_is_published() {
 }
 
 #[test]
+fn after_the_process_stood_still_nobody_is_dead_before_one_detection_time() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.all_report(&busy(0.5));
+    harness.reporters.remove(&name("asia1"));
+    harness.pass(15_300);
+    assert_eq!(harness.life("asia1"), Life::Dead);
+    let before = harness.number();
+    harness.now += std::time::Duration::from_secs(60);
+    harness.controller.stood_still(harness.now);
+    // The connections broke meanwhile, and that is what is heard of first.
+    for server in ["asia2", "europe1"] {
+        harness.input(Input::ReporterGone { server: name(server), session: 1 }).unwrap();
+    }
+    assert_eq!(harness.life("asia1"), Life::Dead, "it was before");
+    assert_eq!(harness.life("asia2"), Life::Living);
+    harness.report("asia2", busy(0.5));
+    harness.report("europe1", busy(0.5));
+    assert_eq!(harness.number(), before, "nothing has changed for anybody");
+    let silent_from = harness.now;
+    while harness.life("europe2") == Life::Living {
+        harness.now += std::time::Duration::from_millis(100);
+        harness.drain();
+    }
+    assert_eq!((harness.now - silent_from).as_millis(), 2_500, "two units and half a second");
+}
+
+#[test]
 fn a_clock_that_jumps_makes_up_for_no_rounds() {
     let mut harness = Harness::new(TWO_CLUSTERS);
     harness.now = Time::from_secs(100_000);
