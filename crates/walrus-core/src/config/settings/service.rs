@@ -79,7 +79,8 @@ pub(in crate::config) static SERVICE: Group = Group {
             name: "answers",
             kind: Kind::Either(&[Kind::Word("all"), Kind::Count(1, 64)]),
             default: Default::Value("2"),
-            meaning: "Servers in an answer, or \"all\" that function.",
+            meaning: "Servers in an answer, or \"all\" that function; each with all its addresses of \
+                      the family that is asked for.",
             example: "2",
         },
         Setting {
