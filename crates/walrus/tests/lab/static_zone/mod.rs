@@ -1,8 +1,9 @@
-//! A static zone, served by Walrus, Knot and BIND at once from the same file: asked the same, they
+//! Static zones, served by Walrus, Knot and BIND at once from the same files: asked the same, they
 //! must answer the same, but for the differences that [`accepted`] lists with the RFC that allows
-//! each.
+//! each. One zone holds whatever a zone can hold; others are [`generated`], small and tangled.
 
 mod accepted;
+mod generated;
 mod peers;
 mod reply;
 
@@ -133,53 +134,109 @@ const MANNERS: [Manner; 5] = [
 #[test]
 fn a_static_zone_is_answered_as_by_knot_and_bind() {
     let _alone = alone();
-    let mut folders = Vec::new();
-    let mut peers = Vec::new();
-    for (program, start) in [("knotd", Peer::knot as peers::Start), ("named", Peer::bind)] {
-        let what = format!("answers compared with those of {program}");
-        if let Some([path]) = find(&what, [program]) {
-            let folder = tempfile::tempdir().unwrap();
-            peers.push(start(&path, folder.path()));
-            folders.push(folder);
-        }
-    }
-    if peers.is_empty() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let walrus = serve(folder.path());
-    let (mut kinds, mut differences) = (BTreeMap::new(), Vec::new());
-    for name in
-        NAMES.iter().map(|name| within(name)).chain(OUT_OF_ZONE.iter().map(|it| (*it).to_owned()))
-    {
+    let Some(servers) = Servers::start(&[(ZONE.to_owned(), FILE.to_owned())]) else { return };
+    let mut comparison = Comparison::default();
+    let names = NAMES.iter().map(|name| within(name));
+    for name in names.chain(OUT_OF_ZONE.iter().map(|name| (*name).to_owned())) {
         for record_type in TYPES {
             for manner in MANNERS {
-                let query = query(&name, record_type, manner);
-                let ours = ask(walrus.dns, &query, manner);
-                assert_eq!(ours.question, query[12..][..ours.question.len()], "echoed as it was");
-                for peer in &peers {
-                    let theirs = ask(peer.address, &query, manner);
-                    *kinds.entry(ours.kind()).or_insert(0) += 1;
-                    if let Some(what) = accepted::difference(&ours, &theirs) {
-                        differences.push(format!(
-                            "{name} {record_type} {manner:?}: {what}\n  walrus {ours}\n  {:<6} {theirs}",
-                            peer.name
-                        ));
-                    }
-                }
+                comparison.compare(&servers, &name, record_type, manner);
             }
         }
     }
-    let asked: usize = kinds.values().sum();
-    say(&format!("\n{asked} answers compared with other name servers': {kinds:?}"));
-    assert_eq!(kinds.len(), 6, "every kind of reply");
-    let shown = differences.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
-    assert!(differences.is_empty(), "{} differences:\n{shown}", differences.len());
+    comparison.finish();
 }
 
-fn serve(folder: &std::path::Path) -> Walrus {
-    std::fs::write(folder.join("static.zone"), FILE).unwrap();
-    Walrus::start(folder, &format!("[[zone]]\nname = \"{ZONE}\"\nfile = \"static.zone\"\n"))
+#[test]
+fn generated_zones_are_answered_as_by_knot_and_bind() {
+    let _alone = alone();
+    let zones: Vec<_> = (1..=generated::ZONES).map(generated::zone).collect();
+    let Some(servers) = Servers::start(&zones) else { return };
+    let mut comparison = Comparison::default();
+    for (zone, text) in &zones {
+        let before = comparison.differences.len();
+        for name in generated::names(zone) {
+            for record_type in ["A", "CNAME", "NS"] {
+                let manner = Manner { tcp: false, edns: Some((1232, false)) };
+                comparison.compare(&servers, &name, record_type, manner);
+            }
+        }
+        if comparison.differences.len() > before {
+            comparison.differences.push(format!("in the zone\n{text}"));
+        }
+    }
+    comparison.finish();
+}
+
+/// Walrus and the others with the same zones.
+struct Servers {
+    walrus: Walrus,
+    peers: Vec<Peer>,
+    _folders: Vec<tempfile::TempDir>,
+}
+
+impl Servers {
+    /// `None` if there is nobody to compare with.
+    fn start(zones: peers::Zones<'_>) -> Option<Self> {
+        let (mut folders, mut peers) = (Vec::new(), Vec::new());
+        for (program, start) in [("knotd", Peer::knot as peers::Start), ("named", Peer::bind)] {
+            let what = format!("answers compared with those of {program}");
+            let Some([path]) = find(&what, [program]) else { continue };
+            let folder = tempfile::tempdir().unwrap();
+            peers.push(start(&path, folder.path(), zones));
+            folders.push(folder);
+        }
+        if peers.is_empty() {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut configuration = String::new();
+        for (zone, text) in zones {
+            std::fs::write(folder.path().join(format!("{zone}.zone")), text).unwrap();
+            configuration
+                .push_str(&format!("[[zone]]\nname = \"{zone}\"\nfile = \"{zone}.zone\"\n"));
+        }
+        let walrus = Walrus::start(folder.path(), &configuration);
+        folders.push(folder);
+        Some(Self { walrus, peers, _folders: folders })
+    }
+}
+
+/// What was asked, and what came out of it.
+#[derive(Default)]
+struct Comparison {
+    kinds: BTreeMap<&'static str, usize>,
+    differences: Vec<String>,
+}
+
+impl Comparison {
+    fn compare(&mut self, servers: &Servers, name: &str, record_type: &str, manner: Manner) {
+        let query = query(name, record_type, manner);
+        let ours = ask(servers.walrus.dns, &query, manner);
+        assert_eq!(ours.question, query[12..][..ours.question.len()], "echoed as it was");
+        *self.kinds.entry(ours.kind()).or_insert(0) += 1;
+        for peer in &servers.peers {
+            let theirs = ask(peer.address, &query, manner);
+            if let Some(what) = accepted::difference(&ours, &theirs) {
+                self.differences.push(format!(
+                    "{name} {record_type} {manner:?}: {what}\n  walrus {ours}\n  {:<6} {theirs}",
+                    peer.name
+                ));
+            }
+        }
+    }
+
+    fn finish(self) {
+        const SHOWN: usize = 40;
+        let asked: usize = self.kinds.values().sum();
+        say(&format!("\n{asked} answers compared with other name servers': {:?}", self.kinds));
+        for kind in ["answer", "no data", "name error", "referral"] {
+            assert!(self.kinds.contains_key(kind), "no {kind}: {:?}", self.kinds);
+        }
+        let shown: Vec<&str> = self.differences.iter().take(SHOWN).map(String::as_str).collect();
+        let count = self.differences.len();
+        assert!(count == 0, "{count} differences:\n{}", shown.join("\n"));
+    }
 }
 
 fn within(name: &str) -> String {

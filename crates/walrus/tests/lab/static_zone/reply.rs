@@ -53,6 +53,24 @@ impl Reply {
         !self.answer.is_empty() && self.answer.iter().all(leads_back)
     }
 
+    /// The answer with each record once.
+    pub(super) fn distinct(&self) -> Vec<String> {
+        let mut answer = self.answer.clone();
+        answer.dedup();
+        answer
+    }
+
+    /// Of a referral: the addresses of name servers that stand below the cut themselves.
+    pub(super) fn glue(&self) -> Vec<&String> {
+        let cut = self.authority.first().and_then(|line| line.split(' ').next());
+        let cut = cut.unwrap_or_default();
+        let is_below = |line: &&String| {
+            let owner = line.split(' ').next().unwrap_or_default();
+            owner == cut || owner.ends_with(&format!(".{cut}"))
+        };
+        self.additional.iter().filter(is_below).collect()
+    }
+
     /// What kind of reply it is, in the words of RFC 1034 and 2308.
     pub(super) fn kind(&self) -> &'static str {
         match () {
