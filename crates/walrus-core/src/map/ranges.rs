@@ -73,25 +73,25 @@ bits!(u128, 128);
 /// Every address of a space with a value; neighbouring ranges have different values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ranges<A> {
-    /// Where each range begins; the first at zero, each ends before the next begins.
-    starts: Box<[A]>,
-    values: Box<[u16]>,
+    /// Where each range begins, and its value: beside each other, so that a lookup finds both in
+    /// one cache line. The first begins at zero, each ends before the next begins.
+    ranges: Box<[(A, u16)]>,
     index: Index<A>,
 }
 
 impl<A: Bits> Ranges<A> {
     /// From boundaries in rising order, the first at zero; neighbours of one value are merged.
     pub(super) fn new(boundaries: impl IntoIterator<Item = (A, u16)>) -> Self {
-        let (mut starts, mut values) = (Vec::new(), Vec::new());
+        let mut ranges: Vec<(A, u16)> = Vec::new();
         for (start, value) in boundaries {
-            if values.last() != Some(&value) {
-                starts.push(start);
-                values.push(value);
+            if ranges.last().is_none_or(|(_, last)| *last != value) {
+                ranges.push((start, value));
             }
         }
-        debug_assert!(starts.first() == Some(&A::ZERO) && starts.is_sorted());
-        let index = Index::new(&starts);
-        Self { starts: starts.into(), values: values.into(), index }
+        debug_assert!(ranges.first().is_some_and(|(start, _)| *start == A::ZERO));
+        debug_assert!(ranges.is_sorted_by_key(|(start, _)| *start));
+        let index = Index::new(&ranges);
+        Self { ranges: ranges.into(), index }
     }
 
     /// The same space with other values.
@@ -101,17 +101,17 @@ impl<A: Bits> Ranges<A> {
 
     /// All ranges by where they begin.
     pub(super) fn iter(&self) -> impl Iterator<Item = (A, u16)> {
-        self.starts.iter().copied().zip(self.values.iter().copied())
+        self.ranges.iter().copied()
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.starts.len()
+        self.ranges.len()
     }
 
     /// The value at an address.
     #[inline]
     pub(super) fn value(&self, address: A) -> u16 {
-        self.values[self.position(address)]
+        self.ranges[self.position(address)].1
     }
 
     /// The value at an address and the length of the widest prefix around it with that one value.
@@ -121,17 +121,18 @@ impl<A: Bits> Ranges<A> {
     #[inline]
     pub(super) fn value_and_prefix(&self, address: A) -> (u16, u8) {
         let position = self.position(address);
-        let below = self.starts[position].previous();
-        let above = self.starts.get(position + 1).copied();
+        let (start, value) = self.ranges[position];
+        let below = start.previous();
+        let above = self.ranges.get(position + 1).map(|(start, _)| *start);
         let longer_than = |neighbour: A| address.common_prefix(neighbour) + 1;
         let length = below.map_or(0, longer_than).max(above.map_or(0, longer_than));
-        (self.values[position], length)
+        (value, length)
     }
 
     #[inline]
     fn position(&self, address: A) -> usize {
         let (low, high) = self.index.positions(address);
-        low + self.starts[low + 1..=high].partition_point(|start| *start <= address)
+        low + self.ranges[low + 1..=high].partition_point(|(start, _)| *start <= address)
     }
 }
 
@@ -148,9 +149,9 @@ struct Index<A> {
 }
 
 impl<A: Bits> Index<A> {
-    fn new(starts: &[A]) -> Self {
-        let boundaries = &starts[1..];
-        let (Some(&base), Some(&last)) = (boundaries.first(), boundaries.last()) else {
+    fn new(ranges: &[(A, u16)]) -> Self {
+        let boundaries = &ranges[1..];
+        let (Some(&(base, _)), Some(&(last, _))) = (boundaries.first(), boundaries.last()) else {
             return Self { base: A::MAX, shift: 0, before: Box::new([0, 0]) };
         };
         let bucket_bits = usize::BITS - boundaries.len().leading_zeros();
@@ -158,7 +159,7 @@ impl<A: Bits> Index<A> {
         let shift = last.distance_bits(base).saturating_sub(bucket_bits);
         let buckets = last.slot(base, shift) + 1;
         let mut before = vec![0_u32; buckets + 2];
-        for (boundary, start) in boundaries.iter().enumerate() {
+        for (boundary, (start, _)) in boundaries.iter().enumerate() {
             let position = u32::try_from(boundary + 1).unwrap_or(u32::MAX);
             before[start.slot(base, shift) + 1] = position;
         }
