@@ -49,7 +49,7 @@ impl Answerer {
     pub(crate) fn new(start: AnswererStart) -> Self {
         let serving = start.current.load();
         let mut state = WorkerState::new(start.seed, &serving.table);
-        let mut domains = DomainCounts::new(0, 0);
+        let mut domains = DomainCounts::none();
         serving.adopt(start.thread, |kit| {
             let _ = state.adopt(kit.positions, kit.tally.counters);
             domains = kit.tally.domains;
@@ -75,7 +75,16 @@ impl Answerer {
         let (state, domains, serving) = (&mut self.state, &mut self.domains, &mut self.serving);
         next.adopt(self.thread, |kit| {
             let (positions, counters) = state.adopt(kit.positions, kit.tally.counters);
-            let domains = mem::replace(domains, kit.tally.domains);
+            let domains = match kit.tally.domains {
+                // Numbers of services go on to mean what they did, and so do the counts.
+                none if none.is_none() && next.has_services_of(serving) => none,
+                none if none.is_none() => {
+                    // Several reloads within one batch: what was counted has lost its names.
+                    domains.clear();
+                    none
+                }
+                fresh => mem::replace(domains, fresh),
+            };
             let serving = mem::replace(serving, Arc::clone(&next));
             Some(Left { serving, positions, tally: Tally { counters, domains } })
         });
@@ -188,7 +197,7 @@ mod tests {
     }
 
     fn answerer() -> Answerer {
-        let serving = Serving::new(1, table(1), THREADS, DOMAINS);
+        let serving = Serving::new(table(1), THREADS, DOMAINS);
         Answerer::new(AnswererStart {
             thread: 0,
             current: Arc::new(Current::new(Arc::new(serving))),
@@ -235,7 +244,7 @@ mod tests {
         let mut answerer = answerer();
         let query = query(1, SERVICE, Some([192, 0, 2]));
         ask(&mut answerer, &query);
-        let next = Arc::new(Serving::new(2, table(2), THREADS, DOMAINS));
+        let next = Arc::new(answerer.serving.next(table(2), DOMAINS));
         // Nobody else holds the old table: the thread itself must not be the one who frees it.
         drop(answerer.current.publish(Arc::clone(&next)));
         check_untouched(measure(|| answerer.begin_batch()));
@@ -246,8 +255,11 @@ mod tests {
         assert!(next.has_all_tallies());
         let mut seen = Vec::new();
         next.collect(|serving, tally| {
-            seen.push((serving.generation, tally.counters.areas(0).iter().sum::<u64>()));
+            let queries = tally.counters.areas(0).iter().sum::<u64>();
+            let of_domains = tally.domains.iter().map(|counted| counted.count).sum::<u64>();
+            seen.push((serving.generation, queries, of_domains));
         });
-        assert_eq!(seen, [(2, 1), (1, 1)], "what was counted under each table");
+        // Domains are counted over both Plans, in one table.
+        assert_eq!(seen, [(2, 1, 2), (1, 1, 0)], "what was counted under each table");
     }
 }

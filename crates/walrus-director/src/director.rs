@@ -225,9 +225,7 @@ impl DirectorHandle {
     }
 
     fn publish(&self, control: &mut Control, table: AnswerTable) {
-        let generation = self.0.current.load().generation + 1;
-        let threads = self.0.counters.len();
-        let serving = Serving::new(generation, table, threads, self.0.domains_max);
+        let serving = self.0.current.load().next(table, self.0.domains_max);
         control.retired.push(self.0.current.publish(Arc::new(serving)));
         // Idle threads would keep the old table in memory.
         self.0.wakers.wake();

@@ -104,6 +104,21 @@ impl DomainCounts {
         Self { places: vec![empty; places].into() }
     }
 
+    /// No places: nothing can be counted, and nothing is allocated.
+    pub(crate) fn none() -> Self {
+        Self { places: Box::default() }
+    }
+
+    /// Whether there are no places.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Forgets all counts.
+    pub(crate) fn clear(&mut self) {
+        self.places.iter_mut().for_each(|counted| counted.count = 0);
+    }
+
     /// Counts one query.
     #[inline]
     pub(crate) fn add(&mut self, service: u32, domain: Domain) {

@@ -159,7 +159,7 @@ mod tests {
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
         let zones = Arc::new(compile_zones(&topology, &[zone()]).unwrap());
-        let serving = Serving::new(1, AnswerTable::new(zones, map, &topology), 1, 10);
+        let serving = Serving::new(AnswerTable::new(zones, map, &topology), 1, 10);
         let heavy = IpAddr::from([192, 0, 2, 1]);
         for plan in 0..50_u32 {
             let mut tally = Tally::new(&serving.table, 10);

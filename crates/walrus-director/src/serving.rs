@@ -18,6 +18,8 @@ pub(crate) struct Serving {
     /// Rises with each table.
     pub(crate) generation: u64,
     pub(crate) table: AnswerTable,
+    /// The first table in a row that number services alike: domains are counted by these numbers.
+    services_since: u64,
     slots: Box<[Slot]>,
 }
 
@@ -69,18 +71,48 @@ impl Tally {
 }
 
 impl Serving {
-    /// With a kit for each of so many threads, which count up to `domains` domains a service.
-    pub(crate) fn new(generation: u64, table: AnswerTable, threads: usize, domains: usize) -> Self {
+    /// The first, with a kit for each of so many threads, which count up to `domains` domains a
+    /// service.
+    pub(crate) fn new(table: AnswerTable, threads: usize, domains: usize) -> Self {
+        Self::with_kits(1, 1, table, threads, |table| Tally::new(table, domains))
+    }
+
+    /// The one after `self`, for as many threads. A Plan leaves the services as they are: the
+    /// threads then go on with their tables of domains, which take megabytes each.
+    pub(crate) fn next(&self, table: AnswerTable, domains: usize) -> Self {
+        let generation = self.generation + 1;
+        let threads = self.slots.len();
+        if table.services() == self.table.services() {
+            return Self::with_kits(generation, self.services_since, table, threads, |table| {
+                Tally { counters: Counters::for_table(table), domains: DomainCounts::none() }
+            });
+        }
+        let tally = |table: &AnswerTable| Tally::new(table, domains);
+        Self::with_kits(generation, generation, table, threads, tally)
+    }
+
+    fn with_kits(
+        generation: u64,
+        services_since: u64,
+        table: AnswerTable,
+        threads: usize,
+        tally: impl Fn(&AnswerTable) -> Tally,
+    ) -> Self {
         let slot = |_| Slot {
             is_wanted: AtomicBool::new(false),
             exchange: Mutex::new(Exchange {
                 positions: Some(Positions::for_table(&table)),
-                fresh: Some(Tally::new(&table, domains)),
+                fresh: Some(tally(&table)),
                 ..Exchange::default()
             }),
         };
         let slots = (0..threads).map(slot).collect();
-        Self { generation, table, slots }
+        Self { generation, table, services_since, slots }
+    }
+
+    /// Whether both tables number services alike.
+    pub(crate) const fn has_services_of(&self, other: &Self) -> bool {
+        self.services_since == other.services_since
     }
 
     /// For a thread: goes over to this table, once, with its kit; what `go_over` returns is what it

@@ -72,7 +72,7 @@ impl Director {
         let sockets = bind(&dns.listen, workers)?;
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
-        let serving = Serving::new(1, first_table(&start)?, threads, dns.observe_domains);
+        let serving = Serving::new(first_table(&start)?, threads, dns.observe_domains);
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
