@@ -508,6 +508,19 @@ fn what_is_told_again_is_told_once_a_minute_at_most() {
 }
 
 #[test]
+fn an_https_probe_knows_whose_certificate_it_wants() {
+    let with = |probe: &str| {
+        BASE.replacen("[{ name = \"e1\"", &format!("[{{ probe = {{ {probe} }}, name = \"e1\""), 1)
+    };
+    let https = "https = \"https://{address}/\"";
+    let warnings = lines(&parsed(&[&with(https)]).warnings);
+    assert!(warnings.contains("the certificate must be valid for the server's address"));
+    for more in ["host = \"www.example.com\"", "verify = false"] {
+        assert_eq!(parsed(&[&with(&format!("{https}, {more}"))]).warnings, []);
+    }
+}
+
+#[test]
 fn a_director_alone_has_nobody_to_hear() {
     let text = BASE.replace("dns.listen", "node.roles = [\"director\"]\ndns.listen");
     let warnings = lines(&parsed(&[&text]).warnings);

@@ -174,6 +174,13 @@ fn probe_kind(section: &Section, findings: &Findings<'_>) -> Option<ProbeKind> {
             );
         }
     }
+    if https.is_some() && verify && host.is_none() {
+        findings.warn(
+            section.place_of("https"),
+            "the certificate must be valid for the server's address, which few are: name the host, \
+             as in host = \"www.example.com\", or write verify = false",
+        );
+    }
     match (http.or(https), port) {
         (Some(url), _) => Some(ProbeKind::Http { url, host, status, body, verify }),
         (None, Some(port)) => Some(ProbeKind::Tcp { port }),
