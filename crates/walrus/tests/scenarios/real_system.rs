@@ -280,7 +280,8 @@ fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     listeners.map(|listener| listener.local_addr().unwrap())
 }
 
-fn wait_for<T>(mut ready: impl FnMut() -> Option<T>) -> T {
+/// Tries until it is ready, for as long as [`PATIENCE`].
+pub(crate) fn wait_for<T>(mut ready: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(value) = ready() {

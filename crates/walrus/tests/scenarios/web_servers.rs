@@ -9,6 +9,8 @@ use serde_json::Value;
 use walrus_core::world::{ProbeKind, Topology};
 use walrus_sim::ServerState;
 
+use crate::real_system::wait_for;
+
 /// One listener a probed server; a killed one does not listen, a slow one does not answer.
 pub(crate) struct WebServers {
     servers: Vec<Option<WebServer>>,
@@ -72,7 +74,8 @@ fn port_of(url: &str) -> u16 {
 
 impl Running {
     fn start(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|e| panic!("{address}: {e}"));
+        // The port is the scenario's: another run of it beside this one has to end first.
+        let listener = wait_for(|| TcpListener::bind(address).ok());
         let (end, silent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (ending, silenced) = (end.clone(), silent.clone());
         let thread = std::thread::spawn(move || {

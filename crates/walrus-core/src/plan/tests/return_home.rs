@@ -103,6 +103,16 @@ fn a_way_home_waits_while_home_is_above_the_threshold() {
 }
 
 #[test]
+fn a_way_back_by_failover_asks_for_no_room() {
+    let mut scene = away(0.2);
+    scene.service().assign = AssignPolicy::Failover;
+    scene.service().ramp = Duration::from_secs(600);
+    scene.load("a", 0.95);
+    assert_eq!(scene.round().at("x"), "a 5, b 95");
+    assert_eq!(scene.round().at("x"), "a 10, b 90", "load plays no part");
+}
+
+#[test]
 fn memory_comes_back_from_a_plan() {
     let mut scene = away(0.2);
     scene.service().ramp = Duration::from_secs(600);

@@ -189,7 +189,9 @@ impl<'a> RoundContext<'a> {
         let Some(present) = self.present(pair) else { return };
         self.pointing[pair].transition = if !self.functions(pair, way.from) {
             None
-        } else if self.has_room(pair, present) {
+        } else if self.service(pair).assign == AssignPolicy::Failover
+            || self.has_room(pair, present)
+        {
             self.go_on(pair, way)
         } else {
             // The way waits; its next step is a step's time after there is room again.
