@@ -2,12 +2,15 @@
 //! drained, time passes, the program is killed.
 //!
 //! Everything follows from a seed. A failure names it and what happened, as a scenario's lines;
-//! `SEED=7 cargo test -p walrus-sim --test whole_system` runs that one alone.
+//! `SEED=7 cargo test -p walrus-sim --test whole_system` runs that one alone, and with `SEEDS=5000`
+//! so many are tried.
 
 #![expect(clippy::unwrap_used, reason = "a test: what cannot be done fails it")]
 
 mod invariants;
 mod random_world;
+
+use std::ops::Range;
 
 use invariants::Watch;
 use random_world::RandomWorld;
@@ -19,8 +22,11 @@ const STEPS: usize = 30;
 
 #[test]
 fn whatever_happens_the_rules_hold() {
-    let only = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
-    let seeds = only.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let seeds: Range<u64> = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
     let mut failures = Vec::new();
     for seed in seeds {
         if let Err(failure) = run(seed) {
