@@ -10,7 +10,7 @@ mod world;
 
 use std::hint::black_box;
 
-use load::{NAMES, QUERIES};
+use load::{NAMES, Queries};
 use world::World;
 
 fn main() {
@@ -21,9 +21,9 @@ fn main() {
     let count: usize = count.parse().expect("COUNT is a number");
     let prefixes = rest.first().map_or(500_000, |text| text.parse().expect("PREFIXES is a number"));
     let (queries, prefixes) = match what.as_str() {
-        "calibration" | "static" => (load::static_queries(), 100),
-        "missing" => (load::missing_queries(), 100),
-        "service" => (load::service_queries(), prefixes),
+        "calibration" | "static" => (Queries::of_names(NAMES), 100),
+        "missing" => (Queries::missing(), 100),
+        "service" => (Queries::of_service(), prefixes),
         _ => panic!("calibration, static, missing or service"),
     };
     if what == "calibration" {
@@ -32,8 +32,8 @@ fn main() {
     run(&queries, count, load::respond_to(&World::new(NAMES, prefixes)));
 }
 
-fn run(queries: &[Vec<u8>], count: usize, mut answer: impl FnMut(&[u8]) -> usize) {
+fn run(queries: &Queries, count: usize, mut answer: impl FnMut(&[u8]) -> usize) {
     for index in 0..count {
-        black_box(answer(black_box(&queries[index & (QUERIES - 1)])));
+        black_box(answer(black_box(queries.get(index))));
     }
 }

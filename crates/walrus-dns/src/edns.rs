@@ -105,6 +105,7 @@ impl ClientSubnet {
 ///
 /// Unknown options are skipped. `Err` if an option runs past the data, or a client subnet is
 /// malformed or given twice.
+#[inline(always)]
 pub(crate) fn parse_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, Malformed> {
     let mut client_subnet = None;
     while !data.is_empty() {
@@ -144,6 +145,7 @@ impl ReplyOpt {
     pub const LEN_MAX: usize = OPT_LEN + 8 + 16 + 6;
 
     /// The record's length in bytes.
+    #[inline]
     #[must_use]
     pub fn wire_len(&self) -> usize {
         OPT_LEN + self.options_len()
@@ -156,6 +158,7 @@ impl ReplyOpt {
 
     /// Writes the record with the upper bits of `rcode` to the start of `out`; the client subnet
     /// comes before the extended error. Returns its length, or `None` if `out` is too short.
+    #[inline]
     pub fn write(&self, rcode: u16, out: &mut [u8]) -> Option<usize> {
         let len = self.wire_len();
         let out = out.get_mut(..len)?;

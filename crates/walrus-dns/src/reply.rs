@@ -28,6 +28,7 @@ pub struct Counts {
 ///
 /// # Panics
 /// If `reply` is shorter than a header.
+#[inline]
 pub fn write_header(reply: &mut [u8], flags: u8, rcode: u16, questions: u16, counts: Counts) {
     reply[2] = FLAG_QR | flags | (reply[2] & FLAG_RD);
     reply[3] = (rcode & 0x0f) as u8;
@@ -38,6 +39,7 @@ pub fn write_header(reply: &mut [u8], flags: u8, rcode: u16, questions: u16, cou
 }
 
 /// Copies the query's header and question to the start of `reply`; `None` if there is no room.
+#[inline]
 pub fn copy_question(query: &Query<'_>, reply: &mut [u8]) -> Option<usize> {
     let end = query.question_end();
     reply.get_mut(..end)?.copy_from_slice(&query.bytes[..end]);
@@ -68,6 +70,7 @@ pub fn write_refusal(refusal: Refusal, query: &[u8], reply: &mut [u8]) -> Option
 /// length, or `None` if there is no room.
 ///
 /// `question` is the question's name, whose first byte is the message's byte 12.
+#[inline]
 pub fn write_name(name: &[u8], question: &[u8], out: &mut [u8]) -> Option<usize> {
     let shared = shared_suffix(name, question);
     let own = name.len() - shared;
@@ -96,7 +99,8 @@ pub fn shared_suffix(name: &[u8], question: &[u8]) -> usize {
     // Both are walked from the left until the rests are equally long, then label by label.
     let (mut a, mut b) = (name, question);
     loop {
-        if a.len() == b.len() && a.eq_ignore_ascii_case(b) {
+        // Resolvers that vary the case are few; equal bytes are told sooner.
+        if a.len() == b.len() && (a == b || a.eq_ignore_ascii_case(b)) {
             return a.len();
         }
         let longer = if a.len() >= b.len() { &mut a } else { &mut b };

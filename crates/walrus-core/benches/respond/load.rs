@@ -9,30 +9,53 @@ use walrus_dns::query;
 
 use crate::world::{self, World};
 
-/// Static names.
+/// Static names in most worlds.
 pub(crate) const NAMES: usize = 10_000;
 /// Queries in a round; a power of two.
 pub(crate) const QUERIES: usize = 1 << 16;
 
-/// Static names in random order, EDNS.
-pub(crate) fn static_queries() -> Vec<Vec<u8>> {
-    let mut generator = Generator::new(1);
-    let mut name = || world::static_name(generator.index(NAMES as u32).0);
-    (0..QUERIES).map(|_| world::query(&name(), None)).collect()
+/// Queries one behind the other, so that they come as from a socket: already in the cache.
+pub(crate) struct Queries {
+    bytes: Vec<u8>,
+    /// Where each begins; all have a successor.
+    starts: Vec<u32>,
 }
 
-/// Names that do not exist, EDNS.
-pub(crate) fn missing_queries() -> Vec<Vec<u8>> {
-    let mut generator = Generator::new(2);
-    let mut name = || world::static_name(generator.index(1 << 30).0 + NAMES as u32);
-    (0..QUERIES).map(|_| world::query(&name(), None)).collect()
-}
+impl Queries {
+    fn new(mut query: impl FnMut() -> Vec<u8>) -> Self {
+        let mut queries = Self { bytes: Vec::new(), starts: vec![0] };
+        for _ in 0..QUERIES {
+            queries.bytes.extend(query());
+            queries.starts.push(u32::try_from(queries.bytes.len()).expect("a few megabytes"));
+        }
+        queries
+    }
 
-/// The service for a random client subnet of 24 bits.
-pub(crate) fn service_queries() -> Vec<Vec<u8>> {
-    let mut generator = Generator::new(3);
-    let name = world::wire("www.example.com");
-    (0..QUERIES).map(|_| world::query(&name, Some(generator.draw().to_be_bytes()))).collect()
+    /// So many static names in random order, EDNS.
+    pub(crate) fn of_names(names: usize) -> Self {
+        let mut generator = Generator::new(1);
+        Self::new(|| world::query(&world::static_name(generator.index(names as u32).0), None))
+    }
+
+    /// Names that do not exist, EDNS.
+    pub(crate) fn missing() -> Self {
+        let mut generator = Generator::new(2);
+        let mut name = || world::static_name(generator.index(1 << 30).0 + NAMES as u32);
+        Self::new(|| world::query(&name(), None))
+    }
+
+    /// The service for a random client subnet of 24 bits.
+    pub(crate) fn of_service() -> Self {
+        let mut generator = Generator::new(3);
+        let name = world::wire("www.example.com");
+        Self::new(|| world::query(&name, Some(generator.draw().to_be_bytes())))
+    }
+
+    /// The query of this number, round and round.
+    pub(crate) fn get(&self, number: usize) -> &[u8] {
+        let at = number & (QUERIES - 1);
+        &self.bytes[self.starts[at] as usize..self.starts[at + 1] as usize]
+    }
 }
 
 /// Answers a query; the reply's length.

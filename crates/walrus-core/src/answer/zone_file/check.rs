@@ -101,12 +101,14 @@ fn select(records: &mut Vec<Record>, apex: &DomainName, notes: &mut Notes<'_>) {
 fn group(records: Vec<Record>, notes: &mut Notes<'_>) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for record in records {
-        if nodes.last().is_none_or(|node| node.owner != record.owner) {
-            let owner = record.owner.clone();
-            nodes.push(Node { owner, sets: Vec::new(), lines: Vec::new() });
+        let Record { owner, record_type, ttl, line, data } = record;
+        if nodes.last().is_none_or(|node| node.owner != owner) {
+            // Most names have one set: growing as usual would leave holes all over the memory.
+            let (sets, lines) = (Vec::with_capacity(1), Vec::with_capacity(1));
+            nodes.push(Node { owner, sets, lines });
         }
         if let Some(node) = nodes.last_mut() {
-            add(node, record, notes);
+            add(node, record_type, ttl, line, data, notes);
         }
     }
     for node in &mut nodes {
@@ -128,8 +130,14 @@ fn group(records: Vec<Record>, notes: &mut Notes<'_>) -> Vec<Node> {
     nodes
 }
 
-fn add(node: &mut Node, record: Record, notes: &mut Notes<'_>) {
-    let Record { record_type, ttl, line, data, .. } = record;
+fn add(
+    node: &mut Node,
+    record_type: u16,
+    ttl: u32,
+    line: u32,
+    data: Box<[u8]>,
+    notes: &mut Notes<'_>,
+) {
     let Some(index) = node.position(record_type) else {
         node.sets.push(RecordSet { record_type, ttl, data: vec![data] });
         node.lines.push(line);
