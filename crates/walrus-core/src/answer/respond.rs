@@ -34,11 +34,12 @@ pub fn respond(
         Ok(query) => query,
         Err(refusal) => return refuse(refusal, worker, request, reply),
     };
-    note_query(&mut worker.decision, &query);
     let Some(body) = find_body(table, worker, request, &query) else {
         worker.counters.complete += 1;
         return Outcome::NotUnderstood;
     };
+    // Not sooner: to copy what was written a moment ago by parts makes the processor wait.
+    note_query(&mut worker.decision, &query);
     let Some(len) = compose(table, worker, request, &query, &body, reply) else {
         worker.counters.dropped += 1;
         return Outcome::Drop;
