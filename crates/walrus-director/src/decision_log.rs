@@ -24,7 +24,6 @@ use walrus_dns::{DomainName, query, record_type};
 use walrus_host::clock::Clock;
 
 use crate::answering::Incoming;
-use crate::observe::service_name;
 use crate::serving::Serving;
 
 /// Records that wait for the writer: about 256 KiB.
@@ -162,7 +161,7 @@ impl Record {
             }),
             transport: if self.is_udp { "udp" } else { "tcp" },
             dnssec_ok: self.dnssec_ok,
-            name: name.as_ref().map(service_name).unwrap_or_default(),
+            name: name.map(|name| name.to_string()).unwrap_or_default(),
             record_type: self.decision.record_type,
             rcode: self.decision.rcode,
             area: area.map(ToString::to_string),

@@ -54,7 +54,7 @@ impl Gathering {
             if areas.iter().all(|count| *count == 0) {
                 continue;
             }
-            let gathered = self.services.entry(service_name(name)).or_default();
+            let gathered = self.services.entry(name.to_string()).or_default();
             for (area, count) in table.areas().iter().zip(areas).filter(|(_, count)| **count > 0) {
                 *gathered.areas.entry(area.clone()).or_default() += count;
             }
@@ -66,7 +66,7 @@ impl Gathering {
         }
         for counted in tally.domains.iter() {
             let Some(name) = table.services().get(counted.service as usize) else { continue };
-            let gathered = self.services.entry(service_name(name)).or_default();
+            let gathered = self.services.entry(name.to_string()).or_default();
             let (count, error) = gathered.domains.entry(counted.domain).or_default();
             *count += counted.count;
             *error += counted.error;
@@ -128,15 +128,6 @@ impl Gathered {
                 .collect(),
             rest: self.rest,
         }
-    }
-}
-
-/// As observations and Plans write it: lower case, without the last dot.
-pub(crate) fn service_name(name: &walrus_dns::DomainName) -> String {
-    let text = name.to_string();
-    match text.strip_suffix('.') {
-        Some(short) if !short.is_empty() => short.to_owned(),
-        _ => text,
     }
 }
 

@@ -126,7 +126,7 @@ impl FromStr for DomainName {
     fn from_str(text: &str) -> Result<Self, DomainNameError> {
         let mut wire = Vec::with_capacity(text.len() + 2);
         let mut label = Vec::new();
-        let mut bytes = text.strip_suffix('.').unwrap_or(text).bytes();
+        let mut bytes = without_last_dot(text).bytes();
         if text == "." {
             return Ok(Self::root());
         }
@@ -154,6 +154,13 @@ impl FromStr for DomainName {
         wire.push(0);
         if wire.len() > WIRE_LEN_MAX { Err(DomainNameError::Long) } else { Ok(Self(wire.into())) }
     }
+}
+
+/// Without the dot that says that the name is absolute. One that is escaped belongs to its label.
+fn without_last_dot(text: &str) -> &str {
+    let Some(rest) = text.strip_suffix('.') else { return text };
+    let backslashes = rest.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    if backslashes.is_multiple_of(2) { rest } else { text }
 }
 
 fn unescape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, DomainNameError> {
@@ -243,10 +250,13 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for text in ["www.example.com", ".", "a\\.b.c", "x\\032y.z", "*.example"] {
+        for text in ["www.example.com", ".", "a\\.b.c", "a.b\\.", "a\\\\", "x\\032y.z", "*.example"]
+        {
             assert_eq!(name(text).to_string(), text);
         }
         assert_eq!(name("WWW.Example.COM."), name("www.example.com"));
+        assert_eq!(name("a\\."), name("a\\.."));
+        assert_eq!(name("a\\\\."), name("a\\\\"));
         for bad in ["", "a..b", ".a", &"a".repeat(64), &"a.".repeat(128), "a\\", "a\\25"] {
             assert!(bad.parse::<DomainName>().is_err(), "{bad}");
         }
