@@ -4,6 +4,7 @@
 //!   brought back, while clients ask.
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
+//! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //!
 //! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
 
@@ -12,6 +13,7 @@
 mod detection;
 mod programs;
 mod questions;
+mod resolver_in_front;
 mod static_zone;
 mod steering;
 mod walrus;

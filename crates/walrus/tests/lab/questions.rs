@@ -44,7 +44,10 @@ impl Resolver {
             subnet: Some((client, 24)),
             server: None,
         });
-        self.socket.send(&query.unwrap()).unwrap();
+        let mut query = query.unwrap();
+        // Recursion desired: a resolver needs to hear it, and a name server does not mind.
+        query[2] |= 1;
+        self.socket.send(&query).unwrap();
         let mut reply = [0; 4096];
         let len = self.socket.recv(&mut reply).expect("a reply");
         let message = Message::from_octets(&reply[..len]).unwrap();

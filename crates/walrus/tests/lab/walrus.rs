@@ -70,6 +70,14 @@ impl Walrus {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// The value of a metric without labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let (status, body) = get(TcpStream::connect(self.api).unwrap(), "/metrics");
+        assert_eq!(status, 200, "{body}");
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        body.lines().find_map(value).unwrap_or_else(|| panic!("no {name}:\n{body}"))
+    }
+
     /// All that it has said, for whoever reads a failure.
     pub(crate) fn said(&self) -> String {
         self.process.said()
