@@ -96,7 +96,7 @@ impl Reply {
     }
 
     /// Sends a message; tells whether there is still a way. A peer that does not read what it is
-    /// sent loses messages (and, at the next keepalive, its connection).
+    /// sent loses messages, and after ten seconds its connection.
     pub fn send(&self, message: Message) -> bool {
         let outgoing = Outgoing { message, _busy: self.activity.begin() };
         self.out.try_send(outgoing).is_ok()
