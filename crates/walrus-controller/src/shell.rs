@@ -168,7 +168,15 @@ impl Shell {
                     self.parts.plans.send_replace(Some(plan));
                 }
                 Effect::Probe(request) => self.probe(request),
-                Effect::Notify(notice) => self.parts.notifier.tell(&notice),
+                Effect::Notify(notice) => {
+                    // In the log as well: not everybody has a webhook.
+                    if notice.recovered {
+                        tracing::info!("over: {}", notice.text);
+                    } else {
+                        tracing::warn!("{}", notice.text);
+                    }
+                    self.parts.notifier.tell(&notice);
+                }
                 Effect::Journal(round) => {
                     let rounds = self.parts.configuration.control.journal_rounds;
                     self.parts.disk.journal(round, rounds);

@@ -4,6 +4,7 @@
 mod announce;
 mod ask;
 mod start;
+mod tell_changes;
 mod wire;
 
 use std::net::SocketAddr;

@@ -8,9 +8,14 @@ use walrus_core::plan::PlanNumber;
 use walrus_director::DirectorHandle;
 
 use super::Node;
+use super::tell_changes::tell_changes;
 
-/// Connects Controller and name server, if both are here.
+/// Connects Controller and name server, if both are here, and the log.
 pub(super) fn connect(node: &Arc<Node>, applied: watch::Sender<Option<PlanNumber>>) {
+    if let Some(controller) = node.controller.clone() {
+        let held = node.director().and_then(DirectorHandle::plan);
+        node.keep(tokio::spawn(tell_changes(controller, held)));
+    }
     let (Some(controller), Some(director)) = (&node.controller, &node.director) else { return };
     node.keep(tokio::spawn(plans_to_director(controller.clone(), director.clone(), applied)));
     node.keep(tokio::spawn(observations_to_controller(
