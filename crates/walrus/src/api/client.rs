@@ -33,6 +33,7 @@ impl Client {
     pub(crate) fn with_token(api: &ApiArguments) -> Result<Self, Failure> {
         let file: PathBuf = api.token_file.clone().unwrap_or_else(|| api.state.join("token"));
         let token = Token::read(&file).map_err(|error| {
+            let error = walrus_host::log::chain(&error);
             Failure::CouldNot(format!("{error}; say where the token is with --token-file"))
         })?;
         Ok(Self { token: Some(token), ..Self::new(api) })

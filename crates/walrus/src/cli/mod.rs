@@ -169,8 +169,8 @@ pub(crate) struct ApiArguments {
     /// Holds the token for what changes state; default the one in the state directory.
     #[arg(long, value_name = "FILE", env = "WALRUS_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The state directory in which to look for the token.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/walrus", hide = true)]
+    /// The state directory: where the token is, and the Plan for `explain --config`.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/walrus")]
     pub(crate) state: PathBuf,
 }
 
