@@ -256,6 +256,42 @@ fn a_reload_keeps_the_plan_and_takes_the_new_areas() {
 }
 
 #[test]
+fn a_reload_takes_a_service_away_and_brings_it_back() {
+    let director = start(settings(&["127.0.0.1:0"], 2), true);
+    let asked = |expected: (u8, Option<Ipv4Addr>)| {
+        // A worker in the middle of a batch answers that from the table before.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while ask_service(&director, None) != expected {
+            assert!(Instant::now() < deadline, "{expected:?} never comes");
+        }
+    };
+    let world = (0, Some(Ipv4Addr::new(127, 0, 11, 1)));
+    asked(world);
+    let whole = director.digests();
+    let mut without = (*topology()).clone();
+    without.services.clear();
+    let configuration = Digest::of([&b"without"[..]]);
+    let digests = Digests { configuration, ..whole.clone() };
+    let map = || Arc::new(Map::build(&topology(), &[]).unwrap());
+    director.reload(&without, &[zone()], map(), digests).unwrap();
+    asked((3, None));
+    // What was counted before is told under its name, if not the first time (busy threads).
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let told = loop {
+        if let Some(told) = director.observe().services.pop() {
+            break told;
+        }
+        assert!(Instant::now() < deadline, "never told");
+    };
+    assert_eq!(told.service, SERVICE);
+    assert!(told.domains.iter().any(|counted| counted.domain == "127.0.0.1"));
+    director.reload(&topology(), &[zone()], map(), whole).unwrap();
+    asked(world);
+    let told = director.observe().services;
+    assert!(told.iter().all(|service| service.service == SERVICE), "{told:?}");
+}
+
+#[test]
 fn the_decision_log_names_what_was_decided() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("decisions.jsonl");
