@@ -1,15 +1,17 @@
 //! The name server of a virtual system: the shipped answer path with a query in its mouth.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, ZoneTable, zone_of_nameservers,
+    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable,
+    zone_of_nameservers,
 };
 use walrus_core::config::Configuration;
 use walrus_core::map::Map;
 use walrus_core::plan::Plan;
-use walrus_core::world::Time;
+use walrus_core::world::{Name, Observation, ServiceCounts, Time};
 
 use crate::query::query_bytes;
 use crate::system::{Question, SystemError};
@@ -21,6 +23,8 @@ pub(crate) struct NameServer {
     worker: WorkerState,
     listen: SocketAddr,
     udp_size_max: u16,
+    /// Queries since the last observation, by service and area.
+    asked: BTreeMap<String, BTreeMap<Name, u64>>,
 }
 
 impl NameServer {
@@ -40,16 +44,41 @@ impl NameServer {
         let worker = WorkerState::new(seed, &table);
         let listen = configuration.dns.listen.first().copied();
         let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 53)));
-        Ok(Self { table, worker, listen, udp_size_max: configuration.dns.udp_size_max })
+        let udp_size_max = configuration.dns.udp_size_max;
+        Ok(Self { table, worker, listen, udp_size_max, asked: BTreeMap::new() })
+    }
+
+    /// What was asked since the last call, of how many milliseconds.
+    pub(crate) fn observe(&mut self, session: u64, sequence: u64, duration_ms: u64) -> Observation {
+        let counters = self.worker.take_counters(Counters::for_table(&self.table));
+        self.count(&counters);
+        let services = std::mem::take(&mut self.asked).into_iter();
+        let services = services.map(|(service, areas)| ServiceCounts {
+            service,
+            areas: areas.into_iter().collect(),
+            ..ServiceCounts::default()
+        });
+        Observation { session, sequence, duration_ms, services: services.collect() }
+    }
+
+    /// Adds what was counted under the present table.
+    fn count(&mut self, counters: &Counters) {
+        for (number, name) in (0_u32..).zip(self.table.services()) {
+            for (area, count) in self.table.areas().iter().zip(counters.areas(number)) {
+                if *count > 0 {
+                    let areas = self.asked.entry(name.to_string()).or_default();
+                    *areas.entry(area.clone()).or_default() += count;
+                }
+            }
+        }
     }
 
     /// Takes a Plan; a damaged one leaves the old in force, as in a Director.
     pub(crate) fn apply(&mut self, plan: &Arc<Plan>) {
         if let Ok(table) = self.table.with_plan(Arc::clone(plan)) {
-            let positions = walrus_core::answer::Positions::for_table(&table);
-            let counters = walrus_core::answer::Counters::for_table(&table);
-            // The counts of the old table are nobody's business here.
-            drop(self.worker.adopt(positions, counters));
+            let positions = Positions::for_table(&table);
+            let (_, counted) = self.worker.adopt(positions, Counters::for_table(&table));
+            self.count(&counted);
             self.table = table;
         }
     }

@@ -38,11 +38,21 @@ pub struct VirtualSystem {
     states: BTreeMap<ServerId, ServerState>,
     probes: Vec<(Time, u32, ProbeOutcome)>,
     notices: Vec<(String, String, bool)>,
+    observations: Observations,
     /// What a state directory would hold.
     stored: Stored,
     /// Plans that nobody has taken yet, at most [`PUBLISHED_MAX`].
     published: Vec<(Time, Arc<Plan>)>,
     seed: u64,
+}
+
+/// When the name server says what it was asked.
+#[derive(Clone, Debug)]
+struct Observations {
+    session: u64,
+    sequence: u64,
+    last: Time,
+    next: Time,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +78,12 @@ impl VirtualSystem {
             states: BTreeMap::new(),
             probes: Vec::new(),
             notices: Vec::new(),
+            observations: Observations {
+                session: FIRST_SESSION,
+                sequence: 0,
+                last: Time::ZERO,
+                next: Time::ZERO + configuration.dns.observe_every,
+            },
             stored: Stored::default(),
             published: Vec::new(),
             seed,
@@ -171,8 +187,8 @@ impl VirtualSystem {
     fn next_event(&self) -> Time {
         let reports = self.reporters.values().map(|reporter| reporter.next);
         let probes = self.probes.iter().map(|(due, ..)| *due);
-        let controller = std::iter::once(self.controller.next_deadline().0);
-        reports.chain(probes).chain(controller).min().unwrap_or(self.now)
+        let others = [self.controller.next_deadline().0, self.observations.next];
+        reports.chain(probes).chain(others).min().unwrap_or(self.now)
     }
 
     /// Everything that happens at `self.now`, until nothing more does.
@@ -185,10 +201,30 @@ impl VirtualSystem {
                 let _ = self.controller.handle(self.now, Input::Probed { target, outcome });
                 continue;
             }
+            if self.observations.next <= self.now {
+                self.observe();
+                continue;
+            }
             let due = self.reporters.iter().find(|(_, reporter)| reporter.next <= self.now);
             let Some(id) = due.map(|(id, _)| *id) else { return };
             self.report(id);
         }
+    }
+
+    /// The name server says which Plan it holds and what it was asked.
+    fn observe(&mut self) {
+        let director: Name = self.configuration.node.name.clone();
+        let held = self.stored.plan.as_ref().map(|plan| plan.number.clone());
+        let hello = Input::DirectorHello { director: director.clone(), plan: held };
+        let it = &mut self.observations;
+        it.sequence += 1;
+        let millis = u64::try_from(self.now.since(it.last).as_millis()).unwrap_or(u64::MAX);
+        let observation = self.name_server.observe(it.session, it.sequence, millis);
+        it.last = self.now;
+        it.next = self.now + self.configuration.dns.observe_every;
+        // A refusal is counted by the Controller; the name server has nothing to learn from it.
+        let _ = self.controller.handle(self.now, hello);
+        let _ = self.controller.handle(self.now, Input::Observed { director, observation });
     }
 
     /// One Reporter's turn.
@@ -336,6 +372,12 @@ impl System for VirtualSystem {
             self.name_server.apply(plan);
         }
         self.probes.clear();
+        self.observations = Observations {
+            session: self.observations.session + 1,
+            sequence: 0,
+            last: self.now,
+            next: self.now + self.configuration.dns.observe_every,
+        };
         self.controller = start_controller(&self.configuration, self.seed, stored, self.now);
         for reporter in self.reporters.values_mut().filter(|reporter| reporter.connected) {
             reporter.connected = false;
