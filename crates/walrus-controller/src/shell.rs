@@ -23,8 +23,8 @@ use crate::handle::{Command, CommandKind, OverrideError};
 
 /// Finished probes that wait for the task; beyond that their tasks wait, one a target.
 const OUTCOMES_MAX: usize = 1024;
-/// Refused Reporters are told of in the log no more often than this.
-const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
+/// What others cause at will is told of in the log no more often than this.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The task never looks at its deadlines more often than this, whatever they say.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// What waits in the queues is taken in before silence is judged, but no more than this: no flood
@@ -56,6 +56,8 @@ pub(crate) struct Shell {
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
     refusals: Limited,
+    /// Probes that found nothing out.
+    unprobed: Limited,
     /// When the overrides of the last command are on the disk.
     overrides_stored: Option<oneshot::Receiver<Result<(), String>>>,
 }
@@ -76,7 +78,8 @@ impl Shell {
             outcome_queue,
             probes: BTreeMap::new(),
             unstored_epoch: None,
-            refusals: Limited::new(REFUSALS_TOLD_EVERY),
+            refusals: Limited::new(TOLD_EVERY),
+            unprobed: Limited::new(TOLD_EVERY),
             overrides_stored: None,
         }
     }
@@ -211,6 +214,11 @@ impl Shell {
     fn probed(&mut self, outcome: Outcome) -> Busy {
         let Outcome { target, outcome, busy } = outcome;
         self.probes.remove(&target);
+        if let ProbeOutcome::Unknown(reason) = &outcome
+            && let Some(left_out) = self.unprobed.pass()
+        {
+            tracing::error!(reason, left_out, "servers cannot be probed from this machine");
+        }
         self.tell(Input::Probed { target, outcome });
         busy
     }

@@ -1,5 +1,6 @@
 //! Looks at a server from outside: TCP, HTTP, HTTPS.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 use walrus_core::control::{ProbeOutcome, ProbeRequest};
 use walrus_core::world::ProbeKind;
 
-use crate::http::{Request, fetch};
+use crate::http::{FetchError, Request, fetch};
 use crate::tls::Trust;
 
 /// Probes at once, a descriptor each: ten thousand targets every five seconds, none of which
@@ -70,7 +71,8 @@ async fn execute(request: ProbeRequest) -> ProbeOutcome {
             let address = SocketAddr::new(request.address, port);
             match timeout(request.timeout, TcpStream::connect(address)).await {
                 Ok(Ok(_)) => ProbeOutcome::Up,
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                Ok(Err(error)) if is_our_own(&error) => ProbeOutcome::Unknown(error.to_string()),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     ProbeOutcome::Down("connection refused".to_owned())
                 }
                 Ok(Err(error)) => ProbeOutcome::Down(format!("cannot connect: {error}")),
@@ -87,11 +89,23 @@ async fn execute(request: ProbeRequest) -> ProbeOutcome {
                 ..Request::get(url.replace("{address}", &in_url(request.address)))
             };
             match fetch(asked).await {
+                Err(FetchError::Connect(error)) if is_our_own(&error) => {
+                    ProbeOutcome::Unknown(error.to_string())
+                }
                 Err(error) => ProbeOutcome::Down(error.short()),
                 Ok(answer) => judge(answer.status, &answer.body, &status, body.as_deref()),
             }
         }
     }
+}
+
+/// Whether a connection failed for want of something on this machine, whoever it was for: files
+/// (EMFILE, ENFILE), memory (ENOMEM, ENOBUFS) or ports (EADDRNOTAVAIL).
+fn is_our_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, OutOfMemory};
+    // EMFILE, ENFILE and (on Linux) ENOBUFS have no kind of their own.
+    let no_kind = matches!(error.raw_os_error(), Some(23 | 24 | 105));
+    no_kind || matches!(error.kind(), AddrNotAvailable | OutOfMemory)
 }
 
 fn judge(status: u16, body: &[u8], accepted: &[(u16, u16)], text: Option<&str>) -> ProbeOutcome {
@@ -204,6 +218,13 @@ mod tests {
             matches!(&outcome, ProbeOutcome::Down(reason) if reason.contains("TLS")),
             "{outcome:?}"
         );
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_no_ones_death() {
+        for (number, own) in [(24, true), (23, true), (12, true), (99, true), (111, false)] {
+            assert_eq!(is_our_own(&io::Error::from_raw_os_error(number)), own, "{number}");
+        }
     }
 
     #[test]

@@ -74,4 +74,7 @@ pub enum ProbeOutcome {
     Up,
     /// Not as expected; the reason is for people ("connection refused", "status 503").
     Down(String),
+    /// Nothing was found out, for a reason of this machine ("too many open files"): counts neither
+    /// way. Such a reason strikes all targets alike, and all would seem to die at once.
+    Unknown(String),
 }

@@ -74,8 +74,13 @@ impl Controller {
 
     /// Adds a result up and, if the target's health changed by it, judges its servers.
     pub(super) fn count_result(&mut self, id: u32, outcome: ProbeOutcome) {
-        if outcome != ProbeOutcome::Up {
-            self.counters.probes_failed += 1;
+        match outcome {
+            ProbeOutcome::Up => {}
+            ProbeOutcome::Down(_) => self.counters.probes_failed += 1,
+            ProbeOutcome::Unknown(_) => {
+                self.counters.probes_lost += 1;
+                return;
+            }
         }
         let changed = self.probes.count(id, outcome);
         let Some(target) = self.probes.target(id) else { return };

@@ -198,6 +198,7 @@ impl Target {
                 }
                 falls
             }
+            ProbeOutcome::Unknown(_) => false,
         }
     }
 }
@@ -293,12 +294,13 @@ mod tests {
         Probes::new(1).create("it".to_owned(), wanted, Time::ZERO).1
     }
 
-    /// One letter a result: `u` up, `d` down; and the health after each: `?`, `U` or `D`.
+    /// One letter a result: `u` up, `d` down, `-` unknown; and the health after each: `?`, `U` or `D`.
     fn run(rise: u32, fall: u32, results: &str) -> String {
         let mut target = target(rise, fall);
         let step = |letter| {
             target.count(match letter {
                 'u' => ProbeOutcome::Up,
+                '-' => ProbeOutcome::Unknown("too many open files".to_owned()),
                 _ => ProbeOutcome::Down("refused".to_owned()),
             });
             match target.health {
@@ -315,6 +317,11 @@ mod tests {
         assert_eq!(run(2, 3, "uudduddduduu"), "?UUUUUUDDDDU");
         assert_eq!(run(2, 3, "dduddd"), "?????D");
         assert_eq!(run(1, 1, "udu"), "UDU");
+        assert_eq!(
+            run(2, 2, "u-ud-----d-u-u"),
+            "??UUUUUUUDDDDU",
+            "this machine's fault is nobody's"
+        );
         assert_eq!(run(0, 0, "du"), "DU", "nonsense counts as 1");
     }
 

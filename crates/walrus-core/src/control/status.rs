@@ -136,9 +136,9 @@ pub struct Counters {
     pub reports_stale: u64,
     /// Probes asked for.
     pub probes: u64,
-    /// Probes that failed, lost ones included.
+    /// Probes that failed, those whose outcome never came included.
     pub probes_failed: u64,
-    /// Probes whose outcome never came.
+    /// Probes whose outcome never came, or that found nothing out for want of something here.
     pub probes_lost: u64,
     /// Observations taken in.
     pub observations: u64,
