@@ -92,13 +92,15 @@ fn explain() {}
 #[utoipa::path(post, path = "/drain", request_body = DrainRequest, responses(
     (status = 200, description = "Drained", body = DoneView),
     (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "There is no such server or cluster", body = ErrorView),
     (status = 409, description = "Refused: the last usable server of a service", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn drain() {}
 
 #[utoipa::path(post, path = "/undrain", request_body = DrainRequest, responses(
     (status = 200, description = "Taken back", body = DoneView),
-    (status = 401, description = "The token is missing or wrong", body = ErrorView)))]
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "There is no such server or cluster", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn undrain() {}
 

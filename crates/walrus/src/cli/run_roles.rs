@@ -30,6 +30,8 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
     on_runtime(threads, async move {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("listening for signals")?;
+        // From the beginning: a service manager may say "reload" before all is started.
+        let mut hangups = Reload::listen().context("listening for SIGHUP")?;
         let (clock, manual) = match arguments.test_clock {
             Some(_) => {
                 let (clock, manual) = Clock::manual();
@@ -42,7 +44,6 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
         if let (Some(socket), Some(manual)) = (arguments.test_clock, manual) {
             test_clock::serve(&socket, manual, node.clone(), shutdown.clone())?;
         }
-        let mut hangups = Reload::listen().context("listening for SIGHUP")?;
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,

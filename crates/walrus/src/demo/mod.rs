@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use walrus_core::config::{ReporterSettings, ReporterSource};
 use walrus_core::world::Topology;
-use walrus_host::shutdown::Shutdown;
+use walrus_host::shutdown::{Reload, Shutdown};
 
 use crate::cli::{DemoArguments, Failure};
 use crate::load::{LoadError, check_text};
@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     let state = StatePlace::new(arguments.state.as_deref())?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("listening for signals")?;
+    let mut terminal_closed = Reload::listen().context("listening for SIGHUP")?;
     let checked = check_text("demo.toml", &CONFIGURATION.replace("STATE", &state.path_text()))
         .map_err(LoadError::into_failure)?;
     let topology = checked.configuration.topology.clone();
@@ -48,6 +49,7 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     say(&advice::text(&state.path))?;
     let ended = tokio::select! {
         () = shutdown.requested() => Ok(()),
+        () = terminal_closed.wanted() => Ok(()),
         name = first_to_end(&mut origins) => {
             shutdown.request();
             Err(Failure::CouldNot(format!("web server {name} ended; its reason stands above")))

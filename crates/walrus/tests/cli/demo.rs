@@ -91,48 +91,56 @@ fn until(what: &str, wanted: impl Fn(&[Ipv4Addr]) -> bool) -> Duration {
     begin.elapsed()
 }
 
+/// One test, for there is one place on which a demo can stand.
 #[test]
 fn the_demo_does_what_it_prints_and_leaves_nothing_behind() {
-    let Some((mut demo, text)) = Demo::start() else { return };
+    let Some((demo, text)) = Demo::start() else { return };
     for word in ["dig +short @127.0.0.1 -p 5300", "+subnet=198.51.100.0/24", "explain", "/fault/"] {
         assert!(text.contains(word), "{word}: {text}");
     }
-    let (one, two) = (Ipv4Addr::new(127, 0, 13, 1), Ipv4Addr::new(127, 0, 13, 2));
-    until("both servers", |found| found == [one, two]);
-
-    fault(1, "down");
-    let left = until("its leaving", |found| found == [two]);
-    fault(1, "ok");
-    let back = until("its return", |found| found == [one, two]);
-
-    fault(1, "busy");
-    fault(2, "busy");
-    let moved =
-        until("the move", |found| !found.is_empty() && found.iter().all(|it| it.octets()[2] != 13));
-    fault(1, "ok");
-    fault(2, "ok");
-    let home = until("the way home", |found| found == [one, two]);
-    let limit = Duration::from_secs(5);
-    assert!(left < limit, "left after {left:?}, back {back:?}, moved {moved:?}, home {home:?}");
-
+    servers_leave_and_return();
     let second = run(program().arg("demo"));
     assert_eq!((second.code, second.stderr.lines().count()), (Some(3), 1), "{second:?}");
+    ends_cleanly(demo, "INT");
 
-    let children = demo.processes();
-    assert_eq!(children.len(), 6, "{children:?}");
-    assert!(demo.state.exists());
-    let process = demo.child.id().to_string();
-    assert!(Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
-    let status = wait_for("its end", || demo.child.try_wait().unwrap());
-    assert!(status.success(), "{status}");
-    assert!(!demo.state.exists(), "its state directory is gone");
-    gone(&children);
+    // As if its terminal were closed.
+    let Some((demo, _)) = Demo::start() else { return };
+    ends_cleanly(demo, "HUP");
 
     // Killed outright it cannot tidy up, but its web servers end with it.
     let Some((mut demo, _)) = Demo::start() else { return };
     let children = demo.processes();
     demo.child.kill().unwrap();
     demo.child.wait().unwrap();
+    gone(&children);
+}
+
+fn servers_leave_and_return() {
+    let (one, two) = (Ipv4Addr::new(127, 0, 13, 1), Ipv4Addr::new(127, 0, 13, 2));
+    until("both servers", |found| found == [one, two]);
+    fault(1, "down");
+    let left = until("its leaving", |found| found == [two]);
+    assert!(left < Duration::from_secs(5), "{left:?}");
+    fault(1, "ok");
+    until("its return", |found| found == [one, two]);
+    fault(1, "busy");
+    fault(2, "busy");
+    let is_elsewhere = |address: &Ipv4Addr| address.octets()[2] != 13;
+    until("the move", |found| !found.is_empty() && found.iter().all(is_elsewhere));
+    fault(1, "ok");
+    fault(2, "ok");
+    until("the way home", |found| found == [one, two]);
+}
+
+fn ends_cleanly(mut demo: Demo, signal: &str) {
+    let children = demo.processes();
+    assert_eq!(children.len(), 6, "{children:?}");
+    assert!(demo.state.exists());
+    let process = demo.child.id().to_string();
+    assert!(Command::new("kill").args(["-s", signal, &process]).status().unwrap().success());
+    let status = wait_for("its end", || demo.child.try_wait().unwrap());
+    assert!(status.success(), "{signal}: {status}");
+    assert!(!demo.state.exists(), "{signal}: its state directory is gone");
     gone(&children);
 }
 
