@@ -66,6 +66,7 @@ impl Place {
 
     fn start(&self) -> Program {
         let socket = self.folder.path().join("clock");
+        let log = self.folder.path().join("log");
         let _ = std::fs::remove_file(&socket);
         let mut child = Command::new(env!("CARGO_BIN_EXE_walrus"))
             .arg("up")
@@ -73,11 +74,13 @@ impl Place {
             .args(["--seed", &self.seed.to_string(), "--test-clock"])
             .arg(&socket)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let clock = wait_for(|| {
-            assert!(child.try_wait().unwrap().is_none(), "walrus up ended at once");
+            if child.try_wait().unwrap().is_some() {
+                panic!("walrus up ended: {}", std::fs::read_to_string(&log).unwrap());
+            }
             UnixStream::connect(&socket).ok()
         });
         clock.set_read_timeout(Some(PATIENCE)).unwrap();
