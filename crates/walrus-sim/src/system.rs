@@ -43,6 +43,12 @@ pub trait System {
     /// If they do not come back.
     fn restart(&mut self) -> Result<(), SystemError>;
 
+    /// Lets time pass while Controller and name server stand still, and lets them go on.
+    ///
+    /// # Errors
+    /// If the system is out of reach.
+    fn stop(&mut self, duration: Duration) -> Result<(), SystemError>;
+
     /// Asks, and gives the reply's bytes.
     ///
     /// # Errors

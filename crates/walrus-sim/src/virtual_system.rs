@@ -390,6 +390,17 @@ impl System for VirtualSystem {
         Ok(())
     }
 
+    fn stop(&mut self, duration: Duration) -> Result<(), SystemError> {
+        self.now += duration;
+        self.controller.stood_still(self.now);
+        // What was sent meanwhile has waited in the sockets.
+        for reporter in self.reporters.values_mut() {
+            reporter.next = self.now;
+        }
+        self.happen();
+        Ok(())
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Vec<u8>, SystemError> {
         self.name_server.ask(question, self.now)
     }

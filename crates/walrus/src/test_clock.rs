@@ -1,7 +1,8 @@
 //! The hidden `--test-clock SOCKET`: time advances only when told, one line a request.
 //!
-//! `run_to NANOSECONDS` lets time pass up to there, stopping wherever somebody wakes; `settle`
-//! passes no time. Either is answered with `at NANOSECONDS` when all queues are empty and nothing
+//! `run_to NANOSECONDS` lets time pass up to there, stopping wherever somebody wakes; `leap_to`
+//! leaves out what would have happened on the way, as if the process had been stopped; `settle`
+//! passes no time. Each is answered with `at NANOSECONDS` when all queues are empty and nothing
 //! is under way, so that a scenario sees the same in every run.
 
 use std::path::Path;
@@ -59,8 +60,15 @@ async fn converse(
                 }
                 Err(_) => "error: run_to wants nanoseconds".to_owned(),
             },
+            Some(("leap_to", nanos)) => match nanos.parse() {
+                Ok(nanos) => {
+                    clock.advance_to(Time::from_nanos(nanos));
+                    settle(clock, node).await
+                }
+                Err(_) => "error: leap_to wants nanoseconds".to_owned(),
+            },
             None if line == "settle" => settle(clock, node).await,
-            _ => "error: say `run_to NANOSECONDS` or `settle`".to_owned(),
+            _ => "error: say `run_to NANOSECONDS`, `leap_to NANOSECONDS` or `settle`".to_owned(),
         };
         write.write_all(format!("{answer}\n").as_bytes()).await?;
     }

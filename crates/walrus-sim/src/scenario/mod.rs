@@ -17,6 +17,7 @@
 //! drain fra1  |  drain fra1 force  |  undrain fra1
 //! reload weight = 2 => weight = 3     reads the configuration again with this text replaced
 //! restart                             kills Controller and name server and starts them again
+//! stop 20s                            they stand still for so long, as by SIGSTOP, and go on
 //! time passes 5s
 //! query www.example.com A from 198.51.100.7                the client asks by itself
 //! query www.example.com A from 192.0.2.9 ecs 198.51.100.0/24 to 127.0.0.1 times 3

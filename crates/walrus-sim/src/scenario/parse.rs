@@ -101,13 +101,14 @@ fn statement(words: &[&str]) -> Result<Statement, String> {
             query(name, record_type, client, rest)
         }
         ["restart"] => Ok(Statement::Restart),
+        ["stop", duration] => Ok(Statement::Stop(duration_of(duration)?)),
         ["expect", what @ ..] => Ok(Statement::Expect(expectation(what)?)),
         ["show", "answer"] => Ok(Statement::Show(View::Answer)),
         ["show", "areas"] => Ok(Statement::Show(View::Areas)),
         ["show", "servers"] => Ok(Statement::Show(View::Servers)),
         words => Err(format!(
             "`{}` is no statement; there are report, kill, cut, heal, overload, slow, drain, \
-             undrain, reload, restart, time passes, query, expect and show",
+             undrain, reload, restart, stop, time passes, query, expect and show",
             words.join(" ")
         )),
     }

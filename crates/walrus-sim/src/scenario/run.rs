@@ -71,6 +71,7 @@ impl Run {
                 }
             }
             Statement::Restart => system.restart()?,
+            Statement::Stop(duration) => system.stop(*duration)?,
             Statement::Query { question, times } => {
                 self.answers.clear();
                 for _ in 0..*times {

@@ -51,6 +51,8 @@ pub enum Statement {
     },
     /// Virtual time goes on.
     Pass(Duration),
+    /// Time goes on while Controller and name server are stopped, and they go on then.
+    Stop(Duration),
     /// The configuration is read again, with a text in it replaced.
     Reload {
         /// What stands in the configuration now.

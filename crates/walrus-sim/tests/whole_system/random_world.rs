@@ -54,7 +54,7 @@ impl RandomWorld {
     pub(crate) fn step(&mut self) -> String {
         let target = self.target();
         let busy = u64::try_from(self.chance.below(11)).unwrap();
-        let state = match self.chance.below(16) {
+        let state = match self.chance.below(17) {
             0..=4 => ServerState::Busy { busy, max: 10 },
             5 => ServerState::Killed,
             6 => ServerState::Cut,
@@ -75,6 +75,10 @@ impl RandomWorld {
             14 => {
                 self.system.restart().unwrap();
                 return format!("restart\n{}", self.pass());
+            }
+            15 => {
+                self.system.stop(Duration::from_secs(20)).unwrap();
+                return format!("stop 20s\n{}", self.pass());
             }
             _ => return self.pass(),
         };

@@ -215,6 +215,14 @@ impl System for RealSystem {
         Ok(())
     }
 
+    fn stop(&mut self, duration: Duration) -> Result<(), SystemError> {
+        self.now += duration;
+        self.tell_clock(&format!("leap_to {}", self.now.as_nanos()));
+        self.reporters.report_all();
+        self.settle();
+        Ok(())
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Vec<u8>, SystemError> {
         // The client's address cannot be the sender's here: it travels as a client subnet.
         let bits = if question.client.is_ipv4() { 32 } else { 128 };
