@@ -15,7 +15,8 @@ use crate::{demo, test_clock};
 
 pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     walrus_host::log::start(&walrus_core::config::LogSettings {
-        level: "warn".to_owned(),
+        // What each Plan changes is what one wants to watch; the rest only if it is wrong.
+        level: "warn,walrus::node::tell_changes=info".to_owned(),
         format: walrus_core::config::LogFormat::Text,
     })
     .context("starting the log")?;

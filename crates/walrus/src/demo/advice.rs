@@ -38,7 +38,7 @@ Break a cluster (its area moves), and mend it (the area comes home by and by):
 Drain a server by hand; the token is in the demo's state directory:
   {walrus} drain europe1 --token-file {token}
 
-Ctrl-C ends it all.
+What changes is told below as it happens. Ctrl-C ends it all.
 ",
         token = state.join("token").display(),
     )
