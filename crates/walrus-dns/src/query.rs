@@ -155,10 +155,11 @@ fn parse_records(
     // Each turn takes at least eleven bytes away, so a large count ends with the bytes.
     for index in 0..before + count(10) {
         let record = Record::take(&mut rest).ok_or(formerr)?;
-        if index < before || record.record_type != record_type::OPT {
+        if record.record_type != record_type::OPT {
             continue;
         }
-        if edns.is_some() || !record.at_root {
+        // One, at the root, among the additional records (RFC 6891, section 6.1.1).
+        if index < before || edns.is_some() || !record.at_root {
             return Err(formerr);
         }
         edns = Some(read_opt(record.class, record.ttl, record.data, echo_len)?);
@@ -318,9 +319,11 @@ mod tests {
             ([1, 0, 0, 0], &[QUESTION, b"x"].concat(), end),
             ([1, 1, 0, 0], &[QUESTION, b"\0\0\x01\0\x01\0\0\0\0\0\x01"].concat(), end),
             ([1, 0xffff, 0xffff, 0xffff], QUESTION, end),
-            // OPT twice (RFC 6891 section 6.1.1), or not at the root.
+            // OPT twice (RFC 6891 section 6.1.1), or not at the root, or in another section.
             ([1, 0, 0, 2], &[QUESTION, &b"\0\0\x29\0\0\0\0\0\0\0\0".repeat(2)].concat(), end),
             ([1, 0, 0, 1], &[QUESTION, b"\x01x\0\0\x29\0\0\0\0\0\0\0\0"].concat(), end),
+            ([1, 1, 0, 0], &[QUESTION, b"\0\0\x29\0\0\0\0\0\0\0\0"].concat(), end),
+            ([1, 0, 1, 0], &[QUESTION, b"\0\0\x29\0\0\0\0\0\0\0\0"].concat(), end),
         ] {
             let bytes = message(counts, rest);
             assert_eq!(refusal(&bytes), Some((rcode::FORMERR, echo_len, None)), "{bytes:?}");

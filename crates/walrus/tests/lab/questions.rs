@@ -77,7 +77,31 @@ pub(crate) fn ask_udp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
     Some(reply)
 }
 
-/// The same over a TCP connection of its own.
+/// Sends a query that may well be answered with silence, and behind it one that never is: what has
+/// not come when that one is answered does not come.
+pub(crate) fn ask_udp_or_hear_silence(
+    server: SocketAddr,
+    query: &[u8],
+    behind: &[u8],
+) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(REPLY_WITHIN)).unwrap();
+    assert_ne!(query[..2], behind[..2], "told apart by their IDs");
+    socket.send(query).unwrap();
+    socket.send(behind).unwrap();
+    let mut found = None;
+    let mut reply = vec![0; 65_535];
+    loop {
+        let len = socket.recv(&mut reply).expect("an answer to the second query");
+        if reply[..2] == behind[..2] {
+            return found;
+        }
+        found = Some(reply[..len].to_vec());
+    }
+}
+
+/// Sends a query over a TCP connection of its own.
 pub(crate) fn ask_tcp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(server).ok()?;
     stream.set_read_timeout(Some(REPLY_WITHIN)).unwrap();

@@ -123,8 +123,9 @@ fn read_records<'a>(
     let mut found = None;
     for index in 0..before + additional {
         let record = Record::parse(parser).ok_or(malformed)?;
-        if index >= before && record.record_type == record_type::OPT {
-            if found.is_some() || !record.at_root {
+        if record.record_type == record_type::OPT {
+            // RFC 6891, section 6.1.1, has it once, at the root, and in the additional section.
+            if index < before || found.is_some() || !record.at_root {
                 return Err(malformed);
             }
             found = Some(read_opt(&record)?);

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod generated;
+mod odd_queries;
 mod peers;
 mod reply;
 
@@ -166,6 +167,17 @@ fn generated_zones_are_answered_as_by_knot_and_bind() {
         }
     }
     comparison.finish();
+}
+
+#[test]
+fn odd_queries_are_answered_as_by_knot_or_bind() {
+    let _alone = alone();
+    let Some(servers) = Servers::start(&[(ZONE.to_owned(), FILE.to_owned())]) else { return };
+    // Alone, each of the two would be right about what is only its own way.
+    if servers.peers.len() == 2 {
+        let differences = odd_queries::differences(&servers);
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
 }
 
 /// Walrus and the others with the same zones.
