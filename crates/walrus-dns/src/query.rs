@@ -269,6 +269,29 @@ mod tests {
     }
 
     #[test]
+    fn names_of_every_length_are_folded_whole() {
+        for len in (1..=255).filter(|len| *len != 2) {
+            // Labels of up to three bytes, the last as long as it takes.
+            let mut name = Vec::new();
+            while name.len() + 1 < len {
+                let label = (len - 2 - name.len()).min(3);
+                let label = if len - 2 - name.len() == label + 1 { label - 1 } else { label };
+                name.push(label as u8);
+                name.extend(std::iter::repeat_n(b'Q', label));
+            }
+            name.push(0);
+            assert_eq!(name.len(), len);
+            // With and without bytes behind the question.
+            for rest in [&b"\0\x01\0\x01"[..], b"\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0"] {
+                let additional = u16::from(rest.len() > 4);
+                let bytes = message([1, 0, 0, additional], &[&name, rest].concat());
+                let query = parse(&bytes).unwrap();
+                assert_eq!(query.fold_name(&mut [b'X'; 256]), name.to_ascii_lowercase());
+            }
+        }
+    }
+
+    #[test]
     fn a_question_in_its_case() {
         let bytes = message([1, 0, 0, 0], QUESTION);
         let query = parse(&bytes).unwrap();
