@@ -18,6 +18,7 @@ use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
 use crate::cli::Failure;
+use crate::paths;
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -60,35 +61,36 @@ impl LoadError {
 pub(crate) struct Checked {
     /// Without problems.
     pub(crate) configuration: Configuration,
-    folder: PathBuf,
     warnings: Vec<String>,
 }
 
 /// Checks a TOML file, or a directory of them.
 pub(crate) fn check(path: &Path) -> Result<Checked, LoadError> {
-    check_sources(&sources(path)?, folder_of(path))
+    check_sources(&sources(path)?, &folder_of(path))
 }
 
 /// Checks one text; files that it names are relative to the current folder.
 pub(crate) fn check_text(name: &str, text: &str) -> Result<Checked, LoadError> {
     let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }];
-    check_sources(&files, PathBuf::from("."))
+    check_sources(&files, Path::new("."))
 }
 
-fn check_sources(files: &[SourceFile], folder: PathBuf) -> Result<Checked, LoadError> {
+fn check_sources(files: &[SourceFile], folder: &Path) -> Result<Checked, LoadError> {
     let read =
         |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
     let parsed = parse(files, &Context { hostname: &hostname(), read: &read }).map_err(said)?;
     let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
-    Ok(Checked { configuration: parsed.configuration, folder, warnings })
+    let mut configuration = parsed.configuration;
+    paths::anchor(&mut configuration, folder);
+    Ok(Checked { configuration, warnings })
 }
 
 impl Checked {
     /// Reads zones and map; the compiled map comes from the state directory if it is there.
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
-        let Self { configuration, folder, mut warnings } = self;
-        let (zones, zones_digest) = load_zones(&configuration, &folder, &mut warnings)?;
-        let map = load_map(&configuration, &folder, state)?;
+        let Self { configuration, mut warnings } = self;
+        let (zones, zones_digest) = load_zones(&configuration, &mut warnings)?;
+        let map = load_map(&configuration, state)?;
         let digests = Digests {
             configuration: configuration.digest.clone(),
             map: map.digest().clone(),
@@ -147,25 +149,16 @@ pub(crate) fn proposed(path: &Path) -> Result<ProposedConfiguration, Failure> {
     })
 }
 
-/// The Reporter's section, with its token file relative to the configuration.
+/// The Reporter's section and how to log.
 pub(crate) fn reporter(path: &Path) -> Result<(ReporterSettings, LogSettings), LoadError> {
-    let Checked { configuration, folder, .. } = check(path)?;
-    let Some(mut settings) = configuration.reporter else {
+    let Checked { configuration, .. } = check(path)?;
+    let Some(settings) = configuration.reporter else {
         let text = format!(
             "{}: there is no [reporter] section: write one with `server` and `controllers`",
             path.display()
         );
         return Err(LoadError::Problems(vec![text]));
     };
-    let place = |file: &mut Option<PathBuf>| {
-        if let Some(file) = file {
-            *file = folder.join(&file);
-        }
-    };
-    place(&mut settings.token_file);
-    place(&mut settings.authority);
-    place(&mut settings.bypass_file);
-    place(&mut settings.version_file);
     Ok((settings, configuration.log))
 }
 
@@ -205,11 +198,10 @@ fn folder_of(path: &Path) -> PathBuf {
 
 fn load_zones(
     configuration: &Configuration,
-    folder: &Path,
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
     let mut zones = Vec::new();
-    let mut problems = Vec::new();
+    let mut problems = paths::missing(configuration);
     let mut texts = Vec::new();
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
@@ -219,9 +211,8 @@ fn load_zones(
             zones.push(Arc::new(zone));
             continue;
         };
-        let path = folder.join(file);
-        let name = path.display().to_string();
-        match std::fs::read(&path) {
+        let name = file.display().to_string();
+        match std::fs::read(file) {
             Err(error) => problems.push(format!("cannot read the zone file {name}: {error}")),
             Ok(text) => {
                 match read_zone(&name, &text, &settings.apex) {
@@ -244,15 +235,13 @@ fn load_zones(
 /// Builds the map, or takes the compiled one from the state directory.
 fn load_map(
     configuration: &Configuration,
-    folder: &Path,
     state: Option<&StateDirectory>,
 ) -> Result<Map, LoadError> {
     let problem = |text: String| LoadError::Problems(vec![text]);
     let mut databases = Vec::new();
     for path in &configuration.geo.database {
-        let path = folder.join(path);
         let name = path.display().to_string();
-        let bytes = std::fs::read(&path)
+        let bytes = std::fs::read(path)
             .map_err(|error| problem(format!("cannot read the database {name}: {error}")))?;
         databases.push(GeoDatabase::new(name, bytes));
     }

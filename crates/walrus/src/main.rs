@@ -7,6 +7,7 @@ mod load;
 mod node;
 mod origin;
 mod output;
+mod paths;
 mod test_clock;
 
 use std::process::ExitCode;

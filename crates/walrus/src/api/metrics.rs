@@ -107,6 +107,10 @@ fn counters(registry: &mut Registry, status: &StatusView) {
     };
     counter("reports", "Reports taken in", counters.reports);
     counter("reports_refused", "Reports refused", counters.reports_refused);
+    counter("reports_stale", "Reports refused for an old session", counters.reports_stale);
+    counter("probes_lost", "Probes without an outcome", counters.probes_lost);
+    counter("observations", "Observations taken in", counters.observations);
+    counter("observations_refused", "Observations refused", counters.observations_refused);
     counter("probes", "Probes begun", counters.probes);
     counter("probes_failed", "Probes that failed", counters.probes_failed);
     counter("rounds", "Rounds", counters.rounds);

@@ -187,10 +187,18 @@ pub(crate) struct CountersView {
     pub(crate) reports: u64,
     /// Reports refused.
     pub(crate) reports_refused: u64,
+    /// ... of them for an old session or sequence.
+    pub(crate) reports_stale: u64,
     /// Probes begun.
     pub(crate) probes: u64,
     /// Probes that failed.
     pub(crate) probes_failed: u64,
+    /// ... of them because no outcome ever came.
+    pub(crate) probes_lost: u64,
+    /// Observations of Directors taken in.
+    pub(crate) observations: u64,
+    /// Observations refused.
+    pub(crate) observations_refused: u64,
     /// Rounds.
     pub(crate) rounds: u64,
     /// Decisions between rounds.
@@ -255,8 +263,12 @@ impl StatusView {
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,
+                reports_stale: counters.reports_stale,
                 probes: counters.probes,
                 probes_failed: counters.probes_failed,
+                probes_lost: counters.probes_lost,
+                observations: counters.observations,
+                observations_refused: counters.observations_refused,
                 rounds: counters.rounds,
                 events: counters.events,
                 plans: counters.plans,

@@ -45,15 +45,16 @@ pub(super) fn announce(node: &Node) {
         };
         tracing::info!(token = %token.display(), "Reporters must bring this token");
     }
-    if let Some(reporter) = configuration.reporter.as_ref()
-        && configuration.node.roles.reporter
-    {
-        let to = match reporter.controllers.as_slice() {
-            [] => "the Controller of this process".to_owned(),
-            controllers => controllers.join(", "),
-        };
-        tracing::info!(server = %reporter.server, to, "reporting about the web server");
+    let Some(reporter) = &configuration.reporter else { return };
+    if !configuration.node.roles.reporter {
+        tracing::warn!("[reporter] is not used: add \"reporter\" to [node] roles");
+        return;
     }
+    let to = match reporter.controllers.as_slice() {
+        [] => "the Controller of this process".to_owned(),
+        controllers => controllers.join(", "),
+    };
+    tracing::info!(server = %reporter.server, to, "reporting about the web server");
 }
 
 fn roles(roles: &Roles) -> String {

@@ -12,6 +12,7 @@ mod fail_static;
 mod full_disk;
 mod http_api;
 mod notices;
+mod paths;
 mod reporter_command;
 mod running;
 mod schema;

@@ -1,0 +1,48 @@
+//! One rule for every path in a configuration: relative to the folder that the configuration is
+//! in, whatever the working directory and the command.
+
+use std::path::{Path, PathBuf};
+
+use walrus_core::config::Configuration;
+
+/// Puts all relative paths into the configuration's folder.
+pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
+    let Configuration { zones, geo, node, dns, group, api, reporter, .. } = configuration;
+    let mut all: Vec<&mut PathBuf> = vec![&mut node.state];
+    all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
+    all.extend(geo.database.iter_mut());
+    all.extend(dns.decision_log.iter_mut());
+    all.extend(
+        [&mut group.certificate, &mut group.key, &mut group.token_file].into_iter().flatten(),
+    );
+    all.extend(api.token_file.iter_mut());
+    if let Some(reporter) = reporter {
+        let files = [
+            &mut reporter.authority,
+            &mut reporter.bypass_file,
+            &mut reporter.token_file,
+            &mut reporter.version_file,
+        ];
+        all.extend(files.into_iter().flatten());
+    }
+    for path in all {
+        *path = folder.join(&path);
+    }
+}
+
+/// Secrets and certificates that are named but not there, one problem each. What a Reporter needs
+/// is not among them: it waits for its token, which others bring.
+pub(crate) fn missing(configuration: &Configuration) -> Vec<String> {
+    let group = &configuration.group;
+    let named = [
+        ("[api] token_file", &configuration.api.token_file),
+        ("[group] token_file", &group.token_file),
+        ("[group] certificate", &group.certificate),
+        ("[group] key", &group.key),
+    ];
+    let gone = named.into_iter().filter_map(|(setting, path)| {
+        let path = path.as_ref()?;
+        (!path.exists()).then(|| format!("{setting}: there is no file {}", path.display()))
+    });
+    gone.collect()
+}
