@@ -28,10 +28,10 @@ fn a_diff_tells_what_moves_and_reads_well() {
         change.lines(),
         [
             "server a1: living -> dead (as told)",
-            "service www.example.com, area world: a -> b, +b1, -a1 (forced: its cluster does not \
-             function; phase three: next best cluster)",
+            "service www.example.com, area world: a -> b, +b1, -a1 (forced: its cluster takes no \
+             clients; phase three: next best cluster)",
             "service www.example.com, area x: a -> b, +b1, -a1, ttl 30 s -> 15 s (forced: its \
-             cluster does not function; phase three: next best cluster)",
+             cluster takes no clients; phase three: next best cluster)",
         ]
     );
     let json = serde_json::to_string(&change).unwrap();

@@ -50,8 +50,8 @@ impl fmt::Display for Reason {
         f.pad(match self {
             Self::Home => "phase two: home has a server below the threshold",
             Self::GoesHome => "phase two: goes home",
-            Self::ForcedHome => "forced: its cluster does not function; home has room",
-            Self::Forced => "forced: its cluster does not function; phase three: next best cluster",
+            Self::ForcedHome => "forced: its cluster takes no clients; home has room",
+            Self::Forced => "forced: its cluster takes no clients; phase three: next best cluster",
             Self::First => "phase three: no home that functions",
             Self::Balanced => "phase four: a significantly better cluster",
             Self::Stays => "stays: nothing is worth a move",

@@ -32,7 +32,8 @@ pub(super) struct RoundContext<'a> {
     pub(super) settled: Vec<bool>,
     /// Clusters that phase two, three or four assigned to some area in this round (A4).
     pub(super) taken: Vec<bool>,
-    /// Clusters that phase four added an area to: at most one each, over all services.
+    /// Clusters that any phase added an area to. What it brings is not measured yet, so phase four
+    /// adds none to them: at most one each, over all services.
     pub(super) received: Vec<bool>,
     /// By class, where the round robin of phase three goes on (A11).
     pub(super) turn: Vec<usize>,
@@ -161,6 +162,9 @@ impl<'a> RoundContext<'a> {
     pub(super) fn send(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
         let now = self.input.now;
         let pointing = &mut self.pointing[pair];
+        if pointing.present != Some(cluster) {
+            self.received[cluster.index()] = true;
+        }
         // What pointed nowhere was not moved: nobody caches an answer of it.
         let moved = pointing.present.map(|_| now);
         *pointing = Pointing {

@@ -6,8 +6,8 @@
 //!
 //! **Rule.** The areas still unassigned are taken worst first: highest mean load of the cluster
 //! that they point at, then most hits, then by name (A3). Each may go to the best cluster (A2)
-//! that phase four has not yet given an area in this round, over all services, and that, with
-//! `spill = "unassigned"`, nothing was assigned to in this round at all (A4). It goes only if
+//! that was not yet given an area in this round by any phase, over all services (what it brings
+//! is not measured yet), and that, with `spill = "unassigned"`, nothing was assigned to in this round at all (A4). It goes only if
 //! that cluster's load is at most (1 - `better_ratio`) of the present one's and lower by
 //! `better_by` (A8), and if its last move has been out for a TTL (A23). Only clusters with
 //! measured load to spare are picked, and home is left to phase two.
@@ -43,7 +43,6 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         if is_worth_it(round, pair, load, best) {
             round.send(pair, best, Reason::Balanced);
             round.taken[best.index()] = true;
-            round.received[best.index()] = true;
         }
     }
 }
