@@ -4,10 +4,13 @@
 //! relative to the configuration's folder.
 
 use std::cell::RefCell;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use walrus_core::answer::{AnswerTable, Zone, ZoneTable, read_zone, zone_of_nameservers};
+use walrus_core::answer::{
+    AnswerTable, IncludedFile, Zone, ZoneTable, read_zone_including, zone_of_nameservers,
+};
 use walrus_core::config::{
     Configuration, Context, LogSettings, Problem, ReporterSettings, SourceFile, parse,
 };
@@ -19,6 +22,9 @@ use walrus_host::state::StateDirectory;
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
 use crate::cli::Failure;
 use crate::paths;
+
+/// All files that a zone includes may have so much together.
+const INCLUDED_LEN_MAX: u64 = 1 << 29;
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -215,7 +221,14 @@ fn load_zones(
         match std::fs::read(file) {
             Err(error) => problems.push(format!("cannot read the zone file {name}: {error}")),
             Ok(text) => {
-                match read_zone(&name, &text, &settings.apex) {
+                let included = RefCell::new(Vec::new());
+                let include = |named: &str| {
+                    let file = read_included(&folder_of(&path), named)?;
+                    let digest = Digest::of([file.text.as_slice()]);
+                    included.borrow_mut().push(digest.to_string().into_bytes());
+                    Ok(file)
+                };
+                match read_zone_including(&name, &text, &settings.apex, &include) {
                     Ok(read) => {
                         warnings.extend(read.warnings.iter().map(ToString::to_string));
                         zones.push(Arc::new(read.zone));
@@ -223,6 +236,7 @@ fn load_zones(
                     Err(found) => problems.extend(found.iter().map(ToString::to_string)),
                 }
                 texts.push(text);
+                texts.extend(included.into_inner());
             }
         }
     }
@@ -230,6 +244,22 @@ fn load_zones(
         return Err(LoadError::Problems(problems));
     }
     Ok((zones, Digest::of(texts.iter().map(Vec::as_slice))))
+}
+
+/// A file that a zone file includes, relative to the zone file's folder.
+fn read_included(folder: &Path, named: &str) -> Result<IncludedFile, String> {
+    let path = folder.join(named);
+    let read = || {
+        let mut text = Vec::new();
+        // A device may never end.
+        std::fs::File::open(&path)?.take(INCLUDED_LEN_MAX + 1).read_to_end(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    let text = read().map_err(|error| error.to_string())?;
+    if text.len() as u64 > INCLUDED_LEN_MAX {
+        return Err(format!("it has more than {INCLUDED_LEN_MAX} bytes"));
+    }
+    Ok(IncludedFile { name: path.display().to_string(), text })
 }
 
 /// Builds the map, or takes the compiled one from the state directory.

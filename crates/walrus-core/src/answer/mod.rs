@@ -22,7 +22,9 @@ pub use table::{
 };
 pub use worker::{Counters, Positions, RCODES, WorkerState};
 pub use zone::{RecordSet, Zone};
-pub use zone_file::{ZoneFile, read_zone, zone_of_nameservers};
+pub use zone_file::{
+    IncludedFile, ReadIncluded, ZoneFile, read_zone, read_zone_including, zone_of_nameservers,
+};
 
 #[cfg(test)]
 mod tests;

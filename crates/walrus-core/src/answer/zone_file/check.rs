@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::base::iana::Rtype;
 use walrus_dns::DomainName;
 
-use super::{Notes, Record};
+use super::{Notes, Place, Record};
 use crate::answer::{RecordSet, Zone};
 
 const A: u16 = Rtype::A.to_int();
@@ -27,7 +27,7 @@ const NSEC3PARAM: u16 = Rtype::NSEC3PARAM.to_int();
 const SET_LEN_MAX: usize = 60_000;
 
 /// Makes a zone of records; what is wrong goes into `notes`, and then the zone is not to be used.
-pub(super) fn check(mut records: Vec<Record>, apex: &DomainName, notes: &mut Notes<'_>) -> Zone {
+pub(super) fn check(mut records: Vec<Record>, apex: &DomainName, notes: &mut Notes) -> Zone {
     select(&mut records, apex, notes);
     // Stable: the records of a name keep the file's order.
     records.sort_by(|a, b| a.owner.cmp(&b.owner));
@@ -44,8 +44,8 @@ pub(super) fn check(mut records: Vec<Record>, apex: &DomainName, notes: &mut Not
 struct Node {
     owner: DomainName,
     sets: Vec<RecordSet>,
-    /// Where each set begins in the file.
-    lines: Vec<u32>,
+    /// Where each set begins.
+    places: Vec<Place>,
 }
 
 impl Node {
@@ -63,57 +63,57 @@ impl Node {
 }
 
 /// Drops what does not belong here.
-fn select(records: &mut Vec<Record>, apex: &DomainName, notes: &mut Notes<'_>) {
-    let mut signature_line = None;
+fn select(records: &mut Vec<Record>, apex: &DomainName, notes: &mut Notes) {
+    let mut signature = None;
     records.retain(|record| {
-        let Record { owner, record_type, line, .. } = record;
+        let Record { owner, record_type, place, .. } = record;
         if !owner.is_within(apex) {
             let message = format!("{owner} is not in the zone {apex}: write a name below it or move the record to its own zone");
-            notes.error(*line, 1, message);
+            notes.error(*place, 1, message);
             return false;
         }
         match *record_type {
             DNAME => {
                 let message = "DNAME is not served: write a CNAME for each name";
-                notes.error(*line, 1, message);
+                notes.error(*place, 1, message);
                 false
             }
             RRSIG | NSEC | NSEC3 | NSEC3PARAM => {
-                signature_line.get_or_insert(*line);
+                signature.get_or_insert(*place);
                 false
             }
             0 | 41 | 128..=255 => {
                 let message = format!("type {record_type} exists only in queries (RFC 6895)");
-                notes.error(*line, 1, message);
+                notes.error(*place, 1, message);
                 false
             }
             _ => true,
         }
     });
-    if let Some(line) = signature_line {
+    if let Some(place) = signature {
         notes.warning(
-            line,
+            place,
             "RRSIG, NSEC, NSEC3 and NSEC3PARAM records are left out: the zone is served unsigned",
         );
     }
 }
 
-fn group(records: Vec<Record>, notes: &mut Notes<'_>) -> Vec<Node> {
+fn group(records: Vec<Record>, notes: &mut Notes) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for record in records {
-        let Record { owner, record_type, ttl, line, data } = record;
+        let Record { owner, record_type, ttl, place, data } = record;
         if nodes.last().is_none_or(|node| node.owner != owner) {
             // Most names have one set: growing as usual would leave holes all over the memory.
-            let (sets, lines) = (Vec::with_capacity(1), Vec::with_capacity(1));
-            nodes.push(Node { owner, sets, lines });
+            let (sets, places) = (Vec::with_capacity(1), Vec::with_capacity(1));
+            nodes.push(Node { owner, sets, places });
         }
         if let Some(node) = nodes.last_mut() {
-            add(node, record_type, ttl, line, data, notes);
+            add(node, record_type, ttl, place, data, notes);
         }
     }
     for node in &mut nodes {
-        for (set, line) in node.sets.iter_mut().zip(&node.lines) {
-            drop_duplicates(&node.owner, set, *line, notes);
+        for (set, place) in node.sets.iter_mut().zip(&node.places) {
+            drop_duplicates(&node.owner, set, *place, notes);
             let len: usize = set.data.iter().map(|data| data.len() + 12).sum();
             if len > SET_LEN_MAX {
                 let message = format!(
@@ -122,7 +122,7 @@ fn group(records: Vec<Record>, notes: &mut Notes<'_>) -> Vec<Node> {
                     node.owner,
                     type_name(set.record_type)
                 );
-                notes.error(*line, 1, message);
+                notes.error(*place, 1, message);
             }
         }
         node.sets.shrink_to_fit();
@@ -134,13 +134,13 @@ fn add(
     node: &mut Node,
     record_type: u16,
     ttl: u32,
-    line: u32,
+    place: Place,
     data: Box<[u8]>,
-    notes: &mut Notes<'_>,
+    notes: &mut Notes,
 ) {
     let Some(index) = node.position(record_type) else {
         node.sets.push(RecordSet { record_type, ttl, data: vec![data] });
-        node.lines.push(line);
+        node.places.push(place);
         return;
     };
     let set = &mut node.sets[index];
@@ -152,13 +152,13 @@ fn add(
             node.owner,
             set.ttl
         );
-        notes.warning(line, message);
+        notes.warning(place, message);
     }
     set.data.push(data);
 }
 
 /// A set has no two equal records (RFC 2181 section 5).
-fn drop_duplicates(owner: &DomainName, set: &mut RecordSet, line: u32, notes: &mut Notes<'_>) {
+fn drop_duplicates(owner: &DomainName, set: &mut RecordSet, place: Place, notes: &mut Notes) {
     if set.data.len() < 2 {
         return;
     }
@@ -171,40 +171,46 @@ fn drop_duplicates(owner: &DomainName, set: &mut RecordSet, line: u32, notes: &m
     if dropped > 0 {
         let record_type = type_name(set.record_type);
         let message = format!("{owner} has {dropped} {record_type} records twice; one is enough");
-        notes.warning(line, message);
+        notes.warning(place, message);
     }
     set.data.shrink_to_fit();
 }
 
-fn check_apex(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
+fn check_apex(nodes: &[Node], apex: &DomainName, notes: &mut Notes) {
     let node = find(nodes, apex);
     let soa = node.and_then(|node| node.position(SOA).map(|index| (node, index)));
     match soa {
-        None => notes.error(0, 0, format!("no SOA record at {apex}: a zone begins with one")),
+        None => {
+            notes.error(Place::ZONE, 0, format!("no SOA record at {apex}: a zone begins with one"))
+        }
         Some((node, index)) if node.sets[index].data.len() > 1 => {
             let message = format!("{apex} has more than one SOA record: keep one");
-            notes.error(node.lines[index], 1, message);
+            notes.error(node.places[index], 1, message);
         }
         Some(_) => {}
     }
     if node.is_none_or(|node| !node.has(NS)) {
-        notes.error(0, 0, format!("no NS record at {apex}: name the zone's name servers"));
+        notes.error(
+            Place::ZONE,
+            0,
+            format!("no NS record at {apex}: name the zone's name servers"),
+        );
     }
     for node in nodes.iter().filter(|node| node.owner != *apex) {
         if let Some(index) = node.position(SOA) {
             let message = format!("{} has an SOA record, but the zone is {apex}", node.owner);
-            notes.error(node.lines[index], 1, message);
+            notes.error(node.places[index], 1, message);
         }
     }
 }
 
 /// A CNAME stands alone (RFC 1034 section 3.6.2) and once (RFC 2181 section 10.1).
-fn check_cnames(nodes: &[Node], notes: &mut Notes<'_>) {
+fn check_cnames(nodes: &[Node], notes: &mut Notes) {
     for node in nodes {
         let Some(index) = node.position(CNAME) else { continue };
         if node.sets[index].data.len() > 1 {
             let message = format!("{} has more than one CNAME record: keep one", node.owner);
-            notes.error(node.lines[index], 1, message);
+            notes.error(node.places[index], 1, message);
         }
         if let Some(other) = (0..node.sets.len()).find(|other| *other != index) {
             let record_type = type_name(node.sets[other].record_type);
@@ -212,14 +218,14 @@ fn check_cnames(nodes: &[Node], notes: &mut Notes<'_>) {
                 "{} has a CNAME record and beside it {record_type}: a CNAME stands alone",
                 node.owner
             );
-            notes.error(node.lines[index].max(node.lines[other]), 1, message);
+            notes.error(node.places[index].max(node.places[other]), 1, message);
         }
     }
 }
 
 /// At a delegation stand NS and DS, below it nothing but the addresses of name servers (RFC 1034
 /// section 4.2.1).
-fn check_cuts(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
+fn check_cuts(nodes: &[Node], apex: &DomainName, notes: &mut Notes) {
     let targets = nameservers(nodes);
     let mut cut: Option<&DomainName> = None;
     for node in nodes.iter().filter(|node| node.owner != *apex) {
@@ -235,12 +241,12 @@ fn check_cuts(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
                      delegate each name",
                     node.owner
                 );
-                notes.error(node.lines[0], 1, message);
+                notes.error(node.places[0], 1, message);
             }
         }
         let Some(cut) = cut else { continue };
         let is_target = targets.contains(&node.owner);
-        for (set, line) in node.sets.iter().zip(&node.lines) {
+        for (set, place) in node.sets.iter().zip(&node.places) {
             match set.record_type {
                 NS | DS if is_cut => {}
                 A | AAAA if is_target => {}
@@ -250,17 +256,17 @@ fn check_cuts(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
                          it is never answered",
                         node.owner
                     );
-                    notes.warning(*line, message);
+                    notes.warning(*place, message);
                 }
                 _ => {
                     let record_type = type_name(set.record_type);
-                    let place = if is_cut { "at" } else { "below" };
+                    let relation = if is_cut { "at" } else { "below" };
                     let message = format!(
-                        "{} has a {record_type} record {place} the delegation of {cut}: only the \
+                        "{} has a {record_type} record {relation} the delegation of {cut}: only the \
                          delegated zone may hold it",
                         node.owner
                     );
-                    notes.error(*line, 1, message);
+                    notes.error(*place, 1, message);
                 }
             }
         }
@@ -274,9 +280,9 @@ fn nameservers(nodes: &[Node]) -> BTreeSet<DomainName> {
 
 /// NS, MX and SRV records name no alias (RFC 2181 section 10.3), and a name server in this zone has
 /// an address in it.
-fn check_targets(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
+fn check_targets(nodes: &[Node], apex: &DomainName, notes: &mut Notes) {
     for node in nodes {
-        for (set, line) in node.sets.iter().zip(&node.lines) {
+        for (set, place) in node.sets.iter().zip(&node.places) {
             let skip = match set.record_type {
                 NS => 0,
                 MX => 2,
@@ -294,7 +300,7 @@ fn check_targets(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
                          (RFC 2181 section 10.3)",
                         node.owner
                     );
-                    notes.warning(*line, message);
+                    notes.warning(*place, message);
                 } else if set.record_type == NS
                     && (node.owner == *apex || target.is_within(&node.owner))
                     && found.is_none_or(|found| !found.has_address())
@@ -303,7 +309,7 @@ fn check_targets(nodes: &[Node], apex: &DomainName, notes: &mut Notes<'_>) {
                         "NS of {} names {target}, which has no address in this file",
                         node.owner
                     );
-                    notes.warning(*line, message);
+                    notes.warning(*place, message);
                 }
             }
         }

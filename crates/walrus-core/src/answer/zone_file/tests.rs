@@ -71,7 +71,7 @@ fn records_of_many_forms() {
 #[test]
 fn every_scanner_error_is_told_with_its_line() {
     errors(
-        "a A 1.2.3\nb A 192.0.2.1\nc A 192.0.2.1 junk\n\td TXT\nTXT\ne 1h IN A 192.0.2.1\n\
+        "a A 1.2.3\nb A 192.0.2.1\nc A 192.0.2.1 junk\n\td TXT\nTXT\ne 1h30 IN A 192.0.2.1\n\
          $INCLUDE other\nf CH A 192.0.2.1\n$GENERATE 1-2 a A 1.2.3.4\ng ( A\n  192.0.2.1 x )\n\
          h A 192.0.2.1 )\n",
         &[
@@ -79,7 +79,7 @@ fn every_scanner_error_is_told_with_its_line() {
             "3: there is more",
             "4: ",
             "5: ",
-            "6: expected rtype (times",
+            "6: expected rtype (in a time",
             "7: $INCLUDE is not read",
             "8: only records of class IN",
             "9: unknown control",
@@ -175,3 +175,164 @@ fn made_zones_have_soa_and_name_servers() {
             .starts_with(b"\x03ns1\x07example\x03com\0\x0ahostmaster")
     );
 }
+
+#[test]
+fn columns_are_those_of_the_file_with_times_and_after_an_error() {
+    for (body, line, column) in [
+        ("a 1w A 192.0.2.1 x\n", 1, 18),
+        ("a 604800 A 192.0.2.1 x\n", 1, 22),
+        ("a A y\n 1w A 192.0.2.1 x\n", 2, 17),
+        ("a 1w TXT (\n 1w\n ) b ) c\n", 3, 6),
+        ("a 9999999w A 192.0.2.1\n", 1, 3),
+        ("$TTL 9999999w\n", 1, 6),
+    ] {
+        let problems = read(body).unwrap_err();
+        let last = problems.last().unwrap();
+        assert_eq!((last.line - 4, last.column), (line, column), "{body} {problems:?}");
+    }
+}
+
+#[test]
+fn times_may_have_units() {
+    let text = "$TTL 1h\n@ 1D IN SOA ns1 1h ( 1 ; 2h\n 2h 15m 2W 5M )\n@ NS ns1\n\
+                1d A 192.0.2.1\nns1 IN 1w A 192.0.2.53\ns IN TXT 1h \"1h\"\n 2m AAAA ::1\n";
+    let zone = read_zone("zone", text.as_bytes(), &apex()).unwrap().zone;
+    let soa = set(&zone, "example.com", 6);
+    assert_eq!(soa.ttl, 86_400);
+    let numbers = [1_u32, 7200, 900, 1_209_600, 300].map(u32::to_be_bytes).concat();
+    assert!(soa.data[0].ends_with(&[b"\x021h\x07example\x03com\0", &*numbers].concat()));
+    assert_eq!(set(&zone, "1d.example.com", 1).ttl, 3600);
+    assert_eq!(set(&zone, "ns1.example.com", 1).ttl, 604_800);
+    assert_eq!(&*set(&zone, "s.example.com", 16).data[0], b"\x021h\x021h");
+    assert_eq!(set(&zone, "s.example.com", 28).ttl, 120);
+}
+
+#[test]
+fn an_owner_in_parentheses_is_one_after_an_error_too() {
+    errors("a A x\n(b A 192.0.2.1 )\n(c\n A 192.0.2.1 )\n TXT d\n", &["1: "]);
+    let long = format!("{} A 192.0.2.1\n A 192.0.2.2\n TXT a\nc A 192.0.2.3\n", "a".repeat(64));
+    errors(&long, &["1: bad name"]);
+    let nobody = read_zone("zone", b" A 192.0.2.1\n A 192.0.2.1\n", &apex()).unwrap_err();
+    assert_eq!(nobody.iter().filter(|it| it.message.starts_with("this line begins")).count(), 2);
+}
+
+mod including {
+    use super::*;
+
+    fn read_with(text: &str, files: &[(&str, &str)]) -> Result<ZoneFile, Vec<Problem>> {
+        let include = |path: &str| {
+            let file = files.iter().find(|(name, _)| *name == path).ok_or("it is not there")?;
+            Ok(IncludedFile { name: format!("/zones/{path}"), text: file.1.into() })
+        };
+        read_zone_including("zone", format!("{HEAD}{text}").as_bytes(), &apex(), &include)
+    }
+
+    #[test]
+    fn origin_and_owner_stand_again_and_a_ttl_goes_on() {
+        let zone = read_with(
+            "www A 192.0.2.1\n$ORIGIN deep\n$INCLUDE one sub ; comment\n TXT parent\n\
+             x A 192.0.2.9\n$include \"two\"\n AAAA ::1\n$INCLUDE \"* \\\"\"\n",
+            &[
+                ("one", " TXT first\na A 192.0.2.2\n$ORIGIN y\n$TTL 1m\nb A 192.0.2.3\n"),
+                ("two", "$INCLUDE three\n MX 1 m\n"),
+                ("three", "c A 192.0.2.4"),
+                ("* \"", "d A 192.0.2.5"),
+            ],
+        )
+        .unwrap()
+        .zone;
+        // The owner before `$ORIGIN deep` is relative to the origin before it.
+        let texts = &set(&zone, "www.example.com", 16).data;
+        assert_eq!(
+            texts.iter().map(|it| &**it).collect::<Vec<_>>(),
+            [b"\x05first", b"\x06parent" as &[u8]]
+        );
+        assert_eq!(set(&zone, "a.sub.deep.example.com", 1).ttl, 3600);
+        assert_eq!(set(&zone, "b.y.sub.deep.example.com", 1).ttl, 60);
+        assert_eq!(set(&zone, "x.deep.example.com", 1).ttl, 60);
+        assert_eq!(set(&zone, "c.deep.example.com", 1).ttl, 60);
+        assert_eq!(set(&zone, "d.deep.example.com", 1).ttl, 60);
+        assert_eq!(set(&zone, "x.deep.example.com", 15).data.len(), 1);
+        assert_eq!(set(&zone, "x.deep.example.com", 28).data.len(), 1);
+    }
+
+    #[test]
+    fn problems_carry_the_included_files_name_and_line() {
+        let problems = read_with(
+            "$INCLUDE one\nb A y\n$INCLUDE none\n",
+            &[("one", "\na A x\nwww.example.org. A 192.0.2.1\nm CNAME a\nm TXT b\n")],
+        )
+        .unwrap_err();
+        let places: Vec<_> = problems.iter().map(|it| (it.file.as_str(), it.line)).collect();
+        assert_eq!(
+            places,
+            [("/zones/one", 2), ("/zones/one", 3), ("/zones/one", 5), ("zone", 6), ("zone", 7)]
+        );
+        assert_eq!(problems[4].message, "cannot include none: it is not there");
+    }
+
+    #[test]
+    fn what_would_not_end_is_refused() {
+        let deep = read_with("$INCLUDE a\n", &[("a", "\n$INCLUDE a\n")]).unwrap_err();
+        assert_eq!(deep.len(), 1);
+        assert_eq!((deep[0].file.as_str(), deep[0].line), ("/zones/a", 2));
+        assert!(deep[0].message.contains("does a file include itself?"), "{deep:?}");
+        let twice = "$INCLUDE a\n".repeat(10);
+        assert!(read_with("$INCLUDE a\n", &[("a", &twice)]).unwrap_err().len() <= PROBLEMS_MAX);
+        let many = "$INCLUDE empty\n".repeat(1001);
+        let problems = read_with(&many, &[("empty", "")]).unwrap_err();
+        assert_eq!(problems[0].message, "a zone includes at most 1000 files");
+    }
+
+    #[test]
+    fn an_owner_does_not_come_out_of_an_included_file() {
+        let include = |_: &str| {
+            Ok(IncludedFile { name: "i".to_owned(), text: b"www A 192.0.2.1\n".to_vec() })
+        };
+        let problems =
+            read_zone_including("zone", b"$INCLUDE i\n TXT lost\n", &apex(), &include).unwrap_err();
+        assert!(problems.iter().any(|it| it.line == 2), "{problems:?}");
+    }
+}
+
+/// Seconds as a time with units, in an order and a case that `style` chooses.
+fn with_units(seconds: u32, style: u32) -> String {
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, len) in [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)] {
+        let count = rest / len;
+        if count > 0 || (unit == 's' && parts.is_empty()) {
+            let upper = style >> parts.len() & 1 == 1;
+            let unit = if upper { unit.to_ascii_uppercase() } else { unit };
+            parts.push(format!("{count}{unit}"));
+        }
+        rest %= len;
+    }
+    let by = style as usize % parts.len();
+    parts.rotate_left(by);
+    parts.concat()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_zone_is_the_same_with_units_and_in_seconds(
+        times in proptest::array::uniform8(0..=TTL_LAST),
+        style in proptest::num::u32::ANY,
+    ) {
+        let text = |write: &dyn Fn(u32) -> String| {
+            let [a, b, c, d, e, f, g, h] = times.map(write);
+            format!(
+                "$TTL {a}\n@ {b} SOA ns1 1h 5 ( {c} {d} ; 1h\n {e} {f} )\n@ NS ns1\n\
+                 ns1 {g} IN A 192.0.2.1\n IN {h} TXT {a} \"1h\"\n1w MX 1 2d\n"
+            )
+        };
+        let seconds = text(&|it| it.to_string());
+        // What the TXT record says is text, so it stays as it is.
+        let units = text(&|it| with_units(it, style))
+            .replace(&format!("TXT {}", with_units(times[0], style)), &format!("TXT {}", times[0]));
+        let read = |text: &str| read_zone("zone", text.as_bytes(), &apex()).unwrap();
+        proptest::prop_assert_eq!(read(&seconds), read(&units));
+    }
+}
+
+const TTL_LAST: u32 = i32::MAX as u32;
