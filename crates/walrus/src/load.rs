@@ -223,10 +223,10 @@ fn load_zones(
             Ok(text) => {
                 let included = RefCell::new(Vec::new());
                 let include = |named: &str| {
-                    let file = read_included(&folder_of(&path), named)?;
-                    let digest = Digest::of([file.text.as_slice()]);
+                    let included_file = read_included(&folder_of(file), named)?;
+                    let digest = Digest::of([included_file.text.as_slice()]);
                     included.borrow_mut().push(digest.to_string().into_bytes());
-                    Ok(file)
+                    Ok(included_file)
                 };
                 match read_zone_including(&name, &text, &settings.apex, &include) {
                     Ok(read) => {

@@ -96,6 +96,33 @@ fn a_zone_files_error_is_told_with_its_line() {
 }
 
 #[test]
+fn an_included_file_stands_beside_its_zone_file() {
+    let zone = "zone = \"walrus.example\"\nnameservers = [\"ns1.walrus.example\"]\n";
+    let config = TWO_CLUSTERS.replace(zone, "")
+        + "[[zone]]\nname = \"walrus.example\"\nfile = \"zones/example.zone\"\n";
+    let site = Running::prepared(&config);
+    std::fs::create_dir(site.path("zones")).expect("a folder");
+    site.write(
+        "zones/example.zone",
+        "$TTL 1h\n@ IN SOA ns1 host 1 2h 15m 2w 5m\n@ IN NS ns1\n$INCLUDE hosts\n",
+    );
+    let missing = walrus_on("check", &site.path("walrus.toml"));
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    let place = format!("{}:4", site.path("zones/example.zone").display());
+    assert!(missing.stderr.contains(&place), "{missing:?}");
+    assert!(missing.stderr.contains("cannot include hosts"), "{missing:?}");
+
+    site.write("zones/hosts", "ns1 1w IN A 192.0.2.300\n");
+    let bad = walrus_on("check", &site.path("walrus.toml"));
+    let place = format!("{}:1", site.path("zones/hosts").display());
+    assert!(bad.stderr.contains(&place), "{bad:?}");
+
+    site.write("zones/hosts", "ns1 1w IN A 192.0.2.3\n");
+    let good = walrus_on("check", &site.path("walrus.toml"));
+    assert_eq!(good.code, Some(0), "{good:?}");
+}
+
+#[test]
 fn a_bad_configuration_is_1_and_starts_nothing() {
     let bad = Running::prepared(&TWO_CLUSTERS.replace("[node]", "[nod]"));
     let ended = walrus_on("up", &bad.path("walrus.toml"));
