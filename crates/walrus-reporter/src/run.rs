@@ -11,7 +11,7 @@ use walrus_host::shutdown::Shutdown;
 use crate::look::look;
 use crate::operator;
 use crate::speak::{Gathered, Glance, MemoryLimit, Occasion, Speaker, WebLook};
-use crate::system::{self, ProcessMean};
+use crate::system::{Machine, ProcessMean, System};
 
 /// Between units the web server and the bypass file are looked at this often, so that PANIC is out
 /// well within a second. It costs the web server two requests for its status page a second, on
@@ -32,6 +32,18 @@ pub async fn run(
     clock: Clock,
     shutdown: Shutdown,
 ) {
+    run_on(Machine, settings, session, link, clock, shutdown).await;
+}
+
+/// The same on any machine.
+async fn run_on(
+    machine: impl System,
+    settings: ReporterSettings,
+    session: u64,
+    link: Link,
+    clock: Clock,
+    shutdown: Shutdown,
+) {
     let reporter = Reporter {
         unit: settings.unit.clamp(UNIT_MIN, UNIT_MAX),
         speaker: Speaker::new(MemoryLimit {
@@ -43,6 +55,7 @@ pub async fn run(
         own_requests: 0,
         processes: ProcessMean::default(),
         last_said: "",
+        machine,
         settings,
         link,
         clock,
@@ -53,7 +66,8 @@ pub async fn run(
     }
 }
 
-struct Reporter {
+struct Reporter<S> {
+    machine: S,
     settings: ReporterSettings,
     unit: Duration,
     speaker: Speaker,
@@ -68,7 +82,7 @@ struct Reporter {
     clock: Clock,
 }
 
-impl Reporter {
+impl<S: System> Reporter<S> {
     async fn report_for_ever(mut self) {
         let mut next_unit = self.begin().await;
         let mut next_glance = next_unit;
@@ -108,7 +122,7 @@ impl Reporter {
             self.own_requests = self.own_requests.saturating_add(1);
         }
         if self.settings.system
-            && let Some(processes) = system::processes()
+            && let Some(processes) = self.machine.processes()
         {
             self.processes.add(processes);
         }
@@ -121,7 +135,7 @@ impl Reporter {
 
     fn gathered(&mut self, glance: Glance) -> Gathered {
         let mut system =
-            self.settings.system.then(|| system::read().map_err(|error| error.to_string()));
+            self.settings.system.then(|| self.machine.read().map_err(|error| error.to_string()));
         if let Some(Ok(reading)) = &mut system {
             reading.processes = self.processes.take().or(reading.processes);
         }

@@ -11,6 +11,7 @@ use walrus_core::message::Message;
 use walrus_host::group::{GroupEvent, GroupEventKind};
 
 use super::*;
+use crate::system::{CpuCounters, Processes, SystemError, SystemReading};
 
 /// A web server with a JSON status page; `dead` makes it close connections unanswered.
 struct WebServer {
@@ -54,11 +55,15 @@ struct Running {
 const SESSION: u64 = 77;
 
 fn start(settings: ReporterSettings) -> Running {
+    start_on(Machine, settings)
+}
+
+fn start_on(machine: impl System + Send + Sync + 'static, settings: ReporterSettings) -> Running {
     let (events, heard) = mpsc::channel(16);
     let (clock, shutdown) = (Clock::real(), Shutdown::new());
     let link =
         Link::local(settings.server.clone(), SESSION, events, clock.clone(), shutdown.clone());
-    let task = tokio::spawn(run(settings, SESSION, link, clock, shutdown.clone()));
+    let task = tokio::spawn(run_on(machine, settings, SESSION, link, clock, shutdown.clone()));
     Running { heard, shutdown, task }
 }
 
@@ -156,6 +161,43 @@ async fn the_operators_files_are_heard_between_units() {
     assert_eq!(report.body, ReportBody::Bypass { reason: "new disk".to_owned() });
     std::fs::remove_file(&bypass).unwrap();
     assert!(matches!(running.next().await.body, ReportBody::Statistics(_)));
+}
+
+/// A system of its own kind: one processor, idle, whose tasks wait for memory an eighth of the time.
+#[derive(Default)]
+struct Pressed(AtomicU64);
+
+impl System for Pressed {
+    fn read(&self) -> Result<SystemReading, SystemError> {
+        let idle = 100 * self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(SystemReading {
+            cpu: CpuCounters { idle, ..CpuCounters::default() },
+            memory_pressure_basis_points: Some(1250),
+            processors: Some(1),
+            ..SystemReading::default()
+        })
+    }
+
+    fn processes(&self) -> Option<Processes> {
+        Some(Processes { runnable: 4, blocked: 2 })
+    }
+}
+
+#[tokio::test]
+async fn another_system_is_reported_as_it_says_and_its_memory_pressure_is_bypass() {
+    let settings = ReporterSettings {
+        memory_pressure_max: 0.1,
+        memory_pressure_units: 2,
+        system: true,
+        ..settings(None)
+    };
+    let mut running = start_on(Pressed::default(), settings);
+    let first = running.next().await;
+    let ReportBody::Statistics(statistics) = first.body else { panic!("{first:?}") };
+    assert_eq!(statistics.cpu_idle, Some(1.0));
+    assert_eq!((statistics.runnable, statistics.blocked), (Some(4), Some(2)));
+    assert_eq!((statistics.processors, statistics.memory_free_bytes), (Some(1), None));
+    running.next_with(|body| matches!(body, ReportBody::Bypass { .. })).await;
 }
 
 #[test]

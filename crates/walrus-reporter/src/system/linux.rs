@@ -11,14 +11,25 @@
 
 use procfs::{Current, CurrentSI, KernelStats, Meminfo, MemoryPressure, VmStat};
 
-use super::{CpuCounters, Processes, SystemError, SystemReading};
+use super::{CpuCounters, Processes, System, SystemError, SystemReading};
 
-/// The machine now.
-///
-/// # Errors
-/// If `/proc/stat` cannot be read: without the CPU there are no statistics worth sending. Any
-/// other file that is absent leaves its fields `None`.
-pub fn read() -> Result<SystemReading, SystemError> {
+/// The machine that this program runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl System for Machine {
+    fn read(&self) -> Result<SystemReading, SystemError> {
+        read()
+    }
+
+    fn processes(&self) -> Option<Processes> {
+        count_processes(&KernelStats::current().ok()?)
+    }
+}
+
+/// Without `/proc/stat`, so without the CPU, there are no statistics worth sending. Any other file
+/// that is absent leaves its fields `None`.
+fn read() -> Result<SystemReading, SystemError> {
     let stat = KernelStats::current()
         .map_err(|error| SystemError { what: "/proc/stat", why: error.to_string() })?;
     let mut reading = SystemReading {
@@ -46,12 +57,6 @@ pub fn read() -> Result<SystemReading, SystemError> {
         reading.memory_pressure_basis_points = Some((percent * 100.0).round() as u32);
     }
     Ok(reading)
-}
-
-/// The processes of this moment; cheap enough to be asked for between units.
-#[must_use]
-pub fn processes() -> Option<Processes> {
-    count_processes(&KernelStats::current().ok()?)
 }
 
 fn count_processes(stat: &KernelStats) -> Option<Processes> {
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_read() {
-        let reading = read().unwrap();
+        let reading = Machine.read().unwrap();
         assert!(reading.cpu.user + reading.cpu.system + reading.cpu.idle > 0);
         assert!(reading.processors.unwrap() >= 1);
         assert!(reading.memory_free_bytes.unwrap() <= reading.memory_total_bytes.unwrap());

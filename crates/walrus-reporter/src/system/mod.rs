@@ -1,34 +1,31 @@
 //! Statistics of the machine: what one reading holds, and what two readings tell (thesis 5.1).
 //!
-//! [`read`] is the only function that differs between operating systems: a new one is a file like
-//! `linux.rs` with a `read` of its own, and a `cfg` line here. What it cannot find out it leaves
-//! `None`; nothing is guessed. All that follows from two readings is pure and shared.
+//! [`System`] is all that differs between operating systems: a new one is a file like `linux.rs`
+//! that implements it for a `Machine` of its own, and a `cfg` line here. What it cannot find out it
+//! leaves `None`; nothing is guessed. All that follows from two readings is pure and shared.
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
 
 #[cfg(target_os = "linux")]
-pub use linux::{processes, read};
+pub use linux::Machine;
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::Machine;
 
 use walrus_core::world::Statistics;
 
-/// No statistics are known to be had on this system.
-///
-/// # Errors
-/// Always.
-#[cfg(not(target_os = "linux"))]
-pub fn read() -> Result<SystemReading, SystemError> {
-    Err(SystemError {
-        what: "the statistics of this operating system (set `system = false`)",
-        why: "not supported".into(),
-    })
-}
+/// An operating system that can be asked how its machine fares.
+pub trait System {
+    /// The machine now. What is absent is `None` in the reading.
+    ///
+    /// # Errors
+    /// If not even that can be read without which there are no statistics worth sending.
+    fn read(&self) -> Result<SystemReading, SystemError>;
 
-/// No processes are known of on this system.
-#[cfg(not(target_os = "linux"))]
-#[must_use]
-pub fn processes() -> Option<Processes> {
-    None
+    /// The processes of this moment; cheap enough to be asked for between units.
+    fn processes(&self) -> Option<Processes>;
 }
 
 /// Counters and gauges of one moment.
