@@ -124,6 +124,7 @@ pub(super) fn build(
     let known = service::Known {
         zones: &zones,
         clusters: &clusters.clusters,
+        has_clusters: !root.sections("cluster").is_empty(),
         servers: &clusters.servers,
         areas: &areas,
         udp_size_max: dns.udp_size_max,

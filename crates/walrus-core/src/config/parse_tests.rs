@@ -238,6 +238,8 @@ fn names_are_unique_and_refer_to_something() {
     refused_after_base(
         "[[cluster]]\nname = \"South\"\nservers = [{ name = \"e1\", addresses = [\"192.0.2.2\", \"0.0.0.0\", \"ff02::1\", \"::ffff:192.0.2.9\", \"fe80::1\", \"192.0.2.9:80\"] }]\n",
         "a.toml:15:8: `cluster.name` must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`, for example \"south\", not \"South\"\n\
+         a.toml:16:21: a server `e1` stands already at a.toml:6: names are unique\n\
+         a.toml:16:40: 192.0.2.2 is already an address of `w1` (a.toml:9): an address belongs to one server\n\
          a.toml:16:53: `cluster.servers.addresses` must be an address that a server can have; 0.0.0.0 is the unspecified address\n\
          a.toml:16:64: `cluster.servers.addresses` must be an address that a server can have; ff02::1 is a multicast address\n\
          a.toml:16:75: `cluster.servers.addresses` must be an address that a server can have; ::ffff:192.0.2.9 is an IPv4 address in IPv6 clothes: write \"192.0.2.9\"\n\
@@ -266,6 +268,21 @@ fn a_service_stands_in_a_zone_and_has_servers() {
         &["[node]\nroles = [\"controller\"]\n[[service]]\nname = \"www.example.org\"\n"],
         "a.toml:3:1: the service has no servers, for there is no cluster: add a [[cluster]]\n\
          a.toml:4:8: www.example.org is in no zone: write for example zone = \"example.org\" at the top\n",
+    );
+}
+
+/// One slip in a cluster's name hides no other problem, and is not told twice over.
+#[test]
+fn a_cluster_without_a_good_name_is_read_for_its_problems() {
+    refused(
+        &[
+            "zone = \"example.com\"\nnameservers = [\"ns.example.com\"]\n[node]\nroles = [\"controller\"]\n\
+         [[cluster]]\nname = \"a b\"\nservers = [{ name = \"s1\", addresses = [\"192.0.2.1\"] },\n\
+         { name = \"s1\", addresses = [\"192.0.2.1\"] }]\n[[service]]\nname = \"www.example.com\"\n",
+        ],
+        "a.toml:6:8: `cluster.name` must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`, for example \"a-b\", not \"a b\"\n\
+         a.toml:8:10: a server `s1` stands already at a.toml:7: names are unique\n\
+         a.toml:8:29: 192.0.2.1 is already an address of `s1` (a.toml:7): an address belongs to one server\n",
     );
 }
 

@@ -109,6 +109,9 @@ pub(in crate::config) struct Clusters {
     pub(in crate::config) servers: Vec<Server>,
 }
 
+/// Where servers stand whose cluster has a problem: they are read for their own problems only.
+const NO_CLUSTER: usize = usize::MAX;
+
 /// A server before ids are given out.
 struct Read<'a> {
     name: Name,
@@ -120,22 +123,26 @@ struct Read<'a> {
 
 pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Clusters {
     let mut named: BTreeMap<Name, &Section> = BTreeMap::new();
+    let mut servers = Vec::new();
     for section in root.sections("cluster") {
-        // Asked for even of a nameless or repeated cluster, for its problems.
-        let Some(name) = section.name("name") else { continue };
+        let Some(name) = section.name("name") else {
+            // Its servers' own problems are told all the same.
+            read_servers(NO_CLUSTER, None, section, findings, &mut servers);
+            continue;
+        };
         if let Some(first) = named.get(&name) {
             let first = findings.point(first.place_of("name"));
             findings.problem(
                 section.place_of("name"),
                 format!("a cluster `{name}` stands already at {first}: names are unique"),
             );
+            read_servers(NO_CLUSTER, None, section, findings, &mut servers);
             continue;
         }
         named.insert(name, section);
     }
-    let mut servers = Vec::new();
     for (cluster, (name, section)) in named.iter().enumerate() {
-        read_servers(cluster, name, section, findings, &mut servers);
+        read_servers(cluster, Some(name), section, findings, &mut servers);
     }
     // In the order of the files, so that "stands already" points to the one that was written first.
     servers.sort_by_key(|server| server.section.place());
@@ -144,14 +151,17 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Cluste
 
 fn read_servers<'a>(
     cluster: usize,
-    name: &Name,
+    name: Option<&Name>,
     section: &'a Section,
     findings: &Findings<'_>,
     servers: &mut Vec<Read<'a>>,
 ) {
     let (probe, reporter) = (probe::read(section, findings), section.flag("reporter"));
     let list = section.sections("servers");
-    if list.is_empty() && section.value("servers").is_some() {
+    if let Some(name) = name
+        && list.is_empty()
+        && section.value("servers").is_some()
+    {
         findings.problem(
             section.place_of("servers"),
             format!(
@@ -197,7 +207,9 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
     let mut seen = BTreeMap::new();
     for (index, server) in servers.iter().enumerate() {
         if let Some(server_id) = ids.get(&index) {
-            clusters[server.cluster].servers.push(*server_id);
+            if let Some(cluster) = clusters.get_mut(server.cluster) {
+                cluster.servers.push(*server_id);
+            }
         }
         check_addresses(server, &mut seen, findings);
     }

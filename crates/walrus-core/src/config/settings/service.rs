@@ -143,6 +143,8 @@ pub(in crate::config) static SERVICE: Group = Group {
 pub(in crate::config) struct Known<'a> {
     pub(in crate::config) zones: &'a [ZoneSettings],
     pub(in crate::config) clusters: &'a [Cluster],
+    /// Whether the files have any, even one whose own problems keep it out of `clusters`.
+    pub(in crate::config) has_clusters: bool,
     pub(in crate::config) servers: &'a [Server],
     pub(in crate::config) areas: &'a [Area],
     pub(in crate::config) udp_size_max: u16,
@@ -264,7 +266,7 @@ fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Ve
             "`clusters` is empty, so the service has no servers: name a cluster, or leave it out \
              for all",
         );
-    } else if known.clusters.is_empty() && !section.is_given("clusters") {
+    } else if !known.has_clusters && !section.is_given("clusters") {
         findings.problem(
             section.place(),
             "the service has no servers, for there is no cluster: add a [[cluster]]",
