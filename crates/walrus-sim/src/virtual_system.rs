@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use walrus_core::config::{Configuration, Context, SourceFile, parse};
 use walrus_core::control::{
-    Controller, Effect, Input, NoticeKind, ProbeOutcome, ProbeRequest, Refusal, Start, Stored,
+    Controller, Effect, Input, ProbeOutcome, ProbeRequest, Refusal, Start, Stored,
 };
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{
-    Life, Name, OverrideState, Report, ReportBody, ServerId, Statistics, Target, Time, Topology,
+    Name, OverrideState, Report, ReportBody, ServerId, Statistics, Target, Time, Topology,
 };
 
 use crate::name_server::NameServer;
@@ -143,11 +143,7 @@ impl VirtualSystem {
                 Effect::Publish(plan) => self.publish(&plan),
                 Effect::Probe(request) => self.probe(&request),
                 Effect::Notify(notice) => {
-                    let kind = match notice.kind {
-                        NoticeKind::Panic => "panic",
-                        NoticeKind::Dead => "dead",
-                        NoticeKind::NobodyFunctions => "nobody_functions",
-                    };
+                    let kind = notice.kind.as_str();
                     self.notices.push((kind.to_owned(), notice.subject, notice.recovered));
                 }
                 Effect::StoreEpoch(epoch) => self.stored.epoch = epoch,
@@ -409,7 +405,7 @@ impl System for VirtualSystem {
         let status = self.controller.status(self.now, 0);
         let servers = status.servers.iter().map(|server| SeenServer {
             name: server.name.to_string(),
-            life: life_word(server.condition.life).to_owned(),
+            life: server.condition.life.as_str().to_owned(),
             load: server.condition.load,
         });
         let mut areas = Vec::new();
@@ -464,16 +460,5 @@ pub fn body_of(state: &ServerState) -> Option<ReportBody> {
         ServerState::Bypass(reason) => Some(ReportBody::Bypass { reason: reason.clone() }),
         ServerState::Panic(reason) => Some(ReportBody::Panic { reason: reason.clone() }),
         ServerState::Silent | ServerState::Killed | ServerState::Cut => None,
-    }
-}
-
-const fn life_word(life: Life) -> &'static str {
-    match life {
-        Life::Living => "living",
-        Life::Unknown => "unknown",
-        Life::Drained => "drained",
-        Life::Bypass => "bypass",
-        Life::Panic => "panic",
-        Life::Dead => "dead",
     }
 }

@@ -67,3 +67,15 @@ pub enum NoticeKind {
     /// No server of a service functions.
     NobodyFunctions,
 }
+
+impl NoticeKind {
+    /// In a word, as it is serialised.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Dead => "dead",
+            Self::NobodyFunctions => "nobody_functions",
+        }
+    }
+}

@@ -26,6 +26,19 @@ impl Life {
     pub const fn functions(self) -> bool {
         matches!(self, Self::Living | Self::Drained)
     }
+
+    /// In a word, as it is serialised.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Living => "living",
+            Self::Unknown => "unknown",
+            Self::Drained => "drained",
+            Self::Bypass => "bypass",
+            Self::Panic => "panic",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 /// One server's condition in a round.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_core::control::Status;
 use walrus_core::plan::PlanNumber;
-use walrus_core::world::{Life, Override, OverrideState, Target};
+use walrus_core::world::{Override, OverrideState, Target};
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -209,18 +209,6 @@ pub(crate) struct CountersView {
     pub(crate) notices: u64,
 }
 
-/// A server's life in a word, as in the core's own serialisation.
-pub(crate) const fn life_word(life: Life) -> &'static str {
-    match life {
-        Life::Living => "living",
-        Life::Unknown => "unknown",
-        Life::Drained => "drained",
-        Life::Bypass => "bypass",
-        Life::Panic => "panic",
-        Life::Dead => "dead",
-    }
-}
-
 impl StatusView {
     /// The Controller's status as the API shows it.
     pub(crate) fn of(node: &str, status: &Status) -> Self {
@@ -243,7 +231,7 @@ impl StatusView {
             set_unix_ms: entry.set_unix_ms,
         });
         let problems = status.problems.iter().map(|notice| ProblemView {
-            kind: kind_word(notice.kind).to_owned(),
+            kind: notice.kind.as_str().to_owned(),
             subject: notice.subject.clone(),
             text: notice.text.clone(),
         });
@@ -290,7 +278,7 @@ fn server_view(server: &walrus_core::control::ServerStatus) -> ServerView {
     ServerView {
         name: server.name.to_string(),
         cluster: server.cluster.to_string(),
-        life: life_word(server.condition.life).to_owned(),
+        life: server.condition.life.as_str().to_owned(),
         load: server.condition.load,
         ramp: server.condition.ramp,
         hits_per_second: server.condition.hits_per_second,
@@ -324,15 +312,6 @@ pub(crate) fn shares(clusters: &[(walrus_core::world::Name, f64)]) -> Vec<ShareV
         share: *share,
     };
     clusters.iter().map(view).collect()
-}
-
-const fn kind_word(kind: walrus_core::control::NoticeKind) -> &'static str {
-    use walrus_core::control::NoticeKind;
-    match kind {
-        NoticeKind::Panic => "panic",
-        NoticeKind::Dead => "dead",
-        NoticeKind::NobodyFunctions => "nobody_functions",
-    }
 }
 
 /// A target as people write it: `NAME`, `server:NAME` or `cluster:NAME`.
