@@ -206,10 +206,10 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
     }
     let mut seen = BTreeMap::new();
     for (index, server) in servers.iter().enumerate() {
-        if let Some(server_id) = ids.get(&index) {
-            if let Some(cluster) = clusters.get_mut(server.cluster) {
-                cluster.servers.push(*server_id);
-            }
+        if let Some(server_id) = ids.get(&index)
+            && let Some(cluster) = clusters.get_mut(server.cluster)
+        {
+            cluster.servers.push(*server_id);
         }
         check_addresses(server, &mut seen, findings);
     }
