@@ -1,9 +1,11 @@
 //! Each entry of a zone file to a record, by the `domain` crate's scanner.
 
 use bytes::Bytes;
-use domain::base::iana::Class;
-use domain::base::name::{Name, ToName as _};
-use domain::base::rdata::ComposeRecordData as _;
+use domain::base::iana::{Class, Rtype};
+use domain::base::name::{Name, ParsedName, ToName as _};
+use domain::base::rdata::{ComposeRecordData as _, ParseRecordData as _};
+use domain::dep::octseq::Parser;
+use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace;
 use walrus_dns::DomainName;
 
@@ -150,7 +152,7 @@ impl<'a> Scanner<'a> {
         match self.zonefile.next_entry() {
             Ok(Some(inplace::Entry::Record(record))) => {
                 self.owner_known = true;
-                self.record(at(0), &record, notes).map(Step::Record)
+                self.record(at(0), &record, entry.text, notes).map(Step::Record)
             }
             Ok(Some(inplace::Entry::Include { path, origin })) => {
                 Some(Step::Include { path: path_of(&path, entry.text), origin })
@@ -209,6 +211,7 @@ impl<'a> Scanner<'a> {
         &mut self,
         place: Place,
         record: &inplace::ScannedRecord,
+        text: &[u8],
         notes: &mut Notes,
     ) -> Option<Record> {
         self.wire.clear();
@@ -218,10 +221,23 @@ impl<'a> Scanner<'a> {
             notes.error(place, 1, "the owner's name has more than 255 bytes");
             return None;
         };
+        let ends_early = owner.as_wire().len() < self.wire.len();
         self.wire.clear();
         let _ = record.data().compose_rdata(&mut self.wire);
         if self.wire.len() > usize::from(u16::MAX) {
             notes.error(place, 1, "a record's data has at most 65535 bytes");
+            return None;
+        }
+        // Neither is checked by `domain`; the rest need not be read again.
+        let dots = text.windows(2).any(|two| two == b"..");
+        let generic = text.windows(2).any(|two| two == b"\\#");
+        if ends_early || (dots || generic) && !is_well_formed(record.rtype(), &self.wire) {
+            let message = if generic && !ends_early {
+                "the data is not of the record's type"
+            } else {
+                "a name has an empty label: two dots stand together"
+            };
+            notes.error(place, 1, message);
             return None;
         }
         let ttl = record.ttl().as_secs();
@@ -250,6 +266,17 @@ impl<'a> Scanner<'a> {
             self.default_ttl = directive;
         }
     }
+}
+
+/// Whether data can be read as its type, to the last byte and without compressed names.
+fn is_well_formed(record_type: Rtype, data: &[u8]) -> bool {
+    let mut parser = Parser::from_ref(data);
+    let parsed = ZoneRecordData::<_, ParsedName<_>>::parse_rdata(record_type, &mut parser);
+    let Ok(Some(parsed)) = parsed else { return false };
+    let mut composed = Vec::with_capacity(data.len());
+    // Composing into a vector cannot fail.
+    let _ = parsed.compose_rdata(&mut composed);
+    parser.remaining() == 0 && composed == data
 }
 
 /// `domain` leaves the last quote on a quoted path without escapes.

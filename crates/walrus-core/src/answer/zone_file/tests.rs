@@ -336,3 +336,38 @@ proptest::proptest! {
 }
 
 const TTL_LAST: u32 = i32::MAX as u32;
+
+#[test]
+fn a_name_has_no_empty_label() {
+    for body in [
+        "www.example.com..foo A 192.0.2.1\n",
+        "www.. A 192.0.2.1\n",
+        "c CNAME a..b\n",
+        "c CNAME a..\n",
+        "m MX 1 a..b.\n",
+        "s SRV 1 2 3 a..\n",
+        "h HTTPS 1 a..b alpn=h2\n",
+    ] {
+        errors(body, &["1: a name has an empty label"]);
+    }
+    let text = read("t TXT a..b \"..\"\nx\\..y CNAME b\\..c\n").unwrap().zone;
+    assert_eq!(&*set(&text, "t.example.com", 16).data[0], b"\x04a..b\x02..");
+    assert_eq!(set(&text, "x\\..y.example.com", 5).data.len(), 1);
+}
+
+#[test]
+fn data_in_the_form_for_unknown_types_is_of_its_type() {
+    for body in [
+        "a A \\# 3 010203\n",
+        "a A \\# 5 0102030405\n",
+        "a MX \\# 4 0000c000\n",
+        "a CNAME \\# 2 0161\n",
+        "a CNAME \\# 2 c000\n",
+        "a TXT \\# 2 0261\n",
+    ] {
+        errors(body, &["1: the data is not of the record's type"]);
+    }
+    let body =
+        "a A \\# 4 01020304\na MX \\# 5 000a 016100\na TYPE999 \\# 2 c000\na TXT \\# 3 024141\n";
+    assert_eq!(read(body).unwrap().zone.names[&"a.example.com".parse().unwrap()].len(), 4);
+}
