@@ -5,6 +5,7 @@ mod bad_queries;
 mod bad_reporters;
 mod changes;
 mod commands;
+mod countries;
 mod decisions;
 mod demo;
 mod dns;
