@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use domain::base::Message;
 use domain::base::iana::Rcode;
 use walrus_core::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, read_zone, respond, respond_completely,
-    zone_of_nameservers,
+    AnswerTable, IncludedFile, Outcome, Request, Transport, WorkerState, read_zone,
+    read_zone_including, respond, respond_completely, zone_of_nameservers,
 };
 use walrus_core::config::{self, Context, SourceFile};
 use walrus_core::plan::{self, Plan};
@@ -99,22 +99,26 @@ ns.sub A 192.0.2.3
 mx MX 10 mail
 ";
 
-/// A zone file's text: no panic; what is accepted has a SOA record, can be asked, and is accepted
-/// again with the same result.
+/// A zone file's text, every `$INCLUDE` in which finds the same file: no panic; what is accepted has
+/// a SOA record, can be asked, and is accepted again with the same result.
 pub fn zone_file(data: &[u8]) {
+    const INCLUDED: &str = "c A 192.0.2.4\n 1m TXT x\n$TTL 1d\n$ORIGIN d\ne A 192.0.2.5\n";
+    let include = |_: &str| Ok(IncludedFile { name: "included".to_owned(), text: INCLUDED.into() });
     let apex = "example.com".parse().expect("a name");
-    match read_zone("seed", data, &apex) {
+    match read_zone_including("seed", data, &apex, &include) {
         Ok(file) => {
             assert!(file.zone.names.contains_key(&apex));
             assert!(file.zone.names.keys().all(|name| name.is_within(&apex)));
-            let again = read_zone("seed", data, &apex).expect("the same result");
+            let again =
+                read_zone_including("seed", data, &apex, &include).expect("the same result");
             assert_eq!(again.zone, file.zone);
             assert_ne!(file.zone, zone_of_nameservers(&apex, &[]));
         }
         Err(problems) => {
             assert!(!problems.is_empty() && problems.len() <= 100);
-            let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
-            assert!(problems.iter().all(|problem| problem.line as usize <= lines), "{problems:?}");
+            let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let most = |file: &str| lines(if file == "seed" { data } else { INCLUDED.as_bytes() });
+            assert!(problems.iter().all(|it| it.line as usize <= most(&it.file)), "{problems:?}");
         }
     }
 }

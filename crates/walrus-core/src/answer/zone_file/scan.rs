@@ -129,6 +129,10 @@ impl<'a> Scanner<'a> {
         let first = Tokens::new(entry.text).next();
         let inherits = first.is_some_and(|first| first.after_blank);
         let directive = first.filter(|first| !inherits && is_directive(first.text));
+        if directive.is_some() && has_glued_word(entry.text) {
+            notes.error(at(0), 1, "a blank is missing after a quoted word");
+            return None;
+        }
         if let Some(first) = first.filter(|_| !inherits && directive.is_none()) {
             self.owner = Some(Owner { word: first.text.to_vec(), origin: self.origin() });
             self.owner_known = false;
@@ -266,6 +270,16 @@ impl<'a> Scanner<'a> {
             self.default_ttl = directive;
         }
     }
+}
+
+/// Whether a word stands right behind a quoted one; in a directive `domain` panics at a name there.
+fn has_glued_word(text: &[u8]) -> bool {
+    let mut quoted_end = None;
+    Tokens::new(text).any(|token| {
+        let glued = quoted_end == Some(token.start);
+        quoted_end = token.text.starts_with(b"\"").then(|| token.start + token.text.len());
+        glued
+    })
 }
 
 /// Whether data can be read as its type, to the last byte and without compressed names.

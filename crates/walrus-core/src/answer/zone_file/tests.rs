@@ -371,3 +371,10 @@ fn data_in_the_form_for_unknown_types_is_of_its_type() {
         "a A \\# 4 01020304\na MX \\# 5 000a 016100\na TYPE999 \\# 2 c000\na TXT \\# 3 024141\n";
     assert_eq!(read(body).unwrap().zone.names[&"a.example.com".parse().unwrap()].len(), 4);
 }
+
+#[test]
+fn a_word_right_behind_a_quoted_one_is_no_panic() {
+    for body in ["$INCLUDE \"a\"b\n", "\"$ORIGIN\"b\n", "$INCLUDE \"a\"\"b\"\n"] {
+        errors(body, &["1: a blank is missing"]);
+    }
+}
