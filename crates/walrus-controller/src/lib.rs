@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use walrus_core::config::Configuration;
 use walrus_core::control::{Controller, Start, Stored};
-use walrus_core::plan::Digests;
+use walrus_core::plan::{Digests, Plan};
 use walrus_host::clock::Clock;
 use walrus_host::group::GroupListener;
 use walrus_host::notify::Notifier;
@@ -57,20 +57,22 @@ pub struct ControllerStart {
     pub seed: u64,
     /// Ends the Controller.
     pub shutdown: Shutdown,
+    /// The Plan that the state directory held: in force until the first of its own.
+    pub plan: Option<Arc<Plan>>,
     /// Where Reporters connect, already bound; `None` if all are in this process.
     pub group: Option<GroupListener>,
 }
 
-/// Starts a Controller in tasks of its own. Reads the state directory first, which blocks for a
-/// moment; the Plan found there is in force until the first of its own. Must be called inside a
-/// runtime.
+/// Starts a Controller in tasks of its own. Reads epoch and overrides from the state directory
+/// first, which blocks for a moment. Must be called inside a runtime.
 #[must_use]
 pub fn spawn(start: ControllerStart) -> ControllerHandle {
-    let ControllerStart { configuration, digests, state, clock, seed, shutdown, group } = start;
+    let ControllerStart { configuration, digests, state, clock, seed, shutdown, plan, group } =
+        start;
     let stored = Stored {
         epoch: state.load_epoch().logged(),
         overrides: state.load_overrides().logged(),
-        plan: state.load_plan().logged().map(Arc::new),
+        plan,
     };
     let (plans, plan) = watch::channel(stored.plan.clone());
     let (events, event_queue) = mpsc::channel(EVENTS_MAX);

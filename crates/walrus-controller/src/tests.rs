@@ -82,10 +82,12 @@ struct Running {
 fn run(directory: &Path, configuration: Arc<Configuration>) -> Running {
     let (clock, hand) = Clock::manual();
     let shutdown = Shutdown::new();
+    let state = Arc::new(StateDirectory::open(directory).unwrap());
     let handle = spawn(ControllerStart {
         configuration,
         digests: Digests::default(),
-        state: Arc::new(StateDirectory::open(directory).unwrap()),
+        plan: state.load_plan().logged().map(Arc::new),
+        state,
         clock: clock.clone(),
         seed: 1,
         shutdown: shutdown.clone(),
@@ -375,6 +377,7 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
     let handle = spawn(ControllerStart {
         configuration: reporting(),
         digests: Digests::default(),
+        plan: None,
         state,
         clock: clock.clone(),
         seed: 1,

@@ -22,16 +22,25 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// What every JSON object of ours begins with, whether a command or the API says it.
+#[derive(Serialize)]
+pub(crate) struct Envelope<'a, T> {
+    walrus: u32,
+    kind: &'a str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl<'a, T: Serialize> Envelope<'a, T> {
+    /// Around this body.
+    pub(crate) const fn new(kind: &'a str, body: &'a T) -> Self {
+        Self { walrus: 1, kind, body }
+    }
+}
+
 /// Writes one JSON object that begins with `"walrus": 1, "kind": ...`, as every `--json` does.
 pub(crate) fn say_json<T: Serialize>(kind: &str, body: &T) -> Result<(), Failure> {
-    #[derive(Serialize)]
-    struct Envelope<'a, T> {
-        walrus: u32,
-        kind: &'a str,
-        #[serde(flatten)]
-        body: &'a T,
-    }
-    let text = serde_json::to_string_pretty(&Envelope { walrus: 1, kind, body })
+    let text = serde_json::to_string_pretty(&Envelope::new(kind, body))
         .map_err(|error| Failure::CouldNot(format!("the answer as JSON: {error}")))?;
     say(&format!("{text}\n"))
 }

@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 use walrus_core::world::OverrideState;
 
 use crate::node::Node;
+use crate::output::Envelope;
 pub(crate) use error::{ApiError, ErrorView};
 use explain::ExplainQuery;
 use plan::ProposedConfiguration;
@@ -55,14 +56,7 @@ type Answer = Result<Response, ApiError>;
 
 /// Every answer is one object that begins with `"walrus": 1, "kind": ...`.
 fn json<T: Serialize>(kind: &str, body: &T) -> Response {
-    #[derive(Serialize)]
-    struct Envelope<'a, T> {
-        walrus: u32,
-        kind: &'a str,
-        #[serde(flatten)]
-        body: &'a T,
-    }
-    match serde_json::to_vec(&Envelope { walrus: 1, kind, body }) {
+    match serde_json::to_vec(&Envelope::new(kind, body)) {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

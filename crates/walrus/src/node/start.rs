@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use walrus_controller::{ControllerHandle, ControllerStart};
 use walrus_core::config::ReporterSettings;
+use walrus_core::plan::Plan;
 use walrus_director::{Director, DirectorHandle, DirectorStart};
 use walrus_host::clock::Clock;
 use walrus_host::group::{GroupListener, GroupSecurity};
@@ -26,6 +27,8 @@ use crate::load::{Checked, LoadError, Loaded};
 pub(crate) struct Opened {
     loaded: Loaded,
     state: Arc<StateDirectory>,
+    /// The last Plan, if one was kept: what every role begins with.
+    plan: Option<Arc<Plan>>,
 }
 
 impl Opened {
@@ -34,7 +37,8 @@ impl Opened {
         let path = checked.configuration.node.state.clone();
         let state = StateDirectory::open(&path).map_err(anyhow::Error::from)?;
         let loaded = checked.load(Some(&state)).map_err(LoadError::into_failure)?;
-        Ok(Self { loaded, state: Arc::new(state) })
+        let plan = state.load_plan().logged().map(Arc::new);
+        Ok(Self { loaded, state: Arc::new(state), plan })
     }
 }
 
@@ -45,7 +49,7 @@ impl Node {
         start: Start,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, Failure> {
-        let Opened { loaded, state } = opened;
+        let Opened { loaded, state, plan } = opened;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -60,13 +64,13 @@ impl Node {
             None => state.token("token").map_err(anyhow::Error::from)?,
         };
         let director = match configuration.node.roles.director {
-            true => Some(start_director(&loaded, &state, seed, &start)?),
+            true => Some(start_director(&loaded, plan.clone(), seed, &start)?),
             false => None,
         };
         let (controller, group) = match configuration.node.roles.controller {
             true => {
                 let (handle, addresses) =
-                    start_controller(&loaded, &state, seed, &start.clock, &shutdown).await?;
+                    start_controller(&loaded, &state, plan, seed, &start.clock, &shutdown).await?;
                 (Some(handle), addresses)
             }
             false => (None, Vec::new()),
@@ -168,7 +172,7 @@ async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
 
 fn start_director(
     loaded: &Loaded,
-    state: &StateDirectory,
+    plan: Option<Arc<Plan>>,
     seed: Seed,
     start: &Start,
 ) -> Result<DirectorHandle, Failure> {
@@ -176,7 +180,6 @@ fn start_director(
     if start.seed.is_some() {
         dns.workers = Some(1);
     }
-    let plan = state.load_plan().logged().map(Arc::new);
     let handle = Director::start(DirectorStart {
         dns,
         topology: loaded.topology.clone(),
@@ -193,6 +196,7 @@ fn start_director(
 async fn start_controller(
     loaded: &Loaded,
     state: &Arc<StateDirectory>,
+    plan: Option<Arc<Plan>>,
     seed: Seed,
     clock: &Clock,
     shutdown: &Shutdown,
@@ -217,6 +221,7 @@ async fn start_controller(
         clock: clock.clone(),
         seed: seed.for_part("controller"),
         shutdown: shutdown.clone(),
+        plan,
         group,
     });
     Ok((handle, addresses))
