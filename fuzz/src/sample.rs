@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError, ZoneTable};
+use walrus_core::answer::{AnswerTable, ZoneCompileError, ZoneTable};
 use walrus_core::map::Map;
 use walrus_core::plan::{
     AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
@@ -13,6 +13,7 @@ use walrus_core::plan::{
 use walrus_core::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Topology, TtlPolicy,
 };
+use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 
 /// Services whose place leaves this remainder are in no Plan yet.

@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 use domain::base::Message;
 use domain::base::iana::Rcode;
 use walrus_core::answer::{
-    AnswerTable, IncludedFile, Outcome, Request, Transport, WorkerState, read_zone,
-    read_zone_including, respond, respond_completely, zone_of_nameservers,
+    AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
 };
 use walrus_core::config::{self, Context, SourceFile};
 use walrus_core::plan::{self, Plan};
 use walrus_core::world::Time;
+use walrus_core::zone::{IncludedFile, read_zone, read_zone_including, zone_of_nameservers};
 
 #[path = "sample.rs"]
 mod sample;

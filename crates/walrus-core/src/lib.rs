@@ -8,18 +8,22 @@
 //!
 //! 1. [`world`]: the nouns (servers, clusters, areas, services, reports, conditions)
 //! 2. [`config`]: text in; a checked [`config::Configuration`] and *all* problems out
-//! 3. [`map`]: client prefix to area
-//! 4. [`policy`]: the four stages: locate, assign, choose, ttl
-//! 5. [`plan`]: the World of a round to the Plan that Directors carry out
-//! 6. [`message`]: what the roles say to each other (Plans among it)
-//! 7. [`control`]: failure detection, rounds, notices: the Controller without its sockets
-//! 8. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
+//! 3. [`zone`]: zone files in; record sets by name
+//! 4. [`dnssec`]: what is to be signed, with which keys and when; denial of existence
+//! 5. [`map`]: client prefix to area
+//! 6. [`policy`]: the four stages: locate, assign, choose, ttl
+//! 7. [`plan`]: the World of a round to the Plan that Directors carry out
+//! 8. [`message`]: what the roles say to each other (Plans among it)
+//! 9. [`control`]: failure detection, rounds, notices: the Controller without its sockets
+//! 10. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
 
 pub mod answer;
 pub mod config;
 pub mod control;
+pub mod dnssec;
 pub mod map;
 pub mod message;
 pub mod plan;
 pub mod policy;
 pub mod world;
+pub mod zone;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 use walrus_core::answer::{
     AnswerTable, Decision, Outcome, Request, Transport, WorkerState, ZoneTable, respond,
-    zone_of_nameservers,
 };
 use walrus_core::map::Map;
 use walrus_core::plan::{
@@ -22,6 +21,7 @@ use walrus_core::world::{
     Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service, Spill, Time,
     Topology, TtlPolicy,
 };
+use walrus_core::zone::zone_of_nameservers;
 
 const AREAS: [&str; 4] = ["africa", "asia", "europe", "world"];
 const SERVICE: &str = "www.walrus.example";

@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable,
-    read_zone, respond, respond_completely,
+    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable, respond,
+    respond_completely,
 };
 use walrus_core::map::Map;
 use walrus_core::world::{Time, Topology};
+use walrus_core::zone::read_zone;
 use world::World;
 
 #[test]

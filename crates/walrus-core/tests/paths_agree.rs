@@ -8,10 +8,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use walrus_core::answer::{
-    AnswerTable, Outcome, RecordSet, Request, Transport, WorkerState, Zone, respond,
-    respond_completely,
+    AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
 };
 use walrus_core::world::Time;
+use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
 

@@ -12,10 +12,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use walrus_core::answer::{AnswerTable, PlanCompileError, Zone, ZoneCompileError, ZoneTable};
+use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError, ZoneTable};
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
 use walrus_core::world::{Digest, Observation, Topology};
+use walrus_core::zone::Zone;
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
 

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use walrus_core::answer::{AnswerTable, Zone, ZoneCompileError};
+use walrus_core::answer::{AnswerTable, ZoneCompileError};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::Topology;
+use walrus_core::zone::Zone;
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use walrus_core::answer::{
     AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable,
-    zone_of_nameservers,
 };
 use walrus_core::config::Configuration;
 use walrus_core::map::Map;
 use walrus_core::plan::Plan;
 use walrus_core::world::{Name, Observation, ServiceCounts, Time};
+use walrus_core::zone::zone_of_nameservers;
 
 use crate::query::query_bytes;
 use crate::system::{Question, SystemError};

@@ -8,15 +8,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use walrus_core::answer::{
-    AnswerTable, IncludedFile, Zone, ZoneTable, read_zone_including, zone_of_nameservers,
-};
+use walrus_core::answer::{AnswerTable, ZoneTable};
 use walrus_core::config::{
     Configuration, Context, LogSettings, Problem, ReporterSettings, SourceFile, parse,
 };
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
+use walrus_core::zone::{IncludedFile, Zone, read_zone_including, zone_of_nameservers};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use walrus_core::answer::{AnswerTable, ZoneTable, read_zone};
+use walrus_core::answer::{AnswerTable, ZoneTable};
 use walrus_core::map::Map;
 use walrus_core::plan::{
     AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
@@ -13,6 +13,7 @@ use walrus_core::policy::choose::Generator;
 use walrus_core::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Topology, TtlPolicy,
 };
+use walrus_core::zone::read_zone;
 
 /// Areas beside `world`; each, and `world`, is served by eight servers of its own.
 const AREAS: u32 = 50;

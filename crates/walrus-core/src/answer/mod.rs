@@ -7,8 +7,6 @@ mod respond;
 mod service_answer;
 mod table;
 mod worker;
-mod zone;
-mod zone_file;
 
 pub use explain::{
     CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
@@ -21,10 +19,6 @@ pub use table::{
     ZoneTable,
 };
 pub use worker::{Counters, Positions, RCODES, WorkerState};
-pub use zone::{RecordSet, Zone};
-pub use zone_file::{
-    IncludedFile, ReadIncluded, ZoneFile, read_zone, read_zone_including, zone_of_nameservers,
-};
 
 #[cfg(test)]
 mod tests;

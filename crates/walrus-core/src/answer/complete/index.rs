@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type};
 
-use crate::answer::{RecordSet, Zone};
+use crate::zone::{RecordSet, Zone};
 
 /// All zones and the names of the services in them.
 #[derive(Clone, Debug, Default)]
@@ -61,12 +61,12 @@ impl CompleteIndex {
         services: impl IntoIterator<Item = (DomainName, u32)>,
     ) -> Self {
         let zones: BTreeMap<DomainName, Arc<Zone>> =
-            zones.into_iter().map(|zone| (zone.apex.clone(), zone)).collect();
+            zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
         let apex_labels_max = zones.keys().map(DomainName::label_count).max().unwrap_or(0);
         let mut index = Self { zones, apex_labels_max, services: BTreeMap::new() };
         for (name, service) in services {
             if let Some(zone) = index.zone_of(&name, false) {
-                let apex = zone.apex.clone();
+                let apex = zone.apex().clone();
                 index.services.entry(apex).or_default().insert(name, service);
             }
         }
@@ -103,23 +103,23 @@ impl CompleteIndex {
         let ancestors = std::iter::successors(Some(nearest), DomainName::parent);
         let mut zones = ancestors.filter_map(|ancestor| self.zones.get(&ancestor));
         let nearest = zones.next()?;
-        let above = if is_ds && nearest.apex == *name { zones.next() } else { None };
+        let above = if is_ds && *nearest.apex() == *name { zones.next() } else { None };
         Some(above.unwrap_or(nearest))
     }
 
     fn node<'a>(&'a self, zone: &'a Zone, name: &DomainName) -> Found<'a> {
-        let sets = zone.names.get(name).map_or(&[][..], Vec::as_slice);
+        let sets = zone.names().get(name).map_or(&[][..], Vec::as_slice);
         let service =
-            self.services.get(&zone.apex).and_then(|services| services.get(name)).copied();
+            self.services.get(zone.apex()).and_then(|services| services.get(name)).copied();
         Found::Node { sets, service, zone }
     }
 
     /// The nearest name that exists, the name itself or one above it in the zone.
     fn closest_encloser(&self, zone: &Zone, name: &DomainName) -> DomainName {
-        let of_services = self.services.get(&zone.apex);
+        let of_services = self.services.get(zone.apex());
         let beside_services = of_services.map_or(0, |services| labels_shared(services, name));
-        let shared = labels_shared(&zone.names, name).max(beside_services);
-        name.suffix(shared.max(zone.apex.label_count()))
+        let shared = labels_shared(zone.names(), name).max(beside_services);
+        name.suffix(shared.max(zone.apex().label_count()))
     }
 }
 
@@ -138,9 +138,9 @@ fn labels_shared<T>(map: &BTreeMap<DomainName, T>, name: &DomainName) -> usize {
 /// The topmost delegation at or above a name in the zone.
 fn delegation<'a>(zone: &'a Zone, name: &DomainName) -> Option<(&'a DomainName, &'a RecordSet)> {
     let ancestors = std::iter::successors(Some(name.clone()), DomainName::parent);
-    let below_apex = ancestors.take_while(|ancestor| *ancestor != zone.apex);
+    let below_apex = ancestors.take_while(|ancestor| *ancestor != *zone.apex());
     let cuts = below_apex.filter_map(|ancestor| {
-        let (owner, sets) = zone.names.get_key_value(&ancestor)?;
+        let (owner, sets) = zone.names().get_key_value(&ancestor)?;
         let nameservers = sets.iter().find(|set| set.record_type == record_type::NS)?;
         Some((owner, nameservers))
     });

@@ -4,7 +4,7 @@ use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
 use super::index::{CompleteIndex, Found};
-use crate::answer::{RecordSet, Zone};
+use crate::zone::{RecordSet, Zone};
 
 /// Aliases that one answer follows; longer chains end with the last one, and the resolver goes on.
 pub(super) const ALIASES_MAX: usize = 8;
@@ -165,9 +165,9 @@ fn refuse_any(name: &DomainName) -> Records<'static> {
 
 /// The SOA with the time that "no" may be remembered (RFC 2308 section 3).
 fn negative(zone: &Zone) -> Option<Records<'_>> {
-    let sets = zone.names.get(&zone.apex)?;
+    let sets = zone.names().get(zone.apex())?;
     let soa = sets.iter().find(|set| set.record_type == record_type::SOA)?;
-    let mut records = Records::new(zone.apex.clone(), soa);
+    let mut records = Records::new(zone.apex().clone(), soa);
     let minimum = soa.data.first().and_then(|data| data.last_chunk::<4>());
     let minimum = minimum.map_or(u32::MAX, |bytes| u32::from_be_bytes(*bytes));
     records.ttl = soa.ttl.min(minimum);
@@ -178,7 +178,7 @@ fn glue<'a>(cut: &DomainName, nameservers: &'a RecordSet, zone: &'a Zone) -> Vec
     let mut glue = Vec::new();
     for data in &nameservers.data {
         let Some((target, sets)) =
-            DomainName::from_wire(data).ok().and_then(|name| zone.names.get_key_value(&name))
+            DomainName::from_wire(data).ok().and_then(|name| zone.names().get_key_value(&name))
         else {
             continue;
         };

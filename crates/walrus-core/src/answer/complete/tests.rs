@@ -6,8 +6,8 @@ use domain::base::name::Name;
 use domain::rdata::ZoneRecordData;
 
 use super::*;
-use crate::answer::read_zone;
 use crate::world::Time;
+use crate::zone::read_zone;
 
 /// RFC 4592 section 2.2.1's zone, with what else is needed below other names.
 const EXAMPLE: &str = "\

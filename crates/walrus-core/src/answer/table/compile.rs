@@ -7,7 +7,7 @@ use walrus_dns::{DomainName, record_type, reply};
 use super::slots::{self, Slots};
 use super::zone_table::{NO_SERVICE, Soa, ZoneHead, ZoneTable, flags};
 use crate::answer::complete::CompleteIndex;
-use crate::answer::{RecordSet, Zone};
+use crate::zone::{RecordSet, Zone};
 
 /// Why zones and services do not make a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +74,7 @@ pub(super) fn compile(
     if zones.len() > usize::from(u16::MAX) {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
     }
-    let names = zones.iter().map(|zone| zone.names.len()).sum();
+    let names = zones.iter().map(|zone| zone.names().len()).sum();
     let mut builder = Builder {
         zones,
         apexes: Slots::with_capacity(zones.len()),
@@ -82,9 +82,9 @@ pub(super) fn compile(
         slots: Slots::with_capacity(names),
     };
     for (index, zone) in (0..).zip(zones) {
-        let apex = zone.apex.as_wire();
+        let apex = zone.apex().as_wire();
         if builder.zone_at(apex).is_some() {
-            return Err(ZoneCompileError::Twice(zone.apex.clone()));
+            return Err(ZoneCompileError::Twice(zone.apex().clone()));
         }
         builder.apexes.insert(slots::hash(apex), index);
     }
@@ -102,11 +102,11 @@ impl<'a> Builder<'a> {
     fn add_zone(&mut self, zone_index: u16, zone: &'a Zone) {
         // Names come in canonical order, so what is below a cut follows it at once.
         let mut cut: Option<&[u8]> = None;
-        for (name, sets) in &zone.names {
+        for (name, sets) in zone.names() {
             let wire = name.as_wire();
             let below_cut = cut.is_some_and(|cut| is_below(wire, cut));
             let has = |record_type| sets.iter().any(|set| set.record_type == record_type);
-            let is_apex = *name == zone.apex;
+            let is_apex = *name == *zone.apex();
             let delegates = has(record_type::NS) && !is_apex;
             if !below_cut {
                 cut = (delegates || has(record_type::DNAME)).then_some(wire);
@@ -136,7 +136,7 @@ impl<'a> Builder<'a> {
     /// cut off too.
     fn add_ancestors(&mut self, zone_index: u16, zone: &Zone, name: &'a [u8], cut: Option<&[u8]>) {
         let mut rest = name;
-        while rest.len() > zone.apex.as_wire().len() {
+        while rest.len() > zone.apex().as_wire().len() {
             rest = parent(rest);
             if self.owner(rest) != Some(zone_index) {
                 // Another zone of ours begins in between; above it this zone's names go on.
@@ -218,7 +218,7 @@ impl<'a> Builder<'a> {
     }
 
     fn zone_at(&self, apex: &[u8]) -> Option<u16> {
-        let is_it = |zone: u32| self.zones[zone as usize].apex.as_wire() == apex;
+        let is_it = |zone: u32| self.zones[zone as usize].apex().as_wire() == apex;
         let zone = self.apexes.find(slots::hash(apex), is_it)?;
         u16::try_from(zone).ok()
     }
@@ -336,12 +336,12 @@ fn compress_data(record_type: u16, data: &[u8], question: &[u8]) -> Box<[u8]> {
 }
 
 fn zone_head(zone: &Zone) -> Result<ZoneHead, ZoneCompileError> {
-    let no_soa = || ZoneCompileError::NoSoa(zone.apex.clone());
-    let sets = zone.names.get(&zone.apex).ok_or_else(no_soa)?;
+    let no_soa = || ZoneCompileError::NoSoa(zone.apex().clone());
+    let sets = zone.names().get(zone.apex()).ok_or_else(no_soa)?;
     let set = sets.iter().find(|set| set.record_type == record_type::SOA).ok_or_else(no_soa)?;
     let soa = set.data.first().and_then(|data| read_soa(data)).ok_or_else(no_soa)?;
     let minimum = soa.numbers.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    Ok(ZoneHead { apex: zone.apex.clone(), negative_ttl: set.ttl.min(minimum), soa })
+    Ok(ZoneHead { apex: zone.apex().clone(), negative_ttl: set.ttl.min(minimum), soa })
 }
 
 fn read_soa(data: &[u8]) -> Option<Soa> {

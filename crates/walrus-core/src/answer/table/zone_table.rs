@@ -11,8 +11,8 @@ use walrus_dns::{DomainName, reply};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Slots};
-use crate::answer::Zone;
 use crate::answer::complete::CompleteIndex;
+use crate::zone::Zone;
 
 /// Static names of all zones, and where services live among them.
 #[derive(Clone, Debug)]

@@ -171,7 +171,7 @@ fn services_and_zones_that_do_not_go_together() {
     let zones = || {
         let text = "$ORIGIN z.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\na 60 A 192.0.2.1\n\
                     c 60 CNAME a\nd 60 NS x.\n";
-        let zone = crate::answer::read_zone("z", text.as_bytes(), &name("z")).unwrap().zone;
+        let zone = crate::zone::read_zone("z", text.as_bytes(), &name("z")).unwrap().zone;
         [std::sync::Arc::new(zone)]
     };
     let compile = |service: &str| ZoneTable::compile(&zones(), &[name(service)]).map(|_| ());

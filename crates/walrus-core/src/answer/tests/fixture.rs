@@ -6,8 +6,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 use crate::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, ZoneTable, read_zone, respond,
-    respond_completely,
+    AnswerTable, Outcome, Request, Transport, WorkerState, ZoneTable, respond, respond_completely,
 };
 use crate::map::Map;
 use crate::plan::{
@@ -17,6 +16,7 @@ use crate::plan::{
 use crate::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Time, Topology, TtlPolicy,
 };
+use crate::zone::read_zone;
 
 pub(super) const ZONES: [(&str, &str); 3] = [
     (

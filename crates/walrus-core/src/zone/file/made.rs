@@ -1,10 +1,8 @@
 //! A zone without a file: SOA and NS records from the names of its name servers.
 
-use std::collections::BTreeMap;
+use walrus_dns::{DomainName, record_type};
 
-use walrus_dns::DomainName;
-
-use crate::answer::{RecordSet, Zone};
+use crate::zone::{RecordSet, Zone};
 
 /// Also the NS records' TTL: a day is usual for data that hardly changes.
 const TTL: u32 = 86_400;
@@ -37,11 +35,11 @@ pub fn zone_of_nameservers(apex: &DomainName, nameservers: &[DomainName]) -> Zon
             data.push(nameserver.as_wire().into());
         }
     }
-    let sets = vec![
-        RecordSet { record_type: 6, ttl: TTL, data: vec![soa.into()] },
-        RecordSet { record_type: 2, ttl: TTL, data },
-    ];
-    Zone { apex: apex.clone(), names: BTreeMap::from([(apex.clone(), sets)]) }
+    let set = |record_type, data| {
+        (apex.clone(), RecordSet { record_type, ttl: TTL, data, ..RecordSet::default() })
+    };
+    let soa = set(record_type::SOA, vec![soa.into()]);
+    Zone::from_sets(apex.clone(), [soa, set(record_type::NS, data)])
 }
 
 fn mailbox(apex: &DomainName) -> DomainName {

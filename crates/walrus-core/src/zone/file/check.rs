@@ -1,12 +1,12 @@
 //! What a zone's records must be together: one SOA, a CNAME alone, nothing below a delegation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use domain::base::iana::Rtype;
 use walrus_dns::DomainName;
 
 use super::{Notes, Place, Record};
-use crate::answer::{RecordSet, Zone};
+use crate::zone::{RecordSet, Zone};
 
 const A: u16 = Rtype::A.to_int();
 const NS: u16 = Rtype::NS.to_int();
@@ -36,8 +36,11 @@ pub(super) fn check(mut records: Vec<Record>, apex: &DomainName, notes: &mut Not
     check_cnames(&nodes, notes);
     check_cuts(&nodes, apex, notes);
     check_targets(&nodes, apex, notes);
-    let names = nodes.into_iter().map(|node| (node.owner, node.sets)).collect::<BTreeMap<_, _>>();
-    Zone { apex: apex.clone(), names }
+    let sets = nodes.into_iter().flat_map(|node| {
+        let Node { owner, sets, .. } = node;
+        sets.into_iter().map(move |set| (owner.clone(), set))
+    });
+    Zone::from_sets(apex.clone(), sets)
 }
 
 /// All sets of one name.
@@ -139,7 +142,7 @@ fn add(
     notes: &mut Notes,
 ) {
     let Some(index) = node.position(record_type) else {
-        node.sets.push(RecordSet { record_type, ttl, data: vec![data] });
+        node.sets.push(RecordSet { record_type, ttl, data: vec![data], signatures: Vec::new() });
         node.places.push(place);
         return;
     };
