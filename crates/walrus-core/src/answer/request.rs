@@ -55,6 +55,8 @@ pub struct Decision {
     pub truncated: bool,
     /// The query carried EDNS.
     pub edns: bool,
+    /// The query wants signatures (DO, RFC 3225).
+    pub dnssec_ok: bool,
     /// The query's client subnet.
     pub client_subnet: Option<ClientSubnet>,
     /// Our scope in bits for it.

@@ -90,6 +90,7 @@ pub fn respond_completely(
 fn note_query(decision: &mut Decision, query: &Query<'_>) {
     decision.record_type = query.record_type;
     decision.edns = query.edns.is_some();
+    decision.dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
     decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
 }
 
