@@ -161,13 +161,16 @@ fn zone(apex: &'static str) -> impl Strategy<Value = Arc<Zone>> {
                 });
                 names.insert(owner, sets.collect());
             }
-            Arc::new(Zone { apex, names })
+            let sets = names.into_iter().flat_map(|(owner, sets): (DomainName, Vec<RecordSet>)| {
+                sets.into_iter().map(move |set| (owner.clone(), set))
+            });
+            Arc::new(Zone::from_sets(apex, sets))
         },
     )
 }
 
 fn set(record_type: u16, data: Vec<Box<[u8]>>) -> RecordSet {
-    RecordSet { record_type, ttl: 600, data }
+    RecordSet { record_type, ttl: 600, data, ..RecordSet::default() }
 }
 
 fn data(record_type: u16, number: usize, targets: &[DomainName]) -> Box<[u8]> {
@@ -205,7 +208,7 @@ fn name(text: &str) -> DomainName {
 
 fn read(apex: &str, body: &str) -> Zone {
     let text = format!("@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n{body}");
-    let file = walrus_core::answer::read_zone("test", text.as_bytes(), &name(apex));
+    let file = walrus_core::zone::read_zone("test", text.as_bytes(), &name(apex));
     file.expect("a sound file").zone
 }
 

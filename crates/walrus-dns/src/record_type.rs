@@ -26,6 +26,24 @@ pub const DNAME: u16 = 39;
 pub const OPT: u16 = 41;
 /// A delegation's signer: the one type that a parent answers at a delegation (RFC 4035).
 pub const DS: u16 = 43;
+/// A signature over a record set (RFC 4034 section 3).
+pub const RRSIG: u16 = 46;
+/// The next name, and what there is at this one (RFC 4034 section 4).
+pub const NSEC: u16 = 47;
+/// A zone's public key (RFC 4034 section 2).
+pub const DNSKEY: u16 = 48;
+/// The next hashed name (RFC 5155).
+pub const NSEC3: u16 = 50;
+/// How a zone's names are hashed (RFC 5155).
+pub const NSEC3PARAM: u16 = 51;
+/// What the zone wants its parent's DS to be (RFC 7344).
+pub const CDS: u16 = 59;
+/// The same as keys (RFC 7344).
+pub const CDNSKEY: u16 = 60;
+/// How to connect to a service of any kind (RFC 9460).
+pub const SVCB: u16 = 64;
+/// How to connect to a web server (RFC 9460).
+pub const HTTPS: u16 = 65;
 /// An incremental zone transfer.
 pub const IXFR: u16 = 251;
 /// A zone transfer.

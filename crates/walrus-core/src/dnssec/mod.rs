@@ -1,1 +1,18 @@
-//! x
+//! DNSSEC without a private key: what is to be signed, by which keys and for how long.
+//!
+//! Nothing here signs. What must be signed goes out as a [`SignRequest`]; whoever holds the private
+//! keys carries it out and puts the result into [`Signatures`]; the next look finds it there. So the
+//! same functions say what is missing, build the signed zone, and can be tested without keys.
+//!
+//! Algorithms 13 (ECDSA P-256 with SHA-256, RFC 6605) and 15 (Ed25519, RFC 8080), whose signatures
+//! are 64 bytes both.
+
+mod key;
+mod set;
+mod signatures;
+mod validity;
+
+pub use key::{Algorithm, DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
+pub use set::{Covered, SignRequest, SignedBy, phase, sign_set};
+pub use signatures::{Signature, SignatureId, Signatures};
+pub use validity::{Validity, ValidityPolicy};

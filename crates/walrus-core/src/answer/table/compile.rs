@@ -288,27 +288,42 @@ fn write_entry(node: &Node<'_>, out: &mut Vec<u8>) -> Result<(), ZoneCompileErro
         let records = u16::try_from(set.data.len()).map_err(|_| too_large())?;
         out.extend_from_slice(&set.record_type.to_be_bytes());
         out.extend_from_slice(&records.to_be_bytes());
-        let len_at = out.len();
-        out.extend_from_slice(&[0; 4]);
+        let head_at = out.len();
+        out.extend_from_slice(&[0; 6]);
+        let records_at = out.len();
         for data in &set.data {
-            write_record(node.name, set, data, out).ok_or_else(too_large)?;
+            let data = compress_data(set.record_type, data, node.name);
+            write_record(node.name, set.record_type, set.ttl, &data, out).ok_or_else(too_large)?;
         }
-        let len = out.len() - len_at - 4;
-        let len = u16::try_from(len).map_err(|_| too_large())?;
-        out[len_at..len_at + 4].copy_from_slice(&u32::from(len).to_be_bytes());
+        let signatures_at = out.len();
+        for data in &set.signatures {
+            write_record(node.name, record_type::RRSIG, set.ttl, data, out)
+                .ok_or_else(too_large)?;
+        }
+        let counts = [signatures_at - records_at, set.signatures.len(), out.len() - signatures_at];
+        for (place, count) in counts.into_iter().enumerate() {
+            let count = u16::try_from(count).map_err(|_| too_large())?;
+            let at = head_at + 2 * place;
+            out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+        }
     }
     Ok(())
 }
 
 /// Writes one record with its owner as a pointer to the question; `None` if its data is too long.
-fn write_record(question: &[u8], set: &RecordSet, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
+fn write_record(
+    question: &[u8],
+    record_type: u16,
+    ttl: u32,
+    data: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
     out.extend_from_slice(&reply::pointer_to_suffix(question.len(), question.len()));
-    out.extend_from_slice(&set.record_type.to_be_bytes());
+    out.extend_from_slice(&record_type.to_be_bytes());
     out.extend_from_slice(&record_type::CLASS_IN.to_be_bytes());
-    out.extend_from_slice(&set.ttl.to_be_bytes());
-    let data = compress_data(set.record_type, data, question);
+    out.extend_from_slice(&ttl.to_be_bytes());
     out.extend_from_slice(&u16::try_from(data.len()).ok()?.to_be_bytes());
-    out.extend_from_slice(&data);
+    out.extend_from_slice(data);
     Some(())
 }
 

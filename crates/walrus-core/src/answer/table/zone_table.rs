@@ -64,8 +64,8 @@ pub(in crate::answer) mod flags {
 
 /// An entry's head: name length, flags, zone (2), service (4), record sets (1).
 pub(super) const HEAD_LEN: usize = 9;
-/// A record set's head: type (2), records (2), bytes (4).
-pub(super) const SET_HEAD_LEN: usize = 8;
+/// A record set's head: type (2), records (2), their bytes (2), signatures (2), their bytes (2).
+pub(super) const SET_HEAD_LEN: usize = 10;
 /// In an entry's head: no service lives here.
 pub(super) const NO_SERVICE: u32 = u32::MAX;
 
@@ -175,6 +175,9 @@ pub(in crate::answer) struct Entry<'a> {
 pub(in crate::answer) struct PrebuiltSet<'a> {
     pub(in crate::answer) records: u16,
     pub(in crate::answer) bytes: &'a [u8],
+    /// RRSIG records over the set, for those who ask for them.
+    pub(in crate::answer) signatures: u16,
+    pub(in crate::answer) signature_bytes: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
@@ -206,11 +209,12 @@ impl<'a> Entry<'a> {
         let mut rest = self.bytes.get(HEAD_LEN + usize::from(self.bytes[0])..)?;
         for _ in 0..self.bytes[8] {
             let (head, tail) = rest.split_first_chunk::<SET_HEAD_LEN>()?;
-            let [type_high, type_low, records_high, records_low, len @ ..] = *head;
-            let (bytes, next) = tail.split_at_checked(u32::from_be_bytes(len) as usize)?;
-            if u16::from_be_bytes([type_high, type_low]) == record_type {
-                let records = u16::from_be_bytes([records_high, records_low]);
-                return Some(PrebuiltSet { records, bytes });
+            let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+            let (bytes, tail) = tail.split_at_checked(usize::from(number(4)))?;
+            let (signature_bytes, next) = tail.split_at_checked(usize::from(number(8)))?;
+            if number(0) == record_type {
+                let (records, signatures) = (number(2), number(6));
+                return Some(PrebuiltSet { records, bytes, signatures, signature_bytes });
             }
             rest = next;
         }

@@ -1,0 +1,80 @@
+//! From when until when a signature is valid: a function of time and of what is signed, so that all
+//! nodes with the same keys come to the same inception and expiry without talking.
+
+use std::time::Duration;
+
+/// How long signatures live, and how early they are renewed.
+///
+/// Time is cut into periods of `renew_every`; each set has its own phase in it (by its name and
+/// type), so that renewals spread evenly instead of all coming at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidityPolicy {
+    /// Time between two signatures of one set.
+    pub renew_every: Duration,
+    /// From a period's start to the expiry of its signatures; more than `renew_every`, by as much
+    /// as may go wrong before anybody notices.
+    pub valid_for: Duration,
+    /// How long before its period a signature already counts, for validators whose clocks are slow.
+    pub before: Duration,
+}
+
+impl Default for ValidityPolicy {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self { renew_every: days(7), valid_for: days(21), before: Duration::from_secs(3600) }
+    }
+}
+
+/// Seconds since 1970 in 32 bits, to be compared as serial numbers (RFC 4034 section 3.1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Validity {
+    /// Not before.
+    pub inception: u32,
+    /// Not after.
+    pub expiry: u32,
+}
+
+impl ValidityPolicy {
+    /// The validity of what is signed at `now` (seconds since 1970) with this phase, any number.
+    #[must_use]
+    pub fn at(&self, now: u64, phase: u64) -> Validity {
+        let period = self.renew_every.as_secs().max(1);
+        let phase = phase % period;
+        // Before the first period's start everything counts to it.
+        let start = (now.saturating_sub(phase) / period) * period + phase;
+        let expiry = start + self.valid_for.as_secs();
+        // The field wraps in 2106, and is meant to (RFC 4034 section 3.1.5).
+        let inception = start.saturating_sub(self.before.as_secs()) as u32;
+        Validity { inception, expiry: expiry as u32 }
+    }
+
+    /// When, in seconds since 1970, the set of this phase is signed anew after `now`.
+    #[must_use]
+    pub fn next_renewal(&self, now: u64, phase: u64) -> u64 {
+        let period = self.renew_every.as_secs().max(1);
+        let phase = phase % period;
+        if now < phase { phase } else { ((now - phase) / period + 1) * period + phase }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_has_a_valid_signature_and_renewals_come_in_time() {
+        let policy = ValidityPolicy::default();
+        for phase in [0, 1, 12_345, 604_799, u64::MAX] {
+            for now in [1_800_000_000_u64, 1_800_000_001, 1_800_604_800] {
+                let Validity { inception, expiry } = policy.at(now, phase);
+                assert!(
+                    u64::from(inception) <= now - 3600 && now + 13 * 86_400 < u64::from(expiry)
+                );
+                let next = policy.next_renewal(now, phase);
+                assert!(next > now && next <= now + 604_800);
+                assert_eq!(policy.at(next - 1, phase), policy.at(now, phase));
+                assert_ne!(policy.at(next, phase), policy.at(now, phase));
+            }
+        }
+    }
+}
