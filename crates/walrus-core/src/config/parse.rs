@@ -126,6 +126,7 @@ pub(super) fn build(
         clusters: &clusters.clusters,
         has_clusters: !root.sections("cluster").is_empty(),
         servers: &clusters.servers,
+        shared_addresses: &clusters.shared,
         areas: &areas,
         udp_size_max: dns.udp_size_max,
     };
@@ -138,7 +139,7 @@ pub(super) fn build(
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
     check_roles(root, roles, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
-    let cluster::Clusters { clusters, servers } = clusters;
+    let cluster::Clusters { clusters, servers, .. } = clusters;
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);
     Configuration {

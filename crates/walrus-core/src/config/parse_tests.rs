@@ -239,7 +239,6 @@ fn names_are_unique_and_refer_to_something() {
         "[[cluster]]\nname = \"South\"\nservers = [{ name = \"e1\", addresses = [\"192.0.2.2\", \"0.0.0.0\", \"ff02::1\", \"::ffff:192.0.2.9\", \"fe80::1\", \"192.0.2.9:80\"] }]\n",
         "a.toml:15:8: `cluster.name` must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`, for example \"south\", not \"South\"\n\
          a.toml:16:21: a server `e1` stands already at a.toml:6: names are unique\n\
-         a.toml:16:40: 192.0.2.2 is already an address of `w1` (a.toml:9): an address belongs to one server\n\
          a.toml:16:53: `cluster.servers.addresses` must be an address that a server can have; 0.0.0.0 is the unspecified address\n\
          a.toml:16:64: `cluster.servers.addresses` must be an address that a server can have; ff02::1 is a multicast address\n\
          a.toml:16:75: `cluster.servers.addresses` must be an address that a server can have; ::ffff:192.0.2.9 is an IPv4 address in IPv6 clothes: write \"192.0.2.9\"\n\
@@ -249,7 +248,6 @@ fn names_are_unique_and_refer_to_something() {
     refused_after_base(
         "[[cluster]]\nname = \"south\"\nservers = [{ name = \"e1\", addresses = [\"192.0.2.2\"] }, { name = \"s1\", addresses = [] }]\n[[cluster]]\nname = \"none\"\nservers = []\n",
         "a.toml:16:21: a server `e1` stands already at a.toml:6: names are unique\n\
-         a.toml:16:40: 192.0.2.2 is already an address of `w1` (a.toml:9): an address belongs to one server\n\
          a.toml:16:83: the server `s1` has no address: write addresses = [\"192.0.2.10\"]\n\
          a.toml:19:11: the cluster `none` has no servers: write servers = [{ name = \"none1\", addresses = [\"192.0.2.10\"] }]\n",
     );
@@ -282,7 +280,7 @@ fn a_cluster_without_a_good_name_is_read_for_its_problems() {
         ],
         "a.toml:6:8: `cluster.name` must be a name of 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`, for example \"a-b\", not \"a b\"\n\
          a.toml:8:10: a server `s1` stands already at a.toml:7: names are unique\n\
-         a.toml:8:29: 192.0.2.1 is already an address of `s1` (a.toml:7): an address belongs to one server\n",
+         a.toml:8:29: 192.0.2.1 is already an address of `s1` (a.toml:7): in a cluster, an address belongs to one server\n",
     );
 }
 
@@ -685,4 +683,30 @@ proptest! {
         let _ = parse_texts(&[&text]);
         let _ = parse_texts(&[&text[..start]]);
     }
+}
+
+#[test]
+fn an_address_may_stand_in_several_clusters_but_not_in_one_service() {
+    let text = format!(
+        "{BASE}[[cluster]]\nname = \"even\"\nservers = [{{ name = \"x1\", addresses = [\"192.0.2.1\"] }}]\n\
+         [[service]]\nname = \"a.example.com\"\nclusters = [\"east\", \"west\"]\n\
+         [[service]]\nname = \"b.example.com\"\nclusters = [\"even\", \"west\"]\nhome = {{ asia = \"even\" }}\n"
+    );
+    let Parsed { configuration, warnings } = parsed(&[&text]);
+    assert_eq!(
+        lines(&warnings),
+        "a.toml:16:40: 192.0.2.1 is also an address of `e1` (a.toml:6), in another cluster: it is probed \
+         once for both, but Reporters, drains and weights are each server's own\n"
+    );
+    let servers = &configuration.topology.servers;
+    let same = servers.iter().filter(|server| server.addresses == servers[0].addresses);
+    assert_eq!(same.map(|server| server.name.as_str()).collect::<Vec<_>>(), ["e1", "x1"]);
+    refused(
+        &[&format!(
+            "{text}[[service]]\nname = \"c.example.com\"\n\
+             [[service]]\nname = \"d.example.com\"\nclusters = [\"west\", \"even\", \"east\"]\n"
+        )],
+        "a.toml:24:1: the service would have 192.0.2.1 twice, by `e1` and by `x1`: leave the cluster of one of them out of its `clusters`\n\
+         a.toml:28:12: the service would have 192.0.2.1 twice, by `e1` and by `x1`: leave the cluster of one of them out of its `clusters`\n",
+    );
 }

@@ -1,8 +1,8 @@
 //! `[[cluster]]` and its servers.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
+use super::address_owners::{AddressOwners, SharedAddress};
 use super::{Default, Group, Kind, Scope, Setting, probe};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
@@ -107,6 +107,8 @@ pub(in crate::config) static SERVER: Group = Group {
 pub(in crate::config) struct Clusters {
     pub(in crate::config) clusters: Vec<Cluster>,
     pub(in crate::config) servers: Vec<Server>,
+    /// Addresses that stand in two clusters: no service may have both.
+    pub(in crate::config) shared: Vec<SharedAddress>,
 }
 
 /// Where servers stand whose cluster has a problem: they are read for their own problems only.
@@ -204,17 +206,18 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
     for (place, index) in order.iter().enumerate() {
         ids.insert(*index, ServerId(id(place)));
     }
-    let mut seen = BTreeMap::new();
+    let mut owners = AddressOwners::default();
     for (index, server) in servers.iter().enumerate() {
         if let Some(server_id) = ids.get(&index)
             && let Some(cluster) = clusters.get_mut(server.cluster)
         {
             cluster.servers.push(*server_id);
         }
-        check_addresses(server, &mut seen, findings);
+        check_addresses(server, &mut owners, findings);
     }
     let servers = order.iter().map(|index| build(&servers[*index], id)).collect();
-    Clusters { clusters, servers }
+    let shared = owners.into_shared(clusters.len());
+    Clusters { clusters, servers, shared }
 }
 
 fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
@@ -234,12 +237,8 @@ fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
     }
 }
 
-/// Two servers with one address cannot be told apart by a client.
-fn check_addresses(
-    server: &Read<'_>,
-    seen: &mut BTreeMap<IpAddr, (Name, Place)>,
-    findings: &Findings<'_>,
-) {
+/// A server has addresses, and those of its own.
+fn check_addresses(server: &Read<'_>, owners: &mut AddressOwners, findings: &Findings<'_>) {
     let list = server.section.list("addresses");
     if server.section.is_given("addresses") && server.section.is_empty_list("addresses") {
         findings.problem(
@@ -252,17 +251,6 @@ fn check_addresses(
     }
     for (value, place) in list {
         let Value::Address(address) = value else { continue };
-        if let Some((other, first)) = seen.get(address) {
-            let first = findings.point(*first);
-            findings.problem(
-                *place,
-                format!(
-                    "{address} is already an address of `{other}` ({first}): an address \
-                         belongs to one server"
-                ),
-            );
-        } else {
-            seen.insert(*address, (server.name.clone(), *place));
-        }
+        owners.add(*address, (&server.name, server.cluster, *place), findings);
     }
 }

@@ -1,5 +1,6 @@
 //! The tables of settings, one file a section, each beside the code that reads it.
 
+mod address_owners;
 pub(super) mod api;
 pub(super) mod area;
 pub(super) mod cluster;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use walrus_dns::DomainName;
 
+use super::address_owners::{self, SharedAddress};
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
@@ -147,6 +148,7 @@ pub(in crate::config) struct Known<'a> {
     pub(in crate::config) has_clusters: bool,
     pub(in crate::config) servers: &'a [Server],
     pub(in crate::config) areas: &'a [Area],
+    pub(in crate::config) shared_addresses: &'a [SharedAddress],
     pub(in crate::config) udp_size_max: u16,
 }
 
@@ -224,6 +226,9 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         ramp: section.duration("ramp"),
         digest: Digest::default(),
     };
+    let clusters_at =
+        if section.is_given("clusters") { section.place_of("clusters") } else { section.place() };
+    address_owners::check_service(&service.clusters, known.shared_addresses, clusters_at, findings);
     datagram::check(&service, section.place_of("answers"), known, findings);
     Some(service)
 }
