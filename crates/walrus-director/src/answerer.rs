@@ -4,14 +4,15 @@ use std::mem;
 use std::sync::Arc;
 
 use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond, respond_completely};
+use walrus_core::policy::choose::Generator;
 use walrus_core::world::Time;
-use walrus_dns::rcode;
 use walrus_host::clock::Clock;
 
 use crate::answering::{Answering, Incoming};
 use crate::counters::{Count, Counters};
 use crate::decision_log::Sampler;
 use crate::domains::{Domain, DomainCounts};
+use crate::sample::{Sample, Sampled};
 use crate::serving::{Current, Left, Serving, Tally};
 
 /// Answers from the table in force.
@@ -25,9 +26,14 @@ pub(crate) struct Answerer {
     serving: Arc<Serving>,
     state: WorkerState,
     domains: DomainCounts,
+    sample: Sample,
+    /// Draws what is sampled; never what is answered.
+    generator: Generator,
     counters: Arc<Counters>,
     clock: Clock,
     now: Time,
+    /// Replies by UDP since `now`.
+    replies_since: u64,
     udp_size_max: u16,
     sampler: Option<Sampler>,
 }
@@ -49,10 +55,10 @@ impl Answerer {
     pub(crate) fn new(start: AnswererStart) -> Self {
         let serving = start.current.load();
         let mut state = WorkerState::new(start.seed, &serving.table);
-        let mut domains = DomainCounts::none();
+        let (mut domains, mut sample) = (DomainCounts::none(), Sample::none());
         serving.adopt(start.thread, |kit| {
             let _ = state.adopt(kit.positions, kit.tally.counters);
-            domains = kit.tally.domains;
+            (domains, sample) = (kit.tally.domains, kit.tally.sample);
             None
         });
         Self {
@@ -61,8 +67,11 @@ impl Answerer {
             serving,
             state,
             domains,
+            sample,
+            generator: Generator::new(!start.seed),
             counters: start.counters,
             now: start.clock.now(),
+            replies_since: 0,
             clock: start.clock,
             udp_size_max: start.udp_size_max,
             sampler: start.sampler,
@@ -73,6 +82,7 @@ impl Answerer {
     fn go_over(&mut self) {
         let next = self.current.load();
         let (state, domains, serving) = (&mut self.state, &mut self.domains, &mut self.serving);
+        let sample = &mut self.sample;
         next.adopt(self.thread, |kit| {
             let (positions, counters) = state.adopt(kit.positions, kit.tally.counters);
             let domains = match kit.tally.domains {
@@ -85,45 +95,54 @@ impl Answerer {
                 }
                 fresh => mem::replace(domains, fresh),
             };
+            let sample = mem::replace(sample, kit.tally.sample);
             let serving = mem::replace(serving, Arc::clone(&next));
-            Some(Left { serving, positions, tally: Tally { counters, domains } })
+            Some(Left { serving, positions, tally: Tally { counters, domains, sample } })
         });
     }
 
     fn hand_over(&mut self) {
-        let (state, domains) = (&mut self.state, &mut self.domains);
+        let (state, domains, sample) = (&mut self.state, &mut self.domains, &mut self.sample);
         self.serving.hand_over(self.thread, |fresh| Tally {
             counters: state.take_counters(fresh.counters),
             domains: mem::replace(domains, fresh.domains),
+            sample: mem::replace(sample, fresh.sample),
         });
     }
 
-    fn count(&mut self, resolver: std::net::IpAddr) {
+    fn count(&mut self, incoming: &Incoming<'_>) {
         let decision = self.state.decision();
-        let code = match decision.rcode {
-            rcode::NOERROR => Count::NoError,
-            rcode::FORMERR => Count::FormErr,
-            rcode::SERVFAIL => Count::ServFail,
-            rcode::NXDOMAIN => Count::NxDomain,
-            rcode::NOTIMP => Count::NotImp,
-            rcode::REFUSED => Count::Refused,
-            _ => Count::OtherCode,
-        };
-        self.counters.add(Count::Replies, 1);
-        self.counters.add(code, 1);
-        self.counters.add(Count::Truncated, u64::from(decision.truncated));
-        self.counters.add(Count::ClientSubnet, u64::from(decision.client_subnet.is_some()));
+        let counters = &self.counters;
+        counters.replies.add(incoming.transport, decision.record_type, decision.rcode);
+        counters.add(Count::Truncated, u64::from(decision.truncated));
+        counters.add(Count::ClientSubnet, u64::from(decision.client_subnet.is_some()));
+        counters.add(Count::DnssecOk, u64::from(decision.dnssec_ok));
+        self.replies_since += u64::from(incoming.transport == Transport::Udp);
         if let Some(service) = decision.service {
-            self.counters.add(Count::ServiceAnswers, 1);
-            let domain = Domain::of(decision.client_subnet.as_ref(), resolver);
+            counters.add(Count::ServiceAnswers, 1);
+            let domain = Domain::of(decision.client_subnet.as_ref(), incoming.client);
             self.domains.add(service.service, domain);
         }
+        if self.sample.takes_this() {
+            let sampled = Sampled::new(self.now, incoming, decision);
+            self.sample.take(sampled, &mut self.generator);
+        }
+    }
+
+    /// A turn by UDP ends where the next begins, so that one look at the clock serves both.
+    fn tell_time(&mut self) {
+        let now = self.clock.now();
+        if self.replies_since > 0 {
+            self.counters.latency.add(now.since(self.now), self.replies_since);
+            self.replies_since = 0;
+        }
+        self.now = now;
     }
 }
 
 impl Answering for Answerer {
     fn begin_batch(&mut self) {
-        self.now = self.clock.now();
+        self.tell_time();
         if self.current.is_other_than(self.serving.generation) {
             self.go_over();
         }
@@ -151,7 +170,7 @@ impl Answering for Answerer {
             self.counters.add(Count::Dropped, 1);
             return None;
         };
-        self.count(incoming.client);
+        self.count(&incoming);
         if let Some(sampler) = &mut self.sampler
             && sampler.takes_this()
         {
@@ -240,6 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn counting_and_sampling_neither_allocate_nor_free() {
+        let mut answerer = answerer();
+        let service = query(1, SERVICE, Some([192, 0, 2]));
+        let garbage = [0; 12];
+        check_untouched(measure(|| {
+            for _ in 0..2_000 {
+                answerer.begin_batch();
+                ask(&mut answerer, &service);
+                ask(&mut answerer, &garbage);
+            }
+        }));
+        assert_eq!((answerer.sample.seen(), answerer.sample.kept().len()), (4_000, 512));
+        answerer.begin_batch();
+        let mut latency = crate::latency::Latency::default();
+        latency.add(&answerer.counters.latency);
+        assert_eq!(latency.count(), 4_000, "every reply of every turn");
+        let mut replies = crate::replies::Replies::default();
+        replies.add(&answerer.counters.replies);
+        let told: Vec<_> = replies.iter().map(|it| (it.record_type, it.rcode, it.count)).collect();
+        assert_eq!(told, [("unreadable", "FORMERR", 2_000), ("A", "NOERROR", 2_000)]);
+    }
+
+    #[test]
     fn going_over_and_handing_over_neither_allocate_nor_free() {
         let mut answerer = answerer();
         let query = query(1, SERVICE, Some([192, 0, 2]));
@@ -257,9 +299,9 @@ mod tests {
         next.collect(|serving, tally| {
             let queries = tally.counters.areas(0).iter().sum::<u64>();
             let of_domains = tally.domains.iter().map(|counted| counted.count).sum::<u64>();
-            seen.push((serving.generation, queries, of_domains));
+            seen.push((serving.generation, queries, of_domains, tally.sample.seen()));
         });
         // Domains are counted over both Plans, in one table.
-        assert_eq!(seen, [(2, 1, 2), (1, 1, 0)], "what was counted under each table");
+        assert_eq!(seen, [(2, 1, 2, 1), (1, 1, 0, 1)], "what was counted under each table");
     }
 }

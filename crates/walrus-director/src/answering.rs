@@ -22,8 +22,9 @@ pub(crate) struct Incoming<'a> {
 /// Answers queries; one for each thread. Two kinds: [`crate::answerer::Answerer`] and the echo of
 /// the socket tests.
 pub(crate) trait Answering {
-    /// Called before each batch and whenever the thread was woken: takes over a new table, hands
-    /// over what was counted.
+    /// Called before each turn and whenever the thread was woken: takes over a new table, hands
+    /// over what was counted. By UDP also at once after a turn that answered anything, before the
+    /// thread waits: what lies between is told as the time that answering took.
     fn begin_batch(&mut self);
 
     /// Writes the reply and tells its length; `None` for no reply.

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError, ZoneTable};
@@ -22,11 +22,20 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::counters::{CounterSnapshot, Counters};
 use crate::decision_log::DecisionLog;
+use crate::latency::Latency;
 use crate::observe::Gathering;
+use crate::replies::Replies;
 use crate::serving::{Current, Serving};
+use crate::traffic::{Traffic, TrafficGathering};
 
 /// How long an observation waits for threads that are busy with a batch.
 const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// The same for [`DirectorHandle::traffic`]: a new Plan would wait meanwhile.
+const HAND_OVER_TRAFFIC: Duration = Duration::from_millis(5);
+
+/// Traffic is gathered at most this often, however many look.
+const TRAFFIC_EVERY: Duration = Duration::from_millis(500);
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -51,6 +60,7 @@ pub(crate) struct Control {
     /// Tables that threads may still use.
     pub(crate) retired: Vec<Arc<Serving>>,
     pub(crate) gathering: Gathering,
+    pub(crate) traffic: TrafficGathering,
 }
 
 /// Get threads that wait for queries to look up.
@@ -208,21 +218,58 @@ impl DirectorHandle {
     #[must_use]
     pub fn observe(&self) -> Observation {
         let mut control = self.control();
-        let serving = self.0.current.load();
-        serving.want_tallies(self.0.domains_max);
-        self.0.wakers.wake();
-        let begun = std::time::Instant::now();
-        while !serving.has_all_tallies() && begun.elapsed() < HAND_OVER {
-            std::thread::park_timeout(Duration::from_micros(200));
-        }
-        self.sweep(&mut control);
+        self.collect(&mut control, HAND_OVER);
         control.gathering.finish(self.0.clock.now())
+    }
+
+    /// What went through so far: a look costs the threads what an observation does, so it is taken
+    /// twice a second at most. It waits for some milliseconds for threads that are busy, whose
+    /// counts then come the next time.
+    #[must_use]
+    pub fn traffic(&self) -> Arc<Traffic> {
+        let mut control = self.control();
+        if let Some((looked, traffic)) = &control.traffic.told
+            && looked.elapsed() < TRAFFIC_EVERY
+        {
+            return Arc::clone(traffic);
+        }
+        self.collect(&mut control, HAND_OVER_TRAFFIC);
+        let at = self.0.clock.now();
+        let mut traffic = Traffic {
+            at,
+            counters: CounterSnapshot::default(),
+            replies: Replies::default(),
+            latency: Latency::default(),
+            services: control.traffic.services(),
+            recent: control.traffic.recent.told(at),
+        };
+        for thread in &self.0.counters {
+            traffic.counters.add(thread);
+            traffic.replies.add(&thread.replies);
+            traffic.latency.add(&thread.latency);
+        }
+        let traffic = Arc::new(traffic);
+        control.traffic.told = Some((Instant::now(), Arc::clone(&traffic)));
+        traffic
     }
 
     /// Ends all threads and waits for them; queries that they have taken are answered. Calling it
     /// again does nothing.
     pub fn shutdown(&self) {
         self.0.shutdown();
+    }
+
+    /// Has the threads hand over what they counted, and takes it in.
+    fn collect(&self, control: &mut Control, patience: Duration) {
+        let serving = self.0.current.load();
+        serving.want_tallies(self.0.domains_max);
+        self.0.wakers.wake();
+        let begun = Instant::now();
+        while !serving.has_all_tallies() && begun.elapsed() < patience {
+            std::thread::park_timeout(Duration::from_micros(200));
+        }
+        self.sweep(control);
+        control.traffic.recent.turn(self.0.clock.now());
     }
 
     fn publish(&self, control: &mut Control, table: AnswerTable) {
@@ -235,10 +282,13 @@ impl DirectorHandle {
 
     /// Takes in what threads left, and frees tables that no thread uses any more.
     fn sweep(&self, control: &mut Control) {
-        let Control { retired, gathering, .. } = control;
+        let Control { retired, gathering, traffic, .. } = control;
         let current = self.0.current.load();
         for serving in retired.iter().chain([&current]) {
-            serving.collect(|serving, tally| gathering.add(serving, tally));
+            serving.collect(|serving, tally| {
+                gathering.add(serving, tally);
+                traffic.add(serving, tally);
+            });
         }
         retired.retain(|serving| Arc::strong_count(serving) > 1);
     }

@@ -16,10 +16,15 @@ mod counters;
 mod decision_log;
 mod director;
 mod domains;
+mod latency;
 mod observe;
+mod recent;
+mod replies;
+mod sample;
 mod serving;
 mod start;
 mod tcp;
+mod traffic;
 mod udp;
 
 #[cfg(test)]
@@ -29,4 +34,8 @@ mod fixture;
 
 pub use counters::CounterSnapshot;
 pub use director::{DirectorHandle, PlanRefused, ReloadError};
+pub use latency::Latency;
+pub use recent::{DecisionSeen, Heavy, Recent};
+pub use replies::{Replies, ReplyCount};
 pub use start::{Director, DirectorStart, StartError};
+pub use traffic::{ServiceTraffic, Traffic};

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use walrus_core::answer::{AnswerTable, Counters, Positions};
 
 use crate::domains::DomainCounts;
+use crate::sample::Sample;
 
 /// A table with a slot for each answering thread.
 pub(crate) struct Serving {
@@ -46,6 +47,7 @@ struct Exchange {
 pub(crate) struct Tally {
     pub(crate) counters: Counters,
     pub(crate) domains: DomainCounts,
+    pub(crate) sample: Sample,
 }
 
 /// What a thread leaves when it goes over to another table.
@@ -66,6 +68,7 @@ impl Tally {
         Self {
             counters: Counters::for_table(table),
             domains: DomainCounts::new(domains, table.services().len()),
+            sample: Sample::new(),
         }
     }
 }
@@ -84,7 +87,11 @@ impl Serving {
         let threads = self.slots.len();
         if table.services() == self.table.services() {
             return Self::with_kits(generation, self.services_since, table, threads, |table| {
-                Tally { counters: Counters::for_table(table), domains: DomainCounts::none() }
+                Tally {
+                    counters: Counters::for_table(table),
+                    domains: DomainCounts::none(),
+                    sample: Sample::new(),
+                }
             });
         }
         let tally = |table: &AnswerTable| Tally::new(table, domains);

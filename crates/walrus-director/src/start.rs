@@ -24,6 +24,7 @@ use crate::director::{
 use crate::observe::Gathering;
 use crate::serving::{Current, Serving};
 use crate::tcp::{self, Limits};
+use crate::traffic::TrafficGathering;
 use crate::udp::{self, Worker};
 
 /// The least room for a UDP reply, in bytes.
@@ -102,6 +103,7 @@ impl Director {
             digests: start.digests,
             retired: Vec::new(),
             gathering: Gathering::new(session, start.clock.now(), dns.observe_domains),
+            traffic: TrafficGathering::new(start.clock.now()),
         };
         Ok(DirectorHandle::new(Inner {
             current,

@@ -15,7 +15,9 @@ use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
 use walrus_core::world::{ClientSpec, Digest};
-use walrus_director::{Director, DirectorHandle, DirectorStart, PlanRefused, StartError};
+use walrus_director::{
+    Director, DirectorHandle, DirectorStart, Heavy, PlanRefused, StartError, Traffic,
+};
 use walrus_host::clock::Clock;
 
 use fixture::{SERVICE, digests, plan, query, settings, topology, zone};
@@ -86,8 +88,67 @@ fn clients_get_their_areas_servers_by_udp_and_tcp() {
         assert_eq!(reply, ipv6, "the same bytes by either transport");
     }
     let counters = director.counters();
-    assert_eq!((counters.udp_queries, counters.tcp_queries, counters.replies), (3, 3, 6));
-    assert_eq!(counters.client_subnet, 5);
+    assert_eq!((counters.udp_queries, counters.tcp_queries), (3, 3));
+    assert_eq!((director.traffic().replies.total(), counters.client_subnet), (6, 5));
+}
+
+/// Looks until so many answers have been told.
+fn traffic_of(director: &DirectorHandle, answers: u64) -> Arc<Traffic> {
+    let begun = Instant::now();
+    loop {
+        let traffic = director.traffic();
+        if traffic.recent.answers >= answers {
+            return traffic;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{traffic:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn traffic_tells_who_asked_for_what_and_what_was_decided() {
+    let director = start(settings(&["127.0.0.1:0"], 1), true);
+    ask_service(&director, Some([192, 0, 2]));
+    ask_service(&director, Some([192, 0, 2]));
+    ask_service(&director, None);
+    let missing = query(3, "nobody.walrus.example", None);
+    ask(&client("127.0.0.1:0"), director.addresses()[0], &missing);
+    let traffic = traffic_of(&director, 4);
+    let replies: Vec<_> = traffic.replies.iter().map(|it| (it.rcode, it.count)).collect();
+    assert_eq!(replies, [("NOERROR", 3), ("NXDOMAIN", 1)]);
+    let [service] = &traffic.services[..] else { panic!("{:?}", traffic.services) };
+    assert_eq!(service.service, SERVICE);
+    let pairs = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
+        pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
+    assert_eq!(service.areas, pairs(&[("asia", 2), ("world", 1)]));
+    assert_eq!(service.servers.iter().map(|(_, count)| count).sum::<u64>(), 3);
+    let recent = &traffic.recent;
+    let heavy = |heavy: &[Heavy]| -> Vec<(String, u64)> {
+        heavy.iter().map(|it| (it.what.clone(), it.queries as u64)).collect()
+    };
+    assert_eq!(heavy(&recent.names), pairs(&[(SERVICE, 3), ("nobody.walrus.example", 1)]));
+    assert_eq!(heavy(&recent.resolvers), pairs(&[("127.0.0.1", 4)]));
+    assert_eq!(heavy(&recent.domains), pairs(&[("192.0.2.0/24", 2), ("127.0.0.1", 1)]));
+    let [last, .., first] = &recent.decisions[..] else { panic!("{recent:?}") };
+    assert_eq!((last.name.as_str(), last.rcode.as_str()), ("nobody.walrus.example", "NXDOMAIN"));
+    assert_eq!((first.area.as_deref(), first.ttl), (Some("asia"), Some(5)));
+    assert_eq!(first.subnet.as_deref(), Some("192.0.2.0/24"));
+    assert!(first.server.is_some() && first.plan.is_some(), "{first:?}");
+}
+
+#[test]
+fn the_time_of_answering_is_not_the_time_of_waiting_for_queries() {
+    let director = start(settings(&["127.0.0.1:0"], 1), true);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        ask_service(&director, None);
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    let latency = traffic_of(&director, 5).latency.clone();
+    assert_eq!(latency.count(), 5);
+    // The thread was idle for nearly all of this.
+    assert!(latency.sum() < begun.elapsed() / 2, "{latency:?}");
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     if node.controller().is_some() {
         controller_metrics(&mut registry, &node.status().await?);
     }
-    crate::api::name_server_metrics::register(&mut registry, node);
+    let traffic = node.director_traffic().await;
+    crate::api::name_server_metrics::register(&mut registry, node, traffic.as_deref());
     let mut text = String::new();
     encode(&mut text, &registry).map_err(ApiError::internal)?;
     Ok(text)

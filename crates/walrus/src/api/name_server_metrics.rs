@@ -1,18 +1,42 @@
 //! The name server's part of the metrics.
 
-use prometheus_client::metrics::counter::ConstCounter;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use walrus_director::{Latency, Traffic};
 
 use crate::node::Node;
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReplyLabels {
+    transport: &'static str,
+    r#type: &'static str,
+    rcode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AreaLabels {
+    service: String,
+    area: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabels {
+    service: String,
+    server: String,
+}
+
 /// Adds the name server's counters and the group's, where this node has them.
-pub(super) fn register(registry: &mut Registry, node: &Node) {
+pub(super) fn register(registry: &mut Registry, node: &Node, traffic: Option<&Traffic>) {
+    if let Some(traffic) = traffic {
+        traffic_metrics(registry, traffic);
+    }
     if let Some(director) = node.director() {
-        for (name, value) in director.counters().iter() {
-            let help = format!("Name server: {}", name.replace('_', " "));
-            registry.register(format!("dns_{name}"), help, ConstCounter::new(value));
-        }
         let epoch = director.plan().map_or(0, |plan| plan.number.epoch);
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         let help = "Epoch of the Plan that the name server answers from; 0 without one";
@@ -26,4 +50,64 @@ pub(super) fn register(registry: &mut Registry, node: &Node) {
     };
     counter("group_refused", "Connections refused", group.refused());
     counter("group_unknown_kinds", "Messages of a kind not known here", group.unknown_kinds());
+}
+
+fn traffic_metrics(registry: &mut Registry, traffic: &Traffic) {
+    for (name, value) in traffic.counters.iter() {
+        let help = format!("Name server: {}", name.replace('_', " "));
+        registry.register(format!("dns_{name}"), help, ConstCounter::new(value));
+    }
+    let replies = Family::<ReplyLabels, Counter>::default();
+    for reply in traffic.replies.iter() {
+        let labels = ReplyLabels {
+            transport: reply.transport,
+            r#type: reply.record_type,
+            rcode: reply.rcode,
+        };
+        replies.get_or_create(&labels).inc_by(reply.count);
+    }
+    let help = "Replies by transport, type and code; a type or code that is not known is `other`";
+    registry.register("dns_replies", help, replies);
+
+    let areas = Family::<AreaLabels, Counter>::default();
+    let servers = Family::<ServerLabels, Counter>::default();
+    for it in &traffic.services {
+        for (area, count) in &it.areas {
+            let labels = AreaLabels { service: it.service.clone(), area: area.clone() };
+            areas.get_or_create(&labels).inc_by(*count);
+        }
+        for (server, count) in &it.servers {
+            let labels = ServerLabels { service: it.service.clone(), server: server.clone() };
+            servers.get_or_create(&labels).inc_by(*count);
+        }
+    }
+    let help = "Queries for a service by the area that the client was taken to be in";
+    registry.register("dns_service_queries", help, areas);
+    let help = "Answers for a service by the server that came first in them";
+    registry.register("dns_server_answers", help, servers);
+
+    let help = "Time from when a thread begins to take what has arrived by UDP until all replies \
+                to it are with the kernel; each query counts with the whole batch's time, and what \
+                it waited in the socket's buffer before is not in it";
+    let latency = ConstHistogram(traffic.latency.clone());
+    registry.register("dns_answer_seconds", help, latency);
+}
+
+/// Counted elsewhere: only written out here.
+#[derive(Debug)]
+struct ConstHistogram(Latency);
+
+impl EncodeMetric for ConstHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        // The last bucket has no bound, which the encoder wants to be told so.
+        let bound = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |it| it.as_secs_f64());
+        let buckets: Vec<(f64, u64)> =
+            self.0.buckets().map(|(upper, count)| (bound(upper), count)).collect();
+        let (sum, count) = (self.0.sum().as_secs_f64(), self.0.count());
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
 }

@@ -8,6 +8,7 @@ use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
+use walrus_director::Traffic;
 
 use super::Node;
 use crate::api::explain::{ExplainQuery, ExplanationView};
@@ -56,6 +57,13 @@ impl Node {
         let worker = WorkerState::new(self.seed.for_part("explain"), &table);
         let view = ExplanationView::of(&explain(&table, &worker, &request));
         view.map_err(ApiError::internal)
+    }
+
+    /// What went through the name server; `None` if this node is none.
+    pub(crate) async fn director_traffic(&self) -> Option<Arc<Traffic>> {
+        let director = self.director()?.clone();
+        // It may wait a moment for threads that are busy with a batch.
+        tokio::task::spawn_blocking(move || director.traffic()).await.ok()
     }
 
     /// Drains or undrains; says what was done.

@@ -54,13 +54,24 @@ fn ready_is_503_before_the_first_plan() {
 
 #[test]
 fn metrics_are_open_metrics() {
-    let running = Running::start(TWO_CLUSTERS);
+    let config = TWO_CLUSTERS.replace(", { name = \"near2\", addresses = [\"192.0.2.2\"] }", "");
+    let running = Running::start(&config);
     crate::dns::addresses(running.dns());
     let (status, text) = running.http("GET", "/metrics", "");
     assert_eq!(status, 200);
     let families = parse(&text).unwrap_or_else(|problem| panic!("{problem} in\n{text}"));
     for name in ["walrus_dns_replies", "walrus_rounds", "walrus_server_life", "walrus_build_info"] {
         assert!(families.contains(name), "{name}");
+    }
+    for line in [
+        "walrus_dns_replies_total{transport=\"udp\",type=\"A\",rcode=\"NOERROR\"} 1",
+        "walrus_dns_service_queries_total{service=\"www.walrus.example\",area=\"here\"} 1",
+        "walrus_dns_server_answers_total{service=\"www.walrus.example\",server=\"near1\"} 1",
+        "walrus_dns_answer_seconds_count 1",
+        "walrus_dns_answer_seconds_bucket{le=\"+Inf\"} 1",
+        "walrus_dns_dnssec_ok_total 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
     }
 }
 
@@ -85,12 +96,13 @@ fn parse(text: &str) -> Result<BTreeSet<String>, String> {
         }
         let (series, value) = line.rsplit_once(' ').ok_or_else(|| wrong("no value"))?;
         let name = series.split('{').next().unwrap_or_default();
-        let wanted = match types.get(family) {
-            Some(&"counter") => format!("{family}_total"),
-            Some(&"gauge") => family.to_owned(),
+        let endings = match types.get(family) {
+            Some(&"counter") => &["_total"][..],
+            Some(&"gauge") => &[""],
+            Some(&"histogram") => &["_bucket", "_sum", "_count"],
             other => return Err(wrong(&format!("type {other:?}"))),
         };
-        if name != wanted {
+        if !name.strip_prefix(family).is_some_and(|ending| endings.contains(&ending)) {
             return Err(wrong("not of its family, or a counter without _total"));
         }
         value.parse::<f64>().map_err(|_| wrong("no number"))?;

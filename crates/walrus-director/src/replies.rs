@@ -1,0 +1,215 @@
+//! Replies by transport, type and code: one plain addition for each reply.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use walrus_core::answer::Transport;
+use walrus_dns::{rcode, record_type};
+
+/// The types that are counted one by one. Anybody can ask for any of 65,536 types: each of these
+/// is a series in whatever stores the metrics, so all others are one.
+const TYPES: [(&str, u16); 24] = [
+    // A query that could not be read has no type, and 0 is none (RFC 6895 section 3.1).
+    ("unreadable", 0),
+    ("A", record_type::A),
+    ("NS", record_type::NS),
+    ("CNAME", record_type::CNAME),
+    ("SOA", record_type::SOA),
+    ("PTR", record_type::PTR),
+    ("MX", record_type::MX),
+    ("TXT", record_type::TXT),
+    ("AAAA", record_type::AAAA),
+    ("SRV", record_type::SRV),
+    ("NAPTR", 35),
+    ("DNAME", record_type::DNAME),
+    ("DS", record_type::DS),
+    ("NSEC", 47),
+    ("DNSKEY", 48),
+    ("NSEC3PARAM", 51),
+    ("CDS", 59),
+    ("CDNSKEY", 60),
+    ("SVCB", 64),
+    ("HTTPS", 65),
+    ("IXFR", record_type::IXFR),
+    ("AXFR", record_type::AXFR),
+    ("ANY", record_type::ANY),
+    ("CAA", record_type::CAA),
+];
+
+const OTHER: &str = "other";
+
+/// The codes that are counted one by one.
+const CODES: [(&str, u16); 7] = [
+    ("NOERROR", rcode::NOERROR),
+    ("FORMERR", rcode::FORMERR),
+    ("SERVFAIL", rcode::SERVFAIL),
+    ("NXDOMAIN", rcode::NXDOMAIN),
+    ("NOTIMP", rcode::NOTIMP),
+    ("REFUSED", rcode::REFUSED),
+    ("BADVERS", rcode::BADVERS),
+];
+
+/// With one place more for all others.
+const TYPE_PLACES: usize = TYPES.len() + 1;
+const CODE_PLACES: usize = CODES.len() + 1;
+const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const PLACES: usize = TRANSPORTS.len() * TYPE_PLACES * CODE_PLACES;
+
+/// Where a type or code is counted, by its number; what lies behind the end counts as other.
+const PLACE_OF_TYPE: [u8; 258] = places(&TYPES);
+const PLACE_OF_CODE: [u8; 17] = places(&CODES);
+
+const fn places<const NUMBERS: usize>(known: &[(&str, u16)]) -> [u8; NUMBERS] {
+    let mut places = [known.len() as u8; NUMBERS];
+    let mut place = 0;
+    while place < known.len() {
+        places[known[place].1 as usize] = place as u8;
+        place += 1;
+    }
+    places
+}
+
+/// One thread's counts. Only that thread writes, anybody may read.
+#[derive(Debug)]
+pub(crate) struct ReplyCounters([AtomicU64; PLACES]);
+
+impl ReplyCounters {
+    pub(crate) const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; PLACES])
+    }
+
+    /// Counts one reply; only for the thread that owns these.
+    #[inline]
+    pub(crate) fn add(&self, transport: Transport, record_type: u16, rcode: u16) {
+        let place_of =
+            |places: &[u8], number: u16, other: usize| match places.get(usize::from(number)) {
+                Some(place) => usize::from(*place),
+                None => other,
+            };
+        let record_type = place_of(&PLACE_OF_TYPE, record_type, TYPES.len());
+        let code = place_of(&PLACE_OF_CODE, rcode, CODES.len());
+        let transport = usize::from(transport == Transport::Tcp);
+        let cell = &self.0[(transport * TYPE_PLACES + record_type) * CODE_PLACES + code];
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Replies since the start, over all threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replies([u64; PLACES]);
+
+/// Replies of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyCount {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// A type that is known here, `other`, or `unreadable` if the query had none.
+    pub record_type: &'static str,
+    /// The code's name, or `other`.
+    pub rcode: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self([0; PLACES])
+    }
+}
+
+impl Replies {
+    pub(crate) fn add(&mut self, thread: &ReplyCounters) {
+        for (sum, cell) in self.0.iter_mut().zip(&thread.0) {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+    }
+
+    /// All replies.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The kinds of which there were any: at most 400.
+    pub fn iter(&self) -> impl Iterator<Item = ReplyCount> {
+        let counted = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        counted.map(|(place, count)| ReplyCount {
+            transport: TRANSPORTS[place / CODE_PLACES / TYPE_PLACES],
+            record_type: name(&TYPES, place / CODE_PLACES % TYPE_PLACES),
+            rcode: name(&CODES, place % CODE_PLACES),
+            count: *count,
+        })
+    }
+}
+
+fn name(known: &[(&'static str, u16)], place: usize) -> &'static str {
+    known.get(place).map_or(OTHER, |(name, _)| name)
+}
+
+/// A type as people write it: its name if it is known here, else as RFC 3597 section 5 has it.
+pub(crate) fn type_name(number: u16) -> String {
+    let known = TYPES.iter().skip(1).find(|(_, known)| *known == number);
+    known.map_or_else(|| format!("TYPE{number}"), |(name, _)| (*name).to_owned())
+}
+
+/// A code as people write it.
+pub(crate) fn rcode_name(number: u16) -> String {
+    let known = CODES.iter().find(|(_, known)| *known == number);
+    known.map_or_else(|| format!("RCODE{number}"), |(name, _)| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_counted_apart_and_what_is_not_known_together() {
+        let thread = ReplyCounters::new();
+        for (transport, record_type, code) in [
+            (Transport::Udp, 1, 0),
+            (Transport::Udp, 1, 0),
+            (Transport::Udp, 65, 3),
+            (Transport::Udp, 0, 1),
+            (Transport::Tcp, 1, 16),
+            (Transport::Tcp, 257, 5),
+            (Transport::Tcp, 258, 6),
+            (Transport::Tcp, 65_535, 4095),
+        ] {
+            thread.add(transport, record_type, code);
+        }
+        let mut replies = Replies::default();
+        replies.add(&thread);
+        let told: Vec<_> =
+            replies.iter().map(|it| (it.transport, it.record_type, it.rcode, it.count)).collect();
+        let expected = [
+            ("udp", "unreadable", "FORMERR", 1),
+            ("udp", "A", "NOERROR", 2),
+            ("udp", "HTTPS", "NXDOMAIN", 1),
+            ("tcp", "A", "BADVERS", 1),
+            ("tcp", "CAA", "REFUSED", 1),
+            ("tcp", "other", "other", 2),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(replies.total(), 8);
+    }
+
+    #[test]
+    fn every_type_and_code_has_a_place() {
+        let thread = ReplyCounters::new();
+        for number in 0..=u16::MAX {
+            thread.add(Transport::Tcp, number, number & 0x0fff);
+        }
+        let mut replies = Replies::default();
+        replies.add(&thread);
+        assert_eq!(replies.total(), 65_536);
+        assert!(replies.iter().count() <= 400);
+    }
+
+    #[test]
+    fn numbers_as_people_write_them() {
+        assert_eq!(
+            (type_name(28), type_name(0), type_name(99)),
+            ("AAAA".into(), "TYPE0".into(), "TYPE99".into())
+        );
+        assert_eq!((rcode_name(3), rcode_name(23)), ("NXDOMAIN".into(), "RCODE23".into()));
+    }
+}
