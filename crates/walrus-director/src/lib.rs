@@ -16,6 +16,7 @@ mod counters;
 mod decision_log;
 mod director;
 mod domains;
+pub mod keys;
 mod latency;
 mod observe;
 mod recent;

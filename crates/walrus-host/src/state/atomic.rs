@@ -7,7 +7,10 @@ use std::path::Path;
 
 /// Writes `name` in `directory`: a temporary file beside it, its bytes on the disk, then renamed,
 /// then the directory on the disk. Costs two flushes; nothing is left behind if it fails.
-pub(super) fn write(directory: &Path, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// If the disk refuses; the file then is as it was.
+pub fn write(directory: &Path, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let temporary = directory.join(format!(".{name}.new"));
     let written = write_through(&temporary, mode, bytes)
         .and_then(|()| std::fs::rename(&temporary, directory.join(name)));

@@ -1,0 +1,10 @@
+//! Private keys: made, read from and written to BIND's files, kept, and used to sign.
+//!
+//! What a key does and when is decided in `walrus_core::dnssec`; here are only the secrets. They
+//! never leave this machine: the public parts travel, the files an operator copies.
+
+mod bind_files;
+mod key_pair;
+
+pub use bind_files::{KeyFileError, KeyFiles, base_name};
+pub use key_pair::{KeyPair, KeyPairError};
