@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::{ControlSettings, NotifySettings, ZoneSettings};
+use super::{ControlSettings, DnssecSettings, NotifySettings, ZoneDnssec, ZoneSettings};
 use crate::world::{
-    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Digest, LocatePolicy, Probe,
-    ProbeKind, Service, Spill, Topology, TtlPolicy,
+    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Denial, Digest, KeyLayout,
+    LocatePolicy, Probe, ProbeKind, Service, Spill, Topology, TtlPolicy,
 };
 
 /// Gives every service its digest: whatever its compiled answers and stages depend on.
@@ -24,6 +24,7 @@ pub(super) fn stamp_services(topology: &mut Topology) {
 /// The digest of the shared part, which is the configuration's number.
 pub(super) fn shared(
     zones: &[ZoneSettings],
+    dnssec: &DnssecSettings,
     topology: &Topology,
     control: &ControlSettings,
     notify: &NotifySettings,
@@ -35,7 +36,16 @@ pub(super) fn shared(
         text.field("zone", &zone.apex);
         zone.nameservers.iter().for_each(|name| text.field("nameserver", name));
         text.field("file", zone.file.is_some());
+        text.field(
+            "dnssec",
+            match zone.dnssec {
+                ZoneDnssec::Off => "off",
+                ZoneDnssec::Sign => "sign",
+                ZoneDnssec::Keep => "keep",
+            },
+        );
     }
+    text.dnssec(dnssec);
     for server in &topology.servers {
         text.field("server", &server.name);
         text.field("cost", server.cost);
@@ -193,6 +203,28 @@ impl Canon {
         self.field("fall", probe.fall);
         self.field("jitter", probe.jitter);
         self.field("all_addresses", probe.all_addresses);
+    }
+
+    /// What all nodes must do alike, or the same set would have different signatures.
+    fn dnssec(&mut self, dnssec: &DnssecSettings) {
+        self.field("algorithm", dnssec.algorithm.number());
+        self.field(
+            "keys",
+            match dnssec.keys {
+                KeyLayout::Csk => "csk",
+                KeyLayout::KskAndZsk => "ksk+zsk",
+            },
+        );
+        self.field(
+            "denial",
+            match dnssec.denial {
+                Denial::Nsec => "nsec",
+                Denial::Nsec3 => "nsec3",
+            },
+        );
+        self.field("renew_every", dnssec.renew_every.as_nanos());
+        self.field("valid_for", dnssec.valid_for.as_nanos());
+        self.field("answer_sets_max", dnssec.answer_sets_max);
     }
 
     fn control(&mut self, control: &ControlSettings) {

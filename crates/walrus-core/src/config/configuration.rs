@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use crate::world::{Digest, LoadFormula, Name, Topology};
+use crate::world::{Algorithm, Denial, Digest, KeyLayout, LoadFormula, Name, Topology};
 
 /// A configuration without problems.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Configuration {
     pub digest: Digest,
     /// The zones that the name server is authoritative for, in the order of the file.
     pub zones: Vec<ZoneSettings>,
+    /// How zones are signed.
+    pub dnssec: DnssecSettings,
     /// Servers, clusters, areas and services.
     pub topology: Topology,
     /// How the Controller decides.
@@ -50,6 +52,60 @@ pub struct ZoneSettings {
     pub nameservers: Vec<DomainName>,
     /// A standard zone file; without one, SOA and NS are made from `nameservers`.
     pub file: Option<PathBuf>,
+    /// Whether it is signed, with the default of `[dnssec]` filled in.
+    pub dnssec: ZoneDnssec,
+}
+
+/// Whether a zone is signed, and by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZoneDnssec {
+    /// It is served unsigned; DNSSEC records of its file are left out.
+    #[default]
+    Off,
+    /// By us.
+    Sign,
+    /// By somebody else: what its file has is served as it is. No service lives in it.
+    Keep,
+}
+
+/// How zones are signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnssecSettings {
+    /// Whether zones are signed that do not say otherwise; each zone's `dnssec` has it already.
+    pub sign: bool,
+    /// Of new keys.
+    pub algorithm: Algorithm,
+    /// Which keys a zone has.
+    pub keys: KeyLayout,
+    /// How a zone proves that a name or type is not there.
+    pub denial: Denial,
+    /// Time between two signatures of one set.
+    pub renew_every: Duration,
+    /// How long a signature is valid; at least twice `renew_every`.
+    pub valid_for: Duration,
+    /// The most answer sets that are signed ahead, of all services together.
+    pub answer_sets_max: usize,
+    /// Whether this node makes keys and rolls them over. Local.
+    pub signer: bool,
+    /// Whom to ask for the zones' DS records; empty: the system's resolvers. Local.
+    pub parent: Vec<SocketAddr>,
+}
+
+impl Default for DnssecSettings {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self {
+            sign: false,
+            algorithm: Algorithm::default(),
+            keys: KeyLayout::default(),
+            denial: Denial::default(),
+            renew_every: days(7),
+            valid_for: days(21),
+            answer_sets_max: 100_000,
+            signer: true,
+            parent: Vec::new(),
+        }
+    }
 }
 
 /// How the Controller decides (papers: thesis chapter 6; resolutions A1 to A26).

@@ -23,9 +23,9 @@ mod suggest;
 mod walk;
 
 pub use configuration::{
-    ApiSettings, Configuration, ControlSettings, DnsSettings, GeoSettings, GroupSettings,
-    LogFormat, LogSettings, NodeSettings, NotifySettings, Problem, ReporterSettings,
-    ReporterSource, Roles, ZoneSettings,
+    ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings, GeoSettings,
+    GroupSettings, LogFormat, LogSettings, NodeSettings, NotifySettings, Problem, ReporterSettings,
+    ReporterSource, Roles, ZoneDnssec, ZoneSettings,
 };
 pub use example::commented_example;
 pub use findings::SourceFile;

@@ -9,7 +9,8 @@ use super::findings::{Findings, Place, SourceFile};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
-    ROOT, api, area, cluster, control, dns, geo, group, log, node, notify, reporter, service, zone,
+    ROOT, api, area, cluster, control, dns, dnssec, geo, group, log, node, notify, reporter,
+    service, zone,
 };
 use super::walk::{self, Item, place_of};
 use super::{
@@ -115,7 +116,8 @@ pub(super) fn build(
         node::read(&section(root, "node", &node::NODE, findings), context.hostname, findings);
     let roles = node.roles;
     let dns = dns::read(&section(root, "dns", &dns::DNS, findings), roles.director, findings);
-    let zones = zone::read(root, &dns, findings);
+    let dnssec = dnssec::read(&section(root, "dnssec", &dnssec::DNSSEC, findings), findings);
+    let zones = zone::read(root, &dns, dnssec.sign, findings);
     let geo = geo::read(&section(root, "geo", &geo::GEO, findings));
     let clusters = cluster::read(root, findings);
     let mut clients = Clients::new(context);
@@ -143,8 +145,9 @@ pub(super) fn build(
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);
     Configuration {
-        digest: canon::shared(&zones, &topology, &control, &notify),
+        digest: canon::shared(&zones, &dnssec, &topology, &control, &notify),
         zones,
+        dnssec,
         topology,
         control,
         geo,

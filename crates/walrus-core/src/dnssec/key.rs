@@ -3,51 +3,14 @@
 use sha2::{Digest as _, Sha256};
 use walrus_dns::DomainName;
 
+use crate::world::Algorithm;
+
 /// DNSKEY flag: a zone key (RFC 4034 section 2.1.1).
 pub const FLAG_ZONE: u16 = 0x0100;
 /// DNSKEY flag: secure entry point, a key that the parent's DS may name (RFC 4034 section 2.1.1).
 pub const FLAG_SEP: u16 = 0x0001;
 /// DNSKEY flag: revoked (RFC 5011); never set by us.
 pub const FLAG_REVOKE: u16 = 0x0080;
-
-/// How a key signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Algorithm {
-    /// 13, the default: validated everywhere (RFC 8624).
-    EcdsaP256Sha256,
-    /// 15: smaller keys, quicker to check.
-    Ed25519,
-}
-
-impl Algorithm {
-    /// The number in DNSKEY, DS and RRSIG records.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::EcdsaP256Sha256 => 13,
-            Self::Ed25519 => 15,
-        }
-    }
-
-    /// The algorithm of a number.
-    #[must_use]
-    pub const fn of_number(number: u8) -> Option<Self> {
-        match number {
-            13 => Some(Self::EcdsaP256Sha256),
-            15 => Some(Self::Ed25519),
-            _ => None,
-        }
-    }
-
-    /// Bytes of a public key in a DNSKEY record (RFC 6605 section 4, RFC 8080 section 3).
-    #[must_use]
-    pub const fn public_len(self) -> usize {
-        match self {
-            Self::EcdsaP256Sha256 => 64,
-            Self::Ed25519 => 32,
-        }
-    }
-}
 
 /// A public key of a zone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

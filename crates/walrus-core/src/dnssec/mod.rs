@@ -12,7 +12,8 @@ mod set;
 mod signatures;
 mod validity;
 
-pub use key::{Algorithm, DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
+pub use crate::world::{Algorithm, Denial};
+pub use key::{DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
 pub use set::{Covered, SignRequest, SignedBy, phase, sign_set};
 pub use signatures::{Signature, SignatureId, Signatures};
 pub use validity::{Validity, ValidityPolicy};

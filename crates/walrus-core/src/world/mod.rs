@@ -6,6 +6,7 @@ mod name;
 mod observation;
 mod overrides;
 mod report;
+mod signing;
 mod time;
 mod topology;
 
@@ -15,6 +16,7 @@ pub use name::{Name, NameError};
 pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};
 pub use report::{Report, ReportBody, Statistics};
+pub use signing::{Algorithm, Denial, KeyLayout};
 pub use time::Time;
 pub use topology::{
     Area, AreaId, AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, LoadFormula,

@@ -6,6 +6,7 @@ pub(super) mod area;
 pub(super) mod cluster;
 pub(super) mod control;
 pub(super) mod dns;
+pub(super) mod dnssec;
 pub(super) mod geo;
 pub(super) mod group;
 pub(super) mod log;
@@ -41,6 +42,7 @@ pub(super) static ROOT: Group = Group {
         },
         section("node", Kind::Section(&node::NODE), Default::Value("{}")),
         section("dns", Kind::Section(&dns::DNS), Default::Value("{}")),
+        section("dnssec", Kind::Section(&dnssec::DNSSEC), Default::Value("{}")),
         section("cluster", Kind::Sections(&cluster::CLUSTER), Default::Otherwise("none")),
         section("area", Kind::Sections(&area::AREA), Default::Otherwise("none")),
         section("service", Kind::Sections(&service::SERVICE), Default::Otherwise("none")),

@@ -9,7 +9,7 @@ use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
-use crate::config::{ZoneSettings, datagram};
+use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
     Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Server, Service,
     Spill, TtlPolicy,
@@ -325,7 +325,23 @@ fn check_name(name: &DomainName, place: Place, zones: &[ZoneSettings], findings:
                 name.parent().unwrap_or_else(|| name.clone())
             ),
         );
-    } else if !zones.iter().any(|zone| name.is_within(&zone.apex)) {
+        return;
+    }
+    let inside = zones.iter().filter(|zone| name.is_within(&zone.apex));
+    // The closest one is the one that it is in.
+    if let Some(zone) = inside.max_by_key(|zone| zone.apex.label_count()) {
+        if zone.dnssec == ZoneDnssec::Keep {
+            findings.problem(
+                place,
+                format!(
+                    "{name} changes with its servers' health, but the zone {} is signed elsewhere \
+                     (dnssec = \"keep\"): write dnssec = \"sign\" for the zone, or move the service \
+                     to a zone of its own",
+                    zone.apex
+                ),
+            );
+        }
+    } else {
         let apexes: Vec<String> = zones.iter().map(|zone| zone.apex.to_string()).collect();
         let first = apexes.first().map_or("", String::as_str);
         findings.problem(

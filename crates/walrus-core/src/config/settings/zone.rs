@@ -3,7 +3,7 @@
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
-use crate::config::{DnsSettings, ZoneSettings};
+use crate::config::{DnsSettings, ZoneDnssec, ZoneSettings};
 
 pub(in crate::config) static ZONE: Group = Group {
     header: "[[zone]]",
@@ -34,6 +34,14 @@ pub(in crate::config) static ZONE: Group = Group {
                       the configuration.",
             example: "\"example.com.zone\"",
         },
+        Setting {
+            name: "dnssec",
+            kind: Kind::OneOf(&["sign", "off", "keep"]),
+            default: Default::Otherwise("\"sign\" if `sign` of [dnssec] says so, else \"off\""),
+            meaning: "Whether Walrus signs the zone, leaves it unsigned, or keeps the signatures \
+                      that its file has (`keep`: then no service can live in it).",
+            example: "\"sign\"",
+        },
     ],
 };
 
@@ -41,12 +49,14 @@ pub(in crate::config) static ZONE: Group = Group {
 pub(in crate::config) fn read(
     root: &Section,
     dns: &DnsSettings,
+    sign: bool,
     findings: &Findings<'_>,
 ) -> Vec<ZoneSettings> {
     let mut zones: Vec<(ZoneSettings, Place)> = Vec::new();
     let nameservers = root.domains("nameservers");
+    let default = if sign { ZoneDnssec::Sign } else { ZoneDnssec::Off };
     if let Some(Value::Domain(apex)) = root.value("zone") {
-        let zone = ZoneSettings { apex: apex.clone(), nameservers, file: None };
+        let zone = ZoneSettings { apex: apex.clone(), nameservers, file: None, dnssec: default };
         zones.push((zone, root.place_of("zone")));
     } else if root.is_given("nameservers") {
         findings.problem(
@@ -58,7 +68,9 @@ pub(in crate::config) fn read(
     for section in root.sections("zone") {
         let (nameservers, file) = (section.domains("nameservers"), section.path("file"));
         if let Some(apex) = section.domain("name") {
-            zones.push((ZoneSettings { apex, nameservers, file }, section.place_of("name")));
+            let dnssec = dnssec(section, default, findings);
+            let zone = ZoneSettings { apex, nameservers, file, dnssec };
+            zones.push((zone, section.place_of("name")));
         }
     }
     for (index, (zone, place)) in zones.iter().enumerate() {
@@ -82,6 +94,24 @@ pub(in crate::config) fn read(
         zones.iter().for_each(|(zone, place)| check_nameservers(zone, *place, findings));
     }
     zones.into_iter().map(|(zone, _)| zone).collect()
+}
+
+fn dnssec(section: &Section, default: ZoneDnssec, findings: &Findings<'_>) -> ZoneDnssec {
+    match section.text("dnssec").as_deref() {
+        Some("sign") => ZoneDnssec::Sign,
+        Some("off") => ZoneDnssec::Off,
+        Some("keep") => {
+            if !section.is_given("file") {
+                findings.problem(
+                    section.place_of("dnssec"),
+                    "`dnssec = \"keep\"` needs a signed zone file: write `file`, or \
+                     dnssec = \"sign\"",
+                );
+            }
+            ZoneDnssec::Keep
+        }
+        _ => default,
+    }
 }
 
 /// The parent's glue leads resolvers here, but those that then ask for the name server's address
