@@ -182,6 +182,46 @@ impl Ord for DomainName {
     }
 }
 
+/// Compares two names in lower-case wire format in canonical order (RFC 4034 section 6.1), without
+/// allocation: two absolute ones, or two relative ones below the same origin. Of what is no name
+/// only the labels that can be read are compared.
+#[must_use]
+pub fn compare_canonically(one: &[u8], other: &[u8]) -> Ordering {
+    // Most names of a zone are siblings.
+    if let (Some((first, rest)), Some((other_first, other_rest))) =
+        (split_label(one), split_label(other))
+        && rest == other_rest
+    {
+        return first.cmp(other_first);
+    }
+    let (mut starts, mut other_starts) = ([0; LABELS_MAX], [0; LABELS_MAX]);
+    let labels = label_starts(one, &mut starts).iter().rev();
+    let other_labels = label_starts(other, &mut other_starts).iter().rev();
+    // Of equal labels the rests were compared before, and are equal.
+    let labels = labels.map(|start| split_label(&one[usize::from(*start)..]));
+    labels.cmp(other_labels.map(|start| split_label(&other[usize::from(*start)..])))
+}
+
+/// The first label and what follows it; `None` for the root and for nothing.
+fn split_label(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len @ 1.., rest) = name.split_first()? else { return None };
+    rest.split_at_checked(usize::from(*len))
+}
+
+/// Where each label's length stands.
+fn label_starts<'a>(name: &[u8], starts: &'a mut [u8; LABELS_MAX]) -> &'a [u8] {
+    let mut count = 0;
+    let mut rest = name;
+    while let Some((_, after)) = split_label(rest) {
+        let Some(start) = starts.get_mut(count) else { break };
+        let Ok(at) = u8::try_from(name.len() - rest.len()) else { break };
+        *start = at;
+        count += 1;
+        rest = after;
+    }
+    &starts[..count]
+}
+
 impl PartialOrd for DomainName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -267,6 +307,22 @@ mod tests {
         let sorted = ["example", "a.example", "yljkjljk.a.example", "z.a.example", "z.example"];
         for pair in sorted.windows(2) {
             assert!(name(pair[0]) < name(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn wire_format_compares_like_names_absolute_and_relative() {
+        let names =
+            [".", "b", "c", "a.b", "aa.b", "a.a.b", "c.a.b", "a.c", "b.c", "a.b.c", "\\000.c"];
+        for one in names.map(name) {
+            for other in names.map(name) {
+                let expected = one.cmp(&other);
+                assert_eq!(compare_canonically(one.as_wire(), other.as_wire()), expected);
+                let relative =
+                    |name: &DomainName| name.as_wire()[..name.as_wire().len() - 1].to_vec();
+                let got = compare_canonically(&relative(&one), &relative(&other));
+                assert_eq!(got, expected, "{one} {other}");
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type};
 
-use crate::zone::{RecordSet, Zone};
+use crate::zone::{SetView, Sets, Zone};
 
 /// All zones and the names of the services in them.
 #[derive(Clone, Debug, Default)]
@@ -32,16 +32,16 @@ pub(super) enum Found<'a> {
     /// The name is at or below a delegation.
     Delegated {
         /// The owner of the NS records.
-        cut: &'a DomainName,
+        cut: DomainName,
         /// Those.
-        nameservers: &'a RecordSet,
+        nameservers: SetView<'a>,
         /// The zone that delegates.
         zone: &'a Zone,
     },
     /// The name exists, perhaps by a wildcard or as an empty non-terminal (no sets).
     Node {
         /// Its records.
-        sets: &'a [RecordSet],
+        sets: Sets<'a>,
         /// Its service.
         service: Option<u32>,
         /// The zone that it is in.
@@ -81,7 +81,7 @@ impl CompleteIndex {
         let encloser = self.closest_encloser(zone, name);
         // A delegation exists, so it is not below what exists.
         if let Some((cut, nameservers)) = delegation(zone, &encloser)
-            && !(is_ds && cut == name)
+            && !(is_ds && cut == *name)
         {
             return Found::Delegated { cut, nameservers, zone };
         }
@@ -108,27 +108,28 @@ impl CompleteIndex {
     }
 
     fn node<'a>(&'a self, zone: &'a Zone, name: &DomainName) -> Found<'a> {
-        let sets = zone.names().get(name).map_or(&[][..], Vec::as_slice);
         let service =
             self.services.get(zone.apex()).and_then(|services| services.get(name)).copied();
-        Found::Node { sets, service, zone }
+        Found::Node { sets: zone.sets(name), service, zone }
     }
 
     /// The nearest name that exists, the name itself or one above it in the zone.
     fn closest_encloser(&self, zone: &Zone, name: &DomainName) -> DomainName {
-        let of_services = self.services.get(zone.apex());
-        let beside_services = of_services.map_or(0, |services| labels_shared(services, name));
-        let shared = labels_shared(zone.names(), name).max(beside_services);
-        name.suffix(shared.max(zone.apex().label_count()))
+        let statics = shared_with(name, zone.at_or_before(name), zone.after(name));
+        let services = self.services.get(zone.apex()).map_or(0, |services| {
+            let before = services.range((Bound::Unbounded, Bound::Included(name))).next_back();
+            let after = services.range((Bound::Excluded(name), Bound::Unbounded)).next();
+            let cloned = |(name, _): (&DomainName, _)| name.clone();
+            shared_with(name, before.map(cloned), after.map(cloned))
+        });
+        name.suffix(statics.max(services).max(zone.apex().label_count()))
     }
 }
 
-/// The most labels that any name in a map shares with this one: all of them if it is there or
+/// The most labels that a name shares with one of its neighbours: all of them if it is there or
 /// anything below it is (then it is an empty non-terminal).
-fn labels_shared<T>(map: &BTreeMap<DomainName, T>, name: &DomainName) -> usize {
-    let before = map.range((Bound::Unbounded, Bound::Included(name))).next_back();
-    let after = map.range((Bound::Excluded(name), Bound::Unbounded)).next();
-    let shared = |(other, _): (&DomainName, _)| {
+fn shared_with(name: &DomainName, before: Option<DomainName>, after: Option<DomainName>) -> usize {
+    let shared = |other: DomainName| {
         let pairs = name.labels().rev().zip(other.labels().rev());
         pairs.take_while(|(one, other)| one == other).count()
     };
@@ -136,13 +137,10 @@ fn labels_shared<T>(map: &BTreeMap<DomainName, T>, name: &DomainName) -> usize {
 }
 
 /// The topmost delegation at or above a name in the zone.
-fn delegation<'a>(zone: &'a Zone, name: &DomainName) -> Option<(&'a DomainName, &'a RecordSet)> {
+fn delegation<'a>(zone: &'a Zone, name: &DomainName) -> Option<(DomainName, SetView<'a>)> {
     let ancestors = std::iter::successors(Some(name.clone()), DomainName::parent);
     let below_apex = ancestors.take_while(|ancestor| *ancestor != *zone.apex());
-    let cuts = below_apex.filter_map(|ancestor| {
-        let (owner, sets) = zone.names().get_key_value(&ancestor)?;
-        let nameservers = sets.iter().find(|set| set.record_type == record_type::NS)?;
-        Some((owner, nameservers))
-    });
-    cuts.last()
+    let cuts =
+        below_apex.filter_map(|ancestor| Some((zone.set(&ancestor, record_type::NS)?, ancestor)));
+    cuts.last().map(|(nameservers, cut)| (cut, nameservers))
 }

@@ -4,7 +4,7 @@ use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
 use super::index::{CompleteIndex, Found};
-use crate::zone::{RecordSet, Zone};
+use crate::zone::{SetView, Sets, Zone};
 
 /// Aliases that one answer follows; longer chains end with the last one, and the resolver goes on.
 pub(super) const ALIASES_MAX: usize = 8;
@@ -95,8 +95,8 @@ fn step<'a>(
         Found::Delegated { cut, nameservers, zone } => {
             // RFC 1034 section 6.2.7: AA speaks for the question's own name.
             resolution.authoritative = !is_first;
-            resolution.authority.push(Records::new(cut.clone(), nameservers));
-            resolution.glue = glue(cut, nameservers, zone);
+            resolution.glue = glue(&cut, nameservers, zone);
+            resolution.authority.push(Records::new(cut, nameservers));
         }
         Found::Nothing { zone } => {
             resolution.rcode = Rcode::NXDOMAIN;
@@ -112,12 +112,11 @@ fn step<'a>(
 fn node<'a>(
     name: &DomainName,
     wanted: u16,
-    sets: &'a [RecordSet],
+    sets: Sets<'a>,
     service: Option<u32>,
     zone: &'a Zone,
     resolution: &mut Resolution<'a>,
 ) -> Option<DomainName> {
-    let of_type = |record_type| sets.iter().find(|set| set.record_type == record_type);
     if let Some(service) = service
         && (wanted == record_type::A || wanted == record_type::AAAA)
     {
@@ -128,19 +127,19 @@ fn node<'a>(
     }
     // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
     let wanted = match wanted {
-        record_type::ANY if of_type(record_type::CNAME).is_some() => record_type::CNAME,
+        record_type::ANY if sets.of_type(record_type::CNAME).is_some() => record_type::CNAME,
         wanted => wanted,
     };
     if wanted == record_type::ANY && (service.is_some() || !sets.is_empty()) {
         resolution.answer.push(refuse_any(name));
         return None;
     }
-    if let Some(set) = of_type(wanted) {
+    if let Some(set) = sets.of_type(wanted) {
         resolution.answer.push(Records::new(name.clone(), set));
         return None;
     }
-    if let Some(alias) = of_type(record_type::CNAME)
-        && let Some(first) = alias.data.first()
+    if let Some(alias) = sets.of_type(record_type::CNAME)
+        && let Some(first) = alias.data().next()
         && let Ok(target) = DomainName::from_wire(first)
     {
         resolution.answer.push(Records::new(name.clone(), alias));
@@ -151,9 +150,9 @@ fn node<'a>(
 }
 
 impl<'a> Records<'a> {
-    fn new(owner: DomainName, set: &'a RecordSet) -> Self {
-        let data = set.data.iter().map(|data| &**data).collect();
-        Self { owner, record_type: set.record_type, ttl: set.ttl, data }
+    fn new(owner: DomainName, set: SetView<'a>) -> Self {
+        let data = set.data().collect();
+        Self { owner, record_type: set.record_type(), ttl: set.ttl(), data }
     }
 }
 
@@ -165,25 +164,20 @@ fn refuse_any(name: &DomainName) -> Records<'static> {
 
 /// The SOA with the time that "no" may be remembered (RFC 2308 section 3).
 fn negative(zone: &Zone) -> Option<Records<'_>> {
-    let sets = zone.names().get(zone.apex())?;
-    let soa = sets.iter().find(|set| set.record_type == record_type::SOA)?;
+    let soa = zone.set(zone.apex(), record_type::SOA)?;
     let mut records = Records::new(zone.apex().clone(), soa);
-    let minimum = soa.data.first().and_then(|data| data.last_chunk::<4>());
+    let minimum = soa.data().next().and_then(|data| data.last_chunk::<4>());
     let minimum = minimum.map_or(u32::MAX, |bytes| u32::from_be_bytes(*bytes));
-    records.ttl = soa.ttl.min(minimum);
+    records.ttl = soa.ttl().min(minimum);
     Some(records)
 }
 
-fn glue<'a>(cut: &DomainName, nameservers: &'a RecordSet, zone: &'a Zone) -> Vec<Glue<'a>> {
+fn glue<'a>(cut: &DomainName, nameservers: SetView<'_>, zone: &'a Zone) -> Vec<Glue<'a>> {
     let mut glue = Vec::new();
-    for data in &nameservers.data {
-        let Some((target, sets)) =
-            DomainName::from_wire(data).ok().and_then(|name| zone.names().get_key_value(&name))
-        else {
-            continue;
-        };
+    for data in nameservers.data() {
+        let Ok(target) = DomainName::from_wire(data) else { continue };
         for family in [record_type::A, record_type::AAAA] {
-            if let Some(set) = sets.iter().find(|set| set.record_type == family) {
+            if let Some(set) = zone.set(&target, family) {
                 let records = Records::new(target.clone(), set);
                 glue.push(Glue { records, in_domain: target.is_within(cut) });
             }

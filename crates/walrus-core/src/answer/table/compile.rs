@@ -244,11 +244,16 @@ impl<'a> Builder<'a> {
         let mut entries = Vec::new();
         let mut slots = Slots::with_capacity(self.nodes.len());
         let mut labels_max = 0;
+        let mut nsec_order = vec![Vec::new(); self.zones.len()].into_boxed_slice();
         for node in &self.nodes {
             let place = u32::try_from(entries.len()).map_err(|_| ZoneCompileError::TooLarge)?;
             slots.insert(node.hash, place.min(u32::MAX - 1));
             labels_max = labels_max.max(label_count(node.name));
             write_entry(node, &mut entries)?;
+            // A zone's names come in canonical order; what is added behind them has no sets.
+            if node.sets.iter().any(|set| set.record_type == record_type::NSEC) {
+                nsec_order[usize::from(node.zone)].push(place);
+            }
         }
         if u32::try_from(entries.len()).is_err() {
             return Err(ZoneCompileError::TooLarge);
@@ -260,6 +265,7 @@ impl<'a> Builder<'a> {
             services: services.into(),
             labels_max,
             names: self.nodes.len(),
+            nsec_order,
             complete: CompleteIndex::new(
                 self.zones.iter().cloned(),
                 services.iter().cloned().zip(0..),

@@ -24,6 +24,8 @@ pub use plan::PlanCompileError;
 pub(super) use ring::Drawn;
 pub use ring::{Family, RingList};
 pub use service::{ClassDecision, ServiceTable};
+#[allow(unused_imports, reason = "for negative answers with signatures")]
+pub(super) use zone_table::NAME_LEN_MAX;
 pub use zone_table::ZoneTable;
 pub(super) use zone_table::{Entry, flags};
 

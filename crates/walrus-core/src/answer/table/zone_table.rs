@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, reply};
+use walrus_dns::{DomainName, compare_canonically, reply};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Slots};
@@ -24,6 +24,9 @@ pub struct ZoneTable {
     /// No name has more labels.
     pub(super) labels_max: usize,
     pub(super) names: usize,
+    /// For each zone the places of entries with an NSEC set, in canonical order.
+    #[allow(dead_code, reason = "for negative answers with signatures")]
+    pub(super) nsec_order: Box<[Vec<u32>]>,
     /// The same zones for the complete path.
     pub(super) complete: CompleteIndex,
 }
@@ -66,6 +69,9 @@ pub(in crate::answer) mod flags {
 pub(super) const HEAD_LEN: usize = 9;
 /// A record set's head: type (2), records (2), their bytes (2), signatures (2), their bytes (2).
 pub(super) const SET_HEAD_LEN: usize = 10;
+/// The longest name in wire format (RFC 1035 section 2.3.4).
+#[allow(dead_code, reason = "for negative answers with signatures")]
+pub(in crate::answer) const NAME_LEN_MAX: usize = 255;
 /// In an entry's head: no service lives here.
 pub(super) const NO_SERVICE: u32 = u32::MAX;
 
@@ -137,6 +143,21 @@ impl ZoneTable {
         None
     }
 
+    /// The last name of a zone that is at or before `name` (lower-case wire format, in the zone) in
+    /// canonical order and has an NSEC set: the one that proves what there is at `name`, or that
+    /// there is nothing. `None` in a zone without such sets.
+    #[allow(dead_code, reason = "for negative answers with signatures")]
+    pub(in crate::answer) fn nsec_at_or_before(&self, zone: u16, name: &[u8]) -> Option<Entry<'_>> {
+        let order = self.nsec_order.get(usize::from(zone))?;
+        let mut buffer = [0; NAME_LEN_MAX];
+        let after = order.partition_point(|&place| {
+            let entry = Entry { bytes: &self.entries[place as usize..] };
+            compare_canonically(entry.name(&mut buffer), name).is_le()
+        });
+        let place = *order.get(after.checked_sub(1)?)?;
+        Some(Entry { bytes: &self.entries[place as usize..] })
+    }
+
     /// Writes the SOA record of a negative answer for a zone, compressed against the question's
     /// name; the length, or `None` if there is no room.
     pub(in crate::answer) fn write_negative_soa(
@@ -181,6 +202,14 @@ pub(in crate::answer) struct PrebuiltSet<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Its name in lower-case wire format, put together in `buffer`.
+    #[allow(dead_code, reason = "for negative answers with signatures")]
+    pub(in crate::answer) fn name(self, buffer: &mut [u8; NAME_LEN_MAX]) -> &[u8] {
+        let len = usize::from(self.bytes[0]);
+        buffer[..len].copy_from_slice(&self.bytes[HEAD_LEN..HEAD_LEN + len]);
+        &buffer[..len]
+    }
+
     #[inline]
     pub(in crate::answer) fn has(self, flag: u8) -> bool {
         self.bytes[1] & flag != 0
@@ -219,5 +248,52 @@ impl<'a> Entry<'a> {
             rest = next;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::{RecordSet, zone_of_nameservers};
+    use walrus_dns::record_type;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_nsec_set_at_or_before_a_name_is_found_past_names_without_one() {
+        let apex = name("example");
+        let set = |record_type| RecordSet {
+            record_type,
+            ttl: 5,
+            data: vec![apex.as_wire().into()],
+            ..RecordSet::default()
+        };
+        let signed = ["example", "a.example", "c.example", "x.d.example"];
+        let sets = signed.map(|owner| (name(owner), set(record_type::NSEC)));
+        let glue = ["b.example", "glue.c.example", "z.example"];
+        let sets = sets.into_iter().chain(glue.map(|owner| (name(owner), set(record_type::A))));
+        let zone = zone_of_nameservers(&apex, &[]).with_sets(sets);
+        let unsigned = zone_of_nameservers(&name("com"), &[]);
+        let table = ZoneTable::compile(&[Arc::new(zone), Arc::new(unsigned)], &[]).unwrap();
+        for (asked, expected) in [
+            ("example", "example"),
+            ("*.example", "example"),
+            ("a.example", "a.example"),
+            ("x.y.a.example", "a.example"),
+            ("b.example", "a.example"),
+            ("c.example", "c.example"),
+            ("glue.c.example", "c.example"),
+            ("d.example", "c.example"),
+            ("w.d.example", "c.example"),
+            ("zz.example", "x.d.example"),
+        ] {
+            let entry = table.nsec_at_or_before(0, name(asked).as_wire()).unwrap();
+            let mut buffer = [0; NAME_LEN_MAX];
+            assert_eq!(entry.name(&mut buffer), name(expected).as_wire(), "{asked}");
+            assert_eq!(entry.set(record_type::NSEC).map(|set| set.records), Some(1));
+        }
+        assert!(table.nsec_at_or_before(1, name("a.com").as_wire()).is_none());
     }
 }
