@@ -12,8 +12,8 @@ use walrus_dns::{rcode, record_type};
 
 use super::complete;
 use super::request::{Decision, Outcome, Request, Transport};
-use super::service_answer::{Client, ServiceAnswer, answer_service};
-use super::table::{AnswerTable, Entry, Family, flags};
+use super::service_answer::{Client, answer_service};
+use super::table::{AnswerTable, Entry, Family, PrebuiltSet, flags};
 use super::worker::WorkerState;
 
 /// The longest message (RFC 1035 section 4.2.2).
@@ -71,7 +71,9 @@ pub fn respond_completely(
         let family = Family::of(asked.record_type)?;
         let answer = answer_service(table, worker, asked.service, family, &client)?;
         let (ttl, scope) = (answer.ttl, answer.scope);
-        Some(complete::ServiceAnswer { addresses: answer.addresses().collect(), ttl, scope })
+        let signatures = answer.signature_data().map(Into::into).collect();
+        let addresses = answer.addresses().collect();
+        Some(complete::ServiceAnswer { addresses, signatures, ttl, scope })
     };
     let outcome = complete::respond_with(table.zones().complete(), request, reply, choose);
     if let Outcome::Reply(len) = outcome {
@@ -115,8 +117,8 @@ fn refuse(
 
 /// What stands between question and OPT.
 enum Body<'a> {
-    /// One record set in the answer section.
-    Records { count: u16, bytes: &'a [u8] },
+    /// One record set in the answer section, and its signatures if they are wanted.
+    Records { count: u16, bytes: &'a [u8], signatures: u16, signature_bytes: &'a [u8] },
     /// Nothing, and the zone's SOA in the authority section (RFC 2308).
     Negative { zone: u16, rcode: u16 },
     /// Not ours.
@@ -139,10 +141,15 @@ fn find_body<'a>(
     }
     let mut folded = [0; 256];
     let name = query.fold_name(&mut folded);
+    let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+    let negative = |zone, rcode| {
+        let proven = dnssec_ok && table.zones().is_signed(zone);
+        (!proven).then_some(Body::Negative { zone, rcode })
+    };
     let Some(entry) = table.zones().find(name) else {
         return match table.zones().closest_encloser(name) {
             Some(above) if above.has(flags::CUT | flags::RECORDS_BELOW) => None,
-            Some(above) => Some(Body::Negative { zone: above.zone(), rcode: rcode::NXDOMAIN }),
+            Some(above) => negative(above.zone(), rcode::NXDOMAIN),
             None => Some(Body::Refused),
         };
     };
@@ -151,15 +158,44 @@ fn find_body<'a>(
     }
     if let (Some(service), Some(family)) = (entry.service(), Family::of(query.record_type)) {
         let client = client(request, query);
-        return Some(match answer_service(table, worker, service, family, &client) {
-            Some(ServiceAnswer { drawn: Some(drawn), .. }) => {
-                Body::Records { count: drawn.count, bytes: drawn.records }
+        let Some(answer) = answer_service(table, worker, service, family, &client) else {
+            return Some(Body::NotReady);
+        };
+        return match answer.drawn {
+            Some(drawn) => {
+                let (count, bytes) = (drawn.count, drawn.records);
+                let (signatures, signature_bytes) = (answer.signature_count, answer.signatures);
+                Some(Body::Records { count, bytes, signatures, signature_bytes }.signed(dnssec_ok))
             }
-            Some(_) => Body::Negative { zone: entry.zone(), rcode: rcode::NOERROR },
-            None => Body::NotReady,
-        });
+            None => negative(entry.zone(), rcode::NOERROR),
+        };
     }
-    find_static(entry, query.record_type)
+    let everything = matches!(query.record_type, record_type::ANY | record_type::RRSIG);
+    if everything && table.zones().is_signed(entry.zone()) {
+        return None;
+    }
+    match find_static(entry, query.record_type) {
+        Some(body) => Some(body.signed(dnssec_ok)),
+        None if entry.has(flags::CNAME_INSIDE) => None,
+        None => negative(entry.zone(), rcode::NOERROR),
+    }
+}
+
+impl<'a> Body<'a> {
+    const fn of_set(set: &PrebuiltSet<'a>) -> Self {
+        let PrebuiltSet { records: count, bytes, signatures, signature_bytes } = *set;
+        Body::Records { count, bytes, signatures, signature_bytes }
+    }
+
+    /// With signatures or without.
+    const fn signed(self, dnssec_ok: bool) -> Self {
+        match self {
+            Body::Records { count, bytes, .. } if !dnssec_ok => {
+                Body::Records { count, bytes, signatures: 0, signature_bytes: &[] }
+            }
+            body => body,
+        }
+    }
 }
 
 fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
@@ -171,16 +207,13 @@ fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
         wanted => wanted,
     };
     if wanted == record_type::ANY && entry.has_data() {
-        return Some(Body::Records { count: 1, bytes: &ANY_ANSWER });
+        let (bytes, signature_bytes) = (&ANY_ANSWER[..], &[][..]);
+        return Some(Body::Records { count: 1, bytes, signatures: 0, signature_bytes });
     }
     let set = entry.set(wanted).or_else(|| {
         entry.has(flags::CNAME_OUTSIDE).then(|| entry.set(record_type::CNAME)).flatten()
     });
-    match set {
-        Some(set) => Some(Body::Records { count: set.records, bytes: set.bytes }),
-        None if entry.has(flags::CNAME_INSIDE) => None,
-        None => Some(Body::Negative { zone: entry.zone(), rcode: rcode::NOERROR }),
-    }
+    Some(Body::of_set(&set?))
 }
 
 fn client(request: &Request<'_>, query: &Query<'_>) -> Client {
@@ -218,11 +251,14 @@ fn compose(
     let room = &mut reply[question_end..body_end];
     let (mut flags, mut counts) = (reply::FLAG_AA, Counts::default());
     let written = match *body {
-        Body::Records { count, bytes } => {
-            counts.answer = count;
-            room.get_mut(..bytes.len()).map(|room| {
-                room.copy_from_slice(bytes);
-                bytes.len()
+        Body::Records { count, bytes, signatures, signature_bytes } => {
+            counts.answer = count.saturating_add(signatures);
+            let len = bytes.len() + signature_bytes.len();
+            room.get_mut(..len).map(|room| {
+                let (records, behind) = room.split_at_mut(bytes.len());
+                records.copy_from_slice(bytes);
+                behind.copy_from_slice(signature_bytes);
+                len
             })
         }
         Body::Negative { zone, rcode } => {

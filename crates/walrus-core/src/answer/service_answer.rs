@@ -24,6 +24,10 @@ pub(super) struct ServiceAnswer<'a> {
     pub(super) drawn: Option<Drawn<'a>>,
     /// Bytes of a record; the address stands at its end.
     pub(super) record_len: usize,
+    /// RRSIG records over the set, as they go into a reply behind it; empty if it is not signed.
+    pub(super) signatures: &'a [u8],
+    /// How many.
+    pub(super) signature_count: u16,
     /// Seconds.
     pub(super) ttl: u32,
     /// The client subnet's scope in bits.
@@ -70,10 +74,25 @@ pub(super) fn answer_service<'a>(
         _ => 0,
     };
     worker.decision.scope = scope;
-    Some(ServiceAnswer { drawn, record_len: family.record_len(), ttl: decided.ttl, scope })
+    let (record_len, ttl) = (family.record_len(), decided.ttl);
+    Some(ServiceAnswer { drawn, record_len, signatures: &[], signature_count: 0, ttl, scope })
 }
 
 impl ServiceAnswer<'_> {
+    /// The data of the RRSIG records.
+    pub(super) fn signature_data(&self) -> impl Iterator<Item = &[u8]> {
+        /// A pointer, type, class, TTL and the data's length.
+        const HEAD_LEN: usize = 12;
+        let mut rest = self.signatures;
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_first_chunk::<HEAD_LEN>()?;
+            let len = usize::from(u16::from_be_bytes([head[10], head[11]]));
+            let (data, next) = tail.split_at_checked(len)?;
+            rest = next;
+            Some(data)
+        })
+    }
+
     /// The addresses in ring order.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let records = self.drawn.map_or(&[][..], |drawn| drawn.records);

@@ -10,7 +10,7 @@ use domain::base::wire::Composer;
 use domain::base::{Message, MessageBuilder, Record, Ttl};
 use domain::dep::octseq::{OctetsBuilder, Parser, Truncate};
 use domain::rdata::ZoneRecordData;
-use walrus_dns::record_type::{CNAME, MX, NS, PTR, SOA};
+use walrus_dns::record_type::{CNAME, MX, NS, PTR, RRSIG, SOA};
 
 use super::read::{Question, Subnet};
 use super::resolve::{Glue, Records, Resolution};
@@ -116,13 +116,17 @@ fn sections(
 }
 
 /// Adds addresses as long as they fit; `false` if one is missing without which a name server
-/// below the delegation might not be found (RFC 9471 section 3.1).
+/// below the delegation might not be found (RFC 9471 section 3.1). Signatures may be left out here
+/// (RFC 4035 section 3.1.1).
 fn push_glue(builder: &mut AdditionalBuilder<Target>, glue: &[Glue<'_>]) -> bool {
     let mut complete = true;
     for Glue { records, in_domain } in glue {
         for data in &records.data {
-            let missing = push(builder, records, data).is_err();
+            let missing = push(builder, records, records.record_type, data).is_err();
             complete &= !(missing && *in_domain);
+        }
+        for data in &records.signatures {
+            let _ = push(builder, records, RRSIG, data);
         }
     }
     complete
@@ -132,7 +136,9 @@ fn push_all(
     builder: &mut impl RecordSectionBuilder<Target>,
     records: &Records<'_>,
 ) -> Result<(), PushError> {
-    records.data.iter().try_for_each(|data| push(builder, records, data))
+    let mut data = records.data.iter();
+    data.try_for_each(|data| push(builder, records, records.record_type, data))?;
+    records.signatures.iter().try_for_each(|data| push(builder, records, RRSIG, data))
 }
 
 /// One record. Only the types of RFC 1035 whose names resolvers must expect compressed are given
@@ -140,12 +146,13 @@ fn push_all(
 fn push(
     builder: &mut impl RecordSectionBuilder<Target>,
     records: &Records<'_>,
+    record_type: u16,
     data: &[u8],
 ) -> Result<(), PushError> {
     let owner = Name::from_slice(records.owner.as_wire()).map_err(|_| PushError::ShortBuf)?;
-    let rtype = Rtype::from_int(records.record_type);
+    let rtype = Rtype::from_int(record_type);
     let (class, ttl) = (Class::IN, Ttl::from_secs(records.ttl));
-    if matches!(records.record_type, NS | CNAME | SOA | PTR | MX) {
+    if matches!(record_type, NS | CNAME | SOA | PTR | MX) {
         let mut parser = Parser::from_ref(data);
         let parsed = ZoneRecordData::<&[u8], ParsedName<&[u8]>>::parse_rdata(rtype, &mut parser);
         if let Ok(Some(parsed)) = parsed {

@@ -40,6 +40,8 @@ pub(super) enum Found<'a> {
     },
     /// The name exists, perhaps by a wildcard or as an empty non-terminal (no sets).
     Node {
+        /// The name itself, or the wildcard that stands for it.
+        source: DomainName,
         /// Its records.
         sets: Sets<'a>,
         /// Its service.
@@ -49,6 +51,8 @@ pub(super) enum Found<'a> {
     },
     /// The name does not exist.
     Nothing {
+        /// The nearest name above it that does.
+        encloser: DomainName,
         /// The zone that says so.
         zone: &'a Zone,
     },
@@ -86,14 +90,14 @@ impl CompleteIndex {
             return Found::Delegated { cut, nameservers, zone };
         }
         if encloser == *name {
-            return self.node(zone, name);
+            return self.node(zone, encloser);
         }
         // RFC 4592 section 3.3.1: the wildcard at the closest encloser, and no other. A wildcard
         // may itself be an empty non-terminal (section 4.9 asks for nothing special there).
         let wildcard = encloser.wildcard();
         match wildcard.filter(|wildcard| self.closest_encloser(zone, wildcard) == *wildcard) {
-            Some(wildcard) => self.node(zone, &wildcard),
-            None => Found::Nothing { zone },
+            Some(wildcard) => self.node(zone, wildcard),
+            None => Found::Nothing { encloser, zone },
         }
     }
 
@@ -107,10 +111,11 @@ impl CompleteIndex {
         Some(above.unwrap_or(nearest))
     }
 
-    fn node<'a>(&'a self, zone: &'a Zone, name: &DomainName) -> Found<'a> {
+    fn node<'a>(&'a self, zone: &'a Zone, source: DomainName) -> Found<'a> {
+        let sets = zone.sets(&source);
         let service =
-            self.services.get(zone.apex()).and_then(|services| services.get(name)).copied();
-        Found::Node { sets: zone.sets(name), service, zone }
+            self.services.get(zone.apex()).and_then(|services| services.get(&source)).copied();
+        Found::Node { source, sets, service, zone }
     }
 
     /// The nearest name that exists, the name itself or one above it in the zone.

@@ -9,9 +9,24 @@
 //!   always and names in data only for NS, CNAME, SOA, PTR and MX.
 //! - A positive answer has neither authority nor additional records but a referral's glue.
 //! - OPT comes last, and only if the query has one; of the options the client subnet is echoed.
+//! - A zone is signed if its SOA is. With DO its RRSIG records stand right behind the set that they
+//!   cover, with that set's owner and TTL as served, wherever they stand; without DO nothing of
+//!   DNSSEC is added, but DNSKEY, NSEC and the like are ordinary data for whoever asks for them.
+//! - Proofs stand in the authority section, each record of the chain once, with at most the TTL of
+//!   negative answers (RFC 9077), in this order: NODATA is the SOA and the NSEC at the name, for an
+//!   empty non-terminal the one that jumps over it (RFC 4035 section 3.1.3.1); NXDOMAIN the SOA and
+//!   the NSECs that jump over the name and over the wildcard at the closest encloser (3.1.3.2); a
+//!   wildcard's answer the NSEC that jumps over the name (3.1.3.3); a wildcard's NODATA the SOA, that
+//!   NSEC, and the one at the wildcard (3.1.3.4); a referral the DS set, or the NSEC at the
+//!   delegation that shows there is none (3.1.4). A service's name is a name like any other.
+//! - In a signed zone, ANY is answered with one real set (RFC 8482 section 4.1), that of the lowest
+//!   type which is not the service's, and RRSIG with that set's signatures; elsewhere ANY is
+//!   answered with a made-up HINFO (section 4.2), which could not be signed.
+//! - What is signed is never shortened: signatures hold for whole sets.
 //! - A reply that does not fit is cut to its question and OPT; a referral first loses glue.
 
 mod compose;
+mod denial;
 mod index;
 mod read;
 mod resolve;
@@ -25,7 +40,7 @@ use walrus_dns::{DomainName, record_type};
 use super::{Outcome, Request, Transport};
 use compose::ReplyOptions;
 use read::{Question, Unanswered};
-use resolve::{Records, Resolution};
+use resolve::{AtService, Records, Resolution};
 
 pub(super) use index::CompleteIndex;
 
@@ -45,6 +60,8 @@ pub(super) struct ServiceQuestion {
 pub(super) struct ServiceAnswer {
     /// In ring order; empty if the service has none of this family.
     pub addresses: Vec<IpAddr>,
+    /// Data of the RRSIG records over them; empty if they are not signed.
+    pub signatures: Vec<Box<[u8]>>,
     /// Seconds.
     pub ttl: u32,
     /// The client subnet's scope in bits.
@@ -94,26 +111,26 @@ fn answer(
     let subnet = question.opt.as_ref().and_then(|opt| opt.subnet);
     let mut options =
         ReplyOptions { subnet: subnet.map(|subnet| (subnet, 0)), extended_error: None };
+    let dnssec_ok = question.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
     let mut resolution = if is_served(question) {
-        resolve::resolve(index, &question.name, question.record_type)
+        resolve::resolve(index, &question.name, question.record_type, dnssec_ok)
     } else {
         Resolution::error(Rcode::REFUSED)
     };
-    let mut addresses = Vec::new();
-    if let Some((service, owner)) = resolution.service.take() {
+    let chosen;
+    if let Some(service) = resolution.service.take() {
         let asked = ServiceQuestion {
-            service,
-            record_type: question.record_type,
+            service: service.service,
+            record_type: service.record_type,
             subnet: subnet.map(|subnet| (subnet.ip(), subnet.source)),
         };
         match choose(asked) {
-            Some(chosen) => {
+            Some(answer) => {
                 if let Some((_, scope)) = &mut options.subnet {
-                    *scope = chosen.scope;
+                    *scope = answer.scope;
                 }
-                addresses.extend(chosen.addresses.iter().map(wire));
-                addresses.truncate(fitting(&resolution, &owner, &addresses));
-                append(&mut resolution, owner, question.record_type, chosen.ttl, &addresses);
+                chosen = Chosen::new(answer, dnssec_ok || service.signatures_only);
+                append(&mut resolution, service, &chosen);
             }
             None => {
                 resolution = Resolution::error(Rcode::SERVFAIL);
@@ -135,25 +152,44 @@ fn is_served(question: &Question<'_>) -> bool {
     question.class == record_type::CLASS_IN && !is_transfer
 }
 
-/// A service's servers end the chain; without any, the SOA that stands there already says so.
-fn append<'a>(
-    resolution: &mut Resolution<'a>,
-    owner: DomainName,
-    record_type: u16,
+/// Who is named, as records' data.
+struct Chosen {
+    data: Vec<Vec<u8>>,
+    signatures: Vec<Box<[u8]>>,
     ttl: u32,
-    addresses: &'a [Vec<u8>],
-) {
-    if addresses.is_empty() {
+}
+
+impl Chosen {
+    fn new(answer: ServiceAnswer, signed: bool) -> Self {
+        let data = answer.addresses.iter().map(wire).collect();
+        let signatures = if signed { answer.signatures } else { Vec::new() };
+        Self { data, signatures, ttl: answer.ttl }
+    }
+}
+
+/// A service's servers end the chain; without any, what stands instead says so.
+fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &'a Chosen) {
+    if chosen.data.is_empty() {
+        resolve::add_once(&mut resolution.authority, service.instead);
         return;
     }
-    let data = addresses.iter().map(Vec::as_slice).collect();
-    resolution.authority.clear();
-    resolution.answer.push(Records { owner, record_type, ttl, data });
+    let mut data: Vec<&[u8]> = chosen.data.iter().map(Vec::as_slice).collect();
+    let mut signatures: Vec<&[u8]> = chosen.signatures.iter().map(|data| &**data).collect();
+    let mut record_type = service.record_type;
+    if service.signatures_only {
+        data = std::mem::take(&mut signatures);
+        record_type = record_type::RRSIG;
+    } else if signatures.is_empty() {
+        data.truncate(fitting(resolution, &service.owner, &data));
+    }
+    let (owner, ttl) = (service.owner, chosen.ttl);
+    resolution.answer.push(Records { owner, record_type, ttl, data, signatures });
+    resolve::add_once(&mut resolution.authority, service.beside);
 }
 
 /// How many addresses surely fit behind the aliases that lead to them. A service's own answer is
 /// cut to what TCP holds when its Plan is compiled, but with owners that are a pointer each.
-fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[Vec<u8>]) -> usize {
+fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[&[u8]]) -> usize {
     const FIXED_LEN: usize = 10;
     /// Header, question and OPT.
     const FRAME_LEN_MAX: usize = 400;
@@ -161,12 +197,12 @@ fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[Vec<u8>
         return addresses.len();
     }
     let record_len = |owner: &DomainName, data: usize| owner.as_wire().len() + FIXED_LEN + data;
-    let aliases = resolution
-        .answer
-        .iter()
-        .flat_map(|records| records.data.iter().map(|data| record_len(&records.owner, data.len())));
+    let aliases = resolution.answer.iter().flat_map(|records| {
+        let all = records.data.iter().chain(&records.signatures);
+        all.map(|data| record_len(&records.owner, data.len()))
+    });
     let room = usize::from(u16::MAX).saturating_sub(FRAME_LEN_MAX + aliases.sum::<usize>());
-    room / record_len(owner, addresses.first().map_or(1, Vec::len))
+    room / record_len(owner, addresses.first().map_or(1, |data| data.len()))
 }
 
 fn wire(address: &IpAddr) -> Vec<u8> {

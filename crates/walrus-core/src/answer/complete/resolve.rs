@@ -1,9 +1,12 @@
-//! What a question's answer holds: the CNAME chain, the records, the SOA or the referral.
+//! What a question's answer holds: the CNAME chain, the records, the SOA or the referral, and for
+//! those who want it what proves that nothing else exists.
 
 use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
+use super::denial::{self, Denial};
 use super::index::{CompleteIndex, Found};
+use crate::answer::table::Family;
 use crate::zone::{SetView, Sets, Zone};
 
 /// Aliases that one answer follows; longer chains end with the last one, and the resolver goes on.
@@ -18,8 +21,24 @@ pub(super) struct Resolution<'a> {
     pub authority: Vec<Records<'a>>,
     /// Addresses of a referral's name servers, those below the delegation first.
     pub glue: Vec<Glue<'a>>,
-    /// The chain ends at this service, whose records are to be appended under this owner.
-    pub service: Option<(u32, DomainName)>,
+    /// The chain ends at this service.
+    pub service: Option<AtService<'a>>,
+}
+
+/// A service whose records end the answer.
+#[derive(Debug)]
+pub(super) struct AtService<'a> {
+    pub service: u32,
+    /// Under which name.
+    pub owner: DomainName,
+    /// Of which type.
+    pub record_type: u16,
+    /// Not the records were asked for, but their signatures.
+    pub signatures_only: bool,
+    /// Stands in the authority section beside its records.
+    pub beside: Vec<Records<'a>>,
+    /// Stands there if it has none of the type.
+    pub instead: Vec<Records<'a>>,
 }
 
 impl Resolution<'_> {
@@ -41,12 +60,14 @@ impl Resolution<'_> {
 }
 
 /// A record set as it is written into a reply.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Records<'a> {
     pub owner: DomainName,
     pub record_type: u16,
     pub ttl: u32,
     pub data: Vec<&'a [u8]>,
+    /// Data of the RRSIG records that follow it.
+    pub signatures: Vec<&'a [u8]>,
 }
 
 /// A name server's addresses.
@@ -62,128 +83,254 @@ pub(super) fn resolve<'a>(
     index: &'a CompleteIndex,
     name: &DomainName,
     wanted: u16,
+    dnssec_ok: bool,
 ) -> Resolution<'a> {
-    let mut resolution = Resolution::new(Rcode::NOERROR, true);
+    let resolution = Resolution::new(Rcode::NOERROR, true);
+    let mut resolver = Resolver { index, wanted, dnssec_ok, resolution };
     let mut name = name.clone();
     let mut visited = Vec::new();
-    while let Some(target) = step(index, &name, wanted, &mut resolution) {
+    while let Some(target) = resolver.step(&name) {
         visited.push(name);
         if visited.len() >= ALIASES_MAX || visited.contains(&target) {
             break;
         }
         name = target;
     }
-    resolution
+    resolver.resolution
 }
 
-/// Adds what one name gives; an alias' target if there is one to follow.
-fn step<'a>(
+struct Resolver<'a> {
     index: &'a CompleteIndex,
-    name: &DomainName,
     wanted: u16,
-    resolution: &mut Resolution<'a>,
-) -> Option<DomainName> {
-    let is_first = resolution.answer.is_empty();
-    match index.find(name, wanted) {
-        Found::Elsewhere => {
-            // An alias to elsewhere is an answer; a question about elsewhere is not ours.
-            if is_first {
-                resolution.rcode = Rcode::REFUSED;
-                resolution.authoritative = false;
-            }
-        }
-        Found::Delegated { cut, nameservers, zone } => {
-            // RFC 1034 section 6.2.7: AA speaks for the question's own name.
-            resolution.authoritative = !is_first;
-            resolution.glue = glue(&cut, nameservers, zone);
-            resolution.authority.push(Records::new(cut, nameservers));
-        }
-        Found::Nothing { zone } => {
-            resolution.rcode = Rcode::NXDOMAIN;
-            resolution.authority.extend(negative(zone));
-        }
-        Found::Node { sets, service, zone } => {
-            return node(name, wanted, sets, service, zone, resolution);
-        }
-    }
-    None
+    dnssec_ok: bool,
+    resolution: Resolution<'a>,
 }
 
-fn node<'a>(
-    name: &DomainName,
-    wanted: u16,
+/// A name that exists.
+struct Node<'a, 'n> {
+    name: &'n DomainName,
+    /// The name itself, or the wildcard that stands for it.
+    source: &'n DomainName,
     sets: Sets<'a>,
     service: Option<u32>,
     zone: &'a Zone,
-    resolution: &mut Resolution<'a>,
-) -> Option<DomainName> {
-    if let Some(service) = service
-        && (wanted == record_type::A || wanted == record_type::AAAA)
-    {
-        resolution.service = Some((service, name.clone()));
-        // Should no server of the service have this family, then this is the answer.
-        resolution.authority.extend(negative(zone));
-        return None;
+}
+
+impl<'a> Resolver<'a> {
+    /// Adds what one name gives; an alias' target if there is one to follow.
+    fn step(&mut self, name: &DomainName) -> Option<DomainName> {
+        let is_first = self.resolution.answer.is_empty();
+        match self.index.find(name, self.wanted) {
+            Found::Elsewhere => {
+                // An alias to elsewhere is an answer; a question about elsewhere is not ours.
+                if is_first {
+                    self.resolution.rcode = Rcode::REFUSED;
+                    self.resolution.authoritative = false;
+                }
+            }
+            Found::Delegated { cut, nameservers, zone } => {
+                // RFC 1034 section 6.2.7: AA speaks for the question's own name.
+                self.resolution.authoritative = !is_first;
+                self.refer(&cut, nameservers, zone);
+            }
+            Found::Nothing { encloser, zone } => {
+                self.resolution.rcode = Rcode::NXDOMAIN;
+                let denial = Denial::NoName { name, encloser: &encloser };
+                let negative = self.negative(zone, denial);
+                self.add_authority(negative);
+            }
+            Found::Node { source, sets, service, zone } => {
+                return self.node(&Node { name, source: &source, sets, service, zone });
+            }
+        }
+        None
     }
-    // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
-    let wanted = match wanted {
-        record_type::ANY if sets.of_type(record_type::CNAME).is_some() => record_type::CNAME,
-        wanted => wanted,
-    };
-    if wanted == record_type::ANY && (service.is_some() || !sets.is_empty()) {
-        resolution.answer.push(refuse_any(name));
-        return None;
+
+    fn node(&mut self, node: &Node<'a, '_>) -> Option<DomainName> {
+        let mut wanted = self.wanted;
+        let mut signatures_only = false;
+        if wanted == record_type::ANY || wanted == record_type::RRSIG {
+            let instead = self.instead_of_everything(node)?;
+            signatures_only = wanted == record_type::RRSIG;
+            wanted = instead;
+        }
+        if let Some(service) = node.service
+            && is_of_service(wanted)
+        {
+            self.resolution.service = Some(AtService {
+                service,
+                owner: node.name.clone(),
+                record_type: wanted,
+                signatures_only,
+                beside: self.wildcard_proof(node),
+                instead: self.negative(node.zone, node.no_type()),
+            });
+            return None;
+        }
+        if let Some(set) = node.sets.of_type(wanted) {
+            let mut records = self.records(node.name.clone(), set);
+            if signatures_only {
+                records.record_type = record_type::RRSIG;
+                records.data = set.signatures().collect();
+                records.signatures.clear();
+            }
+            self.push_answer(records, node);
+            return None;
+        }
+        if let Some(alias) = node.sets.of_type(record_type::CNAME)
+            && let Some(first) = alias.data().next()
+            && let Ok(target) = DomainName::from_wire(first)
+        {
+            let records = self.records(node.name.clone(), alias);
+            self.push_answer(records, node);
+            return Some(target);
+        }
+        let negative = self.negative(node.zone, node.no_type());
+        self.add_authority(negative);
+        None
     }
-    if let Some(set) = sets.of_type(wanted) {
-        resolution.answer.push(Records::new(name.clone(), set));
-        return None;
+
+    /// The type that ANY and RRSIG are answered with; `None` if that is answered already.
+    fn instead_of_everything(&mut self, node: &Node<'a, '_>) -> Option<u16> {
+        let signed = denial::is_signed(node.zone);
+        let has_alias = node.sets.of_type(record_type::CNAME).is_some();
+        match self.wanted {
+            // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
+            record_type::ANY if has_alias => Some(record_type::CNAME),
+            record_type::ANY if !signed && node.has_data() => {
+                self.push_answer(refuse_any(node.name), node);
+                None
+            }
+            _ if signed && node.has_data() => Some(node.first_type()),
+            // Nothing, but an alias is followed.
+            wanted => Some(wanted),
+        }
     }
-    if let Some(alias) = sets.of_type(record_type::CNAME)
-        && let Some(first) = alias.data().next()
-        && let Ok(target) = DomainName::from_wire(first)
-    {
-        resolution.answer.push(Records::new(name.clone(), alias));
-        return Some(target);
+
+    fn push_answer(&mut self, records: Records<'a>, node: &Node<'a, '_>) {
+        self.resolution.answer.push(records);
+        let proof = self.wildcard_proof(node);
+        self.add_authority(proof);
     }
-    resolution.authority.extend(negative(zone));
-    None
+
+    fn add_authority(&mut self, records: Vec<Records<'a>>) {
+        add_once(&mut self.resolution.authority, records);
+    }
+
+    fn refer(&mut self, cut: &DomainName, nameservers: SetView<'a>, zone: &'a Zone) {
+        // The child's, so not signed here (RFC 4035 section 2.2).
+        self.resolution.authority.push(Records::unsigned(cut.clone(), nameservers));
+        if self.dnssec_ok && denial::is_signed(zone) {
+            // RFC 4035 section 3.1.4.
+            match zone.set(cut, record_type::DS) {
+                Some(ds) => self.resolution.authority.push(Records::signed(cut.clone(), ds)),
+                None => self.add_authority(denial::prove(zone, Denial::NoType { name: cut })),
+            }
+        }
+        self.resolution.glue = self.glue(cut, nameservers, zone);
+    }
+
+    /// The SOA with the time that "no" may be remembered (RFC 2308 section 3), and the proof.
+    fn negative(&self, zone: &'a Zone, denial: Denial<'_>) -> Vec<Records<'a>> {
+        let Some(soa) = zone.set(zone.apex(), record_type::SOA) else { return Vec::new() };
+        let records = self.records(zone.apex().clone(), soa);
+        let mut negative = vec![Records { ttl: negative_ttl(zone), ..records }];
+        if self.dnssec_ok {
+            negative.extend(denial::prove(zone, denial));
+        }
+        negative
+    }
+
+    /// What shows that a wildcard may stand for the name (RFC 4035 section 3.1.3.3).
+    fn wildcard_proof(&self, node: &Node<'a, '_>) -> Vec<Records<'a>> {
+        if self.dnssec_ok && node.source != node.name {
+            denial::prove(node.zone, Denial::Wildcard { name: node.name })
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn records(&self, owner: DomainName, set: SetView<'a>) -> Records<'a> {
+        if self.dnssec_ok { Records::signed(owner, set) } else { Records::unsigned(owner, set) }
+    }
+
+    fn glue(&self, cut: &DomainName, nameservers: SetView<'a>, zone: &'a Zone) -> Vec<Glue<'a>> {
+        let mut glue = Vec::new();
+        for data in nameservers.data() {
+            let Ok(target) = DomainName::from_wire(data) else { continue };
+            for family in [record_type::A, record_type::AAAA] {
+                if let Some(set) = zone.set(&target, family) {
+                    // Below a delegation nothing is signed; elsewhere it may be.
+                    let records = self.records(target.clone(), set);
+                    glue.push(Glue { records, in_domain: target.is_within(cut) });
+                }
+            }
+        }
+        // Stable: what is needed first, then in the order of the NS records.
+        glue.sort_by_key(|glue| !glue.in_domain);
+        glue
+    }
+}
+
+/// Whether a service's records replace static ones of this type.
+fn is_of_service(record_type: u16) -> bool {
+    Family::of(record_type).is_some()
+}
+
+/// Adds what is not there yet: a chain of aliases may need the same proof twice.
+pub(super) fn add_once<'a>(authority: &mut Vec<Records<'a>>, records: Vec<Records<'a>>) {
+    for records in records {
+        if !authority.contains(&records) {
+            authority.push(records);
+        }
+    }
+}
+
+impl<'n> Node<'_, 'n> {
+    fn has_data(&self) -> bool {
+        self.service.is_some() || !self.sets.is_empty()
+    }
+
+    /// The lowest type that is there beside a service's own; A if the service is all.
+    fn first_type(&self) -> u16 {
+        let is_static = |record_type: &u16| self.service.is_none() || !is_of_service(*record_type);
+        let types = self.sets.iter().map(SetView::record_type).filter(is_static);
+        types.min().unwrap_or(record_type::A)
+    }
+
+    fn no_type(&self) -> Denial<'n> {
+        let (name, wildcard) = (self.name, self.source);
+        if name == wildcard {
+            Denial::NoType { name }
+        } else {
+            Denial::WildcardNoType { name, wildcard }
+        }
+    }
 }
 
 impl<'a> Records<'a> {
-    fn new(owner: DomainName, set: SetView<'a>) -> Self {
-        let data = set.data().collect();
-        Self { owner, record_type: set.record_type(), ttl: set.ttl(), data }
+    pub(super) fn unsigned(owner: DomainName, set: SetView<'a>) -> Self {
+        let (record_type, ttl) = (set.record_type(), set.ttl());
+        Self { owner, record_type, ttl, data: set.data().collect(), signatures: Vec::new() }
+    }
+
+    pub(super) fn signed(owner: DomainName, set: SetView<'a>) -> Self {
+        Self { signatures: set.signatures().collect(), ..Self::unsigned(owner, set) }
     }
 }
 
 /// RFC 8482 section 4.2: a HINFO record instead of everything.
 fn refuse_any(name: &DomainName) -> Records<'static> {
     let data = vec![&b"\x07RFC8482\0"[..]];
-    Records { owner: name.clone(), record_type: record_type::HINFO, ttl: 3600, data }
+    let signatures = Vec::new();
+    Records { owner: name.clone(), record_type: record_type::HINFO, ttl: 3600, data, signatures }
 }
 
-/// The SOA with the time that "no" may be remembered (RFC 2308 section 3).
-fn negative(zone: &Zone) -> Option<Records<'_>> {
-    let soa = zone.set(zone.apex(), record_type::SOA)?;
-    let mut records = Records::new(zone.apex().clone(), soa);
+/// How long "no" may be remembered: the lesser of the SOA's TTL and its minimum (RFC 2308 section
+/// 5); NSEC records no longer than that (RFC 9077).
+pub(super) fn negative_ttl(zone: &Zone) -> u32 {
+    let Some(soa) = zone.set(zone.apex(), record_type::SOA) else { return 0 };
     let minimum = soa.data().next().and_then(|data| data.last_chunk::<4>());
     let minimum = minimum.map_or(u32::MAX, |bytes| u32::from_be_bytes(*bytes));
-    records.ttl = soa.ttl().min(minimum);
-    Some(records)
-}
-
-fn glue<'a>(cut: &DomainName, nameservers: SetView<'_>, zone: &'a Zone) -> Vec<Glue<'a>> {
-    let mut glue = Vec::new();
-    for data in nameservers.data() {
-        let Ok(target) = DomainName::from_wire(data) else { continue };
-        for family in [record_type::A, record_type::AAAA] {
-            if let Some(set) = zone.set(&target, family) {
-                let records = Records::new(target.clone(), set);
-                glue.push(Glue { records, in_domain: target.is_within(cut) });
-            }
-        }
-    }
-    // Stable: what is needed first, then in the order of the NS records.
-    glue.sort_by_key(|glue| !glue.in_domain);
-    glue
+    soa.ttl().min(minimum)
 }

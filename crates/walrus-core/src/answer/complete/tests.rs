@@ -105,7 +105,12 @@ fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
         _ => &[],
     };
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Some(ServiceAnswer { addresses, ttl: 30, scope: question.subnet.map_or(0, |_| 20) })
+    Some(ServiceAnswer {
+        addresses,
+        signatures: Vec::new(),
+        ttl: 30,
+        scope: question.subnet.map_or(0, |_| 20),
+    })
 }
 
 fn query(name: &str, rtype: Rtype) -> Vec<u8> {

@@ -362,7 +362,12 @@ fn zone_head(zone: &Zone) -> Result<ZoneHead, ZoneCompileError> {
     let set = sets.iter().find(|set| set.record_type == record_type::SOA).ok_or_else(no_soa)?;
     let soa = set.data.first().and_then(|data| read_soa(data)).ok_or_else(no_soa)?;
     let minimum = soa.numbers.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    Ok(ZoneHead { apex: zone.apex().clone(), negative_ttl: set.ttl.min(minimum), soa })
+    Ok(ZoneHead {
+        apex: zone.apex().clone(),
+        negative_ttl: set.ttl.min(minimum),
+        soa,
+        signed: !set.signatures.is_empty(),
+    })
 }
 
 fn read_soa(data: &[u8]) -> Option<Soa> {

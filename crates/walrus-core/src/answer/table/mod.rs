@@ -27,7 +27,7 @@ pub use service::{ClassDecision, ServiceTable};
 #[allow(unused_imports, reason = "for negative answers with signatures")]
 pub(super) use zone_table::NAME_LEN_MAX;
 pub use zone_table::ZoneTable;
-pub(super) use zone_table::{Entry, flags};
+pub(super) use zone_table::{Entry, PrebuiltSet, flags};
 
 use crate::map::Map;
 use crate::plan::Plan;

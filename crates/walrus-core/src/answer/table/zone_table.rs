@@ -39,6 +39,8 @@ pub(super) struct ZoneHead {
     pub(super) negative_ttl: u32,
     /// Uncompressed.
     pub(super) soa: Soa,
+    /// Whether its SOA record is signed: then all of it is.
+    pub(super) signed: bool,
 }
 
 /// A SOA record's data, taken apart for compression against whatever is asked.
@@ -141,6 +143,12 @@ impl ZoneTable {
             }
         }
         None
+    }
+
+    /// Whether a zone is signed.
+    #[inline]
+    pub(in crate::answer) fn is_signed(&self, zone: u16) -> bool {
+        self.zones.get(usize::from(zone)).is_some_and(|head| head.signed)
     }
 
     /// The last name of a zone that is at or before `name` (lower-case wire format, in the zone) in
