@@ -22,6 +22,7 @@ const CORE: &[(&str, &str)] = &[
     ("serde_spanned", "of toml: places"),
     ("winnow", "of toml: parsing"),
     ("sha2", "digests"),
+    ("sha1", "NSEC3"),
     ("digest", "of sha2"),
     ("block-buffer", "of sha2"),
     ("crypto-common", "of sha2"),

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use walrus_dns::DomainName;
+
+use super::Nsec3Chain;
 
 /// One zone: its records by name, in canonical order (an ancestor comes before what is below it).
 /// Empty non-terminals have no entry of their own; whoever needs them derives them.
@@ -11,6 +14,7 @@ use walrus_dns::DomainName;
 pub struct Zone {
     apex: DomainName,
     names: BTreeMap<DomainName, Vec<RecordSet>>,
+    nsec3: Option<Arc<Nsec3Chain>>,
 }
 
 /// All records of one type at one name, and the signatures over them.
@@ -34,7 +38,7 @@ impl Zone {
         apex: DomainName,
         sets: impl IntoIterator<Item = (DomainName, RecordSet)>,
     ) -> Self {
-        Self { apex, names: BTreeMap::new() }.with_sets(sets)
+        Self { apex, names: BTreeMap::new(), nsec3: None }.with_sets(sets)
     }
 
     /// This zone with these sets instead of its own of the same name and type. A set without data
@@ -52,7 +56,19 @@ impl Zone {
                 names.remove(&name);
             }
         }
-        Self { apex: self.apex.clone(), names }
+        Self { apex: self.apex.clone(), names, nsec3: self.nsec3.clone() }
+    }
+
+    /// This zone with this chain of NSEC3 records, or without any.
+    #[must_use]
+    pub fn with_nsec3(self, chain: Option<Arc<Nsec3Chain>>) -> Self {
+        Self { nsec3: chain, ..self }
+    }
+
+    /// Its NSEC3 records, if it proves by them that something is not there.
+    #[must_use]
+    pub fn nsec3(&self) -> Option<&Nsec3Chain> {
+        self.nsec3.as_deref()
     }
 
     /// The apex; every name is at or below it.
