@@ -9,6 +9,7 @@ mod origin;
 mod output;
 mod paths;
 mod test_clock;
+mod top;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/plan", get(plan_in_force))
         .route("/plan/diff", post(plan_diff))
         .route("/explain", get(explain_answer))
+        .route("/traffic", get(traffic))
         .route("/drain", post(drain))
         .route("/undrain", post(undrain))
         .route("/reload", post(reload))
@@ -63,8 +65,8 @@ fn json<T: Serialize>(kind: &str, body: &T) -> Response {
 }
 
 async fn index() -> &'static str {
-    "Walrus. Look at /status, /plan, /explain?name=NAME&client=IP, /metrics, /ready and \
-     /openapi.json.\n"
+    "Walrus. Look at /status, /plan, /explain?name=NAME&client=IP, /traffic, /metrics, /ready \
+     and /openapi.json.\n"
 }
 
 async fn status(State(node): State<Arc<Node>>) -> Answer {
@@ -145,6 +147,16 @@ async fn reload(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
     Ok(json("reload", &node.reload().await?))
 }
 
+async fn traffic(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
+    if !has_token(&node, &headers) {
+        let text = "this tells who asks for what and wants the token: `Authorization: Bearer \
+                    TOKEN`; walrus takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token; \
+                    /metrics has the counts without clients";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, text));
+    }
+    Ok(json("traffic", &node.traffic().await?))
+}
+
 async fn metrics_text(State(node): State<Arc<Node>>) -> Answer {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = metrics::render(&node).await?;
@@ -163,12 +175,16 @@ async fn openapi_document() -> Response {
 }
 
 fn check_token(node: &Node, headers: &HeaderMap) -> Result<(), ApiError> {
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-    if node.api_token().matches(given.trim()) {
+    if has_token(node, headers) {
         return Ok(());
     }
     let text = "this changes state and wants the token: `Authorization: Bearer TOKEN`; walrus \
                 takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token";
     Err(ApiError::new(StatusCode::UNAUTHORIZED, text))
+}
+
+fn has_token(node: &Node, headers: &HeaderMap) -> bool {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
+    node.api_token().matches(given.trim())
 }

@@ -6,15 +6,19 @@ use utoipa::OpenApi;
 use super::explain::ExplanationView;
 use super::plan::{DiffView, PlanView, ProposedConfiguration};
 use super::status::StatusView;
+use super::traffic::TrafficView;
 use super::{DoneView, DrainRequest, ErrorView, ReloadView};
 use crate::cli::check::CheckView;
+use crate::top::TopView;
 
 /// Which `kind` goes with which schema: over HTTP and for `--json` alike.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 10] = [
     ("StatusView", "status"),
     ("PlanView", "plan"),
     ("DiffView", "plan_diff"),
     ("ExplanationView", "explanation"),
+    ("TrafficView", "traffic"),
+    ("TopView", "top"),
     ("DoneView", "done"),
     ("ReloadView", "reload"),
     ("CheckView", "check"),
@@ -49,13 +53,15 @@ pub(crate) fn document() -> String {
         description = "Every answer is one object that begins with `\"walrus\": 1, \"kind\": ...`. \
                        A version only adds. What changes state wants `Authorization: Bearer TOKEN`."
     ),
-    paths(status, plan, plan_diff, explain, drain, undrain, reload, metrics, ready),
+    paths(status, plan, plan_diff, explain, traffic, drain, undrain, reload, metrics, ready),
     components(schemas(
         StatusView,
         PlanView,
         DiffView,
         ProposedConfiguration,
         ExplanationView,
+        TrafficView,
+        TopView,
         DrainRequest,
         DoneView,
         ReloadView,
@@ -88,6 +94,13 @@ fn plan_diff() {}
     (status = 400, description = "The question makes no query", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn explain() {}
+
+#[utoipa::path(get, path = "/traffic", responses(
+    (status = 200, description = "What goes through the name server", body = TrafficView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 503, description = "This node is no name server", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn traffic() {}
 
 #[utoipa::path(post, path = "/drain", request_body = DrainRequest, responses(
     (status = 200, description = "Drained", body = DoneView),

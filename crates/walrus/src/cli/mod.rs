@@ -72,6 +72,8 @@ enum Command {
     },
     /// Why a client gets the answer that it gets.
     Explain(ExplainArguments),
+    /// The name server at work: rates, names, resolvers, servers, areas and the last decisions.
+    Top(TopArguments),
     /// Give a server or a cluster no new clients; survives a restart.
     Drain {
         /// A server's or a cluster's name (`server:NAME` or `cluster:NAME` if both exist).
@@ -131,6 +133,7 @@ impl Arguments {
             | Command::Drain { json, .. }
             | Command::Undrain { json, .. } => *json,
             Command::Explain(explain) => explain.json,
+            Command::Top(top) => top.json,
             Command::Demo(_)
             | Command::Up(_)
             | Command::Reporter { .. }
@@ -150,6 +153,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan { api, diff: Some(config), json } => plan::run_diff(&api, &config, json),
         Command::Plan { api, diff: None, json } => plan::run(&api, json),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Top(top) => crate::top::run(&top),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
         Command::Reporter { config } => run_roles::reporter(&config),
@@ -218,6 +222,23 @@ pub(crate) struct ExplainArguments {
     /// One JSON object instead of lines.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) api: ApiArguments,
+}
+
+/// `walrus top`.
+#[derive(Debug, Args)]
+pub(crate) struct TopArguments {
+    /// Print tables once and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// One JSON object a line, time after time; with --once a single one.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) every: u64,
     #[command(flatten)]
     pub(crate) api: ApiArguments,
 }

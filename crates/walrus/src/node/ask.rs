@@ -8,12 +8,13 @@ use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
-use walrus_director::Traffic;
+use walrus_director::{DirectorHandle, Traffic};
 
 use super::Node;
 use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::plan::{DiffView, ProposedConfiguration};
-use crate::api::status::{StatusView, parse_target};
+use crate::api::status::{NumberView, StatusView, parse_target};
+use crate::api::traffic::TrafficView;
 use crate::api::{ApiError, ReloadView};
 use crate::cli::Failure;
 use crate::load::{self, LoadError};
@@ -46,10 +47,7 @@ impl Node {
 
     /// Why a client gets its answer.
     pub(crate) fn explain(&self, query: &ExplainQuery) -> Result<ExplanationView, ApiError> {
-        let Some(director) = self.director() else {
-            let text = "this node is no name server: ask one that has the role `director`";
-            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text));
-        };
+        let Some(director) = self.director() else { return Err(no_name_server()) };
         let bad = |text: String| ApiError::new(StatusCode::BAD_REQUEST, text);
         let listen = self.loaded().configuration.dns.listen.first().copied();
         let request = query.request(listen).map_err(bad)?;
@@ -64,6 +62,18 @@ impl Node {
         let director = self.director()?.clone();
         // It may wait a moment for threads that are busy with a batch.
         tokio::task::spawn_blocking(move || director.traffic()).await.ok()
+    }
+
+    /// The same as the API shows it.
+    pub(crate) async fn traffic(&self) -> Result<TrafficView, ApiError> {
+        let Some(traffic) = self.director_traffic().await else { return Err(no_name_server()) };
+        let plan = self.director().and_then(DirectorHandle::plan);
+        let plan = plan.map(|plan| NumberView::from(&plan.number));
+        // Anew each time: the system's clock may have been set meanwhile.
+        let now_ms = self.clock.now().as_nanos() / 1_000_000;
+        let unix_ms_at_zero = self.clock.unix_ms().saturating_sub(now_ms);
+        let node = self.loaded().configuration.node.name.clone();
+        Ok(TrafficView::of(node.as_str(), plan, &traffic, unix_ms_at_zero))
     }
 
     /// Drains or undrains; says what was done.
@@ -168,6 +178,11 @@ impl Node {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })
     }
+}
+
+fn no_name_server() -> ApiError {
+    let text = "this node is no name server: ask one that has the role `director`";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 fn is_drained(entry: &Override) -> bool {

@@ -18,3 +18,4 @@ mod reporter_command;
 mod running;
 mod schema;
 mod schemas;
+mod top;

@@ -32,6 +32,8 @@ fn every_json_output_fits_its_schema() {
     let running = Running::start(TWO_CLUSTERS);
     let schemas =
         Schemas(serde_json::from_str(&running.http("GET", "/openapi.json", "").1).unwrap());
+    // So that traffic and top have something of everything to say.
+    crate::dns::addresses(running.dns());
     running.write("bad.toml", "colour = \"red\"\n");
     running.write("other.toml", &TWO_CLUSTERS.replace("near2", "near3"));
     let path = |name: &str| running.path(name).display().to_string();
@@ -50,6 +52,7 @@ fn every_json_output_fits_its_schema() {
             "ExplanationView",
             "explanation",
         ),
+        (&["top", "--once"], 0, "TopView", "top"),
         (&["drain", "near1"], 0, "DoneView", "done"),
         (&["status"], 0, "StatusView", "status"),
         (&["plan"], 0, "PlanView", "plan"),
@@ -72,6 +75,7 @@ fn every_json_output_fits_its_schema() {
         ("/status", "StatusView", "status"),
         ("/plan", "PlanView", "plan"),
         ("/explain?name=www.walrus.example&client=203.0.113.1", "ExplanationView", "explanation"),
+        ("/traffic", "TrafficView", "traffic"),
     ] {
         let (_, text) = running.http("GET", path, "");
         assert!(text.starts_with(&format!("{{\"walrus\":1,\"kind\":\"{kind}\",")), "{text}");
