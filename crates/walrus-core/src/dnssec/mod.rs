@@ -8,12 +8,14 @@
 //! are 64 bytes both.
 
 mod key;
+mod plausible_time;
 mod set;
 mod signatures;
 mod validity;
 
 pub use crate::world::{Algorithm, Denial};
 pub use key::{DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
+pub use plausible_time::{CONFIRM, ClockNews, EARLIEST, JUMP, PlausibleTime};
 pub use set::{Covered, SignRequest, SignedBy, phase, sign_set};
 pub use signatures::{Signature, SignatureId, Signatures};
 pub use validity::{Validity, ValidityPolicy};
