@@ -127,6 +127,7 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         ipv4: Some(place),
         // One area without IPv6: NODATA.
         ipv6: (place != 2).then_some(3 - place),
+        hosts: None,
         degraded: place == 1,
         reason: String::new(),
     };

@@ -15,7 +15,7 @@ use walrus_core::plan::{
 };
 use walrus_core::world::{
     Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life, LocatePolicy,
-    Name, Server, ServerId, Service, Spill, Time, Topology, TtlPolicy,
+    Name, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 
 const CLUSTERS: u32 = 200;
@@ -157,6 +157,7 @@ fn topology(thresholds: u32) -> Topology {
                 capacity: None,
                 reporter: true,
                 probe: None,
+                host: None,
             });
         }
         let servers = servers.into_iter().map(ServerId).collect();
@@ -180,6 +181,7 @@ fn topology(thresholds: u32) -> Topology {
 fn service(topology: &Topology, index: u32, threshold: u32) -> Service {
     let text = format!("service-{index:02}.example.com");
     Service {
+        records: ServiceRecords::default(),
         digest: Digest::of([text.as_bytes()]),
         name: text.parse().expect("a domain name"),
         clusters: (0..CLUSTERS).map(ClusterId).collect(),

@@ -18,8 +18,8 @@ use walrus_core::plan::{
 };
 use walrus_core::policy::locate::{Nameservers, Whereabouts, locate};
 use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service, Spill, Time,
-    Topology, TtlPolicy,
+    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service,
+    ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 use walrus_core::zone::zone_of_nameservers;
 
@@ -57,6 +57,7 @@ fn topology(prefixes: &Prefixes, order: &[LocatePolicy]) -> Topology {
         better_ratio: 0.1,
         better_by: 0.1,
         ramp: Duration::ZERO,
+        records: ServiceRecords::default(),
         digest: Digest::default(),
     };
     Topology { areas: areas.collect(), services: vec![service], ..Topology::default() }
@@ -83,6 +84,7 @@ fn plan(lists: [u32; 4], order: &[LocatePolicy]) -> Plan {
         clusters: Vec::new(),
         ipv4: Some(list),
         ipv6: None,
+        hosts: None,
         degraded: false,
         reason: String::new(),
     };

@@ -102,6 +102,7 @@ fn plan(topology: &Topology) -> Plan {
         clusters: Vec::new(),
         ipv4: Some(index),
         ipv6: None,
+        hosts: None,
         degraded: false,
         reason: String::new(),
     };

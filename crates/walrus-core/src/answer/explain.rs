@@ -10,10 +10,10 @@ use walrus_dns::{DomainName, record_type};
 
 use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
-use super::table::{AnswerTable, Family};
+use super::table::AnswerTable;
 use super::worker::WorkerState;
 use crate::plan::{AreaPlan, Candidate, Plan, PlannedServer, ServicePlan};
-use crate::world::{ChoosePolicy, Life, LocatePolicy, Name, Time};
+use crate::world::{ChoosePolicy, Life, LocatePolicy, Name, ServiceType, Time};
 
 /// How many answers the expected shares are drawn from.
 const DRAWS: u32 = 1000;
@@ -283,11 +283,12 @@ fn locate_steps(
 
 type CandidateOf<'a> = (&'a PlannedServer, &'a Candidate, f64);
 
-/// Everybody in the area's list of the family that is asked for.
+/// Everybody in the area's list for the type that is asked for.
 fn candidates<'a>(plan: &'a Plan, area: &AreaPlan, record_type: u16) -> Vec<CandidateOf<'a>> {
-    let list = match Family::of(record_type) {
-        Some(Family::Ipv6) => area.ipv6,
-        _ => area.ipv4,
+    let list = match ServiceType::of(record_type) {
+        Some(ServiceType::A) => area.ipv4,
+        Some(ServiceType::Aaaa) => area.ipv6,
+        _ => area.hosts.or(area.ipv4).or(area.ipv6),
     };
     let list = list.and_then(|list| plan.lists.get(list as usize));
     let groups = list.into_iter().flat_map(|list| &list.groups);
@@ -351,8 +352,12 @@ fn left_out(
             let here = service.areas.iter().any(|area| assigned(area, &server.cluster));
             return here.then(|| format!("cluster {} is not for this area", server.cluster));
         }
-        let wants_ipv6 = Family::of(record_type) == Some(Family::Ipv6);
-        if !server.addresses.iter().any(|address| address.is_ipv6() == wants_ipv6) {
+        let lacks = |wants_ipv6| server.addresses.iter().all(|it| it.is_ipv6() != wants_ipv6);
+        if match ServiceType::of(record_type) {
+            Some(ServiceType::A) => lacks(false),
+            Some(ServiceType::Aaaa) => lacks(true),
+            _ => false,
+        } {
             return Some("it has no address of this family".to_owned());
         }
         let load = server.load.map_or_else(|| "unknown".to_owned(), |load| format!("{load:.2}"));

@@ -15,8 +15,8 @@ pub use explain::{
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
 pub use table::{
-    AnswerTable, ClassDecision, Family, PlanCompileError, RingList, ServiceTable, ZoneCompileError,
-    ZoneTable,
+    AnswerTable, ClassDecision, PlanCompileError, RingAnswer, RingList, ServiceTable,
+    ZoneCompileError, ZoneTable,
 };
 pub use worker::{Counters, Positions, RCODES, WorkerState};
 

@@ -13,8 +13,9 @@ use walrus_dns::{rcode, record_type};
 use super::complete;
 use super::request::{Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, answer_service};
-use super::table::{AnswerTable, Entry, Family, PrebuiltSet, flags};
+use super::table::{AnswerTable, Entry, PrebuiltSet, flags};
 use super::worker::WorkerState;
+use crate::world::ServiceType;
 
 /// The longest message (RFC 1035 section 4.2.2).
 const TCP_SIZE: usize = 65_535;
@@ -68,14 +69,15 @@ pub fn respond_completely(
     let choose = |asked: complete::ServiceQuestion| {
         let client =
             Client { resolver: request.client, subnet: asked.subnet, local: request.local };
-        let family = Family::of(asked.record_type)?;
-        let answer = answer_service(table, worker, asked.service, family, &client)?;
+        let service_type = ServiceType::of(asked.record_type)?;
+        let answer = answer_service(table, worker, asked.service, service_type, &client)?;
         let (ttl, scope) = (answer.ttl, answer.scope);
         let signatures = answer.signature_data().map(Into::into).collect();
-        let addresses = answer.addresses().collect();
-        Some(complete::ServiceAnswer { addresses, signatures, ttl, scope })
+        let data = answer.data().map(Into::into).collect();
+        Some(complete::ServiceAnswer { data, signatures, ttl, scope })
     };
-    let outcome = complete::respond_with(table.zones().complete(), request, reply, choose);
+    let outcome =
+        complete::respond_with(table.zones().complete(), table.all_types(), request, reply, choose);
     if let Outcome::Reply(len) = outcome {
         let header = reply.get(..len).and_then(|reply| reply.first_chunk::<HEADER_LEN>());
         let [.., flags, code, _, _, _, _, _, _, _, _] = *header.unwrap_or(&[0; HEADER_LEN]);
@@ -156,9 +158,12 @@ fn find_body<'a>(
     if entry.has(flags::CUT) || (query.record_type == record_type::DS && entry.has(flags::APEX)) {
         return None;
     }
-    if let (Some(service), Some(family)) = (entry.service(), Family::of(query.record_type)) {
+    if let (Some(service), Some(service_type)) =
+        (entry.service(), ServiceType::of(query.record_type))
+        && table.types(service).has(service_type)
+    {
         let client = client(request, query);
-        let Some(answer) = answer_service(table, worker, service, family, &client) else {
+        let Some(answer) = answer_service(table, worker, service, service_type, &client) else {
             return Some(Body::NotReady);
         };
         return match answer.drawn {

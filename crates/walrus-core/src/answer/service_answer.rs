@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::request::ServiceDecision;
-use super::table::{AnswerTable, Drawn, Family};
+use super::table::{AnswerTable, Drawn, data_of};
 use super::worker::WorkerState;
+use crate::world::ServiceType;
 
 /// Who asks, as far as a service's policy may know.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +23,6 @@ pub(super) struct Client {
 pub(super) struct ServiceAnswer<'a> {
     /// Records and first server; `None` is NODATA.
     pub(super) drawn: Option<Drawn<'a>>,
-    /// Bytes of a record; the address stands at its end.
-    pub(super) record_len: usize,
     /// RRSIG records over the set, as they go into a reply behind it; empty if it is not signed.
     pub(super) signatures: &'a [u8],
     /// How many.
@@ -40,7 +39,7 @@ pub(super) fn answer_service<'a>(
     table: &'a AnswerTable,
     worker: &mut WorkerState,
     service: u32,
-    family: Family,
+    service_type: ServiceType,
     client: &Client,
 ) -> Option<ServiceAnswer<'a>> {
     let nowhere = ServiceDecision { service, area: None, ttl: 0, first: None, servers: 0 };
@@ -57,12 +56,14 @@ pub(super) fn answer_service<'a>(
     if let Some(area) = area {
         worker.counters.count_area(service, area);
     }
-    let list = decided.list(family);
+    let list = decided.list(service_type);
     let drawn = list.and_then(|place| {
         let list = compiled.lists().get(place as usize)?;
         let drawn = list.draw(&mut worker.generator, worker.positions.of(service, place));
-        worker.counters.count_server(service, place, drawn.ordinal);
         decision.first = list.servers().get(drawn.ordinal as usize).copied();
+        if decision.first.is_some() {
+            worker.counters.count_server(service, place, drawn.ordinal);
+        }
         decision.servers = drawn.servers;
         decision.ttl = decided.ttl;
         Some(drawn)
@@ -74,31 +75,17 @@ pub(super) fn answer_service<'a>(
         _ => 0,
     };
     worker.decision.scope = scope;
-    let (record_len, ttl) = (family.record_len(), decided.ttl);
-    Some(ServiceAnswer { drawn, record_len, signatures: &[], signature_count: 0, ttl, scope })
+    Some(ServiceAnswer { drawn, signatures: &[], signature_count: 0, ttl: decided.ttl, scope })
 }
 
-impl ServiceAnswer<'_> {
-    /// The data of the RRSIG records.
-    pub(super) fn signature_data(&self) -> impl Iterator<Item = &[u8]> {
-        /// A pointer, type, class, TTL and the data's length.
-        const HEAD_LEN: usize = 12;
-        let mut rest = self.signatures;
-        std::iter::from_fn(move || {
-            let (head, tail) = rest.split_first_chunk::<HEAD_LEN>()?;
-            let len = usize::from(u16::from_be_bytes([head[10], head[11]]));
-            let (data, next) = tail.split_at_checked(len)?;
-            rest = next;
-            Some(data)
-        })
+impl<'a> ServiceAnswer<'a> {
+    /// Each record's data, in the order of the answer.
+    pub(super) fn data(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        data_of(self.drawn.map_or(&[][..], |drawn| drawn.records))
     }
 
-    /// The addresses in ring order.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let records = self.drawn.map_or(&[][..], |drawn| drawn.records);
-        records.chunks_exact(self.record_len).filter_map(|record| match record {
-            [.., 0, 4, a, b, c, d] if record.len() == 16 => Some(IpAddr::from([*a, *b, *c, *d])),
-            _ => record.last_chunk::<16>().map(|address| IpAddr::from(*address)),
-        })
+    /// The data of the RRSIG records.
+    pub(super) fn signature_data(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        data_of(self.signatures)
     }
 }

@@ -41,6 +41,6 @@ fn same_service(old: &ServicePlan, new: &ServicePlan) -> bool {
 }
 
 fn same_area(old: &AreaPlan, new: &AreaPlan) -> bool {
-    (&old.area, &old.clusters, old.ipv4, old.ipv6, old.degraded)
-        == (&new.area, &new.clusters, new.ipv4, new.ipv6, new.degraded)
+    (&old.area, &old.clusters, old.ipv4, old.ipv6, old.hosts, old.degraded)
+        == (&new.area, &new.clusters, new.ipv4, new.ipv6, new.hosts, new.degraded)
 }

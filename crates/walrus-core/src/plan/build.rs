@@ -67,6 +67,7 @@ fn planned_service(
             .collect(),
         ipv4: decided.ipv4,
         ipv6: decided.ipv6,
+        hosts: decided.hosts,
         degraded: decided.degraded,
         reason: decided.reason.to_string(),
     });

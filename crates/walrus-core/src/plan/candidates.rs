@@ -9,15 +9,22 @@ use crate::world::{ClusterId, Condition, ServerId, Topology};
 /// A group's place in [`Lists`].
 pub(super) type GroupIndex = u32;
 
-/// The address families, in the order in which pairs of them are kept here.
+/// What a list's candidates must have, in the order in which it is kept here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
     Ipv4 = 0,
     Ipv6 = 1,
+    /// An address of any kind: every server has one.
+    Either = 2,
 }
 
-/// Both of them.
-pub(super) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+impl Family {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Either];
+}
+
+/// By [`Family`].
+type Families = [bool; 3];
 
 /// What a candidate list is made of, so that it is made once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,12 +46,12 @@ pub(super) struct Lists<'a> {
     /// By service: the first service that has the same clusters.
     cluster_set: Vec<usize>,
     /// By server: has it this family?
-    families: Vec<[bool; 2]>,
+    families: Vec<Families>,
     /// By cluster set: has any server this family?
-    set_families: Vec<[bool; 2]>,
+    set_families: Vec<Families>,
     groups: Vec<Vec<Candidate>>,
     /// By group: does any candidate have this family?
-    group_families: Vec<[bool; 2]>,
+    group_families: Vec<Families>,
     by_content: BTreeMap<Vec<(u32, u32, bool, u64)>, GroupIndex>,
     by_scope: BTreeMap<(usize, Scope), Option<GroupIndex>>,
     lists: Vec<CandidateList>,
@@ -63,12 +70,12 @@ impl<'a> Lists<'a> {
         conditions: &'a [Condition],
         assigned: &'a Assignments,
     ) -> Self {
-        let families: Vec<[bool; 2]> = topology
+        let families: Vec<Families> = topology
             .servers
             .iter()
             .map(|server| {
                 let ipv6 = server.addresses.iter().any(std::net::IpAddr::is_ipv6);
-                [server.addresses.iter().any(std::net::IpAddr::is_ipv4), ipv6]
+                [server.addresses.iter().any(std::net::IpAddr::is_ipv4), ipv6, true]
             })
             .collect();
         let mut sets: BTreeMap<&[ClusterId], usize> = BTreeMap::new();
@@ -79,7 +86,7 @@ impl<'a> Lists<'a> {
             set_families.push(known.unwrap_or_else(|| {
                 let servers =
                     service.clusters.iter().flat_map(|c| &topology.clusters[c.index()].servers);
-                servers.fold([false; 2], |sum, id| either(sum, families[id.index()]))
+                servers.fold(Families::default(), |sum, id| either(sum, families[id.index()]))
             }));
             cluster_set.push(set);
         }
@@ -150,7 +157,7 @@ impl<'a> Lists<'a> {
         family: Family,
     ) -> Option<ListIndex> {
         let last = memory.usable.get(pair)?;
-        let index = [last.ipv4, last.ipv6][family as usize]?;
+        let index = [last.ipv4, last.ipv6, last.hosts][family as usize]?;
         let key = (index, self.cluster_set[service], family);
         if let Some(known) = self.by_memory.get(&key) {
             return *known;
@@ -341,7 +348,7 @@ impl<'a> Lists<'a> {
         let index = GroupIndex::try_from(self.groups.len()).unwrap_or(GroupIndex::MAX);
         let families = candidates
             .iter()
-            .fold([false; 2], |sum, c| either(sum, self.families[c.server as usize]));
+            .fold(Families::default(), |sum, c| either(sum, self.families[c.server as usize]));
         self.groups.push(candidates);
         self.group_families.push(families);
         self.by_content.insert(key, index);
@@ -353,6 +360,6 @@ fn candidate(topology: &Topology, id: ServerId, ramp: f64, over_threshold: bool)
     Candidate { server: id.0, weight: topology.servers[id.index()].weight, over_threshold, ramp }
 }
 
-fn either(a: [bool; 2], b: [bool; 2]) -> [bool; 2] {
-    [a[0] || b[0], a[1] || b[1]]
+fn either(a: Families, b: Families) -> Families {
+    [a[0] || b[0], a[1] || b[1], a[2] || b[2]]
 }

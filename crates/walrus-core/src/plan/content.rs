@@ -134,6 +134,10 @@ pub struct AreaPlan {
     pub ipv4: Option<ListIndex>,
     /// Candidates for AAAA; `None` if no server of the service has an IPv6 address (NODATA).
     pub ipv6: Option<ListIndex>,
+    /// Candidates for records that name servers by their host names, of whatever family; `None` if
+    /// the service gives no such record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<ListIndex>,
     /// The area is worse off than it should be (its home does not function, or candidates are over
     /// the threshold or not living): TTLs are halved.
     pub degraded: bool,

@@ -1,6 +1,6 @@
 //! Decides for every (service, area) which clusters serve it and which servers are candidates.
 
-use super::candidates::{FAMILIES, GroupIndex, Lists};
+use super::candidates::{Family, GroupIndex, Lists};
 use super::{CandidateList, LastUsable, ListIndex, Memory};
 use crate::policy::assign::{AssignInput, Cause, Place, Rank, Reason, assign};
 use crate::world::{ClusterId, Condition, ServerId, ServiceId, Time, Topology};
@@ -45,6 +45,9 @@ pub struct AreaDecision {
     pub ipv4: Option<ListIndex>,
     /// Candidates for AAAA in [`Decision::lists`]; `None` if the service has no such server.
     pub ipv6: Option<ListIndex>,
+    /// Candidates for records that name hosts in [`Decision::lists`]; `None` if the service gives
+    /// no such record.
+    pub hosts: Option<ListIndex>,
     /// The area is worse off than it should be.
     pub degraded: bool,
     /// What decided.
@@ -83,12 +86,17 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
             .home
             .is_some_and(|home| rank.is_none() || assigned.cluster_ranks[home.index()] != rank);
         let over = answers.iter().any(|a| a.list.is_some_and(|list| lists.is_over(list)));
-        let [ipv4, ipv6] = answers;
-        usable.push(LastUsable { ipv4: ipv4.last_usable, ipv6: ipv6.last_usable });
+        let [ipv4, ipv6, hosts] = answers;
+        usable.push(LastUsable {
+            ipv4: ipv4.last_usable,
+            ipv6: ipv6.last_usable,
+            hosts: hosts.last_usable,
+        });
         areas.push(AreaDecision {
             clusters,
             ipv4: ipv4.list,
             ipv6: ipv6.list,
+            hosts: hosts.list,
             degraded: home_fails || over || rank != Some(Rank::Living),
             reason: *reason,
         });
@@ -154,7 +162,7 @@ fn resolve(
     (clusters, groups)
 }
 
-/// One family's answers.
+/// The answers of one family, or of both.
 struct Answers {
     list: Option<ListIndex>,
     /// The same, unless nobody is left and never was.
@@ -168,19 +176,23 @@ fn answers(
     lists: &mut Lists<'_>,
     pair: Pair,
     groups: &[(GroupIndex, f64)],
-) -> [Answers; 2] {
-    FAMILIES.map(|family| {
-        if !lists.service_has(pair.service, family) {
+) -> [Answers; 3] {
+    Family::ALL.map(|family| {
+        let service = &input.topology.services[pair.service];
+        let wanted = match family {
+            Family::Ipv4 | Family::Ipv6 => service.records.addresses,
+            Family::Either => service.records.names_servers(),
+        };
+        if !wanted || !lists.service_has(pair.service, family) {
             return Answers { list: None, last_usable: None };
         }
         let usable = lists
             .of_family(groups, family)
             .or_else(|| lists.fallback(pair.service, family))
             .or_else(|| lists.remembered(input.memory, (pair.index, pair.service), family));
-        let clusters = &input.topology.services[pair.service].clusters;
         let list = usable
             .or_else(|| lists.configured(pair.home.as_slice(), family))
-            .or_else(|| lists.configured(clusters, family));
+            .or_else(|| lists.configured(&service.clusters, family));
         Answers { list, last_usable: usable }
     })
 }

@@ -175,7 +175,7 @@ fn server_changes(old: &Plan, new: &Plan) -> Vec<ServerChange> {
 }
 
 /// The lists of one area, for A and AAAA.
-type AreaLists = [Option<ListIndex>; 2];
+type AreaLists = [Option<ListIndex>; 3];
 
 /// What the change from some lists to others means for candidates.
 #[derive(Default, PartialEq)]
@@ -207,8 +207,9 @@ impl Comparison<'_> {
         };
         let ttl = before.zip(after).map(|(a, b)| (ttl(service_before, a), ttl(service_after, b)));
         let ttl = ttl.filter(|(from, to)| from != to);
-        let lists =
-            |entry: Option<&AreaPlan>| entry.map_or([None; 2], |entry| [entry.ipv4, entry.ipv6]);
+        let lists = |entry: Option<&AreaPlan>| {
+            entry.map_or([None; 3], |entry| [entry.ipv4, entry.ipv6, entry.hosts])
+        };
         let candidates = self.candidate_change(lists(before), lists(after));
         if clusters_from == clusters_to
             && ttl.is_none()

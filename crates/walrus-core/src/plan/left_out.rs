@@ -59,7 +59,7 @@ pub fn left_out(
 }
 
 fn candidates(plan: &Plan, area: &AreaPlan) -> BTreeSet<u32> {
-    let lists = [area.ipv4, area.ipv6].into_iter().flatten();
+    let lists = [area.ipv4, area.ipv6, area.hosts].into_iter().flatten();
     let groups = lists.filter_map(|list| plan.lists.get(list as usize)).flat_map(|l| &l.groups);
     groups.flat_map(|group| &group.candidates).map(|candidate| candidate.server).collect()
 }

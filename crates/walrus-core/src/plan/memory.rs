@@ -27,6 +27,9 @@ pub struct LastUsable {
     pub ipv4: Option<ListIndex>,
     /// For AAAA, in [`Memory::lists`].
     pub ipv6: Option<ListIndex>,
+    /// For records that name hosts, in [`Memory::lists`].
+    #[serde(default)]
+    pub hosts: Option<ListIndex>,
 }
 
 impl Memory {
@@ -53,7 +56,8 @@ impl Memory {
                     found.ok().map(|index| &planned.areas[index])
                 });
                 let (pointing, usable) = planned.map_or_else(Default::default, |planned| {
-                    let usable = LastUsable { ipv4: planned.ipv4, ipv6: planned.ipv6 };
+                    let usable =
+                        LastUsable { ipv4: planned.ipv4, ipv6: planned.ipv6, hosts: planned.hosts };
                     (pointing(topology, service, planned, now), usable)
                 });
                 memory.assign.pointing.push(pointing);

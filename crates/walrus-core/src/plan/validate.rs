@@ -147,7 +147,10 @@ fn validate_service(service: &ServicePlan, families: &[[bool; 2]]) -> Result<(),
         };
         has(entry.ipv4, 0)?;
         has(entry.ipv6, 1)?;
-        if entry.ipv4.is_none() && entry.ipv6.is_none() {
+        if entry.hosts.is_some_and(|list| list as usize >= families.len()) {
+            return Err(at(place(), "names a list that is not there"));
+        }
+        if entry.ipv4.is_none() && entry.ipv6.is_none() && entry.hosts.is_none() {
             return Err(at(place(), "names no servers at all"));
         }
     }

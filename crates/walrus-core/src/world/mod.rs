@@ -6,6 +6,7 @@ mod name;
 mod observation;
 mod overrides;
 mod report;
+mod service_records;
 mod signing;
 mod time;
 mod topology;
@@ -16,6 +17,10 @@ pub use name::{Name, NameError};
 pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};
 pub use report::{Report, ReportBody, Statistics};
+pub use service_records::{
+    MailExchange, ServiceBinding, ServicePlace, ServiceRecords, ServiceType, ServiceTypes,
+    below_service, host_of,
+};
 pub use signing::{Algorithm, Denial, KeyLayout};
 pub use time::Time;
 pub use topology::{

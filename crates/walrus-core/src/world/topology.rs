@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use walrus_dns::DomainName;
 
-use super::{Digest, Name};
+use super::{Digest, Name, ServiceRecords};
 
 macro_rules! id {
     ($(#[$doc:meta])* $id:ident) => {
@@ -117,6 +117,8 @@ pub struct Server {
     pub reporter: bool,
     /// How it is looked at from outside; `None` counts as up.
     pub probe: Option<Probe>,
+    /// Its own name in the DNS; without one, records name it below their service.
+    pub host: Option<DomainName>,
 }
 
 /// Servers that stand together.
@@ -234,6 +236,8 @@ pub struct Service {
     pub better_by: f64,
     /// How long an area takes to go home, by shares; zero is at once.
     pub ramp: Duration,
+    /// What it gives.
+    pub records: ServiceRecords,
     /// What its part of the configuration hashes to; a service whose digest did not change is not
     /// compiled again.
     pub digest: Digest,

@@ -152,7 +152,7 @@ fn push(
     let owner = Name::from_slice(records.owner.as_wire()).map_err(|_| PushError::ShortBuf)?;
     let rtype = Rtype::from_int(record_type);
     let (class, ttl) = (Class::IN, Ttl::from_secs(records.ttl));
-    if matches!(record_type, NS | CNAME | SOA | PTR | MX) {
+    if !records.names_whole && matches!(record_type, NS | CNAME | SOA | PTR | MX) {
         let mut parser = Parser::from_ref(data);
         let parsed = ZoneRecordData::<&[u8], ParsedName<&[u8]>>::parse_rdata(rtype, &mut parser);
         if let Ok(Some(parsed)) = parsed {

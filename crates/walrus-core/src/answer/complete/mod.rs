@@ -6,7 +6,8 @@
 //!
 //! What both paths agree on, beside the RFCs:
 //! - The question is echoed in its case; names are compressed against it and nothing else, owners
-//!   always and names in data only for NS, CNAME, SOA, PTR and MX.
+//!   always and names in data only for NS, CNAME, SOA, PTR and static MX: a service's records are
+//!   shared between services and signed as they stand.
 //! - A positive answer has neither authority nor additional records but a referral's glue.
 //! - OPT comes last, and only if the query has one; of the options the client subnet is echoed.
 //! - A zone is signed if its SOA is. With DO its RRSIG records stand right behind the set that they
@@ -38,6 +39,7 @@ use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
 use super::{Outcome, Request, Transport};
+use crate::world::ServiceTypes;
 use compose::ReplyOptions;
 use read::{Question, Unanswered};
 use resolve::{AtService, Records, Resolution};
@@ -49,7 +51,7 @@ pub(super) use index::CompleteIndex;
 pub(super) struct ServiceQuestion {
     /// The number that [`CompleteIndex::new`] was given.
     pub service: u32,
-    /// A or AAAA.
+    /// One of the types that the service gives.
     pub record_type: u16,
     /// The client subnet's source prefix, if the query has one: none of its address for 0 bits.
     pub subnet: Option<(Option<IpAddr>, u8)>,
@@ -58,8 +60,8 @@ pub(super) struct ServiceQuestion {
 /// Who is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceAnswer {
-    /// In ring order; empty if the service has none of this family.
-    pub addresses: Vec<IpAddr>,
+    /// Records' data in ring order, uncompressed; empty if the service has none of this type.
+    pub data: Vec<Box<[u8]>>,
     /// Data of the RRSIG records over them; empty if they are not signed.
     pub signatures: Vec<Box<[u8]>>,
     /// Seconds.
@@ -68,16 +70,17 @@ pub(super) struct ServiceAnswer {
     pub scope: u8,
 }
 
-/// Answers one query into `reply`; `choose` names a service's servers, `None` before there is a
-/// Plan.
+/// Answers one query into `reply`; `types` are those that each service gives, `choose` names a
+/// service's servers, `None` before there is a Plan.
 pub(super) fn respond_with(
     index: &CompleteIndex,
+    types: &[ServiceTypes],
     request: &Request<'_>,
     reply: &mut [u8],
     choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
 ) -> Outcome {
     let bytes = match read::read(request.query) {
-        Ok(question) => answer(index, &question, request, reply.len(), choose),
+        Ok(question) => answer((index, types), &question, request, reply.len(), choose),
         Err(Unanswered::Drop) => return Outcome::Drop,
         Err(Unanswered::Refused { rcode, question, opt }) => {
             let Ok(message) = Message::from_slice(request.query) else { return Outcome::Drop };
@@ -95,7 +98,7 @@ pub(super) fn respond_with(
 }
 
 fn answer(
-    index: &CompleteIndex,
+    (index, types): (&CompleteIndex, &[ServiceTypes]),
     question: &Question<'_>,
     request: &Request<'_>,
     room: usize,
@@ -113,7 +116,7 @@ fn answer(
         ReplyOptions { subnet: subnet.map(|subnet| (subnet, 0)), extended_error: None };
     let dnssec_ok = question.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
     let mut resolution = if is_served(question) {
-        resolve::resolve(index, &question.name, question.record_type, dnssec_ok)
+        resolve::resolve((index, types), &question.name, question.record_type, dnssec_ok)
     } else {
         Resolution::error(Rcode::REFUSED)
     };
@@ -154,16 +157,15 @@ fn is_served(question: &Question<'_>) -> bool {
 
 /// Who is named, as records' data.
 struct Chosen {
-    data: Vec<Vec<u8>>,
+    data: Vec<Box<[u8]>>,
     signatures: Vec<Box<[u8]>>,
     ttl: u32,
 }
 
 impl Chosen {
     fn new(answer: ServiceAnswer, signed: bool) -> Self {
-        let data = answer.addresses.iter().map(wire).collect();
         let signatures = if signed { answer.signatures } else { Vec::new() };
-        Self { data, signatures, ttl: answer.ttl }
+        Self { data: answer.data, signatures, ttl: answer.ttl }
     }
 }
 
@@ -173,7 +175,7 @@ fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &
         resolve::add_once(&mut resolution.authority, service.instead);
         return;
     }
-    let mut data: Vec<&[u8]> = chosen.data.iter().map(Vec::as_slice).collect();
+    let mut data: Vec<&[u8]> = chosen.data.iter().map(|data| &**data).collect();
     let mut signatures: Vec<&[u8]> = chosen.signatures.iter().map(|data| &**data).collect();
     let mut record_type = service.record_type;
     if service.signatures_only {
@@ -183,18 +185,25 @@ fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &
         data.truncate(fitting(resolution, &service.owner, &data));
     }
     let (owner, ttl) = (service.owner, chosen.ttl);
-    resolution.answer.push(Records { owner, record_type, ttl, data, signatures });
+    resolution.answer.push(Records {
+        owner,
+        record_type,
+        ttl,
+        data,
+        signatures,
+        names_whole: true,
+    });
     resolve::add_once(&mut resolution.authority, service.beside);
 }
 
-/// How many addresses surely fit behind the aliases that lead to them. A service's own answer is
+/// How many records surely fit behind the aliases that lead to them. A service's own answer is
 /// cut to what TCP holds when its Plan is compiled, but with owners that are a pointer each.
-fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[&[u8]]) -> usize {
+fn fitting(resolution: &Resolution<'_>, owner: &DomainName, named: &[&[u8]]) -> usize {
     const FIXED_LEN: usize = 10;
     /// Header, question and OPT.
     const FRAME_LEN_MAX: usize = 400;
     if resolution.answer.is_empty() {
-        return addresses.len();
+        return named.len();
     }
     let record_len = |owner: &DomainName, data: usize| owner.as_wire().len() + FIXED_LEN + data;
     let aliases = resolution.answer.iter().flat_map(|records| {
@@ -202,14 +211,12 @@ fn fitting(resolution: &Resolution<'_>, owner: &DomainName, addresses: &[&[u8]])
         all.map(|data| record_len(&records.owner, data.len()))
     });
     let room = usize::from(u16::MAX).saturating_sub(FRAME_LEN_MAX + aliases.sum::<usize>());
-    room / record_len(owner, addresses.first().map_or(1, |data| data.len()))
-}
-
-fn wire(address: &IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
+    let mut taken = 0;
+    let fits = |data: &&&[u8]| {
+        taken += record_len(owner, data.len());
+        taken <= room
+    };
+    named.iter().take_while(fits).count()
 }
 
 #[cfg(test)]

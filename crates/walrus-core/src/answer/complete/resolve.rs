@@ -6,7 +6,7 @@ use walrus_dns::{DomainName, record_type};
 
 use super::denial::{self, Denial};
 use super::index::{CompleteIndex, Found};
-use crate::answer::table::Family;
+use crate::world::{ServiceType, ServiceTypes};
 use crate::zone::{SetView, Sets, Zone};
 
 /// Aliases that one answer follows; longer chains end with the last one, and the resolver goes on.
@@ -66,6 +66,8 @@ pub(super) struct Records<'a> {
     pub record_type: u16,
     pub ttl: u32,
     pub data: Vec<&'a [u8]>,
+    /// Names in its data are never compressed.
+    pub names_whole: bool,
     /// Data of the RRSIG records that follow it.
     pub signatures: Vec<&'a [u8]>,
 }
@@ -80,13 +82,13 @@ pub(super) struct Glue<'a> {
 
 /// Resolves a question of class IN that is no transfer.
 pub(super) fn resolve<'a>(
-    index: &'a CompleteIndex,
+    (index, types): (&'a CompleteIndex, &'a [ServiceTypes]),
     name: &DomainName,
     wanted: u16,
     dnssec_ok: bool,
 ) -> Resolution<'a> {
     let resolution = Resolution::new(Rcode::NOERROR, true);
-    let mut resolver = Resolver { index, wanted, dnssec_ok, resolution };
+    let mut resolver = Resolver { index, types, wanted, dnssec_ok, resolution };
     let mut name = name.clone();
     let mut visited = Vec::new();
     while let Some(target) = resolver.step(&name) {
@@ -101,6 +103,7 @@ pub(super) fn resolve<'a>(
 
 struct Resolver<'a> {
     index: &'a CompleteIndex,
+    types: &'a [ServiceTypes],
     wanted: u16,
     dnssec_ok: bool,
     resolution: Resolution<'a>,
@@ -113,6 +116,8 @@ struct Node<'a, 'n> {
     source: &'n DomainName,
     sets: Sets<'a>,
     service: Option<u32>,
+    /// What the service gives.
+    given: ServiceTypes,
     zone: &'a Zone,
 }
 
@@ -140,7 +145,9 @@ impl<'a> Resolver<'a> {
                 self.add_authority(negative);
             }
             Found::Node { source, sets, service, zone } => {
-                return self.node(&Node { name, source: &source, sets, service, zone });
+                let given = service.and_then(|service| self.types.get(service as usize));
+                let given = given.copied().unwrap_or_default();
+                return self.node(&Node { name, source: &source, sets, service, given, zone });
             }
         }
         None
@@ -155,7 +162,7 @@ impl<'a> Resolver<'a> {
             wanted = instead;
         }
         if let Some(service) = node.service
-            && is_of_service(wanted)
+            && node.gives(wanted)
         {
             self.resolution.service = Some(AtService {
                 service,
@@ -272,11 +279,6 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Whether a service's records replace static ones of this type.
-fn is_of_service(record_type: u16) -> bool {
-    Family::of(record_type).is_some()
-}
-
 /// Adds what is not there yet: a chain of aliases may need the same proof twice.
 pub(super) fn add_once<'a>(authority: &mut Vec<Records<'a>>, records: Vec<Records<'a>>) {
     for records in records {
@@ -291,11 +293,17 @@ impl<'n> Node<'_, 'n> {
         self.service.is_some() || !self.sets.is_empty()
     }
 
-    /// The lowest type that is there beside a service's own; A if the service is all.
+    /// Whether the service's records replace static ones of this type.
+    fn gives(&self, record_type: u16) -> bool {
+        ServiceType::of(record_type).is_some_and(|service_type| self.given.has(service_type))
+    }
+
+    /// The lowest type that is there beside a service's own; the service's first if that is all.
     fn first_type(&self) -> u16 {
-        let is_static = |record_type: &u16| self.service.is_none() || !is_of_service(*record_type);
+        let is_static = |record_type: &u16| !self.gives(*record_type);
         let types = self.sets.iter().map(SetView::record_type).filter(is_static);
-        types.min().unwrap_or(record_type::A)
+        let own = || self.given.iter().next().map_or(record_type::A, ServiceType::number);
+        types.min().unwrap_or_else(own)
     }
 
     fn no_type(&self) -> Denial<'n> {
@@ -311,7 +319,8 @@ impl<'n> Node<'_, 'n> {
 impl<'a> Records<'a> {
     pub(super) fn unsigned(owner: DomainName, set: SetView<'a>) -> Self {
         let (record_type, ttl) = (set.record_type(), set.ttl());
-        Self { owner, record_type, ttl, data: set.data().collect(), signatures: Vec::new() }
+        let data = set.data().collect();
+        Self { owner, record_type, ttl, data, names_whole: false, signatures: Vec::new() }
     }
 
     pub(super) fn signed(owner: DomainName, set: SetView<'a>) -> Self {
@@ -323,7 +332,8 @@ impl<'a> Records<'a> {
 fn refuse_any(name: &DomainName) -> Records<'static> {
     let data = vec![&b"\x07RFC8482\0"[..]];
     let signatures = Vec::new();
-    Records { owner: name.clone(), record_type: record_type::HINFO, ttl: 3600, data, signatures }
+    let (owner, record_type) = (name.clone(), record_type::HINFO);
+    Records { owner, record_type, ttl: 3600, data, names_whole: true, signatures }
 }
 
 /// How long "no" may be remembered: the lesser of the SOA's TTL and its minimum (RFC 2308 section

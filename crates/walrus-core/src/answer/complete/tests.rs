@@ -104,9 +104,13 @@ fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
         (1, record_type::AAAA) => &["2001:db8::1"],
         _ => &[],
     };
-    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let addresses = addresses.iter().map(|address| match address.parse().unwrap() {
+        std::net::IpAddr::V4(address) => address.octets().into(),
+        std::net::IpAddr::V6(address) => address.octets().into(),
+    });
+    let data = addresses.collect();
     Some(ServiceAnswer {
-        addresses,
+        data,
         signatures: Vec::new(),
         ttl: 30,
         scope: question.subnet.map_or(0, |_| 20),
@@ -146,7 +150,8 @@ fn reply_from(index: &CompleteIndex, query: &[u8], transport: Transport) -> Opti
         udp_size_max: 1232,
     };
     let mut reply = vec![0; 65_535];
-    match respond_with(index, &request, &mut reply, choose) {
+    let types = [crate::world::ServiceTypes::ADDRESSES; 4];
+    match respond_with(index, &types, &request, &mut reply, choose) {
         Outcome::Reply(len) => Some(reply[..len].to_vec()),
         Outcome::Drop => None,
         Outcome::NotUnderstood => panic!("the complete path understands everything"),

@@ -7,6 +7,7 @@ mod compile;
 mod layout;
 mod locate;
 mod plan;
+mod record_data;
 mod ring;
 mod service;
 mod slots;
@@ -21,8 +22,8 @@ pub use compile::ZoneCompileError;
 pub(super) use layout::Layout;
 pub(super) use locate::Locator;
 pub use plan::PlanCompileError;
-pub(super) use ring::Drawn;
-pub use ring::{Family, RingList};
+pub(super) use ring::{Drawn, data_of};
+pub use ring::{RingAnswer, RingList};
 pub use service::{ClassDecision, ServiceTable};
 #[allow(unused_imports, reason = "for negative answers with signatures")]
 pub(super) use zone_table::NAME_LEN_MAX;
@@ -31,14 +32,18 @@ pub(super) use zone_table::{Entry, PrebuiltSet, flags};
 
 use crate::map::Map;
 use crate::plan::Plan;
-use crate::world::{AreaId, Name, Topology};
+use crate::world::{AreaId, Name, ServiceTypes, Topology};
 use plan::{Compiler, Shared};
+use record_data::GivenRecords;
 
 /// Everything that an answer depends on but the query and the worker.
 #[derive(Clone, Debug)]
 pub struct AnswerTable {
     zones: Arc<ZoneTable>,
     locator: Arc<Locator>,
+    given: Arc<GivenRecords>,
+    /// By service: the types that it gives.
+    types: Box<[ServiceTypes]>,
     plan: Option<Arc<Plan>>,
     /// By the places of [`ZoneTable::services`].
     services: Box<[Option<Arc<ServiceTable>>]>,
@@ -54,7 +59,10 @@ impl AnswerTable {
         let locator = Arc::new(Locator::new(map, topology));
         let services = vec![None; zones.services().len()].into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, locator.areas.len()));
-        Self { zones, locator, plan: None, services, layout, shared: Arc::default() }
+        let given = Arc::new(GivenRecords::new(topology));
+        let types = types(&given, &zones);
+        let shared = Arc::default();
+        Self { zones, locator, given, types, plan: None, services, layout, shared }
     }
 
     /// The table for a Plan.
@@ -75,11 +83,12 @@ impl AnswerTable {
         }
         let services = vec![None; zones.services().len()].into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
-        Ok(Self { zones, services, layout, ..self.clone() })
+        let types = types(&self.given, &zones);
+        Ok(Self { zones, types, services, layout, ..self.clone() })
     }
 
     fn compiled(&self, zones: Arc<ZoneTable>, plan: Arc<Plan>) -> Result<Self, PlanCompileError> {
-        let mut compiler = Compiler::new(&plan, &self.locator, &self.shared)?;
+        let mut compiler = Compiler::new(&plan, &self.locator, &self.given, &self.shared)?;
         let mut services = compiler.services(zones.services())?;
         let shared = Arc::new(compiler.finish());
         let earlier: BTreeMap<_, _> = self.zones.services().iter().zip(&self.services).collect();
@@ -93,8 +102,9 @@ impl AnswerTable {
         }
         let services = services.into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
-        let locator = Arc::clone(&self.locator);
-        Ok(Self { zones, locator, plan: Some(plan), services, layout, shared })
+        let (locator, given) = (Arc::clone(&self.locator), Arc::clone(&self.given));
+        let types = types(&given, &zones);
+        Ok(Self { zones, locator, given, types, plan: Some(plan), services, layout, shared })
     }
 
     /// The Plan in force.
@@ -121,6 +131,16 @@ impl AnswerTable {
         self.services.get(service as usize)?.as_deref()
     }
 
+    /// The types of records that a service gives; none if there is no such service.
+    #[must_use]
+    pub fn types(&self, service: u32) -> ServiceTypes {
+        self.types.get(service as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) const fn all_types(&self) -> &[ServiceTypes] {
+        &self.types
+    }
+
     /// Names of the areas by [`AreaId`].
     #[must_use]
     pub fn areas(&self) -> &[Name] {
@@ -140,4 +160,8 @@ impl AnswerTable {
     pub(super) const fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
+}
+
+fn types(given: &GivenRecords, zones: &ZoneTable) -> Box<[ServiceTypes]> {
+    zones.services().iter().map(|service| given.types_of(service)).collect()
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 use super::locate::Locator;
-use super::ring::{Family, RingList, RingParameters};
+use super::record_data::{GivenRecords, RecordMaker};
+use super::ring::{RingList, RingParameters};
 use super::service::{ClassDecision, HOLE, ServiceTable};
 use crate::map::ClassTable;
-use crate::plan::{AreaPlan, FORMAT, ListIndex, Plan, ServicePlan};
+use crate::plan::{AreaPlan, CandidateList, FORMAT, ListIndex, Plan, ServicePlan};
 use crate::policy::ttl;
-use crate::world::{AreaId, Digest, LocatePolicy};
+use crate::world::{AreaId, Digest, LocatePolicy, ServiceRecords, ServiceType};
 
 /// Why a Plan cannot be carried out. The table in force stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum PlanCompileError {
 }
 
 /// Names a compiled list by everything that went into it.
-type ListKey = (Digest, Family, u32);
+type ListKey = (Digest, ServiceType, u32);
 
 /// What compilations share.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,7 @@ pub(super) struct Shared {
 pub(super) struct Compiler<'a> {
     plan: &'a Plan,
     locator: &'a Locator,
+    given: &'a GivenRecords,
     earlier: &'a Shared,
     shared: Shared,
     /// Each list's content as bytes, made when it is first wanted.
@@ -59,6 +61,7 @@ impl<'a> Compiler<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         locator: &'a Locator,
+        given: &'a GivenRecords,
         earlier: &'a Shared,
     ) -> Result<Self, PlanCompileError> {
         if plan.format != FORMAT {
@@ -67,7 +70,8 @@ impl<'a> Compiler<'a> {
         if locator.areas.len() >= usize::from(HOLE) {
             return Err(PlanCompileError::TooManyAreas(locator.areas.len()));
         }
-        Ok(Self { plan, locator, earlier, shared: Shared::default(), contents: BTreeMap::new() })
+        let (shared, contents) = (Shared::default(), BTreeMap::new());
+        Ok(Self { plan, locator, given, earlier, shared, contents })
     }
 
     /// Compiles the Plan's part for each of these services; `None` where it has none.
@@ -81,7 +85,7 @@ impl<'a> Compiler<'a> {
             .iter()
             .filter_map(|service| Some((service.name.parse().ok()?, service)))
             .collect();
-        let compile = |name| by_name.get(name).map(|service| self.service(service).map(Arc::new));
+        let compile = |name| by_name.get(name).map(|it| self.service(name, it).map(Arc::new));
         names.iter().map(compile).map(Option::transpose).collect()
     }
 
@@ -90,13 +94,20 @@ impl<'a> Compiler<'a> {
         self.shared
     }
 
-    fn service(&mut self, service: &ServicePlan) -> Result<ServiceTable, PlanCompileError> {
+    fn service(
+        &mut self,
+        name: &DomainName,
+        service: &ServicePlan,
+    ) -> Result<ServiceTable, PlanCompileError> {
+        let given = self.given;
+        let records = given.of(name);
         let mut draft = Draft { decisions: Vec::new(), lists: Vec::new() };
         let mut class_of_area = vec![None; self.locator.areas.len()];
         for area in &service.areas {
             // A Plan for another configuration may name areas that are not here.
             let Some(id) = self.locator.area_of_name(area.area.as_str()) else { continue };
-            class_of_area[id.index()] = Some(self.class(service, area, id, &mut draft)?);
+            class_of_area[id.index()] =
+                Some(self.class((name, &records), (service, area), id, &mut draft)?);
         }
         let world = self
             .locator
@@ -124,32 +135,38 @@ impl<'a> Compiler<'a> {
     /// The class of an area: that of an earlier area with the same decision, else a new one.
     fn class(
         &mut self,
-        service: &ServicePlan,
-        area: &AreaPlan,
+        (name, records): (&DomainName, &ServiceRecords),
+        (service, area): (&ServicePlan, &AreaPlan),
         id: AreaId,
         draft: &mut Draft,
     ) -> Result<u16, PlanCompileError> {
         let ttl = ttl::seconds(service.ttl, area.degraded);
-        let mut list = |index: Option<ListIndex>, family| {
-            let Some(index) = index else { return Ok(None) };
+        let mut lists = [None; ServiceType::ALL.len()];
+        for service_type in records.types().iter() {
+            let maker =
+                RecordMaker { service_type, ttl, records, service: name, given: self.given };
             let parameters =
-                RingParameters { family, choose: service.choose, answers: service.answers, ttl };
-            let compiled = self.list(index, parameters).ok_or_else(|| {
-                PlanCompileError::NoList { service: service.name.clone(), list: index }
-            })?;
-            Ok(compiled.map(|list| draft.place_of(list)))
-        };
-        let ipv4 = list(area.ipv4, Family::Ipv4)?;
-        let ipv6 = list(area.ipv6, Family::Ipv6)?;
-        let decided =
-            |other: &ClassDecision| (other.ttl, other.ipv4, other.ipv6) == (ttl, ipv4, ipv6);
+                RingParameters { maker, choose: service.choose, answers: service.answers };
+            let compiled = if maker.is_constant() {
+                self.constant(maker)
+            } else if let Some(index) = list_for(area, service_type) {
+                self.list(index, parameters).ok_or_else(|| PlanCompileError::NoList {
+                    service: service.name.clone(),
+                    list: index,
+                })?
+            } else {
+                None
+            };
+            lists[service_type.index()] = compiled.map(|list| draft.place_of(list));
+        }
+        let decided = |other: &ClassDecision| (other.ttl, other.lists) == (ttl, lists);
         let class = match draft.decisions.iter().position(decided) {
             Some(class) => {
                 draft.decisions[class].only_area = None;
                 class
             }
             None => {
-                draft.decisions.push(ClassDecision { ttl, ipv4, ipv6, only_area: Some(id) });
+                draft.decisions.push(ClassDecision { ttl, lists, only_area: Some(id) });
                 draft.decisions.len() - 1
             }
         };
@@ -158,25 +175,66 @@ impl<'a> Compiler<'a> {
     }
 
     /// A compiled list: the earlier one if nothing in it changed. The outer `None` is a list that
-    /// the Plan lacks, the inner one a list without addresses of the family.
+    /// the Plan lacks, the inner one a list without servers that have such a record.
     fn list(
         &mut self,
         index: ListIndex,
-        parameters: RingParameters,
+        parameters: RingParameters<'_>,
     ) -> Option<Option<Arc<RingList>>> {
         let list = self.plan.lists.get(index as usize)?;
         let content = self.content(index)?;
         let policies = format!("{:?} {:?}", parameters.choose, parameters.answers);
-        let digest = Digest::of([content.as_str().as_bytes(), policies.as_bytes()]);
-        let key = (digest, parameters.family, parameters.ttl);
+        let names = self.names_digest(list, parameters.maker);
+        let parts = [content.as_str().as_bytes(), policies.as_bytes(), names.as_bytes()];
+        let plan = self.plan;
+        let compile = || RingList::compile(list, &plan.servers, parameters);
+        Some(self.compiled(Digest::of(parts), parameters.maker, compile))
+    }
+
+    /// The list of a record that names no server.
+    fn constant(&mut self, maker: RecordMaker<'_>) -> Option<Arc<RingList>> {
+        let binding = format!("constant {:?}", maker.records.binding(maker.service_type));
+        self.compiled(Digest::of([binding.as_bytes()]), maker, || RingList::constant(maker))
+    }
+
+    /// A list that was made already, in this compilation or in the earlier one, else a new one.
+    fn compiled(
+        &mut self,
+        digest: Digest,
+        maker: RecordMaker<'_>,
+        compile: impl FnOnce() -> Option<RingList>,
+    ) -> Option<Arc<RingList>> {
+        let key = (digest, maker.service_type, maker.ttl);
         if let Some(compiled) = self.shared.lists.get(&key) {
-            return Some(compiled.clone());
+            return compiled.clone();
         }
-        let compiled = self.earlier.lists.get(&key).cloned().unwrap_or_else(|| {
-            RingList::compile(list, &self.plan.servers, parameters).map(Arc::new)
-        });
+        let earlier = self.earlier.lists.get(&key).cloned();
+        let compiled = earlier.unwrap_or_else(|| compile().map(Arc::new));
         self.shared.lists.insert(key, compiled.clone());
-        Some(compiled)
+        compiled
+    }
+
+    /// What records that name hosts are made of beside the list; nothing for addresses, so that
+    /// services share those.
+    fn names_digest(&self, list: &CandidateList, maker: RecordMaker<'_>) -> String {
+        let mut text = String::new();
+        let records = maker.records;
+        match maker.service_type {
+            ServiceType::A | ServiceType::Aaaa => return text,
+            ServiceType::Https | ServiceType::Svcb => {
+                text.push_str(&format!("{:?}", records.binding(maker.service_type)));
+            }
+            ServiceType::Srv => text.push_str(&format!("{:?}", records.srv)),
+            ServiceType::Mx => text.push_str(&format!("{:?}", records.mx)),
+        }
+        for candidate in list.groups.iter().flat_map(|group| &group.candidates) {
+            let server = self.plan.servers.get(candidate.server as usize);
+            match server.and_then(|server| self.given.host(maker.service, &server.name)) {
+                Some(host) => text.push_str(&format!(" {host}")),
+                None => text.push_str(" -"),
+            }
+        }
+        text
     }
 
     /// A digest of all that compiling a list looks at, servers' places in the Plan included.
@@ -217,6 +275,18 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// The area's candidates for a type. A Plan from before the service gave such records has none for
+/// hosts: those for addresses then stand for them.
+fn list_for(area: &AreaPlan, service_type: ServiceType) -> Option<ListIndex> {
+    match service_type {
+        ServiceType::A => area.ipv4,
+        ServiceType::Aaaa => area.ipv6,
+        ServiceType::Https | ServiceType::Svcb | ServiceType::Srv | ServiceType::Mx => {
+            area.hosts.or(area.ipv4).or(area.ipv6)
+        }
+    }
+}
+
 /// A service's decisions and lists on the way.
 struct Draft {
     decisions: Vec<ClassDecision>,
@@ -230,7 +300,7 @@ impl Draft {
             self.lists.push(list);
             self.lists.len() - 1
         });
-        // At most two lists an area.
+        // At most six lists an area.
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 }

@@ -1,75 +1,44 @@
-//! One candidate list of one family as answer sets: records in ring order, so that the answer that
-//! begins with any server is one run of bytes.
+//! One candidate list of one type of record as answer sets: records in ring order, so that the
+//! answer that begins with any server is one run of bytes.
 //!
 //! A list becomes one ring for each group, and for choosers without weights one more for each step
 //! of gradual return: a server with ramp r stands in rings that are drawn for a share r of the
 //! answers. An answer draws its ring (one draw, only if there are several), chooses its first
 //! server in it, and copies from there.
 
-use std::net::IpAddr;
-
-use walrus_dns::record_type;
-
+use super::record_data::{RECORD_HEAD_LEN, RecordMaker};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
 use crate::policy::choose::{Chooser, Generator};
-use crate::world::ChoosePolicy;
+use crate::world::{ChoosePolicy, ServiceType};
 
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
 /// takes more than this times n records.
 const STEPS_MAX: usize = 16;
 /// The most bytes of records in a reply: what TCP holds beside header, question and OPT.
 const RECORDS_LEN_MAX: usize = 65_535 - 400;
-
-/// An address family as a record type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// A records.
-    Ipv4,
-    /// AAAA records.
-    Ipv6,
-}
-
-impl Family {
-    /// The family that a record type asks for.
-    #[must_use]
-    pub const fn of(record_type: u16) -> Option<Self> {
-        match record_type {
-            record_type::A => Some(Self::Ipv4),
-            record_type::AAAA => Some(Self::Ipv6),
-            _ => None,
-        }
-    }
-
-    /// Bytes of a record whose owner is a pointer.
-    pub(in crate::answer) const fn record_len(self) -> usize {
-        match self {
-            Self::Ipv4 => 16,
-            Self::Ipv6 => 28,
-        }
-    }
-
-    const fn holds(self, address: &IpAddr) -> bool {
-        matches!((self, address), (Self::Ipv4, IpAddr::V4(_)) | (Self::Ipv6, IpAddr::V6(_)))
-    }
-}
+/// The most servers in an answer whose records say which one was chosen: such answers share no
+/// bytes, so their memory is this times the servers. Hardly as many fit a datagram.
+const TOLD_SERVERS_MAX: u32 = 32;
+/// The most servers in all such answers of a ring together.
+const TOLD_TOTAL_MAX: u32 = 1 << 20;
 
 /// What answers out of a list have in common.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct RingParameters {
-    pub(super) family: Family,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RingParameters<'a> {
+    pub(super) maker: RecordMaker<'a>,
     pub(super) choose: ChoosePolicy,
     pub(super) answers: Option<u32>,
-    pub(super) ttl: u32,
 }
 
 /// A compiled candidate list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RingList {
-    family: Family,
+    service_type: ServiceType,
     rings: Box<[Ring]>,
     /// Where each ring but the last ends among the draws, in 1/2^32.
     cutoffs: Box<[u32]>,
     /// The Plan's server at each ordinal, that is place in the list, groups one after the other.
+    /// Empty if the list's one answer names no server.
     servers: Box<[u32]>,
 }
 
@@ -78,12 +47,22 @@ struct Ring {
     chooser: Chooser,
     /// Servers in an answer.
     take: u32,
-    /// Records of all servers in ring order, and of the first ones again.
+    /// How many of `starts` an answer goes on for: `take` where answers overlap, else 1.
+    span: u32,
+    /// Records of all servers in ring order, and of the first ones again; or answer by answer
+    /// where the records say which server was chosen.
     records: Box<[u8]>,
-    /// How many records stand before each server's first; one more than servers in `records`.
-    starts: Box<[u32]>,
+    /// What stands before each server's (or answer's) first record; one more than of these.
+    starts: Box<[Start]>,
     /// Each server's ordinal.
     ordinals: Box<[u32]>,
+}
+
+/// A place in a ring's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Start {
+    byte: u32,
+    record: u32,
 }
 
 /// One drawn answer.
@@ -93,24 +72,86 @@ pub(in crate::answer) struct Drawn<'a> {
     pub(in crate::answer) records: &'a [u8],
     /// How many.
     pub(in crate::answer) count: u16,
+    /// The ring's place in its list ...
+    pub(in crate::answer) ring: u32,
+    /// ... and the first server's place in the ring: together they name the answer.
+    pub(in crate::answer) first: u32,
     /// The first server's ordinal.
     pub(in crate::answer) ordinal: u32,
     /// Servers in the answer.
     pub(in crate::answer) servers: u32,
 }
 
+/// One answer that a list can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingAnswer<'a> {
+    /// The ring's place in its list.
+    pub ring: u32,
+    /// The first server's place in the ring.
+    pub first: u32,
+    /// Servers in the answer, of those that the ring holds: an answer with one is a single-server
+    /// answer.
+    pub servers: u32,
+    /// As they go into a reply, owners pointing to the question.
+    pub records: &'a [u8],
+    /// How many.
+    pub count: u16,
+}
+
+impl<'a> RingAnswer<'a> {
+    /// Each record's data: uncompressed.
+    pub fn data(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        data_of(self.records)
+    }
+}
+
+/// Each record's data, out of records whose owners are pointers.
+pub(in crate::answer) fn data_of(records: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let (head, tail) = rest.split_first_chunk::<RECORD_HEAD_LEN>()?;
+        let len = u16::from_be_bytes([head[10], head[11]]);
+        let (data, next) = tail.split_at_checked(usize::from(len))?;
+        rest = next;
+        Some(data)
+    })
+}
+
 impl RingList {
-    /// Compiles a list; `None` if none of its servers has an address of the family.
+    /// Compiles a list; `None` if none of its servers has a record of the type.
     pub(super) fn compile(
         list: &CandidateList,
         servers: &[PlannedServer],
-        parameters: RingParameters,
+        parameters: RingParameters<'_>,
     ) -> Option<Self> {
         let mut draft = Draft { shares: Vec::new(), rings: Vec::new(), servers: Vec::new() };
         for group in &list.groups {
             draft.add_group(group, servers, parameters);
         }
-        draft.finish(parameters.family)
+        draft.finish(parameters.maker.service_type)
+    }
+
+    /// The list of a record that is the same whichever server is chosen.
+    pub(super) fn constant(maker: RecordMaker<'_>) -> Option<Self> {
+        let mut records = Vec::new();
+        let written = maker.write_constant(&mut records);
+        let end = Start { byte: u32::try_from(records.len()).ok()?, record: written };
+        let ring = Ring {
+            chooser: Chooser::compile(ChoosePolicy::RoundRobin, &[1.0])?,
+            take: 0,
+            span: 1,
+            records: records.into(),
+            starts: [Start::default(), end].into(),
+            ordinals: [0].into(),
+        };
+        let service_type = maker.service_type;
+        Some(Self { service_type, rings: [ring].into(), cutoffs: [].into(), servers: [].into() })
+    }
+
+    /// The type of its records.
+    #[must_use]
+    pub const fn service_type(&self) -> ServiceType {
+        self.service_type
     }
 
     /// How many rings there are: a worker keeps one position for each.
@@ -124,9 +165,23 @@ impl RingList {
         &self.servers
     }
 
-    /// Bytes of a record.
-    pub(in crate::answer) const fn record_len(&self) -> usize {
-        self.family.record_len()
+    /// Every answer that the list can give: linear in its servers.
+    pub fn answers(&self) -> impl Iterator<Item = RingAnswer<'_>> {
+        (0..).zip(&self.rings).flat_map(|(index, ring)| {
+            (0..ring.chooser.candidates()).map(move |first| {
+                let (records, count) = ring.answer(first as usize);
+                RingAnswer { ring: index, first, servers: ring.take, records, count }
+            })
+        })
+    }
+
+    /// The Plan's servers that an answer names, the first one first.
+    pub fn servers_of(&self, ring: u32, first: u32) -> impl Iterator<Item = u32> {
+        let ring = self.rings.get(ring as usize);
+        let ordinals = ring.map_or(&[][..], |ring| &ring.ordinals);
+        let take = ring.map_or(0, |ring| ring.take as usize);
+        let behind = ordinals.iter().cycle().skip(first as usize).take(take);
+        behind.filter_map(|ordinal| self.servers.get(*ordinal as usize).copied())
     }
 
     /// Draws an answer. `positions` are the worker's for this list.
@@ -140,16 +195,15 @@ impl RingList {
         let ring = &self.rings[index];
         let mut nowhere = 0;
         let position = positions.get_mut(index).unwrap_or(&mut nowhere);
-        let first = ring.chooser.choose(generator, position) as usize;
-        let from = ring.starts[first] as usize;
-        let to = ring.starts[first + ring.take as usize] as usize;
-        let record_len = self.record_len();
-        let count = (to - from).min(RECORDS_LEN_MAX / record_len);
+        let first = ring.chooser.choose(generator, position);
+        let (records, count) = ring.answer(first as usize);
         Drawn {
-            records: &ring.records[from * record_len..(from + count) * record_len],
-            // Less than 65,536 / 16.
-            count: count as u16,
-            ordinal: ring.ordinals[first],
+            records,
+            count,
+            // At most as many as groups times steps.
+            ring: index as u32,
+            first,
+            ordinal: ring.ordinals[first as usize],
             servers: ring.take,
         }
     }
@@ -175,12 +229,17 @@ struct Member<'a> {
 }
 
 impl Draft {
-    fn add_group(&mut self, group: &Group, servers: &[PlannedServer], parameters: RingParameters) {
+    fn add_group(
+        &mut self,
+        group: &Group,
+        servers: &[PlannedServer],
+        parameters: RingParameters<'_>,
+    ) {
         let mut members = Vec::new();
         for candidate in &group.candidates {
             let Some(server) = servers.get(candidate.server as usize) else { continue };
             let Ok(ordinal) = u32::try_from(self.servers.len()) else { break };
-            if server.addresses.iter().any(|address| parameters.family.holds(address)) {
+            if parameters.maker.has(server) {
                 members.push(Member { candidate, server, ordinal });
                 self.servers.push(candidate.server);
             }
@@ -190,7 +249,7 @@ impl Draft {
             members.retain(|member| member.candidate.weight > 0);
         }
         let share = if group.share.is_finite() { group.share.max(0.0) } else { 0.0 };
-        for (step_share, ramp_min) in steps(&members, parameters.choose) {
+        for (step_share, ramp_min) in steps(&members, returns_by_steps(parameters)) {
             let taking_part: Vec<&Member<'_>> =
                 members.iter().filter(|member| ramp(member.candidate) >= ramp_min).collect();
             if let Some(ring) = Ring::compile(&taking_part, parameters) {
@@ -200,7 +259,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self, family: Family) -> Option<RingList> {
+    fn finish(mut self, service_type: ServiceType) -> Option<RingList> {
         let mut sum: f64 = self.shares.iter().sum();
         if sum > 0.0 {
             let mut shares = self.shares.iter();
@@ -218,7 +277,7 @@ impl Draft {
         }
         cutoffs.pop()?;
         Some(RingList {
-            family,
+            service_type,
             rings: self.rings.into(),
             cutoffs: cutoffs.into(),
             servers: self.servers.into(),
@@ -229,8 +288,8 @@ impl Draft {
 /// Gradual return as (share of the answers, least ramp that takes part); the shares add up to 1.
 ///
 /// With everybody below 1 the highest ramp counts as 1, so that somebody always takes part.
-fn steps(members: &[Member<'_>], choose: ChoosePolicy) -> Vec<(f64, f64)> {
-    if choose == ChoosePolicy::Weighted {
+fn steps(members: &[Member<'_>], by_steps: bool) -> Vec<(f64, f64)> {
+    if !by_steps {
         return vec![(1.0, 0.0)];
     }
     let mut ramps: Vec<f64> = members.iter().map(|member| ramp(member.candidate)).collect();
@@ -252,6 +311,12 @@ fn steps(members: &[Member<'_>], choose: ChoosePolicy) -> Vec<(f64, f64)> {
     steps
 }
 
+/// Whether a server that returns takes part in some answers only; else its weight is scaled. With
+/// SRV clients choose by weight among all that an answer names, whoever comes first in it.
+fn returns_by_steps(parameters: RingParameters<'_>) -> bool {
+    parameters.choose != ChoosePolicy::Weighted || parameters.maker.service_type == ServiceType::Srv
+}
+
 /// A ramp that can be reckoned with: above 0, at most 1.
 fn ramp(candidate: &Candidate) -> f64 {
     if candidate.ramp.is_nan() { 1.0 } else { candidate.ramp.clamp(1e-6, 1.0) }
@@ -263,51 +328,147 @@ fn fixed_point(share: f64) -> u32 {
 }
 
 impl Ring {
-    fn compile(members: &[&Member<'_>], parameters: RingParameters) -> Option<Self> {
+    fn compile(members: &[&Member<'_>], parameters: RingParameters<'_>) -> Option<Self> {
         let all_zero = members.iter().all(|member| member.candidate.weight == 0);
-        let weight = |member: &&Member<'_>| {
-            let weight = if all_zero { 1 } else { member.candidate.weight };
-            f64::from(weight) * ramp(member.candidate)
+        let weight = |member: &Member<'_>| if all_zero { 1 } else { member.candidate.weight };
+        let by_steps = returns_by_steps(parameters);
+        let share = |member: &&Member<'_>| {
+            let ramp = if by_steps { 1.0 } else { ramp(member.candidate) };
+            f64::from(weight(member)) * ramp
         };
-        let weights: Vec<f64> = members.iter().map(weight).collect();
+        let weights: Vec<f64> = members.iter().map(share).collect();
         let chooser = Chooser::compile(parameters.choose, &weights)?;
         let count = chooser.candidates();
-        // More servers than this do not fit into a reply anyway.
-        let fitting = (RECORDS_LEN_MAX / parameters.family.record_len()) as u32;
-        let take = parameters.answers.unwrap_or(count).clamp(1, count.min(fitting));
-        let mut records = Vec::new();
-        let mut starts = vec![0];
-        let mut written = 0;
-        for member in members.iter().cycle().take((count + take - 1) as usize) {
-            written += write_records(member.server, parameters, &mut records);
-            starts.push(written);
-        }
-        let ordinals = members.iter().map(|member| member.ordinal).collect();
-        Some(Self { chooser, take, records: records.into(), starts: starts.into(), ordinals })
+        let take = parameters.answers.unwrap_or(count).clamp(1, count);
+        let write = |place: usize, is_first: bool, out: &mut Vec<u8>| {
+            let member = members[place % members.len()];
+            parameters.maker.write_server(member.server, weight(member), is_first, out)
+        };
+        let draft = if parameters.maker.tells_first() {
+            // Both bounds leave at least one.
+            let take = take.min(TOLD_SERVERS_MAX).min((TOLD_TOTAL_MAX / count).max(1));
+            RecordsDraft::apart(count, take, write)
+        } else {
+            RecordsDraft::overlapping(count, take, write)
+        };
+        // Places are kept in 32 bits.
+        u32::try_from(draft.records.len()).ok()?;
+        Some(Self {
+            chooser,
+            take: draft.take,
+            span: draft.span,
+            records: draft.records.into(),
+            starts: draft.starts.into(),
+            ordinals: members.iter().map(|member| member.ordinal).collect(),
+        })
+    }
+
+    /// The records of the answer with this first server.
+    #[inline]
+    fn answer(&self, first: usize) -> (&[u8], u16) {
+        let (from, to) = (self.starts[first], self.starts[first + self.span as usize]);
+        // No answer has more bytes than a reply, so there are less than 65,536 / 12 of them.
+        let count = (to.record - from.record) as u16;
+        (&self.records[from.byte as usize..to.byte as usize], count)
     }
 }
 
-/// Appends a server's addresses of the family as records; how many.
-fn write_records(server: &PlannedServer, parameters: RingParameters, out: &mut Vec<u8>) -> u32 {
-    let ttl = parameters.ttl.to_be_bytes();
-    let mut written = 0;
-    for address in server.addresses.iter().filter(|address| parameters.family.holds(address)) {
-        // The owner is the question's name: a pointer to byte 12.
-        match address {
-            IpAddr::V4(address) => {
-                out.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
-                out.extend_from_slice(&ttl);
-                out.extend_from_slice(&[0, 4]);
-                out.extend_from_slice(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                out.extend_from_slice(&[0xc0, 12, 0, 28, 0, 1]);
-                out.extend_from_slice(&ttl);
-                out.extend_from_slice(&[0, 16]);
-                out.extend_from_slice(&address.octets());
-            }
+/// A ring's records on the way. No answer is longer than a reply.
+struct RecordsDraft {
+    take: u32,
+    span: u32,
+    records: Vec<u8>,
+    starts: Vec<Start>,
+}
+
+impl RecordsDraft {
+    /// Each server's records once, so that answers share them.
+    fn overlapping(
+        count: u32,
+        take: u32,
+        write: impl Fn(usize, bool, &mut Vec<u8>) -> u32,
+    ) -> Self {
+        let mut draft = Self::empty();
+        for place in 0..count as usize {
+            draft.add_fitting(place, true, &write);
         }
-        written += 1;
+        let lens: Vec<usize> =
+            draft.starts.windows(2).map(|pair| (pair[1].byte - pair[0].byte) as usize).collect();
+        draft.take = fitting(&lens, take);
+        draft.span = draft.take;
+        for place in 0..(draft.take - 1) as usize {
+            draft.add_fitting(place, true, &write);
+        }
+        draft
     }
-    written
+
+    /// Answer by answer, since a record depends on whether its server was chosen.
+    fn apart(count: u32, take: u32, write: impl Fn(usize, bool, &mut Vec<u8>) -> u32) -> Self {
+        let mut lens = Vec::new();
+        let mut one = Vec::new();
+        for place in 0..count as usize {
+            one.clear();
+            write(place, true, &mut one);
+            lens.push(one.len());
+        }
+        let mut draft = Self { take: fitting(&lens, take), ..Self::empty() };
+        for first in 0..count as usize {
+            let mut written = 0;
+            for behind in 0..draft.take as usize {
+                written += write(first + behind, behind == 0, &mut draft.records);
+            }
+            draft.end(written);
+        }
+        draft
+    }
+
+    fn empty() -> Self {
+        Self { take: 1, span: 1, records: Vec::new(), starts: vec![Start::default()] }
+    }
+
+    /// One server's records, none of those that fit no reply.
+    fn add_fitting(
+        &mut self,
+        place: usize,
+        is_first: bool,
+        write: impl Fn(usize, bool, &mut Vec<u8>) -> u32,
+    ) {
+        let from = self.records.len();
+        let mut written = write(place, is_first, &mut self.records);
+        if self.records.len() - from > RECORDS_LEN_MAX {
+            // Thousands of addresses of one server: no configuration has them.
+            let kept: Vec<usize> = data_of(&self.records[from..])
+                .map(|data| RECORD_HEAD_LEN + data.len())
+                .scan(0, |sum, len| {
+                    *sum += len;
+                    (*sum <= RECORDS_LEN_MAX).then_some(*sum)
+                })
+                .collect();
+            self.records.truncate(from + kept.last().copied().unwrap_or(0));
+            written = u32::try_from(kept.len()).unwrap_or(0);
+        }
+        self.end(written);
+    }
+
+    fn end(&mut self, written: u32) {
+        let before = self.starts.last().copied().unwrap_or_default();
+        let byte = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.starts.push(Start { byte, record: before.record + written });
+    }
+}
+
+/// The most servers, at most `take`, whose records fit a reply wherever in the ring it begins.
+fn fitting(lens: &[usize], take: u32) -> u32 {
+    let mut fitting = (take as usize).min(lens.len());
+    let at = |place: usize| lens[place % lens.len()];
+    let (mut end, mut sum) = (0, 0);
+    for first in 0..lens.len() {
+        while end < first + fitting && (sum + at(end) <= RECORDS_LEN_MAX || end == first) {
+            sum += at(end);
+            end += 1;
+        }
+        fitting = fitting.min(end - first);
+        sum -= at(first);
+    }
+    fitting.max(1) as u32
 }

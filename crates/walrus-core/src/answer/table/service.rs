@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::locate::Locator;
-use super::ring::{Family, RingList};
+use super::ring::RingList;
 use crate::map::ClassTable;
-use crate::world::{AreaId, LocatePolicy};
+use crate::world::{AreaId, LocatePolicy, ServiceType};
 
 /// The class of addresses that the map knows no area for, where a later policy decides.
 pub(super) const HOLE: u16 = u16::MAX;
@@ -30,22 +30,17 @@ pub struct ServiceTable {
 pub struct ClassDecision {
     /// Seconds.
     pub ttl: u32,
-    /// Among [`ServiceTable::lists`]; `None` is NODATA.
-    pub ipv4: Option<u32>,
-    /// Among [`ServiceTable::lists`]; `None` is NODATA.
-    pub ipv6: Option<u32>,
+    /// By [`ServiceType::index`], among [`ServiceTable::lists`]; `None` is NODATA.
+    pub(super) lists: [Option<u32>; ServiceType::ALL.len()],
     /// The area, if only one has this decision.
     pub(super) only_area: Option<AreaId>,
 }
 
 impl ClassDecision {
-    /// The list for a family.
+    /// The list for a type of record, among [`ServiceTable::lists`]; `None` is NODATA.
     #[must_use]
-    pub const fn list(&self, family: Family) -> Option<u32> {
-        match family {
-            Family::Ipv4 => self.ipv4,
-            Family::Ipv6 => self.ipv6,
-        }
+    pub const fn list(&self, service_type: ServiceType) -> Option<u32> {
+        self.lists[service_type.index()]
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) fn area_plan(area: &str, ipv4: Option<u32>, ipv6: Option<u32>) -> Are
         clusters: Vec::new(),
         ipv4,
         ipv6,
+        hosts: None,
         degraded: false,
         reason: String::new(),
     }

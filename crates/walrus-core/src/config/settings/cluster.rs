@@ -234,6 +234,7 @@ fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
         capacity: read.section.number("capacity"),
         reporter: read.reporter,
         probe: read.probe.clone(),
+        host: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::section::{Section, Value};
 use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
     Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Server, Service,
-    Spill, TtlPolicy,
+    ServiceRecords, Spill, TtlPolicy,
 };
 
 pub(in crate::config) static SERVICE: Group = Group {
@@ -224,6 +224,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         better_ratio: number("better_ratio"),
         better_by: number("better_by"),
         ramp: section.duration("ramp"),
+        records: ServiceRecords::default(),
         digest: Digest::default(),
     };
     let clusters_at =

@@ -14,7 +14,8 @@ use std::time::Duration;
 use super::*;
 use crate::world::{
     Area, AreaId, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life,
-    LocatePolicy, Name, Server, ServerId, Service, Spill, Time, Topology, TtlPolicy,
+    LocatePolicy, Name, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology,
+    TtlPolicy,
 };
 
 /// A world and what happens in it. Servers are named for their cluster: `a1`, `a2`.
@@ -48,6 +49,7 @@ impl Scene {
                     capacity: None,
                     reporter: true,
                     probe: None,
+                    host: None,
                 });
             }
             topology.clusters.push(Cluster { name: name(letter), servers });
@@ -94,6 +96,7 @@ impl Scene {
             better_ratio: 0.25,
             better_by: 0.10,
             ramp: Duration::ZERO,
+            records: ServiceRecords::default(),
             digest: Digest::of([service.as_bytes()]),
         });
     }
