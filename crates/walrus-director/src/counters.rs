@@ -6,7 +6,7 @@ use crate::latency::LatencyCounters;
 use crate::replies::ReplyCounters;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $variant:ident => $field:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $field:ident,)*) => {
         /// What is counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Count {
@@ -19,7 +19,7 @@ macro_rules! counters {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
         #[non_exhaustive]
         pub struct CounterSnapshot {
-            $($(#[$doc])* pub $field: u64,)*
+            $($(#[doc = $doc])+ pub $field: u64,)*
         }
 
         impl CounterSnapshot {
@@ -28,9 +28,10 @@ macro_rules! counters {
                 $(self.$field += counters.get(Count::$variant);)*
             }
 
-            /// Each counter by its name, for metrics.
-            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($field), self.$field),)*].into_iter()
+            /// Each counter by its name and with what it counts, for metrics.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                let help = |text: &'static str| text.trim().trim_end_matches('.');
+                [$((stringify!($field), help(concat!($($doc),+)), self.$field),)*].into_iter()
             }
         }
     };
@@ -120,7 +121,8 @@ mod tests {
         all.add(&one);
         all.add(&two);
         assert_eq!((all.udp_queries, all.dropped, all.panics), (9, 1, 0));
-        let named: Vec<_> = all.iter().filter(|(_, value)| *value > 0).collect();
-        assert_eq!(named, [("udp_queries", 9), ("dropped", 1)]);
+        let named: Vec<_> = all.iter().filter(|(.., value)| *value > 0).collect();
+        let dropped = "Queries that get no reply: replies of others, too short, too long";
+        assert_eq!(named, [("udp_queries", "Datagrams received", 9), ("dropped", dropped, 1)]);
     }
 }

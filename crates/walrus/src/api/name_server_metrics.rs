@@ -53,8 +53,7 @@ pub(super) fn register(registry: &mut Registry, node: &Node, traffic: Option<&Tr
 }
 
 fn traffic_metrics(registry: &mut Registry, traffic: &Traffic) {
-    for (name, value) in traffic.counters.iter() {
-        let help = format!("Name server: {}", name.replace('_', " "));
+    for (name, help, value) in traffic.counters.iter() {
         registry.register(format!("dns_{name}"), help, ConstCounter::new(value));
     }
     let replies = Family::<ReplyLabels, Counter>::default();

@@ -23,6 +23,9 @@ See what Walrus knows, and why a client gets its answer:
   {walrus} status
   {walrus} explain www.walrus.example --client 198.51.100.7
 
+Watch the name server at work, best with many questions to it:
+  {walrus} top --token-file {token}
+
 Break a server (it leaves the answers within a second or two), and mend it:
   curl -X POST http://127.0.13.1:8080/fault/down
   curl -X POST http://127.0.13.1:8080/fault/ok

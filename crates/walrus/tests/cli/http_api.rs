@@ -63,6 +63,11 @@ fn metrics_are_open_metrics() {
     for name in ["walrus_dns_replies", "walrus_rounds", "walrus_server_life", "walrus_build_info"] {
         assert!(families.contains(name), "{name}");
     }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/looking-inside.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in &families {
+        assert!(page.contains(&format!("`{name}`")), "docs/src/looking-inside.md lacks {name}");
+    }
     for line in [
         "walrus_dns_replies_total{transport=\"udp\",type=\"A\",rcode=\"NOERROR\"} 1",
         "walrus_dns_service_queries_total{service=\"www.walrus.example\",area=\"here\"} 1",
