@@ -15,8 +15,8 @@ pub use explain::{
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
 pub use table::{
-    AnswerTable, ClassDecision, PlanCompileError, RingAnswer, RingList, ServiceTable,
-    ZoneCompileError, ZoneTable,
+    AnswerSigning, AnswerTable, ClassDecision, PlanCompileError, RingAnswer, RingList,
+    ServiceTable, SigningInput, SigningOutcome, SingleSets, ZoneCompileError, ZoneTable,
 };
 pub use worker::{Counters, Positions, RCODES, WorkerState};
 

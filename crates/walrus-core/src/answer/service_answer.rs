@@ -57,9 +57,15 @@ pub(super) fn answer_service<'a>(
         worker.counters.count_area(service, area);
     }
     let list = decided.list(service_type);
+    let (mut signatures, mut signature_count) = (&[][..], 0);
     let drawn = list.and_then(|place| {
         let list = compiled.lists().get(place as usize)?;
-        let drawn = list.draw(&mut worker.generator, worker.positions.of(service, place));
+        let mut drawn = list.draw(&mut worker.generator, worker.positions.of(service, place));
+        // In a signed zone another set may stand in until this one is signed.
+        if let Some(signed) = compiled.signed().and_then(|signed| signed.answer(place, drawn)) {
+            drawn = signed.drawn;
+            (signatures, signature_count) = (signed.signatures, signed.signature_count);
+        }
         decision.first = list.servers().get(drawn.ordinal as usize).copied();
         if decision.first.is_some() {
             worker.counters.count_server(service, place, drawn.ordinal);
@@ -75,7 +81,7 @@ pub(super) fn answer_service<'a>(
         _ => 0,
     };
     worker.decision.scope = scope;
-    Some(ServiceAnswer { drawn, signatures: &[], signature_count: 0, ttl: decided.ttl, scope })
+    Some(ServiceAnswer { drawn, signatures, signature_count, ttl: decided.ttl, scope })
 }
 
 impl<'a> ServiceAnswer<'a> {

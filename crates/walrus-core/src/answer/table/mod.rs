@@ -10,6 +10,9 @@ mod plan;
 mod record_data;
 mod ring;
 mod service;
+mod signed_list;
+mod signed_set;
+mod signing;
 mod slots;
 mod zone_table;
 
@@ -25,6 +28,7 @@ pub use plan::PlanCompileError;
 pub(super) use ring::{Drawn, data_of};
 pub use ring::{RingAnswer, RingList};
 pub use service::{ClassDecision, ServiceTable};
+pub use signing::{AnswerSigning, SigningInput, SigningOutcome, SingleSets};
 #[allow(unused_imports, reason = "for negative answers with signatures")]
 pub(super) use zone_table::NAME_LEN_MAX;
 pub use zone_table::ZoneTable;

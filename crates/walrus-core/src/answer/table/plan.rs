@@ -129,6 +129,7 @@ impl<'a> Compiler<'a> {
             world,
             decisions: draft.decisions.into(),
             lists: draft.lists.into(),
+            signed: None,
         })
     }
 

@@ -73,9 +73,9 @@ impl RecordMaker<'_> {
         self.records.binding(self.service_type).is_some_and(|binding| !binding.names_servers())
     }
 
-    /// Whether the record says which server was chosen: by a better priority than the others'.
+    /// Whether the record says which server was chosen.
     pub(super) const fn tells_first(&self) -> bool {
-        matches!(self.service_type, ServiceType::Https | ServiceType::Svcb | ServiceType::Mx)
+        tells_first(self.service_type)
     }
 
     /// Appends the constant record; how many.
@@ -154,6 +154,11 @@ impl RecordMaker<'_> {
         out.extend_from_slice(data);
         1
     }
+}
+
+/// Whether records of a type say which server was chosen: by a better priority than the others'.
+pub(super) const fn tells_first(service_type: ServiceType) -> bool {
+    matches!(service_type, ServiceType::Https | ServiceType::Svcb | ServiceType::Mx)
 }
 
 /// RFC 9460 section 2.2: priority, target, and parameters in the order of their keys.

@@ -6,7 +6,7 @@
 //! answers. An answer draws its ring (one draw, only if there are several), chooses its first
 //! server in it, and copies from there.
 
-use super::record_data::{RECORD_HEAD_LEN, RecordMaker};
+use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
 use crate::policy::choose::{Chooser, Generator};
 use crate::world::{ChoosePolicy, ServiceType};
@@ -173,6 +173,31 @@ impl RingList {
                 RingAnswer { ring: index, first, servers: ring.take, records, count }
             })
         })
+    }
+
+    /// The records of the server that an answer begins with: in it they stand first.
+    pub(super) fn own(&self, ring: u32, first: u32) -> &[u8] {
+        let Some(ring) = self.rings.get(ring as usize) else { return &[] };
+        let first = first as usize;
+        if !self.overlaps() {
+            // Where a record says which server was chosen, each server has one.
+            let answer = ring.answer(first).0;
+            let len = data_of(answer).next().map_or(0, |data| RECORD_HEAD_LEN + data.len());
+            return &answer[..len];
+        }
+        let (from, to) = (ring.starts[first], ring.starts[first + 1]);
+        &ring.records[from.byte as usize..to.byte as usize]
+    }
+
+    /// The ordinal of the server that an answer begins with.
+    pub(in crate::answer) fn ordinal(&self, ring: u32, first: u32) -> u32 {
+        let ring = self.rings.get(ring as usize);
+        ring.and_then(|ring| ring.ordinals.get(first as usize)).copied().unwrap_or(0)
+    }
+
+    /// Whether answers share their records, so that all answers of the same servers are one set.
+    pub(super) const fn overlaps(&self) -> bool {
+        !record_data::tells_first(self.service_type)
     }
 
     /// The Plan's servers that an answer names, the first one first.

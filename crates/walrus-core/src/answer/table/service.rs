@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::locate::Locator;
 use super::ring::RingList;
+use super::signed_list::SignedLists;
 use crate::map::ClassTable;
 use crate::world::{AreaId, LocatePolicy, ServiceType};
 
@@ -23,6 +24,8 @@ pub struct ServiceTable {
     /// By class.
     pub(super) decisions: Box<[ClassDecision]>,
     pub(super) lists: Box<[Arc<RingList>]>,
+    /// What is answered in a signed zone: the lists' sets as far as they are signed.
+    pub(super) signed: Option<Arc<SignedLists>>,
 }
 
 /// What a class of areas is answered with.
@@ -63,6 +66,12 @@ impl ServiceTable {
     #[must_use]
     pub fn decisions(&self) -> &[ClassDecision] {
         &self.decisions
+    }
+
+    /// What is answered in a signed zone; `None` in one that is not.
+    #[inline]
+    pub(in crate::answer) fn signed(&self) -> Option<&SignedLists> {
+        self.signed.as_deref()
     }
 
     /// Candidate lists, shared with other services where they are alike.

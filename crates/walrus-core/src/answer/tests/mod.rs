@@ -6,3 +6,4 @@ mod fixture;
 mod oracle;
 mod plans;
 mod services;
+mod signed;
