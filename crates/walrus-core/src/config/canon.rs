@@ -222,6 +222,7 @@ impl Canon {
                 Denial::Nsec3 => "nsec3",
             },
         );
+        self.field("dnskey_ttl", dnssec.dnskey_ttl);
         self.field("renew_every", dnssec.renew_every.as_nanos());
         self.field("valid_for", dnssec.valid_for.as_nanos());
         self.field("answer_sets_max", dnssec.answer_sets_max);

@@ -79,6 +79,8 @@ pub struct DnssecSettings {
     pub keys: KeyLayout,
     /// How a zone proves that a name or type is not there.
     pub denial: Denial,
+    /// TTL of the DNSKEY, CDS and CDNSKEY sets, in seconds.
+    pub dnskey_ttl: u32,
     /// Time between two signatures of one set.
     pub renew_every: Duration,
     /// How long a signature is valid; at least twice `renew_every`.
@@ -99,6 +101,7 @@ impl Default for DnssecSettings {
             algorithm: Algorithm::default(),
             keys: KeyLayout::default(),
             denial: Denial::default(),
+            dnskey_ttl: 3600,
             renew_every: days(7),
             valid_for: days(21),
             answer_sets_max: 100_000,

@@ -7,15 +7,24 @@
 //! Algorithms 13 (ECDSA P-256 with SHA-256, RFC 6605) and 15 (Ed25519, RFC 8080), whose signatures
 //! are 64 bytes both.
 
+mod bitmap;
 mod key;
+mod nsec3;
 mod plausible_time;
 mod set;
+mod sign_zone;
 mod signatures;
+mod signed_stream;
 mod validity;
+mod walk;
 
 pub use crate::world::{Algorithm, Denial};
+pub use bitmap::types_of_bitmap;
 pub use key::{DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
 pub use plausible_time::{CONFIRM, ClockNews, EARLIEST, JUMP, PlausibleTime};
 pub use set::{Covered, SignRequest, SignedBy, phase, sign_set};
+pub use sign_zone::{
+    ServiceTypes, SignBatch, SignedBefore, SignedZone, ZoneSigning, sign_zone, sign_zone_by,
+};
 pub use signatures::{Signature, SignatureId, Signatures};
 pub use validity::{Validity, ValidityPolicy};

@@ -79,7 +79,7 @@ pub fn phase(owner: &DomainName, record_type: u16) -> u64 {
 }
 
 /// An RRSIG's data up to its signature (RFC 4034 section 3.1).
-fn signature_head(covered: &Covered<'_>, by: &SignedBy<'_>, key: &DnsKey) -> Vec<u8> {
+pub(super) fn signature_head(covered: &Covered<'_>, by: &SignedBy<'_>, key: &DnsKey) -> Vec<u8> {
     let labels = covered.owner.label_count() - usize::from(covered.owner.is_wildcard());
     let mut head = covered.record_type.to_be_bytes().to_vec();
     // A name has at most 127 labels.
@@ -93,7 +93,7 @@ fn signature_head(covered: &Covered<'_>, by: &SignedBy<'_>, key: &DnsKey) -> Vec
 }
 
 /// The set's records in canonical form and order (RFC 4034 sections 6.2 and 6.3).
-fn canonical(covered: &Covered<'_>) -> Vec<u8> {
+pub(super) fn canonical(covered: &Covered<'_>) -> Vec<u8> {
     let mut data: Vec<Vec<u8>> =
         covered.data.iter().map(|data| canonical_data(covered.record_type, data)).collect();
     data.sort();
@@ -135,7 +135,7 @@ fn canonical_data(record_type: u16, data: &[u8]) -> Vec<u8> {
     data
 }
 
-fn identify(key: &DnsKey, head: &[u8], records: &[u8]) -> SignatureId {
+pub(super) fn identify(key: &DnsKey, head: &[u8], records: &[u8]) -> SignatureId {
     let mut hash = Sha256::new();
     hash.update(key.data());
     hash.update(head);

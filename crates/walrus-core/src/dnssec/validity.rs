@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How long signatures live, and how early they are renewed.
 ///
 /// Time is cut into periods of `renew_every`; each set has its own phase in it (by its name and
-/// type), so that renewals spread evenly instead of all coming at once.
+/// type), so that renewals spread evenly instead of all coming at once. There are 64 phases, not
+/// one for every set: each renewal builds the zone anew, which with a million names takes seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidityPolicy {
     /// Time between two signatures of one set.
@@ -17,6 +18,9 @@ pub struct ValidityPolicy {
     /// How long before its period a signature already counts, for validators whose clocks are slow.
     pub before: Duration,
 }
+
+/// Moments in a period at which signatures are renewed.
+const PHASES: u64 = 64;
 
 impl Default for ValidityPolicy {
     fn default() -> Self {
@@ -38,8 +42,7 @@ impl ValidityPolicy {
     /// The validity of what is signed at `now` (seconds since 1970) with this phase, any number.
     #[must_use]
     pub fn at(&self, now: u64, phase: u64) -> Validity {
-        let period = self.renew_every.as_secs().max(1);
-        let phase = phase % period;
+        let (period, phase) = self.period_and_phase(phase);
         // Before the first period's start everything counts to it.
         let start = (now.saturating_sub(phase) / period) * period + phase;
         let expiry = start + self.valid_for.as_secs();
@@ -51,9 +54,15 @@ impl ValidityPolicy {
     /// When, in seconds since 1970, the set of this phase is signed anew after `now`.
     #[must_use]
     pub fn next_renewal(&self, now: u64, phase: u64) -> u64 {
-        let period = self.renew_every.as_secs().max(1);
-        let phase = phase % period;
+        let (period, phase) = self.period_and_phase(phase);
         if now < phase { phase } else { ((now - phase) / period + 1) * period + phase }
+    }
+
+    /// The period's length, and when in it the phase begins, in seconds.
+    fn period_and_phase(&self, phase: u64) -> (u64, u64) {
+        let period = self.renew_every.as_secs().max(1);
+        let step = (period / PHASES).max(1);
+        (period, phase % PHASES.min(period) * step)
     }
 }
 

@@ -53,6 +53,14 @@ pub(in crate::config) static DNSSEC: Group = Group {
             example: "\"nsec\"",
         },
         Setting {
+            name: "dnskey_ttl",
+            kind: Kind::Seconds(1, 604_800),
+            default: Default::Value("\"1h\""),
+            meaning: "How long the zone's keys may be cached; each step of a roll-over waits for \
+                      it.",
+            example: "\"1h\"",
+        },
+        Setting {
             name: "renew_every",
             kind: Kind::Duration(60_000, 7_776_000_000),
             default: Default::Value("\"7d\""),
@@ -105,6 +113,7 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Dns
         },
         keys: if text("keys") == "ksk+zsk" { KeyLayout::KskAndZsk } else { KeyLayout::Csk },
         denial: if text("denial") == "nsec3" { Denial::Nsec3 } else { Denial::Nsec },
+        dnskey_ttl: u32::try_from(section.duration("dnskey_ttl").as_secs()).unwrap_or(u32::MAX),
         renew_every: section.duration("renew_every"),
         valid_for: section.duration("valid_for"),
         answer_sets_max: section.whole("answer_sets_max"),
