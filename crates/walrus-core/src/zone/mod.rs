@@ -1,5 +1,7 @@
 //! A zone's static data: what a standard zone file or the configuration says, before it is compiled.
 
+pub(crate) mod arena;
+pub(crate) mod builder;
 mod content;
 mod file;
 mod nsec3;

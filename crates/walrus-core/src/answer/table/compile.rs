@@ -1,13 +1,16 @@
 //! Zones into a [`ZoneTable`]: who owns which name, what is cut off, records as bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, record_type, reply};
+use walrus_dns::{DomainName, record_type};
 
-use super::slots::{self, Slots};
-use super::zone_table::{NO_SERVICE, Soa, ZoneHead, ZoneTable, flags};
+use super::slots::{self, Place, Slots};
+use super::zone_table::{NO_SERVICE, OWN, OWN_HEAD_LEN, Soa, ZoneHead, ZoneTable, flags};
 use crate::answer::complete::CompleteIndex;
-use crate::zone::{RecordSet, Zone};
+use crate::zone::Zone;
+use crate::zone::arena::Node;
+use crate::zone::builder::{Unfit, is_below, split_name};
 
 /// Why zones and services do not make a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,324 +52,275 @@ pub enum ZoneCompileError {
     TooLarge,
 }
 
-/// A name on its way into the table.
-struct Node<'a> {
-    name: &'a [u8],
-    hash: u32,
-    zone: u16,
-    flags: u8,
-    service: u32,
-    sets: &'a [RecordSet],
-}
-
-struct Builder<'a> {
-    zones: &'a [Arc<Zone>],
-    /// From an apex to its zone's index.
-    apexes: Slots,
-    nodes: Vec<Node<'a>>,
-    slots: Slots,
-}
-
 pub(super) fn compile(
     zones: &[Arc<Zone>],
     services: &[DomainName],
 ) -> Result<ZoneTable, ZoneCompileError> {
-    if zones.len() > usize::from(u16::MAX) {
+    if zones.len() >= usize::from(OWN) {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
     }
-    let names = zones.iter().map(|zone| zone.names().len()).sum();
-    let mut builder = Builder {
-        zones,
-        apexes: Slots::with_capacity(zones.len()),
-        nodes: Vec::with_capacity(names),
-        slots: Slots::with_capacity(names),
-    };
+    let mut apexes = BTreeMap::new();
     for (index, zone) in (0..).zip(zones) {
-        let apex = zone.apex().as_wire();
-        if builder.zone_at(apex).is_some() {
+        if apexes.insert(zone.apex().as_wire(), index).is_some() {
             return Err(ZoneCompileError::Twice(zone.apex().clone()));
         }
-        builder.apexes.insert(slots::hash(apex), index);
+        if let Some(unfit) = zone.unfit().first() {
+            return Err(unfit.clone().into());
+        }
     }
+    let names = zones.iter().map(|zone| zone.name_count()).sum::<usize>() + services.len();
+    let table = ZoneTable {
+        slots: Slots::with_capacity(names),
+        own: Vec::new(),
+        zones: zones.iter().map(zone_head).collect::<Result<_, _>>()?,
+        services: services.into(),
+        labels_max: 0,
+        names: 0,
+        complete: CompleteIndex::new(zones.iter().cloned(), services.iter().cloned().zip(0..)),
+    };
+    let mut builder = Builder { holders: holders(&apexes), apexes, table };
     for (index, zone) in (0..).zip(zones) {
         builder.add_zone(index, zone);
+    }
+    for zone in zones {
+        // Perhaps a wildcard below another zone's name.
+        builder.mark_above(zone.apex().as_wire());
     }
     for (index, service) in (0..).zip(services) {
         builder.add_service(index, service)?;
     }
-    builder.mark_wildcards();
-    builder.finish(services)
+    let mut table = builder.table;
+    table.own.shrink_to_fit();
+    if u32::try_from(table.own.len()).is_ok_and(|len| len < u32::MAX) {
+        Ok(table)
+    } else {
+        Err(ZoneCompileError::TooLarge)
+    }
+}
+
+struct Builder<'a> {
+    /// From an apex to its zone's index.
+    apexes: BTreeMap<&'a [u8], u16>,
+    holders: BTreeSet<u16>,
+    table: ZoneTable,
 }
 
 impl<'a> Builder<'a> {
-    fn add_zone(&mut self, zone_index: u16, zone: &'a Zone) {
-        // Names come in canonical order, so what is below a cut follows it at once.
+    fn add_zone(&mut self, index: u16, zone: &'a Arc<Zone>) {
+        let apex = zone.apex().as_wire();
+        let apex_labels = label_count(apex);
+        // Names at or below another zone's apex belong to that zone.
+        let holds_zones = self.holders.contains(&index);
+        let mut name = Vec::with_capacity(255);
+        let mut before: &[u8] = &[];
         let mut cut: Option<&[u8]> = None;
-        for (name, sets) in zone.names() {
-            let wire = name.as_wire();
-            let below_cut = cut.is_some_and(|cut| is_below(wire, cut));
-            let has = |record_type| sets.iter().any(|set| set.record_type == record_type);
-            let is_apex = *name == *zone.apex();
-            let delegates = has(record_type::NS) && !is_apex;
-            if !below_cut {
-                cut = (delegates || has(record_type::DNAME)).then_some(wire);
+        for (at, node) in zone.arena().iter() {
+            let relative = node.name();
+            let place = Place { run: index, at };
+            // Names come in canonical order, so what is below a cut follows it at once.
+            cut = cut.filter(|cut| is_below(relative, cut));
+            let is_below_cut = cut.is_some();
+            if !is_below_cut && cuts_off(node) {
+                cut = Some(relative);
             }
-            self.add_ancestors(zone_index, zone, wire, cut.filter(|_| below_cut));
-            if self.owner(wire) != Some(zone_index) {
+            absolute(relative, apex, &mut name);
+            self.table.labels_max = self.table.labels_max.max(label_count(relative) + apex_labels);
+            if parent(relative).is_some_and(|above| !above.is_empty()) {
+                let marks = if is_below_cut { flags::CUT } else { 0 };
+                self.add_ancestors(index, zone, relative, before, marks);
+            }
+            before = relative;
+            if holds_zones && self.owner(&name) != Some(index) {
                 continue;
             }
-            let mut marks = 0;
-            if below_cut || delegates {
-                marks |= flags::CUT;
+            self.insert(&name, place);
+            let leads_inside =
+                self.apexes.len() > 1 && node.flags() & flags::CNAME_OUTSIDE != 0 && {
+                    let target = node.sets().of_type(record_type::CNAME);
+                    let target = target.and_then(|set| set.data().next());
+                    target.is_some_and(|target| self.owner(&target.to_ascii_lowercase()).is_some())
+                };
+            if leads_inside {
+                let marks = node.flags() & !flags::CNAME_OUTSIDE | flags::CNAME_INSIDE;
+                self.replace(&name, place, marks, NO_SERVICE);
             }
-            if is_apex {
-                marks |= flags::APEX;
-            }
-            if has(record_type::DNAME) {
-                marks |= flags::RECORDS_BELOW;
-            }
-            marks |= self.cname_flag(sets);
-            let node = self.node(wire, zone_index);
-            node.flags |= marks;
-            node.sets = sets;
+            self.mark_above(&name);
         }
     }
 
-    /// Adds the empty non-terminals between a name and its zone's apex. Those at or below a cut are
-    /// cut off too.
-    fn add_ancestors(&mut self, zone_index: u16, zone: &Zone, name: &'a [u8], cut: Option<&[u8]>) {
-        let mut rest = name;
-        while rest.len() > zone.apex().as_wire().len() {
-            rest = parent(rest);
-            if self.owner(rest) != Some(zone_index) {
-                // Another zone of ours begins in between; above it this zone's names go on.
-                continue;
+    /// Adds the empty non-terminals between a name and its zone's apex, from the top. In canonical
+    /// order a name above this one that has records came before, and whatever is above the name
+    /// `before` is already there.
+    fn add_ancestors(
+        &mut self,
+        index: u16,
+        zone: &Zone,
+        relative: &'a [u8],
+        before: &[u8],
+        marks: u8,
+    ) {
+        let above = std::iter::successors(parent(relative), |name| parent(name));
+        let missing: Vec<&[u8]> = above
+            .take_while(|name| !name.is_empty() && *name != before && !is_below(before, name))
+            .collect();
+        for relative in missing.into_iter().rev() {
+            let mut name = Vec::with_capacity(255);
+            absolute(relative, zone.apex().as_wire(), &mut name);
+            // Where another zone of ours begins in between, above it this zone's names go on.
+            if self.owner(&name) == Some(index) {
+                self.add_own(&name, index, marks, NO_SERVICE);
             }
-            if self.find(rest).is_some() {
-                break;
-            }
-            let cut_off = cut.is_some_and(|cut| rest == cut || is_below(rest, cut));
-            self.node(rest, zone_index).flags |= if cut_off { flags::CUT } else { 0 };
         }
     }
 
-    fn add_service(&mut self, index: u32, service: &'a DomainName) -> Result<(), ZoneCompileError> {
+    fn add_service(&mut self, index: u32, service: &DomainName) -> Result<(), ZoneCompileError> {
         let name = service.as_wire();
-        let zone =
-            self.owner(name).ok_or_else(|| ZoneCompileError::ServiceOutside(service.clone()))?;
-        // From the top down, so that every name above is there when the next is asked about.
-        let mut missing = Vec::new();
-        let mut rest = name;
-        let encloser = loop {
-            if let Some(place) = self.find(rest) {
-                break place;
-            }
-            missing.push(rest);
-            if rest.len() == 1 {
-                return Err(ZoneCompileError::ServiceOutside(service.clone()));
-            }
-            rest = parent(rest);
+        let outside = || ZoneCompileError::ServiceOutside(service.clone());
+        let zone = self.owner(name).ok_or_else(outside)?;
+        let above = std::iter::successors(Some(name), |name| parent(name));
+        let missing: Vec<&[u8]> =
+            above.take_while(|name| self.table.find(name).is_none()).collect();
+        let encloser = match missing.last() {
+            None => Some(name),
+            Some(name) => parent(name),
         };
-        let encloser = &self.nodes[encloser];
-        let renamed = encloser.sets.iter().any(|set| set.record_type == record_type::DNAME);
-        if encloser.flags & flags::CUT != 0 || (renamed && !missing.is_empty()) {
+        let encloser = encloser.and_then(|name| self.table.find(name)).ok_or_else(outside)?;
+        let renamed = encloser.node().sets().of_type(record_type::DNAME).is_some();
+        if encloser.has(flags::CUT) || (renamed && !missing.is_empty()) {
             return Err(ZoneCompileError::ServiceCutOff(service.clone()));
         }
-        for name in missing {
-            self.node(name, zone);
+        if missing.is_empty() {
+            if encloser.has(flags::CNAME_INSIDE | flags::CNAME_OUTSIDE) {
+                return Err(ZoneCompileError::ServiceAtCname(service.clone()));
+            }
+            if encloser.service().is_some() {
+                return Err(ZoneCompileError::ServiceTwice(service.clone()));
+            }
         }
-        let node = self.node(name, zone);
-        if node.flags & (flags::CNAME_INSIDE | flags::CNAME_OUTSIDE) != 0 {
-            return Err(ZoneCompileError::ServiceAtCname(service.clone()));
+        self.table.labels_max = self.table.labels_max.max(label_count(name));
+        // From the top down, so that every name above is there when a wildcard marks it.
+        for missing in missing.into_iter().rev() {
+            self.add_own(missing, zone, 0, NO_SERVICE);
         }
-        if node.service != NO_SERVICE {
-            return Err(ZoneCompileError::ServiceTwice(service.clone()));
+        if let Some((place, entry)) = self.table.find_place(name) {
+            let marks = entry.node().flags();
+            self.replace(name, place, marks, index);
         }
-        node.service = index;
         Ok(())
     }
 
-    fn mark_wildcards(&mut self) {
-        for place in 0..self.nodes.len() {
-            let name = self.nodes[place].name;
-            if name.starts_with(&[1, b'*'])
-                && let Some(above) = self.find(parent(name))
-            {
-                self.nodes[above].flags |= flags::RECORDS_BELOW;
-            }
-        }
-    }
-
-    fn cname_flag(&self, sets: &[RecordSet]) -> u8 {
-        let cname = sets.iter().find(|set| set.record_type == record_type::CNAME);
-        let Some(target) = cname.and_then(|set| set.data.first()) else { return 0 };
-        let inside = target.to_ascii_lowercase();
-        if self.owner(&inside).is_some() { flags::CNAME_INSIDE } else { flags::CNAME_OUTSIDE }
-    }
-
     /// The zone that a name belongs to: the one with the nearest apex.
-    fn owner(&self, mut name: &[u8]) -> Option<u16> {
-        loop {
-            if let Some(zone) = self.zone_at(name) {
-                return Some(zone);
-            }
-            if name.len() <= 1 {
-                return None;
-            }
-            name = parent(name);
+    fn owner(&self, name: &[u8]) -> Option<u16> {
+        let mut above = std::iter::successors(Some(name), |name| parent(name));
+        above.find_map(|name| self.apexes.get(name).copied())
+    }
+
+    fn insert(&mut self, name: &[u8], place: Place) {
+        let ZoneTable { slots, zones, own, .. } = &mut self.table;
+        slots.insert(slots::hash(name), place, |place| hash_of(place, zones, own));
+        self.table.names += 1;
+    }
+
+    /// Adds an entry without records.
+    fn add_own(&mut self, name: &[u8], zone: u16, marks: u8, service: u32) {
+        let at = self.open_own(zone, service);
+        // A name has at most 255 bytes.
+        self.table.own.extend_from_slice(&[name.len() as u8, marks, 0]);
+        self.table.own.extend_from_slice(name);
+        self.insert(name, Place { run: OWN, at });
+        self.mark_above(name);
+    }
+
+    /// Puts an entry of the table's own in another's place, with the same records.
+    fn replace(&mut self, name: &[u8], old: Place, marks: u8, service: u32) {
+        let Some(entry) = self.table.entry(old) else { return };
+        let (zone, service) = (entry.zone(), entry.service().unwrap_or(service));
+        let sets = entry.node().sets();
+        // The sets, which have no more than 255 times three 64 KiB.
+        let body = sets.bytes()[..sets.len()].to_vec();
+        let count = sets.count() as u8;
+        let at = self.open_own(zone, service);
+        self.table.own.extend_from_slice(&[name.len() as u8, marks, count]);
+        self.table.own.extend_from_slice(name);
+        self.table.own.extend_from_slice(&body);
+        self.table.slots.replace(slots::hash(name), old, Place { run: OWN, at });
+    }
+
+    fn open_own(&mut self, zone: u16, service: u32) -> u32 {
+        let at = self.table.own.len();
+        self.table.own.extend_from_slice(&zone.to_be_bytes());
+        self.table.own.extend_from_slice(&service.to_be_bytes());
+        // The sum is checked at the end.
+        u32::try_from(at).unwrap_or(u32::MAX - 1)
+    }
+
+    /// A name below a wildcard's parent may have records without an entry.
+    fn mark_above(&mut self, name: &[u8]) {
+        let Some(above) = name.strip_prefix(&[1, b'*']) else { return };
+        let Some((place, entry)) = self.table.find_place(above) else { return };
+        let marks = entry.node().flags();
+        if marks & flags::RECORDS_BELOW == 0 {
+            self.replace(above, place, marks | flags::RECORDS_BELOW, NO_SERVICE);
         }
-    }
-
-    fn zone_at(&self, apex: &[u8]) -> Option<u16> {
-        let is_it = |zone: u32| self.zones[zone as usize].apex().as_wire() == apex;
-        let zone = self.apexes.find(slots::hash(apex), is_it)?;
-        u16::try_from(zone).ok()
-    }
-
-    fn find(&self, name: &[u8]) -> Option<usize> {
-        let is_it = |place: u32| self.nodes[place as usize].name == name;
-        self.slots.find(slots::hash(name), is_it).map(|place| place as usize)
-    }
-
-    /// The node of a name, made if it is missing.
-    fn node(&mut self, name: &'a [u8], zone: u16) -> &mut Node<'a> {
-        let place = self.find(name).unwrap_or_else(|| {
-            let hash = slots::hash(name);
-            // Each node takes more than a byte of the table, whose size is checked.
-            self.slots.insert(hash, u32::try_from(self.nodes.len()).unwrap_or(u32::MAX - 1));
-            self.nodes.push(Node { name, hash, zone, flags: 0, service: NO_SERVICE, sets: &[] });
-            self.nodes.len() - 1
-        });
-        &mut self.nodes[place]
-    }
-
-    fn finish(self, services: &[DomainName]) -> Result<ZoneTable, ZoneCompileError> {
-        let mut entries = Vec::new();
-        let mut slots = Slots::with_capacity(self.nodes.len());
-        let mut labels_max = 0;
-        let mut nsec_order = vec![Vec::new(); self.zones.len()].into_boxed_slice();
-        for node in &self.nodes {
-            let place = u32::try_from(entries.len()).map_err(|_| ZoneCompileError::TooLarge)?;
-            slots.insert(node.hash, place.min(u32::MAX - 1));
-            labels_max = labels_max.max(label_count(node.name));
-            write_entry(node, &mut entries)?;
-            // A zone's names come in canonical order; what is added behind them has no sets.
-            if node.sets.iter().any(|set| set.record_type == record_type::NSEC) {
-                nsec_order[usize::from(node.zone)].push(place);
-            }
-        }
-        if u32::try_from(entries.len()).is_err() {
-            return Err(ZoneCompileError::TooLarge);
-        }
-        Ok(ZoneTable {
-            slots,
-            entries: entries.into(),
-            zones: self.zones.iter().map(|zone| zone_head(zone)).collect::<Result<_, _>>()?,
-            services: services.into(),
-            labels_max,
-            names: self.nodes.len(),
-            nsec_order,
-            complete: CompleteIndex::new(
-                self.zones.iter().cloned(),
-                services.iter().cloned().zip(0..),
-            ),
-        })
     }
 }
 
-fn write_entry(node: &Node<'_>, out: &mut Vec<u8>) -> Result<(), ZoneCompileError> {
-    let name = || DomainName::from_wire(node.name).unwrap_or_else(|_| DomainName::root());
-    let replaced = |record_type| {
-        node.service != NO_SERVICE && [record_type::A, record_type::AAAA].contains(&record_type)
-    };
-    let sets = || node.sets.iter().filter(|set| !replaced(set.record_type));
-    let set_count =
-        u8::try_from(sets().count()).map_err(|_| ZoneCompileError::TooManyTypes(name()))?;
-    // A name has at most 255 bytes.
-    out.extend_from_slice(&[node.name.len() as u8, node.flags]);
-    out.extend_from_slice(&node.zone.to_be_bytes());
-    out.extend_from_slice(&node.service.to_be_bytes());
-    out.push(set_count);
-    out.extend_from_slice(node.name);
-    for set in sets() {
-        let too_large =
-            || ZoneCompileError::SetTooLarge { name: name(), record_type: set.record_type };
-        let records = u16::try_from(set.data.len()).map_err(|_| too_large())?;
-        out.extend_from_slice(&set.record_type.to_be_bytes());
-        out.extend_from_slice(&records.to_be_bytes());
-        let head_at = out.len();
-        out.extend_from_slice(&[0; 6]);
-        let records_at = out.len();
-        for data in &set.data {
-            let data = compress_data(set.record_type, data, node.name);
-            write_record(node.name, set.record_type, set.ttl, &data, out).ok_or_else(too_large)?;
-        }
-        let signatures_at = out.len();
-        for data in &set.signatures {
-            write_record(node.name, record_type::RRSIG, set.ttl, data, out)
-                .ok_or_else(too_large)?;
-        }
-        let counts = [signatures_at - records_at, set.signatures.len(), out.len() - signatures_at];
-        for (place, count) in counts.into_iter().enumerate() {
-            let count = u16::try_from(count).map_err(|_| too_large())?;
-            let at = head_at + 2 * place;
-            out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+/// The zones in which others of ours begin.
+fn holders(apexes: &BTreeMap<&[u8], u16>) -> BTreeSet<u16> {
+    let above = |apex| std::iter::successors(parent(apex), |name| parent(name));
+    apexes
+        .keys()
+        .flat_map(|apex| above(apex))
+        .filter_map(|name| apexes.get(name))
+        .copied()
+        .collect()
+}
+
+/// Whether what is below a name is not the zone's.
+fn cuts_off(node: Node<'_>) -> bool {
+    // Of the apex, NS records say nothing.
+    let delegates = node.flags() & flags::CUT != 0;
+    let is_above_others = node.flags() & flags::RECORDS_BELOW != 0;
+    delegates || is_above_others && node.sets().of_type(record_type::DNAME).is_some()
+}
+
+fn absolute(relative: &[u8], apex: &[u8], name: &mut Vec<u8>) {
+    name.clear();
+    name.extend_from_slice(relative);
+    name.extend_from_slice(apex);
+}
+
+fn hash_of(place: Place, zones: &[ZoneHead], own: &[u8]) -> u64 {
+    if place.run == OWN {
+        let entry = own.get(place.at as usize + OWN_HEAD_LEN..).unwrap_or_default();
+        return slots::hash(Node::new(entry).name());
+    }
+    let Some(head) = zones.get(usize::from(place.run)) else { return 0 };
+    let mut name = Vec::with_capacity(255);
+    absolute(head.zone.arena().node(place.at).name(), head.zone.apex().as_wire(), &mut name);
+    slots::hash(&name)
+}
+
+impl From<Unfit> for ZoneCompileError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::SetTooLarge { name, record_type } => Self::SetTooLarge { name, record_type },
+            Unfit::TooManyTypes(name) => Self::TooManyTypes(name),
+            Unfit::TooLarge => Self::TooLarge,
         }
     }
-    Ok(())
 }
 
-/// Writes one record with its owner as a pointer to the question; `None` if its data is too long.
-fn write_record(
-    question: &[u8],
-    record_type: u16,
-    ttl: u32,
-    data: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    out.extend_from_slice(&reply::pointer_to_suffix(question.len(), question.len()));
-    out.extend_from_slice(&record_type.to_be_bytes());
-    out.extend_from_slice(&record_type::CLASS_IN.to_be_bytes());
-    out.extend_from_slice(&ttl.to_be_bytes());
-    out.extend_from_slice(&u16::try_from(data.len()).ok()?.to_be_bytes());
-    out.extend_from_slice(data);
-    Some(())
-}
-
-/// Compresses the names in the data of the types of RFC 1035 against the question's name. Data that
-/// is not what its type says goes out as it is.
-fn compress_data(record_type: u16, data: &[u8], question: &[u8]) -> Box<[u8]> {
-    let mut out = [0; 1024];
-    let len = match record_type {
-        record_type::NS | record_type::CNAME | record_type::PTR => {
-            split_name(data).and_then(|(name, _)| reply::write_name(name, question, &mut out))
-        }
-        record_type::MX => data.split_at_checked(2).and_then(|(preference, exchange)| {
-            out[..2].copy_from_slice(preference);
-            Some(2 + reply::write_name(split_name(exchange)?.0, question, &mut out[2..])?)
-        }),
-        record_type::SOA => read_soa(data).and_then(|soa| {
-            let mut at = reply::write_name(&soa.primary, question, &mut out)?;
-            at += reply::write_name(&soa.mailbox, question, &mut out[at..])?;
-            out[at..at + 20].copy_from_slice(&soa.numbers);
-            Some(at + 20)
-        }),
-        _ => None,
-    };
-    len.map_or_else(|| data.into(), |len| out[..len].into())
-}
-
-fn zone_head(zone: &Zone) -> Result<ZoneHead, ZoneCompileError> {
+fn zone_head(zone: &Arc<Zone>) -> Result<ZoneHead, ZoneCompileError> {
     let no_soa = || ZoneCompileError::NoSoa(zone.apex().clone());
-    let sets = zone.names().get(zone.apex()).ok_or_else(no_soa)?;
-    let set = sets.iter().find(|set| set.record_type == record_type::SOA).ok_or_else(no_soa)?;
-    let soa = set.data.first().and_then(|data| read_soa(data)).ok_or_else(no_soa)?;
+    let set = zone.set(zone.apex(), record_type::SOA).ok_or_else(no_soa)?;
+    let soa = set.data().next().and_then(read_soa).ok_or_else(no_soa)?;
     let minimum = soa.numbers.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     Ok(ZoneHead {
-        apex: zone.apex().clone(),
-        negative_ttl: set.ttl.min(minimum),
+        zone: Arc::clone(zone),
+        negative_ttl: set.ttl().min(minimum),
         soa,
-        signed: !set.signatures.is_empty(),
+        signed: set.signatures().next().is_some(),
     })
 }
 
@@ -380,33 +334,12 @@ fn read_soa(data: &[u8]) -> Option<Soa> {
     })
 }
 
-/// The uncompressed name at the start of `data`, and what follows it.
-fn split_name(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let len = DomainName::from_wire(data).ok()?.as_wire().len();
-    Some(data.split_at(len))
+/// A name without its first label; `None` for the root, and for nothing.
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    let (len @ 1.., rest) = name.split_first()? else { return None };
+    rest.get(usize::from(*len)..)
 }
 
-/// A name without its first label; the root stays itself.
-fn parent(name: &[u8]) -> &[u8] {
-    name.get(1 + usize::from(name[0])..).filter(|rest| !rest.is_empty()).unwrap_or(name)
-}
-
-fn is_below(name: &[u8], ancestor: &[u8]) -> bool {
-    let mut rest = name;
-    while rest.len() > ancestor.len() {
-        rest = parent(rest);
-        if rest == ancestor {
-            return true;
-        }
-    }
-    false
-}
-
-fn label_count(mut name: &[u8]) -> usize {
-    let mut labels = 0;
-    while name.len() > 1 {
-        name = parent(name);
-        labels += 1;
-    }
-    labels
+fn label_count(name: &[u8]) -> usize {
+    std::iter::successors(Some(name), |name| parent(name)).count() - 1
 }

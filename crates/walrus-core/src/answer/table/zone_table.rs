@@ -1,32 +1,34 @@
 //! All zones' static names in one read-only table: a query's name to its prebuilt record sets.
 //!
-//! An entry is one run of bytes (head, name, record sets), so that a lookup costs two or three
-//! cache misses even with a million names: the slot and the entry's line or two. Record sets are
-//! stored as they go into a reply: owners point to the question, names in data are compressed
-//! against it.
+//! The entries are those of the zones themselves ([`crate::zone::arena`]); the table adds slots to
+//! find them by hash, and entries of its own for the few names at which more than one zone's records
+//! count. A lookup costs two or three cache misses even with a million names: the slot and the
+//! entry's line or two.
 
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, compare_canonically, reply};
+use walrus_dns::{DomainName, reply};
 
 use super::compile::{self, ZoneCompileError};
-use super::slots::{self, Slots};
+use super::slots::{self, Place, Slots};
 use crate::answer::complete::CompleteIndex;
 use crate::zone::Zone;
+use crate::zone::arena::Node;
+pub(in crate::answer) use crate::zone::arena::flags;
 
 /// Static names of all zones, and where services live among them.
 #[derive(Clone, Debug)]
 pub struct ZoneTable {
     pub(super) slots: Slots,
-    pub(super) entries: Box<[u8]>,
+    /// Entries of the table's own, with absolute names, each behind its zone (2) and its service
+    /// (4): empty non-terminals, names of services, and names whose marks depend on other zones.
+    /// Their zones' entries of the same name are not found then.
+    pub(super) own: Vec<u8>,
     pub(super) zones: Box<[ZoneHead]>,
     pub(super) services: Box<[DomainName]>,
     /// No name has more labels.
     pub(super) labels_max: usize,
     pub(super) names: usize,
-    /// For each zone the places of entries with an NSEC set, in canonical order.
-    #[allow(dead_code, reason = "for negative answers with signatures")]
-    pub(super) nsec_order: Box<[Vec<u32>]>,
     /// The same zones for the complete path.
     pub(super) complete: CompleteIndex,
 }
@@ -34,7 +36,7 @@ pub struct ZoneTable {
 /// What replies about a whole zone need.
 #[derive(Clone, Debug)]
 pub(super) struct ZoneHead {
-    pub(super) apex: DomainName,
+    pub(super) zone: Arc<Zone>,
     /// The lesser of the SOA record's TTL and its minimum (RFC 2308 section 5).
     pub(super) negative_ttl: u32,
     /// Uncompressed.
@@ -52,29 +54,14 @@ pub(super) struct Soa {
     pub(super) numbers: [u8; 20],
 }
 
-/// Marks of an entry.
-pub(in crate::answer) mod flags {
-    /// At or below a delegation or below a DNAME: only the complete path answers.
-    pub(in crate::answer) const CUT: u8 = 1;
-    /// A wildcard directly below, or a DNAME here: names below that do not exist may still have
-    /// records.
-    pub(in crate::answer) const RECORDS_BELOW: u8 = 2;
-    /// It has a CNAME whose target is in one of our zones: the complete path follows it.
-    pub(in crate::answer) const CNAME_INSIDE: u8 = 4;
-    /// It has a CNAME that leads out of our zones.
-    pub(in crate::answer) const CNAME_OUTSIDE: u8 = 8;
-    /// A zone begins here.
-    pub(in crate::answer) const APEX: u8 = 16;
-}
-
-/// An entry's head: name length, flags, zone (2), service (4), record sets (1).
-pub(super) const HEAD_LEN: usize = 9;
-/// A record set's head: type (2), records (2), their bytes (2), signatures (2), their bytes (2).
-pub(super) const SET_HEAD_LEN: usize = 10;
+/// In front of an entry of the table's own: zone (2), service (4).
+pub(super) const OWN_HEAD_LEN: usize = 6;
+/// The [`Place::run`] of the table's own entries.
+pub(super) const OWN: u16 = u16::MAX;
 /// The longest name in wire format (RFC 1035 section 2.3.4).
 #[allow(dead_code, reason = "for negative answers with signatures")]
 pub(in crate::answer) const NAME_LEN_MAX: usize = 255;
-/// In an entry's head: no service lives here.
+/// No service lives here.
 pub(super) const NO_SERVICE: u32 = u32::MAX;
 
 impl ZoneTable {
@@ -108,18 +95,42 @@ impl ZoneTable {
     /// Bytes of memory that names and records take.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.entries.len() + self.slots.memory()
+        let zones = self.zones.iter().map(|head| head.zone.memory());
+        self.own.len() + self.slots.memory() + zones.sum::<usize>()
     }
 
     /// The entry of a name in lower-case wire format.
     #[inline]
     pub(in crate::answer) fn find(&self, name: &[u8]) -> Option<Entry<'_>> {
-        let is_it = |place: u32| {
-            let entry = &self.entries[place as usize..];
-            usize::from(entry[0]) == name.len() && entry[HEAD_LEN..].starts_with(name)
-        };
-        let place = self.slots.find(slots::hash(name), is_it)?;
-        Some(Entry { bytes: &self.entries[place as usize..] })
+        self.find_place(name).map(|(_, entry)| entry)
+    }
+
+    #[inline]
+    pub(super) fn find_place(&self, name: &[u8]) -> Option<(Place, Entry<'_>)> {
+        self.slots.find(slots::hash(name), |place| {
+            let entry = self.entry(place)?;
+            entry.is_at(name).then_some((place, entry))
+        })
+    }
+
+    /// The entry at a place.
+    #[inline]
+    pub(super) fn entry(&self, place: Place) -> Option<Entry<'_>> {
+        let at = place.at as usize;
+        if place.run == OWN {
+            let (&[zone_0, zone_1, a, b, c, d], entry) =
+                self.own.get(at..)?.split_first_chunk::<OWN_HEAD_LEN>()?;
+            let zone = u16::from_be_bytes([zone_0, zone_1]);
+            let service = u32::from_be_bytes([a, b, c, d]);
+            return Some(Entry { node: Node::new(entry), apex: &[], zone, service });
+        }
+        let zone = &self.zones.get(usize::from(place.run))?.zone;
+        Some(Entry {
+            node: Node::new(zone.arena().bytes().get(at..)?),
+            apex: zone.apex().as_wire(),
+            zone: place.run,
+            service: NO_SERVICE,
+        })
     }
 
     /// The nearest existing name above one that has no entry (RFC 4592 section 3.3.1); `None` if it
@@ -156,14 +167,11 @@ impl ZoneTable {
     /// there is nothing. `None` in a zone without such sets.
     #[allow(dead_code, reason = "for negative answers with signatures")]
     pub(in crate::answer) fn nsec_at_or_before(&self, zone: u16, name: &[u8]) -> Option<Entry<'_>> {
-        let order = self.nsec_order.get(usize::from(zone))?;
-        let mut buffer = [0; NAME_LEN_MAX];
-        let after = order.partition_point(|&place| {
-            let entry = Entry { bytes: &self.entries[place as usize..] };
-            compare_canonically(entry.name(&mut buffer), name).is_le()
-        });
-        let place = *order.get(after.checked_sub(1)?)?;
-        Some(Entry { bytes: &self.entries[place as usize..] })
+        let held = &self.zones.get(usize::from(zone))?.zone;
+        let apex = held.apex().as_wire();
+        let relative = name.get(..name.len().checked_sub(apex.len())?)?;
+        let node = held.arena().nsec_at_or_before(relative)?;
+        Some(Entry { node, apex, zone, service: NO_SERVICE })
     }
 
     /// Writes the SOA record of a negative answer for a zone, compressed against the question's
@@ -176,7 +184,7 @@ impl ZoneTable {
     ) -> Option<usize> {
         let head = self.zones.get(usize::from(zone))?;
         // Not simply a pointer: the apex may be the root, which is shorter than one.
-        let mut at = reply::write_name(head.apex.as_wire(), question, out)?;
+        let mut at = reply::write_name(head.zone.apex().as_wire(), question, out)?;
         let [ttl_0, ttl_1, ttl_2, ttl_3] = head.negative_ttl.to_be_bytes();
         let fixed = [0, 6, 0, 1, ttl_0, ttl_1, ttl_2, ttl_3, 0, 0];
         out.get_mut(at..at + fixed.len())?.copy_from_slice(&fixed);
@@ -195,8 +203,11 @@ impl ZoneTable {
 /// One name's entry.
 #[derive(Clone, Copy)]
 pub(in crate::answer) struct Entry<'a> {
-    /// From the entry's start to the end of all entries.
-    bytes: &'a [u8],
+    node: Node<'a>,
+    /// What the node's name is relative to.
+    apex: &'a [u8],
+    zone: u16,
+    service: u32,
 }
 
 /// A record set as it goes into a reply.
@@ -213,49 +224,55 @@ impl<'a> Entry<'a> {
     /// Its name in lower-case wire format, put together in `buffer`.
     #[allow(dead_code, reason = "for negative answers with signatures")]
     pub(in crate::answer) fn name(self, buffer: &mut [u8; NAME_LEN_MAX]) -> &[u8] {
-        let len = usize::from(self.bytes[0]);
-        buffer[..len].copy_from_slice(&self.bytes[HEAD_LEN..HEAD_LEN + len]);
-        &buffer[..len]
+        let (relative, apex) = (self.node.name(), self.apex);
+        let len = relative.len() + apex.len();
+        let Some(name) = buffer.get_mut(..len) else { return &[0] };
+        name[..relative.len()].copy_from_slice(relative);
+        name[relative.len()..].copy_from_slice(apex);
+        name
+    }
+
+    /// Whether this is the entry of a name.
+    #[inline]
+    fn is_at(self, name: &[u8]) -> bool {
+        let relative = self.node.name();
+        relative.len() + self.apex.len() == name.len()
+            && name.starts_with(relative)
+            && name.ends_with(self.apex)
     }
 
     #[inline]
     pub(in crate::answer) fn has(self, flag: u8) -> bool {
-        self.bytes[1] & flag != 0
+        self.node.flags() & flag != 0
     }
 
     #[inline]
-    pub(in crate::answer) fn zone(self) -> u16 {
-        u16::from_be_bytes([self.bytes[2], self.bytes[3]])
+    pub(in crate::answer) const fn zone(self) -> u16 {
+        self.zone
     }
 
     /// The service that lives here: its place among [`ZoneTable::services`].
     #[inline]
     pub(in crate::answer) fn service(self) -> Option<u32> {
-        let [_, _, _, _, a, b, c, d, ..] = *self.bytes else { return None };
-        Some(u32::from_be_bytes([a, b, c, d])).filter(|&service| service != NO_SERVICE)
+        (self.service != NO_SERVICE).then_some(self.service)
     }
 
     /// Whether anything lives here at all: not so at an empty non-terminal.
     pub(in crate::answer) fn has_data(self) -> bool {
-        self.bytes[8] > 0 || self.service().is_some()
+        !self.node.sets().is_empty() || self.service().is_some()
     }
 
     /// The record set of a type.
     #[inline]
     pub(in crate::answer) fn set(self, record_type: u16) -> Option<PrebuiltSet<'a>> {
-        let mut rest = self.bytes.get(HEAD_LEN + usize::from(self.bytes[0])..)?;
-        for _ in 0..self.bytes[8] {
-            let (head, tail) = rest.split_first_chunk::<SET_HEAD_LEN>()?;
-            let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-            let (bytes, tail) = tail.split_at_checked(usize::from(number(4)))?;
-            let (signature_bytes, next) = tail.split_at_checked(usize::from(number(8)))?;
-            if number(0) == record_type {
-                let (records, signatures) = (number(2), number(6));
-                return Some(PrebuiltSet { records, bytes, signatures, signature_bytes });
-            }
-            rest = next;
-        }
-        None
+        let set = self.node.sets().of_type(record_type)?;
+        let (records, bytes) = set.prebuilt();
+        let (signatures, signature_bytes) = set.prebuilt_signatures();
+        Some(PrebuiltSet { records, bytes, signatures, signature_bytes })
+    }
+
+    pub(super) const fn node(self) -> Node<'a> {
+        self.node
     }
 }
 
