@@ -105,7 +105,10 @@ impl Answerer {
         let (state, domains, sample) = (&mut self.state, &mut self.domains, &mut self.sample);
         self.serving.hand_over(self.thread, |fresh| Tally {
             counters: state.take_counters(fresh.counters),
-            domains: mem::replace(domains, fresh.domains),
+            domains: match fresh.domains {
+                none if none.is_none() => none,
+                fresh => mem::replace(domains, fresh),
+            },
             sample: mem::replace(sample, fresh.sample),
         });
     }
@@ -292,7 +295,7 @@ mod tests {
         check_untouched(measure(|| answerer.begin_batch()));
         assert_eq!(answerer.serving.generation, 2);
         ask(&mut answerer, &query);
-        next.want_tallies(DOMAINS);
+        next.want_tallies(Some(DOMAINS));
         check_untouched(measure(|| answerer.begin_batch()));
         assert!(next.has_all_tallies());
         let mut seen = Vec::new();
@@ -303,5 +306,23 @@ mod tests {
         });
         // Domains are counted over both Plans, in one table.
         assert_eq!(seen, [(2, 1, 2, 1), (1, 1, 0, 1)], "what was counted under each table");
+    }
+
+    #[test]
+    fn domains_are_counted_on_until_they_are_asked_for() {
+        let mut answerer = answerer();
+        let query = query(1, SERVICE, Some([192, 0, 2]));
+        let serving = Arc::clone(&answerer.serving);
+        let mut seen = Vec::new();
+        for domains in [None, None, Some(DOMAINS), None] {
+            ask(&mut answerer, &query);
+            serving.want_tallies(domains);
+            check_untouched(measure(|| answerer.begin_batch()));
+            serving.collect(|_, tally| {
+                let of_domains = tally.domains.iter().map(|counted| counted.count).sum::<u64>();
+                seen.push((tally.sample.seen(), of_domains));
+            });
+        }
+        assert_eq!(seen, [(1, 0), (1, 0), (1, 3), (1, 0)]);
     }
 }

@@ -218,13 +218,13 @@ impl DirectorHandle {
     #[must_use]
     pub fn observe(&self) -> Observation {
         let mut control = self.control();
-        self.collect(&mut control, HAND_OVER);
+        self.collect(&mut control, HAND_OVER, true);
         control.gathering.finish(self.0.clock.now())
     }
 
-    /// What went through so far: a look costs the threads what an observation does, so it is taken
-    /// twice a second at most. It waits for some milliseconds for threads that are busy, whose
-    /// counts then come the next time.
+    /// What went through so far. Threads are asked twice a second at most, and for their domains
+    /// every ten seconds. It waits for some milliseconds for those that are busy, whose counts then
+    /// come the next time.
     #[must_use]
     pub fn traffic(&self) -> Arc<Traffic> {
         let mut control = self.control();
@@ -233,7 +233,9 @@ impl DirectorHandle {
         {
             return Arc::clone(traffic);
         }
-        self.collect(&mut control, HAND_OVER_TRAFFIC);
+        let at = self.0.clock.now();
+        let with_domains = control.traffic.recent.is_time_for_domains(at);
+        self.collect(&mut control, HAND_OVER_TRAFFIC, with_domains);
         let at = self.0.clock.now();
         let mut traffic = Traffic {
             at,
@@ -241,7 +243,7 @@ impl DirectorHandle {
             replies: Replies::default(),
             latency: Latency::default(),
             services: control.traffic.services(),
-            recent: control.traffic.recent.told(at),
+            recent: control.traffic.recent.told(),
         };
         for thread in &self.0.counters {
             traffic.counters.add(thread);
@@ -259,17 +261,17 @@ impl DirectorHandle {
         self.0.shutdown();
     }
 
-    /// Has the threads hand over what they counted, and takes it in.
-    fn collect(&self, control: &mut Control, patience: Duration) {
+    /// Has the threads hand over what they counted, and takes it in. Domains take most of the work.
+    fn collect(&self, control: &mut Control, patience: Duration, with_domains: bool) {
         let serving = self.0.current.load();
-        serving.want_tallies(self.0.domains_max);
+        serving.want_tallies(with_domains.then_some(self.0.domains_max));
         self.0.wakers.wake();
         let begun = Instant::now();
         while !serving.has_all_tallies() && begun.elapsed() < patience {
             std::thread::park_timeout(Duration::from_micros(200));
         }
         self.sweep(control);
-        control.traffic.recent.turn(self.0.clock.now());
+        control.traffic.recent.turn(self.0.clock.now(), with_domains);
     }
 
     fn publish(&self, control: &mut Control, table: AnswerTable) {

@@ -11,7 +11,7 @@ use walrus_core::answer::Transport;
 use walrus_core::world::Time;
 use walrus_dns::DomainName;
 
-use crate::domains::Domain;
+use crate::domains::{Counted, Domain};
 use crate::replies::{rcode_name, type_name};
 use crate::sample::Sampled;
 use crate::serving::{Serving, Tally};
@@ -23,6 +23,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// not exist can bring any number; beyond this only the heaviest half stays.
 const ENTRIES_MAX: usize = 1 << 14;
 
+/// Domains of one thread that are looked at: it may have counted 65,536.
+const DOMAINS_MAX: usize = 1_024;
+
 /// The heaviest that are told.
 const TOLD_MAX: usize = 100;
 
@@ -32,7 +35,7 @@ const DECISIONS_MAX: usize = 100;
 /// What was asked of late.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recent {
-    /// The time that all but the decisions cover.
+    /// The time that the sample covers.
     pub duration: Duration,
     /// Answers in that time.
     pub answers: u64,
@@ -42,6 +45,10 @@ pub struct Recent {
     pub names: Vec<Heavy>,
     /// Who sent most queries, from the sample.
     pub resolvers: Vec<Heavy>,
+    /// The time that the domains cover.
+    pub domains_duration: Duration,
+    /// Queries for services in that time.
+    pub domains_queries: u64,
     /// Resolvers and client subnets that asked most for services: counted, not sampled.
     pub domains: Vec<Heavy>,
     /// Decisions of the sample, the last first.
@@ -90,34 +97,48 @@ pub struct DecisionSeen {
     pub plan: Option<String>,
 }
 
-/// Both windows and the last decisions.
-#[derive(Default)]
+/// What was gathered of late, and the last decisions.
 pub(crate) struct RecentGathering {
-    before: Option<Window>,
-    filling: Window,
+    sampled: Windows<Sampling>,
+    domains: Windows<Domains>,
     /// The last first.
     decisions: VecDeque<DecisionSeen>,
 }
 
-#[derive(Default)]
-struct Window {
+/// One that is being filled, and the one before.
+struct Windows<T> {
+    /// With its beginning.
+    before: Option<(Time, T)>,
     begun: Time,
+    filling: T,
+    /// When it was filled last.
+    until: Time,
+}
+
+#[derive(Default)]
+struct Sampling {
     answers: u64,
     sampled: u64,
     names: BTreeMap<Box<[u8]>, f64>,
     resolvers: BTreeMap<IpAddr, f64>,
+}
+
+#[derive(Default)]
+struct Domains {
+    queries: u64,
     /// Count and error.
-    domains: BTreeMap<Domain, (u64, u64)>,
+    counts: BTreeMap<Domain, (u64, u64)>,
 }
 
 impl RecentGathering {
     pub(crate) fn new(now: Time) -> Self {
-        Self { filling: Window { begun: now, ..Window::default() }, ..Self::default() }
+        Self { sampled: Windows::new(now), domains: Windows::new(now), decisions: VecDeque::new() }
     }
 
     /// Adds what one thread counted under one table.
     pub(crate) fn add(&mut self, serving: &Serving, tally: &Tally) {
-        self.filling.add(tally);
+        self.sampled.filling.add(tally);
+        self.domains.filling.add(tally);
         let mut newest: Vec<&Sampled> = tally.sample.kept().iter().collect();
         newest.sort_by_key(|sampled| std::cmp::Reverse(sampled.at));
         let newest = newest.into_iter().take(DECISIONS_MAX).rev();
@@ -131,18 +152,24 @@ impl RecentGathering {
         }
     }
 
+    /// Whether domains were last told as long ago as a window takes, or never.
+    pub(crate) fn is_time_for_domains(&self, now: Time) -> bool {
+        let domains = &self.domains;
+        domains.until == domains.begun && domains.before.is_none()
+            || now.since(domains.until) >= WINDOW
+    }
+
     /// All threads have been told up to now: after [`WINDOW`] the next one begins.
-    pub(crate) fn turn(&mut self, now: Time) {
-        if now.since(self.filling.begun) >= WINDOW {
-            let next = Window { begun: now, ..Window::default() };
-            self.before = Some(std::mem::replace(&mut self.filling, next));
+    pub(crate) fn turn(&mut self, now: Time, with_domains: bool) {
+        self.sampled.turn(now);
+        if with_domains {
+            self.domains.turn(now);
         }
     }
 
-    /// What was gathered, up to now.
-    pub(crate) fn told(&self, now: Time) -> Recent {
-        let windows = || self.before.iter().chain([&self.filling]);
-        let begun = self.before.as_ref().map_or(self.filling.begun, |before| before.begun);
+    /// What was gathered.
+    pub(crate) fn told(&self) -> Recent {
+        let windows = || self.sampled.both();
         let name = |wire: &[u8]| match DomainName::from_wire(wire) {
             Ok(name) => name.to_string(),
             Err(_) => String::new(),
@@ -151,20 +178,45 @@ impl RecentGathering {
         let names = heaviest(windows().flat_map(|window| &window.names));
         let resolvers = heaviest(windows().flat_map(|window| &window.resolvers));
         Recent {
-            duration: now.since(begun),
+            duration: self.sampled.duration(),
             answers: windows().map(|window| window.answers).sum(),
             sampled: windows().map(|window| window.sampled).sum(),
             names: names.map(|(wire, queries)| estimate((name(wire), queries))).collect(),
             resolvers: resolvers
                 .map(|(address, queries)| estimate((address.to_string(), queries)))
                 .collect(),
-            domains: heaviest_domains(windows()),
+            domains_duration: self.domains.duration(),
+            domains_queries: self.domains.both().map(|window| window.queries).sum(),
+            domains: heaviest_domains(self.domains.both()),
             decisions: self.decisions.iter().cloned().collect(),
         }
     }
 }
 
-impl Window {
+impl<T: Default> Windows<T> {
+    fn new(now: Time) -> Self {
+        Self { before: None, begun: now, filling: T::default(), until: now }
+    }
+
+    fn turn(&mut self, now: Time) {
+        self.until = now;
+        if now.since(self.begun) >= WINDOW {
+            self.before = Some((self.begun, std::mem::take(&mut self.filling)));
+            self.begun = now;
+        }
+    }
+
+    fn both(&self) -> impl Iterator<Item = &T> {
+        self.before.iter().map(|(_, before)| before).chain([&self.filling])
+    }
+
+    /// The time that both cover.
+    fn duration(&self) -> Duration {
+        self.until.since(self.before.as_ref().map_or(self.begun, |(begun, _)| *begun))
+    }
+}
+
+impl Sampling {
     fn add(&mut self, tally: &Tally) {
         let sample = &tally.sample;
         self.answers += sample.seen();
@@ -177,14 +229,25 @@ impl Window {
             }
             *self.resolvers.entry(sampled.resolver).or_default() += weight;
         }
-        for counted in tally.domains.iter() {
-            let (count, error) = self.domains.entry(counted.domain).or_default();
+        thin_out(&mut self.names, |queries| *queries);
+        thin_out(&mut self.resolvers, |queries| *queries);
+    }
+}
+
+impl Domains {
+    fn add(&mut self, tally: &Tally) {
+        self.queries += tally.domains.iter().map(|counted| counted.count).sum::<u64>();
+        let mut all: Vec<&Counted> = tally.domains.iter().collect();
+        if all.len() > DOMAINS_MAX {
+            all.select_nth_unstable_by_key(DOMAINS_MAX, |it| std::cmp::Reverse(it.count));
+            all.truncate(DOMAINS_MAX);
+        }
+        for counted in all {
+            let (count, error) = self.counts.entry(counted.domain).or_default();
             *count += counted.count;
             *error += counted.error;
         }
-        thin_out(&mut self.names, |queries| *queries);
-        thin_out(&mut self.resolvers, |queries| *queries);
-        thin_out(&mut self.domains, |(count, _)| *count as f64);
+        thin_out(&mut self.counts, |(count, _)| *count as f64);
     }
 }
 
@@ -213,9 +276,9 @@ fn heaviest<'a, K: Ord + 'a>(
     sums.into_iter().take(TOLD_MAX)
 }
 
-fn heaviest_domains<'a>(windows: impl Iterator<Item = &'a Window>) -> Vec<Heavy> {
+fn heaviest_domains<'a>(windows: impl Iterator<Item = &'a Domains>) -> Vec<Heavy> {
     let mut sums: BTreeMap<&Domain, (u64, u64)> = BTreeMap::new();
-    for (domain, (count, error)) in windows.flat_map(|window| &window.domains) {
+    for (domain, (count, error)) in windows.flat_map(|window| &window.counts) {
         let sum = sums.entry(domain).or_default();
         *sum = (sum.0 + count, sum.1 + error);
     }

@@ -65,9 +65,15 @@ pub(crate) struct Kit {
 
 impl Tally {
     pub(crate) fn new(table: &AnswerTable, domains: usize) -> Self {
+        let domains = DomainCounts::new(domains, table.services().len());
+        Self { domains, ..Self::without_domains(table) }
+    }
+
+    /// For a thread that goes on counting domains where it does: their tables take megabytes.
+    fn without_domains(table: &AnswerTable) -> Self {
         Self {
             counters: Counters::for_table(table),
-            domains: DomainCounts::new(domains, table.services().len()),
+            domains: DomainCounts::none(),
             sample: Sample::new(),
         }
     }
@@ -86,13 +92,8 @@ impl Serving {
         let generation = self.generation + 1;
         let threads = self.slots.len();
         if table.services() == self.table.services() {
-            return Self::with_kits(generation, self.services_since, table, threads, |table| {
-                Tally {
-                    counters: Counters::for_table(table),
-                    domains: DomainCounts::none(),
-                    sample: Sample::new(),
-                }
-            });
+            let since = self.services_since;
+            return Self::with_kits(generation, since, table, threads, Tally::without_domains);
         }
         let tally = |table: &AnswerTable| Tally::new(table, domains);
         Self::with_kits(generation, generation, table, threads, tally)
@@ -154,12 +155,18 @@ impl Serving {
         slot.is_wanted.store(false, Ordering::Release);
     }
 
-    /// From outside: asks every thread for its counts.
-    pub(crate) fn want_tallies(&self, domains: usize) {
+    /// From outside: asks every thread for its counts, and if they are wanted for those of so many
+    /// domains a service.
+    pub(crate) fn want_tallies(&self, domains: Option<usize>) {
         for slot in &self.slots {
             // A thread that has not come over yet finds its first kit here, and nothing to tell.
             let mut exchange = lock(&slot.exchange);
-            exchange.fresh.get_or_insert_with(|| Tally::new(&self.table, domains));
+            let fresh = exchange.fresh.get_or_insert_with(|| Tally::without_domains(&self.table));
+            if let Some(domains) = domains
+                && fresh.domains.is_none()
+            {
+                fresh.domains = DomainCounts::new(domains, self.table.services().len());
+            }
             slot.is_wanted.store(true, Ordering::Release);
         }
     }

@@ -205,9 +205,9 @@ mod tests {
                 }
                 now += Duration::from_secs(1);
                 gathering.add(&serving, &tally);
-                gathering.recent.turn(now);
+                gathering.recent.turn(now, true);
             }
-            let recent = gathering.recent.told(now);
+            let recent = gathering.recent.told();
             assert_eq!((recent.answers, recent.duration.as_secs()), (160_000, 8));
             assert_eq!(recent.sampled, 8 * crate::sample::KEPT_MAX as u64);
             let near = |heavy: &crate::recent::Heavy, what: &str, share: f64| {
@@ -219,6 +219,7 @@ mod tests {
             near(&recent.names[1], "ns1.walrus.example", 0.1);
             near(&recent.resolvers[0], "0.0.0.1", 0.2);
             near(&recent.domains[0], "0.0.0.1", 0.2);
+            assert_eq!((recent.domains_queries, recent.domains_duration.as_secs()), (160_000, 8));
         }
     }
 
@@ -233,12 +234,12 @@ mod tests {
             (0..100).for_each(|_| answer(&mut tally, &mut generator, name, 1, now));
             now += Duration::from_secs(1);
             gathering.add(&serving, &tally);
-            gathering.recent.turn(now);
-            let recent = gathering.recent.told(now);
+            gathering.recent.turn(now, false);
+            let recent = gathering.recent.told();
             assert_eq!(recent.answers, 100 * recent.duration.as_secs(), "what a rate is made of");
             assert!(recent.duration.as_secs() <= 20);
         }
-        let recent = gathering.recent.told(now);
+        let recent = gathering.recent.told();
         let names: Vec<_> = recent.names.iter().map(|heavy| heavy.what.as_str()).collect();
         assert_eq!(names, ["new.walrus.example"]);
         assert_eq!(recent.decisions.len(), 100);

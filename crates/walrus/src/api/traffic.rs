@@ -1,5 +1,7 @@
 //! `GET /traffic`: what goes through the name server, as far as it was counted and sampled.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_director::{DecisionSeen, Heavy, Latency, Recent, ServiceTraffic, Traffic};
@@ -112,7 +114,7 @@ pub(crate) struct CountView {
 /// What was asked of late.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RecentView {
-    /// The time that all but the decisions cover: the last 10 to 20 seconds, if somebody looks.
+    /// The time that the sample covers: the last 10 to 20 seconds, if somebody looks.
     pub(crate) duration_ms: u64,
     /// Answers in that time.
     pub(crate) answers: u64,
@@ -123,6 +125,10 @@ pub(crate) struct RecentView {
     pub(crate) names: Vec<HeavyView>,
     /// Who sent most queries: an estimate from the sample.
     pub(crate) resolvers: Vec<HeavyView>,
+    /// The time that the domains cover; they are looked at every ten seconds.
+    pub(crate) domains_duration_ms: u64,
+    /// Queries for services in that time.
+    pub(crate) domains_queries: u64,
     /// Resolvers and client subnets that asked most for services: counted.
     pub(crate) domains: Vec<HeavyView>,
     /// Decisions of the sample, the last first.
@@ -252,11 +258,13 @@ impl RecentView {
             heavy.iter().map(view).collect()
         };
         Self {
-            duration_ms: u64::try_from(recent.duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms: milliseconds(recent.duration),
             answers: recent.answers,
             sampled: recent.sampled,
             names: heavy(&recent.names),
             resolvers: heavy(&recent.resolvers),
+            domains_duration_ms: milliseconds(recent.domains_duration),
+            domains_queries: recent.domains_queries,
             domains: heavy(&recent.domains),
             decisions: recent
                 .decisions
@@ -265,6 +273,10 @@ impl RecentView {
                 .collect(),
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl DecisionView {

@@ -101,8 +101,8 @@ impl Pane {
                 format!("all {} answers in the last {seconds:.0} s", sample.answers)
             }
             Self::Domains => format!(
-                "who asks for services, counted over the last {seconds:.0} s; shares are of all \
-                 answers"
+                "who asks for services: counted over {:.0} s, every 10 s",
+                view.domains_duration_ms as f64 / 1000.0
             ),
             Self::Decisions => {
                 let one_in = sample.answers as f64 / sample.sampled.max(1) as f64;

@@ -56,6 +56,7 @@ fn traffic_value(seconds: u64) -> Value {
                 ("a-name-that-is-longer-than-any-column-of-a-terminal-has-room-for.walrus.example.com", 30.0),
                 ("", 15.0)]),
             "resolvers": heavy(&[("198.51.100.53", 9_000.0), ("2001:db8:ffff:ffff:ffff:ffff:ffff:53", 4_500.0)]),
+            "domains_duration_ms": 20_000, "domains_queries": 15_000,
             "domains": heavy(&[("203.0.113.0/24", 9_000.0), ("2001:db8::/32", 3_000.0)]),
             "decisions": [
                 { "time_unix_ms": 1_767_229_323_000_u64, "name": "www.example.com", "type": "A",

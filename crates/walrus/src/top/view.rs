@@ -50,7 +50,10 @@ pub(crate) struct TopView {
     pub(crate) names: Vec<RateView>,
     /// Who sends most queries: an estimate.
     pub(crate) resolvers: Vec<RateView>,
-    /// Resolvers and client subnets that ask most for services: counted.
+    /// The time that the domains cover, in milliseconds; they are looked at every ten seconds.
+    pub(crate) domains_duration_ms: u64,
+    /// Resolvers and client subnets that ask most for services: counted, and their share of all
+    /// queries for services.
     pub(crate) domains: Vec<RateView>,
     /// Decisions of the sample, the last first.
     pub(crate) decisions: Vec<DecisionView>,
@@ -145,6 +148,7 @@ impl TopView {
         };
         let recent = &now.recent;
         let heavy = |heavy: &[HeavyView]| heavy_rates(heavy, recent.duration_ms, recent.answers);
+        let (domains_ms, domains_queries) = (recent.domains_duration_ms, recent.domains_queries);
         Self {
             node: now.node.clone(),
             plan: now.plan.clone(),
@@ -172,7 +176,8 @@ impl TopView {
             },
             names: heavy(&recent.names),
             resolvers: heavy(&recent.resolvers),
-            domains: heavy(&recent.domains),
+            domains_duration_ms: domains_ms,
+            domains: heavy_rates(&recent.domains, domains_ms, domains_queries),
             decisions: recent.decisions.clone(),
         }
     }
