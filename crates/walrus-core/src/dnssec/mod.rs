@@ -9,8 +9,10 @@
 
 mod bitmap;
 mod key;
+mod key_text;
 mod nsec3;
 mod plausible_time;
+pub mod rollover;
 mod set;
 mod sign_zone;
 mod signatures;

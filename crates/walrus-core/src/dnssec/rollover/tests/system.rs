@@ -1,0 +1,249 @@
+//! Nodes, a parent and caches around the machine, second by second, with chance from a seed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::{
+    Acknowledged, KeyRole, ParentView, Rollover, RolloverEffect, RolloverSettings, ZoneKeyState,
+};
+use super::resolvers::{Served, refusal};
+use crate::dnssec::{Algorithm, DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
+use crate::world::Name;
+
+/// A small generator (SplitMix64): the same from the same seed.
+#[derive(Clone, Debug)]
+pub(super) struct Chance(pub(super) u64);
+
+impl Chance {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end.max(1)
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// TTLs in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ttls {
+    pub(super) zone: u32,
+    pub(super) dnskey: u32,
+    pub(super) ds: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct System {
+    pub(super) now: u64,
+    pub(super) rollover: Rollover,
+    pub(super) chance: Chance,
+    pub(super) ttls: Ttls,
+    /// How many seconds anything may lag.
+    pub(super) lag: u64,
+    pub(super) nodes: Vec<Name>,
+    /// The zone's records, by the keys that sign them.
+    pub(super) zone: Served<ZoneKeys>,
+    /// Its DNSKEY set, and CDS.
+    pub(super) dnskey: Served<ZoneKeys>,
+    pub(super) parent: Served<BTreeSet<DnsKey>>,
+    /// What each node acknowledges.
+    acknowledged: Vec<Acknowledged>,
+    /// What the parent's servers go over to.
+    target: BTreeSet<DnsKey>,
+    parent_servers: usize,
+    made: u8,
+}
+
+pub(super) const START: u64 = 1_000_000;
+
+pub(super) fn settings(nodes: &[Name]) -> RolloverSettings {
+    RolloverSettings {
+        algorithm: Algorithm::EcdsaP256Sha256,
+        roles: vec![KeyRole::Csk],
+        roll_ksk_every: None,
+        roll_zsk_every: None,
+        margin: Duration::ZERO,
+        nodes: nodes.iter().cloned().collect(),
+    }
+}
+
+impl System {
+    pub(super) fn new(seed: u64, ttls: Ttls, nodes: usize, parent_servers: usize) -> Self {
+        let nodes: Vec<Name> = (0..nodes).map(|n| format!("ns{n}").parse().unwrap()).collect();
+        let state = ZoneKeyState::empty("example.com".parse().unwrap());
+        let mut system = Self {
+            now: START,
+            rollover: Rollover::new(settings(&nodes), state),
+            chance: Chance(seed),
+            ttls,
+            lag: 20,
+            zone: Served::default(),
+            dnskey: Served::default(),
+            parent: Served::default(),
+            acknowledged: vec![Acknowledged::default(); nodes.len()],
+            nodes,
+            target: BTreeSet::new(),
+            parent_servers,
+            made: 0,
+        };
+        for node in 0..system.nodes.len() {
+            system.zone.set(node, ZoneKeys::default());
+            system.dnskey.set(node, ZoneKeys::default());
+        }
+        for server in 0..parent_servers {
+            system.parent.set(server, BTreeSet::new());
+        }
+        system
+    }
+
+    /// A key that the test can tell from others: its public part is its number.
+    pub(super) fn make(&mut self, role: KeyRole, algorithm: Algorithm) -> DnsKey {
+        self.made += 1;
+        let flags = FLAG_ZONE | if role.is_entry_point() { FLAG_SEP } else { 0 };
+        DnsKey::new(flags, algorithm, &vec![self.made; algorithm.public_len()]).unwrap()
+    }
+
+    /// One second: everybody may do something. What caches may hold after it is checked.
+    pub(super) fn second(&mut self) {
+        self.now += 1;
+        self.rollover.note_ttls(self.now, self.ttls.zone, self.ttls.dnskey);
+        for node in 0..self.nodes.len() {
+            if self.chance.one_in(self.lag) {
+                self.node_catches_up(node);
+            }
+        }
+        self.parent_acts();
+        if self.chance.one_in(self.lag) {
+            self.parent_is_asked();
+        }
+        self.advance();
+        self.check();
+    }
+
+    /// Until nothing waits any more but the parent and time.
+    pub(super) fn advance(&mut self) {
+        for effect in self.rollover.advance(self.now) {
+            if let RolloverEffect::Generate { role, algorithm } = effect {
+                let key = self.make(role, algorithm);
+                self.rollover.take_key(self.now, key, role).unwrap();
+            }
+        }
+    }
+
+    pub(super) fn restart(&mut self) {
+        let state = ZoneKeyState::from_json(&self.rollover.state().to_json()).unwrap();
+        assert_eq!(&state, self.rollover.state());
+        self.rollover = Rollover::new(self.rollover.settings().clone(), state);
+    }
+
+    /// The node holds all keys from now on, and serves what they do.
+    pub(super) fn node_catches_up(&mut self, node: usize) {
+        let all: BTreeSet<DnsKey> =
+            self.rollover.state().keys.iter().map(|entry| entry.key.clone()).collect();
+        let said = &mut self.acknowledged[node];
+        said.held = all;
+        self.zone.set(node, self.rollover.keys());
+        self.dnskey.set(node, self.rollover.keys());
+        said.generation = self.rollover.state().generation;
+        self.rollover.acknowledge(&self.nodes[node], said.clone());
+    }
+
+    fn parent_acts(&mut self) {
+        if self.chance.one_in(self.lag * 3) {
+            self.parent_reads_cds();
+        }
+        for server in 0..self.parent_servers {
+            if self.chance.one_in(self.lag) {
+                self.parent.set(server, self.target.clone());
+            }
+        }
+    }
+
+    /// As RFC 8078 section 4 says: what CDS wants, through a cache, unless nothing.
+    pub(super) fn parent_reads_cds(&mut self) {
+        let cached: Vec<&ZoneKeys> = self.dnskey.in_caches().collect();
+        if cached.is_empty() {
+            return;
+        }
+        let index = self.chance.below(cached.len() as u64) as usize;
+        let wanted = &cached[index].wanted_at_parent;
+        // A parent ends one change before it begins another.
+        let is_done = self.parent.all_now().all(|shown| *shown == self.target);
+        if !wanted.is_empty() && is_done {
+            self.target = wanted.iter().cloned().collect();
+        }
+    }
+
+    pub(super) fn parent_is_asked(&mut self) {
+        let zone = self.rollover.state().zone.clone();
+        let shown: Vec<&BTreeSet<DnsKey>> = self.parent.all_now().collect();
+        let data = |keys: Vec<&DnsKey>| keys.iter().map(|key| key.ds_data(&zone)).collect();
+        let any: BTreeSet<&DnsKey> = shown.iter().flat_map(|keys| keys.iter()).collect();
+        let all = any.iter().copied().filter(|key| shown.iter().all(|keys| keys.contains(key)));
+        let by_all = data(all.collect());
+        let by_any = data(any.into_iter().collect());
+        let view = ParentView { by_all, by_any, ttl: self.ttls.ds };
+        self.rollover.parent_shows(self.now, &view);
+    }
+
+    /// Every mixture that a resolver may hold is valid.
+    pub(super) fn check(&mut self) {
+        self.parent.ask(self.now, self.ttls.ds);
+        self.dnskey.ask(self.now, self.ttls.dnskey);
+        self.zone.ask(self.now, self.ttls.zone);
+        for ds in self.parent.in_caches() {
+            for dnskey in self.dnskey.in_caches() {
+                for signed in self.zone.in_caches() {
+                    if let Some(why) = refusal(ds, dnskey, signed) {
+                        let shown = |keys: &ZoneKeys| {
+                            format!(
+                                "{} signed by {}",
+                                names(&keys.published),
+                                names(&keys.sign_zone)
+                            )
+                        };
+                        panic!(
+                            "at {}: {why}\nDS {}\nDNSKEY {}\nsigned {}\n{}",
+                            self.now - START,
+                            names(ds),
+                            shown(dnskey),
+                            shown(signed),
+                            self.keys_text()
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keys by their numbers and algorithms: `1/13 2/15`.
+pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a DnsKey>) -> String {
+    let name = |key: &DnsKey| format!("{}/{}", key.public()[0], key.algorithm().number());
+    let names: Vec<String> = keys.into_iter().map(name).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(" ") }
+}
+
+impl System {
+    /// Where each key stands, a line each.
+    pub(super) fn keys_text(&self) -> String {
+        let mut text = format!("{:?}\n", self.ttls);
+        for entry in &self.rollover.state().keys {
+            text += &format!(
+                "{} {} retired {:?} dnskey {:?} signatures {:?} ds {:?} cds {:?}\n",
+                names([&entry.key]),
+                entry.role,
+                entry.retired,
+                entry.dnskey,
+                entry.signatures,
+                entry.ds,
+                entry.cds
+            );
+        }
+        text
+    }
+}
