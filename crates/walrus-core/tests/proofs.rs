@@ -1,0 +1,127 @@
+//! Replies with DO over random zones: everything is signed, every "no" is proven, and whoever uses
+//! our NSEC records as RFC 8198 allows never comes to deny what exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond_completely};
+use walrus_core::world::Time;
+use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
+use walrus_dns::record_type::{A, AAAA, CNAME, NS};
+
+mod proof;
+#[allow(dead_code, reason = "the comparison of both paths uses the rest")]
+mod random;
+#[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
+#[path = "../../../fuzz/src/sample.rs"]
+mod sample;
+#[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
+#[path = "../../../fuzz/src/signed.rs"]
+mod signed;
+
+use proof::{Nsec, Reply, Trust};
+use random::{APEXES, name, names, query, types, zones};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_is_signed_and_every_no_is_proven(
+        zones in zones(),
+        services in vec(names(), 0..8),
+        queries in vec((names(), types()), 1..60),
+        is_signed: [bool; 4],
+    ) {
+        let mut services = services;
+        let mut placed = Vec::new();
+        services.retain(|service| {
+            placed.push(service.clone());
+            let sound = sample::table(&zones, &placed).is_ok();
+            if !sound {
+                placed.pop();
+            }
+            sound
+        });
+        let trusted: BTreeMap<DomainName, bool> = zones
+            .iter()
+            .map(|zone| {
+                let place = APEXES.iter().position(|text| name(text) == *zone.apex());
+                (zone.apex().clone(), place.is_some_and(|place| is_signed[place]))
+            })
+            .collect();
+        let zones = signed::sign_all(&zones, &services, |apex| trusted[apex]);
+        let table = sample::table(&zones, &services).expect("each service has its place");
+        let mut worker = WorkerState::new(1, &table);
+        let of_service = |owner: &DomainName, record_type: u16| {
+            // The answer sets are signed elsewhere.
+            [A, AAAA].contains(&record_type)
+                && services.iter().any(|service| service == owner || stands_for(service, owner))
+        };
+        let trust = Trust { zones: &trusted, unsigned: &of_service };
+        let mut cached = BTreeSet::new();
+        for (name, record_type) in &queries {
+            let query = query(name, *record_type, 1, Some((1232, 0x80, Vec::new())));
+            let request = Request {
+                query: &query,
+                client: [203, 0, 113, 9].into(),
+                local: ([192, 0, 2, 53], 53).into(),
+                transport: Transport::Tcp,
+                now: Time::ZERO,
+                udp_size_max: 1232,
+            };
+            let mut bytes = vec![0; 65_535];
+            let Outcome::Reply(len) = respond_completely(&table, &mut worker, &request, &mut bytes)
+            else {
+                panic!("every question is answered");
+            };
+            let reply = Reply::read(&bytes[..len]);
+            trust.check(&reply, name, *record_type);
+            cached.extend(reply.chain());
+        }
+        for zone in &zones {
+            check_aggressive_use(zone, &trusted, &services, &cached);
+        }
+    }
+}
+
+fn stands_for(wildcard: &DomainName, name: &DomainName) -> bool {
+    wildcard.is_wildcard() && wildcard.parent().is_some_and(|parent| name.is_within(&parent))
+}
+
+/// Nothing that exists in the zone is denied by what a resolver has seen of its chain (RFC 8198
+/// section 5): no name is jumped over, no type that is there or promised is missing.
+fn check_aggressive_use(
+    zone: &Zone,
+    zones: &BTreeMap<DomainName, bool>,
+    services: &[DomainName],
+    cached: &BTreeSet<Nsec>,
+) {
+    let of_zone = |name: &DomainName| {
+        let below = |apex: &&DomainName| name.is_within(apex) && *apex != zone.apex();
+        let deeper = zones.keys().filter(below).any(|apex| apex.is_within(zone.apex()));
+        name.is_within(zone.apex()) && !deeper && !is_delegated(zone, name)
+    };
+    let mut exists: BTreeSet<(DomainName, u16)> = BTreeSet::new();
+    for (name, sets) in zone.iter() {
+        exists.extend(sets.iter().map(|set| (name.clone(), set.record_type())));
+    }
+    for service in services {
+        exists.extend([A, AAAA].map(|promised| (service.clone(), promised)));
+    }
+    let chain: Vec<&Nsec> = cached.iter().filter(|nsec| nsec.zone == *zone.apex()).collect();
+    for (name, record_type) in exists.iter().filter(|(name, _)| of_zone(name)) {
+        for nsec in &chain {
+            assert!(!nsec.covers(name), "{name} is jumped over by {nsec:?}");
+            assert!(nsec.owner != *name || nsec.has(*record_type), "{name} {record_type}");
+            assert!(nsec.owner != *name || !nsec.has(CNAME) || *record_type >= CNAME);
+        }
+    }
+}
+
+fn is_delegated(zone: &Zone, name: &DomainName) -> bool {
+    let at_or_above = std::iter::successors(Some(name.clone()), DomainName::parent);
+    let mut below_apex = at_or_above.take_while(|above| above != zone.apex());
+    below_apex.any(|above| zone.set(&above, NS).is_some())
+}
