@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::base::name::ToName as _;
 use domain::base::{Message, Name, ParsedRecord, ToName};
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{ANY, CNAME, DNAME, DS, NS, NSEC, RRSIG, SOA};
