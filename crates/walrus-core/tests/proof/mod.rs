@@ -150,9 +150,7 @@ impl Trust<'_> {
         loop {
             let of_type = |record_type| reply.answer.get(&(name.clone(), record_type));
             let set = match record_type {
-                ANY | RRSIG => {
-                    reply.answer.iter().find(|((owner, _), _)| *owner == name).map(|it| it.1)
-                }
+                ANY => reply.answer.iter().find(|((owner, _), _)| *owner == name).map(|it| it.1),
                 _ => of_type(record_type),
             };
             if let Some(set) = set {
