@@ -87,6 +87,14 @@ pub struct DnssecSettings {
     pub valid_for: Duration,
     /// The most answer sets that are signed ahead, of all services together.
     pub answer_sets_max: usize,
+    /// The age at which a CSK or KSK is rolled over; `None`: only by hand.
+    pub roll_ksk_every: Option<Duration>,
+    /// The age at which a ZSK is rolled over.
+    pub roll_zsk_every: Duration,
+    /// Added to each wait of a roll-over.
+    pub roll_margin: Duration,
+    /// All nodes that serve the signed zones; empty: the signer alone.
+    pub nodes: Vec<Name>,
     /// Whether this node makes keys and rolls them over. Local.
     pub signer: bool,
     /// Whom to ask for the zones' DS records; empty: the system's resolvers. Local.
@@ -105,6 +113,10 @@ impl Default for DnssecSettings {
             renew_every: days(7),
             valid_for: days(21),
             answer_sets_max: 100_000,
+            roll_ksk_every: None,
+            roll_zsk_every: days(90),
+            roll_margin: Duration::from_secs(3600),
+            nodes: Vec::new(),
             signer: true,
             parent: Vec::new(),
         }

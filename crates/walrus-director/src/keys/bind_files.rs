@@ -91,9 +91,26 @@ pub enum KeyFileError {
 /// `Kexample.com.+013+05779`: what the names of a key's files begin with.
 #[must_use]
 pub fn base_name(zone: &DomainName, key: &DnsKey) -> String {
-    let zone = zone.to_string();
-    let zone = zone.trim_end_matches('.');
+    let zone = file_text(zone);
     format!("K{zone}.+{:03}+{:05}", key.algorithm().number(), key.tag())
+}
+
+/// A zone in a file's name: what is no letter, digit, hyphen or underscore stands as `%2F`, as
+/// BIND writes it; empty for the root.
+pub(crate) fn file_text(zone: &DomainName) -> String {
+    let labels: Vec<String> = zone.labels().map(label_text).collect();
+    labels.join(".")
+}
+
+fn label_text(label: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in label {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => text.push(char::from(*byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 impl KeyFiles {

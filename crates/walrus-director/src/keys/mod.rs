@@ -4,7 +4,11 @@
 //! never leave this machine: the public parts travel, the files an operator copies.
 
 mod bind_files;
+mod keeper;
 mod key_pair;
+mod store;
 
 pub use bind_files::{KeyFileError, KeyFiles, base_name};
+pub use keeper::{KeeperError, ZoneKeeper};
 pub use key_pair::{KeyPair, KeyPairError};
+pub use store::{KeyStore, KeyStoreError, StoredKeys};

@@ -85,6 +85,37 @@ pub(in crate::config) static DNSSEC: Group = Group {
             example: "100000",
         },
         Setting {
+            name: "roll_ksk_every",
+            kind: Kind::Duration(86_400_000, 3_153_600_000_000),
+            default: Default::Otherwise("only by hand: `walrus keys retire`"),
+            meaning: "The age at which a CSK or KSK is rolled over. Every such roll-over waits for \
+                      the parent's DS: only useful if the parent reads CDS records.",
+            example: "\"365d\"",
+        },
+        Setting {
+            name: "roll_zsk_every",
+            kind: Kind::Duration(86_400_000, 3_153_600_000_000),
+            default: Default::Value("\"90d\""),
+            meaning: "The age at which a ZSK is rolled over (`keys = \"ksk+zsk\"`).",
+            example: "\"90d\"",
+        },
+        Setting {
+            name: "roll_margin",
+            kind: Kind::Duration(1_000, 2_592_000_000),
+            default: Default::Value("\"1h\""),
+            meaning: "Added to each wait of a roll-over beyond the TTL: for secondaries that lag \
+                      and caches whose clocks are slow.",
+            example: "\"1h\"",
+        },
+        Setting {
+            name: "nodes",
+            kind: Kind::List(&Kind::Name),
+            default: Default::Otherwise("the signer alone"),
+            meaning: "All nodes that serve the signed zones. The signer begins to use a key when \
+                      each of them holds it.",
+            example: "[\"ns1\", \"ns2\"]",
+        },
+        Setting {
             name: "signer",
             kind: Kind::Flag,
             default: Default::Value("true"),
@@ -117,6 +148,12 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Dns
         renew_every: section.duration("renew_every"),
         valid_for: section.duration("valid_for"),
         answer_sets_max: section.whole("answer_sets_max"),
+        roll_ksk_every: section
+            .is_given("roll_ksk_every")
+            .then(|| section.duration("roll_ksk_every")),
+        roll_zsk_every: section.duration("roll_zsk_every"),
+        roll_margin: section.duration("roll_margin"),
+        nodes: section.texts("nodes").iter().filter_map(|name| name.parse().ok()).collect(),
         signer: section.flag("signer"),
         parent: section.endpoints("parent").into_iter().map(|(endpoint, _)| endpoint).collect(),
     };

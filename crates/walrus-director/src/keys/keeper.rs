@@ -1,0 +1,294 @@
+//! One zone's keys on one node: the core's roll-over, with the keys' files and the state on the disk.
+//!
+//! Every function may block on the disk: callers on a runtime use `spawn_blocking`.
+
+use std::collections::BTreeMap;
+
+use walrus_core::dnssec::rollover::{
+    Acknowledged, KeyReport, KeyRole, ParentView, Rollover, RolloverEffect, RolloverSettings,
+    TakeKeyError, ZoneKeyState,
+};
+use walrus_core::dnssec::{DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
+use walrus_core::world::Name;
+use walrus_dns::DomainName;
+
+use super::{KeyPair, KeyPairError, KeyStore, KeyStoreError};
+
+/// Steps taken at once: each makes a key or settles what the one before began.
+const STEPS_MAX: usize = 32;
+
+/// One zone's keys.
+#[derive(Debug)]
+pub struct ZoneKeeper {
+    store: KeyStore,
+    node: Name,
+    rollover: Rollover,
+    pairs: BTreeMap<DnsKey, KeyPair>,
+    /// As stored last.
+    stored: Option<ZoneKeyState>,
+    /// What is wrong with the files.
+    problems: Vec<String>,
+    /// The generation that is served here.
+    served: u64,
+}
+
+/// Why a key is not made, taken in or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// It does not fit.
+    #[error(transparent)]
+    Take(#[from] TakeKeyError),
+    /// It cannot be stored.
+    #[error(transparent)]
+    Store(#[from] KeyStoreError),
+    /// It cannot be made.
+    #[error(transparent)]
+    Pair(#[from] KeyPairError),
+    /// Its files are not in the store.
+    #[error("the files of key {0} are not in {1}: `walrus keys import` puts them there")]
+    NoFiles(u16, String),
+}
+
+impl ZoneKeeper {
+    /// Opens a zone's keys. With a state that cannot be read the keys whose files are there are
+    /// used as if they were imported: what they signed stays valid.
+    #[must_use]
+    pub fn open(
+        store: KeyStore,
+        zone: &DomainName,
+        node: Name,
+        settings: RolloverSettings,
+        now: u64,
+    ) -> Self {
+        let found = store.load(zone);
+        let state = found.state.clone().unwrap_or_else(|| ZoneKeyState::empty(zone.clone()));
+        let mut keeper = Self {
+            store,
+            node,
+            rollover: Rollover::new(settings, state),
+            pairs: BTreeMap::new(),
+            stored: found.state,
+            problems: Vec::new(),
+            served: 0,
+        };
+        for pair in found.pairs {
+            keeper.pairs.insert(pair.public().clone(), pair);
+        }
+        keeper.note_problems(found.problems);
+        if keeper.stored.is_none() {
+            for key in keeper.pairs.keys().cloned().collect::<Vec<_>>() {
+                let role = role_of(&key, keeper.rollover.settings());
+                // At most as many as a zone may have; the others are told of below.
+                if let Err(error) = keeper.rollover.take_key(now, key, role) {
+                    keeper.problems.push(error.to_string());
+                }
+            }
+        }
+        keeper
+    }
+
+    /// Takes all steps that are due, makes the keys that are wanted, and stores what changed; gives
+    /// what an operator should be told.
+    ///
+    /// # Errors
+    /// If a key cannot be made or the disk refuses. Nothing begins that is not stored: what keys did
+    /// before, they still do.
+    pub fn advance(&mut self, now: u64) -> Result<Vec<String>, KeeperError> {
+        let before = self.rollover.clone();
+        let advanced = self.steps(now);
+        let stored = advanced.and_then(|notices| {
+            if self.stored.as_ref() != Some(self.rollover.state()) {
+                self.store.store_state(self.rollover.state())?;
+                self.stored = Some(self.rollover.state().clone());
+            }
+            Ok(notices)
+        });
+        if stored.is_err() {
+            self.rollover = before;
+        }
+        stored
+    }
+
+    fn steps(&mut self, now: u64) -> Result<Vec<String>, KeeperError> {
+        let zone = self.rollover.state().zone.clone();
+        let mut notices = Vec::new();
+        for _ in 0..STEPS_MAX {
+            let held = self.pairs.keys().cloned().collect();
+            let acknowledged = Acknowledged { held, generation: self.served };
+            self.rollover.acknowledge(&self.node, acknowledged);
+            let generation = self.rollover.state().generation;
+            let effects = self.rollover.advance(now);
+            let mut made = false;
+            for effect in effects {
+                match effect {
+                    RolloverEffect::Generate { role, algorithm } => {
+                        let sep = if role.is_entry_point() { FLAG_SEP } else { 0 };
+                        let pair = self.make(&zone, algorithm, FLAG_ZONE | sep)?;
+                        notices.push(format!(
+                            "{zone}: key {} is made ({role}, algorithm {})",
+                            pair.public().tag(),
+                            algorithm.number()
+                        ));
+                        self.rollover.take_key(now, pair.public().clone(), role)?;
+                        made = true;
+                    }
+                    RolloverEffect::Remove(key) => {
+                        self.store.retire(&zone, &key)?;
+                        self.pairs.remove(&key);
+                        notices.push(format!("{zone}: key {} is removed", key.tag()));
+                    }
+                    RolloverEffect::Notice(notice) => notices.push(notice),
+                }
+            }
+            if !made && self.rollover.state().generation == generation {
+                break;
+            }
+        }
+        Ok(notices)
+    }
+
+    /// A new key whose tag no other key of the zone has: files are named by it.
+    fn make(
+        &mut self,
+        zone: &DomainName,
+        algorithm: walrus_core::dnssec::Algorithm,
+        flags: u16,
+    ) -> Result<KeyPair, KeeperError> {
+        let mut pair = KeyPair::generate(algorithm, flags)?;
+        while self.pairs.keys().any(|key| key.tag() == pair.public().tag()) {
+            pair = KeyPair::generate(algorithm, flags)?;
+        }
+        self.store.add(zone, &pair)?;
+        self.pairs.insert(pair.public().clone(), pair.clone());
+        Ok(pair)
+    }
+
+    /// Makes a key and rolls over to it.
+    ///
+    /// # Errors
+    /// If it cannot be made or stored.
+    pub fn add(&mut self, now: u64, role: KeyRole) -> Result<DnsKey, KeeperError> {
+        let zone = self.rollover.state().zone.clone();
+        let sep = if role.is_entry_point() { FLAG_SEP } else { 0 };
+        let algorithm = self.rollover.settings().algorithm;
+        let key = self.make(&zone, algorithm, FLAG_ZONE | sep)?.public().clone();
+        self.rollover.take_key(now, key.clone(), role)?;
+        Ok(key)
+    }
+
+    /// Takes in a key whose files were put into the store, and rolls over to it; the first keys of
+    /// a zone are used at once.
+    ///
+    /// # Errors
+    /// If its files are not there, or it does not fit.
+    pub fn import(&mut self, now: u64, tag: u16) -> Result<DnsKey, KeeperError> {
+        let zone = self.rollover.state().zone.clone();
+        self.look_again();
+        let found = self.pairs.keys().find(|key| key.tag() == tag).cloned();
+        let directory = self.store.directory_of(&zone);
+        let key =
+            found.ok_or_else(|| KeeperError::NoFiles(tag, directory.display().to_string()))?;
+        let role = role_of(&key, self.rollover.settings());
+        self.rollover.take_key(now, key.clone(), role)?;
+        Ok(key)
+    }
+
+    /// Reads the key files again: some may be back, or new. Keys that are in memory stay.
+    pub fn look_again(&mut self) {
+        let found = self.store.load(&self.rollover.state().zone);
+        for pair in found.pairs {
+            self.pairs.insert(pair.public().clone(), pair);
+        }
+        self.note_problems(found.problems);
+    }
+
+    fn note_problems(&mut self, mut problems: Vec<String>) {
+        let zone = &self.rollover.state().zone;
+        for entry in &self.rollover.state().keys {
+            if !self.pairs.contains_key(&entry.key) {
+                problems.push(format!(
+                    "{zone}: the private key {} is gone: what it signed serves until it expires; \
+                     bring its files back to {}",
+                    entry.key.tag(),
+                    self.store.directory_of(zone).display()
+                ));
+            }
+        }
+        self.problems = problems;
+    }
+
+    /// A key shall go; a successor is made if it needs one.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn retire(&mut self, now: u64, tag: u16) -> Result<(), KeeperError> {
+        Ok(self.rollover.retire(now, tag)?)
+    }
+
+    /// Everything that this node answers is signed by the keys of this generation.
+    pub fn served(&mut self, generation: u64) {
+        self.served = self.served.max(generation);
+    }
+
+    /// Another node says what it has.
+    pub fn acknowledge(&mut self, node: &Name, acknowledged: Acknowledged) {
+        self.rollover.acknowledge(node, acknowledged);
+    }
+
+    /// The parent was asked.
+    pub fn parent_shows(&mut self, now: u64, view: &ParentView) {
+        self.rollover.parent_shows(now, view);
+    }
+
+    /// The machine behind it.
+    #[must_use]
+    pub fn rollover(&self) -> &Rollover {
+        &self.rollover
+    }
+
+    /// Settings and TTLs that are in force now.
+    pub fn reconfigure(&mut self, now: u64, settings: RolloverSettings, zone_ttl: u32, ttl: u32) {
+        self.rollover.reconfigure(settings);
+        self.rollover.note_ttls(now, zone_ttl, ttl);
+    }
+
+    /// The wall clock was set by so many seconds.
+    pub fn clock_jumped(&mut self, seconds: i64) {
+        self.rollover.clock_jumped(seconds);
+    }
+
+    /// What each key does now.
+    #[must_use]
+    pub fn keys(&self) -> ZoneKeys {
+        self.rollover.keys()
+    }
+
+    /// The private keys that are here.
+    pub fn pairs(&self) -> impl Iterator<Item = &KeyPair> {
+        self.pairs.values()
+    }
+
+    /// What is wrong with the files, one sentence each.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Where each key stands.
+    #[must_use]
+    pub fn report(&self, now: u64) -> Vec<KeyReport> {
+        self.rollover.report(now)
+    }
+}
+
+/// What a key that comes without its role is for: by its flags, and by what the zone wants.
+fn role_of(key: &DnsKey, settings: &RolloverSettings) -> KeyRole {
+    match key.is_entry_point() {
+        false => KeyRole::Zsk,
+        true if settings.roles.contains(&KeyRole::Csk) => KeyRole::Csk,
+        true => KeyRole::Ksk,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! A zone's keys over restarts, lost files and full disks.
+
+use std::time::Duration;
+
+use walrus_core::dnssec::Algorithm;
+use walrus_core::dnssec::rollover::Stage;
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+const DAY: u64 = 86_400;
+
+fn settings() -> RolloverSettings {
+    RolloverSettings {
+        algorithm: Algorithm::Ed25519,
+        roles: vec![KeyRole::Csk],
+        roll_ksk_every: None,
+        roll_zsk_every: None,
+        margin: Duration::ZERO,
+        nodes: ["ns1".parse().unwrap()].into(),
+    }
+}
+
+fn open(parent: &tempfile::TempDir, settings: RolloverSettings) -> ZoneKeeper {
+    let store = KeyStore::new(parent.path());
+    let zone = "example.com".parse().unwrap();
+    let mut keeper = ZoneKeeper::open(store, &zone, "ns1".parse().unwrap(), settings, NOW);
+    keeper.reconfigure(NOW, keeper.rollover().settings().clone(), 3600, 3600);
+    keeper
+}
+
+/// What the signer does: serve, and say so.
+fn serve(keeper: &mut ZoneKeeper, now: u64) {
+    keeper.advance(now).unwrap();
+    keeper.served(keeper.rollover().state().generation);
+    keeper.advance(now).unwrap();
+}
+
+fn stages(keeper: &ZoneKeeper, now: u64) -> Vec<Stage> {
+    keeper.report(now).iter().map(|key| key.stage).collect()
+}
+
+fn shows(keys: &[DnsKey]) -> ParentView {
+    let zone = "example.com".parse().unwrap();
+    let data: Vec<Vec<u8>> = keys.iter().map(|key| key.ds_data(&zone)).collect();
+    ParentView { by_all: data.clone(), by_any: data, ttl: 3600 }
+}
+
+#[test]
+fn the_first_key_is_made_at_the_first_start_and_kept_over_a_restart() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    let notices = keeper.advance(NOW).unwrap();
+    assert!(notices.len() == 1 && notices[0].contains("is made (csk"), "{notices:?}");
+    serve(&mut keeper, NOW);
+    let keys = keeper.keys();
+    assert_eq!((keys.published.len(), keys.sign_zone.len()), (1, 1));
+    assert!(keys.wanted_at_parent.is_empty(), "not before every cache can know it");
+    drop(keeper);
+    let mut keeper = open(&parent, settings());
+    assert_eq!(keeper.keys(), keys);
+    let notices = keeper.advance(NOW + DAY).unwrap();
+    assert!(notices[0].contains("give the parent the DS"), "{notices:?}");
+    assert_eq!(keeper.keys().wanted_at_parent, keys.published);
+    assert_eq!(stages(&keeper, NOW + DAY), [Stage::WaitingForParent]);
+}
+
+#[test]
+fn a_whole_roll_with_restarts_at_every_step() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let old = keeper.keys().published[0].clone();
+    let mut now = NOW + DAY;
+    keeper.parent_shows(now, &shows(std::slice::from_ref(&old)));
+    serve(&mut keeper, now);
+    keeper.retire(now, old.tag()).unwrap();
+    keeper.advance(now).unwrap();
+    let mut at_parent = vec![old.clone()];
+    for _ in 0..12 {
+        drop(keeper);
+        now += DAY;
+        keeper = open(&parent, settings());
+        keeper.parent_shows(now, &shows(&at_parent));
+        serve(&mut keeper, now);
+        if !keeper.keys().wanted_at_parent.is_empty() {
+            at_parent = keeper.keys().wanted_at_parent;
+        }
+    }
+    assert_eq!(stages(&keeper, now), [Stage::Active]);
+    assert_eq!(keeper.pairs().count(), 1);
+    assert_ne!(keeper.keys().published, [old]);
+}
+
+#[test]
+fn a_lost_state_leaves_the_keys_in_use() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let keys = keeper.keys();
+    let directory = parent.path().join("keys/example.com");
+    for name in ["state.json", "state.copy.json"] {
+        std::fs::write(directory.join(name), "broken").unwrap();
+    }
+    let mut keeper = open(&parent, settings());
+    assert_eq!(keeper.problems().len(), 2, "{:?}", keeper.problems());
+    serve(&mut keeper, NOW);
+    assert_eq!(keeper.keys().sign_zone, keys.sign_zone);
+}
+
+#[test]
+fn a_lost_key_file_is_told_of_and_nothing_else_happens() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let keys = keeper.keys();
+    let directory = parent.path().join("keys/example.com");
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "private") {
+            std::fs::rename(&path, parent.path().join("kept")).unwrap();
+        }
+    }
+    let mut keeper = open(&parent, settings());
+    assert!(keeper.problems().iter().any(|it| it.contains("is gone")), "{:?}", keeper.problems());
+    serve(&mut keeper, NOW + DAY);
+    assert_eq!(keeper.keys().sign_zone, keys.sign_zone, "no key is made in its place");
+    assert_eq!(keeper.pairs().count(), 0);
+    let base = super::super::base_name(&"example.com".parse().unwrap(), &keys.published[0]);
+    std::fs::rename(parent.path().join("kept"), directory.join(base + ".private")).unwrap();
+    keeper.look_again();
+    assert_eq!((keeper.pairs().count(), keeper.problems()), (1, &[][..]));
+}
+
+#[test]
+fn nothing_begins_that_cannot_be_stored() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    std::fs::write(parent.path().join("keys"), "a file in the way").unwrap();
+    assert!(matches!(keeper.advance(NOW), Err(KeeperError::Store(_))));
+    assert!(keeper.keys().published.is_empty());
+    std::fs::remove_file(parent.path().join("keys")).unwrap();
+    serve(&mut keeper, NOW);
+    assert_eq!(keeper.keys().published.len(), 1);
+}
+
+#[test]
+fn imported_keys_are_used_at_once_in_a_new_zone() {
+    let parent = tempfile::tempdir().unwrap();
+    let store = KeyStore::new(parent.path());
+    let zone: DomainName = "example.com".parse().unwrap();
+    let ksk = KeyPair::generate(Algorithm::EcdsaP256Sha256, 257).unwrap();
+    let zsk = KeyPair::generate(Algorithm::EcdsaP256Sha256, 256).unwrap();
+    store.add(&zone, &ksk).unwrap();
+    store.add(&zone, &zsk).unwrap();
+    let two = RolloverSettings {
+        algorithm: Algorithm::EcdsaP256Sha256,
+        roles: vec![KeyRole::Ksk, KeyRole::Zsk],
+        ..settings()
+    };
+    let mut keeper = open(&parent, two);
+    assert!(keeper.advance(NOW).unwrap().is_empty(), "none is made");
+    let keys = keeper.keys();
+    assert_eq!(keys.sign_keys, [ksk.public().clone()]);
+    assert_eq!(keys.sign_zone, [zsk.public().clone()]);
+    assert_eq!(keys.published.len(), 2);
+}

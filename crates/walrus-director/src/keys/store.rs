@@ -1,0 +1,295 @@
+//! The key store: `STATE/keys/ZONE/`, a zone's key files in BIND's format and what is known of
+//! their roll-over, `state.json` and its copy.
+//!
+//! Directories have mode 0700, files of private keys 0600. Nothing is overwritten but the state;
+//! keys that are of no use any more move to `retired/`, where they lie until somebody removes them.
+
+use std::fs::DirBuilder;
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use walrus_core::dnssec::DnsKey;
+use walrus_core::dnssec::rollover::{KEYS_MAX, ZoneKeyState};
+use walrus_dns::DomainName;
+use walrus_host::state::write_atomically;
+
+use super::bind_files::file_text;
+use super::{KeyFileError, KeyFiles, KeyPair, base_name};
+
+const STATE_FILES: [&str; 2] = ["state.json", "state.copy.json"];
+
+/// A zone's state is a few kilobytes.
+const STATE_MAX: u64 = 1 << 20;
+
+/// Files that are looked at in a zone's directory: keys and what an operator put beside them.
+const FILES_MAX: usize = 64 * KEYS_MAX;
+
+/// All zones' keys of a node.
+#[derive(Clone, Debug)]
+pub struct KeyStore {
+    directory: PathBuf,
+}
+
+/// A zone as it was found on the disk.
+#[derive(Clone, Debug, Default)]
+pub struct StoredKeys {
+    /// What was known of its keys; `None` if there is no state, or none that can be read.
+    pub state: Option<ZoneKeyState>,
+    /// Keys whose files are good.
+    pub pairs: Vec<KeyPair>,
+    /// What is wrong, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Why something was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyStoreError {
+    /// A key's files.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The disk refuses.
+    #[error("cannot write {path} (is the disk full, or the directory not ours?)", path = .path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl KeyStore {
+    /// The store in a state directory; nothing is made yet.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { directory: state.join("keys") }
+    }
+
+    /// Where a zone's keys are.
+    #[must_use]
+    pub fn directory_of(&self, zone: &DomainName) -> PathBuf {
+        self.directory.join(match file_text(zone) {
+            root if root.is_empty() => ".root".to_owned(),
+            text => text.trim_end_matches('.').to_owned(),
+        })
+    }
+
+    /// Reads all that is there of a zone. What cannot be read is told of and left where it is.
+    #[must_use]
+    pub fn load(&self, zone: &DomainName) -> StoredKeys {
+        let directory = self.directory_of(zone);
+        let mut stored = StoredKeys::default();
+        let names = match key_files(&directory) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return stored,
+            Err(error) => {
+                stored.problems.push(format!("cannot read {}: {error}", directory.display()));
+                return stored;
+            }
+        };
+        for name in names {
+            match KeyFiles::read(&directory.join(name)) {
+                Ok(files) if files.zone == *zone => {
+                    stored.problems.extend(files.warnings);
+                    stored.pairs.push(files.pair);
+                }
+                Ok(files) => stored.problems.push(format!(
+                    "{} holds a key of {}, not of {zone}: it is not used",
+                    directory.display(),
+                    files.zone
+                )),
+                Err(error) => stored.problems.push(walrus_host::log::chain(&error)),
+            }
+        }
+        let mut found: Vec<ZoneKeyState> = Vec::new();
+        for name in STATE_FILES {
+            match read_state(&directory.join(name)) {
+                Ok(state) if state.zone == *zone => found.push(state),
+                Ok(state) => stored.problems.push(format!(
+                    "{} is about {}, not {zone}: it is not used",
+                    directory.join(name).display(),
+                    state.zone
+                )),
+                Err(ReadError::Gone) => {}
+                Err(ReadError::Bad(why)) => {
+                    stored.problems.push(format!("{}: {why}", directory.join(name).display()));
+                }
+            }
+        }
+        // The copy is older if the process ended between the two.
+        stored.state = found.into_iter().max_by_key(|state| (state.generation, state.last));
+        stored
+    }
+
+    /// Stores what is known of a zone's keys, twice.
+    ///
+    /// # Errors
+    /// If the disk refuses; what was stored before is still there then.
+    pub fn store_state(&self, state: &ZoneKeyState) -> Result<(), KeyStoreError> {
+        let directory = self.directory_of(&state.zone);
+        make(&directory)?;
+        let json = state.to_json();
+        for name in STATE_FILES {
+            write_atomically(&directory, name, 0o600, &json)
+                .map_err(|error| KeyStoreError::Write { path: directory.join(name), error })?;
+        }
+        Ok(())
+    }
+
+    /// Stores a key. Storing the same again is fine.
+    ///
+    /// # Errors
+    /// If another key's files are in the way, or the disk refuses.
+    pub fn add(&self, zone: &DomainName, pair: &KeyPair) -> Result<(), KeyStoreError> {
+        let directory = self.directory_of(zone);
+        make(&directory)?;
+        Ok(KeyFiles::write(&directory, zone, pair)?)
+    }
+
+    /// Moves a key's files to `retired/`: nothing signs with it any more.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn retire(&self, zone: &DomainName, key: &DnsKey) -> Result<(), KeyStoreError> {
+        let directory = self.directory_of(zone);
+        let retired = directory.join("retired");
+        make(&retired)?;
+        let base = base_name(zone, key);
+        for ending in [".private", ".key"] {
+            let (from, to) = (format!("{base}{ending}"), retired.join(format!("{base}{ending}")));
+            match std::fs::rename(directory.join(from), &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(KeyStoreError::Write { path: to, error });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn make(directory: &Path) -> Result<(), KeyStoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| KeyStoreError::Write { path: directory.to_owned(), error })
+}
+
+/// Names of public and private files, each key once, in order.
+fn key_files(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)?.take(FILES_MAX) {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let base = name.strip_suffix(".key").or_else(|| name.strip_suffix(".private"));
+        names.extend(base.filter(|base| base.starts_with('K')).map(str::to_owned));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+enum ReadError {
+    Gone,
+    Bad(String),
+}
+
+fn read_state(path: &Path) -> Result<ZoneKeyState, ReadError> {
+    let mut json = Vec::new();
+    match std::fs::File::open(path).and_then(|file| file.take(STATE_MAX).read_to_end(&mut json)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ReadError::Gone),
+        Err(error) => return Err(ReadError::Bad(error.to_string())),
+    }
+    ZoneKeyState::from_json(&json).map_err(|error| ReadError::Bad(walrus_host::log::chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use walrus_core::dnssec::{Algorithm, FLAG_SEP, FLAG_ZONE};
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, KeyStore, DomainName) {
+        let parent = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(parent.path());
+        (parent, store, "example.com".parse().unwrap())
+    }
+
+    fn pair() -> KeyPair {
+        KeyPair::generate(Algorithm::Ed25519, FLAG_ZONE | FLAG_SEP).unwrap()
+    }
+
+    #[test]
+    fn keys_and_state_come_back_private_to_their_owner() {
+        let (parent, store, zone) = store();
+        assert!(store.load(&zone).pairs.is_empty() && store.load(&zone).state.is_none());
+        let pair = pair();
+        store.add(&zone, &pair).unwrap();
+        let mut state = ZoneKeyState::empty(zone.clone());
+        state.generation = 7;
+        store.store_state(&state).unwrap();
+        let found = store.load(&zone);
+        assert_eq!(found.state, Some(state));
+        assert_eq!(found.pairs.len(), 1);
+        assert_eq!(found.pairs[0].public(), pair.public());
+        assert_eq!(found.problems, Vec::<String>::new());
+        let mode = std::fs::metadata(parent.path().join("keys/example.com")).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o700);
+        store.retire(&zone, pair.public()).unwrap();
+        assert!(store.load(&zone).pairs.is_empty());
+        let retired = parent.path().join("keys/example.com/retired");
+        assert_eq!(std::fs::read_dir(retired).unwrap().count(), 2, "moved, not destroyed");
+    }
+
+    #[test]
+    fn a_damaged_state_has_a_copy() {
+        let (_parent, store, zone) = store();
+        let state = ZoneKeyState::empty(zone.clone());
+        store.store_state(&state).unwrap();
+        let directory = store.directory_of(&zone);
+        for name in STATE_FILES {
+            store.store_state(&state).unwrap();
+            std::fs::write(directory.join(name), "{").unwrap();
+            let found = store.load(&zone);
+            assert_eq!(found.state.as_ref(), Some(&state));
+            assert!(found.problems.len() == 1 && found.problems[0].contains(name));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_and_the_others_are_used() {
+        let (_parent, store, zone) = store();
+        let (good, bad, halved) = (pair(), pair(), pair());
+        for pair in [&good, &bad, &halved] {
+            store.add(&zone, pair).unwrap();
+        }
+        let directory = store.directory_of(&zone);
+        let file =
+            |pair: &KeyPair, ending: &str| directory.join(base_name(&zone, pair.public()) + ending);
+        std::fs::write(file(&bad, ".private"), "Private-key-format: v1.3\nAlgorithm: 8\n").unwrap();
+        std::fs::remove_file(file(&halved, ".private")).unwrap();
+        let found = store.load(&zone);
+        assert_eq!(found.pairs.len(), 1);
+        assert_eq!(found.pairs[0].public(), good.public());
+        let told = found.problems.join("\n");
+        assert!(told.contains("algorithm 8 is not supported"), "{told}");
+        assert!(told.contains("cannot read") && told.contains("No such file"), "{told}");
+    }
+
+    #[test]
+    fn no_zone_leaves_the_store() {
+        let store = KeyStore::new(Path::new("/state"));
+        for (zone, directory) in [
+            ("example.com", "/state/keys/example.com"),
+            ("a/b.example", "/state/keys/a%2Fb.example"),
+            ("\\.\\..example", "/state/keys/%2E%2E.example"),
+            (".", "/state/keys/.root"),
+        ] {
+            assert_eq!(store.directory_of(&zone.parse().unwrap()), Path::new(directory));
+        }
+    }
+}
