@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use walrus_core::answer::{AnswerTable, ZoneCompileError, ZoneTable};
 use walrus_core::map::Map;
@@ -11,7 +12,9 @@ use walrus_core::plan::{
     ServicePlan,
 };
 use walrus_core::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Topology, TtlPolicy,
+    Area, AssignPolicy, ChoosePolicy, ClientSpec, ClusterId, Digest, Life, LocatePolicy,
+    MailExchange, Server, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill, Topology,
+    TtlPolicy,
 };
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -26,14 +29,14 @@ pub fn table(
     zones: &[Arc<Zone>],
     services: &[DomainName],
 ) -> Result<AnswerTable, ZoneCompileError> {
-    let topology = topology();
+    let topology = topology(services);
     let map = Map::build(&topology, &[]).expect("explicit prefixes only");
     let zones = ZoneTable::compile(zones, services)?;
     let table = AnswerTable::new(Arc::new(zones), Arc::new(map), &topology);
     Ok(table.with_plan(Arc::new(plan(services))).expect("a sound Plan"))
 }
 
-fn topology() -> Topology {
+fn topology(services: &[DomainName]) -> Topology {
     let area = |name: &str, clients: &[(&str, u8)], nameserver: Option<&str>| Area {
         name: name.parse().expect("a name"),
         home: None,
@@ -49,7 +52,80 @@ fn topology() -> Topology {
         area("near", &[], Some("192.0.2.53:53")),
         area("world", &[], None),
     ];
-    Topology { areas, ..Topology::default() }
+    let services = (0..).zip(services).map(|(index, name)| configured(index, name)).collect();
+    // Every third server has a name of its own.
+    let host = |index: u8| {
+        (index % 3 == 0).then(|| format!("host{index}.example.com").parse().expect("a name"))
+    };
+    let servers = (0..SERVERS).map(|index| Server {
+        name: server(index).name,
+        cluster: ClusterId(0),
+        addresses: Vec::new(),
+        weight: 1,
+        cost: 0.0,
+        capacity: None,
+        reporter: false,
+        probe: None,
+        host: host(index),
+    });
+    Topology { areas, services, servers: servers.collect(), ..Topology::default() }
+}
+
+/// The types that the service at this place gives.
+pub fn given(index: usize) -> impl Iterator<Item = u16> {
+    records(index).types().iter().map(|service_type| service_type.number())
+}
+
+/// All kinds of records in turn.
+fn records(index: usize) -> ServiceRecords {
+    let binding = |port: Option<u16>, hints| ServiceBinding {
+        priority: 1,
+        alpn: vec!["h2".into(), "h3".into()],
+        no_default_alpn: port.is_some(),
+        port,
+        hints,
+    };
+    let mut records = ServiceRecords::default();
+    match index % 4 {
+        0 => {}
+        1 => {
+            records.https = Some(binding(None, false));
+            records.mx = Some(MailExchange { preference: 10 });
+        }
+        2 => {
+            records.https = Some(binding(Some(8443), true));
+            records.svcb = Some(binding(None, true));
+        }
+        _ => {
+            (records.a, records.aaaa) = (false, index % 8 == 7);
+            records.srv = Some(ServicePlace { priority: 1, port: 5060 });
+            records.mx = Some(MailExchange { preference: 65_534 });
+        }
+    }
+    records
+}
+
+/// A service as the configuration has it.
+fn configured(index: usize, name: &DomainName) -> Service {
+    Service {
+        name: name.clone(),
+        clusters: Vec::new(),
+        homes: Vec::new(),
+        locate: Vec::new(),
+        assign: AssignPolicy::All,
+        choose: ChoosePolicy::Random,
+        ttl: TtlPolicy::Constant { seconds: 30 },
+        answers: None,
+        threshold: 0.8,
+        hysteresis: 0.05,
+        home_rounds: 1,
+        spill: Spill::Spare,
+        better_ratio: 0.25,
+        better_by: 0.1,
+        ramp: Duration::ZERO,
+        records: records(index),
+        digest: Digest::default(),
+    }
 }
 
 fn plan(services: &[DomainName]) -> Plan {
@@ -127,7 +203,8 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         ipv4: Some(place),
         // One area without IPv6: NODATA.
         ipv6: (place != 2).then_some(3 - place),
-        hosts: None,
+        // None as in a Plan from before there were such records: then addresses' lists stand in.
+        hosts: (place % 2 == 0).then_some((place + 1) % 4),
         degraded: place == 1,
         reason: String::new(),
     };

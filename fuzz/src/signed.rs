@@ -10,10 +10,10 @@ use walrus_core::dnssec::{
 };
 use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{A, AAAA, DNSKEY, DS, NS, NSEC, RRSIG, SOA};
+use walrus_dns::record_type::{DNSKEY, DS, NS, NSEC, RRSIG, SOA};
 
-/// What every service promises.
-const PROMISED: [u16; 2] = [A, AAAA];
+use super::sample;
+
 const VALIDITY: Validity = Validity { inception: 1_800_000_000, expiry: 1_801_000_000 };
 
 /// The zone with keys, an NSEC chain through its names and those of services in it, and signatures.
@@ -33,10 +33,12 @@ pub fn signed(zone: &Zone, services: &[DomainName], cuts: &[DomainName]) -> Zone
         let counted = |record_type: &u16| !at_cut || [NS, DS].contains(record_type);
         types.insert(name, sets.iter().map(|set| set.record_type()).filter(counted).collect());
     }
-    let in_zone = |name: &&DomainName| name.is_within(zone.apex()) && !is_below_cut(&zone, name);
-    for service in services.iter().filter(in_zone) {
+    let in_zone = |(_, name): &(usize, &DomainName)| {
+        name.is_within(zone.apex()) && !is_below_cut(&zone, name)
+    };
+    for (index, service) in services.iter().enumerate().filter(in_zone) {
         if !cuts.iter().any(|cut| service.is_within(cut)) {
-            types.entry(service.clone()).or_default().extend(PROMISED);
+            types.entry(service.clone()).or_default().extend(sample::given(index));
         }
     }
     let nexts = types.keys().skip(1).chain(types.keys().take(1)).cloned();

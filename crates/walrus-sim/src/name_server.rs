@@ -11,7 +11,7 @@ use walrus_core::config::Configuration;
 use walrus_core::map::Map;
 use walrus_core::plan::Plan;
 use walrus_core::world::{Name, Observation, ServiceCounts, Time};
-use walrus_core::zone::zone_of_nameservers;
+use walrus_core::zone::{add_hosts, zone_of_nameservers};
 
 use crate::query::query_bytes;
 use crate::system::{Question, SystemError};
@@ -35,6 +35,8 @@ impl NameServer {
             Arc::new(zone_of_nameservers(&zone.apex, &zone.nameservers))
         };
         let zones: Vec<_> = configuration.zones.iter().map(zone).collect();
+        let hosted = add_hosts(&zones, topology);
+        let zones = hosted.map_err(|problems| SystemError(problems.join("; ")))?.zones;
         let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
         let zones = ZoneTable::compile(&zones, &services)
             .map_err(|error| SystemError(format!("the zones: {error}")))?;

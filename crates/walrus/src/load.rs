@@ -15,7 +15,9 @@ use walrus_core::config::{
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
-use walrus_core::zone::{IncludedFile, Zone, read_zone_including, zone_of_nameservers};
+use walrus_core::zone::{
+    HostedZones, IncludedFile, Zone, add_hosts, read_zone_including, zone_of_nameservers,
+};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -95,6 +97,9 @@ impl Checked {
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings } = self;
         let (zones, zones_digest) = load_zones(&configuration, &mut warnings)?;
+        let HostedZones { zones, warnings: of_hosts } =
+            add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
+        warnings.extend(of_hosts);
         let map = load_map(&configuration, state)?;
         let digests = Digests {
             configuration: configuration.digest.clone(),

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use super::{ControlSettings, DnssecSettings, NotifySettings, ZoneDnssec, ZoneSettings};
 use crate::world::{
     AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Denial, Digest, KeyLayout,
-    LocatePolicy, Probe, ProbeKind, Service, Spill, Topology, TtlPolicy,
+    LocatePolicy, MailExchange, Probe, ProbeKind, Service, ServiceBinding, ServicePlace,
+    ServiceRecords, Spill, Topology, TtlPolicy,
 };
 
 /// Gives every service its digest: whatever its compiled answers and stages depend on.
@@ -124,6 +125,7 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
     text.field("better_ratio", service.better_ratio);
     text.field("better_by", service.better_by);
     text.field("ramp", service.ramp.as_nanos());
+    text.records(&service.records);
     Digest::of([text.0.as_bytes()])
 }
 
@@ -177,7 +179,30 @@ impl Canon {
             let server = &topology.servers[id.index()];
             self.field("server", &server.name);
             self.field("weight", server.weight);
+            if let Some(host) = &server.host {
+                self.field("host", host);
+            }
             server.addresses.iter().for_each(|address| self.field("address", address));
+        }
+    }
+
+    /// What a service gives, so far as it is not what all give.
+    fn records(&mut self, records: &ServiceRecords) {
+        let ServiceRecords { a, aaaa, https, svcb, srv, mx } = records;
+        if !(*a && *aaaa) {
+            self.field("types", format!("{a} {aaaa}"));
+        }
+        for (name, binding) in [("https", https), ("svcb", svcb)] {
+            let Some(binding) = binding else { continue };
+            let ServiceBinding { priority, alpn, no_default_alpn, port, hints } = binding;
+            self.field(name, format!("{priority} {no_default_alpn} {port:?} {hints}"));
+            alpn.iter().for_each(|protocol| self.field("alpn", protocol));
+        }
+        if let Some(ServicePlace { priority, port }) = srv {
+            self.field("srv", format!("{priority} {port}"));
+        }
+        if let Some(MailExchange { preference }) = mx {
+            self.field("mx", preference);
         }
     }
 

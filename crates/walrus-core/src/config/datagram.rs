@@ -5,7 +5,9 @@
 
 use super::findings::{Findings, Place};
 use super::settings::service::Known;
-use crate::world::{AssignPolicy, ClusterId, ServerId, Service};
+use crate::world::{
+    AssignPolicy, ClusterId, Server, ServerId, Service, ServiceBinding, ServiceType, host_of,
+};
 
 /// Header, type and class of the question, and an OPT record with a whole IPv6 client subnet.
 const FRAME: usize = 12 + 4 + 11 + 24;
@@ -16,38 +18,56 @@ const RECORD: usize = 12;
 
 pub(super) fn check(service: &Service, place: Place, known: &Known<'_>, findings: &Findings<'_>) {
     let name = service.name.as_wire().len();
-    let records = |ipv4: bool| most_addresses(service, known, ipv4);
-    let bytes = |ipv4, address: usize| FRAME + name + records(ipv4) * (RECORD + address);
-    let (longest, count) = (bytes(true, 4), records(true)).max((bytes(false, 16), records(false)));
+    let of_type = |service_type: ServiceType| {
+        let Answer { records, bytes } = longest_answer(service, known, service_type);
+        (FRAME + name + bytes, records, service_type)
+    };
+    let longest = service.records.types().iter().map(of_type).max();
+    let Some((longest, count, service_type)) = longest else { return };
+    let what = match service_type {
+        ServiceType::A | ServiceType::Aaaa => "addresses".to_owned(),
+        other => format!("{} records", other.name()),
+    };
     let limit = usize::from(known.udp_size_max);
     if longest > MESSAGE_MAX {
         findings.problem(
             place,
             format!(
-                "an answer of {count} addresses fits no DNS message: write for example answers = 4"
+                "an answer of {count} {what} fits no DNS message: write for example answers = 4"
             ),
         );
     } else if limit > 0 && longest > limit {
         findings.warn(
             place,
             format!(
-                "an answer of {count} addresses may take {longest} bytes, more than a UDP answer \
+                "an answer of {count} {what} may take {longest} bytes, more than a UDP answer \
                  may have ({limit}): clients will ask again over TCP; fewer `answers` avoid it"
             ),
         );
     }
 }
 
-/// The most addresses of a family that an answer can hold: the servers with the most of them.
-fn most_addresses(service: &Service, known: &Known<'_>, ipv4: bool) -> usize {
-    let of_server = |id: &ServerId| {
-        let addresses = &known.servers[id.index()].addresses;
-        addresses.iter().filter(|address| address.is_ipv4() == ipv4).count()
-    };
-    let of_servers = |mut counts: Vec<usize>| -> usize {
-        counts.sort_unstable_by(|a, b| b.cmp(a));
+/// What an answer holds.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Answer {
+    bytes: usize,
+    records: usize,
+}
+
+/// The longest answer of a type: the servers that take most.
+fn longest_answer(service: &Service, known: &Known<'_>, service_type: ServiceType) -> Answer {
+    let binding = service.records.binding(service_type);
+    if let Some(binding) = binding.filter(|binding| !binding.names_servers()) {
+        return Answer { bytes: RECORD + binding_len(binding, 1, None), records: 1 };
+    }
+    let of_server = |id: &ServerId| of_server(service, &known.servers[id.index()], service_type);
+    let of_servers = |mut each: Vec<Answer>| -> Answer {
+        each.sort_unstable_by(|a, b| b.cmp(a));
         let answers = service.answers.map_or(usize::MAX, |answers| answers as usize);
-        counts.into_iter().take(answers).sum()
+        each.into_iter().take(answers).fold(Answer::default(), |sum, one| Answer {
+            bytes: sum.bytes + one.bytes,
+            records: sum.records + one.records,
+        })
     };
     let servers =
         |cluster: &ClusterId| known.clusters[cluster.index()].servers.iter().map(of_server);
@@ -56,4 +76,40 @@ fn most_addresses(service: &Service, known: &Known<'_>, ipv4: bool) -> usize {
     }
     let each = service.clusters.iter().map(|cluster| of_servers(servers(cluster).collect()));
     each.max().unwrap_or_default()
+}
+
+fn of_server(service: &Service, server: &Server, service_type: ServiceType) -> Answer {
+    let addresses = |ipv4: bool, len: usize| {
+        let records = server.addresses.iter().filter(|address| address.is_ipv4() == ipv4).count();
+        Answer { bytes: records * (RECORD + len), records }
+    };
+    let host = host_of(&service.name, server).map_or(0, |host| host.as_wire().len());
+    let bytes = match service_type {
+        ServiceType::A => return addresses(true, 4),
+        ServiceType::Aaaa => return addresses(false, 16),
+        ServiceType::Https | ServiceType::Svcb => service
+            .records
+            .binding(service_type)
+            .map_or(0, |binding| binding_len(binding, host, Some(server))),
+        ServiceType::Srv => 6 + host,
+        ServiceType::Mx => 2 + host,
+    };
+    Answer { bytes: RECORD + bytes, records: 1 }
+}
+
+/// RFC 9460 section 2.2: a parameter has a key and a length of two bytes each.
+fn binding_len(binding: &ServiceBinding, target: usize, server: Option<&Server>) -> usize {
+    const PARAMETER: usize = 4;
+    let alpn: usize = binding.alpn.iter().map(|protocol| 1 + protocol.len()).sum();
+    let mut len = 2 + target;
+    len += if alpn > 0 { PARAMETER + alpn } else { 0 };
+    len += if binding.no_default_alpn { PARAMETER } else { 0 };
+    len += if binding.port.is_some() { PARAMETER + 2 } else { 0 };
+    if let Some(server) = server.filter(|_| binding.hints) {
+        for (ipv4, address) in [(true, 4), (false, 16)] {
+            let hints = server.addresses.iter().filter(|it| it.is_ipv4() == ipv4).count();
+            len += if hints > 0 { PARAMETER + hints * address } else { 0 };
+        }
+    }
+    len
 }

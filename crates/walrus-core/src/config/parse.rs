@@ -128,6 +128,7 @@ pub(super) fn build(
         clusters: &clusters.clusters,
         has_clusters: !root.sections("cluster").is_empty(),
         servers: &clusters.servers,
+        host_places: &clusters.host_places,
         shared_addresses: &clusters.shared,
         areas: &areas,
         udp_size_max: dns.udp_size_max,

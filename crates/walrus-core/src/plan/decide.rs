@@ -180,7 +180,8 @@ fn answers(
     Family::ALL.map(|family| {
         let service = &input.topology.services[pair.service];
         let wanted = match family {
-            Family::Ipv4 | Family::Ipv6 => service.records.addresses,
+            Family::Ipv4 => service.records.a,
+            Family::Ipv6 => service.records.aaaa,
             Family::Either => service.records.names_servers(),
         };
         if !wanted || !lists.service_has(pair.service, family) {

@@ -18,8 +18,8 @@ pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};
 pub use report::{Report, ReportBody, Statistics};
 pub use service_records::{
-    MailExchange, ServiceBinding, ServicePlace, ServiceRecords, ServiceType, ServiceTypes,
-    below_service, host_of,
+    MailExchange, NamedHost, ServiceBinding, ServicePlace, ServiceRecords, ServiceType,
+    ServiceTypes, below_service, host_of,
 };
 pub use signing::{Algorithm, Denial, KeyLayout};
 pub use time::Time;

@@ -1,9 +1,12 @@
 //! Which records a service gives: addresses, and what names a server by its host name.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use walrus_dns::{DomainName, record_type};
 
-use super::{Server, Service, ServiceId, Topology};
+use super::{Name, Server, Service, ServiceId, Topology};
 
 /// A type of record that a service can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,8 +106,10 @@ impl ServiceTypes {
 /// What a service gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceRecords {
-    /// A and AAAA at the service's own name.
-    pub addresses: bool,
+    /// A at the service's own name.
+    pub a: bool,
+    /// AAAA at the service's own name.
+    pub aaaa: bool,
     /// HTTPS.
     pub https: Option<ServiceBinding>,
     /// SVCB.
@@ -118,7 +123,7 @@ pub struct ServiceRecords {
 impl Default for ServiceRecords {
     /// Addresses alone.
     fn default() -> Self {
-        Self { addresses: true, https: None, svcb: None, srv: None, mx: None }
+        Self { a: true, aaaa: true, https: None, svcb: None, srv: None, mx: None }
     }
 }
 
@@ -127,15 +132,16 @@ impl ServiceRecords {
     /// name.
     #[must_use]
     pub fn types(&self) -> ServiceTypes {
-        let mut types =
-            if self.addresses { ServiceTypes::ADDRESSES } else { ServiceTypes::default() };
-        let beside = [
+        let mut types = ServiceTypes::default();
+        let all = [
+            (ServiceType::A, self.a),
+            (ServiceType::Aaaa, self.aaaa),
             (ServiceType::Https, self.https.is_some()),
             (ServiceType::Svcb, self.svcb.is_some()),
             (ServiceType::Srv, self.srv.is_some()),
             (ServiceType::Mx, self.mx.is_some()),
         ];
-        for (service_type, given) in beside {
+        for (service_type, given) in all {
             if given {
                 types = types.with(service_type);
             }
@@ -234,6 +240,40 @@ impl Topology {
         types.sort_unstable();
         types
     }
+
+    /// All names that services' records give servers, each once, in canonical order.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<NamedHost> {
+        let mut hosts: BTreeMap<DomainName, NamedHost> = BTreeMap::new();
+        for service in self.services.iter().filter(|service| service.records.names_servers()) {
+            let ttl = service.ttl.seconds_max();
+            for id in service.clusters.iter().flat_map(|c| &self.clusters[c.index()].servers) {
+                let server = &self.servers[id.index()];
+                let Some(name) = host_of(&service.name, server) else { continue };
+                let host = hosts.entry(name.clone()).or_insert_with(|| NamedHost {
+                    name,
+                    server: server.name.clone(),
+                    addresses: server.addresses.clone(),
+                    ttl,
+                });
+                host.ttl = host.ttl.max(ttl);
+            }
+        }
+        hosts.into_values().collect()
+    }
+}
+
+/// A name that services' records give a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHost {
+    /// The name.
+    pub name: DomainName,
+    /// Whose.
+    pub server: Name,
+    /// The server's.
+    pub addresses: Vec<IpAddr>,
+    /// In seconds, the longest of the services that point at it.
+    pub ttl: u32,
 }
 
 /// The name that a service's records give a server: its own `host`, else its name below the

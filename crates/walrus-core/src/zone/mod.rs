@@ -4,12 +4,14 @@ pub(crate) mod arena;
 pub(crate) mod builder;
 mod content;
 mod file;
+mod host_names;
 mod nsec3;
 
 pub use content::{RecordSet, SetView, Sets, Zone};
 pub use file::{
     IncludedFile, ReadIncluded, ZoneFile, read_zone, read_zone_including, zone_of_nameservers,
 };
+pub use host_names::{HostedZones, add_hosts};
 pub use nsec3::{
     HashedLabel, HashedName, Nsec3Chain, Nsec3Parameters, Nsec3Part, Nsec3View, hash_of_label,
     hashed_label, hashed_owner,

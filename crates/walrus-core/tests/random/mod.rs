@@ -9,7 +9,7 @@ use proptest::sample::{select, subsequence};
 use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{
-    A, AAAA, ANY, AXFR, CNAME, DNSKEY, DS, MX, NS, NSEC, PTR, RRSIG, SOA, SRV, TXT,
+    A, AAAA, ANY, AXFR, CNAME, DNSKEY, DS, HTTPS, MX, NS, NSEC, PTR, RRSIG, SOA, SRV, SVCB, TXT,
 };
 
 pub(crate) const APEXES: [&str; 4] = ["example.com", "b.example.com", "other", "."];
@@ -106,8 +106,8 @@ pub(crate) fn clients() -> impl Strategy<Value = &'static str> {
 
 pub(crate) fn types() -> impl Strategy<Value = u16> {
     select(vec![
-        A, A, A, AAAA, AAAA, TXT, MX, NS, SOA, CNAME, PTR, SRV, DS, ANY, AXFR, 65400, 41, 0, NSEC,
-        RRSIG, DNSKEY,
+        A, A, A, AAAA, AAAA, HTTPS, HTTPS, SVCB, SRV, MX, TXT, MX, NS, SOA, CNAME, PTR, SRV, DS,
+        ANY, AXFR, 65400, 41, 0, NSEC, RRSIG, DNSKEY,
     ])
 }
 

@@ -180,6 +180,15 @@ fn expectation(what: &[&str]) -> Result<Expectation, String> {
             Ok(Expectation::Among(addresses(list)?))
         }
         ["answers", "name", one] => Ok(Expectation::Names(address_of(one)?)),
+        ["targets", list @ ..] if !list.is_empty() => {
+            Ok(Expectation::Targets(list.iter().map(|&host| host.to_owned()).collect()))
+        }
+        ["no", "target", host] => Ok(Expectation::NoTarget((*host).to_owned())),
+        ["target", host, "between", least, most] => Ok(Expectation::TargetShare {
+            target: (*host).to_owned(),
+            least: number_of(least.trim_end_matches('%'))?,
+            most: number_of(most.trim_end_matches('%'))?,
+        }),
         ["share", address, "between", least, most] => Ok(Expectation::Share {
             address: address_of(address)?,
             least: number_of(least.trim_end_matches('%'))?,
@@ -206,7 +215,8 @@ fn expectation(what: &[&str]) -> Result<Expectation, String> {
                 recovered: !rest.is_empty(),
             })
         }
-        _ => Err("expect answer, answers among, answers name, ttl, scope, rcode, no answer, \
+        _ => Err("expect answer, answers among, answers name, share, targets, no target, target, \
+                  ttl, scope, rcode, no answer, \
                   server, area, notice, no notice or refused"
             .to_owned()),
     }

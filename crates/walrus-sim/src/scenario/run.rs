@@ -129,6 +129,24 @@ impl Run {
                 let holds = (f64::from(*least)..=f64::from(*most)).contains(&percent);
                 (holds, format!("{percent:.1} %"))
             }
+            Expectation::Targets(list) => {
+                let targets: Vec<&String> = last.targets.iter().map(|(_, host)| host).collect();
+                (list.iter().eq(targets.iter().copied()), format!("{targets:?}"))
+            }
+            Expectation::NoTarget(host) => {
+                let names = |answer: &&Answer| answer.targets.iter().any(|(_, it)| it == host);
+                let count = self.answers.iter().filter(names).count();
+                (count == 0, format!("in {count} answers"))
+            }
+            Expectation::TargetShare { target, least, most } => {
+                let is_first = |answer: &&Answer| {
+                    answer.targets.first().is_some_and(|(_, host)| host == target)
+                };
+                let first = self.answers.iter().filter(is_first).count();
+                let percent = first as f64 * 100.0 / self.answers.len() as f64;
+                let holds = (f64::from(*least)..=f64::from(*most)).contains(&percent);
+                (holds, format!("{percent:.1} %"))
+            }
             Expectation::Ttl(ttl) => (last.ttl == Some(*ttl), format!("{:?}", last.ttl)),
             Expectation::Scope(scope) => (last.scope == Some(*scope), format!("{:?}", last.scope)),
             Expectation::Rcode(rcode) => (last.rcode == *rcode, last.rcode.clone()),
@@ -205,6 +223,8 @@ struct Answer {
     rcode: String,
     records: usize,
     addresses: Vec<IpAddr>,
+    /// Priority or preference and host, the best first.
+    targets: Vec<(u16, String)>,
     ttl: Option<u32>,
     scope: Option<u8>,
 }
@@ -222,6 +242,7 @@ impl Answer {
             rcode: rcode.to_string(),
             records: 0,
             addresses: Vec::new(),
+            targets: Vec::new(),
             ttl: None,
             scope: None,
         };
@@ -233,9 +254,22 @@ impl Answer {
             match record.data() {
                 AllRecordData::A(a) => answer.addresses.push(IpAddr::V4(a.addr())),
                 AllRecordData::Aaaa(aaaa) => answer.addresses.push(IpAddr::V6(aaaa.addr())),
+                AllRecordData::Srv(srv) => {
+                    answer.targets.push((srv.priority(), srv.target().to_string()));
+                }
+                AllRecordData::Mx(mx) => {
+                    answer.targets.push((mx.preference(), mx.exchange().to_string()));
+                }
+                AllRecordData::Https(https) => {
+                    answer.targets.push((https.priority(), https.target().to_string()));
+                }
+                AllRecordData::Svcb(svcb) => {
+                    answer.targets.push((svcb.priority(), svcb.target().to_string()));
+                }
                 _ => {}
             }
         }
+        answer.targets.sort_by_key(|(priority, _)| *priority);
         if let Some(opt) = message.opt() {
             let subnet = opt.opt().iter::<ClientSubnet>().next();
             answer.scope = subnet.transpose().map_err(|e| bad(&e))?.map(|it| it.scope_prefix_len());
@@ -249,6 +283,9 @@ impl std::fmt::Display for Answer {
         write!(f, "{}", self.rcode)?;
         for address in &self.addresses {
             write!(f, " {address}")?;
+        }
+        for (priority, host) in &self.targets {
+            write!(f, " {priority} {host}")?;
         }
         if let Some(ttl) = self.ttl {
             write!(f, " ttl {ttl}")?;

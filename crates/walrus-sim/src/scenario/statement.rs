@@ -93,6 +93,20 @@ pub enum Expectation {
         /// At most this.
         most: u32,
     },
+    /// The last answer's records point at exactly these hosts: best priority first, then as they
+    /// stand.
+    Targets(Vec<String>),
+    /// No record of the answers since the last query points at this host.
+    NoTarget(String),
+    /// So large a part of the answers since the last query, in percent, points at this host first.
+    TargetShare {
+        /// The host.
+        target: String,
+        /// At least this.
+        least: u32,
+        /// At most this.
+        most: u32,
+    },
     /// The TTL of the last answer's records, in seconds.
     Ttl(u32),
     /// The ECS scope of the last answer.

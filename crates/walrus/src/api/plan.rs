@@ -124,6 +124,10 @@ pub(crate) struct AreaPlanView {
     pub(crate) ipv4: Option<u32>,
     /// Place in `lists` for AAAA; null is NODATA.
     pub(crate) ipv6: Option<u32>,
+    /// Place in `lists` for records that name hosts (HTTPS, SVCB, SRV, MX); left out if the
+    /// service gives none of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hosts: Option<u32>,
     /// Worse off than it should be: TTLs are halved.
     pub(crate) degraded: bool,
     /// Which phase or rule decided.

@@ -27,7 +27,13 @@ pub(super) fn run_diff(api: &ApiArguments, path: &Path, json: bool) -> Result<()
 }
 
 fn render(plan: &PlanView) -> String {
-    let mut table = Table::new(&["service", "area", "at", "A", "AAAA", "because"]);
+    // Few services name hosts: no column for those that do not.
+    let mut areas = plan.services.iter().flat_map(|service| &service.areas);
+    let hosts = areas.any(|area| area.hosts.is_some());
+    let mut head = vec!["service", "area", "at", "A", "AAAA"];
+    head.extend(hosts.then_some("hosts"));
+    head.push("because");
+    let mut table = Table::new(&head);
     for service in &plan.services {
         for area in &service.areas {
             let place: Vec<String> = area
@@ -35,14 +41,16 @@ fn render(plan: &PlanView) -> String {
                 .iter()
                 .map(|(cluster, share)| format!("{cluster} {:.0} %", share * 100.0))
                 .collect();
-            table.row([
+            let mut row = vec![
                 service.name.clone(),
                 area.area.clone(),
                 place.join(", "),
                 candidates(plan, area.ipv4),
                 candidates(plan, area.ipv6),
-                area.reason.clone(),
-            ]);
+            ];
+            row.extend(hosts.then(|| candidates(plan, area.hosts)));
+            row.push(area.reason.clone());
+            table.row(row);
         }
     }
     format!("Plan {}\n\n{}", plan.number, table.render())

@@ -71,7 +71,8 @@ fn world() -> Topology {
         hints: true,
     };
     let records = ServiceRecords {
-        addresses: true,
+        a: true,
+        aaaa: true,
         https: Some(binding),
         svcb: None,
         srv: Some(ServicePlace { priority: 1, port: 443 }),

@@ -65,6 +65,15 @@ pub(in crate::config) static SERVER: Group = Group {
             example: "[\"192.0.2.10\", \"2001:db8:1::10\"]",
         },
         Setting {
+            name: "host",
+            kind: Kind::Domain,
+            default: Default::Otherwise("its name below the service's"),
+            meaning: "Its own name in the DNS, where records of a service point at a name for each \
+                      server: HTTPS and SVCB with a port or hints, SRV, MX. In one of the zones, \
+                      its addresses are added there.",
+            example: "\"fra1.www.example.com\"",
+        },
+        Setting {
             name: "weight",
             kind: Kind::Count(0, 65_535),
             default: Default::Value("1"),
@@ -107,6 +116,8 @@ pub(in crate::config) static SERVER: Group = Group {
 pub(in crate::config) struct Clusters {
     pub(in crate::config) clusters: Vec<Cluster>,
     pub(in crate::config) servers: Vec<Server>,
+    /// Where servers' `host` is written.
+    pub(in crate::config) host_places: BTreeMap<Name, Place>,
     /// Addresses that stand in two clusters: no service may have both.
     pub(in crate::config) shared: Vec<SharedAddress>,
 }
@@ -215,9 +226,10 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
         }
         check_addresses(server, &mut owners, findings);
     }
+    let host_places = check_host_names(&servers, findings);
     let servers = order.iter().map(|index| build(&servers[*index], id)).collect();
     let shared = owners.into_shared(clusters.len());
-    Clusters { clusters, servers, shared }
+    Clusters { clusters, servers, host_places, shared }
 }
 
 fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
@@ -234,7 +246,7 @@ fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
         capacity: read.section.number("capacity"),
         reporter: read.reporter,
         probe: read.probe.clone(),
-        host: None,
+        host: read.section.domain("host"),
     }
 }
 
@@ -254,4 +266,18 @@ fn check_addresses(server: &Read<'_>, owners: &mut AddressOwners, findings: &Fin
         let Value::Address(address) = value else { continue };
         owners.add(*address, (&server.name, server.cluster, *place), findings);
     }
+}
+
+/// A host's name is one server's; where each stands.
+fn check_host_names(servers: &[Read<'_>], findings: &Findings<'_>) -> BTreeMap<Name, Place> {
+    let mut places = BTreeMap::new();
+    for server in servers {
+        let Some(host) = server.section.domain("host") else { continue };
+        let place = server.section.place_of("host");
+        if host.is_wildcard() {
+            findings.problem(place, "a host has one name, not a wildcard");
+        }
+        places.entry(server.name.clone()).or_insert(place);
+    }
+    places
 }

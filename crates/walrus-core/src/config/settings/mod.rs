@@ -13,6 +13,7 @@ pub(super) mod log;
 pub(super) mod node;
 pub(super) mod notify;
 pub(super) mod probe;
+mod records;
 pub(super) mod reporter;
 pub(super) mod service;
 pub(super) mod zone;

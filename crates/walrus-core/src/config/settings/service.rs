@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use walrus_dns::DomainName;
 
 use super::address_owners::{self, SharedAddress};
-use super::{Default, Group, Kind, Scope, Setting};
+use super::{Default, Group, Kind, Scope, Setting, records};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
 use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
-    Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Server, Service,
-    ServiceRecords, Spill, TtlPolicy,
+    Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Name, Server,
+    Service, Spill, TtlPolicy,
 };
 
 pub(in crate::config) static SERVICE: Group = Group {
@@ -137,6 +137,42 @@ pub(in crate::config) static SERVICE: Group = Group {
             meaning: "How long an area takes to go home, by shares; \"0s\" is at once.",
             example: "\"2m\"",
         },
+        Setting {
+            name: "types",
+            kind: Kind::List(&Kind::OneOf(&["A", "AAAA"])),
+            default: Default::Otherwise("both, but none for a name that begins with `_`"),
+            meaning: "The addresses that it gives at its own name. In a signed zone, a type that is \
+                      given is promised: some server must have it.",
+            example: "[\"A\", \"AAAA\"]",
+        },
+        Setting {
+            name: "https",
+            kind: Kind::Section(&records::BINDING),
+            default: Default::Otherwise("none"),
+            meaning: "HTTPS records at its name.",
+            example: "{ alpn = [\"h2\", \"h3\"] }",
+        },
+        Setting {
+            name: "svcb",
+            kind: Kind::Section(&records::BINDING),
+            default: Default::Otherwise("none"),
+            meaning: "SVCB records at its name.",
+            example: "{ alpn = [\"dot\"], port = 853 }",
+        },
+        Setting {
+            name: "srv",
+            kind: Kind::Section(&records::SRV),
+            default: Default::Otherwise("none"),
+            meaning: "SRV records at its name.",
+            example: "{ port = 5060, priority = 10 }",
+        },
+        Setting {
+            name: "mx",
+            kind: Kind::Section(&records::MX),
+            default: Default::Otherwise("none"),
+            meaning: "MX records at its name.",
+            example: "{ preference = 10 }",
+        },
     ],
 };
 
@@ -147,6 +183,8 @@ pub(in crate::config) struct Known<'a> {
     /// Whether the files have any, even one whose own problems keep it out of `clusters`.
     pub(in crate::config) has_clusters: bool,
     pub(in crate::config) servers: &'a [Server],
+    /// Where servers' `host` is written.
+    pub(in crate::config) host_places: &'a BTreeMap<Name, Place>,
     pub(in crate::config) areas: &'a [Area],
     pub(in crate::config) shared_addresses: &'a [SharedAddress],
     pub(in crate::config) udp_size_max: u16,
@@ -172,6 +210,7 @@ pub(in crate::config) fn read(
         }
         named.insert(service.name.clone(), (service, place));
     }
+    records::check_hosts(&named, known, findings);
     named.into_values().map(|(service, _)| service).collect()
 }
 
@@ -200,6 +239,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     if let Some(name) = &name {
         check_name(name, section.place_of("name"), known.zones, findings);
     }
+    let records = records::read(section, name.as_ref(), findings);
     let service = Service {
         name: name?,
         clusters,
@@ -224,12 +264,15 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         better_ratio: number("better_ratio"),
         better_by: number("better_by"),
         ramp: section.duration("ramp"),
-        records: ServiceRecords::default(),
+        records,
         digest: Digest::default(),
     };
     let clusters_at =
         if section.is_given("clusters") { section.place_of("clusters") } else { section.place() };
     address_owners::check_service(&service.clusters, known.shared_addresses, clusters_at, findings);
+    if service.assign != AssignPolicy::All {
+        records::check_families(&service, clusters_at, known, findings);
+    }
     datagram::check(&service, section.place_of("answers"), known, findings);
     Some(service)
 }

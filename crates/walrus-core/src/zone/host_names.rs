@@ -1,0 +1,192 @@
+//! The names that services' records give servers, added to the zones with the servers' addresses.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use walrus_dns::{DomainName, record_type};
+
+use super::{RecordSet, Zone};
+use crate::world::{NamedHost, Topology};
+
+/// Zones that serve the addresses of the hosts that records point at.
+#[derive(Clone, Debug)]
+pub struct HostedZones {
+    /// In the order in which they came.
+    pub zones: Vec<Arc<Zone>>,
+    /// Hosts whose addresses Walrus does not serve, though their names lie in its zones.
+    pub warnings: Vec<String>,
+}
+
+/// Adds A and AAAA sets for each host of [`Topology::hosts`] that lies in one of the zones and is
+/// not there yet. Zones without any stay as they are.
+///
+/// # Errors
+/// Every host that a zone file says otherwise about.
+pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones, Vec<String>> {
+    let mut added: Vec<Vec<(DomainName, RecordSet)>> = vec![Vec::new(); zones.len()];
+    let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+    for host in topology.hosts() {
+        // The deepest zone has the name.
+        let within = zones.iter().enumerate().filter(|(_, zone)| host.name.is_within(zone.apex()));
+        let Some((index, zone)) = within.max_by_key(|(_, zone)| zone.apex().label_count()) else {
+            // The configuration's check warned already.
+            continue;
+        };
+        match place_of(zone, &host) {
+            Place::Free => added[index].extend(sets_of(&host)),
+            Place::Same => {}
+            Place::Delegated(cut) => warnings.push(format!(
+                "{} lies below {cut}, which the zone gives to others: Walrus names `{}` so, but \
+                 does not serve its addresses",
+                host.name, host.server
+            )),
+            Place::Other(what) => problems.push(format!(
+                "the zone {} has {what} at {}, which is the name of the server `{}` in services' \
+                 records: remove it from the zone file, or write another `host` in the server",
+                zone.apex(),
+                host.name,
+                host.server
+            )),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let zones = zones.iter().zip(added).map(|(zone, added)| {
+        if added.is_empty() { Arc::clone(zone) } else { Arc::new(zone.with_sets(added)) }
+    });
+    Ok(HostedZones { zones: zones.collect(), warnings })
+}
+
+/// What a zone has where a host's addresses are to stand.
+enum Place {
+    Free,
+    /// The same addresses.
+    Same,
+    /// It lies at or below this delegation, or below this DNAME.
+    Delegated(DomainName),
+    /// Something else.
+    Other(String),
+}
+
+fn place_of(zone: &Zone, host: &NamedHost) -> Place {
+    let depth = zone.apex().label_count();
+    for labels in depth + 1..=host.name.label_count() {
+        let above = host.name.suffix(labels);
+        let is_below = labels < host.name.label_count();
+        let sets = zone.sets(&above);
+        if sets.of_type(record_type::NS).is_some()
+            || (is_below && sets.of_type(record_type::DNAME).is_some())
+        {
+            return Place::Delegated(above);
+        }
+    }
+    let sets = zone.sets(&host.name);
+    if sets.of_type(record_type::CNAME).is_some() {
+        return Place::Other("an alias (CNAME)".to_owned());
+    }
+    let mut found: Vec<IpAddr> = Vec::new();
+    for family in [record_type::A, record_type::AAAA] {
+        let data = sets.of_type(family).into_iter().flat_map(super::SetView::data);
+        found.extend(data.filter_map(|data| match data.len() {
+            4 => data.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
+            _ => data.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
+        }));
+    }
+    let mut wanted = host.addresses.clone();
+    found.sort_unstable();
+    wanted.sort_unstable();
+    match found.first() {
+        None => Place::Free,
+        Some(_) if found == wanted => Place::Same,
+        Some(first) => Place::Other(format!("other addresses ({first} ...)")),
+    }
+}
+
+fn sets_of(host: &NamedHost) -> impl Iterator<Item = (DomainName, RecordSet)> {
+    let mut sets = [record_type::A, record_type::AAAA].map(|record_type| RecordSet {
+        record_type,
+        ttl: host.ttl,
+        ..RecordSet::default()
+    });
+    for address in &host.addresses {
+        match address {
+            IpAddr::V4(address) => sets[0].data.push(address.octets().into()),
+            IpAddr::V6(address) => sets[1].data.push(address.octets().into()),
+        }
+    }
+    let name = host.name.clone();
+    // A set without data would remove: there is nothing to remove here.
+    let sets = sets.into_iter().filter(|set| !set.data.is_empty());
+    sets.map(move |set| (name.clone(), set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Context, SourceFile, parse};
+    use crate::zone::read_zone;
+
+    const CONFIGURATION: &str = r#"
+zone = "example.com"
+nameservers = ["ns.example.net"]
+[dns]
+listen = ["127.0.0.1:5300"]
+[[cluster]]
+name = "c"
+servers = [
+  { name = "s1", addresses = ["192.0.2.1", "2001:db8::1"] },
+  { name = "s2", addresses = ["192.0.2.2"], host = "mail.example.com" },
+  { name = "s3", addresses = ["192.0.2.3"], host = "mail.example.org" },
+]
+[[service]]
+name = "www.example.com"
+[[service]]
+name = "_sip._tcp.example.com"
+srv = { port = 5060 }
+ttl = "2m"
+"#;
+
+    fn topology() -> Topology {
+        let files = [SourceFile { name: "walrus.toml".into(), text: CONFIGURATION.into() }];
+        let context = Context { hostname: "ns1", read: &|_| Ok(String::new()) };
+        parse(&files, &context).unwrap_or_else(|it| panic!("{it:#?}")).configuration.topology
+    }
+
+    fn hosted(body: &str) -> Result<HostedZones, Vec<String>> {
+        let apex = "example.com".parse().unwrap();
+        let text = format!("@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.53\n{body}");
+        let zone = read_zone("test", text.as_bytes(), &apex).unwrap().zone;
+        add_hosts(&[Arc::new(zone)], &topology())
+    }
+
+    fn addresses(zone: &Zone, name: &str, record_type: u16) -> Vec<Vec<u8>> {
+        let set = zone.set(&name.parse().unwrap(), record_type);
+        set.into_iter().flat_map(|set| set.data().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn hosts_get_their_servers_addresses() {
+        let hosted = hosted("").unwrap();
+        let zone = &hosted.zones[0];
+        assert_eq!(addresses(zone, "s1.example.com", 1), [vec![192, 0, 2, 1]]);
+        assert_eq!(addresses(zone, "s1.example.com", 28).len(), 1);
+        assert_eq!(addresses(zone, "mail.example.com", 1), [vec![192, 0, 2, 2]]);
+        assert_eq!(zone.set(&"s1.example.com".parse().unwrap(), 1).unwrap().ttl(), 120);
+        assert_eq!(hosted.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_zone_file_says_otherwise_is_a_problem() {
+        let same = hosted("mail 7 A 192.0.2.2\n").unwrap();
+        let mail = "mail.example.com".parse().unwrap();
+        assert_eq!(same.zones[0].set(&mail, 1).unwrap().ttl(), 7, "it stays as it is");
+        for (body, word) in [("mail A 192.0.2.9\n", "192.0.2.9"), ("mail CNAME ns\n", "CNAME")] {
+            let problems = hosted(body).unwrap_err();
+            assert!(problems[0].contains(word) && problems.len() == 1, "{problems:?}");
+        }
+        let below = hosted("mail NS ns.elsewhere.\n").unwrap();
+        assert!(below.warnings[0].contains("gives to others"), "{:?}", below.warnings);
+        assert!(addresses(&below.zones[0], "mail.example.com", 1).is_empty());
+    }
+}
