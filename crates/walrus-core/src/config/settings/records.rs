@@ -120,20 +120,22 @@ pub(super) fn read(
             .map(|srv| ServicePlace { priority: srv.whole("priority"), port: srv.whole("port") }),
         mx: section.section("mx").map(|mx| MailExchange { preference: mx.whole("preference") }),
     };
-    let given = |name| section.is_given(name);
-    if !(a || aaaa) && !records.names_servers() {
-        let place = if given("types") { section.place_of("types") } else { section.place() };
-        let problem = if given("https") || given("svcb") {
-            "the record points at the service's own name, which has no addresses: write `port` or \
-             `hints = true`, so that it points at a name for each server"
-        } else {
+    let place = || section.place_of(if section.is_given("types") { "types" } else { "name" });
+    let bare = |binding: &ServiceBinding| !binding.names_servers();
+    // What is wrong inside a record was told already.
+    let some = ["https", "svcb", "srv", "mx"].iter().any(|record| section.is_given(record));
+    if !(a || aaaa) && records.https.iter().chain(&records.svcb).any(bare) {
+        findings.problem(
+            place(),
+            "an HTTPS or SVCB record points at the service's own name, which has no addresses: \
+             write `port` or `hints = true`, so that it points at a name for each server",
+        );
+    } else if !(a || aaaa || some) {
+        findings.problem(
+            place(),
             "the service gives no record: write for example types = [\"A\", \"AAAA\"] or \
-             srv = { port = 5060 }"
-        };
-        // What is wrong inside was told already.
-        if !(given("srv") || given("mx")) {
-            findings.problem(place, problem);
-        }
+             srv = { port = 5060 }",
+        );
     }
     records
 }
