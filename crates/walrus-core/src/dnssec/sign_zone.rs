@@ -112,7 +112,7 @@ pub fn sign_zone_by<E>(
     let mut pass = Pass::new(signing, now, before.map(|before| before.keys), sign);
     let mut hashed = plan.nsec3.then(|| Nsec3Names::new(zone.apex()));
     let sets = plan.sets(&mut hashed);
-    let signed = Zone::from_sets(zone.apex().clone(), SignedStream::new(sets, &mut pass));
+    let signed = Zone::from_sorted_sets(zone.apex().clone(), SignedStream::new(sets, &mut pass));
     pass.check()?;
     let chain = match hashed {
         Some(hashed) => Some(Arc::new(plan.sign_nsec3(hashed, &mut pass)?)),

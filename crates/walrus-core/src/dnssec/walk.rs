@@ -32,13 +32,15 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Static sets that are answered: a service's addresses are never those of the file.
+    /// Static sets that are answered: of what the service gives, none; and a service with addresses
+    /// of one family has none of the other.
     pub(super) fn answered(&self) -> impl Iterator<Item = crate::zone::SetView<'a>> + use<'a> {
-        let promised = self.promised;
-        self.sets.iter().filter(move |set| match (promised, set.record_type()) {
-            (Some(_), record_type::A | record_type::AAAA) => false,
-            (Some(promised), record_type) => !promised.contains(&record_type),
-            (None, _) => true,
+        let promised = self.promised.unwrap_or_default();
+        let is_address = |number: &u16| matches!(*number, record_type::A | record_type::AAAA);
+        let gives_addresses = promised.iter().any(is_address);
+        self.sets.iter().filter(move |set| {
+            let number = set.record_type();
+            !promised.contains(&number) && !(gives_addresses && is_address(&number))
         })
     }
 }

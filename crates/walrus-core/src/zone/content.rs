@@ -48,6 +48,31 @@ impl Zone {
         Self::finish(ArenaBuilder::new(apex.clone(), usize::MAX), apex).with_sets(sets)
     }
 
+    /// A zone of sets that come in canonical order of their names, each type once a name, none
+    /// without data: written as they come, so that nothing but the zone itself grows with them.
+    pub(crate) fn from_sorted_sets(
+        apex: DomainName,
+        sets: impl IntoIterator<Item = (DomainName, RecordSet)>,
+    ) -> Self {
+        let mut builder = ArenaBuilder::new(apex.clone(), usize::MAX);
+        let mut last: Option<DomainName> = None;
+        for (name, set) in sets {
+            if last.as_ref() != Some(&name) {
+                if last.is_some() {
+                    builder.end();
+                }
+                let wire = name.as_wire();
+                builder.begin(&wire[..wire.len().saturating_sub(apex.as_wire().len())]);
+                last = Some(name);
+            }
+            builder.write(set.record_type, set.ttl, &set.data, &set.signatures);
+        }
+        if last.is_some() {
+            builder.end();
+        }
+        Self::finish(builder, apex)
+    }
+
     /// The zone of a builder's entries.
     pub(super) fn finish(builder: ArenaBuilder, apex: DomainName) -> Self {
         let (arena, unfit) = builder.finish();
