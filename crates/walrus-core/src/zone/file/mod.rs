@@ -11,6 +11,7 @@ mod made;
 mod scan;
 mod times;
 mod tokens;
+mod write;
 
 use walrus_dns::DomainName;
 
@@ -19,6 +20,7 @@ use crate::config::Problem;
 
 pub use include::{IncludedFile, ReadIncluded};
 pub use made::zone_of_nameservers;
+pub use write::{write_record, write_zone};
 
 /// Problems after which the rest goes untold: a file that is no zone file has one in every line.
 const PROBLEMS_MAX: usize = 100;
