@@ -17,6 +17,7 @@ mod set;
 mod sign_zone;
 mod signatures;
 mod signed_stream;
+mod unsigned;
 mod validity;
 mod walk;
 
@@ -29,4 +30,5 @@ pub use sign_zone::{
     ServiceTypes, SignBatch, SignedBefore, SignedZone, ZoneSigning, sign_zone, sign_zone_by,
 };
 pub use signatures::{Signature, SignatureId, Signatures};
+pub use unsigned::unsigned;
 pub use validity::{Validity, ValidityPolicy};

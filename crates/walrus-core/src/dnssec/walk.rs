@@ -40,7 +40,8 @@ impl<'a> Node<'a> {
         let gives_addresses = promised.iter().any(is_address);
         self.sets.iter().filter(move |set| {
             let number = set.record_type();
-            !promised.contains(&number) && !(gives_addresses && is_address(&number))
+            let is_given = promised.contains(&number) || gives_addresses && is_address(&number);
+            !is_given
         })
     }
 }

@@ -9,6 +9,7 @@ mod locate;
 mod plan;
 mod record_data;
 mod ring;
+mod served_zone;
 mod service;
 mod signed_list;
 mod signed_set;

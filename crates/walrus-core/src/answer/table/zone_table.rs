@@ -81,6 +81,21 @@ impl ZoneTable {
         &self.services
     }
 
+    /// The zone with this apex.
+    #[must_use]
+    pub fn zone(&self, apex: &DomainName) -> Option<&Arc<Zone>> {
+        self.zones.iter().map(|head| &head.zone).find(|zone| zone.apex() == apex)
+    }
+
+    /// The zone that a name is in: the one with the nearest apex.
+    #[must_use]
+    pub fn zone_of(&self, name: &DomainName) -> Option<&Arc<Zone>> {
+        let above = self.zones.iter().map(|head| &head.zone);
+        above
+            .filter(|zone| name.is_within(zone.apex()))
+            .max_by_key(|zone| zone.apex().label_count())
+    }
+
     /// The same zones for the complete path.
     pub(in crate::answer) const fn complete(&self) -> &CompleteIndex {
         &self.complete
