@@ -6,12 +6,14 @@
 //! or answer is an error value that says what to do.
 
 pub mod clock;
+pub mod dns_client;
 pub mod frame;
 pub mod group;
 pub mod http;
 pub mod link;
 pub mod log;
 pub mod notify;
+pub mod parent;
 pub mod probe;
 pub mod seed;
 pub mod shutdown;
