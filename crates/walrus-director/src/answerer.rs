@@ -204,8 +204,8 @@ mod tests {
     use walrus_core::map::Map;
 
     use super::*;
-    use crate::director::compile_zones;
-    use crate::fixture::{SERVICE, digests, plan, query, topology, zone};
+    use crate::director::tests::zone_table;
+    use crate::fixture::{SERVICE, digests, plan, query, topology};
 
     const THREADS: usize = 1;
     const DOMAINS: usize = 10;
@@ -213,7 +213,7 @@ mod tests {
     fn table(sequence: u64) -> AnswerTable {
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
-        let zones = Arc::new(compile_zones(&topology, &[zone()]).unwrap());
+        let zones = Arc::new(zone_table(&topology));
         let plan = plan(sequence, 1, &digests(&map));
         AnswerTable::new(zones, map, &topology).with_plan(plan).unwrap()
     }

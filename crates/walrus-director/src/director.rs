@@ -12,20 +12,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError, ZoneTable};
+use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError};
+use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
 use walrus_core::world::{Digest, Observation, Topology};
 use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
 
 use crate::counters::{CounterSnapshot, Counters};
 use crate::decision_log::DecisionLog;
+use crate::keys::KeyPair;
 use crate::latency::Latency;
 use crate::observe::Gathering;
 use crate::replies::Replies;
 use crate::serving::{Current, Serving};
+use crate::signing::{
+    Background, Rebuilding, SignError, SignedAnswers, Surroundings, Wanted, ZonesTold,
+};
 use crate::traffic::{Traffic, TrafficGathering};
 
 /// How long an observation waits for threads that are busy with a batch.
@@ -52,6 +58,9 @@ pub(crate) struct Inner {
     pub(crate) wakers: Wakers,
     pub(crate) control: Mutex<Control>,
     pub(crate) running: Mutex<Option<Running>>,
+    /// Held while zones are signed and compiled; before `control`, never after it.
+    pub(crate) rebuilding: Mutex<Rebuilding>,
+    pub(crate) background: Background,
 }
 
 /// One change at a time.
@@ -61,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) retired: Vec<Arc<Serving>>,
     pub(crate) gathering: Gathering,
     pub(crate) traffic: TrafficGathering,
+    pub(crate) signing: SignedAnswers,
+    pub(crate) zones_told: ZonesTold,
 }
 
 /// Get threads that wait for queries to look up.
@@ -113,19 +124,26 @@ pub(crate) struct Running {
 }
 
 impl DirectorHandle {
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    pub(crate) fn of(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
     }
 
     /// Carries out a Plan from now on. It is compiled on the calling thread, which may take some
-    /// milliseconds; services and lists that did not change are kept.
+    /// milliseconds; services and lists that did not change are kept. In a signed zone it also signs
+    /// what takes no longer than that; what takes longer follows in the background, and until then
+    /// sets are answered that are signed already.
     ///
     /// # Errors
     /// If it is not newer than the Plan in force, was made for a configuration, map or zones that
     /// are not here, or is damaged. The Plan in force then stays.
     pub fn apply_plan(&self, plan: Arc<Plan>) -> Result<(), PlanRefused> {
         let mut control = self.control();
-        let table = &self.0.current.load().table;
+        let current = self.0.current.load();
+        let table = &current.table;
         if let Some(held) = table.plan()
             && plan.number <= held.number
         {
@@ -134,40 +152,27 @@ impl DirectorHandle {
         }
         check_digests(&plan.digests, &control.digests)?;
         let next = table.with_plan(plan)?;
+        let next = control.signing.sign(&next, table, &self.0.clock);
         self.publish(&mut control, next);
+        if control.signing.pending() > 0 {
+            self.0.background.call();
+        }
         Ok(())
     }
 
     /// Answers from other zones, areas and services from now on, by the Plan in force until one for
-    /// them arrives. The map must have been built from this topology.
+    /// them arrives. The map must have been built from this topology. Returns when zones are signed
+    /// and served so; what did not change is taken over.
     ///
     /// # Errors
-    /// If the zones do not fit the services, or the Plan in force cannot be carried out any more.
-    /// Everything then stays as it was.
-    pub fn reload(
-        &self,
-        topology: &Topology,
-        zones: &[Arc<Zone>],
-        map: Arc<Map>,
-        digests: Digests,
-    ) -> Result<(), ReloadError> {
-        let zones = Arc::new(compile_zones(topology, zones)?);
-        let mut control = self.control();
-        let old = &self.0.current.load().table;
-        let is_same_map = digests.map == control.digests.map
-            && digests.configuration == control.digests.configuration;
-        let table = if is_same_map {
-            old.with_zones(zones)?
-        } else {
-            let table = AnswerTable::new(zones, map, topology);
-            match old.plan() {
-                Some(plan) => table.with_plan(Arc::clone(plan))?,
-                None => table,
-            }
-        };
-        control.digests = digests;
-        self.publish(&mut control, table);
-        Ok(())
+    /// If the zones do not fit the services, a zone cannot be signed, or the Plan in force cannot be
+    /// carried out any more. Everything then stays as it was.
+    pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
+        let Reload { topology, zones, map, digests, signing, pairs } = reload;
+        let mut rebuilding = self.rebuilding();
+        self.add_pairs(pairs);
+        let wanted = Wanted::new(topology, zones, signing);
+        self.rebuild(&mut rebuilding, wanted, Some(Surroundings { map, digests }), true)
     }
 
     /// The Plan in force.
@@ -274,7 +279,7 @@ impl DirectorHandle {
         control.traffic.recent.turn(self.0.clock.now(), with_domains);
     }
 
-    fn publish(&self, control: &mut Control, table: AnswerTable) {
+    pub(crate) fn publish(&self, control: &mut Control, table: AnswerTable) {
         let serving = self.0.current.load().next(table, self.0.domains_max);
         control.retired.push(self.0.current.publish(Arc::new(serving)));
         // Idle threads would keep the old table in memory.
@@ -295,7 +300,7 @@ impl DirectorHandle {
         retired.retain(|serving| Arc::strong_count(serving) > 1);
     }
 
-    fn control(&self) -> MutexGuard<'_, Control> {
+    pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
         lock(&self.0.control)
     }
 }
@@ -309,6 +314,7 @@ impl std::fmt::Debug for DirectorHandle {
 impl Inner {
     fn shutdown(&self) {
         let Some(running) = lock(&self.running).take() else { return };
+        self.background.stop();
         self.wakers.stop(running.threads);
         if let Some(log) = running.log {
             log.finish();
@@ -320,6 +326,23 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// What a Director answers from when its files have changed.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// Areas and services.
+    pub topology: Arc<Topology>,
+    /// All zones; each service lies in one of them.
+    pub zones: Vec<Arc<Zone>>,
+    /// Built from `topology`.
+    pub map: Arc<Map>,
+    /// What all this hashes to.
+    pub digests: Digests,
+    /// How those zones are signed that are.
+    pub signing: Vec<ZoneSigning>,
+    /// Private halves of keys that may be new.
+    pub pairs: Vec<KeyPair>,
 }
 
 /// Why a Plan is not carried out. The one in force stays in force.
@@ -359,24 +382,26 @@ pub enum ReloadError {
     /// The Plan in force does not fit what was loaded.
     #[error(transparent)]
     Plan(#[from] PlanCompileError),
+    /// Keys for a zone that is not signed.
+    #[error("zone `{0}` is not signed here: set `dnssec = \"sign\"` in its [[zone]]")]
+    NotSigned(DomainName),
+    /// A zone cannot be signed.
+    #[error("zone `{zone}` cannot be signed")]
+    Signing {
+        /// Which.
+        zone: DomainName,
+        /// Why.
+        source: SignError,
+    },
 }
 
-/// Zones with the services in them.
-pub(crate) fn compile_zones(
-    topology: &Topology,
-    zones: &[Arc<Zone>],
-) -> Result<ZoneTable, ZoneCompileError> {
-    let services: Vec<_> = topology.services.iter().map(|service| service.name.clone()).collect();
-    ZoneTable::compile(zones, &services)
-}
-
-/// Whether all that a Plan was made for is here.
+/// Whether all that a Plan was made for is here. Keys may differ: a roll-over changes nothing that a
+/// Plan decides, and a dead server must not wait for one.
 pub(crate) fn check_digests(wanted: &Digests, held: &Digests) -> Result<(), PlanRefused> {
     for (what, wanted, held) in [
         ("configuration", &wanted.configuration, &held.configuration),
         ("map", &wanted.map, &held.map),
         ("zones", &wanted.zones, &held.zones),
-        ("keys", &wanted.keys, &held.keys),
     ] {
         if wanted != held {
             let (wanted, held) = (wanted.clone(), held.clone());
@@ -392,8 +417,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use walrus_core::answer::ZoneTable;
+
     use super::*;
+    use crate::fixture::zone;
+
+    /// The fixture's zone with these services in it.
+    pub(crate) fn zone_table(topology: &Topology) -> ZoneTable {
+        let services = topology.services.iter().map(|service| service.name.clone());
+        ZoneTable::compile(&[zone()], &services.collect::<Vec<_>>()).unwrap()
+    }
 
     #[test]
     fn waking_never_waits_for_a_thread_that_is_too_busy_to_look_up() {

@@ -140,8 +140,8 @@ mod tests {
     use walrus_core::map::Map;
 
     use super::*;
-    use crate::director::compile_zones;
-    use crate::fixture::{topology, zone};
+    use crate::director::tests::zone_table;
+    use crate::fixture::topology;
 
     #[test]
     fn what_waits_to_be_told_is_bounded_and_no_query_is_lost() {
@@ -149,7 +149,7 @@ mod tests {
         gathering.domains_waiting_max = 100;
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
-        let zones = Arc::new(compile_zones(&topology, &[zone()]).unwrap());
+        let zones = Arc::new(zone_table(&topology));
         let serving = Serving::new(AnswerTable::new(zones, map, &topology), 1, 10);
         let heavy = IpAddr::from([192, 0, 2, 1]);
         for plan in 0..50_u32 {

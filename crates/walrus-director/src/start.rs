@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -18,11 +19,13 @@ use walrus_host::seed::Seed;
 use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
-use crate::director::{
-    Control, DirectorHandle, Inner, Running, Wakers, check_digests, compile_zones,
-};
+use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
 use crate::observe::Gathering;
 use crate::serving::{Current, Serving};
+use crate::signing::{
+    AnswersStart, Background, Extent, KeyRing, Pace, Rebuilding, SignedAnswers, SignedZones,
+    Signing, SigningStart, Store, Wanted, ZonesTold, compile, keys_digest,
+};
 use crate::tcp::{self, Limits};
 use crate::traffic::TrafficGathering;
 use crate::udp::{self, Worker};
@@ -48,6 +51,8 @@ pub struct DirectorStart {
     pub digests: Digests,
     /// The last Plan, if one was kept.
     pub plan: Option<Arc<Plan>>,
+    /// How zones are signed.
+    pub signing: SigningStart,
     /// The start of all random choices.
     pub seed: u64,
     /// The time.
@@ -74,7 +79,8 @@ impl Director {
         let sockets = bind(&dns.listen, workers)?;
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
-        let serving = Serving::new(first_table(&start)?, threads, dns.observe_domains);
+        let (table, signed) = first_table(&start)?;
+        let serving = Serving::new(table, threads, dns.observe_domains);
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
@@ -99,13 +105,17 @@ impl Director {
         let (wakers, threads) =
             start_threads(sockets, answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
+        let FirstSigning { answers, zones_told, rebuilding } = signed;
+        let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
         let control = Control {
-            digests: start.digests,
+            digests,
             retired: Vec::new(),
             gathering: Gathering::new(session, start.clock.now(), dns.observe_domains),
             traffic: TrafficGathering::new(start.clock.now()),
+            signing: answers,
+            zones_told,
         };
-        Ok(DirectorHandle::new(Inner {
+        let inner = Arc::new(Inner {
             current,
             counters,
             addresses,
@@ -114,7 +124,11 @@ impl Director {
             wakers,
             control: Mutex::new(control),
             running: Mutex::new(Some(Running { threads, log })),
-        }))
+            rebuilding: Mutex::new(rebuilding),
+            background: Background::default(),
+        });
+        inner.background.start(&inner).map_err(StartError::Threads)?;
+        Ok(DirectorHandle::of(inner))
     }
 }
 
@@ -191,18 +205,50 @@ fn open_log(dns: &DnsSettings, clock: &Clock) -> Result<Option<DecisionLog>, Sta
     Ok(Some(log))
 }
 
-fn first_table(start: &DirectorStart) -> Result<AnswerTable, ZoneCompileError> {
-    let zones = compile_zones(&start.topology, &start.zones)?;
-    let table = AnswerTable::new(Arc::new(zones), Arc::clone(&start.map), &start.topology);
-    let Some(plan) = &start.plan else { return Ok(table) };
+/// What was signed for the first table.
+struct FirstSigning {
+    answers: SignedAnswers,
+    zones_told: ZonesTold,
+    rebuilding: Rebuilding,
+}
+
+/// The first table: large zones that are to be signed are not in it yet.
+fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), ZoneCompileError> {
+    let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
+    let store = Store::open(store);
+    let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones);
+    let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);
+    let is_signing = !wanted.signing.is_empty();
+    let answers = AnswersStart { sets_max, key_ring, store: store.clone() };
+    let mut answers = SignedAnswers::open(answers, &start.clock);
+    let mut zones = SignedZones::new(store);
+    let signing = Signing {
+        now: if is_signing { answers.now(&start.clock) } else { None },
+        ring: &Arc::clone(answers.key_ring()),
+        pace: Pace::Now,
+        stop: &AtomicBool::new(false),
+    };
+    // Only the end of the process would be an error.
+    let served = zones.sign(&wanted, Extent::Small, &signing).unwrap_or_default();
+    let compiled = Arc::new(compile(&wanted.topology, &served)?);
+    let table = AnswerTable::new(compiled, Arc::clone(&start.map), &start.topology);
+    let table = with_kept_plan(table, start);
+    let table = answers.sign_first(&table, served.terms.clone(), &start.clock);
+    let zones_told = ZonesTold::new(&wanted, &zones);
+    let rebuilding = Rebuilding { wanted, zones, served };
+    Ok((table, FirstSigning { answers, zones_told, rebuilding }))
+}
+
+fn with_kept_plan(table: AnswerTable, start: &DirectorStart) -> AnswerTable {
+    let Some(plan) = &start.plan else { return table };
     if let Err(reason) = check_digests(&plan.digests, &start.digests) {
         tracing::warn!(plan = %plan.number, %reason, "the kept Plan is carried out all the same");
     }
     match table.with_plan(Arc::clone(plan)) {
-        Ok(table) => Ok(table),
+        Ok(table) => table,
         Err(reason) => {
             tracing::warn!(plan = %plan.number, %reason, "the kept Plan is left out");
-            Ok(table)
+            table
         }
     }
 }

@@ -142,15 +142,15 @@ mod tests {
 
     use super::*;
     use crate::answering::Incoming;
-    use crate::director::compile_zones;
+    use crate::director::tests::zone_table;
     use crate::domains::Domain;
-    use crate::fixture::{query, topology, zone};
+    use crate::fixture::{query, topology};
     use crate::sample::Sampled;
 
     fn serving() -> Serving {
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
-        let zones = Arc::new(compile_zones(&topology, &[zone()]).unwrap());
+        let zones = Arc::new(zone_table(&topology));
         Serving::new(AnswerTable::new(zones, map, &topology), 1, 10)
     }
 

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
-use walrus_core::world::{ClientSpec, Digest};
+use walrus_core::world::{ClientSpec, Digest, Topology};
+use walrus_core::zone::Zone;
 use walrus_director::{
-    Director, DirectorHandle, DirectorStart, Heavy, PlanRefused, StartError, Traffic,
+    Director, DirectorHandle, DirectorStart, Heavy, PlanRefused, Reload, SigningStart, StartError,
+    Traffic,
 };
 use walrus_host::clock::Clock;
 
@@ -33,7 +35,14 @@ fn try_start(dns: DnsSettings, with_plan: bool) -> Result<DirectorHandle, StartE
     let plan = with_plan.then(|| plan(1, 1, &digests));
     let clock = Clock::real();
     let zones = vec![zone()];
-    Director::start(DirectorStart { dns, topology, zones, map, digests, plan, seed: 1, clock })
+    let signing = SigningStart::default();
+    let start = DirectorStart { dns, topology, zones, map, digests, plan, signing, seed: 1, clock };
+    Director::start(start)
+}
+
+fn reload(topology: &Topology, zones: Vec<Arc<Zone>>, map: Arc<Map>, digests: Digests) -> Reload {
+    let topology = Arc::new(topology.clone());
+    Reload { topology, zones, map, digests, signing: Vec::new(), pairs: Vec::new() }
 }
 
 /// The code and the last A record that stands right after the question.
@@ -305,14 +314,14 @@ fn a_reload_keeps_the_plan_and_takes_the_new_areas() {
     changed.areas[0].clients = vec![net];
     let map = Arc::new(Map::build(&changed, &[]).unwrap());
     let digests = Digests { map: map.digest().clone(), ..Digests::default() };
-    director.reload(&changed, &[zone()], map, digests.clone()).unwrap();
+    director.reload(reload(&changed, vec![zone()], map, digests.clone())).unwrap();
     let asia = Some(Ipv4Addr::new(127, 0, 12, 1));
     assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
     assert_ne!(ask_service(&director, Some([192, 0, 2])).1, asia);
     assert_eq!(director.digests(), digests);
     // Without the zone the service hangs in the air: all stays as it was.
     let map = Arc::new(Map::build(&changed, &[]).unwrap());
-    assert!(director.reload(&changed, &[], map, digests).is_err());
+    assert!(director.reload(reload(&changed, Vec::new(), map, digests)).is_err());
     assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
 }
 
@@ -334,7 +343,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     let configuration = Digest::of([&b"without"[..]]);
     let digests = Digests { configuration, ..whole.clone() };
     let map = || Arc::new(Map::build(&topology(), &[]).unwrap());
-    director.reload(&without, &[zone()], map(), digests).unwrap();
+    director.reload(reload(&without, vec![zone()], map(), digests)).unwrap();
     asked((3, None));
     // What was counted before is told under its name, if not the first time (busy threads).
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -346,7 +355,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     };
     assert_eq!(told.service, SERVICE);
     assert!(told.domains.iter().any(|counted| counted.domain == "127.0.0.1"));
-    director.reload(&topology(), &[zone()], map(), whole).unwrap();
+    director.reload(reload(&topology(), vec![zone()], map(), whole)).unwrap();
     asked(world);
     let told = director.observe().services;
     assert!(told.iter().all(|service| service.service == SERVICE), "{told:?}");

@@ -8,7 +8,7 @@ use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
-use walrus_director::{DirectorHandle, Traffic};
+use walrus_director::{DirectorHandle, Reload, Traffic};
 
 use super::Node;
 use crate::api::explain::{ExplainQuery, ExplanationView};
@@ -127,7 +127,14 @@ impl Node {
         if let Some(director) = &self.director {
             let (director, new) = (director.clone(), loaded.clone());
             let reload = move || {
-                director.reload(&new.topology, &new.zones, new.map.clone(), new.digests.clone())
+                director.reload(Reload {
+                    topology: new.topology,
+                    zones: new.zones,
+                    map: new.map,
+                    digests: new.digests,
+                    signing: Vec::new(),
+                    pairs: Vec::new(),
+                })
             };
             if let Ok(Err(error)) = tokio::task::spawn_blocking(reload).await {
                 return Err(ApiError::problems(vec![error.to_string()]));

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use walrus_controller::{ControllerHandle, ControllerStart};
 use walrus_core::config::ReporterSettings;
 use walrus_core::plan::Plan;
-use walrus_director::{Director, DirectorHandle, DirectorStart};
+use walrus_director::{Director, DirectorHandle, DirectorStart, SigningStart};
 use walrus_host::clock::Clock;
 use walrus_host::group::{GroupListener, GroupSecurity};
 use walrus_host::link::Link;
@@ -187,6 +187,7 @@ fn start_director(
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,
+        signing: SigningStart::default(),
         seed: seed.for_part("director"),
         clock: start.clock.clone(),
     });

@@ -34,6 +34,8 @@ pub(in crate::answer) struct SignedLists {
     pub(super) terms: Terms,
     /// The single servers' sets that are signed beside those of the lists.
     pub(super) singles: Option<Arc<[SingleSet]>>,
+    /// In seconds since 1970.
+    pub(super) made_at: u64,
     /// When the next signatures are due, in seconds since 1970.
     pub(super) renew_at: u64,
     /// Nothing is missing until then.

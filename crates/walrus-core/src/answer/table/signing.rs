@@ -18,6 +18,10 @@ use crate::dnssec::{DnsKey, SignRequest, Signatures, ValidityPolicy};
 use crate::plan::{PlannedServer, ServicePlan};
 use crate::world::{Life, Server, Topology};
 
+/// A clock that is set back by more makes signatures that begin in its future: then new ones are
+/// made. Less is within what a signature is dated back by.
+const BACK_MAX_SECS: u64 = 3600;
+
 /// Who signs the answer sets of a zone, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerSigning {
@@ -158,6 +162,18 @@ impl AnswerTable {
     }
 }
 
+impl AnswerTable {
+    /// This table as if nothing were signed, to find out all that its signing takes.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        let bare = |service: &Arc<ServiceTable>| {
+            Arc::new(ServiceTable { signed: None, ..ServiceTable::clone(service) })
+        };
+        let services = self.services.iter().map(|service| service.as_ref().map(bare)).collect();
+        Self { services, ..self.clone() }
+    }
+}
+
 /// On which terms a service is signed; `None` if its zone is not signed.
 fn terms(
     service: &DomainName,
@@ -233,7 +249,10 @@ fn sign_lists(
     let stand_ins = earlier_sets.unwrap_or(&none);
     let mut lists = Some(Vec::with_capacity(service.lists.len()));
     for list in &service.lists {
-        let kept = earlier.filter(|earlier| input.now < earlier.renew_at);
+        let kept = earlier.filter(|earlier| {
+            let not_back = input.now.saturating_add(BACK_MAX_SECS) >= earlier.made_at;
+            input.now < earlier.renew_at && not_back
+        });
         let mut kept = kept.into_iter().flat_map(|earlier| &earlier.lists);
         let kept = kept.find(|kept| kept.is_exact && Arc::ptr_eq(&kept.list, list));
         let signed = match kept {
@@ -259,7 +278,8 @@ fn sign_lists(
     let singles = singles.cloned();
     let made = |lists: Vec<_>| {
         let lists = lists.into();
-        SignedLists { lists, sets, terms, singles, renew_at, is_exact }
+        let made_at = input.now;
+        SignedLists { lists, sets, terms, singles, made_at, renew_at, is_exact }
     };
     (lists.map(made), missing)
 }
@@ -280,7 +300,8 @@ impl SignedLists {
         };
         let same_lists = self.lists.len() == service.lists.len()
             && self.lists.iter().zip(&service.lists).all(|(one, two)| Arc::ptr_eq(&one.list, two));
-        self.is_exact && now < self.renew_at && same_singles && same_lists && self.terms == *terms
+        let in_time = now < self.renew_at && now.saturating_add(BACK_MAX_SECS) >= self.made_at;
+        self.is_exact && in_time && same_singles && same_lists && self.terms == *terms
     }
 }
 

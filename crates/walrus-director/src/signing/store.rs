@@ -1,0 +1,245 @@
+//! Signatures on the disk: one file for the answer sets of all services, one for each signed zone.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `WALSIG01` |
+//! | 8 | the time that they were made for, in seconds since 1970 |
+//! | 8 | how many there are |
+//! | 84 each | id (16), expiry (4), signature (64), in the order of ids |
+//! | 16 | the start of the SHA-256 of all before |
+//!
+//! Numbers are big-endian. Files are replaced whole. One that is damaged is told of and made anew:
+//! a signature that is lost costs the making of another.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use walrus_core::dnssec::{SignRequest, Signature, SignatureId};
+use walrus_dns::DomainName;
+use walrus_host::state::write_atomically;
+
+const MAGIC: &[u8; 8] = b"WALSIG01";
+const HEAD_LEN: usize = 24;
+const ENTRY_LEN: usize = 84;
+const CHECK_LEN: usize = 16;
+
+/// Longer files are not ours: five million signatures.
+const FILE_LEN_MAX: u64 = 420 << 20;
+
+/// Where signatures are kept, if anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    directory: Option<PathBuf>,
+}
+
+/// A signature with what names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) id: SignatureId,
+    /// Seconds since 1970, as in the RRSIG record.
+    pub(crate) expiry: u32,
+    pub(crate) signature: Signature,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The time that they were made for, in seconds since 1970; 0 if there are none.
+    pub(crate) time: u64,
+    /// In the order of ids.
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Entry {
+    pub(crate) fn of(request: &SignRequest, signature: Signature) -> Self {
+        // An RRSIG's data begins with type, algorithm, labels and TTL (RFC 4034 section 3.1).
+        let expiry = request.bytes.get(8..).and_then(<[u8]>::first_chunk::<4>);
+        let expiry = expiry.map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        Self { id: request.id, expiry, signature }
+    }
+}
+
+impl Kept {
+    pub(crate) fn get(&self, id: SignatureId) -> Option<&Signature> {
+        let place = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
+        Some(&self.entries[place].signature)
+    }
+
+    /// Puts the entries in order, the last of the same id alone.
+    pub(crate) fn new(time: u64, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.id);
+        entries.dedup_by_key(|entry| entry.id);
+        Self { time, entries }
+    }
+}
+
+impl Store {
+    /// Makes the directory if it is not there. Without one, or if it cannot be made, nothing is
+    /// kept.
+    pub(crate) fn open(directory: Option<PathBuf>) -> Self {
+        if let Some(path) = &directory
+            && let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path)
+        {
+            tracing::warn!(
+                directory = %path.display(), %error,
+                "signatures are not kept: everything is signed anew at the next start"
+            );
+            return Self { directory: None };
+        }
+        Self { directory }
+    }
+
+    /// What was kept of a zone's static sets, or (`None`) of all services. A file that is damaged
+    /// counts as absent.
+    pub(crate) fn load(&self, zone: Option<&DomainName>) -> Kept {
+        let Some(directory) = &self.directory else { return Kept::default() };
+        let path = directory.join(file_name(zone));
+        match read(&path) {
+            Ok(Some(kept)) => return kept,
+            Ok(None) => tracing::warn!(
+                file = %path.display(), "kept signatures are damaged, and are made anew"
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(
+                file = %path.display(), %error, "kept signatures cannot be read, and are made anew"
+            ),
+        }
+        Kept::default()
+    }
+
+    /// Keeps these signatures in place of those before.
+    pub(crate) fn save(&self, zone: Option<&DomainName>, kept: &Kept) {
+        let Some(directory) = &self.directory else { return };
+        let name = file_name(zone);
+        if let Err(error) = write_atomically(directory, &name, 0o600, &encode(kept)) {
+            tracing::warn!(
+                file = %directory.join(name).display(), %error,
+                "signatures are not kept: they are made anew at the next start"
+            );
+        }
+    }
+
+    /// Forgets zones that are no longer signed.
+    pub(crate) fn forget_others<'a>(&self, zones: impl Iterator<Item = &'a DomainName>) {
+        let Some(directory) = &self.directory else { return };
+        let wanted: Vec<String> =
+            zones.map(|zone| file_name(Some(zone))).chain([file_name(None)]).collect();
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".signatures") && !wanted.iter().any(|wanted| *wanted == name) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// A name has any bytes, so a file is called by its hash.
+fn file_name(zone: Option<&DomainName>) -> String {
+    let Some(zone) = zone else { return "services.signatures".to_owned() };
+    let hash = Sha256::digest(zone.as_wire());
+    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("zone-{hex}.signatures")
+}
+
+fn encode(kept: &Kept) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_LEN + kept.entries.len() * ENTRY_LEN + CHECK_LEN);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&kept.time.to_be_bytes());
+    bytes.extend_from_slice(&(kept.entries.len() as u64).to_be_bytes());
+    for entry in &kept.entries {
+        bytes.extend_from_slice(&entry.id.0);
+        bytes.extend_from_slice(&entry.expiry.to_be_bytes());
+        bytes.extend_from_slice(&entry.signature);
+    }
+    let check = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&check[..CHECK_LEN]);
+    bytes
+}
+
+fn read(path: &Path) -> io::Result<Option<Kept>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > FILE_LEN_MAX {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_LEN_MAX).read_to_end(&mut bytes)?;
+    Ok(decode(&bytes))
+}
+
+fn decode(bytes: &[u8]) -> Option<Kept> {
+    let (content, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
+    if Sha256::digest(content)[..CHECK_LEN] != check[..] {
+        return None;
+    }
+    let (head, rest) = content.split_first_chunk::<HEAD_LEN>()?;
+    let number = |at: usize| Some(u64::from_be_bytes(*head.get(at..)?.first_chunk()?));
+    let (entries, left) = rest.as_chunks::<ENTRY_LEN>();
+    if !head.starts_with(MAGIC) || !left.is_empty() || number(16)? != entries.len() as u64 {
+        return None;
+    }
+    let entry = |bytes: &[u8; ENTRY_LEN]| {
+        let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (expiry, rest) = rest.split_first_chunk::<4>()?;
+        let expiry = u32::from_be_bytes(*expiry);
+        Some(Entry { id: SignatureId(*id), expiry, signature: *rest.first_chunk()? })
+    };
+    let entries: Vec<Entry> = entries.iter().filter_map(entry).collect();
+    let is_sorted = entries.windows(2).all(|pair| pair[0].id < pair[1].id);
+    is_sorted.then_some(Kept { time: number(8)?, entries })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u8) -> Entry {
+        Entry { id: SignatureId([number; 16]), expiry: 7, signature: [number; 64] }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_a_damaged_file_counts_as_absent() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("signatures");
+        let store = Store::open(Some(directory.clone()));
+        let zone: DomainName = "walrus.example".parse().unwrap();
+        assert_eq!(store.load(Some(&zone)), Kept::default());
+        let kept = Kept::new(99, vec![entry(2), entry(1), entry(2)]);
+        assert_eq!(kept.entries, [entry(1), entry(2)]);
+        store.save(Some(&zone), &kept);
+        store.save(None, &Kept::new(1, vec![entry(9)]));
+        assert_eq!(store.load(Some(&zone)), kept);
+        assert_eq!(store.load(None).get(SignatureId([9; 16])), Some(&[9; 64]));
+        let path = directory.join(file_name(Some(&zone)));
+        let whole = std::fs::read(&path).unwrap();
+        for (at, byte) in whole.iter().enumerate() {
+            let mut damaged = whole.clone();
+            damaged[at] = !byte;
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(store.load(Some(&zone)), Kept::default(), "byte {at}");
+        }
+        for len in 0..whole.len() {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            assert_eq!(store.load(Some(&zone)), Kept::default(), "cut at {len}");
+        }
+        store.save(Some(&zone), &kept);
+        assert_eq!(store.load(Some(&zone)), kept);
+        store.forget_others([].into_iter());
+        assert!(!path.exists() && directory.join(file_name(None)).exists());
+    }
+
+    #[test]
+    fn without_a_directory_nothing_is_kept() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for directory in [None, Some(file)] {
+            let store = Store::open(directory);
+            store.save(None, &Kept::new(1, vec![entry(1)]));
+            assert_eq!(store.load(None), Kept::default());
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Static zones, signed beside those that are served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use walrus_core::answer::{AnswerSigning, SingleSets};
+use walrus_core::dnssec::{
+    ServiceTypes, SignRequest, Signature, SignedBefore, SignedZone, ZoneSigning, sign_zone_by,
+};
+use walrus_core::world::{ServiceId, Topology};
+use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
+
+use super::answers::AnswerTerms;
+use super::key_ring::{KeyRing, Pace, SignError};
+use super::store::{Entry, Kept, Store};
+
+/// At a start zones up to so many names are signed before anything is answered: about two seconds.
+/// Larger ones follow in the background, and the others are answered meanwhile.
+const SMALL_NAMES: usize = 20_000;
+
+/// How often the signing of a large zone is told of.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// A clock that is set back by more makes signatures that begin in its future.
+const BACK_MAX_SECS: u64 = 3600;
+
+/// What is to be served.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) topology: Arc<Topology>,
+    /// As they were loaded.
+    pub(crate) zones: Vec<Arc<Zone>>,
+    /// Those that are signed.
+    pub(crate) signing: BTreeMap<DomainName, ZoneSigning>,
+    /// Of the topology.
+    pub(crate) singles: Arc<SingleSets>,
+}
+
+/// Which zones are signed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Those that take a moment; others are left out for now.
+    Small,
+    /// All.
+    All,
+}
+
+/// What there is to serve.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) zones: Vec<Arc<Zone>>,
+    pub(crate) terms: AnswerTerms,
+    /// Zones that wait for their signatures.
+    pub(crate) left_out: BTreeSet<DomainName>,
+}
+
+/// With what zones are signed.
+pub(crate) struct Signing<'a> {
+    /// Seconds since 1970; `None` if no clock was ever right.
+    pub(crate) now: Option<u64>,
+    pub(crate) ring: &'a KeyRing,
+    pub(crate) pace: Pace,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// The signed zones that are served.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedZones {
+    pub(crate) in_force: BTreeMap<DomainName, InForce>,
+    /// Why a zone is not signed as it should be.
+    pub(crate) errors: BTreeMap<DomainName, SignError>,
+    store: Store,
+}
+
+/// A zone as it is served, and what it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub(crate) signing: ZoneSigning,
+    plain: Arc<Zone>,
+    services: Vec<ServiceTypes>,
+    pub(crate) zone: Arc<Zone>,
+    pub(crate) signatures: usize,
+    /// In seconds since 1970.
+    pub(crate) signed_at: u64,
+    /// In seconds since 1970.
+    pub(crate) next_renewal: u64,
+}
+
+impl Wanted {
+    pub(crate) fn new(
+        topology: Arc<Topology>,
+        zones: Vec<Arc<Zone>>,
+        signing: Vec<ZoneSigning>,
+    ) -> Self {
+        let singles = Arc::new(SingleSets::new(&topology));
+        let has_keys = |signing: &ZoneSigning| {
+            // Half signed would be bogus; without keys a zone is insecure, and works.
+            !signing.keys.sign_keys.is_empty() && !signing.keys.sign_zone.is_empty()
+        };
+        let signing = signing.into_iter().filter(has_keys);
+        let signing = signing.map(|signing| (signing.apex.clone(), signing)).collect();
+        Self { topology, zones, signing, singles }
+    }
+
+    /// The services of each zone, with the types that they promise.
+    fn services(&self) -> BTreeMap<&DomainName, Vec<ServiceTypes>> {
+        let mut by_zone: BTreeMap<&DomainName, Vec<ServiceTypes>> =
+            self.zones.iter().map(|zone| (zone.apex(), Vec::new())).collect();
+        for (id, service) in (0..).map(ServiceId).zip(&self.topology.services) {
+            let mut above = Some(service.name.clone());
+            while let Some(name) = above {
+                if let Some(services) = by_zone.get_mut(&name) {
+                    services.push((service.name.clone(), self.topology.promised_types(id)));
+                    break;
+                }
+                above = name.parent();
+            }
+        }
+        by_zone
+    }
+}
+
+impl Served {
+    /// Whether this is what is served already.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.zones.len() == other.zones.len()
+            && self.zones.iter().zip(&other.zones).all(|(one, two)| Arc::ptr_eq(one, two))
+            && self.terms.zones == other.terms.zones
+            && self.left_out == other.left_out
+    }
+}
+
+impl SignedZones {
+    pub(crate) const fn new(store: Store) -> Self {
+        Self { in_force: BTreeMap::new(), errors: BTreeMap::new(), store }
+    }
+
+    /// Signs what has to be. A zone that cannot be signed goes on as it was, with signatures of
+    /// before; one that was never served is left out, and why stands among the errors.
+    ///
+    /// # Errors
+    /// Only if the process ends.
+    pub(crate) fn sign(
+        &mut self,
+        wanted: &Wanted,
+        extent: Extent,
+        signing: &Signing<'_>,
+    ) -> Result<Served, SignError> {
+        let mut services = wanted.services();
+        let mut served = Served::default();
+        served.terms.singles = Arc::clone(&wanted.singles);
+        for plain in &wanted.zones {
+            let apex = plain.apex();
+            let Some(how) = wanted.signing.get(apex) else {
+                served.zones.push(Arc::clone(plain));
+                served.terms.zones.insert(apex.clone(), None);
+                continue;
+            };
+            let services = services.remove(apex).unwrap_or_default();
+            let is_later = extent == Extent::Small && plain.name_count() > SMALL_NAMES;
+            match self.renewed(plain, services, how, is_later, signing) {
+                Ok(true) => {
+                    self.errors.remove(apex);
+                }
+                Ok(false) => {}
+                Err(SignError::Stopped) => return Err(SignError::Stopped),
+                Err(error) => self.fail(apex, error),
+            }
+            match self.in_force.get(apex) {
+                Some(in_force) => {
+                    served.zones.push(Arc::clone(&in_force.zone));
+                    let keys = in_force.signing.keys.sign_zone.as_slice().into();
+                    let signing = AnswerSigning { keys, policy: in_force.signing.validity };
+                    served.terms.zones.insert(apex.clone(), Some(signing));
+                }
+                None => {
+                    served.left_out.insert(apex.clone());
+                    // Services in it must not count to the zone above.
+                    served.terms.zones.insert(apex.clone(), None);
+                }
+            }
+        }
+        self.in_force.retain(|apex, _| wanted.signing.contains_key(apex));
+        self.errors.retain(|apex, _| wanted.signing.contains_key(apex));
+        if extent == Extent::Small {
+            leave_out_above(&mut served);
+        }
+        Ok(served)
+    }
+
+    /// A zone that is not what it should be, and why.
+    pub(crate) fn not_as_wanted(&self, wanted: &Wanted) -> Option<(DomainName, SignError)> {
+        let is_it = |(apex, _): &(&DomainName, &SignError)| {
+            let plain = wanted.zones.iter().find(|zone| zone.apex() == *apex);
+            let how = wanted.signing.get(*apex);
+            !self.in_force.get(*apex).is_some_and(|held| {
+                Some(&held.signing) == how
+                    && plain.is_some_and(|plain| Arc::ptr_eq(plain, &held.plain))
+            })
+        };
+        let (apex, error) = self.errors.iter().find(is_it)?;
+        Some((apex.clone(), *error))
+    }
+
+    /// Forgets what was kept of zones that are no longer signed.
+    pub(crate) fn tidy(&self) {
+        self.store.forget_others(self.in_force.keys().chain(self.errors.keys()));
+    }
+
+    /// Whether a zone's signatures are due at this time.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.in_force.values().any(|zone| {
+            zone.next_renewal <= now || now.saturating_add(BACK_MAX_SECS) < zone.signed_at
+        })
+    }
+
+    fn fail(&mut self, apex: &DomainName, error: SignError) {
+        if self.errors.insert(apex.clone(), error) == Some(error) {
+            return;
+        }
+        match self.in_force.contains_key(apex) {
+            true => {
+                tracing::error!(zone = %apex, "not signed anew, and goes on as it was: {error}")
+            }
+            false => tracing::error!(zone = %apex, "not signed, and not answered: {error}"),
+        }
+    }
+
+    /// Brings a zone up to date; false if that was put off.
+    fn renewed(
+        &mut self,
+        plain: &Arc<Zone>,
+        services: Vec<ServiceTypes>,
+        how: &ZoneSigning,
+        is_later: bool,
+        signing: &Signing<'_>,
+    ) -> Result<bool, SignError> {
+        let apex = plain.apex();
+        let now = signing.now.ok_or(SignError::Clock)?;
+        let held = self.in_force.get(apex);
+        if let Some(held) = held
+            && Arc::ptr_eq(&held.plain, plain)
+            && held.signing == *how
+            && held.services == services
+            && now < held.next_renewal
+            && now.saturating_add(BACK_MAX_SECS) >= held.signed_at
+        {
+            return Ok(true);
+        }
+        if is_later {
+            return Ok(false);
+        }
+        let mut pass = ZonePass::new(plain, self.store.load(Some(apex)), signing);
+        let before = held.map(|held| SignedBefore { zone: &held.zone, keys: &held.signing.keys });
+        let made = pass.sign(plain, &services, how, now, before);
+        let (signed, signed_at) = match made {
+            Ok(signed) => (signed, now),
+            // As another process left it, if nothing changed since.
+            Err(error @ SignError::NoKey { .. }) if held.is_none() => {
+                let then = pass.kept.time;
+                let slack = how.validity.valid_for.saturating_sub(how.validity.renew_every);
+                if then == 0 || then > now || now >= then + slack.as_secs() {
+                    return Err(error);
+                }
+                let Ok(signed) = pass.sign(plain, &services, how, then, None) else {
+                    return Err(error);
+                };
+                self.fail(apex, error);
+                (signed, then)
+            }
+            Err(error) => return Err(error),
+        };
+        let is_current = signed_at == now;
+        let from_disk = pass.found;
+        if is_current && !pass.new.is_empty() {
+            let slack = how.validity.valid_for.saturating_sub(how.validity.renew_every);
+            self.store.save(Some(apex), &pass.kept(now, slack));
+        }
+        let SignedZone { zone, next_renewal, signatures, made } = signed;
+        tracing::info!(
+            zone = %apex, signatures, made, from_disk, "signed"
+        );
+        let in_force = InForce {
+            signing: how.clone(),
+            plain: Arc::clone(plain),
+            services,
+            zone: Arc::new(zone),
+            signatures,
+            signed_at,
+            // What could not be renewed is tried again and again.
+            next_renewal: if is_current { next_renewal } else { now },
+        };
+        self.in_force.insert(apex.clone(), in_force);
+        Ok(is_current)
+    }
+}
+
+/// Above a zone that waits, other zones of ours would say that its names do not exist.
+fn leave_out_above(served: &mut Served) {
+    let waiting = served.left_out.clone();
+    let is_above = |apex: &DomainName| waiting.iter().any(|below| below.is_within(apex));
+    let above: Vec<DomainName> =
+        served.zones.iter().map(|zone| zone.apex().clone()).filter(is_above).collect();
+    served.zones.retain(|zone| !above.contains(zone.apex()));
+    served.left_out.extend(above);
+}
+
+/// The signing of one zone.
+struct ZonePass<'a> {
+    signing: &'a Signing<'a>,
+    apex: &'a DomainName,
+    names: usize,
+    kept: Kept,
+    new: Vec<Entry>,
+    /// Signatures that were on the disk.
+    found: usize,
+    told: Instant,
+}
+
+impl<'a> ZonePass<'a> {
+    fn new(plain: &'a Zone, kept: Kept, signing: &'a Signing<'a>) -> Self {
+        let (apex, names, told) = (plain.apex(), plain.name_count(), Instant::now());
+        Self { signing, apex, names, kept, new: Vec::new(), found: 0, told }
+    }
+
+    fn sign(
+        &mut self,
+        plain: &Zone,
+        services: &[ServiceTypes],
+        how: &ZoneSigning,
+        now: u64,
+        before: Option<SignedBefore<'_>>,
+    ) -> Result<SignedZone, SignError> {
+        let mut carry_out =
+            |requests: &[SignRequest], made: &mut [Signature]| self.carry_out(requests, made);
+        sign_zone_by(plain, services, how, now, before, &mut carry_out)
+    }
+
+    fn carry_out(
+        &mut self,
+        requests: &[SignRequest],
+        made: &mut [Signature],
+    ) -> Result<(), SignError> {
+        let mut missing = Vec::new();
+        let mut places = Vec::new();
+        for (place, request) in requests.iter().enumerate() {
+            match self.kept.get(request.id) {
+                Some(signature) => {
+                    made[place] = *signature;
+                    self.found += 1;
+                }
+                None => {
+                    missing.push(request.clone());
+                    places.push(place);
+                }
+            }
+        }
+        let mut signatures = vec![[0; 64]; missing.len()];
+        let Signing { ring, pace, stop, .. } = self.signing;
+        ring.sign_all(&missing, &mut signatures, *pace, stop)?;
+        for ((place, request), signature) in places.into_iter().zip(&missing).zip(signatures) {
+            made[place] = signature;
+            self.new.push(Entry::of(request, signature));
+        }
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            tracing::info!(
+                zone = %self.apex, names = self.names,
+                "signing: {} signatures made, {} from the disk", self.new.len(), self.found
+            );
+        }
+        Ok(())
+    }
+
+    /// What was made and what was kept before, but for what has been renewed since.
+    fn kept(self, now: u64, slack: Duration) -> Kept {
+        let mut entries = self.new;
+        let renewed_below = now.saturating_add(slack.as_secs());
+        entries.extend(
+            self.kept.entries.iter().filter(|entry| u64::from(entry.expiry) > renewed_below),
+        );
+        Kept::new(now, entries)
+    }
+}
