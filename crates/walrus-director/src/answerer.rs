@@ -200,7 +200,8 @@ impl Answering for Answerer {
 #[cfg(test)]
 mod tests {
     use allocation_counter::{AllocationInfo, measure};
-    use walrus_core::answer::AnswerTable;
+    use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets};
+    use walrus_core::dnssec::{Algorithm, DnsKey, FLAG_ZONE, Signatures, ValidityPolicy};
     use walrus_core::map::Map;
 
     use super::*;
@@ -218,8 +219,39 @@ mod tests {
         AnswerTable::new(zones, map, &topology).with_plan(plan).unwrap()
     }
 
+    /// With signatures of zeros: nobody checks them here.
+    fn signed_table() -> AnswerTable {
+        let key = DnsKey::new(FLAG_ZONE, Algorithm::Ed25519, &[7; 32]).unwrap();
+        let policy = ValidityPolicy::default();
+        let signing = AnswerSigning { keys: [key].into(), policy };
+        let zones = [("walrus.example".parse().unwrap(), Some(signing))].into();
+        let (singles, mut signatures) = (SingleSets::new(&topology()), Signatures::default());
+        let table = table(1);
+        for _ in 0..2 {
+            let input = SigningInput {
+                zones: &zones,
+                signatures: &signatures,
+                now: 1_800_000_000,
+                singles: &singles,
+                sets_max: 100,
+            };
+            let (signed, outcome) = table.sign(&input, None);
+            if outcome.needed.is_empty() && outcome.wanted.is_empty() {
+                return signed;
+            }
+            for request in outcome.needed.iter().chain(&outcome.wanted) {
+                signatures.insert(request.id, [0; 64]);
+            }
+        }
+        panic!("not signed after all");
+    }
+
     fn answerer() -> Answerer {
-        let serving = Serving::new(table(1), THREADS, DOMAINS);
+        answerer_of(table(1))
+    }
+
+    fn answerer_of(table: AnswerTable) -> Answerer {
+        let serving = Serving::new(table, THREADS, DOMAINS);
         Answerer::new(AnswererStart {
             thread: 0,
             current: Arc::new(Current::new(Arc::new(serving))),
@@ -282,6 +314,38 @@ mod tests {
         replies.add(&answerer.counters.replies);
         let told: Vec<_> = replies.iter().map(|it| (it.record_type, it.rcode, it.count)).collect();
         assert_eq!(told, [("unreadable", "FORMERR", 2_000), ("A", "NOERROR", 2_000)]);
+    }
+
+    #[test]
+    fn answering_with_signatures_neither_allocates_nor_frees() {
+        let mut answerer = answerer_of(signed_table());
+        let dnssec_ok = |name: &str| {
+            let mut query = query(7, name, None);
+            query[11] = 1;
+            query.extend([0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0]);
+            query
+        };
+        let queries = [dnssec_ok(SERVICE), dnssec_ok("walrus.example"), query(1, SERVICE, None)];
+        let mut reply = [0; 1232];
+        let len = respond(
+            &answerer.serving.table,
+            &mut answerer.state,
+            &Request {
+                query: &queries[0],
+                client: [192, 0, 2, 53].into(),
+                local: ([127, 0, 0, 1], 53).into(),
+                transport: Transport::Udp,
+                now: answerer.now,
+                udp_size_max: 1232,
+            },
+            &mut reply,
+        );
+        assert!(matches!(len, Outcome::Reply(_)));
+        assert_eq!(reply[7], 2, "an address and its signature");
+        check_untouched(measure(|| {
+            answerer.begin_batch();
+            queries.iter().for_each(|query| ask(&mut answerer, query));
+        }));
     }
 
     #[test]

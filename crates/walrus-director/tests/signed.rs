@@ -330,8 +330,14 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
     // And unsigned again.
     let unsigned = Reload { signing: Vec::new(), ..reload(Vec::new()) };
     director.reload(unsigned).unwrap();
-    let answer = ask(&director, SERVICE, record_type::A);
-    assert!(answer.records.iter().all(|(of_type, _)| *of_type == record_type::A));
+    until("an unsigned answer", || {
+        let answer = ask(&director, SERVICE, record_type::A);
+        answer.records.iter().all(|(of_type, _)| *of_type == record_type::A)
+    });
+    // Its first keys are there.
+    director.set_signing(zone_signing(pair.public()), vec![pair.clone()]).unwrap();
+    until("a signed answer", || ask(&director, SERVICE, record_type::A).records.len() > 2);
+    assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
 }
 
 #[test]

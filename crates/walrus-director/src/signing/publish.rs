@@ -60,13 +60,38 @@ impl DirectorHandle {
         pairs: Vec<KeyPair>,
     ) -> Result<(), ReloadError> {
         let mut rebuilding = self.rebuilding();
-        let mut wanted = rebuilding.wanted.clone();
-        let Some(signing) = wanted.signing.get_mut(apex) else {
+        let Some(signing) = rebuilding.wanted.signing.get(apex) else {
             return Err(ReloadError::NotSigned(apex.clone()));
         };
-        signing.keys = keys;
+        let signing = ZoneSigning { keys, ..signing.clone() };
+        self.change_signing(&mut rebuilding, signing, pairs)
+    }
+
+    /// The same for a zone that may have been unsigned until now: its first keys are there.
+    ///
+    /// # Errors
+    /// If there is no such zone, or it cannot be signed. Everything then stays as it was.
+    pub fn set_signing(
+        &self,
+        signing: ZoneSigning,
+        pairs: Vec<KeyPair>,
+    ) -> Result<(), ReloadError> {
+        let mut rebuilding = self.rebuilding();
+        if !rebuilding.wanted.zones.iter().any(|zone| *zone.apex() == signing.apex) {
+            return Err(ReloadError::NotSigned(signing.apex));
+        }
+        self.change_signing(&mut rebuilding, signing, pairs)
+    }
+
+    fn change_signing(
+        &self,
+        rebuilding: &mut Rebuilding,
+        signing: ZoneSigning,
+        pairs: Vec<KeyPair>,
+    ) -> Result<(), ReloadError> {
+        let wanted = rebuilding.wanted.clone().with_signing(signing);
         self.add_pairs(pairs);
-        self.rebuild(&mut rebuilding, wanted, None, true)
+        self.rebuild(rebuilding, wanted, None, true)
     }
 
     /// How signing stands.

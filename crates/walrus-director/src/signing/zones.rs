@@ -96,13 +96,20 @@ impl Wanted {
         signing: Vec<ZoneSigning>,
     ) -> Self {
         let singles = Arc::new(SingleSets::new(&topology));
-        let has_keys = |signing: &ZoneSigning| {
-            // Half signed would be bogus; without keys a zone is insecure, and works.
-            !signing.keys.sign_keys.is_empty() && !signing.keys.sign_zone.is_empty()
-        };
-        let signing = signing.into_iter().filter(has_keys);
-        let signing = signing.map(|signing| (signing.apex.clone(), signing)).collect();
-        Self { topology, zones, signing, singles }
+        let wanted = Self { topology, zones, signing: BTreeMap::new(), singles };
+        signing.into_iter().fold(wanted, Self::with_signing)
+    }
+
+    /// With one zone signed otherwise.
+    pub(crate) fn with_signing(mut self, signing: ZoneSigning) -> Self {
+        let keys = &signing.keys;
+        // Half signed would be bogus; without keys a zone is insecure, and works.
+        if keys.sign_keys.is_empty() || keys.sign_zone.is_empty() {
+            self.signing.remove(&signing.apex);
+        } else {
+            self.signing.insert(signing.apex.clone(), signing);
+        }
+        self
     }
 
     /// The services of each zone, with the types that they promise.
