@@ -1,6 +1,7 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
 mod complete;
+mod denial;
 mod explain;
 mod request;
 mod respond;

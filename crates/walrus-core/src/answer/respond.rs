@@ -11,9 +11,10 @@ use walrus_dns::reply::{self, Counts};
 use walrus_dns::{rcode, record_type};
 
 use super::complete;
+use super::denial::{Denial, Proof};
 use super::request::{Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, answer_service};
-use super::table::{AnswerTable, Entry, PrebuiltSet, flags};
+use super::table::{AnswerTable, Entry, PrebuiltSet, ZoneTable, flags};
 use super::worker::WorkerState;
 use crate::world::ServiceType;
 
@@ -121,8 +122,9 @@ fn refuse(
 enum Body<'a> {
     /// One record set in the answer section, and its signatures if they are wanted.
     Records { count: u16, bytes: &'a [u8], signatures: u16, signature_bytes: &'a [u8] },
-    /// Nothing, and the zone's SOA in the authority section (RFC 2308).
-    Negative { zone: u16, rcode: u16 },
+    /// Nothing, and the zone's SOA in the authority section (RFC 2308), from a signed zone with the
+    /// proof if it is wanted.
+    Negative { zone: u16, rcode: u16, proof: Proof<'a> },
     /// Not ours.
     Refused,
     /// A service without a Plan.
@@ -144,46 +146,77 @@ fn find_body<'a>(
     let mut folded = [0; 256];
     let name = query.fold_name(&mut folded);
     let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-    let negative = |zone, rcode| {
-        let proven = dnssec_ok && table.zones().is_signed(zone);
-        (!proven).then_some(Body::Negative { zone, rcode })
-    };
     let Some(entry) = table.zones().find(name) else {
-        return match table.zones().closest_encloser(name) {
-            Some(above) if above.has(flags::CUT | flags::RECORDS_BELOW) => None,
-            Some(above) => negative(above.zone(), rcode::NXDOMAIN),
-            None => Some(Body::Refused),
-        };
+        let Some(above) = table.zones().closest_encloser(name) else { return Some(Body::Refused) };
+        if above.has(flags::CUT | flags::RECORDS_BELOW) {
+            return None;
+        }
+        let denial = Denial::NoName { name, encloser_len: above.name_len() };
+        return negative(table, above.zone(), rcode::NXDOMAIN, dnssec_ok.then_some(denial));
     };
     if entry.has(flags::CUT) || (query.record_type == record_type::DS && entry.has(flags::APEX)) {
         return None;
     }
-    if let (Some(service), Some(service_type)) =
-        (entry.service(), ServiceType::of(query.record_type))
+    let no_type = || {
+        let denial = dnssec_ok.then_some(Denial::NoType { name });
+        negative(table, entry.zone(), rcode::NOERROR, denial)
+    };
+    let (wanted, signatures_only) = match query.record_type {
+        wanted @ (record_type::ANY | record_type::RRSIG) => {
+            instead_of_everything(table, entry, wanted)
+        }
+        wanted => (wanted, false),
+    };
+    if let (Some(service), Some(service_type)) = (entry.service(), ServiceType::of(wanted))
         && table.types(service).has(service_type)
     {
         let client = client(request, query);
         let Some(answer) = answer_service(table, worker, service, service_type, &client) else {
             return Some(Body::NotReady);
         };
-        return match answer.drawn {
-            Some(drawn) => {
-                let (count, bytes) = (drawn.count, drawn.records);
-                let (signatures, signature_bytes) = (answer.signature_count, answer.signatures);
-                Some(Body::Records { count, bytes, signatures, signature_bytes }.signed(dnssec_ok))
-            }
-            None => negative(entry.zone(), rcode::NOERROR),
-        };
+        let Some(drawn) = answer.drawn else { return no_type() };
+        let (count, bytes) = (drawn.count, drawn.records);
+        let (signatures, signature_bytes) = (answer.signature_count, answer.signatures);
+        let body = Body::Records { count, bytes, signatures, signature_bytes };
+        return Some(body.signed(dnssec_ok, signatures_only));
     }
-    let everything = matches!(query.record_type, record_type::ANY | record_type::RRSIG);
-    if everything && table.zones().is_signed(entry.zone()) {
-        return None;
-    }
-    match find_static(entry, query.record_type) {
-        Some(body) => Some(body.signed(dnssec_ok)),
+    match find_static(entry, wanted) {
+        Some(body) => Some(body.signed(dnssec_ok, signatures_only)),
         None if entry.has(flags::CNAME_INSIDE) => None,
-        None => negative(entry.zone(), rcode::NOERROR),
+        None => no_type(),
     }
+}
+
+/// "No", with the proof of this if the zone is signed.
+fn negative<'a>(
+    table: &'a AnswerTable,
+    zone: u16,
+    rcode: u16,
+    denial: Option<Denial<'_>>,
+) -> Option<Body<'a>> {
+    let mut proof = Proof::None;
+    if let Some(denial) = denial
+        && table.zones().is_signed(zone)
+    {
+        proof = Proof::find(table.zones(), zone, denial)?;
+    }
+    Some(Body::Negative { zone, rcode, proof })
+}
+
+/// The type that ANY and RRSIG are answered with, and whether only its signatures are wanted.
+fn instead_of_everything(table: &AnswerTable, entry: Entry<'_>, wanted: u16) -> (u16, bool) {
+    // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
+    if wanted == record_type::ANY && entry.has(flags::CNAME_INSIDE | flags::CNAME_OUTSIDE) {
+        return (record_type::CNAME, false);
+    }
+    if !table.zones().is_signed(entry.zone()) || !entry.has_data() {
+        return (wanted, false);
+    }
+    let given = entry.service().map(|service| table.types(service)).unwrap_or_default();
+    let is_given = |number| ServiceType::of(number).is_some_and(|it| given.has(it));
+    let own = || given.iter().next().map_or(record_type::A, ServiceType::number);
+    let first = entry.first_type(|number| !is_given(number)).unwrap_or_else(own);
+    (first, wanted == record_type::RRSIG)
 }
 
 impl<'a> Body<'a> {
@@ -192,9 +225,12 @@ impl<'a> Body<'a> {
         Body::Records { count, bytes, signatures, signature_bytes }
     }
 
-    /// With signatures or without.
-    const fn signed(self, dnssec_ok: bool) -> Self {
+    /// With signatures, without, or these alone.
+    const fn signed(self, dnssec_ok: bool, signatures_only: bool) -> Self {
         match self {
+            Body::Records { signatures: count, signature_bytes: bytes, .. } if signatures_only => {
+                Body::Records { count, bytes, signatures: 0, signature_bytes: &[] }
+            }
             Body::Records { count, bytes, .. } if !dnssec_ok => {
                 Body::Records { count, bytes, signatures: 0, signature_bytes: &[] }
             }
@@ -204,13 +240,7 @@ impl<'a> Body<'a> {
 }
 
 fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
-    // RFC 8482 section 4.2: where an alias stands, the alias is the answer.
-    let wanted = match wanted {
-        record_type::ANY if entry.has(flags::CNAME_INSIDE | flags::CNAME_OUTSIDE) => {
-            record_type::CNAME
-        }
-        wanted => wanted,
-    };
+    // RFC 8482 section 4.2: where no real set is given, a made-up one.
     if wanted == record_type::ANY && entry.has_data() {
         let (bytes, signature_bytes) = (&ANY_ANSWER[..], &[][..]);
         return Some(Body::Records { count: 1, bytes, signatures: 0, signature_bytes });
@@ -266,10 +296,13 @@ fn compose(
                 len
             })
         }
-        Body::Negative { zone, rcode } => {
+        Body::Negative { zone, rcode, ref proof } => {
             decision.rcode = rcode;
-            counts.authority = 1;
-            table.zones().write_negative_soa(zone, query.name(), room)
+            let written = write_negative(table.zones(), zone, query.name(), proof, room);
+            written.map(|(len, count)| {
+                counts.authority = count;
+                len
+            })
         }
         Body::Refused | Body::NotReady => {
             let not_ready = matches!(body, Body::NotReady);
@@ -290,4 +323,21 @@ fn compose(
     }
     reply::write_header(reply.get_mut(..HEADER_LEN)?, flags, decision.rcode, 1, counts);
     Some(len)
+}
+
+/// Writes the SOA record and the proof; their length and how many records there are.
+#[inline]
+fn write_negative(
+    zones: &ZoneTable,
+    zone: u16,
+    question: &[u8],
+    proof: &Proof<'_>,
+    room: &mut [u8],
+) -> Option<(usize, u16)> {
+    let soa_len = zones.write_negative_soa(zone, question, room)?;
+    if matches!(proof, Proof::None) {
+        return Some((soa_len, 1));
+    }
+    let (len, count) = proof.write(zones, zone, question, &mut room[soa_len..])?;
+    Some((soa_len + len, 1 + count))
 }

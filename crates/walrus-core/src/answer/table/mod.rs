@@ -26,14 +26,12 @@ pub use compile::ZoneCompileError;
 pub(super) use layout::Layout;
 pub(super) use locate::Locator;
 pub use plan::PlanCompileError;
-pub(super) use ring::{Drawn, data_of};
+pub(super) use ring::{Drawn, data_of, records_of};
 pub use ring::{RingAnswer, RingList};
 pub use service::{ClassDecision, ServiceTable};
 pub use signing::{AnswerSigning, SigningInput, SigningOutcome, SingleSets};
-#[allow(unused_imports, reason = "for negative answers with signatures")]
-pub(super) use zone_table::NAME_LEN_MAX;
 pub use zone_table::ZoneTable;
-pub(super) use zone_table::{Entry, PrebuiltSet, flags};
+pub(super) use zone_table::{Entry, NAME_LEN_MAX, PrebuiltSet, flags};
 
 use crate::map::Map;
 use crate::plan::Plan;

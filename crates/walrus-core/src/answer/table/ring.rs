@@ -107,13 +107,18 @@ impl<'a> RingAnswer<'a> {
 
 /// Each record's data, out of records whose owners are pointers.
 pub(in crate::answer) fn data_of(records: &[u8]) -> impl Iterator<Item = &[u8]> {
+    records_of(records).filter_map(|record| record.get(RECORD_HEAD_LEN..))
+}
+
+/// One record after the other of such a run.
+pub(in crate::answer) fn records_of(records: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = records;
     std::iter::from_fn(move || {
-        let (head, tail) = rest.split_first_chunk::<RECORD_HEAD_LEN>()?;
+        let head = rest.first_chunk::<RECORD_HEAD_LEN>()?;
         let len = u16::from_be_bytes([head[10], head[11]]);
-        let (data, next) = tail.split_at_checked(usize::from(len))?;
+        let (record, next) = rest.split_at_checked(RECORD_HEAD_LEN + usize::from(len))?;
         rest = next;
-        Some(data)
+        Some(record)
     })
 }
 

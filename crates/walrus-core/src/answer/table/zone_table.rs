@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, reply};
+use walrus_dns::{DomainName, record_type, reply};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Place, Slots};
 use crate::answer::complete::CompleteIndex;
-use crate::zone::Zone;
 use crate::zone::arena::Node;
 pub(in crate::answer) use crate::zone::arena::flags;
+use crate::zone::{Nsec3Chain, SetView, Zone};
 
 /// Static names of all zones, and where services live among them.
 #[derive(Clone, Debug)]
@@ -59,7 +59,6 @@ pub(super) const OWN_HEAD_LEN: usize = 6;
 /// The [`Place::run`] of the table's own entries.
 pub(super) const OWN: u16 = u16::MAX;
 /// The longest name in wire format (RFC 1035 section 2.3.4).
-#[allow(dead_code, reason = "for negative answers with signatures")]
 pub(in crate::answer) const NAME_LEN_MAX: usize = 255;
 /// No service lives here.
 pub(super) const NO_SERVICE: u32 = u32::MAX;
@@ -177,10 +176,32 @@ impl ZoneTable {
         self.zones.get(usize::from(zone)).is_some_and(|head| head.signed)
     }
 
+    /// The apex of a zone in lower-case wire format.
+    pub(in crate::answer) fn apex(&self, zone: u16) -> &[u8] {
+        self.zones.get(usize::from(zone)).map_or(&[0], |head| head.zone.apex().as_wire())
+    }
+
+    /// A zone's NSEC3 records, if it proves by them that something is not there.
+    pub(in crate::answer) fn nsec3(&self, zone: u16) -> Option<&Nsec3Chain> {
+        self.zones.get(usize::from(zone))?.zone.nsec3()
+    }
+
+    /// How long a zone's negative answers may be remembered, in seconds (RFC 2308 section 5).
+    pub(in crate::answer) fn negative_ttl(&self, zone: u16) -> u32 {
+        self.zones.get(usize::from(zone)).map_or(0, |head| head.negative_ttl)
+    }
+
+    /// Data of the RRSIG records over a zone's SOA record.
+    pub(in crate::answer) fn soa_signatures(&self, zone: u16) -> impl Iterator<Item = &[u8]> {
+        let head = self.zones.get(usize::from(zone));
+        // The apex comes first in canonical order.
+        let soa = head.and_then(|head| head.zone.arena().node(0).sets().of_type(record_type::SOA));
+        soa.into_iter().flat_map(SetView::signatures)
+    }
+
     /// The last name of a zone that is at or before `name` (lower-case wire format, in the zone) in
     /// canonical order and has an NSEC set: the one that proves what there is at `name`, or that
     /// there is nothing. `None` in a zone without such sets.
-    #[allow(dead_code, reason = "for negative answers with signatures")]
     pub(in crate::answer) fn nsec_at_or_before(&self, zone: u16, name: &[u8]) -> Option<Entry<'_>> {
         let held = &self.zones.get(usize::from(zone))?.zone;
         let apex = held.apex().as_wire();
@@ -237,7 +258,6 @@ pub(in crate::answer) struct PrebuiltSet<'a> {
 
 impl<'a> Entry<'a> {
     /// Its name in lower-case wire format, put together in `buffer`.
-    #[allow(dead_code, reason = "for negative answers with signatures")]
     pub(in crate::answer) fn name(self, buffer: &mut [u8; NAME_LEN_MAX]) -> &[u8] {
         let (relative, apex) = (self.node.name(), self.apex);
         let len = relative.len() + apex.len();
@@ -245,6 +265,23 @@ impl<'a> Entry<'a> {
         name[..relative.len()].copy_from_slice(relative);
         name[relative.len()..].copy_from_slice(apex);
         name
+    }
+
+    /// The length of its name in wire format.
+    #[inline]
+    pub(in crate::answer) fn name_len(self) -> usize {
+        self.node.name().len() + self.apex.len()
+    }
+
+    /// Whether both are the same.
+    pub(in crate::answer) fn is_same(self, other: Self) -> bool {
+        std::ptr::eq(self.node.name().as_ptr(), other.node.name().as_ptr())
+    }
+
+    /// The lowest type of its record sets that `is_counted` takes.
+    pub(in crate::answer) fn first_type(self, is_counted: impl Fn(u16) -> bool) -> Option<u16> {
+        let types = self.node.sets().iter().map(SetView::record_type);
+        types.filter(|record_type| is_counted(*record_type)).min()
     }
 
     /// Whether this is the entry of a name.
@@ -295,7 +332,6 @@ impl<'a> Entry<'a> {
 mod tests {
     use super::*;
     use crate::zone::{RecordSet, zone_of_nameservers};
-    use walrus_dns::record_type;
 
     fn name(text: &str) -> DomainName {
         text.parse().unwrap()
