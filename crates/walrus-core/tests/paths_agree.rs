@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use walrus_core::answer::{
     AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
 };
+use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -34,12 +35,13 @@ proptest! {
         zones in zones(),
         services in vec(names(), 0..8),
         queries in vec((queries(), clients(), any::<bool>()), 1..40),
-        signed: [bool; 4],
+        denials: [Option<bool>; 4],
         seed: u64,
     ) {
         let services = placed(&zones, services);
         let zones = signed::sign_all(&zones, &services, |apex| {
-            APEXES.iter().position(|text| name(text) == *apex).is_some_and(|place| signed[place])
+            let place = APEXES.iter().position(|text| name(text) == *apex)?;
+            denials[place].map(|hashed| if hashed { Denial::Nsec3 } else { Denial::Nsec })
         });
         let table = sample::table(&zones, &services).expect("each service has its place");
         let (mut fast, mut complete) = (WorkerState::new(seed, &table), WorkerState::new(seed, &table));

@@ -32,6 +32,7 @@ mod index;
 mod read;
 mod resolve;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use domain::base::Message;
@@ -175,11 +176,12 @@ fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &
         resolve::add_once(&mut resolution.authority, service.instead);
         return;
     }
-    let mut data: Vec<&[u8]> = chosen.data.iter().map(|data| &**data).collect();
+    let borrowed = |data: &'a Box<[u8]>| Cow::Borrowed(&**data);
+    let mut data: Vec<Cow<'a, [u8]>> = chosen.data.iter().map(borrowed).collect();
     let mut signatures: Vec<&[u8]> = chosen.signatures.iter().map(|data| &**data).collect();
     let mut record_type = service.record_type;
     if service.signatures_only {
-        data = std::mem::take(&mut signatures);
+        data = std::mem::take(&mut signatures).into_iter().map(Cow::Borrowed).collect();
         record_type = record_type::RRSIG;
     } else if signatures.is_empty() {
         data.truncate(fitting(resolution, &service.owner, &data));
@@ -198,7 +200,7 @@ fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &
 
 /// How many records surely fit behind the aliases that lead to them. A service's own answer is
 /// cut to what TCP holds when its Plan is compiled, but with owners that are a pointer each.
-fn fitting(resolution: &Resolution<'_>, owner: &DomainName, named: &[&[u8]]) -> usize {
+fn fitting(resolution: &Resolution<'_>, owner: &DomainName, named: &[Cow<'_, [u8]>]) -> usize {
     const FIXED_LEN: usize = 10;
     /// Header, question and OPT.
     const FRAME_LEN_MAX: usize = 400;
@@ -207,12 +209,13 @@ fn fitting(resolution: &Resolution<'_>, owner: &DomainName, named: &[&[u8]]) -> 
     }
     let record_len = |owner: &DomainName, data: usize| owner.as_wire().len() + FIXED_LEN + data;
     let aliases = resolution.answer.iter().flat_map(|records| {
-        let all = records.data.iter().chain(&records.signatures);
-        all.map(|data| record_len(&records.owner, data.len()))
+        let data = records.data.iter().map(|data| data.len());
+        let all = data.chain(records.signatures.iter().map(|data| data.len()));
+        all.map(|len| record_len(&records.owner, len))
     });
     let room = usize::from(u16::MAX).saturating_sub(FRAME_LEN_MAX + aliases.sum::<usize>());
     let mut taken = 0;
-    let fits = |data: &&&[u8]| {
+    let fits = |data: &&Cow<'_, [u8]>| {
         taken += record_len(owner, data.len());
         taken <= room
     };

@@ -1,6 +1,8 @@
 //! What a question's answer holds: the CNAME chain, the records, the SOA or the referral, and for
 //! those who want it what proves that nothing else exists.
 
+use std::borrow::Cow;
+
 use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
@@ -65,7 +67,7 @@ pub(super) struct Records<'a> {
     pub owner: DomainName,
     pub record_type: u16,
     pub ttl: u32,
-    pub data: Vec<&'a [u8]>,
+    pub data: Vec<Cow<'a, [u8]>>,
     /// Names in its data are never compressed.
     pub names_whole: bool,
     /// Data of the RRSIG records that follow it.
@@ -178,7 +180,7 @@ impl<'a> Resolver<'a> {
             let mut records = self.records(node.name.clone(), set);
             if signatures_only {
                 records.record_type = record_type::RRSIG;
-                records.data = set.signatures().collect();
+                records.data = set.signatures().map(Cow::Borrowed).collect();
                 records.signatures.clear();
             }
             self.push_answer(records, node);
@@ -251,7 +253,7 @@ impl<'a> Resolver<'a> {
     /// What shows that a wildcard may stand for the name (RFC 4035 section 3.1.3.3).
     fn wildcard_proof(&self, node: &Node<'a, '_>) -> Vec<Records<'a>> {
         if self.dnssec_ok && node.source != node.name {
-            denial::prove(node.zone, Denial::Wildcard { name: node.name })
+            denial::prove(node.zone, Denial::Wildcard { name: node.name, wildcard: node.source })
         } else {
             Vec::new()
         }
@@ -319,7 +321,7 @@ impl<'n> Node<'_, 'n> {
 impl<'a> Records<'a> {
     pub(super) fn unsigned(owner: DomainName, set: SetView<'a>) -> Self {
         let (record_type, ttl) = (set.record_type(), set.ttl());
-        let data = set.data().collect();
+        let data = set.data().map(Cow::Borrowed).collect();
         Self { owner, record_type, ttl, data, names_whole: false, signatures: Vec::new() }
     }
 
@@ -330,7 +332,7 @@ impl<'a> Records<'a> {
 
 /// RFC 8482 section 4.2: a HINFO record instead of everything.
 fn refuse_any(name: &DomainName) -> Records<'static> {
-    let data = vec![&b"\x07RFC8482\0"[..]];
+    let data = vec![Cow::Borrowed(&b"\x07RFC8482\0"[..])];
     let signatures = Vec::new();
     let (owner, record_type) = (name.clone(), record_type::HINFO);
     Records { owner, record_type, ttl: 3600, data, names_whole: true, signatures }
