@@ -72,7 +72,8 @@ pub fn sign_all(
 pub fn is_signature_of(rrsig: &[u8], owner: &DomainName, record_type: u16, data: &[&[u8]]) -> bool {
     let Some((head, rest)) = rrsig.split_first_chunk::<18>() else { return false };
     let Ok(zone) = DomainName::from_wire(rest) else { return false };
-    let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let labels = usize::from(head[3]);
     let mut owner = owner.clone();
     if owner.label_count() - usize::from(owner.is_wildcard()) > labels {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::base::{Message, Name, ParsedRecord, ToName};
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{ANY, CNAME, DNAME, DS, NS, NSEC, RRSIG, SOA};
+use walrus_dns::record_type::{ANY, CNAME, DNAME, DS, NS, NSEC, NSEC3, RRSIG, SOA};
 
 use crate::signed;
 
@@ -26,16 +26,21 @@ pub(crate) struct Reply {
     pub(crate) authority: Section,
 }
 
-/// An NSEC record that is properly signed at its own name.
+/// A record of a chain that is properly signed at its own name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Nsec {
+pub(crate) struct Link {
     pub(crate) zone: DomainName,
-    pub(crate) owner: DomainName,
-    pub(crate) next: DomainName,
+    place: Place,
     bitmap: Vec<u8>,
 }
 
-impl Nsec {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Nsec { owner: DomainName, next: DomainName },
+    Nsec3 { hash: Vec<u8>, next: Vec<u8> },
+}
+
+impl Link {
     pub(crate) fn has(&self, record_type: u16) -> bool {
         let [window, low] = record_type.to_be_bytes();
         let mut rest = &self.bitmap[..];
@@ -50,20 +55,42 @@ impl Nsec {
         false
     }
 
+    /// Whether it stands at this name.
+    pub(crate) fn is_at(&self, name: &DomainName) -> bool {
+        match &self.place {
+            Place::Nsec { owner, .. } => owner == name,
+            Place::Nsec3 { hash, .. } => name.is_within(&self.zone) && *hash == sha1(name),
+        }
+    }
+
     /// Whether it says that there are no records at this name, which is in its zone.
     pub(crate) fn covers(&self, name: &DomainName) -> bool {
-        // RFC 6840 section 4.1: a delegation or a DNAME says nothing about what is below it.
-        let cut = self.has(NS) && !self.has(SOA) || self.has(DNAME);
-        if !name.is_within(&self.zone) || (cut && name.is_within(&self.owner)) {
-            return false;
+        match &self.place {
+            Place::Nsec { owner, next } => {
+                // RFC 6840 section 4.1: a delegation or a DNAME says nothing about what is below.
+                let cut = self.has(NS) && !self.has(SOA) || self.has(DNAME);
+                if !name.is_within(&self.zone) || (cut && name.is_within(owner)) {
+                    return false;
+                }
+                // The last of a zone points to the apex.
+                owner < name && (name < next || *next == self.zone)
+            }
+            Place::Nsec3 { hash, next } => {
+                let asked = sha1(name);
+                let is_last = next <= hash;
+                name.is_within(&self.zone)
+                    && if is_last {
+                        asked > *hash || asked < *next
+                    } else {
+                        asked > *hash && asked < *next
+                    }
+            }
         }
-        // The last of a zone points to the apex.
-        self.owner < *name && (*name < self.next || self.next == self.zone)
     }
 
     /// Covers the name, which exists all the same because something is below it.
-    pub(crate) fn is_above_something(&self, name: &DomainName) -> bool {
-        self.covers(name) && self.next.is_within(name)
+    fn is_above_something(&self, name: &DomainName) -> bool {
+        matches!(&self.place, Place::Nsec { next, .. } if next.is_within(name)) && self.covers(name)
     }
 
     /// Whether no such type is at this name, if the name is the owner.
@@ -72,14 +99,56 @@ impl Nsec {
         let right_side = if record_type == DS { !self.has(SOA) } else { !delegates };
         right_side && !self.has(record_type) && !self.has(CNAME)
     }
+}
 
-    /// The nearest name above this one, which it covers, that exists.
-    fn closest_encloser(&self, name: &DomainName) -> DomainName {
-        let shared = |other: &DomainName| {
-            name.labels().rev().zip(other.labels().rev()).take_while(|(a, b)| a == b).count()
-        };
-        name.suffix(shared(&self.owner).max(shared(&self.next)))
+/// The chain's records in a reply that are of one zone.
+struct Proofs<'a>(Vec<&'a Link>);
+
+impl Proofs<'_> {
+    fn at(&self, name: &DomainName) -> Option<&Link> {
+        self.0.iter().find(|link| link.is_at(name)).copied()
     }
+
+    /// The name does not exist, nor is it an empty non-terminal.
+    fn covers(&self, name: &DomainName) -> bool {
+        self.0.iter().any(|link| link.covers(name) && !link.is_above_something(name))
+    }
+
+    /// The closest encloser of a name that is shown not to exist (RFC 5155 section 8.3).
+    fn encloser(&self, name: &DomainName) -> Option<DomainName> {
+        if let Some(link) = self.0.iter().find(|link| link.covers(name))
+            && let Place::Nsec { owner, next } = &link.place
+        {
+            let shared = |other: &DomainName| {
+                name.labels().rev().zip(other.labels().rev()).take_while(|(a, b)| a == b).count()
+            };
+            return Some(name.suffix(shared(owner).max(shared(next))));
+        }
+        let mut above = std::iter::successors(name.parent(), DomainName::parent);
+        let encloser = above.find(|above| self.at(above).is_some())?;
+        self.covers(&name.suffix(encloser.label_count() + 1)).then_some(encloser)
+    }
+
+    fn lacks_type(&self, name: &DomainName, record_type: u16) -> bool {
+        self.at(name).is_some_and(|link| link.denies(record_type))
+            || self.0.iter().any(|link| link.is_above_something(name))
+    }
+}
+
+/// RFC 5155 section 5, without iterations and salt.
+fn sha1(name: &DomainName) -> Vec<u8> {
+    use sha1::{Digest as _, Sha1};
+    Sha1::digest(name.as_wire()).to_vec()
+}
+
+/// A label in base32 with the extended hex alphabet (RFC 4648 section 7).
+fn from_base32(label: &[u8]) -> Vec<u8> {
+    let bits: String = label
+        .iter()
+        .map(|letter| format!("{:05b}", char::from(*letter).to_digit(32).expect("base32")))
+        .collect();
+    let byte = |bits: &[u8]| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap();
+    bits.as_bytes().chunks_exact(8).map(byte).collect()
 }
 
 impl Reply {
@@ -98,16 +167,25 @@ impl Reply {
     }
 
     /// The chain's records that stand in the authority section.
-    pub(crate) fn chain(&self) -> Vec<Nsec> {
-        let sets = self.authority.iter().filter(|((_, record_type), _)| *record_type == NSEC);
-        let chain = sets.map(|((owner, _), set)| {
-            assert_eq!(set.data.len(), 1, "one NSEC record at {owner}");
-            let signature = set.signatures.first().expect("a signed NSEC record");
+    pub(crate) fn chain(&self) -> Vec<Link> {
+        let of_chain = |record_type| [NSEC, NSEC3].contains(&record_type);
+        let sets = self.authority.iter().filter(|((_, record_type), _)| of_chain(*record_type));
+        let chain = sets.map(|((owner, record_type), set)| {
+            assert_eq!(set.data.len(), 1, "one record of the chain at {owner}");
+            let signature = set.signatures.first().expect("a signed record of the chain");
             assert_eq!(usize::from(signature[3]), labels(owner), "{owner} is no wildcard's");
-            let next = DomainName::from_wire(&set.data[0]).expect("a name");
-            let bitmap = set.data[0][next.as_wire().len()..].to_vec();
             let zone = DomainName::from_wire(&signature[18..]).expect("a signer");
-            Nsec { zone, owner: owner.clone(), next, bitmap }
+            let data = &set.data[0];
+            if *record_type == NSEC3 {
+                assert_eq!(data[..6], [1, 0, 0, 0, 0, 20], "RFC 9276: no iterations, no salt");
+                assert_eq!(owner.parent(), Some(zone.clone()));
+                let hash = from_base32(owner.labels().next().expect("a label"));
+                let place = Place::Nsec3 { hash, next: data[6..26].to_vec() };
+                return Link { zone, place, bitmap: data[26..].to_vec() };
+            }
+            let next = DomainName::from_wire(data).expect("a name");
+            let bitmap = data[next.as_wire().len()..].to_vec();
+            Link { zone, place: Place::Nsec { owner: owner.clone(), next }, bitmap }
         });
         chain.collect()
     }
@@ -176,41 +254,32 @@ impl Trust<'_> {
     }
 
     /// The name has nothing of the type, or is delegated.
-    fn check_end(&self, reply: &Reply, name: &DomainName, record_type: u16, chain: &[Nsec]) {
+    fn check_end(&self, reply: &Reply, name: &DomainName, record_type: u16, chain: &[Link]) {
         let Some((zone, is_signed)) = self.zone_of(name, record_type) else { return };
-        let chain: Vec<&Nsec> = chain.iter().filter(|nsec| nsec.zone == *zone).collect();
+        let proofs = Proofs(chain.iter().filter(|link| link.zone == *zone).collect());
         let referral = reply.authority.keys().find(|(_, it)| *it == NS).map(|(owner, _)| owner);
         if !is_signed {
-            assert!(chain.is_empty());
+            assert!(proofs.0.is_empty());
         } else if let Some(cut) = referral {
             assert!(name.is_within(cut) && reply.rcode == 0);
             if !reply.authority.contains_key(&(cut.clone(), DS)) {
-                let at = chain.iter().find(|nsec| nsec.owner == *cut).expect("an NSEC at the cut");
+                let at = proofs.at(cut).expect("a record of the chain at the cut");
                 assert!(at.has(NS) && !at.has(DS) && !at.has(SOA), "an unsigned delegation");
             }
         } else if reply.rcode == 3 {
-            let nsec = chain.iter().find(|nsec| nsec.covers(name));
-            let nsec = nsec.unwrap_or_else(|| panic!("{name} is covered by one of {chain:?}"));
-            assert!(!nsec.is_above_something(name), "{name} is an empty non-terminal");
-            let wildcard = nsec.closest_encloser(name).wildcard();
-            let covered = wildcard.is_none_or(|wildcard| {
-                chain
-                    .iter()
-                    .any(|nsec| nsec.covers(&wildcard) && !nsec.is_above_something(&wildcard))
-            });
+            let encloser = proofs.encloser(name);
+            let encloser = encloser.unwrap_or_else(|| panic!("no proof for {name}: {chain:?}"));
+            assert!(!proofs.0.iter().any(|link| link.is_at(name) || link.is_above_something(name)));
+            let covered = encloser.wildcard().is_none_or(|wildcard| proofs.covers(&wildcard));
             assert!(covered, "no wildcard for {name}: {chain:?}");
         } else {
-            let lacks = |name: &DomainName| {
-                chain.iter().any(|nsec| nsec.owner == *name && nsec.denies(record_type))
-                    || chain.iter().any(|nsec| nsec.is_above_something(name))
-            };
-            let by_wildcard = chain.iter().filter(|nsec| nsec.covers(name)).any(|nsec| {
-                nsec.closest_encloser(name).wildcard().is_some_and(|wildcard| lacks(&wildcard))
-            });
+            let wildcard = proofs.encloser(name).and_then(|encloser| encloser.wildcard());
+            let by_wildcard = wildcard.is_some_and(|it| proofs.lacks_type(&it, record_type));
             // A child whose parent is not ours can but say that it has no DS itself.
             let alone = record_type == DS && name == zone;
             let excused = (self.unsigned)(name, record_type) || alone;
-            assert!(lacks(name) || by_wildcard || excused, "{name} {record_type}: {chain:?}");
+            let proven = proofs.lacks_type(name, record_type) || by_wildcard;
+            assert!(proven || excused, "{name} {record_type}: {chain:?}");
         }
     }
 
@@ -249,7 +318,7 @@ impl Trust<'_> {
 }
 
 /// A wildcard's set needs the proof that the name itself does not exist (RFC 4035 section 5.3.4).
-fn check_wildcard(set: &Set, name: &DomainName, chain: &[Nsec]) {
+fn check_wildcard(set: &Set, name: &DomainName, chain: &[Link]) {
     // An RRSIG record by itself says as much as the one beside a set.
     let Some(signature) = set.signatures.first() else { return };
     let encloser = usize::from(signature[3]);
@@ -257,9 +326,7 @@ fn check_wildcard(set: &Set, name: &DomainName, chain: &[Nsec]) {
         let zone = DomainName::from_wire(&signature[18..]).expect("a signer");
         // Covers the next closer name: the encloser is the very one.
         let next_closer = name.suffix(encloser + 1);
-        let proven = chain
-            .iter()
-            .any(|nsec| nsec.zone == zone && nsec.covers(name) && nsec.covers(&next_closer));
+        let proven = chain.iter().any(|link| link.zone == zone && link.covers(&next_closer));
         assert!(proven, "{name} does not exist by itself: {chain:?}");
     }
 }

@@ -176,8 +176,8 @@ fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &
         resolve::add_once(&mut resolution.authority, service.instead);
         return;
     }
-    let borrowed = |data: &'a Box<[u8]>| Cow::Borrowed(&**data);
-    let mut data: Vec<Cow<'a, [u8]>> = chosen.data.iter().map(borrowed).collect();
+    let mut data: Vec<Cow<'_, [u8]>> =
+        chosen.data.iter().map(|data| Cow::Borrowed(&**data)).collect();
     let mut signatures: Vec<&[u8]> = chosen.signatures.iter().map(|data| &**data).collect();
     let mut record_type = service.record_type;
     if service.signatures_only {
