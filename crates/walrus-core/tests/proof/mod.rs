@@ -147,7 +147,8 @@ fn from_base32(label: &[u8]) -> Vec<u8> {
         .iter()
         .map(|letter| format!("{:05b}", char::from(*letter).to_digit(32).expect("base32")))
         .collect();
-    let byte = |bits: &[u8]| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap();
+    let bit = |byte, bit: &u8| byte << 1 | (bit - b'0');
+    let byte = |bits: &[u8]| bits.iter().fold(0, bit);
     bits.as_bytes().chunks_exact(8).map(byte).collect()
 }
 
