@@ -55,7 +55,7 @@ fn topology(services: &[DomainName]) -> Topology {
     let services = (0..).zip(services).map(|(index, name)| configured(index, name)).collect();
     // Every third server has a name of its own.
     let host = |index: u8| {
-        (index % 3 == 0).then(|| format!("host{index}.example.com").parse().expect("a name"))
+        index.is_multiple_of(3).then(|| format!("host{index}.example.com").parse().expect("a name"))
     };
     let servers = (0..SERVERS).map(|index| Server {
         name: server(index).name,
@@ -205,7 +205,7 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         // One area without IPv6: NODATA.
         ipv6: (place != 2).then_some(3 - place),
         // None as in a Plan from before there were such records: then addresses' lists stand in.
-        hosts: (place % 2 == 0).then_some((place + 1) % 4),
+        hosts: place.is_multiple_of(2).then_some((place + 1) % 4),
         degraded: place == 1,
         reason: String::new(),
     };

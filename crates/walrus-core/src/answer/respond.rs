@@ -174,13 +174,16 @@ fn find_body<'a>(
         let Some(answer) = answer_service(table, worker, service, service_type, &client) else {
             return Some(Body::NotReady);
         };
-        let Some(drawn) = answer.drawn else { return no_type() };
+        let unsigned = signatures_only && answer.signature_count == 0;
+        let Some(drawn) = answer.drawn.filter(|_| !unsigned) else { return no_type() };
         let (count, bytes) = (drawn.count, drawn.records);
         let (signatures, signature_bytes) = (answer.signature_count, answer.signatures);
         let body = Body::Records { count, bytes, signatures, signature_bytes };
         return Some(body.signed(dnssec_ok, signatures_only));
     }
     match find_static(entry, wanted) {
+        // Only in a zone that someone else signed by halves.
+        Some(Body::Records { signatures: 0, .. }) if signatures_only => None,
         Some(body) => Some(body.signed(dnssec_ok, signatures_only)),
         None if entry.has(flags::CNAME_INSIDE) => None,
         None => no_type(),

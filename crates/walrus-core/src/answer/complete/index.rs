@@ -58,6 +58,18 @@ pub(super) enum Found<'a> {
     },
 }
 
+impl<'a> Found<'a> {
+    /// The zone that it was found in.
+    pub(super) const fn zone(&self) -> Option<&'a Zone> {
+        match self {
+            Self::Elsewhere => None,
+            Self::Delegated { zone, .. } | Self::Node { zone, .. } | Self::Nothing { zone, .. } => {
+                Some(zone)
+            }
+        }
+    }
+}
+
 impl CompleteIndex {
     /// An index over zones, and services by name. A service outside every zone is never found.
     pub(in crate::answer) fn new(

@@ -19,7 +19,9 @@
 //!   the NSECs that jump over the name and over the wildcard at the closest encloser (3.1.3.2); a
 //!   wildcard's answer the NSEC that jumps over the name (3.1.3.3); a wildcard's NODATA the SOA, that
 //!   NSEC, and the one at the wildcard (3.1.3.4); a referral the DS set, or the NSEC at the
-//!   delegation that shows there is none (3.1.4). A service's name is a name like any other.
+//!   delegation that shows there is none (3.1.4). A service's name is a name like any other. Hashed,
+//!   the closest encloser's NSEC3 comes first, then the next closer name's, then the wildcard's (RFC
+//!   5155 section 7.2). Behind a wildcard's proof no alias is followed into another zone.
 //! - In a signed zone, ANY is answered with one real set (RFC 8482 section 4.1), that of the lowest
 //!   type which is not the service's, and RRSIG with that set's signatures; elsewhere ANY is
 //!   answered with a made-up HINFO (section 4.2), which could not be signed.
@@ -172,7 +174,8 @@ impl Chosen {
 
 /// A service's servers end the chain; without any, what stands instead says so.
 fn append<'a>(resolution: &mut Resolution<'a>, service: AtService<'a>, chosen: &'a Chosen) {
-    if chosen.data.is_empty() {
+    let unsigned = service.signatures_only && chosen.signatures.is_empty();
+    if chosen.data.is_empty() || unsigned {
         resolve::add_once(&mut resolution.authority, service.instead);
         return;
     }

@@ -90,7 +90,7 @@ pub(super) fn resolve<'a>(
     dnssec_ok: bool,
 ) -> Resolution<'a> {
     let resolution = Resolution::new(Rcode::NOERROR, true);
-    let mut resolver = Resolver { index, types, wanted, dnssec_ok, resolution };
+    let mut resolver = Resolver { index, types, wanted, dnssec_ok, proven_in: None, resolution };
     let mut name = name.clone();
     let mut visited = Vec::new();
     while let Some(target) = resolver.step(&name) {
@@ -108,6 +108,8 @@ struct Resolver<'a> {
     types: &'a [ServiceTypes],
     wanted: u16,
     dnssec_ok: bool,
+    /// The apex of the zone that the last name was in.
+    proven_in: Option<&'a DomainName>,
     resolution: Resolution<'a>,
 }
 
@@ -127,7 +129,15 @@ impl<'a> Resolver<'a> {
     /// Adds what one name gives; an alias' target if there is one to follow.
     fn step(&mut self, name: &DomainName) -> Option<DomainName> {
         let is_first = self.resolution.answer.is_empty();
-        match self.index.find(name, self.wanted) {
+        let found = self.index.find(name, self.wanted);
+        // Behind a wildcard's proof: two zones may have a record of the chain under one name, and
+        // no validator could tell them apart. The resolver goes on by itself.
+        let zone = found.zone().map(Zone::apex);
+        if !self.resolution.authority.is_empty() && zone != self.proven_in {
+            return None;
+        }
+        self.proven_in = zone;
+        match found {
             Found::Elsewhere => {
                 // An alias to elsewhere is an answer; a question about elsewhere is not ours.
                 if is_first {
@@ -176,7 +186,9 @@ impl<'a> Resolver<'a> {
             });
             return None;
         }
-        if let Some(set) = node.sets.of_type(wanted) {
+        let found = node.sets.of_type(wanted);
+        let is_missing = |set: &SetView<'_>| signatures_only && set.signatures().next().is_none();
+        if let Some(set) = found.filter(|set| !is_missing(set)) {
             let mut records = self.records(node.name.clone(), set);
             if signatures_only {
                 records.record_type = record_type::RRSIG;
