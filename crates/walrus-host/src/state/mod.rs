@@ -9,6 +9,7 @@
 //! | `certificate.pem`, `key.pem` | the self-signed certificate | made anew; fingerprints change |
 //! | `journal.jsonl`, `journal.old.jsonl` | each round's World | replay lacks it |
 //! | `map-DIGEST.bin` | the compiled map | compiled again |
+//! | `signatures/` | what was signed, by `walrus_director` | signed anew |
 //! | `lock` | who uses the directory | made anew |
 //!
 //! Every function blocks on the disk: callers on a runtime use `spawn_blocking`. A full disk or a
