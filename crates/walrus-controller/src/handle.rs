@@ -1,12 +1,12 @@
 //! What the rest of the process can ask of a running Controller.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use walrus_core::config::Configuration;
 use walrus_core::control::{Input, Refusal, Status};
 use walrus_core::plan::{Digests, Plan, PlanNumber};
-use walrus_core::world::{Name, Observation, OverrideState, Target};
+use walrus_core::world::{Name, Observation, OverrideState, Target, Time};
 use walrus_host::clock::{Busy, Clock};
 use walrus_host::group::{GroupCounters, GroupEvent};
 
@@ -16,9 +16,24 @@ pub struct ControllerHandle {
     commands: mpsc::Sender<Command>,
     events: mpsc::Sender<GroupEvent>,
     plan: watch::Receiver<Option<Arc<Plan>>>,
+    cause: PlanCause,
     ended: watch::Receiver<()>,
     clock: Clock,
     group: Option<Arc<GroupCounters>>,
+}
+
+/// When what led to the newest Plan was taken in; told before the Plan is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlanCause(Arc<Mutex<Option<Time>>>);
+
+impl PlanCause {
+    pub(crate) fn set(&self, taken_at: Time) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken_at);
+    }
+
+    fn get(&self) -> Option<Time> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One thing asked of the Controller's task.
@@ -44,17 +59,25 @@ impl ControllerHandle {
         commands: mpsc::Sender<Command>,
         events: mpsc::Sender<GroupEvent>,
         plan: watch::Receiver<Option<Arc<Plan>>>,
+        cause: PlanCause,
         ended: watch::Receiver<()>,
         clock: Clock,
         group: Option<Arc<GroupCounters>>,
     ) -> Self {
-        Self { commands, events, plan, ended, clock, group }
+        Self { commands, events, plan, cause, ended, clock, group }
     }
 
     /// The Plan in force, and each that follows; `None` until there is one.
     #[must_use]
     pub fn plan(&self) -> watch::Receiver<Option<Arc<Plan>>> {
         self.plan.clone()
+    }
+
+    /// When the Controller took in what led to the newest Plan (a report, the outcome of a probe, a
+    /// drain, the time for a round); `None` before the first of this run.
+    #[must_use]
+    pub fn plan_cause(&self) -> Option<Time> {
+        self.cause.get()
     }
 
     /// Where a Reporter in this process sends its events (`walrus_host::link::Link::local`).

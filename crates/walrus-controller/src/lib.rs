@@ -34,7 +34,7 @@ use walrus_host::state::StateDirectory;
 pub use handle::{ControllerGone, ControllerHandle, OverrideError};
 
 use disk::Disk;
-use handle::Command;
+use handle::{Command, PlanCause};
 use shell::Shell;
 
 /// Group events that wait for the Controller; beyond that Reporters are read more slowly.
@@ -75,6 +75,7 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         plan,
     };
     let (plans, plan) = watch::channel(stored.plan.clone());
+    let cause = PlanCause::default();
     let (events, event_queue) = mpsc::channel(EVENTS_MAX);
     let (commands, command_queue) = mpsc::channel::<Command>(COMMANDS_MAX);
     let (running, ended) = watch::channel(());
@@ -95,6 +96,7 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         configuration,
         disk: Disk::spawn(state, clock.activity().clone()),
         plans,
+        cause: cause.clone(),
         prober: Prober::new(),
         notifier,
         clock: clock.clone(),
@@ -103,7 +105,7 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         shell.run(event_queue, command_queue, shutdown).await;
         drop(running);
     });
-    ControllerHandle::new(commands, events, plan, ended, clock, counters)
+    ControllerHandle::new(commands, events, plan, cause, ended, clock, counters)
 }
 
 #[cfg(test)]

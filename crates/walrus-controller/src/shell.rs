@@ -19,7 +19,7 @@ use walrus_host::probe::Prober;
 use walrus_host::shutdown::Shutdown;
 
 use crate::disk::Disk;
-use crate::handle::{Command, CommandKind, OverrideError};
+use crate::handle::{Command, CommandKind, OverrideError, PlanCause};
 
 /// Finished probes that wait for the task; beyond that their tasks wait, one a target.
 const OUTCOMES_MAX: usize = 1024;
@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) disk: Disk,
     pub(crate) plans: watch::Sender<Option<Arc<Plan>>>,
+    pub(crate) cause: PlanCause,
     pub(crate) prober: Prober,
     pub(crate) notifier: Notifier,
     pub(crate) clock: Clock,
@@ -53,6 +54,8 @@ pub(crate) struct Shell {
     probes: BTreeMap<u32, AbortHandle>,
     /// When the task wants to wake at the latest.
     due: Time,
+    /// When what is handled now was taken in.
+    taken_at: Time,
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
     refusals: Limited,
@@ -73,6 +76,7 @@ impl Shell {
         let (outcomes, outcome_queue) = mpsc::channel(OUTCOMES_MAX);
         Self {
             due: parts.clock.now(),
+            taken_at: parts.clock.now(),
             parts,
             outcomes,
             outcome_queue,
@@ -108,19 +112,19 @@ impl Shell {
                 woken = clock.sleep_until(self.due) => {
                     tracing::trace!(why, "the Controller wakes");
                     awake = Some(woken);
-                    self.notice_stop();
+                    self.note_time();
                     self.take_in(&mut events, &mut handled);
                 }
                 Some(outcome) = self.outcome_queue.recv() => {
-                    self.notice_stop();
+                    self.note_time();
                     handled.push(self.probed(outcome));
                 }
                 Some(command) = commands.recv() => {
-                    self.notice_stop();
+                    self.note_time();
                     self.command(command).await;
                 }
                 Some(event) = events.recv() => {
-                    self.notice_stop();
+                    self.note_time();
                     handled.push(self.event(event));
                 }
             }
@@ -130,10 +134,11 @@ impl Shell {
         self.parts.disk.finish().await;
     }
 
-    /// To be called before anything is taken in: if the whole process was stopped, what was said
+    /// To be called before anything is taken in. If the whole process was stopped, what was said
     /// meanwhile still waits in sockets, and the other tasks have only just woken, too.
-    fn notice_stop(&mut self) {
+    fn note_time(&mut self) {
         let now = self.parts.clock.now();
+        self.taken_at = now;
         let late = now.since(self.due);
         if late > STOPPED {
             tracing::warn!(seconds = late.as_secs_f64(), "this process stood still");
@@ -168,6 +173,7 @@ impl Shell {
                     }
                     tracing::debug!(number = %plan.number, "a new Plan");
                     self.parts.disk.plan(plan.clone());
+                    self.parts.cause.set(self.taken_at);
                     self.parts.plans.send_replace(Some(plan));
                 }
                 Effect::Probe(request) => self.probe(request),

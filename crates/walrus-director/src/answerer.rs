@@ -3,7 +3,9 @@
 use std::mem;
 use std::sync::Arc;
 
-use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond, respond_completely};
+use walrus_core::answer::{
+    Outcome, Request, Transport, WorkerState, look_ahead, respond, respond_completely,
+};
 use walrus_core::policy::choose::Generator;
 use walrus_core::world::Time;
 use walrus_host::clock::Clock;
@@ -14,6 +16,7 @@ use crate::decision_log::Sampler;
 use crate::domains::{Domain, DomainCounts};
 use crate::sample::{Sample, Sampled};
 use crate::serving::{Current, Left, Serving, Tally};
+use crate::udp::prefetch;
 
 /// Answers from the table in force.
 ///
@@ -152,6 +155,10 @@ impl Answering for Answerer {
         if self.serving.is_wanted(self.thread) {
             self.hand_over();
         }
+    }
+
+    fn look_ahead<'a>(&self, queries: impl Iterator<Item = &'a [u8]>) {
+        look_ahead(&self.serving.table, queries, prefetch);
     }
 
     fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {

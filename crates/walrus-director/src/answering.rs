@@ -27,6 +27,10 @@ pub(crate) trait Answering {
     /// thread waits: what lies between is told as the time that answering took.
     fn begin_batch(&mut self);
 
+    /// Told all queries of a batch before the first is answered: has the processor fetch what
+    /// answering them will read.
+    fn look_ahead<'a>(&self, queries: impl Iterator<Item = &'a [u8]>);
+
     /// Writes the reply and tells its length; `None` for no reply.
     fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize>;
 
@@ -44,6 +48,8 @@ pub(crate) struct Echo(pub(crate) std::sync::Arc<Counters>);
 #[cfg(test)]
 impl Answering for Echo {
     fn begin_batch(&mut self) {}
+
+    fn look_ahead<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
 
     fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {
         if incoming.query == b"quiet" {

@@ -16,7 +16,7 @@ use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError};
 use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
-use walrus_core::world::{Digest, Observation, Topology};
+use walrus_core::world::{Digest, Observation, Time, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -25,7 +25,7 @@ use walrus_host::shutdown::Shutdown;
 use crate::counters::{CounterSnapshot, Counters};
 use crate::decision_log::DecisionLog;
 use crate::keys::KeyPair;
-use crate::latency::Latency;
+use crate::latency::{Latency, LatencyCounters};
 use crate::observe::Gathering;
 use crate::replies::Replies;
 use crate::serving::{Current, Serving};
@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) domains_max: usize,
     pub(crate) wakers: Wakers,
     pub(crate) control: Mutex<Control>,
+    /// Written under `control`'s lock.
+    pub(crate) changes: LatencyCounters,
     pub(crate) running: Mutex<Option<Running>>,
     /// Held while zones are signed and compiled; before `control`, never after it.
     pub(crate) rebuilding: Mutex<Rebuilding>,
@@ -158,6 +160,21 @@ impl DirectorHandle {
             self.0.background.call();
         }
         Ok(())
+    }
+
+    /// Tells when what led to the Plan in force was taken in, now that its answers are given.
+    pub fn tell_cause(&self, taken_at: Time) {
+        let _alone = self.control();
+        self.0.changes.add(self.0.clock.now().since(taken_at), 1);
+    }
+
+    /// How long it took from an event until answers showed it, over all Plans that
+    /// [`Self::tell_cause`] was told of.
+    #[must_use]
+    pub fn change_latency(&self) -> Latency {
+        let mut latency = Latency::default();
+        latency.add(&self.0.changes);
+        latency
     }
 
     /// Answers from other zones, areas and services from now on, by the Plan in force until one for

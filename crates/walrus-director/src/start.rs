@@ -20,6 +20,7 @@ use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
+use crate::latency::LatencyCounters;
 use crate::observe::Gathering;
 use crate::serving::{Current, Serving};
 use crate::signing::{
@@ -123,6 +124,7 @@ impl Director {
             clock: start.clock,
             wakers,
             control: Mutex::new(control),
+            changes: LatencyCounters::new(),
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
             background: Background::default(),

@@ -72,6 +72,16 @@ impl<'a> Query<'a> {
     }
 }
 
+/// The question's name of what looks like a query, as [`Query::fold_name`] gives it, without a look
+/// at the rest; `None` if there is no such name.
+#[inline]
+#[must_use]
+pub fn fold_question_name<'b>(bytes: &[u8], into: &'b mut [u8; 256]) -> Option<&'b [u8]> {
+    let name_len = name_len(bytes.get(HEADER_LEN..)?)?;
+    let only_name = Query { bytes, name_len, record_type: 0, class: 0, edns: None };
+    Some(only_name.fold_name(into))
+}
+
 /// What is done with bytes that are no query that can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

@@ -1,5 +1,6 @@
 //! A Plan compiled into a table; query bytes in, reply bytes out.
 
+mod ahead;
 mod complete;
 mod denial;
 mod explain;
@@ -9,6 +10,7 @@ mod service_answer;
 mod table;
 mod worker;
 
+pub use ahead::{AHEAD_MAX, look_ahead};
 pub use explain::{
     CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
     explain,

@@ -87,6 +87,19 @@ impl Batch {
     /// # Errors
     /// As `recvmmsg`; "would block" is no error.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.receive_with(socket, libc::MSG_DONTWAIT)
+    }
+
+    /// As [`Batch::receive`], but waits for the first datagram, as long as the socket's own timeout
+    /// says.
+    ///
+    /// # Errors
+    /// As `recvmmsg`; a timeout is no error.
+    pub(crate) fn receive_waiting(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.receive_with(socket, libc::MSG_WAITFORONE)
+    }
+
+    fn receive_with(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
         // SAFETY: `mmsghdr` and `iovec` are plain old data for which all zeroes is a value.
         let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
         // SAFETY: as above.
@@ -110,7 +123,7 @@ impl Batch {
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                flags,
                 std::ptr::null_mut(),
             )
         };
@@ -130,6 +143,12 @@ impl Batch {
             };
         }
         Ok(count)
+    }
+
+    /// The first `count` queries, `count` being at most what [`Batch::receive`] returned.
+    pub(crate) fn queries(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let received = self.queries.iter().zip(&self.received).take(count);
+        received.map(|(bytes, received)| &bytes[..received.length])
     }
 
     /// Hands a received datagram and the room for its reply to `answer`, which tells the reply's
@@ -275,6 +294,19 @@ fn reply_control(control: &mut [u8]) -> Option<usize> {
             Some(size_of::<Control>().min(CONTROL_DATA + 24))
         }
     }
+}
+
+/// Tells the processor that this address will be read soon. It changes nothing but time.
+#[inline]
+pub(crate) fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads nothing and faults for no address. SSE, which it
+    // belongs to, is part of every x86-64 processor.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Asks for the address that each datagram was sent to: needed on a socket that listens on all.

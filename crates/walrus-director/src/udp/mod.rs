@@ -4,5 +4,6 @@ pub(crate) mod batch;
 mod socket;
 mod worker;
 
+pub(crate) use batch::prefetch;
 pub(crate) use socket::{listen, probe};
 pub(crate) use worker::Worker;

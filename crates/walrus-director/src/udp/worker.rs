@@ -11,18 +11,25 @@ use std::time::Duration;
 
 use walrus_core::answer::Transport;
 
-use super::batch::{Batch, Poll};
+use super::batch::{BATCH, Batch, Poll};
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 
 /// How long an idle worker sleeps if nobody wakes it. Only a lost wake-up would make this matter.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long a busy worker waits for queries without a look at anything else: a new table or the end
+/// are seen that much later at most, and only if no query comes meanwhile.
+const RECEIVE_WAIT: Duration = Duration::from_millis(20);
+
+/// Batches of fewer queries have nothing to gain from looking ahead.
+const LOOK_AHEAD_FROM: usize = 4;
+
 /// How long a worker rests after a panic.
 const AFTER_PANIC: Duration = Duration::from_millis(10);
 
 /// An answering thread's sockets and buffers. Between `receive` and `send` it makes no system call,
-/// takes no lock and allocates nothing; only when no socket has anything does it wait.
+/// takes no lock and allocates nothing; it waits only when all that had come is answered.
 pub(crate) struct Worker<A> {
     sockets: Vec<Listening>,
     batch: Batch,
@@ -30,6 +37,29 @@ pub(crate) struct Worker<A> {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
     answering: A,
+    /// Whether it may wait by receiving.
+    may_receive: bool,
+    last: Last,
+}
+
+/// How the last turn left the sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// No query was there.
+    Nothing,
+    /// All that was there is answered.
+    All,
+    /// A socket may have more.
+    Part,
+}
+
+/// How a thread waits for queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// For any socket, or a wake-up.
+    Polling,
+    /// For its only socket, for [`RECEIVE_WAIT`] at most.
+    Receiving,
 }
 
 struct Listening {
@@ -52,7 +82,9 @@ impl<A: Answering> Worker<A> {
         // The waking comes first, then the sockets in their order.
         let descriptors = sockets.iter().map(|listening| listening.socket.as_fd());
         let poll = Poll::new(std::iter::once(wake.as_fd()).chain(descriptors));
-        Self { sockets, batch: Batch::new(reply_size), poll, wake, stop, answering }
+        let may_receive = matches!(&sockets[..], [only] if waits_briefly(&only.socket));
+        let batch = Batch::new(reply_size);
+        Self { sockets, batch, poll, wake, stop, answering, may_receive, last: Last::Nothing }
     }
 
     /// Answers until asked to stop.
@@ -70,32 +102,70 @@ impl<A: Answering> Worker<A> {
         self.answering.end();
     }
 
-    /// Answers a batch of each socket, or waits if none has any.
+    /// Waits, if there is nothing to be read, and answers a batch of each socket that has any.
     fn turn(&mut self) {
-        self.answering.begin_batch();
-        let mut is_idle = true;
-        for place in 0..self.sockets.len() {
-            is_idle &= self.serve(place) == 0;
+        let waiting = self.wait();
+        if waiting == Waiting::Polling {
+            self.answering.begin_batch();
         }
-        if is_idle && self.poll.wait(IDLE) && self.poll.is_ready(0) {
-            // Several wake-ups are one; what is left wakes again.
-            let _ = self.wake.read(&mut [0; 64]);
+        let (mut served, mut left) = (0, false);
+        for place in 0..self.sockets.len() {
+            if waiting == Waiting::Receiving || self.poll.is_ready(place + 1) {
+                let count = self.serve(place, waiting);
+                served += count;
+                left |= count == BATCH;
+            }
+        }
+        self.last = match (served, left) {
+            (0, _) => Last::Nothing,
+            (_, false) => Last::All,
+            (_, true) => Last::Part,
+        };
+        if served > 0 {
+            self.answering.begin_batch();
         }
     }
 
+    /// Waits as the last turn suggests.
+    ///
+    /// A busy thread with one socket waits by receiving, which spares two system calls a batch: that
+    /// is 4 % of a query's time where each comes alone. It is told of nothing else meanwhile, so it
+    /// does not wait long; an idle one waits for all.
+    fn wait(&mut self) -> Waiting {
+        if self.may_receive && self.last != Last::Nothing {
+            return Waiting::Receiving;
+        }
+        let timeout = if self.last == Last::Part { Duration::ZERO } else { IDLE };
+        if self.poll.wait(timeout) && self.poll.is_ready(0) {
+            // Several wake-ups are one; what is left wakes again.
+            let _ = self.wake.read(&mut [0; 64]);
+        }
+        Waiting::Polling
+    }
+
     /// Answers one batch from one socket; how many queries it had.
-    fn serve(&mut self, place: usize) -> usize {
+    fn serve(&mut self, place: usize, waiting: Waiting) -> usize {
         let Listening { socket, address } = &self.sockets[place];
-        let counters = self.answering.counters();
-        let count = match self.batch.receive(socket.as_fd()) {
+        let received = match waiting {
+            Waiting::Polling => self.batch.receive(socket.as_fd()),
+            Waiting::Receiving => self.batch.receive_waiting(socket.as_fd()),
+        };
+        let count = match received {
             Ok(0) => return 0,
             Ok(count) => count,
             Err(_) => {
-                counters.add(Count::ReceiveErrors, 1);
+                self.answering.counters().add(Count::ReceiveErrors, 1);
                 return 0;
             }
         };
+        if waiting == Waiting::Receiving {
+            self.answering.begin_batch();
+        }
+        let counters = self.answering.counters();
         counters.add(Count::UdpQueries, count as u64);
+        if count >= LOOK_AHEAD_FROM {
+            self.answering.look_ahead(self.batch.queries(count));
+        }
         for index in 0..count {
             self.batch.answer(index, |datagram, reply| {
                 if datagram.is_cut {
@@ -126,11 +196,79 @@ impl<A: Answering> Worker<A> {
     }
 }
 
+/// Lets receiving wait for [`RECEIVE_WAIT`] at most; false if the socket cannot be told so.
+fn waits_briefly(socket: &UdpSocket) -> bool {
+    socket.set_read_timeout(Some(RECEIVE_WAIT)).is_ok() && socket.set_nonblocking(false).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::answering::Echo;
     use crate::counters::{CounterSnapshot, Counters};
+
+    /// Starts a worker that echoes on so many sockets of its own.
+    struct Running {
+        addresses: Vec<SocketAddr>,
+        waker: UnixStream,
+        stop: Arc<AtomicBool>,
+        counters: Arc<Counters>,
+        thread: std::thread::JoinHandle<()>,
+    }
+
+    impl Running {
+        fn new(sockets: usize) -> Self {
+            let listening = |_| {
+                let any = SocketAddr::from(([127, 0, 0, 1], 0));
+                let socket = super::super::listen(any).unwrap();
+                let address = socket.local_addr().unwrap();
+                (socket, address)
+            };
+            let sockets: Vec<_> = (0..sockets).map(listening).collect();
+            let addresses = sockets.iter().map(|(_, address)| *address).collect();
+            let (wake, waker) = UnixStream::pair().unwrap();
+            wake.set_nonblocking(true).unwrap();
+            let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
+            let echo = Echo(Arc::clone(&counters));
+            let worker = Worker::new(sockets, 512, wake, Arc::clone(&stop), echo);
+            let thread = std::thread::spawn(|| worker.run());
+            Self { addresses, waker, stop, counters, thread }
+        }
+
+        fn finish(self) {
+            use std::io::Write as _;
+            self.stop.store(true, Ordering::Relaxed);
+            (&self.waker).write_all(&[1]).unwrap();
+            self.thread.join().unwrap();
+        }
+    }
+
+    /// More than a batch at once, then one by one, then all sockets in turn: every query is
+    /// answered, however the thread waits.
+    #[test]
+    fn nothing_is_left_lying_by_one_socket_or_several() {
+        for sockets in [1, 3] {
+            let running = Running::new(sockets);
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let mut expected = 0;
+            for burst in [BATCH * 2 + 5, 1, BATCH, 1] {
+                for address in &running.addresses {
+                    for _ in 0..burst {
+                        client.send_to(b"query", address).unwrap();
+                    }
+                    for _ in 0..burst {
+                        assert_eq!(client.recv(&mut [0; 64]).unwrap(), 5);
+                    }
+                    expected += burst as u64;
+                }
+            }
+            let mut seen = CounterSnapshot::default();
+            seen.add(&running.counters);
+            assert_eq!((seen.udp_queries, seen.receive_errors), (expected, 0));
+            running.finish();
+        }
+    }
 
     #[test]
     fn a_panic_costs_its_query_and_not_the_thread() {

@@ -41,6 +41,10 @@ pub(super) fn register(registry: &mut Registry, node: &Node, traffic: Option<&Tr
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         let help = "Epoch of the Plan that the name server answers from; 0 without one";
         registry.register("dns_plan_epoch", help, ConstGauge::new(epoch));
+        let help = "Time from when the Controller took in what led to a Plan until its answers were \
+                    given";
+        let changes = ConstHistogram(director.change_latency());
+        registry.register("plan_in_force_seconds", help, changes);
     }
     let Some(group) = node.controller().and_then(|controller| controller.group()) else { return };
     let connected = i64::try_from(group.connected()).unwrap_or(i64::MAX);

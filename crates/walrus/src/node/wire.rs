@@ -39,10 +39,14 @@ async fn plans_to_director(
             let number = plan.number.clone();
             let held = director.plan().map(|plan| plan.number.clone());
             if held.as_ref() != Some(&number) {
-                let director = director.clone();
-                let done = tokio::task::spawn_blocking(move || director.apply_plan(plan)).await;
-                if let Ok(Err(refused)) = done {
-                    tracing::warn!("Plan {number} is not answered from: {refused}");
+                let applying = director.clone();
+                let done = tokio::task::spawn_blocking(move || applying.apply_plan(plan)).await;
+                match (done, controller.plan_cause()) {
+                    (Ok(Err(refused)), _) => {
+                        tracing::warn!("Plan {number} is not answered from: {refused}");
+                    }
+                    (Ok(Ok(())), Some(taken_at)) => director.tell_cause(taken_at),
+                    _ => {}
                 }
             }
             applied.send_replace(Some(number));

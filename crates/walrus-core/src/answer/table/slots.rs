@@ -57,6 +57,12 @@ impl Slots {
         }
     }
 
+    /// Where a search for this hash begins, for a prefetch.
+    #[inline]
+    pub(super) fn begin(&self, hash: u64) -> *const u8 {
+        (&raw const self.slots[position(hash, self.slots.len() - 1)]).cast()
+    }
+
     /// Bytes of memory taken.
     pub(super) const fn memory(&self) -> usize {
         self.slots.len() * size_of::<u64>()
