@@ -8,6 +8,7 @@ mod node;
 mod origin;
 mod output;
 mod paths;
+mod sign_offline;
 mod test_clock;
 mod top;
 

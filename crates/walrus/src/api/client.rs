@@ -50,9 +50,14 @@ impl Client {
         path: &str,
         pairs: &[(&str, String)],
     ) -> Result<T, Failure> {
-        let encode = |(name, value): &(&str, String)| format!("{name}={}", percent_encode(value));
-        let query: Vec<String> = pairs.iter().map(encode).collect();
-        self.get(&format!("{path}?{}", query.join("&")))
+        self.get(&with_query(path, pairs))
+    }
+
+    /// GET a text with a query.
+    pub(crate) fn get_text(&self, path: &str, pairs: &[(&str, String)]) -> Result<String, Failure> {
+        let url = format!("{}{}", self.base, with_query(path, pairs));
+        let body = self.exchange_bytes(Request::get(url))?;
+        Ok(String::from_utf8(body).context("the answer is no text")?)
     }
 
     /// POST a JSON body.
@@ -65,7 +70,12 @@ impl Client {
         self.exchange(Request::post_json(format!("{}{path}", self.base), body))
     }
 
-    fn exchange<T: DeserializeOwned>(&self, mut request: Request) -> Result<T, Failure> {
+    fn exchange<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
+        let body = serde_json::from_slice(&self.exchange_bytes(request)?);
+        Ok(body.with_context(|| format!("{} answered something else", self.base))?)
+    }
+
+    fn exchange_bytes(&self, mut request: Request) -> Result<Vec<u8>, Failure> {
         request.timeout = TIMEOUT;
         request.body_max = BODY_BYTES_MAX;
         if let Some(token) = &self.token {
@@ -84,8 +94,7 @@ impl Client {
             ))
         })?;
         if response.status == 200 {
-            let body = serde_json::from_slice(&response.body);
-            return Ok(body.with_context(|| format!("{} answered something else", self.base))?);
+            return Ok(response.body);
         }
         Err(refusal(response.status, &response.body))
     }
@@ -103,6 +112,12 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
         400 | 404 => Failure::WrongUse(view.error),
         _ => Failure::CouldNot(view.error),
     }
+}
+
+fn with_query(path: &str, pairs: &[(&str, String)]) -> String {
+    let encode = |(name, value): &(&str, String)| format!("{name}={}", percent_encode(value));
+    let query: Vec<String> = pairs.iter().map(encode).collect();
+    format!("{path}?{}", query.join("&"))
 }
 
 /// RFC 3986 section 2.1, everything but unreserved characters.

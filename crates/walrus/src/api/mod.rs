@@ -11,6 +11,7 @@ pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod traffic;
+pub(crate) mod zone;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/plan/diff", post(plan_diff))
         .route("/explain", get(explain_answer))
         .route("/traffic", get(traffic))
+        .route("/zone", get(zone_text))
         .route("/drain", post(drain))
         .route("/undrain", post(undrain))
         .route("/reload", post(reload))
@@ -65,7 +67,8 @@ fn json<T: Serialize>(kind: &str, body: &T) -> Response {
 }
 
 async fn index() -> &'static str {
-    "Walrus. Look at /status, /plan, /explain?name=NAME&client=IP, /traffic, /metrics, /ready \
+    "Walrus. Look at /status, /plan, /explain?name=NAME&client=IP, /traffic, /zone?name=NAME, \
+     /metrics, /ready \
      and /openapi.json.\n"
 }
 
@@ -155,6 +158,20 @@ async fn traffic(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, text));
     }
     Ok(json("traffic", &node.traffic().await?))
+}
+
+async fn zone_text(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    query: Result<Query<zone::ZoneQuery>, QueryRejection>,
+) -> Answer {
+    if !has_token(&node, &headers) {
+        let text = "a list of all names wants the token: `Authorization: Bearer TOKEN`; walrus \
+                    takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, text));
+    }
+    let text = node.zone_text(query?.0).await?;
+    Ok(([(header::CONTENT_TYPE, "text/dns; charset=us-ascii")], text).into_response())
 }
 
 async fn metrics_text(State(node): State<Arc<Node>>) -> Answer {

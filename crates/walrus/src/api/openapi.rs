@@ -53,7 +53,7 @@ pub(crate) fn document() -> String {
         description = "Every answer is one object that begins with `\"walrus\": 1, \"kind\": ...`. \
                        A version only adds. What changes state wants `Authorization: Bearer TOKEN`."
     ),
-    paths(status, plan, plan_diff, explain, traffic, drain, undrain, reload, metrics, ready),
+    paths(status, plan, plan_diff, explain, traffic, zone, drain, undrain, reload, metrics, ready),
     components(schemas(
         StatusView,
         PlanView,
@@ -101,6 +101,14 @@ fn explain() {}
     (status = 503, description = "This node is no name server", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn traffic() {}
+
+#[utoipa::path(get, path = "/zone", params(super::zone::ZoneQuery), responses(
+    (status = 200, description = "A zone as it is served, as a zone file", body = String, content_type = "text/dns"),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "There is no such zone", body = ErrorView),
+    (status = 503, description = "This node is no name server, or the zone is too long", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn zone() {}
 
 #[utoipa::path(post, path = "/drain", request_body = DrainRequest, responses(
     (status = 200, description = "Drained", body = DoneView),

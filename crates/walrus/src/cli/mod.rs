@@ -8,6 +8,7 @@ mod explain;
 mod plan;
 mod run_roles;
 mod status;
+mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -74,6 +75,9 @@ enum Command {
     Explain(ExplainArguments),
     /// The name server at work: rates, names, resolvers, servers, areas and the last decisions.
     Top(TopArguments),
+    /// Look at zones.
+    #[command(subcommand)]
+    Zone(zone::ZoneCommand),
     /// Give a server or a cluster no new clients; survives a restart.
     Drain {
         /// A server's or a cluster's name (`server:NAME` or `cluster:NAME` if both exist).
@@ -136,6 +140,7 @@ impl Arguments {
             Command::Top(top) => top.json,
             Command::Demo(_)
             | Command::Up(_)
+            | Command::Zone(_)
             | Command::Reporter { .. }
             | Command::Origin { .. } => false,
         }
@@ -154,6 +159,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan { api, diff: None, json } => plan::run(&api, json),
         Command::Explain(explain) => explain::run(&explain),
         Command::Top(top) => crate::top::run(&top),
+        Command::Zone(command) => zone::run(command),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
         Command::Reporter { config } => run_roles::reporter(&config),

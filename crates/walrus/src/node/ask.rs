@@ -15,6 +15,7 @@ use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::status::{NumberView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
+use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
 use crate::cli::Failure;
 use crate::load::{self, LoadError};
@@ -55,6 +56,22 @@ impl Node {
         let worker = WorkerState::new(self.seed.for_part("explain"), &table);
         let view = ExplanationView::of(&explain(&table, &worker, &request));
         view.map_err(ApiError::internal)
+    }
+
+    /// A zone as it is served, as a zone file.
+    pub(crate) async fn zone_text(&self, query: ZoneQuery) -> Result<String, ApiError> {
+        let Some(director) = self.director() else { return Err(no_name_server()) };
+        let table = director.table();
+        // With a million names it takes seconds.
+        let text = tokio::task::spawn_blocking(move || query.text(&table)).await;
+        text.map_err(ApiError::internal)?.map_err(|error| {
+            let status = match error {
+                ZoneTextError::Name(_) => StatusCode::BAD_REQUEST,
+                ZoneTextError::NoZone(_) => StatusCode::NOT_FOUND,
+                ZoneTextError::Long => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            ApiError::new(status, error.to_string())
+        })
     }
 
     /// What went through the name server; `None` if this node is none.

@@ -5,12 +5,14 @@
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
+//! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
 //!
 //! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 mod detection;
+mod dnssec_zones;
 mod programs;
 mod questions;
 mod resolver_in_front;

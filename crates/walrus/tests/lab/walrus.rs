@@ -48,6 +48,11 @@ impl Walrus {
         Self { process, dns, api, group, folder: folder.to_owned() }
     }
 
+    /// Where its API is.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
     /// Starts `walrus reporter` for a server; `source` is the value of that setting.
     pub(crate) fn reporter(&self, server: &str, source: &str) -> Process {
         let text = format!(
