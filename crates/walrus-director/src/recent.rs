@@ -237,7 +237,7 @@ impl Sampling {
 impl Domains {
     fn add(&mut self, tally: &Tally) {
         self.queries += tally.domains.iter().map(|counted| counted.count).sum::<u64>();
-        let mut all: Vec<&Counted> = tally.domains.iter().collect();
+        let mut all: Vec<Counted> = tally.domains.iter().collect();
         if all.len() > DOMAINS_MAX {
             all.select_nth_unstable_by_key(DOMAINS_MAX, |it| std::cmp::Reverse(it.count));
             all.truncate(DOMAINS_MAX);
