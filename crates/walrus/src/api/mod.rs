@@ -7,6 +7,7 @@ mod metrics;
 mod name_server_metrics;
 pub(crate) mod openapi;
 pub(crate) mod plan;
+pub(crate) mod signing;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,11 @@ impl Node {
     /// How the system stands.
     pub(crate) async fn status(&self) -> Result<StatusView, ApiError> {
         let status = self.the_controller()?.status().await.map_err(gone)?;
-        Ok(StatusView::of(self.loaded().configuration.node.name.as_str(), &status))
+        let mut view = StatusView::of(self.loaded().configuration.node.name.as_str(), &status);
+        if let Some(director) = self.director() {
+            view.problems.extend(crate::api::signing::problems(&director.signing()));
+        }
+        Ok(view)
     }
 
     /// What another configuration would change, against the live World.

@@ -1,0 +1,119 @@
+//! How signing stands, as metrics and among the problems of the status.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+use walrus_director::SigningStatus;
+
+use super::status::ProblemView;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ZoneLabels {
+    zone: String,
+}
+
+/// Adds what is known of signing, if any zone is signed.
+pub(super) fn register(registry: &mut Registry, status: &SigningStatus) {
+    if status.zones.is_empty() {
+        return;
+    }
+    let signatures = Family::<ZoneLabels, Gauge>::default();
+    let renewals = Family::<ZoneLabels, Gauge>::default();
+    for zone in &status.zones {
+        let labels = || ZoneLabels { zone: zone.apex.to_string() };
+        signatures.get_or_create(&labels()).set(gauge(zone.signatures as u64));
+        if let Some(at) = zone.next_renewal {
+            renewals.get_or_create(&labels()).set(gauge(at));
+        }
+    }
+    let help = "Signatures over static names; 0 while the zone is not answered";
+    registry.register("dnssec_zone_signatures", help, signatures);
+    let help = "When signatures of static names are renewed next, in seconds since 1970";
+    registry.register("dnssec_zone_renewal_timestamp_seconds", help, renewals);
+    let mut number = |name: &str, help: &str, value: usize| {
+        registry.register(name, help, ConstGauge::new(gauge(value as u64)));
+    };
+    number("dnssec_answer_sets", "Answer sets of services that are signed", status.answer_sets);
+    number("dnssec_answer_sets_left_out", "Answer sets beyond the bound", status.left_out);
+    number("dnssec_pending", "Signatures of answer sets still to be made", status.pending);
+    number("dnssec_problems", "What keeps signing from being as it should", texts(status).count());
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What keeps signing from being as it should.
+pub(crate) fn problems(status: &SigningStatus) -> impl Iterator<Item = ProblemView> {
+    texts(status).map(|(subject, text)| ProblemView { kind: "signing".to_owned(), subject, text })
+}
+
+fn texts(status: &SigningStatus) -> impl Iterator<Item = (String, String)> {
+    let zones = status.zones.iter().filter_map(|zone| {
+        let text = match (&zone.error, zone.is_served) {
+            (Some(error), true) => format!("it is signed as before: {error}"),
+            (Some(error), false) => format!("it is not answered: {error}"),
+            (None, false) => "it is not answered until it is signed".to_owned(),
+            (None, true) => return None,
+        };
+        Some((format!("zone {}", zone.apex), text))
+    });
+    let answers = status.error.iter().map(|error| ("answers".to_owned(), error.clone()));
+    let clock = status.clock.iter().map(|text| ("clock".to_owned(), text.clone()));
+    let left_out = (status.left_out > 0).then(|| {
+        let text = format!(
+            "{} answer sets are not signed (`[dnssec] answer_sets_max`): single servers are \
+             answered there",
+            status.left_out
+        );
+        ("answers".to_owned(), text)
+    });
+    zones.chain(answers).chain(clock).chain(left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use walrus_director::ZoneSigningStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let zone = |name: &str, is_served, error: Option<&str>| ZoneSigningStatus {
+            apex: name.parse().unwrap(),
+            is_served,
+            signatures: 7,
+            signed_at: None,
+            next_renewal: Some(9),
+            keys: Vec::new(),
+            error: error.map(str::to_owned),
+        };
+        let status = SigningStatus {
+            zones: vec![
+                zone("good.example", true, None),
+                zone("waits.example", false, None),
+                zone("old.example", true, Some("no key")),
+            ],
+            left_out: 3,
+            clock: Some("the clock jumped".to_owned()),
+            ..SigningStatus::default()
+        };
+        let told: Vec<String> =
+            problems(&status).map(|it| format!("{}: {}", it.subject, it.text)).collect();
+        let expected = [
+            "zone waits.example: it is not answered until it is signed",
+            "zone old.example: it is signed as before: no key",
+            "clock: the clock jumped",
+            "answers: 3 answer sets are not signed",
+        ];
+        assert_eq!(told.len(), expected.len());
+        assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)));
+        let mut registry = Registry::default();
+        register(&mut registry, &status);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("dnssec_zone_signatures{zone=\"good.example\"} 7"), "{text}");
+        assert!(text.contains("dnssec_problems 4"), "{text}");
+    }
+}
