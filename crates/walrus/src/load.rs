@@ -107,14 +107,17 @@ impl Checked {
             zones: zones_digest,
             keys: Digest::default(),
         };
-        Ok(Loaded {
+        let mut loaded = Loaded {
             topology: Arc::new(configuration.topology.clone()),
             configuration: Arc::new(configuration),
             zones,
             map: Arc::new(map),
             digests,
             warnings,
-        })
+        };
+        let of_signing = crate::check_dnssec::warnings(&loaded);
+        loaded.warnings.extend(of_signing);
+        Ok(loaded)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `walrus`: one binary; every role is a subcommand or a section of the configuration.
 
 mod api;
+mod check_dnssec;
 mod cli;
 mod demo;
 mod load;

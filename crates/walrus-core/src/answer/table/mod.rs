@@ -4,6 +4,7 @@
 //! tables that changed and shares the rest with the table before; zones are swapped whole.
 
 mod compile;
+mod count_sets;
 mod layout;
 mod locate;
 mod plan;
