@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod error;
 pub(crate) mod explain;
+pub(crate) mod keys;
 mod metrics;
 mod name_server_metrics;
 pub(crate) mod openapi;
@@ -27,9 +28,11 @@ use utoipa::ToSchema;
 use walrus_core::world::OverrideState;
 
 use crate::node::Node;
+use crate::node::keys::KeysRefused;
 use crate::output::Envelope;
 pub(crate) use error::{ApiError, ErrorView};
 use explain::ExplainQuery;
+use keys::{AddKeyRequest, KeyRequest};
 use plan::ProposedConfiguration;
 
 /// The largest body that is read: a proposed configuration with its client files.
@@ -48,6 +51,10 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/drain", post(drain))
         .route("/undrain", post(undrain))
         .route("/reload", post(reload))
+        .route("/keys", get(keys_now))
+        .route("/keys/add", post(add_key))
+        .route("/keys/retire", post(retire_key))
+        .route("/keys/import", post(import_key))
         .route("/metrics", get(metrics_text))
         .route("/ready", get(ready))
         .route("/openapi.json", get(openapi_document))
@@ -69,8 +76,7 @@ fn json<T: Serialize>(kind: &str, body: &T) -> Response {
 
 async fn index() -> &'static str {
     "Walrus. Look at /status, /plan, /explain?name=NAME&client=IP, /traffic, /zone?name=NAME, \
-     /metrics, /ready \
-     and /openapi.json.\n"
+     /keys, /metrics, /ready and /openapi.json.\n"
 }
 
 async fn status(State(node): State<Arc<Node>>) -> Answer {
@@ -149,6 +155,60 @@ pub(crate) struct ReloadView {
 async fn reload(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
     check_token(&node, &headers)?;
     Ok(json("reload", &node.reload().await?))
+}
+
+async fn keys_now(State(node): State<Arc<Node>>) -> Answer {
+    let view = in_background(move || node.keys().view()).await?;
+    Ok(json("keys", &view))
+}
+
+async fn add_key(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    request: Result<axum::Json<AddKeyRequest>, JsonRejection>,
+) -> Answer {
+    check_token(&node, &headers)?;
+    let axum::Json(AddKeyRequest { zone, role }) = request?;
+    keys_changed(in_background(move || node.keys().add(&zone, role.as_deref())).await?)
+}
+
+async fn retire_key(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    request: Result<axum::Json<KeyRequest>, JsonRejection>,
+) -> Answer {
+    check_token(&node, &headers)?;
+    let axum::Json(KeyRequest { zone, tag }) = request?;
+    keys_changed(in_background(move || node.keys().retire(&zone, tag)).await?)
+}
+
+async fn import_key(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    request: Result<axum::Json<KeyRequest>, JsonRejection>,
+) -> Answer {
+    check_token(&node, &headers)?;
+    let axum::Json(KeyRequest { zone, tag }) = request?;
+    keys_changed(in_background(move || node.keys().import(&zone, tag)).await?)
+}
+
+fn keys_changed(done: Result<String, KeysRefused>) -> Answer {
+    let done = done.map_err(|refused| {
+        let status = match refused {
+            KeysRefused::Wrong(_) => StatusCode::NOT_FOUND,
+            KeysRefused::No(_) => StatusCode::CONFLICT,
+            KeysRefused::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, refused.to_string())
+    })?;
+    Ok(json("done", &DoneView { done }))
+}
+
+/// Keys are files: whoever asks for them may wait for the disk.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
 }
 
 async fn traffic(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {

@@ -4,6 +4,7 @@ use serde_json::json;
 use utoipa::OpenApi;
 
 use super::explain::ExplanationView;
+use super::keys::{AddKeyRequest, KeyRequest, KeysView};
 use super::plan::{DiffView, PlanView, ProposedConfiguration};
 use super::status::StatusView;
 use super::traffic::TrafficView;
@@ -12,12 +13,13 @@ use crate::cli::check::CheckView;
 use crate::top::TopView;
 
 /// Which `kind` goes with which schema: over HTTP and for `--json` alike.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 11] = [
     ("StatusView", "status"),
     ("PlanView", "plan"),
     ("DiffView", "plan_diff"),
     ("ExplanationView", "explanation"),
     ("TrafficView", "traffic"),
+    ("KeysView", "keys"),
     ("TopView", "top"),
     ("DoneView", "done"),
     ("ReloadView", "reload"),
@@ -53,7 +55,10 @@ pub(crate) fn document() -> String {
         description = "Every answer is one object that begins with `\"walrus\": 1, \"kind\": ...`. \
                        A version only adds. What changes state wants `Authorization: Bearer TOKEN`."
     ),
-    paths(status, plan, plan_diff, explain, traffic, zone, drain, undrain, reload, metrics, ready),
+    paths(
+        status, plan, plan_diff, explain, traffic, zone, drain, undrain, reload, keys, add_key,
+        retire_key, import_key, metrics, ready
+    ),
     components(schemas(
         StatusView,
         PlanView,
@@ -62,6 +67,9 @@ pub(crate) fn document() -> String {
         ExplanationView,
         TrafficView,
         TopView,
+        KeysView,
+        AddKeyRequest,
+        KeyRequest,
         DrainRequest,
         DoneView,
         ReloadView,
@@ -131,6 +139,34 @@ fn undrain() {}
     (status = 422, description = "It has problems; the running one stays in force", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn reload() {}
+
+#[utoipa::path(get, path = "/keys", responses((status = 200, description = "Keys of the signed zones", body = KeysView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn keys() {}
+
+#[utoipa::path(post, path = "/keys/add", request_body = AddKeyRequest, responses(
+    (status = 200, description = "The key is made; the roll-over begins", body = DoneView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "The zone is not signed here, or has no such role", body = ErrorView),
+    (status = 409, description = "Refused: this node is not the signer, say", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn add_key() {}
+
+#[utoipa::path(post, path = "/keys/retire", request_body = KeyRequest, responses(
+    (status = 200, description = "The key goes when nothing needs it any more", body = DoneView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "The zone is not signed here", body = ErrorView),
+    (status = 409, description = "Refused: there is no such key, say", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn retire_key() {}
+
+#[utoipa::path(post, path = "/keys/import", request_body = KeyRequest, responses(
+    (status = 200, description = "The key, whose files are in the state directory, is taken in", body = DoneView),
+    (status = 401, description = "The token is missing or wrong", body = ErrorView),
+    (status = 404, description = "The zone is not signed here", body = ErrorView),
+    (status = 409, description = "Refused: its files are not there, say", body = ErrorView)))]
+#[expect(dead_code, reason = "carries a description")]
+fn import_key() {}
 
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "OpenMetrics text", body = String)))]
 #[expect(dead_code, reason = "carries a description")]

@@ -22,7 +22,10 @@ pub(crate) struct CheckView {
 
 pub(super) fn run(path: &Path, strict: bool, json: bool) -> Result<(), Failure> {
     let (problems, warnings) = match load::check(path).and_then(|checked| checked.load(None)) {
-        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Ok(loaded) => {
+            let seen = super::keys::ds_warnings(path);
+            (Vec::new(), loaded.warnings.into_iter().chain(seen).collect())
+        }
         Err(load::LoadError::Problems(problems)) => (problems, Vec::new()),
         Err(load::LoadError::Unreadable(text)) => return Err(Failure::CouldNot(text)),
     };

@@ -5,6 +5,7 @@
 pub(crate) mod check;
 mod drain;
 mod explain;
+mod keys;
 mod plan;
 mod run_roles;
 mod status;
@@ -78,6 +79,8 @@ enum Command {
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::ZoneCommand),
+    /// DNSSEC keys of the signed zones: where they stand, and what is done with them.
+    Keys(keys::KeysArguments),
     /// Give a server or a cluster no new clients; survives a restart.
     Drain {
         /// A server's or a cluster's name (`server:NAME` or `cluster:NAME` if both exist).
@@ -138,6 +141,7 @@ impl Arguments {
             | Command::Undrain { json, .. } => *json,
             Command::Explain(explain) => explain.json,
             Command::Top(top) => top.json,
+            Command::Keys(keys) => keys.wants_json(),
             Command::Demo(_)
             | Command::Up(_)
             | Command::Zone(_)
@@ -160,6 +164,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Explain(explain) => explain::run(&explain),
         Command::Top(top) => crate::top::run(&top),
         Command::Zone(command) => zone::run(command),
+        Command::Keys(keys) => keys::run(keys),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
         Command::Reporter { config } => run_roles::reporter(&config),

@@ -3,6 +3,8 @@
 
 mod announce;
 mod ask;
+pub(crate) mod keys;
+mod roll;
 mod start;
 mod tell_changes;
 mod wire;
@@ -53,6 +55,8 @@ pub(crate) struct Node {
     token: Token,
     controller: Option<ControllerHandle>,
     director: Option<DirectorHandle>,
+    /// Of the zones that the name server signs.
+    keys: Arc<keys::NodeKeys>,
     /// The Plan that the name server answers from, as the wire last told.
     applied: watch::Receiver<Option<PlanNumber>>,
     group: Vec<SocketAddr>,
@@ -74,6 +78,11 @@ impl Node {
     /// The name server, if this node is one.
     pub(crate) const fn director(&self) -> Option<&DirectorHandle> {
         self.director.as_ref()
+    }
+
+    /// The keys of the zones that are signed here.
+    pub(crate) const fn keys(&self) -> &Arc<keys::NodeKeys> {
+        &self.keys
     }
 
     /// The Controller, if this node is one.

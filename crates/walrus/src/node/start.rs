@@ -17,7 +17,8 @@ use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
 use walrus_host::token::Token;
 
-use super::{Node, Start, announce, wire};
+use super::keys::NodeKeys;
+use super::{Node, Start, announce, roll, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, LoadError, Loaded};
@@ -63,6 +64,7 @@ impl Node {
             Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
             None => state.token("token").map_err(anyhow::Error::from)?,
         };
+        let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = match configuration.node.roles.director {
             true => Some(start_director(&loaded, plan.clone(), seed, &start)?),
             false => None,
@@ -87,6 +89,7 @@ impl Node {
             token,
             controller,
             director,
+            keys,
             applied,
             group,
             api_address: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -95,6 +98,7 @@ impl Node {
         });
         announce::announce(&node);
         wire::connect(&node, applied_to);
+        node.keep(tokio::spawn(roll::run(node.clone())));
         if let Some(settings) = node.loaded().configuration.reporter.clone()
             && node.loaded().configuration.node.roles.reporter
         {

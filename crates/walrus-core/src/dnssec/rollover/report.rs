@@ -71,18 +71,7 @@ impl Rollover {
     #[must_use]
     pub fn notices(&self, now: u64) -> Vec<String> {
         let zone = &self.state.zone;
-        let mut notices = Vec::new();
-        let shown = |entry: &&KeyEntry| {
-            matches!(entry.ds, AtParent::Present { .. } | AtParent::Some)
-                && entry.dnskey.is_served()
-        };
-        let matching = self.state.keys.iter().filter(shown).count();
-        if self.state.ds_at_parent > 0 && matching == 0 {
-            notices.push(format!(
-                "{zone}: the parent's DS names none of the zone's keys: resolvers that validate \
-                 refuse the whole zone; give the parent what `walrus keys ds {zone}` prints"
-            ));
-        }
+        let mut notices: Vec<String> = self.state.ds_mismatch().into_iter().collect();
         for report in self.report(now) {
             let tag = report.key.tag();
             if report.stage == Stage::WaitingForParent {

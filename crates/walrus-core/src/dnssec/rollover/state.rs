@@ -294,6 +294,23 @@ impl ZoneKeyState {
         }
     }
 
+    /// What is wrong with the DS that the parent showed last: it names none of the keys that sign
+    /// the DNSKEY set, and so makes the zone bogus.
+    #[must_use]
+    pub fn ds_mismatch(&self) -> Option<String> {
+        let matches = |entry: &KeyEntry| {
+            matches!(entry.ds, AtParent::Present { .. } | AtParent::Some)
+                && entry.dnskey.is_served()
+        };
+        let zone = &self.zone;
+        (self.ds_at_parent > 0 && !self.keys.iter().any(matches)).then(|| {
+            format!(
+                "{zone}: the parent's DS names none of the zone's keys: resolvers that validate \
+                 refuse the whole zone; give the parent what `walrus keys ds {zone}` prints"
+            )
+        })
+    }
+
     /// Keys that sign something at the moment: whoever serves this state must hold them.
     #[must_use]
     pub fn signing(&self) -> Vec<&DnsKey> {

@@ -1,0 +1,461 @@
+//! The keys of the zones that this node signs: told to the name server whenever they change, and
+//! moved on as time passes and the parent follows.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use walrus_core::config::{Configuration, DnssecSettings, ZoneDnssec};
+use walrus_core::dnssec::rollover::{KeyReport, KeyRole, ParentView, RolloverSettings};
+use walrus_core::dnssec::{
+    ClockNews, DnsKey, PlausibleTime, ValidityPolicy, ZoneKeys, ZoneSigning,
+};
+use walrus_core::world::{KeyLayout, Name, Time};
+use walrus_core::zone::Zone;
+use walrus_director::keys::{KeeperError, KeyPair, KeyStore, ZoneKeeper};
+use walrus_dns::DomainName;
+use walrus_host::clock::Clock;
+
+use crate::api::keys::{KeyView, KeysView, ZoneKeysView};
+use crate::load::Loaded;
+
+/// Keys are looked at at least so often, whatever their times say.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// And not more often than this.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// The keys of all signed zones of this node. Every function but [`Self::changed`] may block on
+/// the disk.
+pub(crate) struct NodeKeys {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+struct Inner {
+    store: KeyStore,
+    node: Name,
+    dnssec: DnssecSettings,
+    zones: BTreeMap<DomainName, SignedZone>,
+    clock: Clock,
+    time: PlausibleTime,
+    /// The time believed last, and when by the monotonic clock.
+    last: Option<(u64, Time)>,
+}
+
+struct SignedZone {
+    keeper: ZoneKeeper,
+    /// What the name server signs with, if it was told.
+    told: Option<ZoneKeys>,
+    /// When to ask the parent next.
+    ask_at: Time,
+    /// Why the parent could not be asked.
+    unasked: Option<String>,
+}
+
+/// A zone whose keys do something else than the name server knows of.
+pub(crate) struct Change {
+    pub(crate) zone: DomainName,
+    pub(crate) keys: ZoneKeys,
+    pub(crate) pairs: Vec<KeyPair>,
+    generation: u64,
+}
+
+impl NodeKeys {
+    /// The keys of the zones that are signed, as the state directory has them; a signer makes those
+    /// that are missing.
+    pub(crate) fn open(loaded: &Loaded, state: &Path, clock: &Clock) -> Self {
+        let keys = Self::closed(loaded, state, clock);
+        keys.reconfigure(loaded);
+        keys
+    }
+
+    fn closed(loaded: &Loaded, state: &Path, clock: &Clock) -> Self {
+        let configuration = &loaded.configuration;
+        let inner = Inner {
+            store: KeyStore::new(state),
+            node: configuration.node.name.clone(),
+            dnssec: configuration.dnssec.clone(),
+            zones: BTreeMap::new(),
+            clock: clock.clone(),
+            time: PlausibleTime::default(),
+            last: None,
+        };
+        Self { inner: Mutex::new(inner), changed: Notify::new() }
+    }
+
+    /// The same while no node runs: nothing is made, stored or moved on by looking.
+    pub(crate) fn at_rest(loaded: &Loaded, state: &Path, clock: &Clock) -> Self {
+        let keys = Self::closed(loaded, state, clock);
+        keys.inner().configure(loaded);
+        keys
+    }
+
+    /// Zones and settings that are in force from now on.
+    pub(crate) fn reconfigure(&self, loaded: &Loaded) {
+        let mut inner = self.inner();
+        inner.configure(loaded);
+        inner.advance();
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// How zones are signed at the moment, and with which private keys. A zone without any key is
+    /// left out.
+    pub(crate) fn signing(&self) -> (Vec<ZoneSigning>, Vec<KeyPair>) {
+        let inner = self.inner();
+        let mut pairs = Vec::new();
+        let mut zones = Vec::new();
+        for (apex, zone) in &inner.zones {
+            let keys = zone.keeper.keys();
+            if keys.sign_zone.is_empty() {
+                continue;
+            }
+            pairs.extend(zone.keeper.pairs().cloned());
+            zones.push(inner.zone_signing(apex.clone(), keys));
+        }
+        (zones, pairs)
+    }
+
+    /// Takes the steps that are due and says what the name server is to be told.
+    pub(crate) fn advance(&self) -> Vec<Change> {
+        let mut inner = self.inner();
+        inner.advance();
+        let changes = inner.zones.iter().filter_map(|(zone, signed)| {
+            let keys = signed.keeper.keys();
+            (signed.told.as_ref() != Some(&keys) && !keys.sign_zone.is_empty()).then(|| Change {
+                zone: zone.clone(),
+                keys,
+                pairs: signed.keeper.pairs().cloned().collect(),
+                generation: signed.keeper.rollover().state().generation,
+            })
+        });
+        changes.collect()
+    }
+
+    /// The name server serves a change from now on.
+    pub(crate) fn served(&self, change: &Change) {
+        let mut inner = self.inner();
+        if let Some(zone) = inner.zones.get_mut(&change.zone) {
+            zone.keeper.served(change.generation);
+            zone.told = Some(change.keys.clone());
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Zones whose parent is to be asked now, and whom to ask.
+    pub(crate) fn parents_due(&self) -> (Vec<DomainName>, Vec<SocketAddr>) {
+        let inner = self.inner();
+        let now = inner.clock.now();
+        let is_due = |zone: &&SignedZone| {
+            inner.dnssec.signer && zone.ask_at <= now && !zone.keeper.keys().published.is_empty()
+        };
+        let due = inner.zones.iter().filter(|(_, zone)| is_due(zone));
+        (due.map(|(apex, _)| apex.clone()).collect(), inner.dnssec.parent.clone())
+    }
+
+    /// What the parent shows, or why that is not known; `chance` (0 to 1) spreads the next question.
+    pub(crate) fn parent_shows(
+        &self,
+        apex: &DomainName,
+        view: Result<ParentView, String>,
+        chance: f64,
+    ) {
+        let mut inner = self.inner();
+        let (unix, now) = (inner.unix(), inner.clock.now());
+        let Some(zone) = inner.zones.get_mut(apex) else { return };
+        let interval = zone.keeper.rollover().parent_interval();
+        zone.ask_at = now + interval.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0);
+        match (view, unix) {
+            (Ok(view), Some(unix)) => {
+                zone.keeper.parent_shows(unix, &view);
+                zone.unasked = None;
+            }
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                if zone.unasked.as_ref() != Some(&why) {
+                    tracing::warn!(zone = %apex, "{why}");
+                }
+                zone.unasked = Some(why);
+            }
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Waits until something changed, or it is time to look again.
+    pub(crate) async fn changed(&self) {
+        let (clock, until) = {
+            let mut inner = self.inner();
+            let now = inner.clock.now();
+            (inner.clock.clone(), now + inner.pause(now))
+        };
+        tokio::select! {
+            () = self.changed.notified() => {}
+            _awake = clock.sleep_until(until) => {}
+        }
+    }
+
+    /// Where all keys stand.
+    pub(crate) fn view(&self) -> KeysView {
+        let mut inner = self.inner();
+        let now = inner.unix().unwrap_or(0);
+        let signer = inner.dnssec.signer;
+        let zones = inner.zones.iter().map(|(apex, zone)| {
+            let keeper = &zone.keeper;
+            let state = keeper.rollover().state();
+            let held = |key: &DnsKey| keeper.pairs().any(|pair| pair.public() == key);
+            let one = |report: &KeyReport| KeyView::of(apex, report, &held);
+            ZoneKeysView {
+                zone: apex.to_string(),
+                signer,
+                generation: state.generation,
+                keys: keeper.report(now).iter().map(one).collect(),
+                parent_seen: state.parent_seen,
+                ds_at_parent: state.ds_at_parent,
+                problems: keeper
+                    .problems()
+                    .iter()
+                    .cloned()
+                    .chain(zone.unasked.clone())
+                    .chain(state.ds_mismatch())
+                    .collect(),
+            }
+        });
+        KeysView { zones: zones.collect() }
+    }
+
+    /// Makes a key of this role, by default the first of the layout, and rolls over to it.
+    pub(crate) fn add(&self, zone: &str, role: Option<&str>) -> Result<String, KeysRefused> {
+        self.change(zone, |keeper, now| {
+            let roles = keeper.rollover().settings().roles.clone();
+            let role = match role {
+                None => roles.first().copied().unwrap_or(KeyRole::Csk),
+                Some(wanted) => {
+                    roles.into_iter().find(|role| role.to_string() == wanted).ok_or_else(|| {
+                        KeysRefused::Wrong(format!(
+                            "the zone has no key of role {wanted} ([dnssec] keys)"
+                        ))
+                    })?
+                }
+            };
+            let key = keeper.add(now, role).map_err(KeysRefused::from)?;
+            Ok(format!("key {} ({role}) is made; the roll-over to it begins", key.tag()))
+        })
+    }
+
+    /// A key shall go.
+    pub(crate) fn retire(&self, zone: &str, tag: u16) -> Result<String, KeysRefused> {
+        self.change(zone, |keeper, now| {
+            keeper.retire(now, tag).map_err(KeysRefused::from)?;
+            Ok(format!("key {tag} goes when nothing needs it any more"))
+        })
+    }
+
+    /// Takes in a key whose files are in the store.
+    pub(crate) fn import(&self, zone: &str, tag: u16) -> Result<String, KeysRefused> {
+        if self.inner().dnssec.signer {
+            return self.change(zone, |keeper, now| {
+                keeper.import(now, tag).map_err(KeysRefused::from)?;
+                Ok(format!("key {tag} is taken in"))
+            });
+        }
+        // Which keys are used, and when, is for the signer to say.
+        let mut inner = self.inner();
+        let zone = inner.zone_mut(zone)?;
+        zone.keeper.look_again();
+        Ok(format!("key {tag} is held here; the signer decides when it is used"))
+    }
+
+    fn change(
+        &self,
+        zone: &str,
+        change: impl FnOnce(&mut ZoneKeeper, u64) -> Result<String, KeysRefused>,
+    ) -> Result<String, KeysRefused> {
+        let mut inner = self.inner();
+        if !inner.dnssec.signer {
+            let text = "this node is not the signer ([dnssec] signer): ask the one that is";
+            return Err(KeysRefused::No(text.to_owned()));
+        }
+        let now = inner.unix().ok_or_else(|| {
+            KeysRefused::No("the clock is not set: keys need the date; set it (NTP)".to_owned())
+        })?;
+        let zone = inner.zone_mut(zone)?;
+        let done = change(&mut zone.keeper, now)?;
+        let notices = zone.keeper.advance(now).map_err(KeysRefused::from)?;
+        notices.iter().for_each(|notice| tracing::info!("{notice}"));
+        drop(inner);
+        self.changed.notify_one();
+        Ok(done)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for NodeKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeKeys").finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn configure(&mut self, loaded: &Loaded) {
+        self.dnssec = loaded.configuration.dnssec.clone();
+        self.node = loaded.configuration.node.name.clone();
+        let signed = signed_zones(&loaded.configuration);
+        self.zones.retain(|zone, _| signed.contains(zone));
+        for apex in signed {
+            let Some(zone) = loaded.zones.iter().find(|zone| *zone.apex() == apex) else {
+                continue;
+            };
+            let ttl = longest_ttl(zone, &loaded.configuration);
+            self.open_zone(&apex, ttl);
+        }
+    }
+
+    fn zone_mut(&mut self, zone: &str) -> Result<&mut SignedZone, KeysRefused> {
+        let apex: DomainName = zone
+            .parse()
+            .map_err(|error| KeysRefused::Wrong(format!("`{zone}` is no name: {error}")))?;
+        self.zones.get_mut(&apex).ok_or_else(|| {
+            KeysRefused::Wrong(format!("{apex} is no zone that is signed here ([dnssec] sign)"))
+        })
+    }
+
+    fn open_zone(&mut self, apex: &DomainName, zone_ttl: u32) {
+        let settings = self.settings();
+        let unix = self.unix();
+        let now = unix.unwrap_or(0);
+        let (store, node) = (self.store.clone(), self.node.clone());
+        let begun = self.clock.now();
+        let is_new = !self.zones.contains_key(apex);
+        let zone = self.zones.entry(apex.clone()).or_insert_with(|| SignedZone {
+            keeper: ZoneKeeper::open(store, apex, node, settings.clone(), now),
+            told: None,
+            ask_at: begun,
+            unasked: None,
+        });
+        if is_new {
+            zone.keeper.problems().iter().for_each(|problem| tracing::error!("{problem}"));
+            let last = zone.keeper.rollover().state().last;
+            if unix.is_some_and(|unix| unix < last) {
+                // The clock was ahead when this process ran last: waits go on from there.
+                zone.keeper.clock_jumped(i64::try_from(last - now).map_or(0, |ahead| -ahead));
+            }
+        }
+        zone.keeper.reconfigure(now, settings, zone_ttl, self.dnssec.dnskey_ttl);
+    }
+
+    /// The time, and what its jumps do to all waits; `None` while no clock was ever right.
+    fn unix(&mut self) -> Option<u64> {
+        let (unix, now) = (self.clock.unix_ms() / 1000, self.clock.now());
+        let (believed, news) = self.time.look(unix, now);
+        let believed = believed?;
+        if let (Some((then, at)), Some(ClockNews::Believed { .. })) = (self.last, news) {
+            let expected = then.saturating_add(now.since(at).as_secs());
+            let jump = i64::try_from(believed).unwrap_or(0) - i64::try_from(expected).unwrap_or(0);
+            self.zones.values_mut().for_each(|zone| zone.keeper.clock_jumped(jump));
+        }
+        self.last = Some((believed, now));
+        Some(believed)
+    }
+
+    fn advance(&mut self) {
+        let Some(now) = self.unix() else { return };
+        if !self.dnssec.signer {
+            return;
+        }
+        for (apex, zone) in &mut self.zones {
+            match zone.keeper.advance(now) {
+                Ok(notices) => notices.iter().for_each(|notice| tracing::info!("{notice}")),
+                Err(error) => {
+                    let error = walrus_host::log::chain(&error);
+                    tracing::error!(zone = %apex, "keys stay as they are: {error}");
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Time) -> Duration {
+        let unix = self.unix();
+        let looks = self.zones.values().filter_map(|zone| {
+            let unix = unix?;
+            let look = zone.keeper.rollover().next_look(unix)?;
+            Some(Duration::from_secs(look - unix))
+        });
+        let asks = self.zones.values().map(|zone| zone.ask_at.since(now));
+        looks.chain(asks).min().unwrap_or(LOOK_EVERY).clamp(PAUSE_MIN, LOOK_EVERY)
+    }
+
+    fn settings(&self) -> RolloverSettings {
+        let dnssec = &self.dnssec;
+        RolloverSettings {
+            algorithm: dnssec.algorithm,
+            roles: match dnssec.keys {
+                KeyLayout::Csk => vec![KeyRole::Csk],
+                KeyLayout::KskAndZsk => vec![KeyRole::Ksk, KeyRole::Zsk],
+            },
+            roll_ksk_every: dnssec.roll_ksk_every,
+            roll_zsk_every: Some(dnssec.roll_zsk_every),
+            margin: dnssec.roll_margin,
+            nodes: dnssec.nodes.iter().chain([&self.node]).cloned().collect(),
+        }
+    }
+
+    fn zone_signing(&self, apex: DomainName, keys: ZoneKeys) -> ZoneSigning {
+        ZoneSigning {
+            apex,
+            keys,
+            dnskey_ttl: self.dnssec.dnskey_ttl,
+            denial: self.dnssec.denial,
+            validity: ValidityPolicy {
+                renew_every: self.dnssec.renew_every,
+                valid_for: self.dnssec.valid_for,
+                ..ValidityPolicy::default()
+            },
+        }
+    }
+}
+
+/// Why a change of keys is not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysRefused {
+    /// The call's words are off.
+    #[error("{0}")]
+    Wrong(String),
+    /// The answer is no.
+    #[error("{0}")]
+    No(String),
+    /// The disk refuses.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<KeeperError> for KeysRefused {
+    fn from(error: KeeperError) -> Self {
+        let text = walrus_host::log::chain(&error);
+        match error {
+            KeeperError::Take(_) | KeeperError::NoFiles(..) => Self::No(text),
+            KeeperError::Store(_) | KeeperError::Pair(_) => Self::Broken(text),
+        }
+    }
+}
+
+/// Apexes of the zones that are signed here.
+fn signed_zones(configuration: &Configuration) -> Vec<DomainName> {
+    let signed = configuration.zones.iter().filter(|zone| zone.dnssec == ZoneDnssec::Sign);
+    signed.map(|zone| zone.apex.clone()).collect()
+}
+
+/// The longest TTL of anything in a zone: its records, and answers of its services.
+fn longest_ttl(zone: &Zone, configuration: &Configuration) -> u32 {
+    let records = zone.iter().flat_map(|(_, sets)| sets.iter()).map(|set| set.ttl());
+    let services = configuration.topology.services.iter();
+    let in_zone = services.filter(|service| service.name.is_within(zone.apex()));
+    records.chain(in_zone.map(|service| service.ttl.seconds_max())).max().unwrap_or(0)
+}
