@@ -8,9 +8,10 @@ use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
-use walrus_director::{DirectorHandle, Reload, Traffic};
+use walrus_director::{DirectorHandle, Reload, ReloadError, Traffic};
 
 use super::Node;
+use super::keys::NodeKeys;
 use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::status::{NumberView, StatusView, parse_target};
@@ -18,7 +19,24 @@ use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
 use crate::cli::Failure;
-use crate::load::{self, LoadError};
+use crate::load::{self, LoadError, Loaded};
+
+/// Zones, services and keys that are in force from now on.
+pub(super) fn reload_director(
+    director: &DirectorHandle,
+    keys: &NodeKeys,
+    loaded: Loaded,
+) -> Result<(), ReloadError> {
+    let (signing, pairs) = keys.signing();
+    director.reload(Reload {
+        topology: loaded.topology,
+        zones: loaded.zones,
+        map: loaded.map,
+        digests: loaded.digests,
+        signing,
+        pairs,
+    })
+}
 
 impl Node {
     /// How the system stands.
@@ -146,16 +164,15 @@ impl Node {
         warnings.extend(self.needs_restart(&loaded));
         // The name server first: it must know the configuration that the next Plan is made for.
         if let Some(director) = &self.director {
-            let (director, new) = (director.clone(), loaded.clone());
+            let (director, keys) = (director.clone(), self.keys.clone());
+            let (new, old) = (loaded.clone(), self.loaded());
             let reload = move || {
-                director.reload(Reload {
-                    topology: new.topology,
-                    zones: new.zones,
-                    map: new.map,
-                    digests: new.digests,
-                    signing: Vec::new(),
-                    pairs: Vec::new(),
-                })
+                keys.reconfigure(&new);
+                let done = reload_director(&director, &keys, new);
+                if done.is_err() {
+                    keys.reconfigure(&old);
+                }
+                done
             };
             if let Ok(Err(error)) = tokio::task::spawn_blocking(reload).await {
                 return Err(ApiError::problems(vec![error.to_string()]));

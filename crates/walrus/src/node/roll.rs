@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use walrus_core::dnssec::rollover::ParentView;
+use walrus_director::ReloadError;
 use walrus_dns::DomainName;
 use walrus_host::parent;
 
 use super::Node;
+use super::ask::reload_director;
 
 /// Parents that are asked at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -51,7 +53,13 @@ async fn tell(node: &Arc<Node>, change: super::keys::Change) -> bool {
     let node = node.clone();
     let told = tokio::task::spawn_blocking(move || {
         let Some(director) = node.director() else { return };
-        match director.set_keys(&change.zone, change.keys.clone(), change.pairs.clone()) {
+        let keys = (change.keys.clone(), change.pairs.clone());
+        let done = match director.set_keys(&change.zone, keys.0, keys.1) {
+            // Its first keys have come after the start.
+            Err(ReloadError::NotSigned(_)) => reload_director(director, node.keys(), node.loaded()),
+            done => done,
+        };
+        match done {
             Ok(()) => node.keys().served(&change),
             Err(error) => {
                 let error = walrus_host::log::chain(&error);

@@ -1,5 +1,6 @@
 //! Starts a node's roles: the name server first, from the saved Plan, so that it answers at once.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, anyhow};
@@ -66,7 +67,10 @@ impl Node {
         };
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = match configuration.node.roles.director {
-            true => Some(start_director(&loaded, plan.clone(), seed, &start)?),
+            true => {
+                let signing = signing(&loaded, &keys, state.path());
+                Some(start_director(&loaded, signing, plan.clone(), seed, &start)?)
+            }
             false => None,
         };
         let (controller, group) = match configuration.node.roles.controller {
@@ -174,8 +178,21 @@ async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
     Ok(Some(listener))
 }
 
+/// What the name server signs from the start: the keys of zones that have some, and where it keeps
+/// signatures.
+fn signing(loaded: &Loaded, keys: &NodeKeys, state: &Path) -> SigningStart {
+    let (zones, pairs) = keys.signing();
+    SigningStart {
+        zones,
+        pairs,
+        answer_sets_max: loaded.configuration.dnssec.answer_sets_max,
+        store: Some(state.join("signatures")),
+    }
+}
+
 fn start_director(
     loaded: &Loaded,
+    signing: SigningStart,
     plan: Option<Arc<Plan>>,
     seed: Seed,
     start: &Start,
@@ -191,7 +208,7 @@ fn start_director(
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,
-        signing: SigningStart::default(),
+        signing,
         seed: seed.for_part("director"),
         clock: start.clock.clone(),
     });

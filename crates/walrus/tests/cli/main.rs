@@ -12,6 +12,7 @@ mod dns;
 mod fail_static;
 mod full_disk;
 mod http_api;
+mod keys;
 mod notices;
 mod paths;
 mod reporter_command;

@@ -53,6 +53,7 @@ fn every_json_output_fits_its_schema() {
             "explanation",
         ),
         (&["top", "--once"], 0, "TopView", "top"),
+        (&["keys", "list"], 0, "KeysView", "keys"),
         (&["drain", "near1"], 0, "DoneView", "done"),
         (&["status"], 0, "StatusView", "status"),
         (&["plan"], 0, "PlanView", "plan"),

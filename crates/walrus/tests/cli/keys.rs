@@ -1,0 +1,106 @@
+//! `walrus keys` against the running system and without one.
+
+use serde_json::Value;
+
+use crate::running::{Running, TWO_CLUSTERS, program, run, wait_for};
+
+fn signed() -> String {
+    // The parent is nobody: its silence must not matter.
+    format!("{TWO_CLUSTERS}\n[dnssec]\nsign = true\nparent = [\"ADDRESS:5399\"]\n")
+}
+
+/// The keys of the only zone.
+fn keys(running: &Running) -> Vec<Value> {
+    let (code, object) = running.ask_json(&["keys", "list"]);
+    assert_eq!(code, Some(0), "{object}");
+    object["zones"][0]["keys"].as_array().cloned().unwrap_or_default()
+}
+
+fn wait_for_stage(running: &Running, tag: u64, next: &str) -> Value {
+    wait_for(next, || {
+        let keys = keys(running);
+        let key = keys.into_iter().find(|key| key["tag"] == tag)?;
+        key["next"].as_str().is_some_and(|said| said.contains(next)).then_some(key)
+    })
+}
+
+#[test]
+fn a_signers_first_start_makes_a_key_that_a_restart_finds_again() {
+    let mut running = Running::start(&signed());
+    let key = keys(&running).remove(0);
+    assert_eq!((&key["role"], &key["algorithm"]), (&"csk".into(), &13.into()));
+    assert_eq!(key["held"], true);
+    let tag = key["tag"].as_u64().unwrap();
+    wait_for_stage(&running, tag, "waits until no cache lacks it");
+    let ds = running.ask(&["keys", "ds", "--all"]);
+    assert!(ds.stdout.starts_with(&format!("walrus.example. IN DS {tag} 13 2 ")), "{ds:?}");
+    let early = running.ask(&["keys", "ds"]);
+    assert_eq!(early.stdout, "", "no cache knows the key for sure yet");
+    assert!(early.stderr.contains("no key is ready for the parent"), "{early:?}");
+    running.kill();
+    running.up();
+    assert_eq!(keys(&running)[0]["tag"], tag);
+    let table = running.ask(&["keys", "list", "walrus.example"]).stdout;
+    assert!(table.contains(&format!("{tag:05}  csk   13   published")), "{table}");
+}
+
+#[test]
+fn a_retired_key_waits_for_its_successor() {
+    let running = Running::start(&signed());
+    let tag = keys(&running)[0]["tag"].as_u64().unwrap();
+    wait_for_stage(&running, tag, "no cache lacks it");
+    let told = running.ask(&["keys", "retire", "walrus.example", &tag.to_string()]);
+    assert_eq!((told.code, told.stdout.contains("goes when nothing needs it")), (Some(0), true));
+    let all = keys(&running);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!((&all[0]["stage"], &all[1]["role"]), (&"retiring".into(), &"csk".into()));
+    let other = all[1]["tag"].as_u64().unwrap();
+    wait_for_stage(&running, other, "waits until all is signed");
+    for (arguments, code, says) in [
+        (&["keys", "retire", "walrus.example", "1"][..], 1, "has no key 1"),
+        (&["keys", "retire", "other.example", "1"], 2, "no zone that is signed"),
+        (&["keys", "add", "walrus.example", "--role", "zsk"], 2, "no key of role zsk"),
+        (&["keys", "list", "other.example"], 2, "no zone that is signed"),
+        (&["keys", "add", "walrus.example"], 0, "the roll-over to it begins"),
+    ] {
+        let ended = running.ask(arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn keys_are_brought_from_one_node_to_another_by_files() {
+    let running = Running::start(&signed());
+    let tag = keys(&running)[0]["tag"].as_u64().unwrap();
+    let copies = running.path("copies").display().to_string();
+    let state = running.path("state").display().to_string();
+    let exported =
+        running.ask(&["keys", "export", "walrus.example", "--to", &copies, "--state", &state]);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let base = format!("{copies}/Kwalrus.example.+013+{tag:05}");
+
+    let other = Running::prepared(&signed());
+    let config = other.path("walrus.toml").display().to_string();
+    let offline = |arguments: &[&str]| run(program().args(arguments).args(["--config", &config]));
+    let imported = offline(&["keys", "import", "walrus.example", &base]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    let listed = offline(&["keys", "list"]);
+    assert!(listed.stdout.contains(&format!("{tag:05}")), "{listed:?}");
+    let mut other = other;
+    other.up();
+    assert_eq!(keys(&other)[0]["tag"], tag, "no other key is made");
+    let busy = offline(&["keys", "add", "walrus.example"]);
+    assert_eq!(busy.code, Some(3), "{busy:?}");
+    assert!(busy.stderr.contains("used by another walrus"), "{busy:?}");
+    let damaged = other.path("Kwalrus.example.+008+00001");
+    std::fs::write(
+        other.path("Kwalrus.example.+008+00001.key"),
+        "walrus.example. DNSKEY 257 3 8 AAAA",
+    )
+    .unwrap();
+    let refused = offline(&["keys", "import", "walrus.example", &damaged.display().to_string()]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("algorithm 8 is not supported"), "{refused:?}");
+}
