@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets};
 use walrus_core::dnssec::{
     Algorithm, Covered, Denial, DnsKey, SignRequest, Signature, Signatures, SignedBy, Validity,
     ValidityPolicy, ZoneKeys, ZoneSigning, sign_set, sign_zone_by,
@@ -13,11 +14,15 @@ use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{DS, NS};
 
-use super::sample;
+/// Seconds since 1970.
+const NOW: u64 = 1_800_000_000;
+
+/// Services and the types that they give.
+pub type Services = [(DomainName, Vec<u16>)];
 
 /// The zone with keys, a chain through its names and those of services in it, and signatures. At
 /// `cuts` zones begin that are served beside it.
-pub fn signed(zone: &Zone, services: &[DomainName], cuts: &[DomainName], denial: Denial) -> Zone {
+pub fn signed(zone: &Zone, services: &Services, cuts: &[DomainName], denial: Denial) -> Zone {
     let keys = vec![key()];
     let signing = ZoneSigning {
         apex: zone.apex().clone(),
@@ -31,12 +36,10 @@ pub fn signed(zone: &Zone, services: &[DomainName], cuts: &[DomainName], denial:
         denial,
         validity: ValidityPolicy::default(),
     };
-    let is_here = |service: &&DomainName| {
+    let is_here = |(service, _): &&(DomainName, Vec<u16>)| {
         service.is_within(zone.apex()) && !cuts.iter().any(|cut| service.is_within(cut))
     };
-    let given = services.iter().enumerate().filter(|(_, service)| is_here(service));
-    let services: Vec<_> =
-        given.map(|(index, service)| (service.clone(), sample::given(index).collect())).collect();
+    let services: Vec<_> = services.iter().filter(is_here).cloned().collect();
     let sign = &mut |requests: &[SignRequest], made: &mut [Signature]| {
         for (request, made) in requests.iter().zip(made) {
             *made = pretend(request);
@@ -44,7 +47,7 @@ pub fn signed(zone: &Zone, services: &[DomainName], cuts: &[DomainName], denial:
         Ok::<(), Infallible>(())
     };
     let zone = delegating(zone, cuts);
-    match sign_zone_by(&zone, &services, &signing, 1_800_000_000, None, sign) {
+    match sign_zone_by(&zone, &services, &signing, NOW, None, sign) {
         Ok(signed) => signed.zone,
         Err(never) => match never {},
     }
@@ -53,7 +56,7 @@ pub fn signed(zone: &Zone, services: &[DomainName], cuts: &[DomainName], denial:
 /// These zones, each signed as `denial_of` says by its apex, or not at all.
 pub fn sign_all(
     zones: &[Arc<Zone>],
-    services: &[DomainName],
+    services: &Services,
     denial_of: impl Fn(&DomainName) -> Option<Denial>,
 ) -> Vec<Arc<Zone>> {
     let sign = |zone: &Arc<Zone>| {
@@ -66,6 +69,35 @@ pub fn sign_all(
         })
     };
     zones.iter().map(sign).collect()
+}
+
+/// The table with all answer sets of services in these zones signed, or as many as are signed at
+/// most for one table: single servers stand in for the others.
+pub fn sign_answers(
+    table: &AnswerTable,
+    zones: impl IntoIterator<Item = DomainName>,
+) -> AnswerTable {
+    let signing = AnswerSigning { keys: [key()].into(), policy: ValidityPolicy::default() };
+    let zones = zones.into_iter().map(|zone| (zone, Some(signing.clone()))).collect();
+    let mut signatures = Signatures::default();
+    let mut signed = table.clone();
+    // First what cannot be done without, then the rest.
+    for _ in 0..3 {
+        let singles = SingleSets::default();
+        let input = SigningInput {
+            zones: &zones,
+            signatures: &signatures,
+            now: NOW,
+            singles: &singles,
+            sets_max: 50,
+        };
+        let (next, outcome) = table.sign(&input, None);
+        signed = next;
+        for request in outcome.needed.iter().chain(&outcome.wanted) {
+            signatures.insert(request.id, pretend(request));
+        }
+    }
+    signed
 }
 
 /// Whether an RRSIG record's data is what it must be over this set, in its original TTL.

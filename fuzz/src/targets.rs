@@ -10,17 +10,29 @@ use walrus_core::answer::{
     AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
 };
 use walrus_core::config::{self, Context, SourceFile};
+use walrus_core::dnssec::Denial;
 use walrus_core::plan::{self, Plan};
 use walrus_core::world::Time;
 use walrus_core::zone::{IncludedFile, read_zone, read_zone_including, zone_of_nameservers};
 
+use walrus_dns::DomainName;
+
 #[path = "sample.rs"]
 mod sample;
+#[allow(dead_code, reason = "the core's tests use the rest")]
+#[path = "signed.rs"]
+mod signed;
 
-/// A query, by UDP and by TCP, on both paths: no panic, the same bytes, no reply to a reply, no
+/// A query, by UDP and by TCP, on both paths, to zones unsigned, with NSEC and with NSEC3: no panic, the same bytes, no reply to a reply, no
 /// reply that cannot be read, and no refusal that is longer than its query.
 pub fn query(data: &[u8]) {
-    let mut workers = [WorkerState::new(7, table()), WorkerState::new(7, table())];
+    for table in tables() {
+        query_one(table, data);
+    }
+}
+
+fn query_one(table: &AnswerTable, data: &[u8]) {
+    let mut workers = [WorkerState::new(7, table), WorkerState::new(7, table)];
     for transport in [Transport::Udp, Transport::Tcp] {
         let request = Request {
             query: data,
@@ -31,11 +43,11 @@ pub fn query(data: &[u8]) {
             udp_size_max: 1232,
         };
         let (mut fast, mut complete) = (vec![0; 65_535], vec![0; 65_535]);
-        let first = respond(table(), &mut workers[0], &request, &mut fast);
-        let outcome = respond_completely(table(), &mut workers[1], &request, &mut complete);
+        let first = respond(table, &mut workers[0], &request, &mut fast);
+        let outcome = respond_completely(table, &mut workers[1], &request, &mut complete);
         if first == Outcome::NotUnderstood {
             // As it happens live; keeps the workers in step.
-            let _ = respond_completely(table(), &mut workers[0], &request, &mut fast);
+            let _ = respond_completely(table, &mut workers[0], &request, &mut fast);
         } else {
             assert_eq!(first, outcome, "the paths disagree");
         }
@@ -72,14 +84,26 @@ fn check_reply(request: &Request<'_>, reply: &[u8]) {
     }
 }
 
+/// Unsigned.
 fn table() -> &'static AnswerTable {
-    static TABLE: OnceLock<AnswerTable> = OnceLock::new();
-    TABLE.get_or_init(|| {
-        let apex = "example.com".parse().expect("a name");
+    &tables()[0]
+}
+
+fn tables() -> &'static [AnswerTable; 3] {
+    static TABLES: OnceLock<[AnswerTable; 3]> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let apex: DomainName = "example.com".parse().expect("a name");
         let file = read_zone("seed", ZONE.as_bytes(), &apex).expect("a zone");
         let names = ["www", "six.www", "all", "near", "early", "x.y"];
         let services = names.map(|name| format!("{name}.example.com").parse().expect("a name"));
-        sample::table(&[Arc::new(file.zone)], &services).expect("a table")
+        let given = (0..).map(|index| sample::given(index).collect());
+        let given: Vec<_> = services.iter().cloned().zip(given).collect();
+        let zones = [Arc::new(file.zone)];
+        [None, Some(Denial::Nsec), Some(Denial::Nsec3)].map(|denial| {
+            let zones = signed::sign_all(&zones, &given, |_| denial);
+            let table = sample::table(&zones, &services).expect("a table");
+            signed::sign_answers(&table, denial.map(|_| apex.clone()))
+        })
     })
 }
 

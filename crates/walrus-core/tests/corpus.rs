@@ -9,7 +9,7 @@ mod targets;
 
 #[test]
 fn query() {
-    replay("query", 80, targets::query);
+    replay("query", 108, targets::query);
 }
 
 #[test]

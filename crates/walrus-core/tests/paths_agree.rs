@@ -12,7 +12,7 @@ use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{A, AAAA, ANY, AXFR, MX, TXT};
+use walrus_dns::record_type::{A, AAAA, ANY, AXFR, DNSKEY, MX, NSEC, RRSIG, TXT};
 
 mod random;
 
@@ -35,15 +35,20 @@ proptest! {
         zones in zones(),
         services in vec(names(), 0..8),
         queries in vec((queries(), clients(), any::<bool>()), 1..40),
-        denials: [Option<bool>; 4],
-        seed: u64,
+        denials in any::<[Option<bool>; 4]>(),
+        // They take a thousand times longer than the rest.
+        signed_answers in proptest::bool::weighted(0.05),
+        seed in any::<u64>(),
     ) {
         let services = placed(&zones, services);
-        let zones = signed::sign_all(&zones, &services, |apex| {
+        let zones = signed::sign_all(&zones, &given(&services), |apex| {
             let place = APEXES.iter().position(|text| name(text) == *apex)?;
             denials[place].map(|hashed| if hashed { Denial::Nsec3 } else { Denial::Nsec })
         });
         let table = sample::table(&zones, &services).expect("each service has its place");
+        let of_signed = zones.iter().filter(|zone| zone.set(zone.apex(), DNSKEY).is_some());
+        let apexes = of_signed.map(|zone| zone.apex().clone());
+        let table = if signed_answers { signed::sign_answers(&table, apexes) } else { table };
         let (mut fast, mut complete) = (WorkerState::new(seed, &table), WorkerState::new(seed, &table));
         for (query, client, tcp) in &queries {
             let request = Request {
@@ -83,32 +88,44 @@ fn placed(zones: &[Arc<Zone>], services: Vec<DomainName>) -> Vec<DomainName> {
 #[test]
 fn the_fast_path_answers_what_is_usual() {
     let zone = read("example.com", "www A 192.0.2.1\nout CNAME elsewhere.example.\n");
-    let table = sample::table(&[Arc::new(zone)], &[name("svc.example.com")]).expect("a table");
-    let mut worker = WorkerState::new(1, &table);
-    for (owner, record_type) in [
-        ("www", A),
-        ("WWW", A),
-        ("svc", A),
-        ("svc", AAAA),
-        ("svc", TXT),
-        ("www", TXT),
-        ("no", A),
-        ("out", A),
-        ("www", ANY),
-        ("a.b.c", MX),
-        ("www", AXFR),
-    ] {
-        let query = query(&name(&format!("{owner}.example.com")), record_type, 1, None);
-        let request = Request {
-            query: &query,
-            client: [192, 0, 2, 1].into(),
-            local: ([192, 0, 2, 53], 53).into(),
-            transport: Transport::Udp,
-            now: Time::ZERO,
-            udp_size_max: 1232,
-        };
-        let reply = run(respond, &table, &mut worker, &request);
-        assert!(reply.is_some_and(|reply| !reply.is_empty()), "{owner} {record_type}");
+    let services = [name("svc.example.com")];
+    let zones = [Arc::new(zone)];
+    for denial in [None, Some(Denial::Nsec), Some(Denial::Nsec3)] {
+        let zones = signed::sign_all(&zones, &given(&services), |_| denial);
+        let table = sample::table(&zones, &services).expect("a table");
+        let table = signed::sign_answers(&table, denial.map(|_| name("example.com")));
+        let mut worker = WorkerState::new(1, &table);
+        for (owner, record_type) in [
+            ("www", A),
+            ("WWW", A),
+            ("svc", A),
+            ("svc", AAAA),
+            ("svc", TXT),
+            ("svc", ANY),
+            ("svc", RRSIG),
+            ("www", TXT),
+            ("www", NSEC),
+            ("no", A),
+            ("out", A),
+            ("www", ANY),
+            ("www", RRSIG),
+            ("a.b.c", MX),
+            ("www", AXFR),
+        ] {
+            for edns in [None, Some((1232, 0x80, Vec::new()))] {
+                let query = query(&name(&format!("{owner}.example.com")), record_type, 1, edns);
+                let request = Request {
+                    query: &query,
+                    client: [192, 0, 2, 1].into(),
+                    local: ([192, 0, 2, 53], 53).into(),
+                    transport: Transport::Udp,
+                    now: Time::ZERO,
+                    udp_size_max: 1232,
+                };
+                let reply = run(respond, &table, &mut worker, &request);
+                assert!(reply.is_some_and(|reply| !reply.is_empty()), "{owner} {record_type}");
+            }
+        }
     }
 }
 
@@ -133,4 +150,9 @@ fn read(apex: &str, body: &str) -> Zone {
     let text = format!("@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n{body}");
     let file = walrus_core::zone::read_zone("test", text.as_bytes(), &name(apex));
     file.expect("a sound file").zone
+}
+
+fn given(services: &[DomainName]) -> Vec<(DomainName, Vec<u16>)> {
+    let types = (0..).map(|index| sample::given(index).collect());
+    services.iter().cloned().zip(types).collect()
 }
