@@ -1,7 +1,7 @@
 //! Answers a fixed number of queries and ends: for counting instructions and cache misses under
 //! `valgrind`, which no neighbour on the machine can disturb. `bench/instructions` runs it.
 //!
-//! usage: instructions calibration|static|missing|service COUNT [PREFIXES]
+//! usage: instructions calibration|static|missing|service|signed-static|signed-missing|signed-service COUNT [PREFIXES]
 
 #[path = "respond/load.rs"]
 mod load;
@@ -11,6 +11,7 @@ mod world;
 use std::hint::black_box;
 
 use load::{NAMES, Queries};
+use walrus_core::dnssec::Denial;
 use world::World;
 
 fn main() {
@@ -24,12 +25,19 @@ fn main() {
         "calibration" | "static" => (Queries::of_names(NAMES), 100),
         "missing" => (Queries::missing(), 100),
         "service" => (Queries::of_service(), prefixes),
-        _ => panic!("calibration, static, missing or service"),
+        "signed-static" => (Queries::of_signed_names(NAMES), 100),
+        "signed-missing" => (Queries::missing_signed(), 100),
+        "signed-service" => (Queries::of_signed_service(), 100),
+        _ => panic!("calibration, static, missing or service, the last three also with signed-"),
     };
     if what == "calibration" {
         return run(&queries, count, load::calibrate());
     }
-    run(&queries, count, load::respond_to(&World::new(NAMES, prefixes)));
+    let world = match what.starts_with("signed-") {
+        true => World::signed(NAMES, prefixes, Denial::Nsec),
+        false => World::new(NAMES, prefixes),
+    };
+    run(&queries, count, load::respond_to(&world));
 }
 
 fn run(queries: &Queries, count: usize, mut answer: impl FnMut(&[u8]) -> usize) {

@@ -11,6 +11,7 @@ mod world;
 
 use divan::{Bencher, black_box};
 use load::{NAMES, Queries};
+use walrus_core::dnssec::Denial;
 use world::World;
 
 fn main() {
@@ -48,4 +49,32 @@ fn no_such_name(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 200, sample_size = 5000, args = [100, 10_000, 500_000])]
 fn weighted_service(bencher: Bencher<'_, '_>, prefixes: usize) {
     each(bencher, &Queries::of_service(), load::respond_to(&World::new(NAMES, prefixes)));
+}
+
+/// Signed names with an A record each, DO.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [10_000])]
+fn signed_names(bencher: Bencher<'_, '_>, names: usize) {
+    let world = World::signed(names, 100, Denial::Nsec);
+    each(bencher, &Queries::of_signed_names(names), load::respond_to(&world));
+}
+
+/// Names that a signed zone proves not to exist, by NSEC: two records of the chain.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn no_such_signed_name(bencher: Bencher<'_, '_>) {
+    let world = World::signed(NAMES, 100, Denial::Nsec);
+    each(bencher, &Queries::missing_signed(), load::respond_to(&world));
+}
+
+/// By NSEC3: three hashes.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn no_such_hashed_name(bencher: Bencher<'_, '_>) {
+    let world = World::signed(NAMES, 100, Denial::Nsec3);
+    each(bencher, &Queries::missing_signed(), load::respond_to(&world));
+}
+
+/// A weighted service in a signed zone, DO.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn signed_service(bencher: Bencher<'_, '_>) {
+    let world = World::signed(NAMES, 100, Denial::Nsec);
+    each(bencher, &Queries::of_signed_service(), load::respond_to(&world));
 }

@@ -11,6 +11,7 @@ use walrus_core::answer::{
     AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable, respond,
     respond_completely,
 };
+use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
 use walrus_core::world::{Time, Topology};
 use walrus_core::zone::read_zone;
@@ -52,6 +53,44 @@ fn no_answer_allocates() {
         });
         assert_ne!(outcome, Outcome::NotUnderstood, "{what}");
         assert_eq!(counted.count_total, 0, "{what}");
+    }
+}
+
+#[test]
+fn no_signed_answer_allocates() {
+    for denial in [Denial::Nsec, Denial::Nsec3] {
+        let world = World::signed(100, 100, denial);
+        let mut worker = WorkerState::new(1, &world.table);
+        let mut reply = [0; 1232];
+        let service = world::wire("www.example.com");
+        for (what, query) in [
+            ("static name", world::signed_query(&world::static_name(7), 1)),
+            ("no such type", world::signed_query(&world::static_name(7), 28)),
+            ("no such name", world::signed_query(&world::static_name(777), 1)),
+            ("below a service", world::signed_query(&world::wire("a.b.www.example.com"), 1)),
+            ("service", world::signed_query(&service, 1)),
+            ("no such type of a service", world::signed_query(&service, 16)),
+            ("any", world::signed_query(&service, 255)),
+            ("signatures", world::signed_query(&world::static_name(7), 46)),
+        ] {
+            let request = Request {
+                query: &query,
+                client: IpAddr::from([192, 0, 2, 1]),
+                local: ([192, 0, 2, 53], 53).into(),
+                transport: Transport::Udp,
+                now: Time::ZERO,
+                udp_size_max: 1232,
+            };
+            let mut outcome = Outcome::NotUnderstood;
+            let counted = allocation_counter::measure(|| {
+                for _ in 0..100 {
+                    outcome = respond(&world.table, &mut worker, &request, &mut reply);
+                }
+            });
+            // A signature of 64 bytes, and what stands around it.
+            assert!(matches!(outcome, Outcome::Reply(len) if len > 100), "{what}: {outcome:?}");
+            assert_eq!(counted.count_total, 0, "{what}");
+        }
     }
 }
 

@@ -61,7 +61,7 @@ proptest! {
         let table = sample::table(&zones, &services).expect("each service has its place");
         let of_signed = zones.iter().filter(|zone| zone.set(zone.apex(), DNSKEY).is_some());
         let apexes = of_signed.map(|zone| zone.apex().clone());
-        let table = if signed_answers { signed::sign_answers(&table, apexes) } else { table };
+        let table = if signed_answers { signed::sign_answers(&table, apexes, 50) } else { table };
         let mut worker = WorkerState::new(1, &table);
         let of_service = |owner: &DomainName, record_type: u16| {
             // The sample leaves some areas without what a service promises.

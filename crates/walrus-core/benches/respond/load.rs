@@ -51,6 +51,24 @@ impl Queries {
         Self::new(|| world::query(&name, Some(generator.draw().to_be_bytes())))
     }
 
+    /// So many static names in random order, DO.
+    pub(crate) fn of_signed_names(names: usize) -> Self {
+        let mut generator = Generator::new(1);
+        Self::new(|| world::signed_query(&world::static_name(generator.index(names as u32).0), 1))
+    }
+
+    /// Names that do not exist, DO.
+    pub(crate) fn missing_signed() -> Self {
+        let mut generator = Generator::new(2);
+        let mut name = || world::static_name(generator.index(1 << 30).0 + NAMES as u32);
+        Self::new(|| world::signed_query(&name(), 1))
+    }
+
+    /// The service, DO.
+    pub(crate) fn of_signed_service() -> Self {
+        Self::new(|| world::signed_query(&world::wire("www.example.com"), 1))
+    }
+
     /// The query of this number, round and round.
     pub(crate) fn get(&self, number: usize) -> &[u8] {
         let at = number & (QUERIES - 1);

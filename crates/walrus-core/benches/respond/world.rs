@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::{AnswerTable, ZoneTable};
+use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
 use walrus_core::plan::{
     AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
@@ -14,6 +15,12 @@ use walrus_core::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Topology, TtlPolicy,
 };
 use walrus_core::zone::read_zone;
+use walrus_dns::DomainName;
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
+#[path = "../../../../fuzz/src/signed.rs"]
+mod signed;
 
 /// Areas beside `world`; each, and `world`, is served by eight servers of its own.
 const AREAS: u32 = 50;
@@ -28,6 +35,16 @@ impl World {
     /// `names` static names, `prefixes` client prefixes, and the weighted service
     /// `www.example.com`.
     pub(crate) fn new(names: usize, prefixes: usize) -> Self {
+        Self::with(names, prefixes, None)
+    }
+
+    /// The same, signed.
+    #[allow(dead_code, reason = "not everybody measures it")]
+    pub(crate) fn signed(names: usize, prefixes: usize, denial: Denial) -> Self {
+        Self::with(names, prefixes, Some(denial))
+    }
+
+    fn with(names: usize, prefixes: usize, denial: Option<Denial>) -> Self {
         let mut text = "$ORIGIN example.com.\n@ 3600 SOA ns host 1 2 3 4 300\n@ 3600 NS ns\n\
                         ns 3600 A 192.0.2.53\n"
             .to_owned();
@@ -38,14 +55,17 @@ impl World {
                 index & 255
             ));
         }
-        let apex = "example.com".parse().expect("a name");
+        let apex: DomainName = "example.com".parse().expect("a name");
         let zone = read_zone("bench", text.as_bytes(), &apex).expect("a zone").zone;
-        let service = "www.example.com".parse().expect("a name");
-        let zones = ZoneTable::compile(&[Arc::new(zone)], &[service]).expect("a table");
+        let service: DomainName = "www.example.com".parse().expect("a name");
+        let given = [(service.clone(), vec![1, 28])];
+        let zones = signed::sign_all(&[Arc::new(zone)], &given, |_| denial);
+        let zones = ZoneTable::compile(&zones, &[service]).expect("a table");
         let topology = topology(prefixes);
         let map = Map::build(&topology, &[]).expect("a map");
         let table = AnswerTable::new(Arc::new(zones), Arc::new(map), &topology);
-        Self { table: table.with_plan(Arc::new(plan(&topology))).expect("a Plan") }
+        let table = table.with_plan(Arc::new(plan(&topology))).expect("a Plan");
+        Self { table: signed::sign_answers(&table, denial.map(|_| apex), usize::MAX) }
     }
 }
 
@@ -149,5 +169,15 @@ pub(crate) fn query(name: &[u8], client: Option<[u8; 8]>) -> Vec<u8> {
         Some([a, b, c, ..]) => query.extend_from_slice(&[11, 0, 8, 0, 7, 0, 1, 24, 0, a, b, c]),
         None => query.push(0),
     }
+    query
+}
+
+/// The same query with DO set, without a client subnet, for any type.
+#[allow(dead_code, reason = "not everybody measures it")]
+pub(crate) fn signed_query(name: &[u8], record_type: u8) -> Vec<u8> {
+    let mut query = query(name, None);
+    query[12 + name.len() + 1] = record_type;
+    let flags_at = query.len() - 4;
+    query[flags_at] = 0x80;
     query
 }
