@@ -9,8 +9,8 @@ mod nsec3;
 
 pub use content::{RecordSet, SetView, Sets, Zone};
 pub use file::{
-    IncludedFile, ReadIncluded, ZoneFile, read_zone, read_zone_including, write_record, write_zone,
-    zone_of_nameservers,
+    IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneFile, ZoneReader, read_zone,
+    read_zone_including, write_record, write_zone, zone_of_nameservers,
 };
 pub use host_names::{HostedZones, add_hosts};
 pub use nsec3::{

@@ -21,38 +21,42 @@ pub(super) enum Open {
     Parenthesis,
 }
 
-/// The entries of a text, blank and comment lines left out.
+/// Goes through a text line by line, or over several lines of one entry at once.
 pub(super) struct Entries<'a> {
     rest: &'a [u8],
     line: u32,
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(super) const fn new(text: &'a [u8]) -> Self {
         Self { rest: text, line: 1 }
     }
-}
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+    /// What was not gone through yet.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 
-    fn next(&mut self) -> Option<Entry<'a>> {
-        while !self.rest.is_empty() {
-            let extent = measure(self.rest);
-            let (text, rest) = self.rest.split_at(extent.len);
-            let line = self.line;
-            self.rest = rest.get(1..).unwrap_or_default();
-            self.line = line.saturating_add(extent.inner_lines).saturating_add(1);
-            if extent.has_token {
-                return Some(Entry {
-                    text,
-                    line,
-                    inner_lines: extent.inner_lines,
-                    open: extent.open,
-                });
-            }
-        }
-        None
+    /// The number of the line that comes next, from 1.
+    pub(super) const fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Passes over a line of so many bytes, with its line feed.
+    pub(super) fn skip_line(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        self.line = self.line.saturating_add(1);
+    }
+
+    /// The entry that begins here; `None` for a blank line or a comment.
+    pub(super) fn step(&mut self) -> Option<Entry<'a>> {
+        let extent = measure(self.rest);
+        let (text, rest) = self.rest.split_at(extent.len);
+        let line = self.line;
+        self.rest = rest.get(1..).unwrap_or_default();
+        self.line = line.saturating_add(extent.inner_lines).saturating_add(1);
+        let Extent { inner_lines, open, .. } = extent;
+        extent.has_token.then_some(Entry { text, line, inner_lines, open })
     }
 }
 
