@@ -4,7 +4,6 @@
 //! relative to the configuration's folder.
 
 use std::cell::RefCell;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,17 +14,13 @@ use walrus_core::config::{
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
-use walrus_core::zone::{
-    HostedZones, IncludedFile, Zone, add_hosts, read_zone_including, zone_of_nameservers,
-};
+use walrus_core::zone::{HostedZones, Zone, add_hosts};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
 use crate::cli::Failure;
 use crate::paths;
-
-/// All files that a zone includes may have so much together.
-const INCLUDED_LEN_MAX: u64 = 1 << 29;
+use crate::zone_files;
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -96,7 +91,7 @@ impl Checked {
     /// Reads zones and map; the compiled map comes from the state directory if it is there.
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings } = self;
-        let (zones, zones_digest) = load_zones(&configuration, &mut warnings)?;
+        let (zones, zones_digest) = zone_files::load(&configuration, &mut warnings)?;
         let HostedZones { zones, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
         warnings.extend(of_hosts);
@@ -202,71 +197,11 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>, LoadError> {
     paths.iter().map(file).collect()
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
     if path.is_dir() {
         return path.to_owned();
     }
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
-}
-
-fn load_zones(
-    configuration: &Configuration,
-    warnings: &mut Vec<String>,
-) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
-    let mut zones = Vec::new();
-    let mut problems = paths::missing(configuration);
-    let mut texts = Vec::new();
-    for settings in &configuration.zones {
-        texts.push(settings.apex.as_wire().to_vec());
-        let Some(file) = &settings.file else {
-            texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
-            let zone = zone_of_nameservers(&settings.apex, &settings.nameservers);
-            zones.push(Arc::new(zone));
-            continue;
-        };
-        let name = file.display().to_string();
-        match std::fs::read(file) {
-            Err(error) => problems.push(format!("cannot read the zone file {name}: {error}")),
-            Ok(text) => {
-                let included = RefCell::new(Vec::new());
-                let include = |named: &str| {
-                    let included_file = read_included(&folder_of(file), named)?;
-                    let digest = Digest::of([included_file.text.as_slice()]);
-                    included.borrow_mut().push(digest.to_string().into_bytes());
-                    Ok(included_file)
-                };
-                match read_zone_including(&name, &text, &settings.apex, &include) {
-                    Ok(read) => {
-                        warnings.extend(read.warnings.iter().map(ToString::to_string));
-                        zones.push(Arc::new(read.zone));
-                    }
-                    Err(found) => problems.extend(found.iter().map(ToString::to_string)),
-                }
-                texts.push(text);
-                texts.extend(included.into_inner());
-            }
-        }
-    }
-    if !problems.is_empty() {
-        return Err(LoadError::Problems(problems));
-    }
-    Ok((zones, Digest::of(texts.iter().map(Vec::as_slice))))
-}
-
-/// A file that a zone file includes, relative to the zone file's folder.
-fn read_included(folder: &Path, named: &str) -> Result<IncludedFile, String> {
-    let path = folder.join(named);
-    let read = || {
-        let mut text = Vec::new();
-        // A device may never end.
-        std::fs::File::open(&path)?.take(INCLUDED_LEN_MAX + 1).read_to_end(&mut text)?;
-        Ok::<_, std::io::Error>(text)
-    };
-    let text = read().map_err(|error| error.to_string())?;
-    if text.len() as u64 > INCLUDED_LEN_MAX {
-        return Err(format!("it has more than {INCLUDED_LEN_MAX} bytes"));
-    }
-    Ok(IncludedFile { name: path.display().to_string(), text })
 }
 
 /// Builds the map, or takes the compiled one from the state directory.

@@ -12,6 +12,7 @@ mod paths;
 mod sign_offline;
 mod test_clock;
 mod top;
+mod zone_files;
 
 use std::process::ExitCode;
 

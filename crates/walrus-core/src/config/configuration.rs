@@ -219,6 +219,8 @@ pub struct DnsSettings {
     pub tcp_connections_max: usize,
     /// How long a TCP connection may be idle.
     pub tcp_idle: Duration,
+    /// Bytes that a zone's names and records may take.
+    pub zone_memory_max: usize,
     /// Heaviest domains told in an observation.
     pub observe_domains: usize,
     /// Time between two observations.

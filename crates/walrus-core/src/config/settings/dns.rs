@@ -50,6 +50,15 @@ pub(in crate::config) static DNS: Group = Group {
             example: "\"10s\"",
         },
         Setting {
+            name: "zone_memory_max",
+            kind: Kind::Count(1, 4096),
+            default: Default::Value("2048"),
+            meaning: "MiB that a zone's names and records may take in memory (an address takes some \
+                      40 bytes, signed 300; while it is read a zone takes three times that). A \
+                      larger one is refused: at a reload the zones in force stay.",
+            example: "2048",
+        },
+        Setting {
             name: "observe_domains",
             kind: Kind::Count(0, 100_000),
             default: Default::Value("1000"),
@@ -105,6 +114,7 @@ pub(in crate::config) fn read(
         udp_size_max: section.whole("udp_size_max"),
         tcp_connections_max: section.whole("tcp_connections_max"),
         tcp_idle: section.duration("tcp_idle"),
+        zone_memory_max: section.whole::<usize>("zone_memory_max").saturating_mul(1 << 20),
         observe_domains: section.whole("observe_domains"),
         observe_every: section.duration("observe_every"),
         decision_log: section.path("decision_log"),

@@ -1,0 +1,143 @@
+//! Zone files to zones: read in parts on as many threads as there are cores, none of which answers.
+
+use std::cell::RefCell;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use walrus_core::config::{Configuration, ZoneDnssec, ZoneSettings};
+use walrus_core::world::Digest;
+use walrus_core::zone::{
+    IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, zone_of_nameservers,
+};
+
+use crate::load::{LoadError, folder_of};
+use crate::paths;
+
+/// All files that a zone includes may have so much together.
+const INCLUDED_LEN_MAX: u64 = 1 << 29;
+/// Below this a thread takes longer to start than to read its part.
+const PART_LEN_MIN: usize = 1 << 19;
+/// More threads would only wait for memory.
+const THREADS_MAX: usize = 8;
+/// A text may have so much more bytes than its zone may take: comments, and data in hexadecimal.
+const TEXT_FACTOR: usize = 2;
+
+/// The zones of a configuration, in its order, and a digest of all their texts.
+pub(crate) fn load(
+    configuration: &Configuration,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
+    let mut zones = Vec::new();
+    let mut problems = paths::missing(configuration);
+    let mut texts = Vec::new();
+    for settings in &configuration.zones {
+        texts.push(settings.apex.as_wire().to_vec());
+        let Some(file) = &settings.file else {
+            texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
+            let zone = zone_of_nameservers(&settings.apex, &settings.nameservers);
+            zones.push(Arc::new(zone));
+            continue;
+        };
+        match read(file, settings, configuration.dns.zone_memory_max, &mut texts) {
+            Ok(read) => {
+                warnings.extend(read.warnings.iter().map(ToString::to_string));
+                zones.push(Arc::new(read.zone));
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(LoadError::Problems(problems));
+    }
+    Ok((zones, Digest::of(texts.iter().map(Vec::as_slice))))
+}
+
+/// Reads one zone; digests of its texts go into `texts`.
+fn read(
+    file: &PathBuf,
+    settings: &ZoneSettings,
+    memory_max: usize,
+    texts: &mut Vec<Vec<u8>>,
+) -> Result<ZoneFile, Vec<String>> {
+    let name = file.display().to_string();
+    let text = read_text(file, memory_max.saturating_mul(TEXT_FACTOR) as u64)
+        .map_err(|error| vec![format!("cannot read the zone file {name}: {error}")])?;
+    texts.push(Digest::of([text.as_slice()]).to_string().into_bytes());
+    let included = RefCell::new(Vec::new());
+    let include = |named: &str| {
+        let included_file = read_included(&folder_of(file), named)?;
+        let digest = Digest::of([included_file.text.as_slice()]);
+        included.borrow_mut().push(digest.to_string().into_bytes());
+        Ok(included_file)
+    };
+    let reader = ZoneReader::new(&name, &settings.apex)
+        .keeping_signatures(settings.dnssec == ZoneDnssec::Keep)
+        .with_memory_max(memory_max);
+    let read = if text.len() < 2 * PART_LEN_MIN {
+        reader.read(&text, Some(&include))
+    } else {
+        let parts = scan(&reader, &text);
+        reader.read_scanned(text, parts, Some(&include))
+    };
+    texts.extend(included.into_inner());
+    read.map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+/// Scans a text on several threads.
+fn scan(reader: &ZoneReader<'_>, text: &[u8]) -> Vec<ScannedPart> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = reader.split(text, cores.min(THREADS_MAX).min(text.len() / PART_LEN_MIN).max(1));
+    let Some((first, others)) = parts.split_first() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        let start = |part: &'_ TextPart| {
+            let part = part.clone();
+            let scan = move || reader.scan(text, &part);
+            std::thread::Builder::new().name("zone-reader".into()).spawn_scoped(scope, scan)
+        };
+        let started: Vec<_> = others.iter().map(|part| (part, start(part))).collect();
+        let mut scanned = vec![reader.scan(text, first)];
+        for (part, thread) in started {
+            // Where no thread could be had, this one does its work.
+            let joined = thread.ok().and_then(|thread| thread.join().ok());
+            scanned.push(joined.unwrap_or_else(|| reader.scan(text, part)));
+        }
+        scanned
+    })
+}
+
+fn read_text(path: &Path, len_max: u64) -> Result<Vec<u8>, String> {
+    let read = || {
+        let file = std::fs::File::open(path)?;
+        // In one piece, which goes back to the system as a whole.
+        let len = file.metadata()?.len().min(len_max);
+        let mut text = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1);
+        // A device may never end.
+        file.take(len_max + 1).read_to_end(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    let text = read().map_err(|error| error.to_string())?;
+    if text.len() as u64 > len_max {
+        return Err(format!(
+            "it has more than {len_max} bytes, twice what its zone may take: raise `[dns] \
+             zone_memory_max`"
+        ));
+    }
+    Ok(text)
+}
+
+/// A file that a zone file includes, relative to the zone file's folder.
+fn read_included(folder: &Path, named: &str) -> Result<IncludedFile, String> {
+    let path = folder.join(named);
+    let read = || {
+        let mut text = Vec::new();
+        // A device may never end.
+        std::fs::File::open(&path)?.take(INCLUDED_LEN_MAX + 1).read_to_end(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    let text = read().map_err(|error| error.to_string())?;
+    if text.len() as u64 > INCLUDED_LEN_MAX {
+        return Err(format!("it has more than {INCLUDED_LEN_MAX} bytes"));
+    }
+    Ok(IncludedFile { name: path.display().to_string(), text })
+}
