@@ -16,7 +16,7 @@ const SET_LEN_MAX: usize = 60_000;
 /// A zone, and where in the file each of its sets begins.
 pub(super) struct Collected {
     pub zone: Zone,
-    /// In the order of [`Zone::iter`]; empty if not all sets are in the zone.
+    /// In the order of [`Zone::iter`], unless not all sets are in the zone.
     pub places: Vec<Place>,
 }
 
@@ -232,9 +232,7 @@ impl<'a> Collector<'a> {
             notes.warning(place, message);
         }
         let zone = Zone::finish(self.builder, self.apex.clone());
-        let mut places = self.places;
         for unfit in zone.unfit() {
-            places = Vec::new();
             if notes.has_errors() {
                 // That a set is too large has been told with its line.
                 break;
@@ -253,6 +251,6 @@ impl<'a> Collector<'a> {
             };
             notes.error(Place::ZONE, 0, message);
         }
-        Collected { zone, places }
+        Collected { zone, places: self.places }
     }
 }

@@ -110,8 +110,15 @@ impl<'a> ZoneReader<'a> {
         include: Option<ReadIncluded<'_>>,
     ) -> Result<ZoneFile, Vec<Problem>> {
         let mut notes = Notes::new(self.file);
-        let parts = parts::in_sequence(text, self.apex, include, self.records_max(), &mut notes);
-        self.finish(parts, notes)
+        let max = self.records_max();
+        match parts::in_sequence(text, self.apex, include, max, &mut notes) {
+            Some(parts) => self.finish(parts, notes),
+            // What else is wrong would be wrong because the rest was not read.
+            None => {
+                notes.errors.sort();
+                Err(notes.errors)
+            }
+        }
     }
 
     /// Cuts a text into at most so many parts, to be scanned in any order or at the same time.
@@ -161,7 +168,9 @@ impl<'a> ZoneReader<'a> {
             let sorted = Sorted::new(parts);
             collect::collect(&sorted, self.apex, self.selection, &mut notes)
         };
-        check::check(&collected, &mut notes);
+        if collected.zone.unfit().is_empty() {
+            check::check(&collected, &mut notes);
+        }
         notes.finish(collected.zone)
     }
 }

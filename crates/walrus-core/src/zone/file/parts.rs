@@ -158,18 +158,19 @@ impl ScannedPart {
     }
 }
 
-/// Scans a whole text, with every problem.
+/// Scans a whole text, with every problem; `None` if it has more records than may be.
 pub(super) fn in_sequence(
     text: &[u8],
     apex: &DomainName,
     include: Option<ReadIncluded<'_>>,
     records_max: usize,
     notes: &mut Notes,
-) -> Vec<Part> {
+) -> Option<Vec<Part>> {
     let scanner = Scanner::new(apex, State::new(apex), Includes::new(include));
     let mut scanner = scanner.with_records_max(records_max);
     scanner.text(text, usize::MAX, 0, 0, notes);
-    vec![Part { records: scanner.records, lines_before: 0 }]
+    let fits = scanner.records.memory() <= records_max;
+    fits.then(|| vec![Part { records: scanner.records, lines_before: 0 }])
 }
 
 #[cfg(test)]

@@ -377,3 +377,52 @@ fn a_word_right_behind_a_quoted_one_is_no_panic() {
         errors(body, &["1: a blank is missing"]);
     }
 }
+
+#[test]
+fn a_zone_that_takes_too_much_memory_is_refused_with_what_to_do() {
+    let text = |names: usize| {
+        let line = |number: usize| format!("host-with-a-long-name-{number} A 192.0.2.1\n");
+        format!("{HEAD}{}", (0..names).map(line).collect::<String>())
+    };
+    let apex = apex();
+    for memory_max in [20, 2000, 200_000] {
+        let reader = ZoneReader::new("zone", &apex).with_memory_max(memory_max);
+        let read = |text: &str| reader.read(text.as_bytes(), None);
+        let fitting = read(&text(memory_max / 200));
+        assert_eq!(fitting.is_ok(), memory_max > 20, "{fitting:?}");
+        let problems = read(&text(memory_max / 10 + 1)).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.contains("raise `[dns] zone_memory_max`"), "{problems:?}");
+        let parts = reader.split(text(memory_max).as_bytes(), 2);
+        let scanned =
+            parts.iter().map(|part| reader.scan(text(memory_max).as_bytes(), part)).collect();
+        let in_parts = reader.read_scanned(text(memory_max).into_bytes(), scanned, None);
+        assert_eq!(in_parts, read(&text(memory_max)));
+    }
+}
+
+#[test]
+fn signatures_and_proofs_are_kept_where_asked_to() {
+    let rrsig =
+        |covered: &str| format!("RRSIG {covered} 13 3 3600 20300101000000 20260101000000 7 @ AAAA");
+    let body = format!(
+        "www A 192.0.2.1\nwww {}\nwww NSEC @ A RRSIG NSEC\nwww {}\nwww {}\n\
+         alias CNAME www\nalias NSEC @ CNAME NSEC\nsub NS ns1\nsub NSEC @ NS NSEC\n",
+        rrsig("A"),
+        rrsig("NSEC"),
+        rrsig("TXT"),
+    );
+    let text = format!("{HEAD}{body}");
+    let apex = apex();
+    let kept = ZoneReader::new("zone", &apex).keeping_signatures(true);
+    let kept = kept.read(text.as_bytes(), None).unwrap();
+    assert_eq!(told(&kept.warnings).len(), 1, "{:?}", kept.warnings);
+    assert!(told(&kept.warnings)[0].starts_with("5: www.example.com has a signature over TXT"));
+    assert_eq!(set(&kept.zone, "www.example.com", 1).signatures.len(), 1);
+    assert_eq!(set(&kept.zone, "www.example.com", 47).signatures.len(), 1);
+    assert_eq!(set(&kept.zone, "sub.example.com", 47).data.len(), 1);
+    let stripped = read(&body).unwrap();
+    assert!(told(&stripped.warnings)[0].starts_with("2: RRSIG, NSEC, NSEC3"));
+    assert!(set(&stripped.zone, "www.example.com", 1).signatures.is_empty());
+    assert!(stripped.zone.set(&"www.example.com".parse().unwrap(), 47).is_none());
+}
