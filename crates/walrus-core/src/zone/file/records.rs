@@ -64,6 +64,17 @@ impl Records {
         Some((Record { owner, record_type, ttl, place, data }, next))
     }
 
+    /// All of them as they stand in the text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (record, next) = self.at(at)?;
+            at = next;
+            Some(record)
+        })
+    }
+
+    /// Bytes that they take.
     pub(super) const fn memory(&self) -> usize {
         self.bytes.len()
     }

@@ -20,6 +20,13 @@ use super::{Notes, Place};
 /// A TTL has 31 bits (RFC 2181 section 8).
 const TTL_MAX: u32 = i32::MAX as u32;
 
+/// All records of a text that includes no files, in the order in which they stand.
+pub(super) fn scan(text: &[u8], apex: &DomainName, notes: &mut Notes) -> Records {
+    let mut scanner = Scanner::new(apex, State::new(apex), Includes::new(None));
+    scanner.text(text, usize::MAX, 0, 0, notes);
+    scanner.records
+}
+
 /// The scanner and what it takes to go on after an error, which leaves `domain`'s scanner unusable,
 /// after an included file, and after lines that were plain enough not to need it.
 pub(super) struct Scanner<'a> {
