@@ -93,8 +93,6 @@ pub struct DnssecSettings {
     pub roll_zsk_every: Duration,
     /// Added to each wait of a roll-over.
     pub roll_margin: Duration,
-    /// All nodes that serve the signed zones; empty: the signer alone.
-    pub nodes: Vec<Name>,
     /// Whether this node makes keys and rolls them over. Local.
     pub signer: bool,
     /// Whom to ask for the zones' DS records; empty: the system's resolvers. Local.
@@ -116,7 +114,6 @@ impl Default for DnssecSettings {
             roll_ksk_every: None,
             roll_zsk_every: days(90),
             roll_margin: Duration::from_secs(3600),
-            nodes: Vec::new(),
             signer: true,
             parent: Vec::new(),
         }

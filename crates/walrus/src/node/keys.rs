@@ -308,7 +308,9 @@ impl Inner {
         self.dnssec = loaded.configuration.dnssec.clone();
         self.node = loaded.configuration.node.name.clone();
         let signed = signed_zones(&loaded.configuration);
-        self.zones.retain(|zone, _| signed.contains(zone));
+        // Others than the signer go by the files that were brought to them.
+        let signer = self.dnssec.signer;
+        self.zones.retain(|zone, _| signer && signed.contains(zone));
         for apex in signed {
             let Some(zone) = loaded.zones.iter().find(|zone| *zone.apex() == apex) else {
                 continue;
@@ -403,7 +405,8 @@ impl Inner {
             roll_ksk_every: dnssec.roll_ksk_every,
             roll_zsk_every: Some(dnssec.roll_zsk_every),
             margin: dnssec.roll_margin,
-            nodes: dnssec.nodes.iter().chain([&self.node]).cloned().collect(),
+            // What other nodes hold is not told over the group yet.
+            nodes: [self.node.clone()].into(),
         }
     }
 

@@ -108,14 +108,6 @@ pub(in crate::config) static DNSSEC: Group = Group {
             example: "\"1h\"",
         },
         Setting {
-            name: "nodes",
-            kind: Kind::List(&Kind::Name),
-            default: Default::Otherwise("the signer alone"),
-            meaning: "All nodes that serve the signed zones. The signer begins to use a key when \
-                      each of them holds it.",
-            example: "[\"ns1\", \"ns2\"]",
-        },
-        Setting {
             name: "signer",
             kind: Kind::Flag,
             default: Default::Value("true"),
@@ -153,7 +145,6 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Dns
             .then(|| section.duration("roll_ksk_every")),
         roll_zsk_every: section.duration("roll_zsk_every"),
         roll_margin: section.duration("roll_margin"),
-        nodes: section.texts("nodes").iter().filter_map(|name| name.parse().ok()).collect(),
         signer: section.flag("signer"),
         parent: section.endpoints("parent").into_iter().map(|(endpoint, _)| endpoint).collect(),
     };
