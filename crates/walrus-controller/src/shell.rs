@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use walrus_core::config::Configuration;
-use walrus_core::control::{Controller, Effect, Input, ProbeOutcome, ProbeRequest, Refusal};
+use walrus_core::control::{
+    Controller, Effect, Input, ProbeOutcome, ProbeRequest, Refusal, ResolveRequest,
+};
 use walrus_core::message::{Message, Role};
 use walrus_core::plan::Plan;
 use walrus_core::world::Time;
@@ -16,6 +18,7 @@ use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
 use walrus_host::log::Limited;
 use walrus_host::notify::Notifier;
 use walrus_host::probe::Prober;
+use walrus_host::resolve::resolve;
 use walrus_host::shutdown::Shutdown;
 
 use crate::disk::Disk;
@@ -65,10 +68,19 @@ pub(crate) struct Shell {
     overrides_stored: Option<oneshot::Receiver<Result<(), String>>>,
 }
 
+/// What another task found out.
 struct Outcome {
-    target: u32,
-    outcome: ProbeOutcome,
+    found: Found,
     busy: Busy,
+}
+
+enum Found {
+    Probed {
+        target: u32,
+        outcome: ProbeOutcome,
+    },
+    /// What to tell the core.
+    Resolved(Box<Input>),
 }
 
 impl Shell {
@@ -117,7 +129,7 @@ impl Shell {
                 }
                 Some(outcome) = self.outcome_queue.recv() => {
                     self.note_time();
-                    handled.push(self.probed(outcome));
+                    handled.push(self.found(outcome));
                 }
                 Some(command) = commands.recv() => {
                     self.note_time();
@@ -150,7 +162,7 @@ impl Shell {
     fn take_in(&mut self, events: &mut mpsc::Receiver<GroupEvent>, handled: &mut Vec<Busy>) {
         for _ in 0..INPUTS_MAX {
             if let Ok(outcome) = self.outcome_queue.try_recv() {
-                handled.push(self.probed(outcome));
+                handled.push(self.found(outcome));
             } else if let Ok(event) = events.try_recv() {
                 handled.push(self.event(event));
             } else {
@@ -177,6 +189,7 @@ impl Shell {
                     self.parts.plans.send_replace(Some(plan));
                 }
                 Effect::Probe(request) => self.probe(request),
+                Effect::Resolve(request) => self.resolve(request),
                 Effect::Notify(notice) => {
                     // In the log as well: not everybody has a webhook.
                     if notice.recovered {
@@ -210,15 +223,37 @@ impl Shell {
         let task = tokio::spawn(async move {
             let outcome = prober.execute(request).await;
             // Nobody listens any more after shutdown.
-            let _ = outcomes.send(Outcome { target, outcome, busy }).await;
+            let found = Found::Probed { target, outcome };
+            let _ = outcomes.send(Outcome { found, busy }).await;
         });
         if let Some(given_up) = self.probes.insert(target, task.abort_handle()) {
             given_up.abort();
         }
     }
 
-    fn probed(&mut self, outcome: Outcome) -> Busy {
-        let Outcome { target, outcome, busy } = outcome;
+    /// Starts a resolution. The core asks for a name again only when its last resolution has ended
+    /// or must have: there are at most as many as aliases.
+    fn resolve(&self, request: ResolveRequest) {
+        let outcomes = self.outcomes.clone();
+        let busy = self.parts.clock.activity().begin();
+        tokio::spawn(async move {
+            let outcome = resolve(&request).await.map_err(|error| error.to_string());
+            let ended = Input::Resolved { target: request.target, outcome };
+            let found = Found::Resolved(Box::new(ended));
+            let _ = outcomes.send(Outcome { found, busy }).await;
+        });
+    }
+
+    fn found(&mut self, outcome: Outcome) -> Busy {
+        let Outcome { found, busy } = outcome;
+        match found {
+            Found::Probed { target, outcome } => self.probed(target, outcome),
+            Found::Resolved(ended) => self.tell(*ended),
+        }
+        busy
+    }
+
+    fn probed(&mut self, target: u32, outcome: ProbeOutcome) {
         self.probes.remove(&target);
         if let ProbeOutcome::Unknown(reason) = &outcome
             && let Some(left_out) = self.unprobed.pass()
@@ -226,7 +261,6 @@ impl Shell {
             tracing::error!(reason, left_out, "servers cannot be probed from this machine");
         }
         self.tell(Input::Probed { target, outcome });
-        busy
     }
 
     /// What nobody waits for an answer to. A refusal is no news: the core counts it.

@@ -15,6 +15,7 @@ pub mod log;
 pub mod notify;
 pub mod parent;
 pub mod probe;
+pub mod resolve;
 pub mod seed;
 pub mod shutdown;
 pub mod state;

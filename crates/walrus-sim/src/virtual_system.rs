@@ -148,7 +148,8 @@ impl VirtualSystem {
                 }
                 Effect::StoreEpoch(epoch) => self.stored.epoch = epoch,
                 Effect::StoreOverrides(overrides) => self.stored.overrides = overrides,
-                Effect::Journal(_) | Effect::Warn(_) => {}
+                // Scenarios know no outside names: an alias stays unresolved.
+                Effect::Journal(_) | Effect::Warn(_) | Effect::Resolve(_) => {}
             }
         }
     }

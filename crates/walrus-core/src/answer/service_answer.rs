@@ -74,6 +74,10 @@ pub(super) fn answer_service<'a>(
         decision.ttl = decided.ttl;
         Some(drawn)
     });
+    // The outside name of an alias lacks what a signed zone promises: no proof could say so.
+    if drawn.is_none() && table.owes(service, service_type) {
+        return None;
+    }
     // Never longer than the source; 0 if the address that decided was not the subnet's. NODATA is
     // the same for everybody, and RFC 7871 section 7.4 wants 0 for every negative answer.
     let scope = match client.subnet {

@@ -188,7 +188,10 @@ impl Canon {
 
     /// What a service gives, so far as it is not what all give.
     fn records(&mut self, records: &ServiceRecords) {
-        let ServiceRecords { a, aaaa, https, svcb, srv, mx } = records;
+        let ServiceRecords { a, aaaa, https, svcb, srv, mx, alias, signed: _ } = records;
+        if let Some(target) = alias {
+            self.field("alias", target);
+        }
         if !(*a && *aaaa) {
             self.field("types", format!("{a} {aaaa}"));
         }
@@ -266,5 +269,6 @@ impl Canon {
         self.field("memory", control.load.memory);
         self.field("server_ramp", control.server_ramp.as_nanos());
         self.field("journal_rounds", control.journal_rounds);
+        control.resolvers.iter().for_each(|resolver| self.field("resolver", resolver));
     }
 }

@@ -135,6 +135,8 @@ pub struct ControlSettings {
     pub server_ramp: Duration,
     /// How many rounds the journal keeps.
     pub journal_rounds: u32,
+    /// Whom to ask for the targets of aliases; none for the system's own resolvers.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 impl Default for ControlSettings {
@@ -146,6 +148,7 @@ impl Default for ControlSettings {
             load: LoadFormula::default(),
             server_ramp: Duration::from_secs(60),
             journal_rounds: 1440,
+            resolvers: Vec::new(),
         }
     }
 }

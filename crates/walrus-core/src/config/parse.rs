@@ -129,6 +129,7 @@ pub(super) fn build(
         has_clusters: !root.sections("cluster").is_empty(),
         servers: &clusters.servers,
         host_places: &clusters.host_places,
+        aliases: &clusters.aliases,
         shared_addresses: &clusters.shared,
         areas: &areas,
         udp_size_max: dns.udp_size_max,

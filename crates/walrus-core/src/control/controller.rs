@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aliases::{self, Aliases};
 use super::demand::Demand;
 use super::journal::JournalRecord;
 use super::notices::Notices;
@@ -17,10 +18,10 @@ use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
 use super::publish::is_worth_a_plan;
 use super::servers::{Judge, Servers};
-use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal};
+use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
 use crate::config::Configuration;
 use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
-use crate::world::{Name, Overrides, ServerId, Time};
+use crate::world::{Condition, Life, Name, Overrides, ServerId, Time, Topology};
 
 /// The shortest time between two decisions for events.
 const EVENTS_APART: Duration = Duration::from_millis(100);
@@ -63,6 +64,9 @@ pub struct Controller {
     pub(super) overrides: Overrides,
     pub(super) servers: Servers,
     pub(super) probes: Probes,
+    pub(super) aliases: Aliases,
+    /// The topology with the addresses of aliases, if it has any.
+    resolved: Option<Topology>,
     pub(super) demand: Demand,
     pub(super) notices: Notices,
     pub(super) counters: Counters,
@@ -104,6 +108,8 @@ impl Controller {
             overrides,
             servers: Servers::default(),
             probes: Probes::new(seed),
+            aliases: Aliases::default(),
+            resolved: None,
             demand: Demand::default(),
             notices: Notices::new(configuration.notify.again, now),
             counters: Counters::default(),
@@ -137,6 +143,10 @@ impl Controller {
                 self.reporter_server(&server).map(|id| self.reporter_gone(id, session))
             }
             Input::Probed { target, outcome } => self.probed(target, outcome),
+            Input::Resolved { target, outcome } => {
+                self.resolution_ended(&target, outcome);
+                Ok(())
+            }
             Input::Observed { director, observation } => self.observed(director, &observation),
             Input::DirectorHello { director, plan } => self.director_hello(director, plan),
             Input::SetOverride { target, state, force, unix_ms } => {
@@ -201,6 +211,7 @@ impl Controller {
             (waiting.then_some(self.now), "effects wait"),
             (self.event.then_some(self.event_not_before), "something died, drained or returned"),
             (self.probes.next_wake(), "a probe"),
+            (self.aliases.next_wake(), "an alias"),
             (self.servers.next_judgement(), "a server's silence"),
             (self.next_step, "a server's return or an area's way home"),
             (self.notices.next(), "a notice"),
@@ -230,6 +241,7 @@ impl Controller {
     /// Does all that is due now, once; the effects of it wait to be polled.
     fn advance(&mut self) {
         self.wake_probes();
+        self.wake_aliases();
         self.judge_due();
         if self.next_step.is_some_and(|at| at <= self.now) {
             self.next_step = None;
@@ -273,6 +285,49 @@ impl Controller {
         }
     }
 
+    fn wake_aliases(&mut self) {
+        while let Some(wake) = self.aliases.wake(self.now) {
+            match wake {
+                aliases::Wake::Ask(target) => {
+                    self.counters.resolutions += 1;
+                    let resolvers = self.configuration.control.resolvers.clone();
+                    self.effects.push_back(Effect::Resolve(ResolveRequest { target, resolvers }));
+                }
+                aliases::Wake::Lost(target) => {
+                    self.resolution_ended(&target, Err("no result came".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn resolution_ended(
+        &mut self,
+        target: &walrus_dns::DomainName,
+        outcome: Result<aliases::Resolved, String>,
+    ) {
+        match self.aliases.ended(target, outcome, self.now) {
+            aliases::Ended::Unasked => {}
+            aliases::Ended::Resolved { changed, recovered } => {
+                if recovered {
+                    self.warnings.push(format!("the alias {target} is resolved again"));
+                }
+                if changed {
+                    self.resolved = self.aliases.resolve(&self.configuration.topology);
+                    self.event = true;
+                }
+            }
+            aliases::Ended::Failed { first, problem, goes_on } => {
+                self.counters.resolutions_failed += 1;
+                // Once: it is asked for again and again.
+                if first {
+                    let what = if goes_on { "its last addresses go on" } else { "it has none yet" };
+                    self.warnings.push(format!("the alias {target}: {problem}; {what}"));
+                }
+                self.event |= !goes_on && first;
+            }
+        }
+    }
+
     fn judge_due(&mut self) {
         let configuration = self.configuration.clone();
         let judge = judge(&configuration, &self.overrides, self.now);
@@ -311,6 +366,7 @@ impl Controller {
             digests: self.digests.clone(),
             conditions: world.conditions,
             area_hits: world.area_hits,
+            addresses: world.addresses,
             memory: std::mem::replace(&mut self.memory, memory),
         };
         // An event that changed nothing would only push rounds out of the journal.
@@ -350,6 +406,8 @@ impl Controller {
         self.probes.retarget(&configuration.topology, self.now);
         self.servers.retarget(&judge, &self.probes, &self.name, self.plan.as_deref());
         self.demand.retarget(&old.topology, &configuration.topology);
+        self.aliases.retarget(&configuration.topology, self.plan.as_deref(), self.now);
+        self.resolved = self.aliases.resolve(&configuration.topology);
     }
 
     fn round(&self) -> Duration {
@@ -357,10 +415,24 @@ impl Controller {
     }
 
     fn world(&self, cause: Cause) -> World {
+        let mut conditions = self.servers.conditions(&self.configuration.control, self.now);
+        for (id, condition) in (0..).map(ServerId).zip(&mut conditions) {
+            *condition = self.with_alias(id, condition.clone());
+        }
         World {
-            conditions: self.servers.conditions(&self.configuration.control, self.now),
+            conditions,
+            addresses: self.aliases.addresses(&self.configuration.topology),
             area_hits: self.demand.area_hits(self.now),
             cause,
+        }
+    }
+
+    /// A server's condition, unknown while it stands for an alias without addresses.
+    pub(super) fn with_alias(&self, id: ServerId, condition: Condition) -> Condition {
+        if condition.life == Life::Living && self.aliases.unresolved(id).is_some() {
+            Condition::out(Life::Unknown, "its name is not resolved yet")
+        } else {
+            condition
         }
     }
 
@@ -377,15 +449,18 @@ impl Controller {
 
 /// What one decision sees.
 struct World {
-    conditions: Vec<crate::world::Condition>,
+    conditions: Vec<Condition>,
     area_hits: Vec<f64>,
+    /// Of servers that stand for aliases.
+    addresses: std::collections::BTreeMap<Name, Vec<std::net::IpAddr>>,
     cause: Cause,
 }
 
 impl World {
     /// The Plan of this number for this World, and what to remember.
     fn decide(&self, controller: &Controller, number: PlanNumber) -> (Plan, Memory) {
-        let topology = &controller.configuration.topology;
+        let topology = controller.resolved.as_ref();
+        let topology = topology.unwrap_or(&controller.configuration.topology);
         let decision = plan::decide(&DecideInput {
             topology,
             conditions: &self.conditions,

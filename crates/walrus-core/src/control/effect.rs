@@ -20,6 +20,8 @@ pub enum Effect {
     Publish(Arc<Plan>),
     /// Probe a target now and answer with [`super::Input::Probed`].
     Probe(ProbeRequest),
+    /// Resolve a name now and answer with [`super::Input::Resolved`].
+    Resolve(super::ResolveRequest),
     /// Tell a person.
     Notify(Notice),
     /// Append to the journal: a JSON object, the World of this round.

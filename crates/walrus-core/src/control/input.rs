@@ -1,6 +1,9 @@
 //! What a Controller is told.
 
 use crate::plan::PlanNumber;
+use walrus_dns::DomainName;
+
+use super::Resolved;
 use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
 /// One thing that happened.
@@ -32,6 +35,13 @@ pub enum Input {
         target: u32,
         /// How.
         outcome: ProbeOutcome,
+    },
+    /// The resolution of an alias' target came to an end.
+    Resolved {
+        /// [`super::ResolveRequest::target`].
+        target: DomainName,
+        /// Its addresses, or why there are none; the reason is for people.
+        outcome: Result<Resolved, String>,
     },
     /// A Director says what it saw.
     Observed {

@@ -4,10 +4,13 @@
 //! configuration's digest. Numbers survive the way through text unchanged (the workspace asks
 //! `serde_json` for exact reading), so that [`replay`] gives the same Plan to the last bit.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
-use crate::world::{Condition, Time, Topology};
+use crate::world::{Condition, Name, Time, Topology};
 
 /// The World of one decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,9 @@ pub struct JournalRecord {
     pub conditions: Vec<Condition>,
     /// Queries a second of each (service, area).
     pub area_hits: Vec<f64>,
+    /// Addresses of servers that stand for aliases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<Name, Vec<IpAddr>>,
     /// What the decision before remembered.
     pub memory: Memory,
 }
@@ -73,6 +79,13 @@ pub fn replay(
     if record.digests.configuration != *configuration {
         return Err(ReplayError::Configuration(record.digests.configuration));
     }
+    let mut resolved = topology.clone();
+    for (name, addresses) in &record.addresses {
+        if let Some(id) = topology.server(name.as_str()) {
+            resolved.servers[id.index()].addresses.clone_from(addresses);
+        }
+    }
+    let topology = &resolved;
     let decision = plan::decide(&DecideInput {
         topology,
         conditions: &record.conditions,

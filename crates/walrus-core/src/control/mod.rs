@@ -5,6 +5,7 @@
 //! [`Controller::poll`] until it gives `None`, and carry the effects out in that order. Inputs
 //! that came before a poll are decided on together.
 
+mod aliases;
 mod controller;
 mod demand;
 mod detect;
@@ -25,6 +26,7 @@ mod refusal;
 mod servers;
 mod status;
 
+pub use aliases::{ResolveRequest, Resolved};
 pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};

@@ -45,7 +45,10 @@ impl Controller {
         }
         let begins = |cluster: &ClusterId| {
             let servers = &self.configuration.topology.clusters[cluster.index()].servers;
-            servers.iter().any(|id| self.servers.get(*id).is_some_and(Record::begins))
+            servers.iter().any(|id| {
+                self.servers.get(*id).is_some_and(Record::begins)
+                    || self.aliases.unresolved(*id) == Some(false)
+            })
         };
         for (service, nobody) in self.configuration.topology.services.iter().zip(self.nobody()) {
             if *nobody {

@@ -8,7 +8,7 @@ use super::Controller;
 use super::detect::Health;
 use super::servers::Record;
 use crate::plan::PlanNumber;
-use crate::world::{Cluster, Condition, Digest, Name, Override, Target, Time, Topology};
+use crate::world::{Cluster, Condition, Digest, Name, Override, ServerId, Target, Time, Topology};
 
 /// All that a Controller knows, at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -140,6 +140,10 @@ pub struct Counters {
     pub probes_failed: u64,
     /// Probes whose outcome never came, or that found nothing out for want of something here.
     pub probes_lost: u64,
+    /// Resolutions of aliases asked for.
+    pub resolutions: u64,
+    /// ... of them those that failed.
+    pub resolutions_failed: u64,
     /// Observations taken in.
     pub observations: u64,
     /// Observations refused.
@@ -160,13 +164,13 @@ impl Controller {
     #[must_use]
     pub fn status(&self, now: Time, unix_ms: u64) -> Status {
         let topology = &self.configuration.topology;
-        let servers: Vec<_> = (self.servers.iter().zip(&topology.servers))
-            .map(|(record, server)| ServerStatus {
+        let servers: Vec<_> = (self.servers.iter().zip(&topology.servers).zip((0..).map(ServerId)))
+            .map(|((record, server), id)| ServerStatus {
                 name: record.name.clone(),
                 cluster: topology.clusters[server.cluster.index()].name.clone(),
-                condition: record.condition(&self.configuration.control, now),
+                condition: self.with_alias(id, record.condition(&self.configuration.control, now)),
                 life_ms: millis(now.since(record.life_since)),
-                sources: self.sources(record, now, unix_ms),
+                sources: self.sources((id, record), now, unix_ms),
             })
             .collect();
         Status {
@@ -196,7 +200,12 @@ impl Controller {
         }
     }
 
-    fn sources(&self, record: &Record, now: Time, unix_ms: u64) -> Vec<SourceStatus> {
+    fn sources(
+        &self,
+        (id, record): (ServerId, &Record),
+        now: Time,
+        unix_ms: u64,
+    ) -> Vec<SourceStatus> {
         let age = |at: Option<Time>| at.map(|at| millis(now.since(at)));
         let mut sources = Vec::new();
         for (observer, heard) in &record.heard {
@@ -214,6 +223,18 @@ impl Controller {
                 unit_ms: heard.at.map(|_| millis(heard.unit)),
                 sequence: heard.at.map(|_| heard.place()),
                 version: heard.version.clone(),
+            });
+        }
+        if let Some((target, says, at, ttl)) = self.aliases.says(id) {
+            sources.push(SourceStatus {
+                source: format!("alias {target}"),
+                observer: self.name.clone(),
+                says,
+                age_ms: age(at),
+                skew_ms: None,
+                unit_ms: at.map(|_| millis(ttl)),
+                sequence: None,
+                version: None,
             });
         }
         for ((target, observer), probed) in &record.probed {

@@ -22,7 +22,12 @@ pub fn build(
         let decided = decision.areas.get(index * areas..(index + 1) * areas).unwrap_or(&[]);
         planned_service(topology, service, decided)
     });
-    let mut services: Vec<ServicePlan> = services.collect();
+    // An alias that is not resolved yet has nothing to be answered with: not even "no".
+    let answerable = |service: &ServicePlan| {
+        let lists = |area: &AreaPlan| area.ipv4.or(area.ipv6).or(area.hosts);
+        service.areas.iter().any(|area| lists(area).is_some())
+    };
+    let mut services: Vec<ServicePlan> = services.filter(answerable).collect();
     // Ids follow the canonical order of domain names, Plans that of their text.
     services.sort_by(|a, b| a.name.cmp(&b.name));
     Plan {

@@ -64,9 +64,6 @@ impl Plan {
             return Err(at("servers", "are not sorted by name, or one is there twice"));
         }
         for server in &self.servers {
-            if server.addresses.is_empty() {
-                return Err(at(&server.name, "has no address"));
-            }
             if server.load.is_some_and(|load| !load.is_finite()) {
                 return Err(at(&server.name, "its load is no number"));
             }

@@ -118,12 +118,25 @@ pub struct ServiceRecords {
     pub srv: Option<ServicePlace>,
     /// MX.
     pub mx: Option<MailExchange>,
+    /// Its addresses are those of this outside name, resolved in the background.
+    pub alias: Option<DomainName>,
+    /// Its zone is signed: a type that it promises must never be answered as not there.
+    pub signed: bool,
 }
 
 impl Default for ServiceRecords {
     /// Addresses alone.
     fn default() -> Self {
-        Self { a: true, aaaa: true, https: None, svcb: None, srv: None, mx: None }
+        Self {
+            a: true,
+            aaaa: true,
+            https: None,
+            svcb: None,
+            srv: None,
+            mx: None,
+            alias: None,
+            signed: false,
+        }
     }
 }
 
@@ -227,6 +240,10 @@ impl Topology {
     pub fn promised_types(&self, service: ServiceId) -> Vec<u16> {
         let Some(service) = self.services.get(service.index()) else { return Vec::new() };
         let has = |ipv6: bool| {
+            // What the outside name has is not known here: what was asked for is promised.
+            if service.records.alias.is_some() {
+                return true;
+            }
             let servers = service.clusters.iter().flat_map(|c| &self.clusters[c.index()].servers);
             let mut addresses = servers.flat_map(|id| &self.servers[id.index()].addresses);
             addresses.any(|address| address.is_ipv6() == ipv6)

@@ -114,6 +114,8 @@ fn counters(registry: &mut Registry, status: &StatusView) {
     counter("observations_refused", "Observations refused", counters.observations_refused);
     counter("probes", "Probes begun", counters.probes);
     counter("probes_failed", "Probes that failed", counters.probes_failed);
+    counter("resolutions", "Resolutions of aliases begun", counters.resolutions);
+    counter("resolutions_failed", "... that failed", counters.resolutions_failed);
     counter("rounds", "Rounds", counters.rounds);
     counter("events", "Decisions between rounds", counters.events);
     counter("plans", "Plans published", counters.plans);

@@ -195,6 +195,12 @@ pub(crate) struct CountersView {
     pub(crate) probes_failed: u64,
     /// ... of them because no outcome ever came.
     pub(crate) probes_lost: u64,
+    /// Resolutions of aliases begun.
+    #[serde(default)]
+    pub(crate) resolutions: u64,
+    /// ... of them those that failed.
+    #[serde(default)]
+    pub(crate) resolutions_failed: u64,
     /// Observations of Directors taken in.
     pub(crate) observations: u64,
     /// Observations refused.
@@ -255,6 +261,8 @@ impl StatusView {
                 probes: counters.probes,
                 probes_failed: counters.probes_failed,
                 probes_lost: counters.probes_lost,
+                resolutions: counters.resolutions,
+                resolutions_failed: counters.resolutions_failed,
                 observations: counters.observations,
                 observations_refused: counters.observations_refused,
                 rounds: counters.rounds,

@@ -3,6 +3,7 @@
 //! - [`steering`]: nginx, Apache and HAProxy, each with its Reporter, overloaded, killed and
 //!   brought back, while clients ask.
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
+//! - [`records`]: records beyond addresses and an alias, as dig and kdig read them.
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
@@ -15,6 +16,7 @@ mod detection;
 mod dnssec_zones;
 mod programs;
 mod questions;
+mod records;
 mod resolver_in_front;
 mod static_zone;
 mod steering;

@@ -36,7 +36,7 @@ pub(super) use zone_table::{Entry, NAME_LEN_MAX, PrebuiltSet, flags};
 
 use crate::map::Map;
 use crate::plan::Plan;
-use crate::world::{AreaId, Name, ServiceTypes, Topology};
+use crate::world::{AreaId, Name, ServiceType, ServiceTypes, Topology};
 use plan::{Compiler, Shared};
 use record_data::GivenRecords;
 
@@ -48,6 +48,8 @@ pub struct AnswerTable {
     given: Arc<GivenRecords>,
     /// By service: the types that it gives.
     types: Box<[ServiceTypes]>,
+    /// By service: the types of which it never says that it has none.
+    owed: Box<[ServiceTypes]>,
     plan: Option<Arc<Plan>>,
     /// By the places of [`ZoneTable::services`].
     services: Box<[Option<Arc<ServiceTable>>]>,
@@ -64,9 +66,9 @@ impl AnswerTable {
         let services = vec![None; zones.services().len()].into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, locator.areas.len()));
         let given = Arc::new(GivenRecords::new(topology));
-        let types = types(&given, &zones);
+        let (types, owed) = types(&given, &zones);
         let shared = Arc::default();
-        Self { zones, locator, given, types, plan: None, services, layout, shared }
+        Self { zones, locator, given, types, owed, plan: None, services, layout, shared }
     }
 
     /// The table for a Plan.
@@ -87,8 +89,8 @@ impl AnswerTable {
         }
         let services = vec![None; zones.services().len()].into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
-        let types = types(&self.given, &zones);
-        Ok(Self { zones, types, services, layout, ..self.clone() })
+        let (types, owed) = types(&self.given, &zones);
+        Ok(Self { zones, types, owed, services, layout, ..self.clone() })
     }
 
     fn compiled(&self, zones: Arc<ZoneTable>, plan: Arc<Plan>) -> Result<Self, PlanCompileError> {
@@ -107,8 +109,8 @@ impl AnswerTable {
         let services = services.into_boxed_slice();
         let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
         let (locator, given) = (Arc::clone(&self.locator), Arc::clone(&self.given));
-        let types = types(&given, &zones);
-        Ok(Self { zones, locator, given, types, plan: Some(plan), services, layout, shared })
+        let (types, owed) = types(&given, &zones);
+        Ok(Self { zones, locator, given, types, owed, plan: Some(plan), services, layout, shared })
     }
 
     /// The Plan in force.
@@ -141,6 +143,11 @@ impl AnswerTable {
         self.types.get(service as usize).copied().unwrap_or_default()
     }
 
+    /// Whether "there is none" would break what the signed zone promises.
+    pub(super) fn owes(&self, service: u32, service_type: ServiceType) -> bool {
+        self.owed.get(service as usize).is_some_and(|types| types.has(service_type))
+    }
+
     pub(super) const fn all_types(&self) -> &[ServiceTypes] {
         &self.types
     }
@@ -166,6 +173,9 @@ impl AnswerTable {
     }
 }
 
-fn types(given: &GivenRecords, zones: &ZoneTable) -> Box<[ServiceTypes]> {
-    zones.services().iter().map(|service| given.types_of(service)).collect()
+/// By service: the types that it gives, and those that it owes.
+fn types(given: &GivenRecords, zones: &ZoneTable) -> (Box<[ServiceTypes]>, Box<[ServiceTypes]>) {
+    let services = zones.services();
+    let types = services.iter().map(|service| given.types_of(service)).collect();
+    (types, services.iter().map(|service| given.owed_by(service)).collect())
 }

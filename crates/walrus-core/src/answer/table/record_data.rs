@@ -11,7 +11,8 @@ use walrus_dns::DomainName;
 
 use crate::plan::PlannedServer;
 use crate::world::{
-    Name, ServiceBinding, ServiceRecords, ServiceType, ServiceTypes, Topology, below_service,
+    Name, ServiceBinding, ServiceId, ServiceRecords, ServiceType, ServiceTypes, Topology,
+    below_service,
 };
 
 /// Bytes of a record whose owner is a pointer, before its data.
@@ -23,6 +24,8 @@ pub(super) const RECORD_HEAD_LEN: usize = 12;
 pub(super) struct GivenRecords {
     /// Services that give other records than addresses alone.
     services: BTreeMap<DomainName, ServiceRecords>,
+    /// What services in signed zones promise.
+    owed: BTreeMap<DomainName, ServiceTypes>,
     /// Servers that have a name of their own.
     hosts: BTreeMap<Name, DomainName>,
 }
@@ -32,8 +35,14 @@ impl GivenRecords {
         let usual = ServiceRecords::default();
         let services = topology.services.iter().filter(|service| service.records != usual);
         let hosts = topology.servers.iter();
+        let owed = (0..).map(ServiceId).zip(&topology.services).filter(|(_, it)| it.records.signed);
+        let owed = owed.map(|(id, service)| {
+            let promised = topology.promised_types(id).into_iter().filter_map(ServiceType::of);
+            (service.name.clone(), promised.fold(ServiceTypes::default(), ServiceTypes::with))
+        });
         Self {
             services: services.map(|it| (it.name.clone(), it.records.clone())).collect(),
+            owed: owed.collect(),
             hosts: hosts.filter_map(|it| Some((it.name.clone(), it.host.clone()?))).collect(),
         }
     }
@@ -41,6 +50,11 @@ impl GivenRecords {
     /// What a service gives; addresses if the configuration does not know it.
     pub(super) fn of(&self, service: &DomainName) -> Cow<'_, ServiceRecords> {
         self.services.get(service).map_or_else(Cow::default, Cow::Borrowed)
+    }
+
+    /// The types of which a service never says that it has none: what a signed zone promises.
+    pub(super) fn owed_by(&self, service: &DomainName) -> ServiceTypes {
+        self.owed.get(service).copied().unwrap_or_default()
     }
 
     pub(super) fn types_of(&self, service: &DomainName) -> ServiceTypes {

@@ -77,6 +77,7 @@ fn world() -> Topology {
         svcb: None,
         srv: Some(ServicePlace { priority: 1, port: 443 }),
         mx: Some(MailExchange { preference: 10 }),
+        ..ServiceRecords::default()
     };
     let service = Service {
         name: name(SERVICE),

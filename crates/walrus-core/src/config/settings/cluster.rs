@@ -6,6 +6,8 @@ use super::address_owners::{AddressOwners, SharedAddress};
 use super::{Default, Group, Kind, Scope, Setting, probe};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
+use walrus_dns::DomainName;
+
 use crate::world::{Cluster, ClusterId, Name, Probe, Server, ServerId};
 
 pub(in crate::config) static CLUSTER: Group = Group {
@@ -116,6 +118,8 @@ pub(in crate::config) static SERVER: Group = Group {
 pub(in crate::config) struct Clusters {
     pub(in crate::config) clusters: Vec<Cluster>,
     pub(in crate::config) servers: Vec<Server>,
+    /// The clusters that stand for aliases, by their services.
+    pub(in crate::config) aliases: BTreeMap<DomainName, Name>,
     /// Where servers' `host` is written.
     pub(in crate::config) host_places: BTreeMap<Name, Place>,
     /// Addresses that stand in two clusters: no service may have both.
@@ -132,6 +136,8 @@ struct Read<'a> {
     section: &'a Section,
     probe: Option<Probe>,
     reporter: bool,
+    /// It stands for an alias: the section is the service's.
+    is_alias: bool,
 }
 
 pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Clusters {
@@ -154,12 +160,27 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Cluste
         }
         named.insert(name, section);
     }
+    let aliases = alias_names(root, &named);
+    named.extend(aliases.iter().map(|(_, (name, section))| (name.clone(), *section)));
     for (cluster, (name, section)) in named.iter().enumerate() {
+        if aliases.values().any(|(alias, _)| alias == name) {
+            servers.push(Read {
+                name: name.clone(),
+                cluster,
+                section,
+                probe: None,
+                reporter: false,
+                is_alias: true,
+            });
+            continue;
+        }
         read_servers(cluster, Some(name), section, findings, &mut servers);
     }
     // In the order of the files, so that "stands already" points to the one that was written first.
     servers.sort_by_key(|server| server.section.place());
-    assemble(&named.into_keys().collect::<Vec<_>>(), servers, findings)
+    let clusters = assemble(&named.into_keys().collect::<Vec<_>>(), servers, findings);
+    let aliases = aliases.into_iter().map(|(service, (name, _))| (service, name)).collect();
+    Clusters { aliases, ..clusters }
 }
 
 fn read_servers<'a>(
@@ -188,7 +209,7 @@ fn read_servers<'a>(
         let probe = own_probe.or_else(|| probe.clone()).flatten();
         let reporter = server.flag_if_given("reporter").unwrap_or(reporter);
         if let Some(name) = server.name("name") {
-            servers.push(Read { name, cluster, section: server, probe, reporter });
+            servers.push(Read { name, cluster, section: server, probe, reporter, is_alias: false });
         }
     }
 }
@@ -224,15 +245,30 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
         {
             cluster.servers.push(*server_id);
         }
-        check_addresses(server, &mut owners, findings);
+        if !server.is_alias {
+            check_addresses(server, &mut owners, findings);
+        }
     }
     let host_places = check_host_names(&servers, findings);
     let servers = order.iter().map(|index| build(&servers[*index], id)).collect();
     let shared = owners.into_shared(clusters.len());
-    Clusters { clusters, servers, host_places, shared }
+    Clusters { clusters, servers, aliases: BTreeMap::new(), host_places, shared }
 }
 
 fn build(read: &Read<'_>, id: impl Fn(usize) -> u32) -> Server {
+    if read.is_alias {
+        return Server {
+            name: read.name.clone(),
+            cluster: ClusterId(id(read.cluster)),
+            addresses: Vec::new(),
+            weight: 1,
+            cost: 0.0,
+            capacity: None,
+            reporter: false,
+            probe: None,
+            host: None,
+        };
+    }
     let address = |(value, _): &(Value, Place)| match value {
         Value::Address(address) => Some(*address),
         _ => None,
@@ -271,7 +307,7 @@ fn check_addresses(server: &Read<'_>, owners: &mut AddressOwners, findings: &Fin
 /// A host's name is one server's; where each stands.
 fn check_host_names(servers: &[Read<'_>], findings: &Findings<'_>) -> BTreeMap<Name, Place> {
     let mut places = BTreeMap::new();
-    for server in servers {
+    for server in servers.iter().filter(|server| !server.is_alias) {
         let Some(host) = server.section.domain("host") else { continue };
         let place = server.section.place_of("host");
         if host.is_wildcard() {
@@ -280,4 +316,45 @@ fn check_host_names(servers: &[Read<'_>], findings: &Findings<'_>) -> BTreeMap<N
         places.entry(server.name.clone()).or_insert(place);
     }
     places
+}
+
+/// A cluster of one server stands for each service with an alias; both are named after it.
+fn alias_names<'a>(
+    root: &'a Section,
+    taken: &BTreeMap<Name, &Section>,
+) -> BTreeMap<DomainName, (Name, &'a Section)> {
+    let mut aliases: BTreeMap<DomainName, (Name, &Section)> = BTreeMap::new();
+    let servers = root.sections("cluster").iter().flat_map(|cluster| cluster.sections("servers"));
+    let servers: Vec<Name> = servers.filter_map(|server| server.name("name")).collect();
+    for section in root.sections("service") {
+        let (Some(service), true) = (section.domain("name"), section.is_given("alias")) else {
+            continue;
+        };
+        if aliases.contains_key(&service) {
+            continue;
+        }
+        let is_free = |name: &Name| {
+            let used = aliases.values().any(|(used, _)| used == name);
+            !used && !taken.contains_key(name) && !servers.contains(name)
+        };
+        let named = |number: usize| alias_name(&service, number).filter(is_free);
+        // One of so many is free: each of the others takes one.
+        let tries = 1..aliases.len() + taken.len() + servers.len() + 2;
+        if let Some(name) = tries.into_iter().find_map(named) {
+            aliases.insert(service, (name, section));
+        }
+    }
+    aliases
+}
+
+/// `alias-www-example-com`, and a number from the second on.
+fn alias_name(service: &DomainName, number: usize) -> Option<Name> {
+    /// What a label holds beside `alias-` and a number.
+    const KEPT_MAX: usize = 48;
+    let text = service.to_string();
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let kept: String = text.chars().map(word).take(KEPT_MAX).collect();
+    let kept = kept.trim_matches('-');
+    let number = if number > 1 { format!("-{number}") } else { String::new() };
+    format!("alias-{kept}{number}").parse().ok()
 }

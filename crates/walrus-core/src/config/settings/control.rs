@@ -47,6 +47,13 @@ pub(in crate::config) static CONTROL: Group = Group {
             example: "1440",
         },
         Setting {
+            name: "resolvers",
+            kind: Kind::List(&Kind::Endpoint(53)),
+            default: Default::Otherwise("those of /etc/resolv.conf"),
+            meaning: "Resolvers that are asked for the targets of aliases, in order.",
+            example: "[\"192.0.2.1\"]",
+        },
+        Setting {
             name: "load",
             kind: Kind::Section(&LOAD),
             default: Default::Value("{}"),
@@ -101,6 +108,7 @@ pub(in crate::config) fn read(section: &Section) -> ControlSettings {
         load: section.section("load").map(load).unwrap_or_default(),
         server_ramp: section.duration("server_ramp"),
         journal_rounds: section.whole("journal_rounds"),
+        resolvers: section.endpoints("resolvers").into_iter().map(|(it, _)| it).collect(),
     }
 }
 

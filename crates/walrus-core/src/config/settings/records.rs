@@ -8,6 +8,7 @@ use super::service::Known;
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
+use crate::config::{ZoneDnssec, ZoneSettings};
 use crate::world::{
     ClusterId, MailExchange, Server, ServerId, Service, ServiceBinding, ServicePlace,
     ServiceRecords, host_of,
@@ -101,6 +102,7 @@ pub(in crate::config) static MX: Group = Group {
 pub(super) fn read(
     section: &Section,
     name: Option<&DomainName>,
+    zones: &[ZoneSettings],
     findings: &Findings<'_>,
 ) -> ServiceRecords {
     // A name with an underscore is no host (RFC 8552): it has no addresses unless asked for.
@@ -119,7 +121,12 @@ pub(super) fn read(
             .section("srv")
             .map(|srv| ServicePlace { priority: srv.whole("priority"), port: srv.whole("port") }),
         mx: section.section("mx").map(|mx| MailExchange { preference: mx.whole("preference") }),
+        alias: section.domain("alias"),
+        signed: name.is_some_and(|name| is_signed(name, zones)),
     };
+    if let Some(target) = &records.alias {
+        check_alias(section, target, &records, zones, findings);
+    }
     let place = || section.place_of(if section.is_given("types") { "types" } else { "name" });
     let bare = |binding: &ServiceBinding| !binding.names_servers();
     // What is wrong inside a record was told already.
@@ -138,6 +145,47 @@ pub(super) fn read(
         );
     }
     records
+}
+
+fn is_signed(name: &DomainName, zones: &[ZoneSettings]) -> bool {
+    let around = zones.iter().filter(|zone| name.is_within(&zone.apex));
+    let zone = around.max_by_key(|zone| zone.apex.label_count());
+    zone.is_some_and(|zone| zone.dnssec == ZoneDnssec::Sign)
+}
+
+fn check_alias(
+    section: &Section,
+    target: &DomainName,
+    records: &ServiceRecords,
+    zones: &[ZoneSettings],
+    findings: &Findings<'_>,
+) {
+    let place = section.place_of("alias");
+    if zones.iter().any(|zone| target.is_within(&zone.apex)) {
+        findings.problem(
+            place,
+            format!(
+                "{target} is in one of the zones: an alias leads outside; name the `clusters` \
+                 here, or write a CNAME in the zone file"
+            ),
+        );
+    }
+    if records.names_servers() {
+        findings.problem(
+            place,
+            "an alias has no servers that records could point at: leave out SRV and MX, and \
+             `port` and `hints` of HTTPS and SVCB",
+        );
+    }
+    if records.signed && !section.is_given("types") {
+        findings.warn(
+            place,
+            format!(
+                "the zone is signed, so A and AAAA are promised: should {target} lack one, \
+                 questions for it fail; write which it has, as in types = [\"A\"]"
+            ),
+        );
+    }
 }
 
 fn binding(section: &Section, name: &str, findings: &Findings<'_>) -> Option<ServiceBinding> {

@@ -36,6 +36,14 @@ pub(in crate::config) static SERVICE: Group = Group {
             example: "[\"frankfurt\"]",
         },
         Setting {
+            name: "alias",
+            kind: Kind::Domain,
+            default: Default::Apart("instead of `clusters`"),
+            meaning: "Its addresses are those of this name outside the zones, which the Controller \
+                      resolves in the background.",
+            example: "\"target.cdn.example.net\"",
+        },
+        Setting {
             name: "home",
             kind: Kind::Names,
             default: Default::Otherwise("each area's own"),
@@ -183,6 +191,8 @@ pub(in crate::config) struct Known<'a> {
     /// Whether the files have any, even one whose own problems keep it out of `clusters`.
     pub(in crate::config) has_clusters: bool,
     pub(in crate::config) servers: &'a [Server],
+    /// The clusters that stand for aliases, by their services.
+    pub(in crate::config) aliases: &'a BTreeMap<DomainName, Name>,
     /// Where servers' `host` is written.
     pub(in crate::config) host_places: &'a BTreeMap<Name, Place>,
     pub(in crate::config) areas: &'a [Area],
@@ -239,7 +249,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     if let Some(name) = &name {
         check_name(name, section.place_of("name"), known.zones, findings);
     }
-    let records = records::read(section, name.as_ref(), findings);
+    let records = records::read(section, name.as_ref(), known.zones, findings);
     let service = Service {
         name: name?,
         clusters,
@@ -294,11 +304,23 @@ fn locate(section: &Section, findings: &Findings<'_>) -> Vec<LocatePolicy> {
 
 fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Vec<ClusterId> {
     let mut clusters = Vec::new();
+    let ids = || (0_u32..).map(ClusterId).zip(known.clusters);
+    if section.is_given("alias") {
+        if section.is_given("clusters") {
+            findings.problem(
+                section.key_place("clusters"),
+                "a service has either `clusters` or an `alias`: leave one of them out",
+            );
+        }
+        let name = section.domain("name").and_then(|name| known.aliases.get(&name));
+        let own = ids().find(|(_, cluster)| Some(&cluster.name) == name);
+        return own.into_iter().map(|(id, _)| id).collect();
+    }
     if !section.is_given("clusters") {
-        clusters = (0..known.clusters.len())
-            .filter_map(|id| u32::try_from(id).ok())
-            .map(ClusterId)
-            .collect();
+        let stands_for_alias =
+            |cluster: &Cluster| known.aliases.values().any(|alias| *alias == cluster.name);
+        let real = ids().filter(|(_, cluster)| !stands_for_alias(cluster));
+        clusters = real.map(|(id, _)| id).collect();
     }
     for (value, place) in section.list("clusters") {
         let Value::Name(name) = value else { continue };

@@ -1,5 +1,6 @@
 //! The Controller in virtual time.
 
+mod aliases;
 mod detection;
 mod harness;
 mod operators;

@@ -54,7 +54,7 @@ fn a_plan_that_contradicts_itself_is_refused_even_with_a_good_checksum() {
     let faults: &[Fault] = &[
         ("it has format 9", |plan| plan.format = 9),
         ("not sorted", |plan| plan.servers.reverse()),
-        ("no address", |plan| plan.servers[0].addresses.clear()),
+        ("without servers of its address family", |plan| plan.servers[0].addresses.clear()),
         ("not there", |plan| plan.lists[0].groups[0].candidates[0].server = 77),
         ("twice", |plan| {
             let candidate = plan.lists[0].groups[0].candidates[0].clone();
