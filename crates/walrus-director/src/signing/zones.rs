@@ -169,9 +169,13 @@ impl SignedZones {
             let services = services.remove(apex).unwrap_or_default();
             let is_later = extent == Extent::Small && plain.name_count() > SMALL_NAMES;
             match self.renewed(plain, services, how, is_later, signing) {
-                Ok(true) => {
-                    self.errors.remove(apex);
-                }
+                Ok(true) => match lost_key(how, signing.ring) {
+                    // Nothing lacks a signature now, but the next renewal will.
+                    Some(error) => self.fail(apex, error),
+                    None => {
+                        self.errors.remove(apex);
+                    }
+                },
                 Ok(false) => {}
                 Err(SignError::Stopped) => return Err(SignError::Stopped),
                 Err(error) => self.fail(apex, error),
@@ -303,6 +307,12 @@ impl SignedZones {
         self.in_force.insert(apex.clone(), in_force);
         Ok(is_current)
     }
+}
+
+/// A key that is to sign and is not here.
+fn lost_key(how: &ZoneSigning, ring: &KeyRing) -> Option<SignError> {
+    let mut keys = how.keys.sign_keys.iter().chain(&how.keys.sign_zone);
+    keys.find(|key| !ring.has(key)).map(SignError::no_key)
 }
 
 /// Above a zone that waits, other zones of ours would say that its names do not exist.

@@ -19,4 +19,5 @@ mod reporter_command;
 mod running;
 mod schema;
 mod schemas;
+mod signing;
 mod top;
