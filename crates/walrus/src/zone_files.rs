@@ -55,7 +55,7 @@ pub(crate) fn load(
 
 /// Reads one zone; digests of its texts go into `texts`.
 fn read(
-    file: &PathBuf,
+    file: &Path,
     settings: &ZoneSettings,
     memory_max: usize,
     texts: &mut Vec<Vec<u8>>,
