@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use walrus_core::config::{Configuration, ZoneDnssec, ZoneSettings};
