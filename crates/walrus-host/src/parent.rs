@@ -42,6 +42,32 @@ pub enum ParentError {
         /// What it said.
         rcode: u8,
     },
+    /// The system's resolvers do not find its servers.
+    #[error(
+        "{server} answers with code {rcode} when asked for {name}, to find the parent of {zone}: \
+         name its servers in [dnssec] parent"
+    )]
+    Resolver {
+        /// The zone.
+        zone: DomainName,
+        /// What was asked for.
+        name: DomainName,
+        /// Who.
+        server: SocketAddr,
+        /// What it said.
+        rcode: u8,
+    },
+    /// One of its servers knows nothing of the zone: what it does not show may be elsewhere.
+    #[error(
+        "{server} is asked for the DS of {zone} and points elsewhere: it serves no parent of it; \
+         name those that do in [dnssec] parent"
+    )]
+    Elsewhere {
+        /// The zone.
+        zone: DomainName,
+        /// Who.
+        server: SocketAddr,
+    },
     /// Its servers cannot be found.
     #[error("the name servers of the parent of {0} cannot be found: name them in [dnssec] parent")]
     NoServers(DomainName),
@@ -75,7 +101,8 @@ pub async fn look(zone: &DomainName, servers: &[SocketAddr]) -> Result<ParentVie
         let Ok(reply) = question.await else { continue };
         match reply {
             Ok(reply) if reply.rcode == 0 || reply.rcode == NXDOMAIN => {
-                views.push(shown(zone, &reply));
+                let view = shown(zone, &reply);
+                views.push(view.ok_or(ParentError::Elsewhere { zone: zone.clone(), server })?);
             }
             Ok(Reply { rcode, .. }) => {
                 return Err(ParentError::Refused { zone: zone.clone(), server, rcode });
@@ -87,8 +114,9 @@ pub async fn look(zone: &DomainName, servers: &[SocketAddr]) -> Result<ParentVie
     merge(&views).ok_or_else(|| ParentError::NoServers(zone.clone()))
 }
 
-/// DS records of one reply and how long they are kept.
-fn shown(zone: &DomainName, reply: &Reply) -> (Vec<Vec<u8>>, u32) {
+/// DS records of one reply and how long they are kept; `None` if it does not say whether there are
+/// any, but refers to others. To take that for "there is none" would end a roll-over too early.
+fn shown(zone: &DomainName, reply: &Reply) -> Option<(Vec<Vec<u8>>, u32)> {
     let of_zone =
         |it: &&crate::dns_client::Record| it.record_type == record_type::DS && it.owner == *zone;
     let records = || reply.answers.iter().filter(of_zone);
@@ -96,11 +124,14 @@ fn shown(zone: &DomainName, reply: &Reply) -> (Vec<Vec<u8>>, u32) {
         Some(ttl) => ttl,
         None => {
             let soa = reply.authority.iter().find(|it| it.record_type == record_type::SOA);
+            if soa.is_none() && !reply.is_authoritative {
+                return None;
+            }
             soa.map_or(NEGATIVE_TTL, |soa| soa.ttl)
         }
     };
     let ttl = if reply.is_authoritative { ttl } else { ttl.max(RESOLVER_TTL) };
-    (records().map(|record| record.data.clone()).collect(), ttl)
+    Some((records().map(|record| record.data.clone()).collect(), ttl))
 }
 
 fn merge(views: &[(Vec<Vec<u8>>, u32)]) -> Option<ParentView> {
@@ -117,19 +148,17 @@ fn merge(views: &[(Vec<Vec<u8>>, u32)]) -> Option<ParentView> {
 async fn find(zone: &DomainName, resolvers: &[SocketAddr]) -> Result<Vec<SocketAddr>, ParentError> {
     let mut above = zone.parent();
     while let Some(name) = above {
-        let names: Vec<DomainName> = match first(resolvers, zone, &name, record_type::NS).await? {
-            Some(reply) => reply
-                .answers
-                .iter()
-                .filter(|it| it.owner == name && it.record_type == record_type::NS)
-                .filter_map(crate::dns_client::Record::name)
-                .collect(),
-            None => Vec::new(),
-        };
+        let reply = first(resolvers, zone, &name, record_type::NS).await?;
+        let names: Vec<DomainName> = reply
+            .answers
+            .iter()
+            .filter(|it| it.owner == name && it.record_type == record_type::NS)
+            .filter_map(crate::dns_client::Record::name)
+            .collect();
         let mut servers = Vec::new();
         for server in names.iter().take(SERVERS_MAX) {
             for family in [record_type::A, record_type::AAAA] {
-                let Some(reply) = first(resolvers, zone, server, family).await? else { continue };
+                let reply = first(resolvers, zone, server, family).await?;
                 let addresses = reply.answers.iter().filter_map(|record| record.address());
                 servers.extend(addresses.map(|address| SocketAddr::new(address, 53)));
             }
@@ -144,23 +173,26 @@ async fn find(zone: &DomainName, resolvers: &[SocketAddr]) -> Result<Vec<SocketA
     Err(ParentError::NoServers(zone.clone()))
 }
 
+/// What the first resolver says that finds out: one that fails must not look like a name that is
+/// not there.
 async fn first(
     resolvers: &[SocketAddr],
     zone: &DomainName,
     name: &DomainName,
     record_type: u16,
-) -> Result<Option<Reply>, ParentError> {
-    let mut last = None;
+) -> Result<Reply, ParentError> {
+    let mut failed = ParentError::NoServers(zone.clone());
     for resolver in resolvers {
-        match ask(*resolver, name, record_type).await {
-            Ok(reply) => return Ok(Some(reply)),
-            Err(error) => last = Some(error),
-        }
+        failed = match ask(*resolver, name, record_type).await {
+            Ok(reply) if reply.rcode == 0 || reply.rcode == NXDOMAIN => return Ok(reply),
+            Ok(Reply { rcode, .. }) => {
+                let (name, server) = (name.clone(), *resolver);
+                ParentError::Resolver { zone: zone.clone(), name, server, rcode }
+            }
+            Err(error) => ParentError::Ask { zone: zone.clone(), error },
+        };
     }
-    match last {
-        Some(error) => Err(ParentError::Ask { zone: zone.clone(), error }),
-        None => Err(ParentError::NoServers(zone.clone())),
-    }
+    Err(failed)
 }
 
 /// The system's resolvers, by `/etc/resolv.conf`; at most three, as the C library takes.
@@ -191,6 +223,48 @@ mod tests {
             (vec![vec![2]], vec![vec![1], vec![2]], 3600)
         );
         assert_eq!(merge(&[]), None);
+    }
+
+    #[test]
+    fn a_referral_is_no_proof_that_there_is_no_ds() {
+        let record = |owner: &str, record_type, data: &[u8]| crate::dns_client::Record {
+            owner: owner.parse().unwrap(),
+            record_type,
+            ttl: 900,
+            data: data.to_vec(),
+        };
+        let zone: DomainName = "walrus.example".parse().unwrap();
+        let reply = |is_authoritative, answers, authority| Reply {
+            rcode: 0,
+            is_authoritative,
+            answers,
+            authority,
+        };
+        let referral = vec![record("example", record_type::NS, &[0])];
+        assert_eq!(shown(&zone, &reply(false, vec![], referral)), None);
+        let soa = vec![record("example", record_type::SOA, &[0])];
+        assert_eq!(shown(&zone, &reply(true, vec![], soa.clone())), Some((vec![], 900)));
+        let from_resolver = shown(&zone, &reply(false, vec![], soa));
+        assert_eq!(from_resolver, Some((vec![], RESOLVER_TTL)));
+        let ds = vec![record("walrus.example", record_type::DS, &[1])];
+        assert_eq!(shown(&zone, &reply(true, ds, vec![])), Some((vec![vec![1]], 900)));
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_fails_is_not_taken_at_its_word() {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((len, client)) = socket.recv_from(&mut query).await {
+                // SERVFAIL, with nothing but the question.
+                (query[2], query[3], query[11]) = (0x81, 0x82, 0);
+                let _ = socket.send_to(&query[..len - 11], client).await;
+            }
+        });
+        let zone: DomainName = "walrus.example".parse().unwrap();
+        let error = find(&zone, &[address]).await.unwrap_err();
+        assert!(matches!(error, ParentError::Resolver { rcode: 2, .. }), "{error:?}");
     }
 
     #[test]

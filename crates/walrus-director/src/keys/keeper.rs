@@ -28,6 +28,8 @@ pub struct ZoneKeeper {
     stored: Option<ZoneKeyState>,
     /// What is wrong with the files.
     problems: Vec<String>,
+    /// There are files, but what they say of the zone's keys cannot be read.
+    is_unknown: bool,
     /// The generation that is served here.
     served: u64,
 }
@@ -44,9 +46,26 @@ pub enum KeeperError {
     /// It cannot be made.
     #[error(transparent)]
     Pair(#[from] KeyPairError),
-    /// Its files are not in the store.
-    #[error("the files of key {0} are not in {1}: `walrus keys import` puts them there")]
-    NoFiles(u16, String),
+    /// Its files are not in the store, or no good.
+    #[error("there is no key {tag} in {directory}: `walrus keys import` puts it there{}", told(.problems))]
+    NoFiles {
+        /// The key's tag.
+        tag: u16,
+        /// Where its files should be.
+        directory: String,
+        /// What is wrong with the files that are there.
+        problems: Vec<String>,
+    },
+    /// Another key would be in the way of those that cannot be read.
+    #[error(
+        "no key is made while those in {0} cannot be read, for the parent's DS may name them: mend \
+         the files or bring them back; if they are lost, move the directory away"
+    )]
+    Unreadable(String),
+}
+
+fn told(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("; {problem}")).collect()
 }
 
 impl ZoneKeeper {
@@ -62,6 +81,7 @@ impl ZoneKeeper {
     ) -> Self {
         let found = store.load(zone);
         let state = found.state.clone().unwrap_or_else(|| ZoneKeyState::empty(zone.clone()));
+        let is_unknown = found.state.is_none() && !found.problems.is_empty();
         let mut keeper = Self {
             store,
             node,
@@ -69,6 +89,7 @@ impl ZoneKeeper {
             pairs: BTreeMap::new(),
             stored: found.state,
             problems: Vec::new(),
+            is_unknown,
             served: 0,
         };
         for pair in found.pairs {
@@ -147,13 +168,28 @@ impl ZoneKeeper {
         Ok(notices)
     }
 
-    /// A new key whose tag no other key of the zone has: files are named by it.
+    /// A key that is not in use: a new one, whose tag no other key of the zone has, for files are
+    /// named by it.
     fn make(
         &mut self,
         zone: &DomainName,
         algorithm: walrus_core::dnssec::Algorithm,
         flags: u16,
     ) -> Result<KeyPair, KeeperError> {
+        if self.is_unknown {
+            let directory = self.store.directory_of(zone);
+            return Err(KeeperError::Unreadable(directory.display().to_string()));
+        }
+        // Made before, when the disk had room for the key but not for the state.
+        let is_free = |pair: &&KeyPair| {
+            let (key, known) = (pair.public(), &self.rollover.state().keys);
+            key.algorithm() == algorithm
+                && key.flags() == flags
+                && !known.iter().any(|entry| entry.key == *key)
+        };
+        if let Some(pair) = self.pairs.values().find(is_free) {
+            return Ok(pair.clone());
+        }
         let mut pair = KeyPair::generate(algorithm, flags)?;
         while self.pairs.keys().any(|key| key.tag() == pair.public().tag()) {
             pair = KeyPair::generate(algorithm, flags)?;
@@ -183,18 +219,33 @@ impl ZoneKeeper {
     /// If its files are not there, or it does not fit.
     pub fn import(&mut self, now: u64, tag: u16) -> Result<DnsKey, KeeperError> {
         let zone = self.rollover.state().zone.clone();
-        self.look_again();
+        self.look_again(now);
         let found = self.pairs.keys().find(|key| key.tag() == tag).cloned();
-        let directory = self.store.directory_of(&zone);
-        let key =
-            found.ok_or_else(|| KeeperError::NoFiles(tag, directory.display().to_string()))?;
+        let key = found.ok_or_else(|| KeeperError::NoFiles {
+            tag,
+            directory: self.store.directory_of(&zone).display().to_string(),
+            problems: self.problems.clone(),
+        })?;
         let role = role_of(&key, self.rollover.settings());
         self.rollover.take_key(now, key.clone(), role)?;
         Ok(key)
     }
 
+    /// Whether something is missing that may be brought back.
+    #[must_use]
+    pub fn lacks_files(&self) -> bool {
+        let is_held = |key: &DnsKey| self.pairs.contains_key(key);
+        self.is_unknown || !self.rollover.state().keys.iter().all(|entry| is_held(&entry.key))
+    }
+
     /// Reads the key files again: some may be back, or new. Keys that are in memory stay.
-    pub fn look_again(&mut self) {
+    pub fn look_again(&mut self, now: u64) {
+        if self.is_unknown {
+            let (zone, settings) =
+                (self.rollover.state().zone.clone(), self.rollover.settings().clone());
+            *self = Self::open(self.store.clone(), &zone, self.node.clone(), settings, now);
+            return;
+        }
         let found = self.store.load(&self.rollover.state().zone);
         for pair in found.pairs {
             self.pairs.insert(pair.public().clone(), pair);

@@ -26,7 +26,9 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
         controller_metrics(&mut registry, &node.status().await?);
     }
     let traffic = node.director_traffic().await;
-    crate::api::name_server_metrics::register(&mut registry, node, traffic.as_deref());
+    let key_problems = node.key_problems().await.len();
+    let traffic = traffic.as_deref();
+    crate::api::name_server_metrics::register(&mut registry, node, traffic, key_problems);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(ApiError::internal)?;
     Ok(text)

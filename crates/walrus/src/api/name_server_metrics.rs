@@ -32,7 +32,12 @@ struct ServerLabels {
 }
 
 /// Adds the name server's counters and the group's, where this node has them.
-pub(super) fn register(registry: &mut Registry, node: &Node, traffic: Option<&Traffic>) {
+pub(super) fn register(
+    registry: &mut Registry,
+    node: &Node,
+    traffic: Option<&Traffic>,
+    key_problems: usize,
+) {
     if let Some(traffic) = traffic {
         traffic_metrics(registry, traffic);
     }
@@ -45,7 +50,7 @@ pub(super) fn register(registry: &mut Registry, node: &Node, traffic: Option<&Tr
                     given";
         let changes = ConstHistogram(director.change_latency());
         registry.register("plan_in_force_seconds", help, changes);
-        super::signing::register(registry, &director.signing());
+        super::signing::register(registry, &director.signing(), key_problems);
     }
     let Some(group) = node.controller().and_then(|controller| controller.group()) else { return };
     let connected = i64::try_from(group.connected()).unwrap_or(i64::MAX);

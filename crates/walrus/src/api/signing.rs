@@ -5,6 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use walrus_director::SigningStatus;
+use walrus_dns::DomainName;
 
 use super::status::ProblemView;
 
@@ -14,8 +15,8 @@ struct ZoneLabels {
 }
 
 /// Adds what is known of signing, if any zone is signed.
-pub(super) fn register(registry: &mut Registry, status: &SigningStatus) {
-    if status.zones.is_empty() {
+pub(super) fn register(registry: &mut Registry, status: &SigningStatus, key_problems: usize) {
+    if status.zones.is_empty() && key_problems == 0 {
         return;
     }
     let signatures = Family::<ZoneLabels, Gauge>::default();
@@ -37,11 +38,22 @@ pub(super) fn register(registry: &mut Registry, status: &SigningStatus) {
     number("dnssec_answer_sets", "Answer sets of services that are signed", status.answer_sets);
     number("dnssec_answer_sets_left_out", "Answer sets beyond the bound", status.left_out);
     number("dnssec_pending", "Signatures of answer sets still to be made", status.pending);
-    number("dnssec_problems", "What keeps signing from being as it should", texts(status).count());
+    let problems = texts(status).count() + key_problems;
+    number("dnssec_problems", "What keeps signing from being as it should", problems);
 }
 
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What is wrong with keys, each with its zone.
+pub(crate) fn key_problems(
+    problems: Vec<(DomainName, String)>,
+) -> impl Iterator<Item = ProblemView> {
+    problems.into_iter().map(|(apex, text)| {
+        let subject = format!("keys of {apex}");
+        ProblemView { kind: "keys".to_owned(), subject, text }
+    })
 }
 
 /// What keeps signing from being as it should.
@@ -110,10 +122,10 @@ mod tests {
         assert_eq!(told.len(), expected.len());
         assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)));
         let mut registry = Registry::default();
-        register(&mut registry, &status);
+        register(&mut registry, &status, 2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(text.contains("dnssec_zone_signatures{zone=\"good.example\"} 7"), "{text}");
-        assert!(text.contains("dnssec_problems 4"), "{text}");
+        assert!(text.contains("dnssec_problems 6"), "{text}");
     }
 }

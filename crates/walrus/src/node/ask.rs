@@ -9,6 +9,7 @@ use walrus_core::answer::{WorkerState, explain};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
 use walrus_director::{DirectorHandle, Reload, ReloadError, Traffic};
+use walrus_dns::DomainName;
 
 use super::Node;
 use super::keys::NodeKeys;
@@ -22,7 +23,7 @@ use crate::cli::Failure;
 use crate::load::{self, LoadError, Loaded};
 
 /// Zones, services and keys that are in force from now on.
-pub(super) fn reload_director(
+fn reload_director(
     director: &DirectorHandle,
     keys: &NodeKeys,
     loaded: Loaded,
@@ -45,8 +46,15 @@ impl Node {
         let mut view = StatusView::of(self.loaded().configuration.node.name.as_str(), &status);
         if let Some(director) = self.director() {
             view.problems.extend(crate::api::signing::problems(&director.signing()));
+            view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));
         }
         Ok(view)
+    }
+
+    /// What is wrong with the keys of signed zones: a zone, and a sentence.
+    pub(crate) async fn key_problems(&self) -> Vec<(DomainName, String)> {
+        let keys = self.keys.clone();
+        tokio::task::spawn_blocking(move || keys.problems()).await.unwrap_or_default()
     }
 
     /// What another configuration would change, against the live World.
@@ -167,6 +175,7 @@ impl Node {
             let (director, keys) = (director.clone(), self.keys.clone());
             let (new, old) = (loaded.clone(), self.loaded());
             let reload = move || {
+                let _in_order = keys.telling();
                 keys.reconfigure(&new);
                 let done = reload_director(&director, &keys, new);
                 if done.is_err() {
@@ -174,8 +183,12 @@ impl Node {
                 }
                 done
             };
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(reload).await {
-                return Err(ApiError::problems(vec![error.to_string()]));
+            match tokio::task::spawn_blocking(reload).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    return Err(ApiError::problems(vec![walrus_host::log::chain(&error)]));
+                }
+                Err(error) => return Err(ApiError::internal(error)),
             }
         }
         if let Some(controller) = &self.controller {

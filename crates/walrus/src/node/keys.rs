@@ -15,6 +15,7 @@ use walrus_core::dnssec::{
 };
 use walrus_core::world::{KeyLayout, Name, Time};
 use walrus_core::zone::Zone;
+use walrus_director::DirectorHandle;
 use walrus_director::keys::{KeeperError, KeyPair, KeyStore, ZoneKeeper};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -24,6 +25,8 @@ use crate::load::Loaded;
 
 /// Keys are looked at at least so often, whatever their times say.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// So often while files are missing that may be brought back.
+const LOOK_FOR_FILES_EVERY: Duration = Duration::from_secs(30);
 /// And not more often than this.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
@@ -31,6 +34,8 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// the disk.
 pub(crate) struct NodeKeys {
     inner: Mutex<Inner>,
+    /// Held while the name server is told, so that it is not told of older keys after newer ones.
+    telling: Mutex<()>,
     changed: Notify,
 }
 
@@ -38,6 +43,8 @@ struct Inner {
     store: KeyStore,
     node: Name,
     dnssec: DnssecSettings,
+    /// Whether this node decides about keys: one that is no name server signs nothing.
+    is_signer: bool,
     zones: BTreeMap<DomainName, SignedZone>,
     clock: Clock,
     time: PlausibleTime,
@@ -47,19 +54,20 @@ struct Inner {
 
 struct SignedZone {
     keeper: ZoneKeeper,
-    /// What the name server signs with, if it was told.
-    told: Option<ZoneKeys>,
+    /// What the name server signs with, if it was told, and the private keys that it has.
+    told: Option<(ZoneKeys, Vec<DnsKey>)>,
     /// When to ask the parent next.
     ask_at: Time,
     /// Why the parent could not be asked.
     unasked: Option<String>,
+    /// Why keys did not move on.
+    stuck: Option<String>,
 }
 
 /// A zone whose keys do something else than the name server knows of.
-pub(crate) struct Change {
-    pub(crate) zone: DomainName,
-    pub(crate) keys: ZoneKeys,
-    pub(crate) pairs: Vec<KeyPair>,
+struct Change {
+    signing: ZoneSigning,
+    pairs: Vec<KeyPair>,
     generation: u64,
 }
 
@@ -78,12 +86,13 @@ impl NodeKeys {
             store: KeyStore::new(state),
             node: configuration.node.name.clone(),
             dnssec: configuration.dnssec.clone(),
+            is_signer: is_signer(configuration),
             zones: BTreeMap::new(),
             clock: clock.clone(),
             time: PlausibleTime::default(),
             last: None,
         };
-        Self { inner: Mutex::new(inner), changed: Notify::new() }
+        Self { inner: Mutex::new(inner), telling: Mutex::new(()), changed: Notify::new() }
     }
 
     /// The same while no node runs: nothing is made, stored or moved on by looking.
@@ -93,10 +102,16 @@ impl NodeKeys {
         keys
     }
 
-    /// Zones and settings that are in force from now on.
+    /// To be held from [`Self::reconfigure`] until the name server knows of it.
+    pub(crate) fn telling(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Zones and settings that are in force from now on; the name server is to be told of all keys.
     pub(crate) fn reconfigure(&self, loaded: &Loaded) {
         let mut inner = self.inner();
         inner.configure(loaded);
+        inner.zones.values_mut().for_each(|zone| zone.told = None);
         inner.advance();
         drop(inner);
         self.changed.notify_one();
@@ -119,41 +134,61 @@ impl NodeKeys {
         (zones, pairs)
     }
 
-    /// Takes the steps that are due and says what the name server is to be told.
-    pub(crate) fn advance(&self) -> Vec<Change> {
+    /// Takes the steps that are due and tells the name server what changed by them. Returns when it
+    /// answers so, which with a million names takes a minute.
+    pub(crate) fn tell(&self, director: &DirectorHandle) {
+        let _in_order = self.telling();
+        for change in self.advance() {
+            let apex = change.signing.apex.clone();
+            match director.set_signing(change.signing.clone(), change.pairs.clone()) {
+                Ok(()) => self.served(&change),
+                Err(error) => {
+                    let error = walrus_host::log::chain(&error);
+                    tracing::error!(zone = %apex, "answers are signed as before: {error}");
+                }
+            }
+        }
+    }
+
+    fn advance(&self) -> Vec<Change> {
         let mut inner = self.inner();
         inner.advance();
-        let changes = inner.zones.iter().filter_map(|(zone, signed)| {
-            let keys = signed.keeper.keys();
-            (signed.told.as_ref() != Some(&keys) && !keys.sign_zone.is_empty()).then(|| Change {
-                zone: zone.clone(),
-                keys,
-                pairs: signed.keeper.pairs().cloned().collect(),
-                generation: signed.keeper.rollover().state().generation,
+        let changes = inner.zones.iter().filter_map(|(apex, zone)| {
+            let keys = zone.keeper.keys();
+            let is_told = zone.told == Some((keys.clone(), held(&zone.keeper)));
+            (!is_told && !keys.sign_zone.is_empty()).then(|| Change {
+                signing: inner.zone_signing(apex.clone(), keys),
+                pairs: zone.keeper.pairs().cloned().collect(),
+                generation: zone.keeper.rollover().state().generation,
             })
         });
         changes.collect()
     }
 
     /// The name server serves a change from now on.
-    pub(crate) fn served(&self, change: &Change) {
+    fn served(&self, change: &Change) {
         let mut inner = self.inner();
-        if let Some(zone) = inner.zones.get_mut(&change.zone) {
+        if let Some(zone) = inner.zones.get_mut(&change.signing.apex) {
             zone.keeper.served(change.generation);
-            zone.told = Some(change.keys.clone());
+            let held = change.pairs.iter().map(|pair| pair.public().clone()).collect();
+            zone.told = Some((change.signing.keys.clone(), held));
         }
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// What is wrong with keys, for the status: a zone, and a sentence.
+    pub(crate) fn problems(&self) -> Vec<(DomainName, String)> {
+        let inner = self.inner();
+        let zones = inner.zones.iter();
+        zones.flat_map(|(apex, zone)| zone.wrong().map(|it| (apex.clone(), it))).collect()
     }
 
     /// Zones whose parent is to be asked now, and whom to ask.
     pub(crate) fn parents_due(&self) -> (Vec<DomainName>, Vec<SocketAddr>) {
         let inner = self.inner();
         let now = inner.clock.now();
-        let is_due = |zone: &&SignedZone| {
-            inner.dnssec.signer && zone.ask_at <= now && !zone.keeper.keys().published.is_empty()
-        };
-        let due = inner.zones.iter().filter(|(_, zone)| is_due(zone));
+        let due = inner.zones.iter().filter(|(_, zone)| inner.asks(zone) && zone.ask_at <= now);
         (due.map(|(apex, _)| apex.clone()).collect(), inner.dnssec.parent.clone())
     }
 
@@ -203,7 +238,7 @@ impl NodeKeys {
     pub(crate) fn view(&self) -> KeysView {
         let mut inner = self.inner();
         let now = inner.unix().unwrap_or(0);
-        let signer = inner.dnssec.signer;
+        let signer = inner.is_signer;
         let zones = inner.zones.iter().map(|(apex, zone)| {
             let keeper = &zone.keeper;
             let state = keeper.rollover().state();
@@ -216,13 +251,7 @@ impl NodeKeys {
                 keys: keeper.report(now).iter().map(one).collect(),
                 parent_seen: state.parent_seen,
                 ds_at_parent: state.ds_at_parent,
-                problems: keeper
-                    .problems()
-                    .iter()
-                    .cloned()
-                    .chain(zone.unasked.clone())
-                    .chain(state.ds_mismatch())
-                    .collect(),
+                problems: zone.wrong().chain(zone.unasked.clone()).collect(),
             }
         });
         KeysView { zones: zones.collect() }
@@ -257,7 +286,7 @@ impl NodeKeys {
 
     /// Takes in a key whose files are in the store.
     pub(crate) fn import(&self, zone: &str, tag: u16) -> Result<String, KeysRefused> {
-        if self.inner().dnssec.signer {
+        if self.inner().is_signer {
             return self.change(zone, |keeper, now| {
                 keeper.import(now, tag).map_err(KeysRefused::from)?;
                 Ok(format!("key {tag} is taken in"))
@@ -265,8 +294,9 @@ impl NodeKeys {
         }
         // Which keys are used, and when, is for the signer to say.
         let mut inner = self.inner();
+        let now = inner.unix().unwrap_or(0);
         let zone = inner.zone_mut(zone)?;
-        zone.keeper.look_again();
+        zone.keeper.look_again(now);
         Ok(format!("key {tag} is held here; the signer decides when it is used"))
     }
 
@@ -276,8 +306,9 @@ impl NodeKeys {
         change: impl FnOnce(&mut ZoneKeeper, u64) -> Result<String, KeysRefused>,
     ) -> Result<String, KeysRefused> {
         let mut inner = self.inner();
-        if !inner.dnssec.signer {
-            let text = "this node is not the signer ([dnssec] signer): ask the one that is";
+        if !inner.is_signer {
+            let text = "this node is not the signer ([dnssec] signer, and the role director): ask the \
+                        one that is";
             return Err(KeysRefused::No(text.to_owned()));
         }
         let now = inner.unix().ok_or_else(|| {
@@ -306,10 +337,11 @@ impl std::fmt::Debug for NodeKeys {
 impl Inner {
     fn configure(&mut self, loaded: &Loaded) {
         self.dnssec = loaded.configuration.dnssec.clone();
+        self.is_signer = is_signer(&loaded.configuration);
         self.node = loaded.configuration.node.name.clone();
         let signed = signed_zones(&loaded.configuration);
         // Others than the signer go by the files that were brought to them.
-        let signer = self.dnssec.signer;
+        let signer = self.is_signer;
         self.zones.retain(|zone, _| signer && signed.contains(zone));
         for apex in signed {
             let Some(zone) = loaded.zones.iter().find(|zone| *zone.apex() == apex) else {
@@ -341,6 +373,7 @@ impl Inner {
             told: None,
             ask_at: begun,
             unasked: None,
+            stuck: None,
         });
         if is_new {
             zone.keeper.problems().iter().for_each(|problem| tracing::error!("{problem}"));
@@ -369,18 +402,32 @@ impl Inner {
 
     fn advance(&mut self) {
         let Some(now) = self.unix() else { return };
-        if !self.dnssec.signer {
-            return;
-        }
         for (apex, zone) in &mut self.zones {
+            if zone.keeper.lacks_files() {
+                zone.look_for_files(apex, now);
+            }
+            if !self.is_signer {
+                continue;
+            }
             match zone.keeper.advance(now) {
-                Ok(notices) => notices.iter().for_each(|notice| tracing::info!("{notice}")),
+                Ok(notices) => {
+                    notices.iter().for_each(|notice| tracing::info!("{notice}"));
+                    zone.stuck = None;
+                }
                 Err(error) => {
                     let error = walrus_host::log::chain(&error);
-                    tracing::error!(zone = %apex, "keys stay as they are: {error}");
+                    if zone.stuck.as_ref() != Some(&error) {
+                        tracing::error!(zone = %apex, "keys stay as they are: {error}");
+                    }
+                    zone.stuck = Some(error);
                 }
             }
         }
+    }
+
+    /// Whether a zone's parent is asked at all.
+    fn asks(&self, zone: &SignedZone) -> bool {
+        self.is_signer && !zone.keeper.keys().published.is_empty()
     }
 
     fn pause(&mut self, now: Time) -> Duration {
@@ -390,8 +437,11 @@ impl Inner {
             let look = zone.keeper.rollover().next_look(unix)?;
             Some(Duration::from_secs(look - unix))
         });
-        let asks = self.zones.values().map(|zone| zone.ask_at.since(now));
-        looks.chain(asks).min().unwrap_or(LOOK_EVERY).clamp(PAUSE_MIN, LOOK_EVERY)
+        let asked = self.zones.values().filter(|zone| self.asks(zone));
+        let asks = asked.map(|zone| zone.ask_at.since(now));
+        let lacking = self.zones.values().any(|zone| zone.keeper.lacks_files());
+        let files = lacking.then_some(LOOK_FOR_FILES_EVERY);
+        looks.chain(asks).chain(files).min().unwrap_or(LOOK_EVERY).clamp(PAUSE_MIN, LOOK_EVERY)
     }
 
     fn settings(&self) -> RolloverSettings {
@@ -425,6 +475,34 @@ impl Inner {
     }
 }
 
+impl SignedZone {
+    /// What is wrong, but for a parent that cannot be asked.
+    fn wrong(&self) -> impl Iterator<Item = String> {
+        let problems = self.keeper.problems().iter().cloned().chain(self.stuck.clone());
+        problems.chain(self.keeper.rollover().state().ds_mismatch())
+    }
+
+    fn look_for_files(&mut self, apex: &DomainName, now: u64) {
+        let before = self.keeper.problems().to_vec();
+        self.keeper.look_again(now);
+        let problems = self.keeper.problems();
+        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
+            tracing::error!("{problem}");
+        }
+        if !self.keeper.lacks_files() {
+            tracing::info!(zone = %apex, "all key files are there again");
+        }
+    }
+}
+
+fn held(keeper: &ZoneKeeper) -> Vec<DnsKey> {
+    keeper.pairs().map(|pair| pair.public().clone()).collect()
+}
+
+fn is_signer(configuration: &Configuration) -> bool {
+    configuration.dnssec.signer && configuration.node.roles.director
+}
+
 /// Why a change of keys is not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysRefused {
@@ -443,7 +521,9 @@ impl From<KeeperError> for KeysRefused {
     fn from(error: KeeperError) -> Self {
         let text = walrus_host::log::chain(&error);
         match error {
-            KeeperError::Take(_) | KeeperError::NoFiles(..) => Self::No(text),
+            KeeperError::Take(_) | KeeperError::NoFiles { .. } | KeeperError::Unreadable(_) => {
+                Self::No(text)
+            }
             KeeperError::Store(_) | KeeperError::Pair(_) => Self::Broken(text),
         }
     }

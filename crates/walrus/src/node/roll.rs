@@ -4,30 +4,24 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use walrus_core::dnssec::rollover::ParentView;
-use walrus_director::ReloadError;
 use walrus_dns::DomainName;
 use walrus_host::parent;
 
 use super::Node;
-use super::ask::reload_director;
 
 /// Parents that are asked at once.
 const ASKED_AT_ONCE: usize = 8;
 
 /// Until the node stops. Where no name server runs, nothing is signed, and keys stay as they are.
 pub(super) async fn run(node: Arc<Node>) {
-    if node.director().is_none() {
-        return;
-    }
+    let Some(director) = node.director().cloned() else { return };
     let mut chance = node.seed.for_part("keys");
     loop {
-        let keys = node.keys().clone();
+        let (keys, director) = (node.keys().clone(), director.clone());
         let busy = node.clock.activity().begin();
-        let Ok(changes) = tokio::task::spawn_blocking(move || keys.advance()).await else { return };
-        for change in changes {
-            if !tell(&node, change).await {
-                return;
-            }
+        if tokio::task::spawn_blocking(move || keys.tell(&director)).await.is_err() {
+            // A panic there has been told of; keys stay as they are.
+            return;
         }
         drop(busy);
         let (zones, servers) = node.keys().parents_due();
@@ -46,28 +40,6 @@ pub(super) async fn run(node: Arc<Node>) {
         }
         node.keys().changed().await;
     }
-}
-
-/// The name server signs with what changed; tells whether the node goes on.
-async fn tell(node: &Arc<Node>, change: super::keys::Change) -> bool {
-    let node = node.clone();
-    let told = tokio::task::spawn_blocking(move || {
-        let Some(director) = node.director() else { return };
-        let keys = (change.keys.clone(), change.pairs.clone());
-        let done = match director.set_keys(&change.zone, keys.0, keys.1) {
-            // Its first keys have come after the start.
-            Err(ReloadError::NotSigned(_)) => reload_director(director, node.keys(), node.loaded()),
-            done => done,
-        };
-        match done {
-            Ok(()) => node.keys().served(&change),
-            Err(error) => {
-                let error = walrus_host::log::chain(&error);
-                tracing::error!(zone = %change.zone, "answers are signed as before: {error}");
-            }
-        }
-    });
-    told.await.is_ok()
 }
 
 async fn shown(

@@ -128,7 +128,7 @@ fn a_lost_key_file_is_told_of_and_nothing_else_happens() {
     assert_eq!(keeper.pairs().count(), 0);
     let base = super::super::base_name(&"example.com".parse().unwrap(), &keys.published[0]);
     std::fs::rename(parent.path().join("kept"), directory.join(base + ".private")).unwrap();
-    keeper.look_again();
+    keeper.look_again(NOW + DAY);
     assert_eq!((keeper.pairs().count(), keeper.problems()), (1, &[][..]));
 }
 
@@ -164,4 +164,50 @@ fn imported_keys_are_used_at_once_in_a_new_zone() {
     assert_eq!(keys.sign_keys, [ksk.public().clone()]);
     assert_eq!(keys.sign_zone, [zsk.public().clone()]);
     assert_eq!(keys.published.len(), 2);
+}
+
+#[test]
+fn no_key_is_made_beside_what_cannot_be_read() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let keys = keeper.keys();
+    let directory = parent.path().join("keys/example.com");
+    let kept = parent.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+        std::fs::write(path, "broken").unwrap();
+    }
+    let mut keeper = open(&parent, settings());
+    for _ in 0..2 {
+        assert!(matches!(keeper.advance(NOW), Err(KeeperError::Unreadable(_))));
+        assert!(keeper.lacks_files() && keeper.keys().published.is_empty());
+        keeper.look_again(NOW);
+    }
+    for entry in std::fs::read_dir(&kept).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, directory.join(path.file_name().unwrap())).unwrap();
+    }
+    keeper.look_again(NOW);
+    serve(&mut keeper, NOW);
+    assert_eq!(keeper.keys(), keys);
+    assert!(!keeper.lacks_files() && keeper.problems().is_empty());
+}
+
+#[test]
+fn a_disk_with_room_for_keys_alone_does_not_fill_with_them() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    let directory = parent.path().join("keys/example.com");
+    std::fs::create_dir_all(directory.join("state.json")).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(keeper.advance(NOW), Err(KeeperError::Store(_))));
+        assert!(keeper.keys().published.is_empty());
+    }
+    assert_eq!(keeper.pairs().count(), 1);
+    std::fs::remove_dir(directory.join("state.json")).unwrap();
+    serve(&mut keeper, NOW);
+    assert_eq!(keeper.keys().published.len(), 1);
 }
