@@ -167,7 +167,7 @@ impl<'a> Draft<'a> {
                 Some(signatures) => places.push(self.own(answer, signatures)?),
                 None => {
                     self.is_exact = false;
-                    let stand_ins = stand_ins.get_or_insert_with(|| self.stand_ins(answers));
+                    let stand_ins = stand_ins.get_or_insert_with(|| self.stand_ins(answers, signer.now));
                     places.push(self.instead(answers, answer, stand_ins, signer)?);
                 }
             }
@@ -190,13 +190,18 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// The sets signed before that name only servers of this ring: by each record the largest.
-    fn stand_ins(&self, answers: &[RingAnswer<'_>]) -> BTreeMap<&'a [u8], StandIn<'a>> {
+    /// The sets signed before that name only servers of this ring and whose signatures still hold
+    /// (nobody may have renewed them for long): by each record the largest.
+    fn stand_ins(
+        &self,
+        answers: &[RingAnswer<'_>],
+        now: u64,
+    ) -> BTreeMap<&'a [u8], StandIn<'a>> {
         let present = SetData::new(answers.iter().flat_map(RingAnswer::data));
         let mut best: BTreeMap<&[u8], StandIn<'_>> = BTreeMap::new();
         for ((record_type, data), signatures) in self.earlier {
             let names_others = || !data.iter().all(|data| present.contains(data));
-            if *record_type != self.record_type || names_others() {
+            if *record_type != self.record_type || !signatures.are_good(now) || names_others() {
                 continue;
             }
             for record in data.iter() {

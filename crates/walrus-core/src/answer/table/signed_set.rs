@@ -53,6 +53,13 @@ pub(super) struct SetSignatures {
     validity: Validity,
 }
 
+impl SetSignatures {
+    /// Whether whoever gets them now can still check them.
+    pub(super) fn are_good(&self, now: u64) -> bool {
+        is_good(self.validity, now)
+    }
+}
+
 /// Whether whoever gets a signature of this validity now can still check it.
 fn is_good(validity: Validity, now: u64) -> bool {
     // Serial numbers: the difference counts (RFC 4034 section 3.1.5).
@@ -180,7 +187,7 @@ impl<'a> SetSigner<'a> {
         if let Some(signed) = self.signed(*record_type, data, validity, &mut missing) {
             return Some(Arc::new(signed));
         }
-        let old = earlier.filter(|signed| is_good(signed.validity, self.now)).cloned();
+        let old = earlier.filter(|signed| signed.are_good(self.now)).cloned();
         let old = old.or_else(|| self.signed_before(*record_type, data));
         let is_needed = is_needed && old.is_none();
         let list = if is_needed { &mut self.missing.needed } else { &mut self.missing.wanted };

@@ -97,6 +97,10 @@ impl SingleSets {
                 // Data knows no TTL.
                 let (records, service, given) = (&*records, &service.name, &given);
                 let maker = RecordMaker { service_type, ttl: 0, records, service, given };
+                if maker.is_constant() {
+                    // Its list's only set is found with the list.
+                    continue;
+                }
                 for (server, weight) in &servers {
                     let mut written = Vec::new();
                     if maker.write_server(server, *weight, true, &mut written) > 0 {
@@ -108,6 +112,12 @@ impl SingleSets {
             by_service.insert(service.name.clone(), sets.into());
         }
         Self { by_service }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.by_service.values().map(|sets| sets.len()).sum()
     }
 }
 

@@ -298,6 +298,27 @@ fn the_largest_signed_set_of_living_servers_stands_in() {
 }
 
 #[test]
+fn what_has_expired_stands_in_for_nothing() {
+    let mut signer = Signer::new();
+    let lists = |servers: &[u32]| [list(servers), list(servers)];
+    signer.apply(Some(2), &lists(&[0, 1, 2]), false);
+    signer.catch_up(usize::MAX);
+    // A machine that slept: nothing was renewed, and then a Plan comes first.
+    signer.now += 60 * 86_400;
+    signer.apply(Some(3), &lists(&[0, 1, 2, 3]), false);
+    assert!(signer.check() > 0, "single servers, signed at once");
+}
+
+#[test]
+fn a_record_that_names_no_server_is_signed_for_none() {
+    let mut topology = world();
+    let whole = SingleSets::new(&topology).count();
+    let binding = topology.services[0].records.https.as_mut().unwrap();
+    (binding.port, binding.hints) = (None, false);
+    assert_eq!(SingleSets::new(&topology).count(), whole - SERVERS as usize);
+}
+
+#[test]
 fn what_did_not_change_is_kept_and_renewals_come_in_time() {
     let mut signer = Signer::new();
     let lists = [list(&[0, 1, 2]), list(&[3, 4])];
@@ -391,6 +412,7 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         2 => (0..40_usize).prop_map(Event::Sign),
         1 => (0..400_000_u64).prop_map(Event::Pass),
+        1 => (0..4_000_000_u64).prop_map(Event::Pass),
     ]
 }
 
