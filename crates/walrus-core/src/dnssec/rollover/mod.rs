@@ -113,7 +113,7 @@ pub struct Rollover {
     settings: RolloverSettings,
     state: ZoneKeyState,
     acknowledged: BTreeMap<Name, Acknowledged>,
-    /// What was told already, so that each is told once.
+    /// What was told and still holds, so that each is told once.
     told: BTreeSet<String>,
 }
 
@@ -212,15 +212,15 @@ impl Rollover {
     pub fn parent_shows(&mut self, now: u64, view: &ParentView) {
         self.state.ds_ttl.note(now, view.ttl);
         self.state.parent_seen = Some(now);
-        let zone = self.state.zone.clone();
-        let mut matched = 0;
-        for entry in self.state.keys.iter_mut().filter(|entry| entry.role.is_entry_point()) {
-            let shows = |all: &[Vec<u8>]| all.iter().any(|ds| entry.key.matches_ds(&zone, ds));
+        let ZoneKeyState { zone, keys, .. } = &mut self.state;
+        for entry in keys.iter_mut().filter(|entry| entry.role.is_entry_point()) {
+            let shows = |all: &[Vec<u8>]| all.iter().any(|ds| entry.key.matches_ds(zone, ds));
             let (all, any) = (shows(&view.by_all), shows(&view.by_any));
-            matched += usize::from(any);
             entry.ds.see(now, all, any);
         }
-        self.state.ds_foreign = view.by_any.len().saturating_sub(matched);
+        // A key may have several, each of another digest.
+        let is_foreign = |ds: &&Vec<u8>| !keys.iter().any(|entry| entry.key.matches_ds(zone, ds));
+        self.state.ds_foreign = view.by_any.iter().filter(is_foreign).count();
         self.state.ds_at_parent = view.by_any.len();
     }
 
@@ -247,7 +247,10 @@ impl Rollover {
         if self.keys() != before {
             self.state.revision += 1;
         }
-        for notice in self.notices(now) {
+        let notices = self.notices(now);
+        // What is over may come again, and is news then.
+        self.told.retain(|told| notices.contains(told));
+        for notice in notices {
             if self.told.insert(notice.clone()) {
                 effects.push(RolloverEffect::Notice(notice));
             }

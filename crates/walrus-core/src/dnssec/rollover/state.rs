@@ -161,18 +161,26 @@ impl KeyEntry {
 pub struct LongestTtl {
     /// In seconds.
     pub ttl: u32,
-    /// Until when it counts although a shorter one is served now.
+    /// Until when it counts although shorter ones are served now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// The longest of those, which counts next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<u32>,
 }
 
 impl LongestTtl {
     /// What is served from now on.
     pub(super) fn note(&mut self, now: u64, ttl: u32) {
-        if ttl >= self.ttl || self.until.is_some_and(|until| now >= until) {
-            *self = Self { ttl, until: None };
+        if self.until.is_some_and(|until| now >= until) {
+            // What was served a moment ago may have had the next one.
+            *self = Self { ttl: self.then.unwrap_or(ttl), ..Self::default() };
+        }
+        if ttl >= self.ttl {
+            *self = Self { ttl, ..Self::default() };
         } else {
             self.until.get_or_insert(now + u64::from(self.ttl));
+            self.then = Some(self.then.map_or(ttl, |then| then.max(ttl)));
         }
     }
 }
@@ -369,5 +377,41 @@ mod key_text {
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<DnsKey, D::Error> {
         DnsKey::from_hex(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ttl_counts_until_no_cache_can_hold_it() {
+        let mut longest = LongestTtl::default();
+        for (now, served, counts) in [
+            (0, 1000, 1000),
+            (1, 1000, 1000),
+            // Down in two steps: the second comes when the first is hardly older.
+            (100, 500, 1000),
+            (1000, 10, 1000),
+            (1099, 10, 1000),
+            (1100, 10, 500),
+            (1599, 10, 500),
+            (1600, 10, 10),
+            // And up again at once.
+            (1601, 20, 20),
+            (1602, 5, 20),
+            (1603, 30, 30),
+            (1604, 30, 30),
+        ] {
+            longest.note(now, served);
+            assert_eq!(longest.ttl, counts, "at {now}: {longest:?}");
+        }
+        assert_eq!(longest.until, None);
+    }
+
+    #[test]
+    fn a_state_without_what_counts_next_is_read() {
+        let longest: LongestTtl = serde_json::from_str(r#"{"ttl":60,"until":1}"#).unwrap();
+        assert_eq!(longest, LongestTtl { ttl: 60, until: Some(1), then: None });
     }
 }
