@@ -21,7 +21,7 @@ pub use table::{
     AnswerSigning, AnswerTable, ClassDecision, PlanCompileError, RingAnswer, RingList,
     ServiceTable, SigningInput, SigningOutcome, SingleSets, ZoneCompileError, ZoneTable,
 };
-pub use worker::{Counters, Positions, RCODES, WorkerState};
+pub use worker::{Counters, Positions, WorkerState};
 
 #[cfg(test)]
 mod tests;

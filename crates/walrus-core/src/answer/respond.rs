@@ -37,18 +37,14 @@ pub fn respond(
         Err(refusal) => return refuse(refusal, worker, request, reply),
     };
     let Some(body) = find_body(table, worker, request, &query) else {
-        worker.counters.complete += 1;
         return Outcome::NotUnderstood;
     };
     // Not sooner: to copy what was written a moment ago by parts makes the processor wait.
     note_query(&mut worker.decision, &query);
-    let Some(len) = compose(table, worker, request, &query, &body, reply) else {
-        worker.counters.dropped += 1;
-        return Outcome::Drop;
-    };
-    let decision = &worker.decision;
-    worker.counters.count_reply(request.transport, decision.rcode, decision.truncated);
-    Outcome::Reply(len)
+    match compose(table, worker, request, &query, &body, reply) {
+        Some(len) => Outcome::Reply(len),
+        None => Outcome::Drop,
+    }
 }
 
 /// Answers a query by the complete path, which understands all that [`respond`] does and more, at
@@ -84,10 +80,6 @@ pub fn respond_completely(
         let [.., flags, code, _, _, _, _, _, _, _, _] = *header.unwrap_or(&[0; HEADER_LEN]);
         worker.decision.truncated = flags & reply::FLAG_TC != 0;
         worker.decision.rcode = upper_rcode | u16::from(code & 0x0f);
-        let decision = &worker.decision;
-        worker.counters.count_reply(request.transport, decision.rcode, decision.truncated);
-    } else {
-        worker.counters.dropped += 1;
     }
     outcome
 }
@@ -108,13 +100,9 @@ fn refuse(
     match (refusal, reply::write_refusal(refusal, request.query, reply)) {
         (Refusal::Reply { rcode, .. }, Some(len)) => {
             worker.decision.rcode = rcode;
-            worker.counters.count_reply(request.transport, rcode, false);
             Outcome::Reply(len)
         }
-        _ => {
-            worker.counters.dropped += 1;
-            Outcome::Drop
-        }
+        _ => Outcome::Drop,
     }
 }
 
@@ -155,6 +143,10 @@ fn find_body<'a>(
         return negative(table, above.zone(), rcode::NXDOMAIN, dnssec_ok.then_some(denial));
     };
     if entry.has(flags::CUT) || (query.record_type == record_type::DS && entry.has(flags::APEX)) {
+        return None;
+    }
+    // Of the root itself: it is shorter than the pointer that prebuilt records begin with.
+    if name.len() == 1 {
         return None;
     }
     let no_type = || {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::request::{Decision, Transport};
+use super::request::Decision;
 use super::table::{AnswerTable, Layout};
 use crate::policy::choose::Generator;
 use crate::world::AreaId;
@@ -84,25 +84,11 @@ impl Positions {
     }
 }
 
-/// Response codes that are counted one by one; higher ones count as the last.
-pub const RCODES: usize = 24;
-
-/// What a worker counts.
+/// What a worker counts: what only this module can know. Queries and replies are counted by whoever
+/// receives and sends them.
 #[derive(Clone, Debug)]
 pub struct Counters {
     layout: Arc<Layout>,
-    /// Queries by UDP and by TCP that were answered.
-    pub udp: u64,
-    /// Queries by TCP that were answered.
-    pub tcp: u64,
-    /// Bytes that got no reply.
-    pub dropped: u64,
-    /// Queries that went to the complete path.
-    pub complete: u64,
-    /// Replies that were cut.
-    pub truncated: u64,
-    /// Replies by code.
-    pub rcodes: [u64; RCODES],
     areas: Box<[u64]>,
     servers: Box<[u64]>,
 }
@@ -113,28 +99,16 @@ impl Counters {
     pub fn for_table(table: &AnswerTable) -> Self {
         let layout = Arc::clone(table.layout());
         Self {
-            udp: 0,
-            tcp: 0,
-            dropped: 0,
-            complete: 0,
-            truncated: 0,
-            rcodes: [0; RCODES],
             areas: vec![0; layout.areas()].into(),
             servers: vec![0; layout.servers()].into(),
             layout,
         }
     }
 
-    /// Adds another worker's counts of the same table; counts of another table only add to the
-    /// totals.
+    /// Adds another worker's counts of the same table; counts of another table are of other
+    /// services, and left out.
     pub fn add(&mut self, other: &Self) {
-        self.udp += other.udp;
-        self.tcp += other.tcp;
-        self.dropped += other.dropped;
-        self.complete += other.complete;
-        self.truncated += other.truncated;
         let add = |(sum, count): (&mut u64, &u64)| *sum += count;
-        self.rcodes.iter_mut().zip(&other.rcodes).for_each(add);
         if Arc::ptr_eq(&self.layout, &other.layout) {
             self.areas.iter_mut().zip(&other.areas).for_each(add);
             self.servers.iter_mut().zip(&other.servers).for_each(add);
@@ -162,16 +136,6 @@ impl Counters {
         counted.filter_map(|(place, server)| {
             self.servers.get(place).filter(|count| **count > 0).map(|count| (server, *count))
         })
-    }
-
-    #[inline]
-    pub(super) fn count_reply(&mut self, transport: Transport, rcode: u16, truncated: bool) {
-        match transport {
-            Transport::Udp => self.udp += 1,
-            Transport::Tcp => self.tcp += 1,
-        }
-        self.truncated += u64::from(truncated);
-        self.rcodes[usize::from(rcode).min(RCODES - 1)] += 1;
     }
 
     #[inline]

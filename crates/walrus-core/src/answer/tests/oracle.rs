@@ -185,5 +185,4 @@ fn replies_are_never_answered() {
     bytes[2] |= 0x80;
     let outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut [0; 1232]);
     assert_eq!(outcome, Outcome::Drop);
-    assert_eq!(worker.counters().dropped, 1);
 }
