@@ -185,11 +185,17 @@ impl DirectorHandle {
     /// If the zones do not fit the services, a zone cannot be signed, or the Plan in force cannot be
     /// carried out any more. Everything then stays as it was.
     pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
-        let Reload { topology, zones, map, digests, signing, pairs } = reload;
+        let Reload { topology, zones, map, digests, signing, pairs, answer_sets_max } = reload;
         let mut rebuilding = self.rebuilding();
         self.add_pairs(pairs);
         let wanted = Wanted::new(topology, zones, signing);
-        self.rebuild(&mut rebuilding, wanted, Some(Surroundings { map, digests }), true)
+        let before = self.control().signing.set_sets_max(answer_sets_max);
+        let change = Some(Surroundings { map, digests });
+        let done = self.rebuild(&mut rebuilding, wanted, change, true);
+        if done.is_err() {
+            self.control().signing.set_sets_max(before);
+        }
+        done
     }
 
     /// The Plan in force.
@@ -360,6 +366,8 @@ pub struct Reload {
     pub signing: Vec<ZoneSigning>,
     /// Private halves of keys that may be new.
     pub pairs: Vec<KeyPair>,
+    /// The most answer sets that are signed.
+    pub answer_sets_max: usize,
 }
 
 /// Why a Plan is not carried out. The one in force stays in force.

@@ -42,7 +42,15 @@ fn try_start(dns: DnsSettings, with_plan: bool) -> Result<DirectorHandle, StartE
 
 fn reload(topology: &Topology, zones: Vec<Arc<Zone>>, map: Arc<Map>, digests: Digests) -> Reload {
     let topology = Arc::new(topology.clone());
-    Reload { topology, zones, map, digests, signing: Vec::new(), pairs: Vec::new() }
+    Reload {
+        topology,
+        zones,
+        map,
+        digests,
+        signing: Vec::new(),
+        pairs: Vec::new(),
+        answer_sets_max: 100,
+    }
 }
 
 /// The code and the last A record that stands right after the question.

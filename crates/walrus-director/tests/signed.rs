@@ -321,6 +321,7 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
         map: Arc::clone(&map),
         signing: vec![zone_signing(pair.public())],
         pairs,
+        answer_sets_max: 100,
     };
     let refused = director.reload(reload(Vec::new())).unwrap_err();
     let ReloadError::Signing { zone, source } = &refused else { panic!("{refused}") };

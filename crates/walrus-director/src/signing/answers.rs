@@ -102,6 +102,11 @@ impl SignedAnswers {
         self.key_ring = Arc::new(ring);
     }
 
+    /// Holds from the next look at a table on; the bound before.
+    pub(crate) const fn set_sets_max(&mut self, sets_max: usize) -> usize {
+        std::mem::replace(&mut self.sets_max, sets_max)
+    }
+
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
     }

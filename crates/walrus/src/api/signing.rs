@@ -64,14 +64,18 @@ pub(crate) fn problems(status: &SigningStatus) -> impl Iterator<Item = ProblemVi
 fn texts(status: &SigningStatus) -> impl Iterator<Item = (String, String)> {
     let zones = status.zones.iter().filter_map(|zone| {
         let text = match (&zone.error, zone.is_served) {
-            (Some(error), true) => format!("it is signed as before: {error}"),
-            (Some(error), false) => format!("it is not answered: {error}"),
-            (None, false) => "it is not answered until it is signed".to_owned(),
+            (Some(error), true) => format!("is signed as before: {error}"),
+            (Some(error), false) => format!("is not answered: {error}"),
+            (None, false) => "is not answered until it is signed".to_owned(),
             (None, true) => return None,
         };
-        Some((format!("zone {}", zone.apex), text))
+        let subject = format!("zone {}", zone.apex);
+        let text = format!("{subject} {text}");
+        Some((subject, text))
     });
-    let answers = status.error.iter().map(|error| ("answers".to_owned(), error.clone()));
+    let answers = status.error.iter();
+    let answers =
+        answers.map(|error| ("answers".to_owned(), format!("answers are not signed: {error}")));
     let clock = status.clock.iter().map(|text| ("clock".to_owned(), text.clone()));
     let left_out = (status.left_out > 0).then(|| {
         let text = format!(
@@ -114,8 +118,8 @@ mod tests {
         let told: Vec<String> =
             problems(&status).map(|it| format!("{}: {}", it.subject, it.text)).collect();
         let expected = [
-            "zone waits.example: it is not answered until it is signed",
-            "zone old.example: it is signed as before: no key",
+            "zone waits.example: zone waits.example is not answered until it is signed",
+            "zone old.example: zone old.example is signed as before: no key",
             "clock: the clock jumped",
             "answers: 3 answer sets are not signed",
         ];

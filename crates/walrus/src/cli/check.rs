@@ -23,7 +23,7 @@ pub(crate) struct CheckView {
 pub(super) fn run(path: &Path, strict: bool, json: bool) -> Result<(), Failure> {
     let (problems, warnings) = match load::check(path).and_then(|checked| checked.load(None)) {
         Ok(loaded) => {
-            let seen = super::keys::ds_warnings(path);
+            let seen = super::keys::ds_warnings(&loaded.configuration);
             (Vec::new(), loaded.warnings.into_iter().chain(seen).collect())
         }
         Err(load::LoadError::Problems(problems)) => (problems, Vec::new()),

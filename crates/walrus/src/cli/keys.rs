@@ -3,11 +3,12 @@
 //! Against the running system by default; with `--config` from the files alone, which for changes
 //! wants that nothing else uses the state directory.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use walrus_core::config::ZoneDnssec;
+use walrus_core::config::{Configuration, ZoneDnssec};
 use walrus_core::dnssec::DnsKey;
 use walrus_director::keys::{KeyFiles, KeyStore};
 use walrus_dns::DomainName;
@@ -212,9 +213,15 @@ fn ds(mut view: KeysView, all: bool, json: bool) -> Result<(), Failure> {
             }
         }
         if !found {
-            let why = zone.keys.iter().find(|key| key.ds.is_some()).map(|key| &key.next);
-            let why = why.map_or("it has no key yet", String::as_str);
-            complain(&format!("{}: no key is ready for the parent: {why}", zone.zone));
+            let first = zone.keys.iter().find(|key| key.ds.is_some());
+            let why = first.map_or("it has no key yet", |key| key.next.as_str());
+            let until = first.and_then(|key| key.until);
+            let until = until.map_or_else(String::new, |at| format!(" (until {} UTC)", date(at)));
+            complain(&format!(
+                "{}: no key is ready for the parent: {why}{until}; --all prints DS records all the \
+                 same",
+                zone.zone
+            ));
         }
     }
     Ok(())
@@ -288,6 +295,7 @@ fn import(zone: &str, files: &[PathBuf], from: &Source) -> Result<(), Failure> {
         read.push(found.pair);
     }
     let state = state_of(from)?;
+    is_ours(&state)?;
     let store = KeyStore::new(&state);
     for pair in &read {
         store
@@ -324,11 +332,10 @@ fn export(zone: &str, to: &Path, from: &Source) -> Result<(), Failure> {
 
 /// What the state says of DS records that make a zone bogus, for `walrus check`: as the parent
 /// showed them when it was asked last. Nothing is asked here.
-pub(super) fn ds_warnings(config: &Path) -> Vec<String> {
-    let Ok(checked) = load::check(config) else { return Vec::new() };
-    let store = KeyStore::new(&checked.configuration.node.state);
+pub(crate) fn ds_warnings(configuration: &Configuration) -> Vec<String> {
+    let store = KeyStore::new(&configuration.node.state);
     let mut warnings = Vec::new();
-    for zone in &checked.configuration.zones {
+    for zone in &configuration.zones {
         let Some(state) = store.load(&zone.apex).state else { continue };
         match zone.dnssec {
             ZoneDnssec::Sign => warnings.extend(state.ds_mismatch()),
@@ -354,10 +361,28 @@ fn offline(config: &Path) -> Result<(NodeKeys, PathBuf), Failure> {
 
 /// Nobody else changes keys meanwhile.
 fn lock(state: &Path) -> Result<StateDirectory, Failure> {
+    is_ours(state)?;
     StateDirectory::open(state).map_err(|error| {
         let error = walrus_host::log::chain(&error);
         Failure::CouldNot(format!("{error}; without --config the running system is asked"))
     })
+}
+
+/// Files that the superuser writes into a node's directory could not be read by the node.
+fn is_ours(state: &Path) -> Result<(), Failure> {
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|found| found.uid());
+    // Of another system's processes nothing is known that way: then it is as it is.
+    let (Some(owner), Some(us)) = (owner(state), owner(Path::new("/proc/self"))) else {
+        return Ok(());
+    };
+    if owner == us {
+        return Ok(());
+    }
+    Err(Failure::No(format!(
+        "{} is another user's (number {owner}), who could not read what is written there: run this \
+         as that user, as in `sudo -u '#{owner}' walrus keys ...`",
+        state.display()
+    )))
 }
 
 fn state_of(from: &Source) -> Result<PathBuf, Failure> {

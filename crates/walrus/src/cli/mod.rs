@@ -5,7 +5,7 @@
 pub(crate) mod check;
 mod drain;
 mod explain;
-mod keys;
+pub(crate) mod keys;
 mod plan;
 mod run_roles;
 mod status;

@@ -36,6 +36,7 @@ fn reload_director(
         digests: loaded.digests,
         signing,
         pairs,
+        answer_sets_max: loaded.configuration.dnssec.answer_sets_max,
     })
 }
 
@@ -170,6 +171,9 @@ impl Node {
         };
         let mut warnings = loaded.warnings.clone();
         warnings.extend(self.needs_restart(&loaded));
+        let configuration = loaded.configuration.clone();
+        let seen = move || crate::cli::keys::ds_warnings(&configuration);
+        warnings.extend(tokio::task::spawn_blocking(seen).await.map_err(ApiError::internal)?);
         // The name server first: it must know the configuration that the next Plan is made for.
         if let Some(director) = &self.director {
             let (director, keys) = (director.clone(), self.keys.clone());
