@@ -199,6 +199,25 @@ impl ZoneKeeper {
         Ok(pair)
     }
 
+    /// Makes a change and takes all steps that are due by it; gives what came of the change, and what
+    /// an operator should be told.
+    ///
+    /// # Errors
+    /// If the change is refused, or cannot be stored: then it is as if it had not been asked for.
+    pub fn change<T, E: From<KeeperError>>(
+        &mut self,
+        now: u64,
+        change: impl FnOnce(&mut Self, u64) -> Result<T, E>,
+    ) -> Result<(T, Vec<String>), E> {
+        let (before, was_unknown) = (self.rollover.clone(), self.is_unknown);
+        let done = change(self, now).and_then(|done| Ok((done, self.advance(now)?)));
+        // What was found on the disk meanwhile is newer.
+        if done.is_err() && was_unknown == self.is_unknown {
+            self.rollover = before;
+        }
+        done
+    }
+
     /// Makes a key and rolls over to it.
     ///
     /// # Errors

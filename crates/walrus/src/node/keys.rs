@@ -315,8 +315,7 @@ impl NodeKeys {
             KeysRefused::No("the clock is not set: keys need the date; set it (NTP)".to_owned())
         })?;
         let zone = inner.zone_mut(zone)?;
-        let done = change(&mut zone.keeper, now)?;
-        let notices = zone.keeper.advance(now).map_err(KeysRefused::from)?;
+        let (done, notices) = zone.keeper.change(now, change)?;
         notices.iter().for_each(|notice| tracing::info!("{notice}"));
         drop(inner);
         self.changed.notify_one();

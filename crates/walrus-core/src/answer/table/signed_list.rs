@@ -167,7 +167,8 @@ impl<'a> Draft<'a> {
                 Some(signatures) => places.push(self.own(answer, signatures)?),
                 None => {
                     self.is_exact = false;
-                    let stand_ins = stand_ins.get_or_insert_with(|| self.stand_ins(answers, signer.now));
+                    let stand_ins =
+                        stand_ins.get_or_insert_with(|| self.stand_ins(answers, signer.now));
                     places.push(self.instead(answers, answer, stand_ins, signer)?);
                 }
             }
@@ -192,11 +193,7 @@ impl<'a> Draft<'a> {
 
     /// The sets signed before that name only servers of this ring and whose signatures still hold
     /// (nobody may have renewed them for long): by each record the largest.
-    fn stand_ins(
-        &self,
-        answers: &[RingAnswer<'_>],
-        now: u64,
-    ) -> BTreeMap<&'a [u8], StandIn<'a>> {
+    fn stand_ins(&self, answers: &[RingAnswer<'_>], now: u64) -> BTreeMap<&'a [u8], StandIn<'a>> {
         let present = SetData::new(answers.iter().flat_map(RingAnswer::data));
         let mut best: BTreeMap<&[u8], StandIn<'_>> = BTreeMap::new();
         for ((record_type, data), signatures) in self.earlier {

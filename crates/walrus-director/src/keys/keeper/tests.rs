@@ -211,3 +211,25 @@ fn a_disk_with_room_for_keys_alone_does_not_fill_with_them() {
     serve(&mut keeper, NOW);
     assert_eq!(keeper.keys().published.len(), 1);
 }
+
+#[test]
+fn a_change_that_cannot_be_stored_was_never_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let (keys, tag) = (keeper.keys(), keeper.keys().published[0].tag());
+    let before = keeper.rollover().state().clone();
+    let state = parent.path().join("keys/example.com/state.json");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let retire = |keeper: &mut ZoneKeeper, now| keeper.retire(now, tag);
+    for _ in 0..2 {
+        let refused = keeper.change(NOW, retire).unwrap_err();
+        assert!(matches!(refused, KeeperError::Store(_)), "{refused}");
+        assert_eq!((keeper.keys(), keeper.rollover().state()), (keys.clone(), &before));
+    }
+    std::fs::remove_dir(&state).unwrap();
+    keeper.change(NOW, retire).unwrap();
+    assert_eq!(stages(&keeper, NOW), [Stage::Retiring, Stage::Made]);
+    assert_eq!(keeper.pairs().count(), 2, "the key that was made for the first of them is used");
+}
