@@ -257,6 +257,9 @@ impl Canon {
         self.field("roll_ksk_every", dnssec.roll_ksk_every.map_or(0, |every| every.as_nanos()));
         self.field("roll_zsk_every", dnssec.roll_zsk_every.as_nanos());
         self.field("roll_margin", dnssec.roll_margin.as_nanos());
+        for node in &dnssec.nodes {
+            self.field("node", node);
+        }
     }
 
     fn control(&mut self, control: &ControlSettings) {

@@ -93,6 +93,8 @@ pub struct DnssecSettings {
     pub roll_zsk_every: Duration,
     /// Added to each wait of a roll-over.
     pub roll_margin: Duration,
+    /// All nodes that serve the zones; empty: each by itself.
+    pub nodes: Vec<Name>,
     /// Whether this node makes keys and rolls them over. Local.
     pub signer: bool,
     /// Whom to ask for the zones' DS records; empty: the system's resolvers. Local.
@@ -114,6 +116,7 @@ impl Default for DnssecSettings {
             roll_ksk_every: None,
             roll_zsk_every: days(90),
             roll_margin: Duration::from_secs(3600),
+            nodes: Vec::new(),
             signer: true,
             parent: Vec::new(),
         }
@@ -245,6 +248,15 @@ pub struct GroupSettings {
     /// Holds the token that Reporters must bring; default `STATE/reporter-token`, made at first
     /// start.
     pub token_file: Option<PathBuf>,
+    /// The node that this one follows: `host:port` of its group.
+    pub join: Option<String>,
+    /// Holds the token that nodes bring to each other; default `STATE/node-token`, made at first
+    /// start where the group listens.
+    pub node_token_file: Option<PathBuf>,
+    /// PEM file of the certificates to trust there.
+    pub authority: Option<PathBuf>,
+    /// SHA-256 of the one certificate to trust there.
+    pub fingerprint: Option<String>,
 }
 
 /// The API.

@@ -142,6 +142,7 @@ pub(super) fn build(
     let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
     check_roles(root, roles, findings);
+    dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
     let cluster::Clusters { clusters, servers, .. } = clusters;
     let mut topology = Topology { servers, clusters, areas, services };

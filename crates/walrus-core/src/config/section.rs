@@ -212,6 +212,14 @@ impl Section {
         self.list(name).iter().filter_map(text).collect()
     }
 
+    pub(super) fn names(&self, name: &str) -> Vec<Name> {
+        let name_of = |(value, _): &(Value, Place)| match value {
+            Value::Name(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.list(name).iter().filter_map(name_of).collect()
+    }
+
     pub(super) fn domains(&self, name: &str) -> Vec<DomainName> {
         let domain = |(value, _): &(Value, Place)| match value {
             Value::Domain(domain) => Some(domain.clone()),

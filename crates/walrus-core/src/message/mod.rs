@@ -6,11 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dnssec::rollover::{KeysHeld, ZoneKeyState};
 use crate::plan::Plan;
 use crate::world::{Name, Observation, Override, Report, Target};
 
 /// The message version that this program speaks.
 pub const VERSION: u32 = 1;
+
+/// Zones in one message about keys: each may take some 10 kB.
+pub const KEY_ZONES_MAX: usize = 4;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +46,17 @@ pub enum Message {
         target: Target,
         /// What is wanted.
         entry: Override,
+    },
+    /// What the signer says of zones' keys: public parts and times.
+    Keys {
+        /// At most [`KEY_ZONES_MAX`].
+        zones: Vec<ZoneKeyState>,
+    },
+    /// What another node holds and serves of zones' keys; answered by [`Message::Keys`] of the same
+    /// zones.
+    KeysHeld {
+        /// At most [`KEY_ZONES_MAX`].
+        zones: Vec<KeysHeld>,
     },
 }
 
@@ -104,8 +119,17 @@ pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
         return Err(DecodeError::Version(version));
     }
     let kind = value.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default();
-    const KINDS: [&str; 7] =
-        ["hello", "refused", "report", "taken", "observation", "plan", "override"];
+    const KINDS: [&str; 9] = [
+        "hello",
+        "refused",
+        "report",
+        "taken",
+        "observation",
+        "plan",
+        "override",
+        "keys",
+        "keys_held",
+    ];
     if !KINDS.contains(&kind) {
         return Err(DecodeError::UnknownKind(kind.chars().take(40).collect()));
     }
@@ -136,11 +160,36 @@ fn version_problem(version: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dnssec::{DnsKey, FLAG_SEP, FLAG_ZONE};
+    use crate::world::Algorithm;
 
     #[test]
     fn there_and_back() {
         let message = Message::Taken { session: 7, sequence: 9 };
         assert_eq!(decode(&encode(&message)).unwrap(), message);
+    }
+
+    #[test]
+    fn keys_travel_without_their_private_halves() {
+        let zone: walrus_dns::DomainName = "example.com".parse().unwrap();
+        let public = [7; 64];
+        let key = DnsKey::new(FLAG_ZONE | FLAG_SEP, Algorithm::EcdsaP256Sha256, &public).unwrap();
+        let held = KeysHeld { zone: zone.clone(), held: [key].into(), generation: 3 };
+        let message = Message::KeysHeld { zones: vec![held] };
+        let bytes = encode(&message);
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let start = "{\"walrus\":1,\"kind\":\"keys_held\",\"zones\":[{\"zone\":\"example.com\",\"held\":[\"\
+                     0101030d0707";
+        assert!(text.starts_with(start), "{text}");
+        assert_eq!(decode(&bytes).unwrap(), message);
+        let message = Message::Keys { zones: vec![ZoneKeyState::empty(zone)] };
+        assert_eq!(decode(&encode(&message)).unwrap(), message);
+        // Of keys from the future nothing is known; that is no reason to hear nothing.
+        let newer = text.replace("0101030d", "01010363").into_bytes();
+        let Message::KeysHeld { zones } = decode(&newer).unwrap() else { panic!("another kind") };
+        assert!(zones[0].held.is_empty());
+        let many = text.replace("\"held\":[", &format!("\"held\":[{}", "\"00\",".repeat(40)));
+        assert!(matches!(decode(many.as_bytes()), Err(DecodeError::Malformed(_))));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One Reporter's connection, from its first byte to its end.
+//! One peer's connection, from its first byte to its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use walrus_core::message::{DecodeError, Hello, Message, Role, VERSION};
+use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION};
+use walrus_core::world::Name;
 
 use super::listener::Served;
 use super::{GroupEvent, GroupEventKind, Outgoing, Reply};
@@ -105,11 +106,19 @@ impl Connection {
     /// The token comes first: who has none learns nothing else.
     fn check(&self, hello: Hello) -> Result<Hello, String> {
         let brought = hello.token.as_deref().unwrap_or_default();
-        if !self.served.security.token.matches(brought) {
+        let (token, remedy) = match (&self.served.nodes, hello.role) {
+            (Some(nodes), Role::Director) => (
+                &nodes.token,
+                "give the node this one's `node-token` as `node_token_file` of [group]",
+            ),
+            _ => (
+                &self.served.security.token,
+                "give the Reporter the Controller's `reporter-token` as `token_file`",
+            ),
+        };
+        if !token.matches(brought) {
             let what = if brought.is_empty() { "no token" } else { "a wrong token" };
-            return Err(format!(
-                "{what}: give the Reporter the Controller's `reporter-token` as `token_file`"
-            ));
+            return Err(format!("{what}: {remedy}"));
         }
         if !hello.versions.contains(&VERSION) {
             return Err(format!(
@@ -118,10 +127,11 @@ impl Connection {
                 hello.versions.iter().take(8).collect::<Vec<_>>()
             ));
         }
-        if hello.role != Role::Reporter {
-            return Err("only Reporters may connect here".to_owned());
+        match hello.role {
+            Role::Reporter => Ok(hello),
+            Role::Director if self.served.nodes.is_some() => Ok(hello),
+            Role::Director | Role::Controller => Err("only Reporters may connect here".to_owned()),
         }
-        Ok(hello)
     }
 
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, hello: Hello) {
@@ -146,17 +156,21 @@ impl Connection {
             plan,
             peer: Some(self.peer),
         };
-        if !self.tell(joined, &reply).await {
+        if !self.tell(role, joined, &reply).await {
             return;
         }
-        self.served.counters.joined();
+        if role == Role::Reporter {
+            self.served.counters.joined();
+        }
         let (mut reader, mut writer) = tokio::io::split(stream);
         tokio::select! {
-            () = self.read(&mut reader, &name, session, &reply) => {}
+            () = self.read(&mut reader, (role, &name), session, &reply) => {}
             () = write(&mut writer, outgoing) => {}
         }
-        self.served.counters.left();
-        self.tell(GroupEventKind::Gone { role, name, session }, &reply).await;
+        if role == Role::Reporter {
+            self.served.counters.left();
+        }
+        self.tell(role, GroupEventKind::Gone { role, name, session }, &reply).await;
         // At once, and not when the reader's half has been drained as well: `Gone` is urgent.
         linger(&mut reader.unsplit(writer)).await;
     }
@@ -165,7 +179,7 @@ impl Connection {
     async fn read<R: AsyncRead + Unpin>(
         &self,
         reader: &mut R,
-        name: &walrus_core::world::Name,
+        (role, name): (Role, &Name),
         session: u64,
         reply: &Reply,
     ) {
@@ -178,20 +192,20 @@ impl Connection {
             };
             let refusal = match read {
                 Ok(None) => return,
-                Ok(Some(Message::Report(report))) if report.server == *name => {
-                    unit = report.unit().clamp(Duration::from_secs(1), UNIT_MAX);
-                    let (name, message) = (name.clone(), Message::Report(report));
-                    let kind =
-                        GroupEventKind::Message { role: Role::Reporter, name, session, message };
-                    if !self.tell(kind, reply).await {
-                        return;
+                Ok(Some(message)) => match may_say(role, name, &message) {
+                    Ok(()) => {
+                        if let Message::Report(report) = &message {
+                            unit = report.unit().clamp(Duration::from_secs(1), UNIT_MAX);
+                        }
+                        let name = name.clone();
+                        let kind = GroupEventKind::Message { role, name, session, message };
+                        if !self.tell(role, kind, reply).await {
+                            return;
+                        }
+                        continue;
                     }
-                    continue;
-                }
-                Ok(Some(Message::Report(report))) => {
-                    format!("a report about {} on the connection of {name}", report.server)
-                }
-                Ok(Some(_)) => "a Reporter sends reports only".to_owned(),
+                    Err(refusal) => refusal,
+                },
                 Err(FrameError::Decode(DecodeError::UnknownKind(_))) => {
                     self.served.counters.skipped_unknown_kind();
                     continue;
@@ -207,11 +221,33 @@ impl Connection {
         }
     }
 
-    /// Waits while the Controller is behind; tells whether it still listens.
-    async fn tell(&self, kind: GroupEventKind, reply: &Reply) -> bool {
+    /// Waits while whoever hears this role is behind; tells whether it still listens.
+    async fn tell(&self, role: Role, kind: GroupEventKind, reply: &Reply) -> bool {
         let busy = self.served.clock.activity().begin();
         let event = GroupEvent { kind, reply: reply.clone(), busy };
-        self.served.events.send(event).await.is_ok()
+        let events = match (&self.served.nodes, role) {
+            (Some(nodes), Role::Director) => &nodes.events,
+            _ => &self.served.events,
+        };
+        events.send(event).await.is_ok()
+    }
+}
+
+/// What each role may say after its hello, or why not.
+fn may_say(role: Role, name: &Name, message: &Message) -> Result<(), String> {
+    match (role, message) {
+        (Role::Reporter, Message::Report(report)) if report.server == *name => Ok(()),
+        (Role::Reporter, Message::Report(report)) => {
+            Err(format!("a report about {} on the connection of {name}", report.server))
+        }
+        (Role::Reporter, _) => Err("a Reporter sends reports only".to_owned()),
+        (Role::Director, Message::KeysHeld { zones }) if zones.len() <= KEY_ZONES_MAX => Ok(()),
+        (Role::Director, Message::KeysHeld { .. }) => {
+            Err(format!("keys of more than {KEY_ZONES_MAX} zones in one message"))
+        }
+        (Role::Director | Role::Controller, _) => {
+            Err("a name server tells here which keys it holds, and nothing else".to_owned())
+        }
     }
 }
 

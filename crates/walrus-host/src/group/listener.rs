@@ -65,6 +65,19 @@ impl GroupSecurity {
 pub struct GroupListener {
     listeners: Vec<(TcpListener, SocketAddr)>,
     security: GroupSecurity,
+    nodes: Option<Nodes>,
+}
+
+/// Name servers of other nodes: what they must bring, and who hears them.
+pub(super) struct Nodes {
+    pub(super) token: Token,
+    pub(super) events: mpsc::Sender<GroupEvent>,
+}
+
+impl std::fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nodes").finish_non_exhaustive()
+    }
 }
 
 impl GroupListener {
@@ -85,12 +98,20 @@ impl GroupListener {
             };
             listeners.push(opened.await.map_err(|error| GroupError::Bind { address, error })?);
         }
-        Ok(Self { listeners, security })
+        Ok(Self { listeners, security, nodes: None })
     }
 
     /// The addresses that it listens at (with the port that the system chose for port 0).
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.listeners.iter().map(|(_, address)| *address)
+    }
+
+    /// Takes name servers of other nodes too, with a token of their own: Reporters' is on web
+    /// servers. `events` hears them, and nothing of Reporters.
+    #[must_use]
+    pub fn with_nodes(mut self, token: Token, events: mpsc::Sender<GroupEvent>) -> Self {
+        self.nodes = Some(Nodes { token, events });
+        self
     }
 
     /// Serves until shutdown, in tasks of its own. `events` should be bounded: a Controller that
@@ -105,6 +126,7 @@ impl GroupListener {
         let served = Arc::new(Served {
             acceptor: TlsAcceptor::from(self.security.identity.config.clone()),
             security: self.security,
+            nodes: self.nodes,
             session,
             events,
             clock,
@@ -125,6 +147,7 @@ impl GroupListener {
 pub(super) struct Served {
     pub(super) acceptor: TlsAcceptor,
     pub(super) security: GroupSecurity,
+    pub(super) nodes: Option<Nodes>,
     pub(super) session: u64,
     pub(super) events: mpsc::Sender<GroupEvent>,
     pub(super) clock: Clock,

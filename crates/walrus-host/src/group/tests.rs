@@ -15,7 +15,7 @@ use walrus_core::world::{Report, ReportBody, Statistics, Time};
 use super::*;
 use crate::clock::Clock;
 use crate::frame::{self, FRAME_MAX};
-use crate::link::{Link, LinkStatus};
+use crate::link::{Link, LinkStatus, NodeLink};
 use crate::shutdown::Shutdown;
 use crate::state::StateDirectory;
 use crate::token::Token;
@@ -338,4 +338,55 @@ async fn plaintext_from_off_loopback_is_refused() {
     let link_sure = link(&sure, &group.shutdown);
     link_sure.send(report(1));
     take_report(&mut group).await;
+}
+
+#[tokio::test]
+async fn nodes_join_with_a_token_of_their_own_and_speak_of_keys_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let settings =
+        GroupSettings { listen: vec!["127.0.0.1:0".parse().unwrap()], ..Default::default() };
+    let security = GroupSecurity::load(&"ns1".parse().unwrap(), &settings, &state).unwrap();
+    let fingerprint = security.identity.fingerprint.clone();
+    let listener = GroupListener::bind(&settings.listen, security).await.unwrap();
+    let address = listener.addresses().next().unwrap();
+    let (reports, _reports) = mpsc::channel(8);
+    let (sender, mut events) = mpsc::channel(8);
+    let shutdown = Shutdown::new();
+    let counters = listener.with_nodes(state.token("node-token").unwrap(), sender).serve(
+        reports,
+        Clock::real(),
+        shutdown.clone(),
+    );
+    let link = |token: &str, fingerprint: Option<String>| {
+        let join = Some(format!("localhost:{}", address.port()));
+        let settings = GroupSettings { join, fingerprint, ..Default::default() };
+        let name = "ns2".parse().unwrap();
+        NodeLink::new(&settings, state.token_path(token), name, 7).unwrap().unwrap()
+    };
+    let wrong = link("reporter-token", None).connect().await.unwrap_err();
+    assert!(wrong.contains("node-token"), "{wrong}");
+
+    let mut connection = link("node-token", Some(fingerprint)).connect().await.unwrap();
+    let hello = events.recv().await.unwrap();
+    let GroupEventKind::Hello { role, name, .. } = &hello.kind else { panic!("{hello:?}") };
+    assert_eq!((*role, name.as_str()), (Role::Director, "ns2"));
+    let answers = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            if matches!(event.kind, GroupEventKind::Message { .. }) {
+                event.reply.send(Message::Keys { zones: Vec::new() });
+            }
+        }
+    });
+    let question = Message::KeysHeld { zones: Vec::new() };
+    for _ in 0..2 {
+        let answer = connection.ask(&question).await.unwrap();
+        assert_eq!(answer, Message::Keys { zones: Vec::new() });
+    }
+    assert_eq!(counters.connected(), 0, "no Reporter is there");
+    let wrong = connection.ask(&Message::Report(report(1))).await.unwrap_err();
+    assert!(wrong.contains("which keys it holds"), "{wrong}");
+    assert_eq!(counters.refused(), 2);
+    shutdown.request();
+    answers.await.unwrap();
 }

@@ -211,7 +211,7 @@ impl Dialer {
 }
 
 /// To the first address of `host:port` that accepts.
-async fn connect(controller: &str) -> Result<(TcpStream, SocketAddr), String> {
+pub(super) async fn connect(controller: &str) -> Result<(TcpStream, SocketAddr), String> {
     let addresses = timeout(CONNECT_TIMEOUT, lookup_host(controller))
         .await
         .map_err(|_| "its name was not resolved within 5 s".to_owned())?

@@ -1,7 +1,9 @@
-//! The Reporter's side of the group: keeps a connection to a Controller and says how that goes.
+//! The other side of the group: a Reporter keeps a connection to a Controller and says how that
+//! goes; a name server asks the node that it follows.
 
 mod dialer;
 mod local;
+mod node;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use crate::group::GroupEvent;
 use crate::shutdown::Shutdown;
 use crate::tls::{TlsError, Trust, client_config};
 use dialer::Dialer;
+pub use node::{NodeConnection, NodeLink};
 
 /// A connection to one of the Controllers that is made again whenever it is lost.
 ///

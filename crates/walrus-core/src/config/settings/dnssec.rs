@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Default, Group, Kind, Scope, Setting};
-use crate::config::DnssecSettings;
 use crate::config::findings::Findings;
 use crate::config::section::Section;
 use crate::config::setting::duration_text;
+use crate::config::{DnssecSettings, GroupSettings, NodeSettings};
 use crate::world::{Algorithm, Denial, KeyLayout};
 
 /// The port of DNS.
@@ -108,11 +108,20 @@ pub(in crate::config) static DNSSEC: Group = Group {
             example: "\"1h\"",
         },
         Setting {
+            name: "nodes",
+            kind: Kind::List(&Kind::Name),
+            default: Default::Otherwise("this node alone"),
+            meaning: "The names of all nodes that serve the zones with the same keys ([node] name): \
+                      no key does anything before all of them hold it, and each step waits until \
+                      all of them serve the one before.",
+            example: "[\"ns1\", \"ns2\"]",
+        },
+        Setting {
             name: "signer",
             kind: Kind::Flag,
             default: Default::Value("true"),
             meaning: "Whether this node makes keys and rolls them over; of several nodes one. The \
-                      others import keys and timing. (This node's own.)",
+                      others import keys, and follow its timing ([group] join). (This node's own.)",
             example: "false",
         },
         Setting {
@@ -145,11 +154,51 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Dns
             .then(|| section.duration("roll_ksk_every")),
         roll_zsk_every: section.duration("roll_zsk_every"),
         roll_margin: section.duration("roll_margin"),
+        nodes: section.names("nodes"),
         signer: section.flag("signer"),
         parent: section.endpoints("parent").into_iter().map(|(endpoint, _)| endpoint).collect(),
     };
     check_times(section, &settings, findings);
     settings
+}
+
+/// Several nodes must be able to speak of keys.
+pub(in crate::config) fn check_nodes(
+    root: &Section,
+    settings: &DnssecSettings,
+    node: &NodeSettings,
+    group: &GroupSettings,
+    findings: &Findings<'_>,
+) {
+    let Some(section) = root.section("dnssec") else { return };
+    if settings.nodes.is_empty() || !node.roles.director {
+        return;
+    }
+    let name = &node.name;
+    let place = section.place_of("nodes");
+    if !settings.nodes.contains(name) {
+        let text = format!(
+            "this node is named {name} ([node] name), which is not among `nodes`: key roll-overs do \
+             not wait for it; add it"
+        );
+        findings.warn(place, text);
+    }
+    let is_alone = settings.nodes.iter().all(|other| other == name);
+    if settings.signer && !is_alone && (group.listen.is_empty() || !node.roles.controller) {
+        findings.warn(
+            place,
+            "no other node can tell this one, the signer, which keys it holds, so no key will ever \
+             do anything: write `listen` in [group] (and the role controller), and `join` on the \
+             others",
+        );
+    }
+    if !settings.signer && group.join.is_none() {
+        findings.warn(
+            place,
+            "this node is not the signer (`signer = false`), and is not told by it: write `join` in \
+             [group]",
+        );
+    }
 }
 
 /// Signatures must live on for a while after they should have been renewed.
@@ -249,6 +298,26 @@ mod tests {
             "valid_for = \"22d\"",
         ] {
             assert_ne!(digest(line), digest(""), "{line}");
+        }
+    }
+
+    #[test]
+    fn nodes_that_cannot_speak_of_keys_are_told_of() {
+        let nodes = "nodes = [\"ns1\", \"ns2\"]\n";
+        for (more, warnings) in [
+            ("", vec!["no other node can tell this one, the signer"]),
+            ("group.listen = [\"127.0.0.1\"]\n", vec![]),
+            ("node.name = \"ns2\"\n", vec!["no other node"]),
+            ("node.name = \"ns3\"\n", vec!["named ns3", "no other node"]),
+            ("dnssec.signer = false\n", vec!["is not told by it"]),
+            ("dnssec.signer = false\ngroup.join = \"ns1.example.com\"\n", vec![]),
+        ] {
+            let node = "node.roles = [\"controller\", \"director\"]\n";
+            let base = BASE.replace("[dnssec]\n", "");
+            let text = format!("{base}{node}{more}dnssec.{nodes}");
+            let said = read(&text).unwrap().1;
+            assert_eq!(said.lines().count(), warnings.len(), "{more}: {said}");
+            assert!(warnings.iter().all(|warning| said.contains(warning)), "{more}: {said}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `[group]`: how Reporters reach the Controller.
 
+use super::reporter::fingerprint;
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::GroupSettings;
 use crate::config::findings::Findings;
@@ -10,7 +11,7 @@ pub(in crate::config) const PORT: u16 = 8054;
 
 pub(in crate::config) static GROUP: Group = Group {
     header: "[group]",
-    meaning: "How Reporters on other machines reach the Controller on this one.",
+    meaning: "How Reporters and name servers on other machines reach this one, and this one them.",
     scope: Scope::Local,
     settings: &[
         Setting {
@@ -51,6 +52,40 @@ pub(in crate::config) static GROUP: Group = Group {
             meaning: "A file that holds the token that Reporters must bring.",
             example: "\"/etc/walrus/reporter-token\"",
         },
+        Setting {
+            name: "join",
+            kind: Kind::HostPort(PORT),
+            default: Default::Otherwise("none"),
+            meaning: "On a node with `signer = false`: the group of the signer, from which it takes \
+                      the timing of the zones' keys. Without a port it is 8054.",
+            example: "\"ns1.example.com:8054\"",
+        },
+        Setting {
+            name: "node_token_file",
+            kind: Kind::Path,
+            default: Default::Otherwise(
+                "`node-token` in the state directory, made at first start where `listen` is",
+            ),
+            meaning: "A file that holds the token that nodes bring to each other: what the other \
+                      nodes must bring here, and what this one brings to `join`. Not the Reporters': \
+                      theirs is on web servers.",
+            example: "\"/etc/walrus/node-token\"",
+        },
+        Setting {
+            name: "authority",
+            kind: Kind::Path,
+            default: Default::Otherwise("the public ones"),
+            meaning: "A PEM file of the certificates to trust at `join`.",
+            example: "\"/etc/walrus/authority.pem\"",
+        },
+        Setting {
+            name: "fingerprint",
+            kind: Kind::Text,
+            default: Default::Otherwise("none"),
+            meaning: "The SHA-256 of the one certificate to trust at `join`, 64 hex digits: what the \
+                      node there shows for its self-signed one.",
+            example: "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+        },
     ],
 };
 
@@ -61,6 +96,10 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Gro
         certificate: section.path("certificate"),
         key: section.path("key"),
         token_file: section.path("token_file"),
+        join: section.text("join"),
+        node_token_file: section.path("node_token_file"),
+        authority: section.path("authority"),
+        fingerprint: fingerprint(section, findings),
     };
     if section.is_given("certificate") != section.is_given("key") {
         let (given, missing) =

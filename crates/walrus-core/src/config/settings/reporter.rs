@@ -211,7 +211,7 @@ pub(in crate::config) fn read(
             "the Reporter has nobody to report to: write controllers = [\"ns1.example.com:8054\"]",
         );
     }
-    let fingerprint = section.text("fingerprint").map(|text| fingerprint(&text, section, findings));
+    let fingerprint = fingerprint(section, findings);
     Some(ReporterSettings {
         server: server?,
         controllers,
@@ -230,16 +230,17 @@ pub(in crate::config) fn read(
 }
 
 /// Lower case without the colons that other programs print.
-fn fingerprint(text: &str, section: &Section, findings: &Findings<'_>) -> String {
+pub(super) fn fingerprint(section: &Section, findings: &Findings<'_>) -> Option<String> {
+    let text = section.text("fingerprint")?;
     let hex: String = text.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         findings.problem(
             section.place_of("fingerprint"),
-            "`reporter.fingerprint` must be a SHA-256 of 64 hex digits: copy the one that the \
-             Controller logs at its start",
+            "`fingerprint` must be a SHA-256 of 64 hex digits: copy the one that the Controller \
+             logs at its start",
         );
     }
-    hex
+    Some(hex)
 }
 
 fn read_source(section: &Section, findings: &Findings<'_>) -> Option<ReporterSource> {

@@ -35,6 +35,7 @@
 //! Times are seconds since 1970, because waits outlive processes; [`Rollover::clock_jumped`] keeps
 //! them right when the machine's clock is set.
 
+mod nodes;
 mod report;
 mod rules;
 mod state;
@@ -48,6 +49,7 @@ use std::time::Duration;
 use super::{Algorithm, DnsKey, ZoneKeys};
 use crate::world::Name;
 
+pub use nodes::{KeysHeld, NotFollowed};
 pub use report::{KeyReport, Stage};
 pub use state::{AtParent, KeyEntry, KeyRole, LongestTtl, Presence, StateFileError, ZoneKeyState};
 
@@ -201,8 +203,12 @@ impl Rollover {
         if found { Ok(()) } else { Err(TakeKeyError::Unknown(tag)) }
     }
 
-    /// A node says what it has. Of nodes that are not expected nothing is kept.
-    pub fn acknowledge(&mut self, node: &Name, acknowledged: Acknowledged) {
+    /// A node says what it has. Of nodes that are not expected nothing is kept; a generation that
+    /// was never here is one of another past, and counts as none.
+    pub fn acknowledge(&mut self, node: &Name, mut acknowledged: Acknowledged) {
+        if acknowledged.generation > self.state.generation {
+            acknowledged.generation = 0;
+        }
         if self.settings.nodes.contains(node) {
             self.acknowledged.insert(node.clone(), acknowledged);
         }

@@ -356,14 +356,19 @@ impl ZoneKeyState {
     }
 }
 
-mod name_text {
+pub(super) mod name_text {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(name: &DomainName, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        name: &DomainName,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.collect_str(name)
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<DomainName, D::Error> {
+    pub(in super::super) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<DomainName, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -1,5 +1,6 @@
 //! Roll-overs, step by step and against a model of resolvers.
 
+mod nodes;
 mod properties;
 mod resolvers;
 mod system;

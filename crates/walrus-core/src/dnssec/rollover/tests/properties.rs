@@ -47,6 +47,7 @@ fn run(seed: u64, ttls: Ttls, nodes: usize, parents: usize, every: u64, lag: u64
     let mut settings = system.rollover.settings().clone();
     settings.roll_zsk_every = system.chance.one_in(2).then_some(Duration::from_secs(900));
     settings.roll_ksk_every = system.chance.one_in(3).then_some(Duration::from_secs(1500));
+    settings.margin = Duration::from_secs(30 * system.chance.below(2));
     system.rollover.reconfigure(settings);
     for _ in 0..SECONDS {
         if system.chance.one_in(every) {
@@ -62,6 +63,11 @@ fn run(seed: u64, ttls: Ttls, nodes: usize, parents: usize, every: u64, lag: u64
         system.second();
     }
     system
+}
+
+#[test]
+fn a_parent_that_is_slow_to_carry_out_an_old_cds_record_is_waited_for() {
+    run(11_704_136_005_854_559_589, Ttls { zone: 67, dnskey: 112, ds: 9 }, 3, 1, 533, 11);
 }
 
 proptest! {

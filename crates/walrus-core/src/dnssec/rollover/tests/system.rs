@@ -54,6 +54,8 @@ pub(super) struct System {
     acknowledged: Vec<Acknowledged>,
     /// What the parent's servers go over to.
     target: BTreeSet<DnsKey>,
+    /// When it decided so.
+    decided: u64,
     parent_servers: usize,
     made: u8,
 }
@@ -87,6 +89,7 @@ impl System {
             acknowledged: vec![Acknowledged::default(); nodes.len()],
             nodes,
             target: BTreeSet::new(),
+            decided: START,
             parent_servers,
             made: 0,
         };
@@ -156,8 +159,11 @@ impl System {
         if self.chance.one_in(self.lag * 3) {
             self.parent_reads_cds();
         }
+        // Nobody can foresee a parent that carries out years later what it read once: the margin must
+        // cover the time that it takes.
+        let within = self.rollover.settings().margin.as_secs();
         for server in 0..self.parent_servers {
-            if self.chance.one_in(self.lag) {
+            if self.chance.one_in(self.lag) || self.now >= self.decided + within {
                 self.parent.set(server, self.target.clone());
             }
         }
@@ -175,6 +181,7 @@ impl System {
         let is_done = self.parent.all_now().all(|shown| *shown == self.target);
         if !wanted.is_empty() && is_done {
             self.target = wanted.iter().cloned().collect();
+            self.decided = self.now;
         }
     }
 
