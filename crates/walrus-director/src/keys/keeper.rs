@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use walrus_core::dnssec::rollover::{
-    Acknowledged, KeyReport, KeyRole, ParentView, Rollover, RolloverEffect, RolloverSettings,
-    TakeKeyError, ZoneKeyState,
+    Acknowledged, KeyReport, KeyRole, NotFollowed, ParentView, Rollover, RolloverEffect,
+    RolloverSettings, TakeKeyError, ZoneKeyState,
 };
 use walrus_core::dnssec::{DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
 use walrus_core::world::Name;
@@ -43,6 +43,9 @@ pub enum KeeperError {
     /// It cannot be stored.
     #[error(transparent)]
     Store(#[from] KeyStoreError),
+    /// The signer is not followed.
+    #[error(transparent)]
+    Follow(#[from] NotFollowed),
     /// It cannot be made.
     #[error(transparent)]
     Pair(#[from] KeyPairError),
@@ -298,6 +301,60 @@ impl ZoneKeeper {
     /// Everything that this node answers is signed by the keys of this generation.
     pub fn served(&mut self, generation: u64) {
         self.served = self.served.max(generation);
+    }
+
+    /// The generation that this node serves; 0 before it serves any.
+    #[must_use]
+    pub const fn generation_served(&self) -> u64 {
+        self.served
+    }
+
+    /// What the signer says, on a node that follows it: taken over and stored, if this node holds
+    /// every key that signs. Files of keys that have gone are moved to `retired/`.
+    ///
+    /// # Errors
+    /// If it cannot be followed, or the disk refuses; then all stays as it was.
+    pub fn follow(&mut self, now: u64, told: ZoneKeyState) -> Result<(), KeeperError> {
+        if told.keys.iter().any(|entry| !self.pairs.contains_key(&entry.key)) {
+            // Somebody may have brought it.
+            self.look_again(now);
+        }
+        let before = self.rollover.clone();
+        self.rollover.follow(told, |key| self.pairs.contains_key(key))?;
+        let state = self.rollover.state().clone();
+        // Where only the signer's clock has moved, a write every few seconds would be for nothing.
+        let is_stored = self
+            .stored
+            .as_ref()
+            .is_some_and(|stored| ZoneKeyState { last: state.last, ..stored.clone() } == state);
+        if !is_stored {
+            if let Err(error) = self.store.store_state(&state) {
+                self.rollover = before;
+                return Err(error.into());
+            }
+            if self.stored.is_some() {
+                self.put_away(before.state(), &state)?;
+            }
+            self.stored = Some(state);
+        }
+        let held = self.pairs.keys().cloned().collect();
+        let acknowledged = Acknowledged { held, generation: self.served };
+        self.rollover.acknowledge(&self.node, acknowledged);
+        Ok(())
+    }
+
+    fn put_away(
+        &mut self,
+        before: &ZoneKeyState,
+        after: &ZoneKeyState,
+    ) -> Result<(), KeyStoreError> {
+        for entry in &before.keys {
+            if after.keys.iter().all(|it| it.key != entry.key) {
+                self.store.retire(&after.zone, &entry.key)?;
+                self.pairs.remove(&entry.key);
+            }
+        }
+        Ok(())
     }
 
     /// Another node says what it has.

@@ -63,6 +63,9 @@ pub(crate) struct KeyView {
     /// Its DS record, of a CSK or KSK.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ds: Option<String>,
+    /// The data of its DNSKEY record in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public: Option<String>,
 }
 
 impl KeyView {
@@ -91,6 +94,7 @@ impl KeyView {
             .to_owned(),
             wanted: report.is_wanted,
             ds: report.role.is_entry_point().then(|| report.key.ds_text(zone)),
+            public: Some(report.key.to_hex()),
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use walrus_core::config::{Configuration, ZoneDnssec};
 use walrus_core::dnssec::DnsKey;
+use walrus_core::dnssec::rollover::ParentView;
 use walrus_director::keys::{KeyFiles, KeyStore};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -245,23 +246,34 @@ fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failure> {
         let apex = name(&zone.zone)?;
         let shown = runtime.block_on(walrus_host::parent::look(&apex, &servers));
         let shown = shown.map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
-        let tag = |ds: &[u8]| ds.first_chunk::<2>().map_or(0, |tag| u16::from_be_bytes(*tag));
-        for key in wanted(zone) {
-            if !shown.by_all.iter().any(|ds| tag(ds) == key.tag) {
-                problems.push(format!("{}: the parent does not show key {}", apex, key.tag));
-            }
-        }
-        for ds in &shown.by_any {
-            if !zone.keys.iter().any(|key| key.ds.is_some() && key.tag == tag(ds)) {
-                problems.push(format!(
-                    "{}: the parent's DS {} names none of the zone's keys",
-                    apex,
-                    tag(ds)
-                ));
-            }
-        }
+        problems.extend(ds_problems(&apex, zone, &shown));
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+}
+
+/// What of the parent's DS records is not as it should be: tag, algorithm and digest are compared.
+fn ds_problems(apex: &DomainName, zone: &ZoneKeysView, shown: &ParentView) -> Vec<String> {
+    let key_of = |view: &KeyView| view.public.as_ref().and_then(|it| DnsKey::from_hex(it).ok());
+    let names = |ds: &[u8], view: &KeyView| key_of(view).is_some_and(|it| it.matches_ds(apex, ds));
+    let mut problems = Vec::new();
+    for key in wanted(zone) {
+        if !shown.by_all.iter().any(|ds| names(ds, key)) {
+            problems.push(format!("{apex}: the parent does not show key {}", key.tag));
+        }
+    }
+    for ds in &shown.by_any {
+        if zone.keys.iter().any(|key| names(ds, key)) {
+            continue;
+        }
+        let tag = ds.first_chunk::<2>().map_or(0, |tag| u16::from_be_bytes(*tag));
+        let same_tag = zone.keys.iter().any(|key| key.ds.is_some() && key.tag == tag);
+        let why = match same_tag {
+            true => "has the tag of one of the zone's keys, but another digest or algorithm",
+            false => "names none of the zone's keys",
+        };
+        problems.push(format!("{apex}: the parent's DS {tag} {why}"));
+    }
+    problems
 }
 
 fn change<B: serde::Serialize>(
@@ -431,6 +443,46 @@ fn date(unix: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ds_is_compared_by_its_digest() {
+        let zone: DomainName = "example.com".parse().unwrap();
+        let key = DnsKey::from_data(&[&[1, 1, 3, 15][..], &[7; 32]].concat()).unwrap();
+        let view = KeyView {
+            tag: key.tag(),
+            algorithm: 15,
+            role: "csk".into(),
+            stage: "active".into(),
+            made: 0,
+            held: true,
+            next: String::new(),
+            until: None,
+            at_parent: "present".into(),
+            wanted: true,
+            ds: Some(key.ds_text(&zone)),
+            public: Some(key.to_hex()),
+        };
+        let zone_view = ZoneKeysView {
+            zone: zone.to_string(),
+            signer: true,
+            generation: 1,
+            keys: vec![view],
+            parent_seen: None,
+            ds_at_parent: 0,
+            problems: Vec::new(),
+        };
+        let problems = |ds: Vec<u8>| {
+            let shown = ParentView { by_all: vec![ds.clone()], by_any: vec![ds], ttl: 1 };
+            ds_problems(&zone, &zone_view, &shown).join("\n")
+        };
+        assert_eq!(problems(key.ds_data(&zone)), "");
+        let mut other = key.ds_data(&zone);
+        other[20] ^= 1;
+        let said = problems(other.clone());
+        assert!(said.contains("does not show key") && said.contains("another digest"), "{said}");
+        other[0] ^= 1;
+        assert!(problems(other).contains("names none of the zone's keys"));
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

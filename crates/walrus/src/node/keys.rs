@@ -1,6 +1,8 @@
 //! The keys of the zones that this node signs: told to the name server whenever they change, and
 //! moved on as time passes and the parent follows.
 
+mod several_nodes;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -50,6 +52,8 @@ struct Inner {
     time: PlausibleTime,
     /// The time believed last, and when by the monotonic clock.
     last: Option<(u64, Time)>,
+    /// Why the signer, which this node follows, is not heard.
+    unheard: Option<String>,
 }
 
 struct SignedZone {
@@ -60,6 +64,8 @@ struct SignedZone {
     ask_at: Time,
     /// Why the parent could not be asked.
     unasked: Option<String>,
+    /// Why this node does not serve what the signer says.
+    unfollowed: Option<String>,
     /// Why keys did not move on.
     stuck: Option<String>,
 }
@@ -91,6 +97,7 @@ impl NodeKeys {
             clock: clock.clone(),
             time: PlausibleTime::default(),
             last: None,
+            unheard: None,
         };
         Self { inner: Mutex::new(inner), telling: Mutex::new(()), changed: Notify::new() }
     }
@@ -153,6 +160,12 @@ impl NodeKeys {
     fn advance(&self) -> Vec<Change> {
         let mut inner = self.inner();
         inner.advance();
+        for zone in inner.zones.values_mut() {
+            // Generations that end where they began, while this node was away, are served too.
+            if zone.told.as_ref().is_some_and(|(keys, _)| *keys == zone.keeper.keys()) {
+                zone.keeper.served(zone.keeper.rollover().state().generation);
+            }
+        }
         let changes = inner.zones.iter().filter_map(|(apex, zone)| {
             let keys = zone.keeper.keys();
             let is_told = zone.told == Some((keys.clone(), held(&zone.keeper)));
@@ -251,7 +264,11 @@ impl NodeKeys {
                 keys: keeper.report(now).iter().map(one).collect(),
                 parent_seen: state.parent_seen,
                 ds_at_parent: state.ds_at_parent,
-                problems: zone.wrong().chain(zone.unasked.clone()).collect(),
+                problems: zone
+                    .wrong()
+                    .chain(zone.unasked.clone())
+                    .chain(inner.unheard.clone())
+                    .collect(),
             }
         });
         KeysView { zones: zones.collect() }
@@ -372,6 +389,7 @@ impl Inner {
             told: None,
             ask_at: begun,
             unasked: None,
+            unfollowed: None,
             stuck: None,
         });
         if is_new {
@@ -454,8 +472,11 @@ impl Inner {
             roll_ksk_every: dnssec.roll_ksk_every,
             roll_zsk_every: Some(dnssec.roll_zsk_every),
             margin: dnssec.roll_margin,
-            // What other nodes hold is not told over the group yet.
-            nodes: [self.node.clone()].into(),
+            // Who follows waits for nobody.
+            nodes: match self.is_signer {
+                true => dnssec.nodes.iter().chain([&self.node]).cloned().collect(),
+                false => [self.node.clone()].into(),
+            },
         }
     }
 
@@ -478,6 +499,7 @@ impl SignedZone {
     /// What is wrong, but for a parent that cannot be asked.
     fn wrong(&self) -> impl Iterator<Item = String> {
         let problems = self.keeper.problems().iter().cloned().chain(self.stuck.clone());
+        let problems = problems.chain(self.unfollowed.clone());
         problems.chain(self.keeper.rollover().state().ds_mismatch())
     }
 
@@ -520,9 +542,10 @@ impl From<KeeperError> for KeysRefused {
     fn from(error: KeeperError) -> Self {
         let text = walrus_host::log::chain(&error);
         match error {
-            KeeperError::Take(_) | KeeperError::NoFiles { .. } | KeeperError::Unreadable(_) => {
-                Self::No(text)
-            }
+            KeeperError::Take(_)
+            | KeeperError::Follow(_)
+            | KeeperError::NoFiles { .. }
+            | KeeperError::Unreadable(_) => Self::No(text),
             KeeperError::Store(_) | KeeperError::Pair(_) => Self::Broken(text),
         }
     }

@@ -3,6 +3,7 @@
 
 mod announce;
 mod ask;
+mod follow;
 pub(crate) mod keys;
 mod roll;
 mod start;

@@ -1,17 +1,18 @@
 //! Starts a node's roles: the name server first, from the saved Plan, so that it answers at once.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use walrus_controller::{ControllerHandle, ControllerStart};
 use walrus_core::config::ReporterSettings;
 use walrus_core::plan::Plan;
 use walrus_director::{Director, DirectorHandle, DirectorStart, SigningStart};
 use walrus_host::clock::Clock;
-use walrus_host::group::{GroupListener, GroupSecurity};
+use walrus_host::group::{GroupEvent, GroupListener, GroupSecurity};
 use walrus_host::link::Link;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
@@ -19,10 +20,13 @@ use walrus_host::state::StateDirectory;
 use walrus_host::token::Token;
 
 use super::keys::NodeKeys;
-use super::{Node, Start, announce, roll, wire};
+use super::{Node, Start, announce, follow, roll, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, LoadError, Loaded};
+
+/// What other nodes say and is not answered yet.
+const OTHERS_MAX: usize = 64;
 
 /// A configuration with its state directory, ready to start.
 #[derive(Debug)]
@@ -73,13 +77,13 @@ impl Node {
             }
             false => None,
         };
-        let (controller, group) = match configuration.node.roles.controller {
+        let (controller, group, others) = match configuration.node.roles.controller {
             true => {
-                let (handle, addresses) =
+                let started =
                     start_controller(&loaded, &state, plan, seed, &start.clock, &shutdown).await?;
-                (Some(handle), addresses)
+                (Some(started.0), started.1, started.2)
             }
-            false => (None, Vec::new()),
+            false => (None, Vec::new(), None),
         };
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
@@ -103,6 +107,10 @@ impl Node {
         announce::announce(&node);
         wire::connect(&node, applied_to);
         node.keep(tokio::spawn(roll::run(node.clone())));
+        node.keep(tokio::spawn(follow::run(node.clone())));
+        if let Some(others) = others {
+            node.keep(tokio::spawn(follow::answer(node.clone(), others)));
+        }
         if let Some(settings) = node.loaded().configuration.reporter.clone()
             && node.loaded().configuration.node.roles.reporter
         {
@@ -222,9 +230,10 @@ async fn start_controller(
     seed: Seed,
     clock: &Clock,
     shutdown: &Shutdown,
-) -> Result<(ControllerHandle, Vec<std::net::SocketAddr>), Failure> {
+) -> Result<(ControllerHandle, Vec<SocketAddr>, Option<mpsc::Receiver<GroupEvent>>), Failure> {
     let configuration = &loaded.configuration;
     let settings = &configuration.group;
+    let mut others = None;
     let group = match settings.listen.is_empty() {
         true => None,
         false => {
@@ -232,7 +241,14 @@ async fn start_controller(
             let security =
                 GroupSecurity::load(name, settings, state).map_err(anyhow::Error::from)?;
             let listener = GroupListener::bind(&settings.listen, security).await;
-            Some(listener.map_err(|error| anyhow!(error).context("[group] listen"))?)
+            let listener = listener.map_err(|error| anyhow!(error).context("[group] listen"))?;
+            let token = match &settings.node_token_file {
+                Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
+                None => state.token(follow::NODE_TOKEN).map_err(anyhow::Error::from)?,
+            };
+            let (sender, receiver) = mpsc::channel(OTHERS_MAX);
+            others = Some(receiver);
+            Some(listener.with_nodes(token, sender))
         }
     };
     let addresses = group.iter().flat_map(GroupListener::addresses).collect();
@@ -246,5 +262,5 @@ async fn start_controller(
         plan,
         group,
     });
-    Ok((handle, addresses))
+    Ok((handle, addresses, others))
 }

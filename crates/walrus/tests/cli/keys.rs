@@ -104,3 +104,78 @@ fn keys_are_brought_from_one_node_to_another_by_files() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("algorithm 8 is not supported"), "{refused:?}");
 }
+
+/// The DNSKEY records that a node serves, and when and by whom they are signed; not with which
+/// random number.
+fn served_keys(running: &Running) -> Vec<String> {
+    let dump = running.ask(&["zone", "dump", "walrus.example"]).stdout;
+    let of_keys = dump.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let types = fields.iter().position(|field| *field == "IN")? + 1;
+        match fields.get(types..)? {
+            ["DNSKEY", ..] => Some(fields.join(" ")),
+            ["RRSIG", "DNSKEY", ..] => Some(fields[..types + 8].join(" ")),
+            _ => None,
+        }
+    });
+    of_keys.collect()
+}
+
+/// A node that follows `signer`, prepared.
+fn follower_of(signer: &Running) -> Running {
+    let token = signer.path("state/node-token").display().to_string();
+    let join =
+        format!("[group]\njoin = \"{}\"\nnode_token_file = \"{token}\"\nlisten", signer.group());
+    let config = signed()
+        .replace("name = \"one\"", "name = \"two\"")
+        .replace("[group]\nlisten", &join)
+        .replace("[dnssec]", "[dnssec]\nsigner = false\nnodes = [\"one\", \"two\"]");
+    Running::prepared(&config)
+}
+
+#[test]
+fn two_nodes_go_the_same_way_and_no_key_is_used_before_both_hold_it() {
+    let mut signer =
+        Running::start(&signed().replace("[dnssec]", "[dnssec]\nnodes = [\"one\", \"two\"]"));
+    let tag = keys(&signer)[0]["tag"].as_u64().unwrap();
+    wait_for_stage(&signer, tag, "waits until two holds its private key");
+    assert_eq!(served_keys(&signer), [""; 0], "nothing is signed that the other could not sign");
+
+    let mut follower = follower_of(&signer);
+    follower.up();
+    let told = wait_for("the signer's key", || keys(&follower).into_iter().next());
+    assert_eq!((&told["tag"], &told["held"]), (&tag.into(), &false.into()));
+    let refused = follower.ask(&["keys", "add", "walrus.example"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("not the signer"), "{refused:?}");
+
+    let copies = signer.path("copies").display().to_string();
+    let state = signer.path("state").display().to_string();
+    let exported =
+        signer.ask(&["keys", "export", "walrus.example", "--to", &copies, "--state", &state]);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let base = format!("{copies}/Kwalrus.example.+013+{tag:05}");
+    let state = follower.path("state").display().to_string();
+    let imported = follower.ask(&["keys", "import", "walrus.example", &base, "--state", &state]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+
+    wait_for_stage(&signer, tag, "waits until no cache lacks it");
+    let of_both = wait_for("the same keys", || {
+        let of_both = served_keys(&signer);
+        let of_follower = served_keys(&follower);
+        (!of_both.is_empty() && of_both == of_follower).then_some(of_both)
+    });
+    assert_eq!(of_both.len(), 2, "a key and its signature, to the second: {of_both:?}");
+
+    // A restart without the signer goes on with what was told.
+    signer.kill();
+    follower.kill();
+    follower.up();
+    assert_eq!(wait_for("its keys", || Some(served_keys(&follower))), of_both);
+    let said = wait_for("a problem", || {
+        let (_, object) = follower.ask_json(&["keys", "list"]);
+        let problem = object["zones"][0]["problems"].as_array()?.first()?.clone();
+        problem.as_str().map(ToOwned::to_owned)
+    });
+    assert!(said.contains("the signer is not heard"), "{said}");
+}
