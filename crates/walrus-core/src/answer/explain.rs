@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use domain::base::Message;
+use domain::base::message::RecordSection;
 use domain::rdata::AllRecordData;
 use serde::{Deserialize, Serialize};
 use walrus_dns::{DomainName, record_type};
@@ -14,6 +15,7 @@ use super::table::AnswerTable;
 use super::worker::WorkerState;
 use crate::plan::{AreaPlan, Candidate, Plan, PlannedServer, ServicePlan};
 use crate::world::{ChoosePolicy, Life, LocatePolicy, Name, ServiceType, Time};
+use crate::zone::calendar;
 
 /// How many answers the expected shares are drawn from.
 const DRAWS: u32 = 1000;
@@ -50,12 +52,34 @@ pub struct Explanation {
     pub plan: Option<String>,
     /// The reply's code; 0 is no error.
     pub rcode: u16,
-    /// The answer section, a record a line.
+    /// The answer section without signatures, a record a line.
     pub answer: Vec<String>,
+    /// The authority section without signatures, a record a line: of "no", what proves it in a
+    /// signed zone.
+    pub authority: Vec<String>,
+    /// The signatures over both; none in a zone that is not signed.
+    pub signatures: Vec<SignatureExplanation>,
     /// The client subnet's scope in bits, if a client was told.
     pub scope: Option<u8>,
     /// The stages, if the name is (or leads to) a service that the Plan has.
     pub service: Option<ServiceExplanation>,
+}
+
+/// One signature over a record set of the reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureExplanation {
+    /// The set's name.
+    pub owner: String,
+    /// The set's type.
+    pub covers: String,
+    /// The tag of the key that signed.
+    pub key_tag: u16,
+    /// The number of its algorithm.
+    pub algorithm: u8,
+    /// Not valid before, as zone files write it: YYYYMMDDHHmmSS in UTC.
+    pub inception: String,
+    /// Not valid after.
+    pub expiry: String,
 }
 
 /// What the stages of a service's policy did.
@@ -133,7 +157,7 @@ pub fn explain(table: &AnswerTable, worker: &WorkerState, request: &ExplainReque
     let query = query_bytes(request);
     let mut reply = vec![0; 65_535];
     let (len, decision) = run(table, &mut copy, request, &query, &mut reply);
-    let answer = answer_lines(&reply[..len]);
+    let told = Told::of(&reply[..len]);
     let service = decision
         .service
         .and_then(|decided| explain_service(table, &mut copy, request, &query, &decided));
@@ -145,7 +169,9 @@ pub fn explain(table: &AnswerTable, worker: &WorkerState, request: &ExplainReque
         asked: request.local,
         plan: table.plan().map(|plan| plan.number.to_string()),
         rcode: decision.rcode,
-        answer,
+        answer: told.answer,
+        authority: told.authority,
+        signatures: told.signatures,
         scope: request.client.map(|_| decision.scope),
         service,
     }
@@ -175,13 +201,13 @@ fn run(
     (len, *worker.decision())
 }
 
-/// A query with EDNS, and with the client's network cut to its length.
+/// A query with EDNS that wants signatures, with the client's network cut to its length.
 fn query_bytes(request: &ExplainRequest) -> Vec<u8> {
     let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     query.extend_from_slice(request.name.as_wire());
     query.extend_from_slice(&request.record_type.to_be_bytes());
     query.extend_from_slice(&record_type::CLASS_IN.to_be_bytes());
-    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0]);
+    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 128, 0, 0]);
     let Some((network, len)) = request.client else {
         query.push(0);
         return query;
@@ -203,11 +229,43 @@ fn query_bytes(request: &ExplainRequest) -> Vec<u8> {
     query
 }
 
-fn answer_lines(reply: &[u8]) -> Vec<String> {
-    let Ok(message) = Message::from_octets(reply) else { return Vec::new() };
-    let Ok(answer) = message.answer() else { return Vec::new() };
-    let records = answer.limit_to::<AllRecordData<_, _>>().flatten();
-    records.map(|record| record.to_string()).collect()
+/// A reply's records, told apart.
+#[derive(Default)]
+struct Told {
+    answer: Vec<String>,
+    authority: Vec<String>,
+    signatures: Vec<SignatureExplanation>,
+}
+
+impl Told {
+    fn of(reply: &[u8]) -> Self {
+        let mut told = Self::default();
+        let Ok(message) = Message::from_slice(reply) else { return told };
+        let Ok((_, answer, authority, _)) = message.sections() else { return told };
+        told.answer = told.lines(answer);
+        told.authority = told.lines(authority);
+        told
+    }
+
+    /// A section's records, a line each; its signatures are put aside.
+    fn lines(&mut self, section: RecordSection<'_, [u8]>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for record in section.limit_to::<AllRecordData<_, _>>().flatten() {
+            let AllRecordData::Rrsig(rrsig) = record.data() else {
+                lines.push(record.to_string());
+                continue;
+            };
+            self.signatures.push(SignatureExplanation {
+                owner: record.owner().to_string(),
+                covers: rrsig.type_covered().to_string(),
+                key_tag: rrsig.key_tag(),
+                algorithm: rrsig.algorithm().to_int(),
+                inception: calendar(rrsig.inception().into_int()),
+                expiry: calendar(rrsig.expiration().into_int()),
+            });
+        }
+        lines
+    }
 }
 
 fn explain_service(

@@ -13,7 +13,7 @@ mod worker;
 pub use ahead::{AHEAD_MAX, look_ahead};
 pub use explain::{
     CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
-    explain,
+    SignatureExplanation, explain,
 };
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};

@@ -8,6 +8,7 @@ mod host_names;
 mod nsec3;
 
 pub use content::{RecordSet, SetView, Sets, Zone};
+pub(crate) use file::calendar;
 pub use file::{
     IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneFile, ZoneReader, read_zone,
     read_zone_including, write_record, write_zone, zone_of_nameservers,

@@ -112,12 +112,35 @@ pub(crate) struct ExplanationView {
     pub(crate) plan: Option<String>,
     /// The reply's code; 0 is no error.
     pub(crate) rcode: u16,
-    /// The answer section, a record each.
+    /// The answer section without signatures, a record each.
     pub(crate) answer: Vec<String>,
+    /// The authority section without signatures, a record each: of "no", what proves it.
+    #[serde(default)]
+    pub(crate) authority: Vec<String>,
+    /// The signatures over both; none in a zone that is not signed.
+    #[serde(default)]
+    pub(crate) signatures: Vec<SignatureExplanationView>,
     /// The client subnet's scope in bits; null if no client was told.
     pub(crate) scope: Option<u8>,
     /// The stages, if the name is a service that the Plan has; else null.
     pub(crate) service: Option<ServiceExplanationView>,
+}
+
+/// One signature over a record set of the reply.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SignatureExplanationView {
+    /// The set's name.
+    pub(crate) owner: String,
+    /// The set's type.
+    pub(crate) covers: String,
+    /// The tag of the key that signed.
+    pub(crate) key_tag: u16,
+    /// The number of its algorithm: 13 or 15.
+    pub(crate) algorithm: u8,
+    /// Not valid before, as YYYYMMDDHHmmSS in UTC.
+    pub(crate) inception: String,
+    /// Not valid after.
+    pub(crate) expiry: String,
 }
 
 /// What the stages of a service's policy did.
@@ -208,6 +231,17 @@ pub(crate) fn render(view: &ExplanationView) -> String {
     }
     if view.answer.is_empty() {
         text.push_str("  no records\n");
+    }
+    for record in &view.authority {
+        text.push_str(&format!("  beside: {record}\n"));
+    }
+    for signature in &view.signatures {
+        let SignatureExplanationView { owner, covers, key_tag, algorithm, inception, expiry } =
+            signature;
+        text.push_str(&format!(
+            "  {covers} of {owner} is signed by key {key_tag} (algorithm {algorithm}), from \
+             {inception} until {expiry}\n"
+        ));
     }
     if let Some(scope) = view.scope {
         text.push_str(&format!("  holds for the client's /{scope}\n"));

@@ -224,12 +224,18 @@ impl<'a> Collector<'a> {
 
     fn finish(self, notes: &mut Notes) -> Collected {
         if let Some(place) = self.stripped {
-            let message = if self.selection.signed {
-                "NSEC3 and NSEC3PARAM records are left out"
+            if self.selection.signed {
+                // Without its proofs every "no" from it would be bogus.
+                let message = "this zone, which is to be served as it is signed, proves by NSEC3, and \
+                               Walrus keeps proofs by NSEC alone: sign it with NSEC, or let Walrus \
+                               sign it (`dnssec = \"sign\"`)";
+                notes.error(place, 1, message);
             } else {
-                "RRSIG, NSEC, NSEC3 and NSEC3PARAM records are left out: the zone is served unsigned"
-            };
-            notes.warning(place, message);
+                let message = "RRSIG, NSEC, NSEC3 and NSEC3PARAM records are left out: Walrus signs \
+                               the zone itself, or serves it unsigned (`dnssec = \"keep\"` serves a \
+                               zone as it is signed)";
+                notes.warning(place, message);
+            }
         }
         let zone = Zone::finish(self.builder, self.apex.clone());
         for unfit in zone.unfit() {

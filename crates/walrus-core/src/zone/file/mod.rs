@@ -25,6 +25,7 @@ use crate::config::Problem;
 pub use include::{IncludedFile, ReadIncluded};
 pub use made::zone_of_nameservers;
 pub use parts::{ScannedPart, TextPart};
+pub(crate) use write::calendar;
 pub use write::{write_record, write_zone};
 
 use collect::Selection;

@@ -421,6 +421,12 @@ fn signatures_and_proofs_are_kept_where_asked_to() {
     assert_eq!(set(&kept.zone, "www.example.com", 1).signatures.len(), 1);
     assert_eq!(set(&kept.zone, "www.example.com", 47).signatures.len(), 1);
     assert_eq!(set(&kept.zone, "sub.example.com", 47).data.len(), 1);
+    let hashed = format!(
+        "{text}0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A\n"
+    );
+    let refused = ZoneReader::new("zone", &apex).keeping_signatures(true);
+    let refused = told(&refused.read(hashed.as_bytes(), None).unwrap_err());
+    assert!(refused.len() == 1 && refused[0].contains("sign it with NSEC"), "{refused:?}");
     let stripped = read(&body).unwrap();
     assert!(told(&stripped.warnings)[0].starts_with("2: RRSIG, NSEC, NSEC3"));
     assert!(set(&stripped.zone, "www.example.com", 1).signatures.is_empty());

@@ -171,7 +171,7 @@ impl fmt::Display for Rrsig<'_> {
 
 /// Seconds since 1970 as YYYYMMDDHHmmSS (RFC 4034 section 3.2). The day from its number as Howard
 /// Hinnant's "chrono-compatible low-level date algorithms" have it, years beginning in March.
-fn calendar(seconds: u32) -> String {
+pub(crate) fn calendar(seconds: u32) -> String {
     let (day, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (day / 146_097, day % 146_097);
     let year_of_era =
