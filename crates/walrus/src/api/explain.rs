@@ -75,7 +75,7 @@ fn parse_client(text: &str) -> Result<(IpAddr, Option<u8>), String> {
 
 /// A type by its name, or as RFC 3597 writes unknown ones.
 fn record_type(text: &str) -> Result<u16, String> {
-    const NAMES: [(&str, u16); 12] = [
+    const NAMES: [(&str, u16); 19] = [
         ("A", 1),
         ("NS", 2),
         ("CNAME", 5),
@@ -85,6 +85,13 @@ fn record_type(text: &str) -> Result<u16, String> {
         ("TXT", 16),
         ("AAAA", 28),
         ("SRV", 33),
+        ("DS", 43),
+        ("RRSIG", 46),
+        ("NSEC", 47),
+        ("DNSKEY", 48),
+        ("CDS", 59),
+        ("CDNSKEY", 60),
+        ("SVCB", 64),
         ("HTTPS", 65),
         ("ANY", 255),
         ("CAA", 257),

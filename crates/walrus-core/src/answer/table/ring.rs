@@ -14,8 +14,9 @@ use crate::world::{ChoosePolicy, ServiceType};
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
 /// takes more than this times n records.
 const STEPS_MAX: usize = 16;
-/// The most bytes of records in a reply: what TCP holds beside header, question and OPT.
-const RECORDS_LEN_MAX: usize = 65_535 - 400;
+/// The most bytes of records in a reply: what TCP holds beside header, question, OPT (some 320
+/// bytes) and signatures (350 at most) by four keys. More would be cut to nothing, and by TCP too.
+const RECORDS_LEN_MAX: usize = 65_535 - 1_800;
 /// The most servers in an answer whose records say which one was chosen: such answers share no
 /// bytes, so their memory is this times the servers. Hardly as many fit a datagram.
 const TOLD_SERVERS_MAX: u32 = 32;

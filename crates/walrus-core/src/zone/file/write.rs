@@ -321,7 +321,7 @@ loc 60 LOC \# 16 00000000000000000000000000000000
             let records: Vec<_> = scanned.iter().collect();
             if let [record] = &records[..] {
                 prop_assert_eq!([record.owner, name("example").as_wire()].concat(), owner.as_wire());
-                prop_assert_eq!(&*record.data, &data[..]);
+                prop_assert_eq!(record.data, &data[..]);
                 prop_assert_eq!(record.record_type, number);
             } else {
                 // Data of a known type that does not fit it is refused, not misread.
@@ -349,7 +349,7 @@ loc 60 LOC \# 16 00000000000000000000000000000000
                 let scanned = scan::scan(text.as_bytes(), &name("example"), &mut notes);
                 let records: Vec<_> = scanned.iter().collect();
                 prop_assert_eq!(records.len(), 1, "{}", text);
-                prop_assert_eq!(&*records[0].data, &data[..]);
+                prop_assert_eq!(records[0].data, &data[..]);
             }
         }
     }
