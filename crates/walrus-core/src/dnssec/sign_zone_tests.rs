@@ -205,6 +205,18 @@ fn signatures_are_taken_over_from_before_and_only_what_changed_is_asked_for() {
     }
 }
 
+#[test]
+fn signatures_of_a_key_that_is_not_published_yet_are_taken_over_too() {
+    let (zone, mut signing) = (zone(ZONE), signing(Denial::Nsec));
+    let ahead = DnsKey::new(FLAG_ZONE, Algorithm::EcdsaP256Sha256, &[2; 64]).unwrap();
+    signing.keys.sign_zone.push(ahead);
+    let first = sign(&zone, &[], &signing);
+    let before = Some(SignedBefore { zone: &first.zone, keys: &signing.keys });
+    let mut asked = 0;
+    let again = sign_zone_by(&zone, &[], &signing, NOW, before, &mut sign_all(&mut asked)).unwrap();
+    assert_eq!((again.made, &again.zone), (0, &first.zone));
+}
+
 fn sign_at(zone: &Zone, signing: &ZoneSigning, now: u64) -> Zone {
     sign_zone_by(zone, &[], signing, now, None, &mut sign_all(&mut 0)).unwrap().zone
 }

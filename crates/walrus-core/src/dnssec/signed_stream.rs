@@ -62,13 +62,14 @@ impl<'a, E> Pass<'a, E> {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Whether a signature with a key's tag can only be that key's.
+    /// Whether a signature with a key's tag can only be that key's. A new algorithm's keys sign
+    /// before they are published.
     fn is_known(&self, key: &DnsKey) -> bool {
         let Some(keys) = self.keys_before else { return false };
         let alike =
             |other: &&DnsKey| other.tag() == key.tag() && other.algorithm() == key.algorithm();
-        let mut alike = keys.published.iter().filter(alike);
-        alike.next() == Some(key) && alike.next().is_none()
+        let mut alike = keys.published.iter().chain(&keys.sign_zone).filter(alike).peekable();
+        alike.peek().is_some() && alike.all(|other| other == key)
     }
 }
 
