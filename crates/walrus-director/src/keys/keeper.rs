@@ -24,6 +24,11 @@ pub struct ZoneKeeper {
     node: Name,
     rollover: Rollover,
     pairs: BTreeMap<DnsKey, KeyPair>,
+    /// Keys that were made, while no state that is stored names them: the disk had room for the key
+    /// but not for the state.
+    spare: Vec<DnsKey>,
+    /// Keys that nothing needs any more, as soon as the state that says so is stored.
+    removed: Vec<DnsKey>,
     /// As stored last.
     stored: Option<ZoneKeyState>,
     /// What is wrong with the files.
@@ -90,6 +95,8 @@ impl ZoneKeeper {
             node,
             rollover: Rollover::new(settings, state),
             pairs: BTreeMap::new(),
+            spare: Vec::new(),
+            removed: Vec::new(),
             stored: found.state,
             problems: Vec::new(),
             is_unknown,
@@ -120,17 +127,36 @@ impl ZoneKeeper {
     pub fn advance(&mut self, now: u64) -> Result<Vec<String>, KeeperError> {
         let before = self.rollover.clone();
         let advanced = self.steps(now);
-        let stored = advanced.and_then(|notices| {
+        let stored = advanced.and_then(|mut notices| {
             if self.stored.as_ref() != Some(self.rollover.state()) {
                 self.store.store_state(self.rollover.state())?;
                 self.stored = Some(self.rollover.state().clone());
             }
+            self.spare.clear();
+            notices.extend(self.lay_aside());
             Ok(notices)
         });
         if stored.is_err() {
             self.rollover = before;
+            self.removed.clear();
         }
         stored
+    }
+
+    /// Moves the files of keys that nothing needs, now that no state names them.
+    fn lay_aside(&mut self) -> Vec<String> {
+        let zone = self.rollover.state().zone.clone();
+        let away = |key: DnsKey| {
+            self.pairs.remove(&key);
+            match self.store.retire(&zone, &key) {
+                Ok(()) => format!("{zone}: key {} is removed", key.tag()),
+                Err(error) => {
+                    let error = walrus_host::log::chain(&error);
+                    format!("{zone}: key {} is out of use; its files stay: {error}", key.tag())
+                }
+            }
+        };
+        std::mem::take(&mut self.removed).into_iter().map(away).collect()
     }
 
     fn steps(&mut self, now: u64) -> Result<Vec<String>, KeeperError> {
@@ -156,11 +182,7 @@ impl ZoneKeeper {
                         self.rollover.take_key(now, pair.public().clone(), role)?;
                         made = true;
                     }
-                    RolloverEffect::Remove(key) => {
-                        self.store.retire(&zone, &key)?;
-                        self.pairs.remove(&key);
-                        notices.push(format!("{zone}: key {} is removed", key.tag()));
-                    }
+                    RolloverEffect::Remove(key) => self.removed.push(key),
                     RolloverEffect::Notice(notice) => notices.push(notice),
                 }
             }
@@ -183,14 +205,13 @@ impl ZoneKeeper {
             let directory = self.store.directory_of(zone);
             return Err(KeeperError::Unreadable(directory.display().to_string()));
         }
-        // Made before, when the disk had room for the key but not for the state.
-        let is_free = |pair: &&KeyPair| {
-            let (key, known) = (pair.public(), &self.rollover.state().keys);
+        let known = &self.rollover.state().keys;
+        let fits = |key: &&DnsKey| {
             key.algorithm() == algorithm
                 && key.flags() == flags
-                && !known.iter().any(|entry| entry.key == *key)
+                && !known.iter().any(|entry| entry.key == **key)
         };
-        if let Some(pair) = self.pairs.values().find(is_free) {
+        if let Some(pair) = self.spare.iter().find(fits).and_then(|key| self.pairs.get(key)) {
             return Ok(pair.clone());
         }
         let mut pair = KeyPair::generate(algorithm, flags)?;
@@ -199,6 +220,7 @@ impl ZoneKeeper {
         }
         self.store.add(zone, &pair)?;
         self.pairs.insert(pair.public().clone(), pair.clone());
+        self.spare.push(pair.public().clone());
         Ok(pair)
     }
 

@@ -233,3 +233,27 @@ fn a_change_that_cannot_be_stored_was_never_asked_for() {
     assert_eq!(stages(&keeper, NOW), [Stage::Retiring, Stage::Made]);
     assert_eq!(keeper.pairs().count(), 2, "the key that was made for the first of them is used");
 }
+
+#[test]
+fn a_key_that_never_served_is_replaced_by_another_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut keeper = open(&parent, settings());
+    serve(&mut keeper, NOW);
+    let first = keeper.keys().published[0].tag();
+    let mut before = first;
+    for _ in 0..4 {
+        keeper.change(NOW, |keeper, now| keeper.retire(now, before)).unwrap();
+        let keys = keeper.rollover().state().keys.clone();
+        let made: Vec<u16> =
+            keys.iter().filter(|it| it.retired.is_none()).map(|it| it.key.tag()).collect();
+        assert!(made.len() == 1 && made[0] != before, "{made:?} in place of {before}");
+        before = made[0];
+        drop(keeper);
+        keeper = open(&parent, settings());
+        assert!(!keeper.lacks_files() && keeper.problems().is_empty(), "{:?}", keeper.problems());
+        keeper.advance(NOW).unwrap();
+        assert_eq!(keeper.pairs().count(), 2, "the first key, and the one in use");
+    }
+    let retired = parent.path().join("keys/example.com/retired");
+    assert_eq!(std::fs::read_dir(retired).unwrap().count(), 2 * 3);
+}
