@@ -140,7 +140,7 @@ struct Draft<'a> {
 }
 
 /// A signed set that may stand in for another.
-type StandIn<'a> = (&'a SetData, &'a Arc<SetSignatures>);
+type StandIn<'a> = (&'a SetData, Arc<SetSignatures>);
 
 impl<'a> Draft<'a> {
     fn ring(
@@ -164,11 +164,15 @@ impl<'a> Draft<'a> {
                 }
             };
             match &found {
-                Some(signatures) => places.push(self.own(answer, signatures)?),
+                Some(signatures) => {
+                    // Another list may have told already that newer ones are missing.
+                    self.is_exact &= signer.is_present(self.record_type, signatures);
+                    places.push(self.own(answer, signatures)?);
+                }
                 None => {
                     self.is_exact = false;
                     let stand_ins =
-                        stand_ins.get_or_insert_with(|| self.stand_ins(answers, signer.now));
+                        stand_ins.get_or_insert_with(|| self.stand_ins(answers, signer));
                     places.push(self.instead(answers, answer, stand_ins, signer)?);
                 }
             }
@@ -191,20 +195,25 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// The sets signed before that name only servers of this ring and whose signatures still hold
-    /// (nobody may have renewed them for long): by each record the largest.
-    fn stand_ins(&self, answers: &[RingAnswer<'_>], now: u64) -> BTreeMap<&'a [u8], StandIn<'a>> {
+    /// The sets signed before that name only servers of this ring, and whose signatures are valid:
+    /// by each record the largest.
+    fn stand_ins(
+        &self,
+        answers: &[RingAnswer<'_>],
+        signer: &mut SetSigner<'_>,
+    ) -> BTreeMap<&'a [u8], StandIn<'a>> {
         let present = SetData::new(answers.iter().flat_map(RingAnswer::data));
         let mut best: BTreeMap<&[u8], StandIn<'_>> = BTreeMap::new();
         for ((record_type, data), signatures) in self.earlier {
             let names_others = || !data.iter().all(|data| present.contains(data));
-            if *record_type != self.record_type || !signatures.are_good(now) || names_others() {
+            if *record_type != self.record_type || names_others() {
                 continue;
             }
+            let Some(newest) = signer.standing_in(*record_type, data, signatures) else { continue };
             for record in data.iter() {
-                let held = best.entry(record).or_insert((data, signatures));
+                let held = best.entry(record).or_insert_with(|| (data, Arc::clone(&newest)));
                 if held.0.len() < data.len() {
-                    *held = (data, signatures);
+                    *held = (data, Arc::clone(&newest));
                 }
             }
         }

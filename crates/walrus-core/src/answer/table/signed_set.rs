@@ -53,17 +53,19 @@ pub(super) struct SetSignatures {
     validity: Validity,
 }
 
-impl SetSignatures {
-    /// Whether whoever gets them now can still check them.
-    pub(super) fn are_good(&self, now: u64) -> bool {
-        is_good(self.validity, now)
-    }
+/// Whether whoever gets a signature of this validity now can check it.
+fn is_good(validity: Validity, now: u64) -> bool {
+    good_for(validity, now).is_some()
 }
 
-/// Whether whoever gets a signature of this validity now can still check it.
-fn is_good(validity: Validity, now: u64) -> bool {
+/// For how many seconds more that is so; `None` if it is not, as with a signature that begins later
+/// since the clock was set back.
+fn good_for(validity: Validity, now: u64) -> Option<u64> {
     // Serial numbers: the difference counts (RFC 4034 section 3.1.5).
-    validity.expiry.wrapping_sub(now as u32).cast_signed() > LEFT_MIN_SECS
+    let left = validity.expiry.wrapping_sub(now as u32).cast_signed();
+    let has_begun = validity.inception.wrapping_sub(now as u32).cast_signed() <= 0;
+    let left = left.checked_sub(LEFT_MIN_SECS).filter(|left| *left > 0 && has_begun)?;
+    u64::try_from(left).ok()
 }
 
 /// Signed sets by type and data.
@@ -92,6 +94,9 @@ pub(super) struct SetSigner<'a> {
     sets_left: usize,
     /// What was looked for already; `None` is not signed.
     found: BTreeMap<(u16, SetData), Option<Arc<SetSignatures>>>,
+    /// When the first signature that is of an earlier period can be used no more, in seconds since
+    /// 1970.
+    good_until: Option<u64>,
     /// What is missing.
     pub(super) missing: Missing,
 }
@@ -121,8 +126,8 @@ impl<'a> SetSigner<'a> {
         earlier: Option<&'a SignedSets>,
         sets_left: usize,
     ) -> Self {
-        let (found, missing) = Default::default();
-        Self { owner, terms, signatures, now, earlier, sets_left, found, missing }
+        let (found, good_until, missing) = Default::default();
+        Self { owner, terms, signatures, now, earlier, sets_left, found, good_until, missing }
     }
 
     /// The signatures of a set of several servers; `None` if it has none that are valid.
@@ -152,6 +157,40 @@ impl<'a> SetSigner<'a> {
             Some(found) => found.clone(),
             None => self.find_new(key, is_needed),
         }
+    }
+
+    /// The newest signatures of a set that was signed before and may stand in for another; `None`
+    /// if they have expired.
+    pub(super) fn standing_in(
+        &mut self,
+        record_type: u16,
+        data: &SetData,
+        earlier: &Arc<SetSignatures>,
+    ) -> Option<Arc<SetSignatures>> {
+        if let Some(Some(found)) = self.found.get(&(record_type, data.clone())) {
+            return Some(Arc::clone(found));
+        }
+        self.while_good(record_type, earlier)
+    }
+
+    /// Signatures of some period, as long as they are valid; notes until when, if they are not those
+    /// of the present one.
+    fn while_good(
+        &mut self,
+        record_type: u16,
+        signed: &Arc<SetSignatures>,
+    ) -> Option<Arc<SetSignatures>> {
+        let good_for = good_for(signed.validity, self.now)?;
+        if !self.is_present(record_type, signed) {
+            let until = self.now.saturating_add(good_for);
+            self.good_until = Some(self.good_until.map_or(until, |held| held.min(until)));
+        }
+        Some(Arc::clone(signed))
+    }
+
+    /// Whether signatures are those of the present period.
+    pub(super) fn is_present(&self, record_type: u16, signed: &SetSignatures) -> bool {
+        signed.validity == self.terms.policy.at(self.now, phase(self.owner, record_type))
     }
 
     /// Takes over sets that a list goes on with.
@@ -187,8 +226,9 @@ impl<'a> SetSigner<'a> {
         if let Some(signed) = self.signed(*record_type, data, validity, &mut missing) {
             return Some(Arc::new(signed));
         }
-        let old = earlier.filter(|signed| signed.are_good(self.now)).cloned();
-        let old = old.or_else(|| self.signed_before(*record_type, data));
+        let old = earlier.filter(|signed| is_good(signed.validity, self.now)).cloned();
+        let old = old.or_else(|| self.signed_before(*record_type, data).map(Arc::new));
+        let old = old.and_then(|old| self.while_good(*record_type, &old));
         let is_needed = is_needed && old.is_none();
         let list = if is_needed { &mut self.missing.needed } else { &mut self.missing.wanted };
         list.append(&mut missing);
@@ -196,7 +236,7 @@ impl<'a> SetSigner<'a> {
     }
 
     /// The signatures of an earlier period: another process may have made them before this one.
-    fn signed_before(&self, record_type: u16, data: &SetData) -> Option<Arc<SetSignatures>> {
+    fn signed_before(&self, record_type: u16, data: &SetData) -> Option<SetSignatures> {
         let phase = phase(self.owner, record_type);
         let period = self.terms.policy.renew_every.as_secs().max(1);
         let mut then = self.now;
@@ -207,7 +247,7 @@ impl<'a> SetSigner<'a> {
                 return None;
             }
             if let Some(signed) = self.signed(record_type, data, validity, &mut Vec::new()) {
-                return Some(Arc::new(signed));
+                return Some(signed);
             }
         }
         None
@@ -228,10 +268,11 @@ impl<'a> SetSigner<'a> {
         Some(SetSignatures { data: data.into(), validity })
     }
 
-    /// When the first of these types is renewed, in seconds since 1970.
+    /// When the first of these types is renewed, or what is used of an earlier period expires, in
+    /// seconds since 1970.
     pub(super) fn renew_at(&self, types: impl Iterator<Item = u16>) -> Option<u64> {
         let renew = |of: u16| self.terms.policy.next_renewal(self.now, phase(self.owner, of));
-        types.map(renew).min()
+        types.map(renew).chain(self.good_until).min()
     }
 
     /// All sets that have signatures, for the next look, and what is missing.

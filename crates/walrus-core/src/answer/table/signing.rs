@@ -258,6 +258,7 @@ fn sign_lists(
     let none = SignedSets::new();
     let stand_ins = earlier_sets.unwrap_or(&none);
     let mut lists = Some(Vec::with_capacity(service.lists.len()));
+    let mut made_at = input.now;
     for list in &service.lists {
         let kept = earlier.filter(|earlier| {
             let not_back = input.now.saturating_add(BACK_MAX_SECS) >= earlier.made_at;
@@ -267,6 +268,8 @@ fn sign_lists(
         let kept = kept.find(|kept| kept.is_exact && Arc::ptr_eq(&kept.list, list));
         let signed = match kept {
             Some(kept) => {
+                // However often the clock is set back a little, together it is not far.
+                made_at = made_at.max(earlier.map_or(0, |earlier| earlier.made_at));
                 signer.keep(list.service_type().number(), &kept.sets);
                 Some(Arc::clone(kept))
             }
@@ -288,7 +291,6 @@ fn sign_lists(
     let singles = singles.cloned();
     let made = |lists: Vec<_>| {
         let lists = lists.into();
-        let made_at = input.now;
         SignedLists { lists, sets, terms, singles, made_at, renew_at, is_exact }
     };
     (lists.map(made), missing)
