@@ -30,6 +30,8 @@ pub use plan::PlanCompileError;
 pub(super) use ring::{Drawn, data_of, records_of};
 pub use ring::{RingAnswer, RingList};
 pub use service::{ClassDecision, ServiceTable};
+#[cfg(test)]
+pub(super) use signed_list::SignedAnswer;
 pub use signing::{AnswerSigning, SigningInput, SigningOutcome, SingleSets};
 pub use zone_table::ZoneTable;
 pub(super) use zone_table::{Entry, NAME_LEN_MAX, PrebuiltSet, flags};

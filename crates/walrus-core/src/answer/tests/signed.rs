@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use walrus_dns::{DomainName, record_type};
 
 use super::fixture::{Ask, area_plan, label, list, name, plan, service, topology, zone_table};
-use crate::answer::table::Drawn;
+use crate::answer::table::{Drawn, RingAnswer, RingList, SignedAnswer, data_of};
 use crate::answer::{
     AnswerSigning, AnswerTable, ExplainRequest, SigningInput, SigningOutcome, SingleSets,
     WorkerState, explain,
@@ -192,11 +192,42 @@ impl Signer {
     /// Every answer that can be given is validly signed, and names servers of the list; how many
     /// are not what the ring draws.
     fn check(&self) -> usize {
-        let service = self.table.service(0).unwrap();
         let mut standing_in = 0;
-        for (place, list) in (0..).zip(service.lists()) {
+        self.each(|list, answer, signed| {
             let present: BTreeSet<&[u8]> =
                 list.answers().flat_map(|answer| answer.data()).collect();
+            let data: Vec<&[u8]> = data_of(signed.drawn.records).collect();
+            assert_eq!(data.len(), usize::from(signed.drawn.count));
+            assert!(data.iter().all(|data| present.contains(data)), "a server that is gone");
+            assert_eq!(data[0], answer.data().next().unwrap(), "who was drawn comes first");
+            let of_type = list.service_type().number();
+            let rrsigs: Vec<&[u8]> = data_of(signed.signatures).collect();
+            assert_eq!(rrsigs.len(), usize::from(signed.signature_count));
+            assert_eq!(signed.signatures[6..10], signed.drawn.records[6..10], "the same TTL");
+            for rrsig in rrsigs {
+                assert!(is_valid(of_type, &data, rrsig, self.now), "{of_type} {data:?}");
+            }
+            standing_in += usize::from(signed.drawn.records != answer.records);
+        });
+        standing_in
+    }
+
+    /// When the first signature of all answers ends, in seconds since 1970.
+    fn first_expiry(&self) -> u64 {
+        let mut first = u64::MAX;
+        self.each(|_, _, signed| {
+            for rrsig in data_of(signed.signatures) {
+                let expiry: [u8; 4] = rrsig[8..12].try_into().unwrap();
+                first = first.min(u64::from(u32::from_be_bytes(expiry)));
+            }
+        });
+        first
+    }
+
+    /// Every answer that can be given: its list, what the ring draws, and what is answered.
+    fn each(&self, mut look: impl FnMut(&RingList, &RingAnswer<'_>, &SignedAnswer<'_>)) {
+        let service = self.table.service(0).unwrap();
+        for (place, list) in (0..).zip(service.lists()) {
             for answer in list.answers() {
                 let drawn = Drawn {
                     records: answer.records,
@@ -206,23 +237,9 @@ impl Signer {
                     ordinal: list.ordinal(answer.ring, answer.first),
                     servers: answer.servers,
                 };
-                let signed = service.signed().unwrap().answer(place, drawn).unwrap();
-                let data: Vec<&[u8]> =
-                    crate::answer::table::data_of(signed.drawn.records).collect();
-                assert_eq!(data.len(), usize::from(signed.drawn.count));
-                assert!(data.iter().all(|data| present.contains(data)), "a server that is gone");
-                assert_eq!(data[0], answer.data().next().unwrap(), "who was drawn comes first");
-                let of_type = list.service_type().number();
-                let rrsigs: Vec<&[u8]> = crate::answer::table::data_of(signed.signatures).collect();
-                assert_eq!(rrsigs.len(), usize::from(signed.signature_count));
-                assert_eq!(signed.signatures[6..10], signed.drawn.records[6..10], "the same TTL");
-                for rrsig in rrsigs {
-                    assert!(is_valid(of_type, &data, rrsig, self.now), "{of_type} {data:?}");
-                }
-                standing_in += usize::from(signed.drawn.records != answer.records);
+                look(list, &answer, &service.signed().unwrap().answer(place, drawn).unwrap());
             }
         }
-        standing_in
     }
 }
 
@@ -248,11 +265,6 @@ fn is_valid(record_type: u16, data: &[&[u8]], rrsig: &[u8], now: u64) -> bool {
         && missing[0].id.0 == signature[..16]
         && u64::from(validity.inception) <= now
         && now < u64::from(validity.expiry)
-}
-
-/// The type that an RRSIG's data begins with.
-fn covered_type(bytes: &[u8]) -> u16 {
-    u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
 #[test]
@@ -395,15 +407,13 @@ fn a_list_that_shares_an_old_signature_with_another_is_renewed_too() {
     signer.apply(Some(1), &[list(&[0, 1]), list(&[0])], false);
     signer.catch_up(usize::MAX);
     let again = signer.table.clone();
-    signer.now = signer.publish(&again).next_renewal.unwrap();
-    // Which of them is signed anew is the first list's matter; the second has the same {0}.
+    let started = signer.now;
+    signer.now = signer.publish(&again).next_renewal.unwrap() + policy().renew_every.as_secs();
     signer.publish(&again);
-    let service = signer.table.service(0).unwrap();
-    let exact = service.signed().unwrap().lists.iter().filter(|list| list.is_exact).count();
-    let renewed: BTreeSet<u16> = signer.wanted.iter().map(|it| covered_type(&it.bytes)).collect();
-    let stay = |of: u16| !renewed.contains(&of);
-    let lists = service.lists().iter();
-    assert_eq!(exact, lists.filter(|list| stay(list.service_type().number())).count());
+    assert!(signer.first_expiry() <= started + policy().valid_for.as_secs(), "old ones first");
+    signer.catch_up(usize::MAX);
+    let slack = policy().valid_for - policy().renew_every;
+    assert!(signer.first_expiry() > signer.now + slack.as_secs(), "both lists have new ones");
 }
 
 #[test]
