@@ -34,11 +34,13 @@ use crate::signing::{
 };
 use crate::traffic::{Traffic, TrafficGathering};
 
-/// How long an observation waits for threads that are busy with a batch.
-const HAND_OVER: Duration = Duration::from_millis(100);
+/// How long whoever wants the threads' counts waits for them. One that is busy hands over after its
+/// batch, one that receives after some milliseconds; nothing else waits meanwhile, so that only
+/// threads that get no processor time are left out.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
-/// The same for [`DirectorHandle::traffic`]: a new Plan would wait meanwhile.
-const HAND_OVER_TRAFFIC: Duration = Duration::from_millis(5);
+/// How often threads are woken again: one that was woken while its counts were looked at sleeps on.
+const WAKE_AGAIN: Duration = Duration::from_millis(10);
 
 /// Traffic is gathered at most this often, however many look.
 const TRAFFIC_EVERY: Duration = Duration::from_millis(500);
@@ -57,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) domains_max: usize,
     pub(crate) wakers: Wakers,
     pub(crate) control: Mutex<Control>,
+    /// Held by the one that wants the threads' counts; before `control`, never after it.
+    pub(crate) collecting: Mutex<()>,
     /// Written under `control`'s lock.
     pub(crate) changes: LatencyCounters,
     pub(crate) running: Mutex<Option<Running>>,
@@ -241,21 +245,22 @@ impl DirectorHandle {
         self.0.counters.iter().map(one).collect()
     }
 
-    /// What was seen since the last call. To be called every `observe_every`; it waits for at most
-    /// a tenth of a second for threads that are busy, whose counts then come the next time.
+    /// What was seen since the last call. To be called every `observe_every`; it waits until all
+    /// threads have told, usually some milliseconds, for a second at most: counts of a thread that
+    /// hangs so long come the next time. Plans are carried out meanwhile.
     #[must_use]
     pub fn observe(&self) -> Observation {
-        let mut control = self.control();
-        self.collect(&mut control, HAND_OVER, true);
+        let _alone = lock(&self.0.collecting);
+        let mut control = self.collect(true);
         control.gathering.finish(self.0.clock.now())
     }
 
     /// What went through so far. Threads are asked twice a second at most, and for their domains
-    /// every ten seconds. It waits for some milliseconds for those that are busy, whose counts then
-    /// come the next time.
+    /// every ten seconds. It waits for them as [`Self::observe`] does.
     #[must_use]
     pub fn traffic(&self) -> Arc<Traffic> {
-        let mut control = self.control();
+        let _alone = lock(&self.0.collecting);
+        let control = self.control();
         if let Some((looked, traffic)) = &control.traffic.told
             && looked.elapsed() < TRAFFIC_EVERY
         {
@@ -263,7 +268,8 @@ impl DirectorHandle {
         }
         let at = self.0.clock.now();
         let with_domains = control.traffic.recent.is_time_for_domains(at);
-        self.collect(&mut control, HAND_OVER_TRAFFIC, with_domains);
+        drop(control);
+        let mut control = self.collect(with_domains);
         let at = self.0.clock.now();
         let mut traffic = Traffic {
             at,
@@ -290,16 +296,42 @@ impl DirectorHandle {
     }
 
     /// Has the threads hand over what they counted, and takes it in. Domains take most of the work.
-    fn collect(&self, control: &mut Control, patience: Duration, with_domains: bool) {
-        let serving = self.0.current.load();
-        serving.want_tallies(with_domains.then_some(self.0.domains_max));
-        self.0.wakers.wake();
+    /// To be called with `collecting` held.
+    fn collect(&self, with_domains: bool) -> MutexGuard<'_, Control> {
+        let domains = with_domains.then_some(self.0.domains_max);
         let begun = Instant::now();
-        while !serving.has_all_tallies() && begun.elapsed() < patience {
+        let mut asked: Option<(Arc<Serving>, Instant)> = None;
+        loop {
+            match &mut asked {
+                // Under a newer table threads would not hear; what they go over with tells only
+                // what was counted until then.
+                Some((serving, woken)) if !self.0.current.is_other_than(serving.generation) => {
+                    if serving.has_all_tallies() {
+                        break;
+                    }
+                    if woken.elapsed() >= WAKE_AGAIN {
+                        self.0.wakers.wake();
+                        *woken = Instant::now();
+                    }
+                }
+                _ => {
+                    let serving = self.0.current.load();
+                    serving.want_tallies(domains);
+                    self.0.wakers.wake();
+                    asked = Some((serving, Instant::now()));
+                }
+            }
+            if begun.elapsed() >= HAND_OVER {
+                break;
+            }
             std::thread::park_timeout(Duration::from_micros(200));
         }
-        self.sweep(control);
+        // Else it would be kept for one that is in use.
+        drop(asked);
+        let mut control = self.control();
+        self.sweep(&mut control);
         control.traffic.recent.turn(self.0.clock.now(), with_domains);
+        control
     }
 
     pub(crate) fn publish(&self, control: &mut Control, table: AnswerTable) {

@@ -124,6 +124,7 @@ impl Director {
             clock: start.clock,
             wakers,
             control: Mutex::new(control),
+            collecting: Mutex::new(()),
             changes: LatencyCounters::new(),
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),

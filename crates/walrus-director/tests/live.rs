@@ -7,6 +7,7 @@ mod fixture;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -107,6 +108,24 @@ fn clients_get_their_areas_servers_by_udp_and_tcp() {
     let counters = director.counters();
     assert_eq!((counters.udp_queries, counters.tcp_queries), (3, 3));
     assert_eq!((director.traffic().replies.total(), counters.client_subnet), (6, 5));
+}
+
+/// A thread with one socket waits by receiving right after it has answered, and hears nothing else.
+#[test]
+fn whoever_looks_right_after_an_answer_sees_it_counted() {
+    for _ in 0..3 {
+        let director = start(settings(&["127.0.0.1:0"], 1), true);
+        ask_service(&director, None);
+        let traffic = director.traffic();
+        assert_eq!(traffic.services.len(), 1, "{traffic:?}");
+        assert_eq!(traffic.services[0].areas, [("world".to_owned(), 1)]);
+        assert_eq!(director.observe().services.len(), 1);
+        for _ in 0..5 {
+            ask_service(&director, None);
+            let observed = director.observe().services.remove(0);
+            assert_eq!(observed.areas, [(walrus_core::world::Name::from_str("world").unwrap(), 1)]);
+        }
+    }
 }
 
 /// Looks until so many answers have been told.
