@@ -31,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 const LOOK_FOR_FILES_EVERY: Duration = Duration::from_secs(30);
 /// And not more often than this.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The parent is asked after 0.75 to 1.25 of the interval.
+const ASK_FACTOR_MAX: f64 = 1.25;
 
 /// The keys of all signed zones of this node. Every function but [`Self::changed`] may block on
 /// the disk.
@@ -166,6 +168,7 @@ impl NodeKeys {
                 zone.keeper.served(zone.keeper.rollover().state().generation);
             }
         }
+        inner.ask_in_time();
         let changes = inner.zones.iter().filter_map(|(apex, zone)| {
             let keys = zone.keeper.keys();
             let is_told = zone.told == Some((keys.clone(), held(&zone.keeper)));
@@ -216,7 +219,8 @@ impl NodeKeys {
         let (unix, now) = (inner.unix(), inner.clock.now());
         let Some(zone) = inner.zones.get_mut(apex) else { return };
         let interval = zone.keeper.rollover().parent_interval();
-        zone.ask_at = now + interval.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0);
+        let factor = ASK_FACTOR_MAX - (1.0 - chance.clamp(0.0, 1.0)) / 2.0;
+        zone.ask_at = now + interval.mul_f64(factor);
         match (view, unix) {
             (Ok(view), Some(unix)) => {
                 zone.keeper.parent_shows(unix, &view);
@@ -445,6 +449,15 @@ impl Inner {
     /// Whether a zone's parent is asked at all.
     fn asks(&self, zone: &SignedZone) -> bool {
         self.is_signer && !zone.keeper.keys().published.is_empty()
+    }
+
+    /// A zone that has begun to wait for its parent does not wait for the hourly look.
+    fn ask_in_time(&mut self) {
+        let now = self.clock.now();
+        for zone in self.zones.values_mut() {
+            let interval = zone.keeper.rollover().parent_interval();
+            zone.ask_at = zone.ask_at.min(now + interval.mul_f64(ASK_FACTOR_MAX));
+        }
     }
 
     fn pause(&mut self, now: Time) -> Duration {

@@ -104,7 +104,8 @@ pub(in crate::config) static DNSSEC: Group = Group {
             kind: Kind::Duration(1_000, 2_592_000_000),
             default: Default::Value("\"1h\""),
             meaning: "Added to each wait of a roll-over beyond the TTL: for secondaries that lag \
-                      and caches whose clocks are slow.",
+                      and caches whose clocks are slow. A parent whose DS is waited for is asked \
+                      as often, but at least each 5 minutes.",
             example: "\"1h\"",
         },
         Setting {

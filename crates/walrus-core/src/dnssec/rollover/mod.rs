@@ -56,6 +56,13 @@ pub use state::{AtParent, KeyEntry, KeyRole, LongestTtl, Presence, StateFileErro
 /// Keys of one zone at a time: what more there are cannot all be wanted, and each signs everything.
 pub const KEYS_MAX: usize = 16;
 
+/// How often the parent is asked while a DS is waited for.
+const ASK_WAITING: Duration = Duration::from_secs(300);
+/// The same if all waits are short.
+const ASK_WAITING_MIN: Duration = Duration::from_secs(1);
+/// How often it is asked while nothing is waited for.
+const ASK_IDLE: Duration = Duration::from_secs(3600);
+
 /// What an operator wants of a zone's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolloverSettings {
@@ -278,8 +285,9 @@ impl Rollover {
         waits.into_iter().filter(|at| *at > now).min()
     }
 
-    /// How long until the parent should be asked again, before jitter: every few minutes while a
-    /// DS is waited for, else now and then, to tell of one that does not match.
+    /// How long until the parent should be asked again, before jitter: while a DS is waited for,
+    /// every few minutes, and more often if the margins of all waits are shorter than that; else
+    /// now and then, to tell of one that does not match.
     #[must_use]
     pub fn parent_interval(&self) -> Duration {
         let waiting = self.state.keys.iter().any(|entry| {
@@ -287,7 +295,8 @@ impl Rollover {
             entry.role.is_entry_point()
                 && (entry.cds.is_served() != is_there || entry.retired.is_some())
         });
-        Duration::from_secs(if waiting { 300 } else { 3600 })
+        let margin = self.settings.margin;
+        if waiting { margin.clamp(ASK_WAITING_MIN, ASK_WAITING) } else { ASK_IDLE }
     }
 
     /// The machine's clock was set forward (or back, if negative) by so many seconds: all waits

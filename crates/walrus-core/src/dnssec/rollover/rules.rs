@@ -88,33 +88,64 @@ pub(super) fn step(
     } else {
         // Each sees what the ones before it have done: signatures pass from one key to the next
         // in one generation.
-        for entry in look(state, settings, now).may_publish(&held) {
-            state.keys[entry].dnskey = coming;
-        }
-        for entry in look(state, settings, now).may_sign(&held) {
-            state.keys[entry].signatures = coming;
-        }
-        for entry in look(state, settings, now).may_cease_to_sign() {
-            state.keys[entry].signatures = going;
-        }
-        for entry in look(state, settings, now).may_be_withdrawn() {
-            state.keys[entry].dnskey = going;
-        }
-        let ready = look(state, settings, now).is_ready_for_the_parent();
-        let any_ready = ready.iter().any(|ready| *ready);
-        for (entry, ready) in state.keys.iter_mut().zip(ready) {
-            match entry.cds.is_served() {
-                false if ready => entry.cds = coming,
-                true if !ready && any_ready => entry.cds = going,
-                _ => {}
+        attempt(state, &held, |state| {
+            for entry in look(state, settings, now).may_publish(&held) {
+                state.keys[entry].dnskey = coming;
             }
-        }
+        });
+        attempt(state, &held, |state| {
+            for entry in look(state, settings, now).may_sign(&held) {
+                state.keys[entry].signatures = coming;
+            }
+            for entry in look(state, settings, now).may_cease_to_sign() {
+                state.keys[entry].signatures = going;
+            }
+        });
+        attempt(state, &held, |state| {
+            for entry in look(state, settings, now).may_be_withdrawn() {
+                state.keys[entry].dnskey = going;
+            }
+        });
+        attempt(state, &held, |state| {
+            let ready = look(state, settings, now).is_ready_for_the_parent();
+            let any_ready = ready.iter().any(|ready| *ready);
+            for (entry, ready) in state.keys.iter_mut().zip(ready) {
+                match entry.cds.is_served() {
+                    false if ready => entry.cds = coming,
+                    true if !ready && any_ready => entry.cds = going,
+                    _ => {}
+                }
+            }
+        });
     }
     let is_served = |keys: &[KeyEntry]| -> Vec<_> {
         keys.iter().map(|entry| (entry.dnskey, entry.signatures, entry.cds)).collect()
     };
     if is_served(&state.keys) != is_served(&before) {
         state.generation = generation;
+    }
+}
+
+/// Changes what keys do, unless what changes would have to be signed by a private key that is not
+/// held: then all stays as it was signed. Without this a process that starts without the key would
+/// find signatures on the disk that are of another state than the one that it is to serve.
+fn attempt(
+    state: &mut ZoneKeyState,
+    held: &impl Fn(&DnsKey) -> bool,
+    change: impl FnOnce(&mut ZoneKeyState),
+) {
+    let before = state.keys.clone();
+    change(state);
+    let differs = |of: fn(&KeyEntry) -> Presence| {
+        state.keys.iter().zip(&before).any(|(now, then)| of(now) != of(then))
+    };
+    let keys = state.keys_now();
+    // The DNSKEY set is signed by entry points, CDS and all else by keys that sign the zone.
+    let lacks_entry_point = differs(|entry| entry.dnskey) && !keys.sign_keys.iter().all(held);
+    let lacks_signer = (differs(|entry| entry.signatures) || differs(|entry| entry.cds))
+        && !keys.sign_zone.iter().all(held);
+    if lacks_entry_point || lacks_signer {
+        state.keys = before;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Roll-overs, step by step and against a model of resolvers.
 
+mod lost_keys;
 mod nodes;
 mod properties;
 mod resolvers;
