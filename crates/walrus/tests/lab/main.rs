@@ -7,6 +7,8 @@
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
+//! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
+//!   change.
 //!
 //! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
 
@@ -18,6 +20,7 @@ mod programs;
 mod questions;
 mod records;
 mod resolver_in_front;
+mod signed;
 mod static_zone;
 mod steering;
 mod walrus;

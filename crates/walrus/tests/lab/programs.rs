@@ -66,6 +66,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal("-TERM");
+        }
+        wait_for("its end", || self.child.try_wait().unwrap());
+    }
+
     /// Stands still from now on, with all its sockets open.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
@@ -88,7 +96,8 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it a signal, by `kill`'s name for it.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success(), "kill {signal} {pid}: {sent}");

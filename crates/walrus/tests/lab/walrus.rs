@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub(crate) struct Walrus {
     api: SocketAddr,
     group: SocketAddr,
     folder: PathBuf,
+    /// The part of its configuration that says where it listens and keeps its state.
+    places: String,
 }
 
 impl Walrus {
@@ -28,15 +31,14 @@ impl Walrus {
     pub(crate) fn start(folder: &Path, configuration: &str) -> Self {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let [dns, api, group] = [(); 3].map(|()| SocketAddr::new(here, free_port(&[here])));
-        let state = folder.join("state");
-        let text = format!(
-            "{configuration}\n[node]\nname = \"lab\"\nroles = [\"controller\", \"director\"]\n\
-             state = \"{}\"\n[dns]\nlisten = [\"{dns}\"]\n[api]\nlisten = \"{api}\"\n[group]\n\
-             listen = [\"{group}\"]\n",
-            state.display()
+        let places = format!(
+            "[node]\nname = \"lab\"\nroles = [\"controller\", \"director\"]\nstate = \"{}\"\n\
+             [api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n\
+             [dns]\nlisten = [\"{dns}\"]\n",
+            folder.join("state").display()
         );
         let path = folder.join("walrus.toml");
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, format!("{configuration}\n{places}")).unwrap();
         let arguments = ["up", path.to_str().unwrap()];
         let mut process = Process::start(program(), &arguments, &folder.join("walrus.log"));
         wait_for("walrus up", || {
@@ -45,7 +47,29 @@ impl Walrus {
             let (status, _) = get(stream, "/ready");
             (status == 200).then_some(())
         });
-        Self { process, dns, api, group, folder: folder.to_owned() }
+        Self { process, dns, api, group, folder: folder.to_owned(), places }
+    }
+
+    /// Reloads another configuration that is good.
+    pub(crate) fn reload(&self, configuration: &str) {
+        let text = format!("{configuration}\n{}", self.places);
+        std::fs::write(self.folder.join("walrus.toml"), text).unwrap();
+        let (code, said) = self.call(&["reload"]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// Reloads with one more line in `[dns]`, the last table of its configuration; its exit code,
+    /// and what it says.
+    pub(crate) fn reload_with_dns(&self, line: &str) -> (Option<i32>, String) {
+        let path = self.folder.join("walrus.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{text}{line}\n")).unwrap();
+        self.call(&["reload"])
+    }
+
+    /// Lets it end as it wants to.
+    pub(crate) fn stop(&mut self) {
+        self.process.stop();
     }
 
     /// Where its API is.
@@ -66,6 +90,19 @@ impl Walrus {
         std::fs::write(&path, text).unwrap();
         let log = self.folder.join(format!("{server}.reporter.log"));
         Process::start(program(), &["reporter", path.to_str().unwrap()], &log)
+    }
+
+    /// Calls a command of the program against this one: its exit code, and all that it says.
+    pub(crate) fn call(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let token = self.folder.join("state/token");
+        let output = Command::new(program())
+            .args(arguments)
+            .args(["--api", &self.api_url(), "--token-file", token.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let [said, complained] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        (output.status.code(), format!("{said}{complained}"))
     }
 
     /// What `walrus status` shows.

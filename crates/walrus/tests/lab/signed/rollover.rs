@@ -1,0 +1,212 @@
+//! A resolver with caches of its own asks all the while: as its keys are rolled over, to another
+//! key, then to another algorithm, layout and denial at once, while a server dies and comes back.
+//! Each answer is secure, and soon none names the dead server.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::every_answer::within;
+use super::family::{Family, ONE_KEY, PROMISED, TWO_KEYS, ZONE};
+use super::validators::{Reply, Unbound, ask};
+use crate::alone;
+use crate::programs::{free_port, say, wait_for};
+
+/// Of everything that is cached, in seconds.
+const TTL: u32 = 1;
+
+/// Each wait of a roll-over is a TTL and a margin of a second each.
+const ROLLS_WITHIN: Duration = Duration::from_secs(90);
+
+const EVERY: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(100);
+const FALL: u32 = 2;
+const JITTER: f64 = 0.1;
+
+/// Between two questions of the resolver's client: the machine shall have time for the rest.
+const PAUSE: Duration = Duration::from_millis(3);
+
+const SERVERS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(127, 0, 45, 1), Ipv4Addr::new(127, 0, 45, 2), Ipv4Addr::new(127, 0, 45, 3)];
+
+/// The one that dies.
+const MORTAL: Ipv4Addr = SERVERS[1];
+
+/// Beside services' types: a name, a type, and the code of the reply.
+const STATIC: &[(&str, &str, &str)] = &[
+    ("@", "SOA", "NOERROR"),
+    ("@", "DNSKEY", "NOERROR"),
+    ("static", "A", "NOERROR"),
+    ("static", "TXT", "NOERROR"),
+    ("www", "TXT", "NOERROR"),
+    ("www", "MX", "NOERROR"),
+    ("to-service", "AAAA", "NOERROR"),
+    ("some.wild", "TXT", "NOERROR"),
+    ("some.wild", "A", "NOERROR"),
+    ("none", "A", "NXDOMAIN"),
+    ("b.ent", "A", "NOERROR"),
+    ("www.secure", "A", "NOERROR"),
+];
+
+#[test]
+fn answers_stay_secure_while_keys_and_health_change() {
+    let _alone = alone();
+    let mut port_of_all = SERVERS.map(std::net::IpAddr::V4).to_vec();
+    port_of_all.rotate_left(1);
+    let port = free_port(&port_of_all);
+    let mut listeners = SERVERS.map(|ip| Some(TcpListener::bind((ip, port)).unwrap()));
+    let Some(mut family) = Family::start("key roll-overs", ONE_KEY, &clusters(port), TTL) else {
+        return;
+    };
+    let unbound = family.unbound("unbound");
+    let client = Client::default();
+    let took = std::thread::scope(|scope| {
+        scope.spawn(|| client.ask_all_the_while(&unbound));
+        // However this ends, the client's thread must.
+        let _over = Over(&client.over);
+        wait_for("the first answers", || (client.asked() > 100).then_some(()));
+
+        let first = roll(&mut family, |family| {
+            let (code, said) = family.walrus.call(&["keys", "add", ZONE]);
+            assert_eq!(code, Some(0), "{said}");
+            listeners[1] = None;
+            is_gone_soon(family.walrus.dns);
+        });
+        let second = roll(&mut family, |family| {
+            family.sign_by(TWO_KEYS);
+            listeners[1] = Some(TcpListener::bind((MORTAL, port)).unwrap());
+            wait_for("the server that is back", || names_mortal(family.walrus.dns).then_some(()));
+        });
+        [first, second]
+    });
+    let answers = client.asked();
+    say(&format!(
+        "\n{answers} answers secure while a CSK was rolled over in {:.1?}, and to KSK and ZSK of \
+         another algorithm in {:.1?}",
+        took[0], took[1]
+    ));
+    let wrong = client.wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {answers}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    // A second try can hide a wrong answer from clients, but not from the resolver's log.
+    assert!(!unbound.said().contains("validation failure"), "{}", unbound.said());
+    let keys = ask(family.walrus.dns, ZONE, "DNSKEY").data("DNSKEY");
+    assert!(keys.len() == 2 && keys.iter().all(|key| key.contains(" 3 15 ")), "{keys:?}");
+}
+
+/// Begins a roll-over, and does what a parent does that reads CDS records, until no key that was
+/// there is there any more.
+fn roll(family: &mut Family, begin: impl FnOnce(&mut Family)) -> Duration {
+    let start = Instant::now();
+    let old = tags(family);
+    begin(family);
+    let mut at_parent = BTreeSet::new();
+    while !tags(family).is_disjoint(&old) || tags(family).is_empty() {
+        let wanted = ask(family.walrus.dns, ZONE, "CDS").data("CDS");
+        if !wanted.is_empty() && wanted != at_parent {
+            family.give_parent(&wanted);
+            at_parent = wanted;
+        }
+        let (_, list) = family.walrus.call(&["keys", "list"]);
+        assert!(start.elapsed() < ROLLS_WITHIN, "{list}\n{}", family.walrus.said());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    start.elapsed()
+}
+
+fn tags(family: &Family) -> BTreeSet<u64> {
+    let (code, said) = family.walrus.call(&["keys", "list", "--json"]);
+    let value: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{code:?} {said}"));
+    let keys = value["zones"][0]["keys"].as_array().cloned().unwrap_or_default();
+    keys.iter().map(|key| key["tag"].as_u64().unwrap()).collect()
+}
+
+/// Within the bound that Walrus promises, no answer names it.
+fn is_gone_soon(walrus: SocketAddr) {
+    let begin = Instant::now();
+    let bound = FALL * (EVERY.mul_f64(1.0 + JITTER) + TIMEOUT) + Duration::from_secs(1);
+    wait_for("answers without the dead server", || (!names_mortal(walrus)).then_some(()));
+    assert!(begin.elapsed() <= bound, "after {:?}, not {bound:?}", begin.elapsed());
+    for _ in 0..50 {
+        assert!(!names_mortal(walrus));
+    }
+}
+
+/// Of the service whose every answer names all servers that function.
+fn names_mortal(walrus: SocketAddr) -> bool {
+    let reply = ask(walrus, "all.signed.test", "A");
+    let is_signed = reply.answer.iter().any(|line| line.contains(" RRSIG A "));
+    assert!(reply.rcode == "NOERROR" && is_signed, "{reply:?}");
+    reply.data("A").contains(&MORTAL.to_string())
+}
+
+/// Asks a resolver, and keeps what was wrong.
+#[derive(Default)]
+struct Client {
+    over: AtomicBool,
+    asked: AtomicUsize,
+    wrong: std::sync::Mutex<Vec<String>>,
+}
+
+impl Client {
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn ask_all_the_while(&self, unbound: &Unbound) {
+        let begin = Instant::now();
+        let dynamic = PROMISED.iter().flat_map(|(name, types)| {
+            types.iter().map(|it| ((*name).to_owned(), *it, "NOERROR", true))
+        });
+        let steady = STATIC.iter().map(|(name, record_type, rcode)| {
+            let has_data = matches!(*record_type, "SOA" | "DNSKEY") || *name == "static";
+            (within(name), *record_type, *rcode, has_data && *record_type != "TXT")
+        });
+        let questions: Vec<_> = dynamic.chain(steady).collect();
+        for (name, record_type, rcode, has_data) in questions.iter().cycle() {
+            if self.over.load(Ordering::SeqCst) {
+                return;
+            }
+            let reply: Reply = unbound.ask(name, record_type);
+            let is_right = reply.secure
+                && reply.rcode == *rcode
+                && (!has_data || !reply.data(record_type).is_empty());
+            if !is_right {
+                let when = begin.elapsed();
+                let text = format!("after {when:.1?} {name} {record_type}: {reply:?}");
+                self.wrong.lock().unwrap().push(text);
+            }
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Says so when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn clusters(port: u16) -> String {
+    let mut text = String::from("[[cluster]]\nname = \"america\"\nservers = [\n");
+    for (number, ip) in SERVERS.iter().enumerate() {
+        text.push_str(&format!(
+            "  {{ name = \"a{number}\", addresses = [\"{ip}\", \"2001:db8::{number}\"], probe = \
+             {{ tcp = {port}, every = \"{}ms\", timeout = \"{}ms\", fall = {FALL}, rise = 1, \
+             jitter = {JITTER} }} }},\n",
+            EVERY.as_millis(),
+            TIMEOUT.as_millis(),
+        ));
+    }
+    text.push_str(
+        "]\n[[cluster]]\nname = \"europe\"\nservers = [{ name = \"e1\", \
+         addresses = [\"192.0.2.11\", \"2001:db8::11\"] }]\n",
+    );
+    text
+}
