@@ -197,7 +197,13 @@ impl NodeKeys {
     pub(crate) fn problems(&self) -> Vec<(DomainName, String)> {
         let inner = self.inner();
         let zones = inner.zones.iter();
-        zones.flat_map(|(apex, zone)| zone.wrong().map(|it| (apex.clone(), it))).collect()
+        let wrong = |zone: &SignedZone| zone.wrong().chain(inner.unheard.clone()).collect();
+        zones
+            .flat_map(|(apex, zone)| {
+                let wrong: Vec<String> = wrong(zone);
+                wrong.into_iter().map(|it| (apex.clone(), it))
+            })
+            .collect()
     }
 
     /// Zones whose parent is to be asked now, and whom to ask.

@@ -178,4 +178,6 @@ fn two_nodes_go_the_same_way_and_no_key_is_used_before_both_hold_it() {
         problem.as_str().map(ToOwned::to_owned)
     });
     assert!(said.contains("the signer is not heard"), "{said}");
+    let status = follower.ask(&["status"]).stdout;
+    assert!(status.contains("the signer is not heard"), "{status}");
 }

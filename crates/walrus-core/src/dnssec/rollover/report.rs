@@ -97,6 +97,14 @@ impl Rollover {
                 "is published when no cache holds records without its signatures".into(),
                 of(entry.signatures.since(), zone_ttl),
             ),
+            Stage::Published if look.dnskey_everywhere(entry) && entry.signatures.is_served() => (
+                "waits until no cache holds records without its signatures".into(),
+                of(entry.signatures.since(), zone_ttl),
+            ),
+            Stage::Published if look.dnskey_everywhere(entry) && !entry.role.signs_zone() => (
+                "waits until no cache holds records without its zone key's signatures".into(),
+                None,
+            ),
             Stage::Published if look.dnskey_everywhere(entry) => {
                 ("begins to sign when nothing is left of older signatures".into(), None)
             }

@@ -257,3 +257,35 @@ fn a_key_that_never_served_is_replaced_by_another_one() {
     let retired = parent.path().join("keys/example.com/retired");
     assert_eq!(std::fs::read_dir(retired).unwrap().count(), 2 * 3);
 }
+
+#[test]
+fn a_node_that_follows_keeps_what_the_signer_said_over_a_restart() {
+    let (signers, followers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut signer = open(&signers, settings());
+    serve(&mut signer, NOW);
+    let told = signer.rollover().state().clone();
+    let mut follower = open(&followers, settings());
+    let lacks = follower.follow(NOW, told.clone()).unwrap_err().to_string();
+    assert!(lacks.contains("walrus keys import"), "{lacks}");
+    assert!(follower.keys().sign_zone.is_empty());
+
+    let zone = "example.com".parse().unwrap();
+    let pair = signer.pairs().next().unwrap().clone();
+    KeyStore::new(followers.path()).add(&zone, &pair).unwrap();
+    follower.follow(NOW, told.clone()).unwrap();
+    assert_eq!(follower.keys(), signer.keys());
+    assert_eq!(follower.generation_served(), 0, "nobody serves it yet");
+    drop(follower);
+    let mut follower = open(&followers, settings());
+    assert_eq!(follower.keys(), signer.keys());
+
+    // The signer has another key by now, and is done with this one.
+    let other = KeyPair::generate(Algorithm::Ed25519, FLAG_ZONE | FLAG_SEP).unwrap();
+    let mut later = told;
+    later.generation += 5;
+    later.keys[0].key = other.public().clone();
+    KeyStore::new(followers.path()).add(&zone, &other).unwrap();
+    follower.follow(NOW, later).unwrap();
+    let held: Vec<&DnsKey> = follower.pairs().map(KeyPair::public).collect();
+    assert_eq!(held, [other.public()], "the other is in retired/");
+}

@@ -5,3 +5,4 @@ mod nodes;
 mod properties;
 mod resolvers;
 mod system;
+mod transcripts;
