@@ -268,13 +268,35 @@ impl Look<'_> {
             return false;
         };
         let ds = u64::from(self.state.ds_ttl.ttl) + self.margin;
-        // Who reads CDS through a cache may act on it a TTL later.
+        if self.may_parent_act_on(entry) {
+            return false;
+        }
         let asked_until = match entry.cds {
             Presence::Absent { since: 0 } => 0,
+            // Who reads CDS through a cache may read the old a TTL later.
             Presence::Absent { since } => since + u64::from(self.state.dnskey_ttl.ttl),
             _ => return false,
         };
         seen >= since.max(asked_until) + ds
+    }
+
+    /// Whether the parent may still act on a CDS of this key, which it may have read long ago: until
+    /// it has acted on a later one, because it never goes back (RFC 7344 section 6.2). One that shows
+    /// no DS at all perhaps never will, and looks again before the first (RFC 8078 section 3.3).
+    pub(super) fn may_parent_act_on(&self, entry: &KeyEntry) -> bool {
+        let asked_until = match entry.cds {
+            Presence::Absent { since: 0 } => return false,
+            Presence::Absent { since } => since,
+            Presence::Coming { .. } | Presence::Present { .. } | Presence::Going { .. } => {
+                return true;
+            }
+        };
+        let is_later = |it: &KeyEntry| match it.cds {
+            Presence::Absent { since } => since > asked_until,
+            Presence::Coming { .. } | Presence::Present { .. } | Presence::Going { .. } => true,
+        };
+        let has_acted = |it: &KeyEntry| matches!(it.ds, AtParent::Present { .. }) && is_later(it);
+        self.state.ds_at_parent > 0 && !self.state.keys.iter().any(has_acted)
     }
 
     fn of(&self, algorithm: Algorithm) -> impl Iterator<Item = &KeyEntry> {

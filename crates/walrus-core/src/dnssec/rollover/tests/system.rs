@@ -47,15 +47,17 @@ pub(super) struct System {
     pub(super) nodes: Vec<Name>,
     /// The zone's records, by the keys that sign them.
     pub(super) zone: Served<ZoneKeys>,
-    /// Its DNSKEY set, and CDS.
+    /// Its DNSKEY set.
     pub(super) dnskey: Served<ZoneKeys>,
+    /// Its CDS set, and the generation that it is of: what a parent tells by signatures' inception.
+    pub(super) cds: Served<(u64, BTreeSet<DnsKey>)>,
     pub(super) parent: Served<BTreeSet<DnsKey>>,
     /// What each node acknowledges.
     acknowledged: Vec<Acknowledged>,
     /// What the parent's servers go over to.
     target: BTreeSet<DnsKey>,
-    /// When it decided so.
-    decided: u64,
+    /// The generation of CDS that it was read from.
+    target_of: u64,
     parent_servers: usize,
     made: u8,
 }
@@ -85,17 +87,19 @@ impl System {
             lag: 20,
             zone: Served::default(),
             dnskey: Served::default(),
+            cds: Served::default(),
             parent: Served::default(),
             acknowledged: vec![Acknowledged::default(); nodes.len()],
             nodes,
             target: BTreeSet::new(),
-            decided: START,
+            target_of: 0,
             parent_servers,
             made: 0,
         };
         for node in 0..system.nodes.len() {
             system.zone.set(node, ZoneKeys::default());
             system.dnskey.set(node, ZoneKeys::default());
+            system.cds.set(node, (0, BTreeSet::new()));
         }
         for server in 0..parent_servers {
             system.parent.set(server, BTreeSet::new());
@@ -127,6 +131,18 @@ impl System {
         self.check();
     }
 
+    /// One second in which all nodes catch up and the parent is asked, but does nothing.
+    pub(super) fn quiet_second(&mut self) {
+        self.now += 1;
+        self.rollover.note_ttls(self.now, self.ttls.zone, self.ttls.dnskey);
+        for node in 0..self.nodes.len() {
+            self.node_catches_up(node);
+        }
+        self.parent_is_asked();
+        self.advance();
+        self.check();
+    }
+
     /// Until nothing waits any more but the parent and time.
     pub(super) fn advance(&mut self) {
         for effect in self.rollover.advance(self.now) {
@@ -149,9 +165,12 @@ impl System {
             self.rollover.state().keys.iter().map(|entry| entry.key.clone()).collect();
         let said = &mut self.acknowledged[node];
         said.held = all;
-        self.zone.set(node, self.rollover.keys());
-        self.dnskey.set(node, self.rollover.keys());
+        let keys = self.rollover.keys();
         said.generation = self.rollover.state().generation;
+        let wanted = keys.wanted_at_parent.iter().cloned().collect();
+        self.cds.set(node, (said.generation, wanted));
+        self.zone.set(node, keys.clone());
+        self.dnskey.set(node, keys);
         self.rollover.acknowledge(&self.nodes[node], said.clone());
     }
 
@@ -159,29 +178,34 @@ impl System {
         if self.chance.one_in(self.lag * 3) {
             self.parent_reads_cds();
         }
-        // Nobody can foresee a parent that carries out years later what it read once: the margin must
-        // cover the time that it takes.
-        let within = self.rollover.settings().margin.as_secs();
+        if self.parent.all_now().all(BTreeSet::is_empty) {
+            // Before it shows its first DS it looks whether CDS still want it (RFC 8078 3.3).
+            let target = &self.target;
+            if !self.cds.in_caches().any(|(_, wanted)| wanted == target) {
+                self.target.clear();
+            }
+        }
         for server in 0..self.parent_servers {
-            if self.chance.one_in(self.lag) || self.now >= self.decided + within {
+            if self.chance.one_in(self.lag) {
                 self.parent.set(server, self.target.clone());
             }
         }
     }
 
-    /// As RFC 8078 section 4 says: what CDS wants, through a cache, unless nothing.
-    pub(super) fn parent_reads_cds(&mut self) {
-        let cached: Vec<&ZoneKeys> = self.dnskey.in_caches().collect();
-        if cached.is_empty() {
+    /// As RFC 8078 section 4 says: what CDS wants, through a cache, unless nothing; and as RFC 7344
+    /// section 6.2 says, never what is older than what it acts on already. How long it takes to act
+    /// on it is up to chance.
+    fn parent_reads_cds(&mut self) {
+        let target_of = self.target_of;
+        let read: Vec<_> = self.cds.in_caches().filter(|(of, _)| *of >= target_of).collect();
+        if read.is_empty() {
             return;
         }
-        let index = self.chance.below(cached.len() as u64) as usize;
-        let wanted = &cached[index].wanted_at_parent;
+        let (of, wanted) = read[self.chance.below(read.len() as u64) as usize].clone();
         // A parent ends one change before it begins another.
         let is_done = self.parent.all_now().all(|shown| *shown == self.target);
         if !wanted.is_empty() && is_done {
-            self.target = wanted.iter().cloned().collect();
-            self.decided = self.now;
+            (self.target_of, self.target) = (of, wanted);
         }
     }
 
@@ -201,6 +225,7 @@ impl System {
     pub(super) fn check(&mut self) {
         self.parent.ask(self.now, self.ttls.ds);
         self.dnskey.ask(self.now, self.ttls.dnskey);
+        self.cds.ask(self.now, self.ttls.dnskey);
         self.zone.ask(self.now, self.ttls.zone);
         for ds in self.parent.in_caches() {
             for dnskey in self.dnskey.in_caches() {

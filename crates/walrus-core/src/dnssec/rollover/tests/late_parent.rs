@@ -1,0 +1,128 @@
+//! A parent takes as long as it likes between reading CDS and showing the DS: what it was asked for
+//! may come until it has acted on what it was asked for later.
+
+use super::super::KeyRole;
+use super::system::{START, System, Ttls, names};
+use crate::dnssec::Algorithm::{self, EcdsaP256Sha256, Ed25519};
+
+/// What an operator does at the beginning of a step.
+enum Wish {
+    Nothing,
+    /// All keys shall go.
+    Renew,
+    Algorithm(Algorithm),
+}
+use Wish::{Nothing, Renew};
+
+/// The parent shows the DS of these keys for so long that nothing waits for time alone any more.
+struct Step {
+    wish: Wish,
+    shown: &'static [u8],
+    published: &'static str,
+    wanted: &'static str,
+}
+
+fn step(wish: Wish, shown: &'static [u8], published: &'static str, wanted: &'static str) -> Step {
+    Step { wish, shown, published, wanted }
+}
+
+fn follow(case: &str, roles: &[KeyRole], steps: Vec<Step>) {
+    let mut system = System::new(1, Ttls { zone: 7, dnskey: 11, ds: 5 }, 1, 1);
+    let mut settings = system.rollover.settings().clone();
+    settings.roles = roles.to_vec();
+    system.rollover.reconfigure(settings.clone());
+    for (index, step) in steps.into_iter().enumerate() {
+        match step.wish {
+            Nothing => {}
+            Renew => {
+                let keys = system.rollover.state().keys.clone();
+                for entry in keys.iter().filter(|entry| entry.retired.is_none()) {
+                    system.rollover.retire(system.now, entry.key.tag()).unwrap();
+                }
+            }
+            Wish::Algorithm(algorithm) => settings.algorithm = algorithm,
+        }
+        system.rollover.reconfigure(settings.clone());
+        for _ in 0..200 {
+            let keys = system.rollover.state().keys.iter().map(|entry| entry.key.clone());
+            let shown = keys.filter(|key| step.shown.contains(&key.public()[0])).collect();
+            system.parent.set(0, shown);
+            system.quiet_second();
+        }
+        let keys = system.rollover.keys();
+        assert_eq!(
+            (names(&keys.published).as_str(), names(&keys.wanted_at_parent).as_str()),
+            (step.published, step.wanted),
+            "{case}, step {index}, at {}\n{}",
+            system.now - START,
+            system.keys_text()
+        );
+    }
+}
+
+#[test]
+fn what_the_parent_was_asked_for_stays_until_it_acts_on_what_it_was_asked_for_later() {
+    follow(
+        "one key",
+        &[KeyRole::Csk],
+        vec![
+            step(Nothing, &[], "1/13", "1/13"),
+            step(Nothing, &[1], "1/13", "1/13"),
+            step(Renew, &[1], "1/13 2/13", "2/13"),
+            // The parent has read the second, and is slow to act on it.
+            step(Renew, &[1], "1/13 2/13 3/13", "3/13"),
+            step(Nothing, &[2], "2/13 3/13", "3/13"),
+            step(Nothing, &[3], "3/13", "3/13"),
+        ],
+    );
+    follow(
+        "another algorithm and back",
+        &[KeyRole::Ksk, KeyRole::Zsk],
+        vec![
+            step(Nothing, &[], "1/13 2/13", "1/13"),
+            step(Wish::Algorithm(Ed25519), &[1], "1/13 2/13 3/15 4/15", "3/15"),
+            step(Wish::Algorithm(EcdsaP256Sha256), &[1], "1/13 3/15 4/15 5/13 6/13", "5/13"),
+            step(Nothing, &[3], "3/15 4/15 5/13 6/13", "5/13"),
+            step(Nothing, &[5], "5/13 6/13", "5/13"),
+        ],
+    );
+}
+
+#[test]
+fn a_parent_that_shows_no_ds_keeps_no_key() {
+    follow(
+        "never any",
+        &[KeyRole::Csk],
+        vec![
+            step(Nothing, &[], "1/13", "1/13"),
+            step(Renew, &[], "2/13", "2/13"),
+            step(Wish::Algorithm(Ed25519), &[], "3/15", "3/15"),
+        ],
+    );
+    follow(
+        "taken back by hand",
+        &[KeyRole::Csk],
+        vec![
+            step(Nothing, &[], "1/13", "1/13"),
+            step(Nothing, &[1], "1/13", "1/13"),
+            step(Renew, &[1], "1/13 2/13", "2/13"),
+            step(Nothing, &[], "2/13", "2/13"),
+        ],
+    );
+}
+
+#[test]
+fn a_parent_that_goes_back_while_it_can_keeps_the_key() {
+    follow(
+        "two DS for a while",
+        &[KeyRole::Csk],
+        vec![
+            step(Nothing, &[], "1/13", "1/13"),
+            step(Nothing, &[1], "1/13", "1/13"),
+            step(Renew, &[1], "1/13 2/13", "2/13"),
+            step(Nothing, &[1, 2], "1/13 2/13", "2/13"),
+            step(Nothing, &[1], "1/13 2/13", "2/13"),
+            step(Nothing, &[2], "2/13", "2/13"),
+        ],
+    );
+}
