@@ -23,14 +23,16 @@
 //!
 //! "Served by all nodes" is not guessed: every node acknowledges the generation of keys that it
 //! serves, and which private keys it holds; a key does nothing before all hold it. For the parent
-//! the machine waits as long as it takes.
+//! the machine waits as long as it takes: a key that it was asked for stays until the parent has
+//! acted on what it was asked for later, even if the key was retired before it acted.
 //!
 //! **Source.** RFC 7583 (timing), RFC 7344 and 8078 (CDS), and the rules of Schaeffer, Overeinder and
 //! Mekking, "Flexible and Robust Key Rollover in DNSSEC" (SATIN 2012), which say what must hold in
 //! every moment instead of listing procedures.
 //!
-//! **When it is wrong.** If the parent changes its DS before it was asked to, or if somebody else
-//! signs the zone too: both are told of and cannot be prevented here.
+//! **When it is wrong.** If the parent changes its DS before it was asked to, or goes back to what
+//! older CDS asked for (RFC 7344 section 6.2 forbids it), or if somebody else signs the zone too: all
+//! are told of and cannot be prevented here.
 //!
 //! Times are seconds since 1970, because waits outlive processes; [`Rollover::clock_jumped`] keeps
 //! them right when the machine's clock is set.
