@@ -132,7 +132,10 @@ pub struct Rollover {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TakeKeyError {
     /// Too many.
-    #[error("the zone has {KEYS_MAX} keys already: retire some first")]
+    #[error(
+        "the zone has room for {KEYS_MAX} keys, and its keys and their successors need it: wait until \
+         some that are on their way out are gone; `walrus keys list` shows what they wait for"
+    )]
     Many,
     /// Flags and role differ.
     #[error("a key of flags {0} cannot be a {1}: KSK and CSK have flags 257, ZSK 256")]
@@ -202,10 +205,14 @@ impl Rollover {
     /// A key shall go; if nothing replaces it, [`Self::advance`] asks for a successor.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If it is not there, or so many keys are on their way out that its successor has no room.
     pub fn retire(&mut self, now: u64, tag: u16) -> Result<(), TakeKeyError> {
         let mut found = false;
+        let has_room = rules::has_room(&self.state, &self.settings);
         for entry in self.state.keys.iter_mut().filter(|entry| entry.key.tag() == tag) {
+            if entry.retired.is_none() && !has_room {
+                return Err(TakeKeyError::Many);
+            }
             entry.retired.get_or_insert(now);
             found = true;
         }

@@ -31,8 +31,11 @@ pub(super) fn want_successors(
     effects: &mut Vec<RolloverEffect>,
 ) {
     let algorithm = settings.algorithm;
-    let mut ask = |state: &ZoneKeyState, role| {
-        if state.keys.len() < KEYS_MAX {
+    let mut room = KEYS_MAX.saturating_sub(state.keys.len());
+    let has_room = has_room(state, settings);
+    let mut ask = |role| {
+        if room > 0 {
+            room -= 1;
             effects.push(RolloverEffect::Generate { role, algorithm });
         }
     };
@@ -43,7 +46,7 @@ pub(super) fn want_successors(
         for role in &settings.roles {
             let fills = (role.is_entry_point() && !entry_point) || (role.signs_zone() && !signer);
             if fills {
-                ask(state, *role);
+                ask(*role);
             }
         }
         return;
@@ -55,7 +58,7 @@ pub(super) fn want_successors(
         let (entry, later) = (&state.keys[index], &state.keys[index + 1..]);
         let is_replaced =
             later.iter().any(|it| it.role == entry.role && it.retired.is_none() && fits(it));
-        if entry.retired.is_none() && (is_replaced || !fits(entry)) {
+        if entry.retired.is_none() && (is_replaced || (!fits(entry) && has_room)) {
             state.keys[index].retired = Some(now);
         }
     }
@@ -63,13 +66,18 @@ pub(super) fn want_successors(
         let of_role = || state.keys.iter().filter(|entry| entry.role == *role);
         let rolls = of_role().any(|entry| entry.retired.is_some());
         match of_role().find(|entry| entry.retired.is_none()) {
-            None => ask(state, *role),
+            None => ask(*role),
             Some(entry) if !rolls && roll_at(settings, entry).is_some_and(|at| now >= at) => {
-                ask(state, *role);
+                ask(*role);
             }
             Some(_) => {}
         }
     }
+}
+
+/// Whether successors can be made: what has none cannot go.
+pub(super) fn has_room(state: &ZoneKeyState, settings: &RolloverSettings) -> bool {
+    state.keys.len() + settings.roles.len() <= KEYS_MAX
 }
 
 /// Begins or ends what may begin or end, all of it in one generation.

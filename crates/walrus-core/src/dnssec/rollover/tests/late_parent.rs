@@ -1,7 +1,7 @@
 //! A parent takes as long as it likes between reading CDS and showing the DS: what it was asked for
 //! may come until it has acted on what it was asked for later.
 
-use super::super::KeyRole;
+use super::super::{KeyRole, Stage, TakeKeyError};
 use super::system::{START, System, Ttls, names};
 use crate::dnssec::Algorithm::{self, EcdsaP256Sha256, Ed25519};
 
@@ -125,4 +125,48 @@ fn a_parent_that_goes_back_while_it_can_keeps_the_key() {
             step(Nothing, &[2], "2/13", "2/13"),
         ],
     );
+}
+
+#[test]
+fn keys_that_pile_up_while_the_parent_sleeps_leave_room_for_their_successors() {
+    for roles in [&[KeyRole::Csk][..], &[KeyRole::Ksk, KeyRole::Zsk]] {
+        let mut system = System::new(1, Ttls { zone: 7, dnskey: 11, ds: 5 }, 1, 1);
+        let mut settings = system.rollover.settings().clone();
+        settings.roles = roles.to_vec();
+        let mut many = 0;
+        for round in 0..40 {
+            // Each is asked for, and then not wanted any more, by one way or another.
+            settings.algorithm = [EcdsaP256Sha256, Ed25519][round / 5 % 2];
+            system.rollover.reconfigure(settings.clone());
+            quiet(&mut system, 60);
+            if round == 0 {
+                act_on_cds(&mut system);
+            }
+            for entry in system.rollover.state().keys.clone() {
+                let retired = system.rollover.retire(system.now, entry.key.tag());
+                many += usize::from(retired == Err(TakeKeyError::Many));
+            }
+        }
+        assert!(many > 0, "{}", system.keys_text());
+        // In the end the parent wakes up.
+        for _ in 0..4 {
+            quiet(&mut system, 100);
+            act_on_cds(&mut system);
+        }
+        quiet(&mut system, 100);
+        let left = system.rollover.report(system.now);
+        assert_eq!(left.len(), roles.len(), "{}", system.keys_text());
+        assert!(left.iter().all(|key| key.stage == Stage::Active), "{}", system.keys_text());
+    }
+}
+
+fn quiet(system: &mut System, seconds: u64) {
+    for _ in 0..seconds {
+        system.quiet_second();
+    }
+}
+
+fn act_on_cds(system: &mut System) {
+    let wanted = system.rollover.keys().wanted_at_parent;
+    system.parent.set(0, wanted.into_iter().collect());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::{KeyRole, Stage};
+use super::super::{KeyRole, Stage, TakeKeyError};
 use super::system::{System, Ttls};
 use crate::dnssec::Algorithm;
 
@@ -34,7 +34,10 @@ fn act(system: &mut System) {
             let tags: Vec<u16> = keys.iter().map(|entry| entry.key.tag()).collect();
             if !tags.is_empty() {
                 let tag = tags[system.chance.below(tags.len() as u64) as usize];
-                system.rollover.retire(system.now, tag).unwrap();
+                match system.rollover.retire(system.now, tag) {
+                    Ok(()) | Err(TakeKeyError::Many) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
         }
     }
@@ -71,7 +74,7 @@ fn a_parent_that_is_slow_to_carry_out_an_old_cds_record_is_waited_for() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_resolver_ever_refuses_the_zone_and_every_roll_ends(
