@@ -132,13 +132,10 @@ impl Rollover {
             return match entry.ds {
                 _ if entry.cds.is_served() => ("waits until its successor is ready".into(), None),
                 AtParent::Unknown => ("waits until the parent can be asked".into(), None),
-                AtParent::Absent { .. } if look.may_parent_act_on(entry) => {
-                    ("waits until the parent shows its successor's DS".into(), None)
-                }
-                AtParent::Absent { since } => {
-                    let until = after(since, self.state.ds_ttl.ttl);
-                    ("waits until no cache holds its DS".into(), until)
-                }
+                AtParent::Absent { .. } => match look.ds_gone_at(entry) {
+                    Some(until) => ("waits until no cache holds its DS".into(), Some(until)),
+                    None => ("waits until the parent shows its successor's DS".into(), None),
+                },
                 _ if is_shown => ("waits until the parent drops its DS".into(), None),
                 _ => (String::new(), None),
             };

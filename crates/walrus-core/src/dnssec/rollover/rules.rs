@@ -272,39 +272,38 @@ impl Look<'_> {
     /// Whether no resolver has a DS of this key, and none can get one: by what the parent showed,
     /// and not by what may have become of it since.
     pub(super) fn ds_nowhere(&self, entry: &KeyEntry) -> bool {
-        let (AtParent::Absent { since }, Some(seen)) = (entry.ds, self.state.parent_seen) else {
-            return false;
-        };
-        let ds = u64::from(self.state.ds_ttl.ttl) + self.margin;
-        if self.may_parent_act_on(entry) {
-            return false;
-        }
-        let asked_until = match entry.cds {
-            Presence::Absent { since: 0 } => 0,
-            // Who reads CDS through a cache may read the old a TTL later.
-            Presence::Absent { since } => since + u64::from(self.state.dnskey_ttl.ttl),
-            _ => return false,
-        };
-        seen >= since.max(asked_until) + ds
+        let gone = self.ds_gone_at(entry).zip(self.state.parent_seen);
+        gone.is_some_and(|(at, seen)| seen >= at)
     }
 
-    /// Whether the parent may still act on a CDS of this key, which it may have read long ago: until
-    /// it has acted on a later one, because it never goes back (RFC 7344 section 6.2). One that shows
-    /// no DS at all perhaps never will, and looks again before the first (RFC 8078 section 3.3).
-    pub(super) fn may_parent_act_on(&self, entry: &KeyEntry) -> bool {
-        let asked_until = match entry.cds {
-            Presence::Absent { since: 0 } => return false,
-            Presence::Absent { since } => since,
-            Presence::Coming { .. } | Presence::Present { .. } | Presence::Going { .. } => {
-                return true;
+    /// From when on no resolver has a DS of this key; `None` if that cannot be told yet.
+    pub(super) fn ds_gone_at(&self, entry: &KeyEntry) -> Option<u64> {
+        let AtParent::Absent { since } = entry.ds else { return None };
+        let shown_until = match entry.cds {
+            Presence::Absent { since: 0 } => 0,
+            // Who reads CDS through a cache may read the old a TTL later.
+            Presence::Absent { since } => {
+                self.acted_after(since)?.max(since + u64::from(self.state.dnskey_ttl.ttl))
             }
+            _ => return None,
         };
-        let is_later = |it: &KeyEntry| match it.cds {
-            Presence::Absent { since } => since > asked_until,
-            Presence::Coming { .. } | Presence::Present { .. } | Presence::Going { .. } => true,
+        Some(since.max(shown_until) + u64::from(self.state.ds_ttl.ttl) + self.margin)
+    }
+
+    /// When the parent was first seen to have acted on CDS later than those that were gone then;
+    /// before that it may act on them, which it may have read long ago, and also between two looks;
+    /// after it never, because it does not go back (RFC 7344 section 6.2). One that shows no DS at
+    /// all perhaps never will, and looks again before the first (RFC 8078 section 3.3).
+    fn acted_after(&self, asked_until: u64) -> Option<u64> {
+        let is_later = |cds| !matches!(cds, Presence::Absent { since } if since <= asked_until);
+        let acted = |entry: &KeyEntry| match entry.ds {
+            AtParent::Present { since } if is_later(entry.cds) => Some(since),
+            _ => None,
         };
-        let has_acted = |it: &KeyEntry| matches!(it.ds, AtParent::Present { .. }) && is_later(it);
-        self.state.ds_at_parent > 0 && !self.state.keys.iter().any(has_acted)
+        match self.state.ds_at_parent {
+            0 => Some(0),
+            _ => self.state.keys.iter().filter_map(acted).min(),
+        }
     }
 
     fn of(&self, algorithm: Algorithm) -> impl Iterator<Item = &KeyEntry> {

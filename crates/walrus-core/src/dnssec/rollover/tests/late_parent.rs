@@ -170,3 +170,26 @@ fn act_on_cds(system: &mut System) {
     let wanted = system.rollover.keys().wanted_at_parent;
     system.parent.set(0, wanted.into_iter().collect());
 }
+
+#[test]
+fn a_ds_that_was_shown_between_two_looks_is_waited_for() {
+    let mut system = System::new(1, Ttls { zone: 7, dnskey: 11, ds: 50 }, 1, 1);
+    quiet(&mut system, 60);
+    act_on_cds(&mut system);
+    for _ in 0..2 {
+        quiet(&mut system, 60);
+        let tag = system.rollover.keys().sign_zone[0].tag();
+        system.rollover.retire(system.now, tag).unwrap();
+        quiet(&mut system, 60);
+    }
+    // The second is shown for a second in which nobody looks but resolvers.
+    let second = system.rollover.state().keys[1].key.clone();
+    system.parent.set(0, [second].into());
+    system.now += 1;
+    system.check();
+    act_on_cds(&mut system);
+    quiet(&mut system, 49);
+    assert_eq!(names(&system.rollover.keys().published), "1/13 2/13 3/13");
+    quiet(&mut system, 49);
+    assert_eq!(names(&system.rollover.keys().published), "3/13");
+}
