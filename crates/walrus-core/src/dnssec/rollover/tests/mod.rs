@@ -1,7 +1,7 @@
 //! Roll-overs, step by step and against a model of resolvers.
 
-mod lost_keys;
 mod late_parent;
+mod lost_keys;
 mod nodes;
 mod properties;
 mod resolvers;
