@@ -173,6 +173,7 @@ impl Play {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test may read and write its transcripts")]
 fn check(name: &str, play: &Play) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dnssec/rollover/tests/transcripts");
     let path = format!("{folder}/{name}.txt");
