@@ -1,4 +1,4 @@
-//! A signer and a node that follows it, in virtual time, through the messages that they send.
+//! A signer and a node that follows it, in virtual time, through the serialised form of what they send.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,6 @@ use super::super::{
 };
 use super::system::settings;
 use crate::dnssec::{DnsKey, FLAG_SEP, FLAG_ZONE};
-use crate::message::{Message, decode, encode};
 use crate::world::Name;
 
 const NOW: u64 = 1_000_000;
@@ -59,14 +58,14 @@ impl Two {
             held: self.brought.clone(),
             generation: self.served,
         };
-        let sent = encode(&Message::KeysHeld { zones: vec![held] });
-        let Message::KeysHeld { zones } = decode(&sent).unwrap() else { panic!("another kind") };
-        self.signer.acknowledge(&self.names[1], zones[0].clone().into());
+        let sent = serde_json::to_vec(&held).unwrap();
+        let held: KeysHeld = serde_json::from_slice(&sent).unwrap();
+        self.signer.acknowledge(&self.names[1], held.into());
         self.signer_goes_on(now);
-        let answer = encode(&Message::Keys { zones: vec![self.signer.state().clone()] });
-        let Message::Keys { mut zones } = decode(&answer).unwrap() else { panic!("another kind") };
+        let answer = serde_json::to_vec(self.signer.state()).unwrap();
+        let told = serde_json::from_slice(&answer).unwrap();
         let brought = &self.brought;
-        self.follower.follow(zones.remove(0), |key| brought.contains(key))?;
+        self.follower.follow(told, |key| brought.contains(key))?;
         self.served = self.follower.state().generation;
         Ok(())
     }
