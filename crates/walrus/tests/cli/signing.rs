@@ -1,6 +1,5 @@
 //! Signed answers of the real program, through power cuts, damaged files and lost keys.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,13 +13,16 @@ fn config() -> String {
     format!("{TWO_CLUSTERS}\n[dnssec]\nsign = true\nparent = [\"ADDRESS:5399\"]\n")
 }
 
-/// The signatures that come with some answers for the service; all answers must have one.
-fn signatures(running: &Running) -> BTreeSet<Vec<u8>> {
-    (0..8).map(|_| wait_for("an answer", || signature(running))).collect()
+/// The signature of the answer that names both servers of the near cluster.
+///
+/// Until it is made the answers name one of them, with a signature that is dropped again later: on
+/// a busy machine such answers come first, and say nothing about what is kept.
+fn signature(running: &Running) -> Vec<u8> {
+    wait_for("an answer with both servers", || signature_of_both(running))
 }
 
-/// One; `None` if nobody answers for the zone yet.
-fn signature(running: &Running) -> Option<Vec<u8>> {
+/// The same, once; `None` if nobody answers for the zone yet, or with one server.
+fn signature_of_both(running: &Running) -> Option<Vec<u8>> {
     let mut query = query("www.walrus.example", 1, Some([203, 0, 113]));
     // DO: the first bit of the two bytes before the OPT record's data, which are 13 with its length.
     let flags = query.len() - 13 - 2;
@@ -32,22 +34,26 @@ fn signature(running: &Running) -> Option<Vec<u8>> {
     }
     // Behind the question; owners are pointers.
     let mut rest = &reply[12 + "www.walrus.example".len() + 2 + 4..];
-    let mut signature = None;
+    let mut signatures = Vec::new();
     for _ in 0..count {
         let (of_type, len) =
             (u16::from_be_bytes([rest[2], rest[3]]), u16::from_be_bytes([rest[10], rest[11]]));
         let (record, next) = rest.split_at(12 + usize::from(len));
         if of_type == RRSIG {
-            signature = Some(record[12..].to_vec());
+            signatures.push(record[12..].to_vec());
         }
         rest = next;
     }
-    Some(signature.expect("never unsigned"))
+    assert_eq!(signatures.len(), 1, "never unsigned");
+    signatures.pop().filter(|_| count == 3)
 }
 
+/// The files of signatures. One that is just being written has another name until it is whole: what
+/// is only there is lost with the power.
 fn kept(running: &Running) -> Vec<PathBuf> {
     let files = std::fs::read_dir(running.path("state/signatures")).into_iter().flatten();
-    files.map(|file| file.unwrap().path()).collect()
+    let files = files.map(|file| file.unwrap().path());
+    files.filter(|path| !path.file_name().unwrap().as_encoded_bytes().starts_with(b".")).collect()
 }
 
 /// Private keys of the zone; `retired/` and the state stay where they are.
@@ -61,12 +67,12 @@ fn private_keys(running: &Running) -> Vec<PathBuf> {
 #[test]
 fn signatures_outlive_a_power_cut_a_damaged_file_and_a_lost_key() {
     let mut running = Running::start(&config());
-    let before = signatures(&running);
-    wait_for("signatures on the disk", || services_are_kept(&running, &before).then_some(()));
+    let before = signature(&running);
+    wait_for("it on the disk", || is_kept(&running, &before).then_some(()));
     running.kill();
     running.up();
-    // ECDSA gives another signature each time: these were not made anew.
-    assert!(signatures(&running).is_subset(&before));
+    // ECDSA gives another signature each time: it was not made anew.
+    assert_eq!(signature(&running), before);
     running.kill();
     for path in kept(&running) {
         let mut bytes = std::fs::read(&path).unwrap();
@@ -75,16 +81,16 @@ fn signatures_outlive_a_power_cut_a_damaged_file_and_a_lost_key() {
         std::fs::write(&path, bytes).unwrap();
     }
     running.up();
-    let anew = signatures(&running);
-    assert!(anew.is_disjoint(&before));
+    let anew = signature(&running);
+    assert_ne!(anew, before);
     assert!(running.log().contains("kept signatures are damaged"), "{}", running.log());
-    wait_for("them on the disk", || services_are_kept(&running, &anew).then_some(()));
+    wait_for("the new one on the disk", || is_kept(&running, &anew).then_some(()));
     running.kill();
     let keys = private_keys(&running);
     assert!(!keys.is_empty());
     keys.iter().for_each(|path| std::fs::remove_file(path).unwrap());
     running.up();
-    assert!(signatures(&running).is_subset(&anew), "what was signed goes on");
+    assert_eq!(signature(&running), anew, "what was signed goes on");
     let problem = wait_for("the problem", || {
         let status = running.status();
         let problems = status["problems"].as_array()?.clone();
@@ -93,12 +99,8 @@ fn signatures_outlive_a_power_cut_a_damaged_file_and_a_lost_key() {
     assert!(problem["text"].as_str().unwrap().contains("private key"), "{problem}");
 }
 
-/// Whether all of these signatures are in the kept files.
-fn services_are_kept(running: &Running, signatures: &BTreeSet<Vec<u8>>) -> bool {
-    let kept: Vec<Vec<u8>> =
-        kept(running).iter().map(|path| std::fs::read(path).unwrap()).collect();
-    signatures.iter().all(|data| {
-        let signature = &data[data.len() - 64..];
-        kept.iter().any(|kept| kept.windows(64).any(|bytes| bytes == signature))
-    })
+/// Whether this signature is in the kept files.
+fn is_kept(running: &Running, signature: &[u8]) -> bool {
+    let bytes = &signature[signature.len() - 64..];
+    kept(running).iter().any(|path| std::fs::read(path).unwrap().windows(64).any(|it| it == bytes))
 }
