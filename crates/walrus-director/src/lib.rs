@@ -20,6 +20,7 @@ pub mod keys;
 mod latency;
 mod observe;
 mod recent;
+mod regular_file;
 mod replies;
 mod sample;
 mod serving;

@@ -312,7 +312,6 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
     assert_eq!(ask(&director, SERVICE, record_type::A).rcode, 5);
     let status = director.signing();
     assert!(!status.zones[0].is_served && status.zones[0].error.is_some());
-    // A reload that cannot sign either changes nothing and says so.
     let map = Arc::new(Map::build(&topology(), &[]).unwrap());
     let reload = |pairs| Reload {
         topology: topology(),
@@ -323,19 +322,65 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
         pairs,
         answer_sets_max: 100,
     };
-    let refused = director.reload(reload(Vec::new())).unwrap_err();
-    let ReloadError::Signing { zone, source } = &refused else { panic!("{refused}") };
-    assert_eq!((zone, matches!(source, SignError::NoKey { .. })), (&name(APEX), true));
+    // It keeps nothing else from being reloaded.
+    director.reload(reload(Vec::new())).unwrap();
+    assert_eq!(ask(&director, SERVICE, record_type::A).rcode, 5);
     director.reload(reload(vec![pair.clone()])).unwrap();
     assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
-    // And unsigned again.
+    // A reload that could not sign what is signed changes nothing and says so.
+    for (keys, lacks_it) in
+        [(zone_signing(key_pair().public()).keys, true), (ZoneKeys::default(), false)]
+    {
+        let signing = vec![ZoneSigning { keys, ..zone_signing(pair.public()) }];
+        let refused = director.reload(Reload { signing, ..reload(Vec::new()) }).unwrap_err();
+        let ReloadError::Signing { zone, source } = &refused else { panic!("{refused}") };
+        assert_eq!((zone, matches!(source, SignError::NoKey { .. })), (&name(APEX), lacks_it));
+        assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
+    }
+    // And unsigned again; it goes on so while it cannot be signed.
     let unsigned = Reload { signing: Vec::new(), ..reload(Vec::new()) };
     director.reload(unsigned).unwrap();
-    until("an unsigned answer", || {
+    let is_unsigned = || {
         let answer = ask(&director, SERVICE, record_type::A);
-        answer.records.iter().all(|(of_type, _)| *of_type == record_type::A)
-    });
+        answer.rcode == 0 && answer.records.iter().all(|(of_type, _)| *of_type == record_type::A)
+    };
+    until("an unsigned answer", is_unsigned);
+    let signing = vec![ZoneSigning { keys: ZoneKeys::default(), ..zone_signing(pair.public()) }];
+    director.reload(Reload { signing, ..reload(Vec::new()) }).unwrap();
+    assert!(is_unsigned());
+    let zone = director.signing().zones.remove(0);
+    assert_eq!((zone.is_served, zone.is_unsigned), (false, true));
+    assert!(zone.error.unwrap().contains("no key signs it"));
     // Its first keys are there.
+    director.set_signing(zone_signing(pair.public()), vec![pair.clone()]).unwrap();
+    until("a signed answer", || ask(&director, SERVICE, record_type::A).records.len() > 2);
+    assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
+}
+
+#[test]
+fn a_zone_whose_keys_are_not_known_is_refused_until_they_are() {
+    let pair = key_pair();
+    let topology = topology();
+    let map = Arc::new(Map::build(&topology, &[]).unwrap());
+    let signing = ZoneSigning { keys: ZoneKeys::default(), ..zone_signing(pair.public()) };
+    let director = Director::start(DirectorStart {
+        dns: settings(&["127.0.0.1:0"], 1),
+        topology,
+        zones: vec![zone()],
+        digests: digests(&map),
+        map,
+        plan: Some(plan_of(1, &[0, 1])),
+        signing: SigningStart { zones: vec![signing], ..SigningStart::default() },
+        seed: 1,
+        clock: Clock::real(),
+    })
+    .unwrap();
+    for asked in [APEX, SERVICE, "nothing.walrus.example"] {
+        assert_eq!(ask(&director, asked, record_type::A).rcode, 5, "{asked}");
+    }
+    let zone = director.signing().zones.remove(0);
+    assert_eq!((zone.is_served, zone.is_unsigned), (false, false));
+    assert!(zone.error.unwrap().contains("no key signs it"));
     director.set_signing(zone_signing(pair.public()), vec![pair.clone()]).unwrap();
     until("a signed answer", || ask(&director, SERVICE, record_type::A).records.len() > 2);
     assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);

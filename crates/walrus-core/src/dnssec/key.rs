@@ -139,3 +139,11 @@ pub struct ZoneKeys {
     /// What the parent's DS is to become: CDS and CDNSKEY name these. Empty: no such records.
     pub wanted_at_parent: Vec<DnsKey>,
 }
+
+impl ZoneKeys {
+    /// Whether a whole zone can be signed with them: half signed it would be bogus.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        !self.sign_keys.is_empty() && !self.sign_zone.is_empty()
+    }
+}

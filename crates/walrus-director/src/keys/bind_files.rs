@@ -1,7 +1,6 @@
 //! Keys in BIND's files: `Kzone.+013+12345.key` (public) and `.private` (private-key-format v1.3),
 //! as `dnssec-keygen`, `ldns-keygen` and `keymgr` read and write them.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use walrus_host::state::write_atomically;
 
 use super::key_pair::PRIVATE_LEN;
 use super::{KeyPair, KeyPairError};
+use crate::regular_file;
 
 /// A key's file is some hundred bytes.
 const FILE_MAX: u64 = 64 << 10;
@@ -201,7 +201,7 @@ fn both(path: &Path) -> Result<(PathBuf, PathBuf), KeyFileError> {
 fn read_text(path: &Path) -> Result<String, KeyFileError> {
     let read = || {
         let mut text = String::new();
-        File::open(path)?.take(FILE_MAX).read_to_string(&mut text)?;
+        regular_file::open(path)?.take(FILE_MAX).read_to_string(&mut text)?;
         Ok(text)
     };
     read().map_err(|error| KeyFileError::Read { path: path.to_owned(), error })

@@ -5,14 +5,18 @@
 use std::collections::BTreeMap;
 
 use walrus_core::dnssec::rollover::{
-    Acknowledged, KeyReport, KeyRole, NotFollowed, ParentView, Rollover, RolloverEffect,
-    RolloverSettings, TakeKeyError, ZoneKeyState,
+    Acknowledged, KeyReport, KeyRole, ParentView, Rollover, RolloverEffect, RolloverSettings,
+    ZoneKeyState,
 };
 use walrus_core::dnssec::{DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
 use walrus_core::world::Name;
 use walrus_dns::DomainName;
 
-use super::{KeyPair, KeyPairError, KeyStore, KeyStoreError};
+use super::{KeyPair, KeyStore, KeyStoreError};
+
+mod error;
+
+pub use error::KeeperError;
 
 /// Steps taken at once: each makes a key or settles what the one before began.
 const STEPS_MAX: usize = 32;
@@ -33,47 +37,12 @@ pub struct ZoneKeeper {
     stored: Option<ZoneKeyState>,
     /// What is wrong with the files.
     problems: Vec<String>,
-    /// There are files, but what they say of the zone's keys cannot be read.
+    /// The zone had keys, but which is not known any more.
     is_unknown: bool,
+    /// Keys that are lost are being replaced.
+    begins_anew: bool,
     /// The generation that is served here.
     served: u64,
-}
-
-/// Why a key is not made, taken in or kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeeperError {
-    /// It does not fit.
-    #[error(transparent)]
-    Take(#[from] TakeKeyError),
-    /// It cannot be stored.
-    #[error(transparent)]
-    Store(#[from] KeyStoreError),
-    /// The signer is not followed.
-    #[error(transparent)]
-    Follow(#[from] NotFollowed),
-    /// It cannot be made.
-    #[error(transparent)]
-    Pair(#[from] KeyPairError),
-    /// Its files are not in the store, or no good.
-    #[error("there is no key {tag} in {directory}: `walrus keys import` puts it there{}", told(.problems))]
-    NoFiles {
-        /// The key's tag.
-        tag: u16,
-        /// Where its files should be.
-        directory: String,
-        /// What is wrong with the files that are there.
-        problems: Vec<String>,
-    },
-    /// Another key would be in the way of those that cannot be read.
-    #[error(
-        "no key is made while those in {0} cannot be read, for the parent's DS may name them: mend \
-         the files or bring them back; if they are lost, move the directory away"
-    )]
-    Unreadable(String),
-}
-
-fn told(problems: &[String]) -> String {
-    problems.iter().map(|problem| format!("; {problem}")).collect()
 }
 
 impl ZoneKeeper {
@@ -89,7 +58,8 @@ impl ZoneKeeper {
     ) -> Self {
         let found = store.load(zone);
         let state = found.state.clone().unwrap_or_else(|| ZoneKeyState::empty(zone.clone()));
-        let is_unknown = found.state.is_none() && !found.problems.is_empty();
+        let is_gone = found.pairs.is_empty() && found.was_signed;
+        let is_unknown = found.state.is_none() && (is_gone || !found.problems.is_empty());
         let mut keeper = Self {
             store,
             node,
@@ -100,6 +70,7 @@ impl ZoneKeeper {
             stored: found.state,
             problems: Vec::new(),
             is_unknown,
+            begins_anew: false,
             served: 0,
         };
         for pair in found.pairs {
@@ -133,12 +104,17 @@ impl ZoneKeeper {
                 self.stored = Some(self.rollover.state().clone());
             }
             self.spare.clear();
+            if std::mem::take(&mut self.begins_anew) {
+                self.is_unknown = false;
+                self.note_problems(Vec::new());
+            }
             notices.extend(self.lay_aside());
             Ok(notices)
         });
         if stored.is_err() {
             self.rollover = before;
             self.removed.clear();
+            self.begins_anew = false;
         }
         stored
     }
@@ -201,9 +177,9 @@ impl ZoneKeeper {
         algorithm: walrus_core::dnssec::Algorithm,
         flags: u16,
     ) -> Result<KeyPair, KeeperError> {
-        if self.is_unknown {
-            let directory = self.store.directory_of(zone);
-            return Err(KeeperError::Unreadable(directory.display().to_string()));
+        if self.is_unknown && !self.begins_anew {
+            let directory = self.store.directory_of(zone).display().to_string();
+            return Err(KeeperError::Unreadable { directory, zone: zone.clone() });
         }
         let known = &self.rollover.state().keys;
         let fits = |key: &&DnsKey| {
@@ -246,14 +222,53 @@ impl ZoneKeeper {
     /// Makes a key and rolls over to it.
     ///
     /// # Errors
-    /// If it cannot be made or stored.
+    /// If it cannot be made or stored, or a key that signs is not here.
     pub fn add(&mut self, now: u64, role: KeyRole) -> Result<DnsKey, KeeperError> {
         let zone = self.rollover.state().zone.clone();
+        let signing = self.rollover.state().signing();
+        if let Some(lost) = signing.into_iter().find(|key| !self.pairs.contains_key(key)) {
+            let directory = self.store.directory_of(&zone).display().to_string();
+            return Err(KeeperError::Lost { tag: lost.tag(), directory, zone });
+        }
         let sep = if role.is_entry_point() { FLAG_SEP } else { 0 };
         let algorithm = self.rollover.settings().algorithm;
         let key = self.make(&zone, algorithm, FLAG_ZONE | sep)?.public().clone();
         self.rollover.take_key(now, key.clone(), role)?;
         Ok(key)
+    }
+
+    /// Keys that are not here are lost for good: they are forgotten, and the zone begins anew with
+    /// those that are here and new ones for what is missing, which the next [`Self::advance`] makes.
+    /// Resolvers that have a DS or a DNSKEY set of the lost ones in their caches refuse the zone until
+    /// these are gone.
+    ///
+    /// # Errors
+    /// If nothing is lost.
+    pub fn replace_lost(&mut self, now: u64) -> Result<(), KeeperError> {
+        let before = self.rollover.state().clone();
+        self.look_again(now);
+        if !self.lacks_files() {
+            return Err(KeeperError::NothingLost(before.zone));
+        }
+        let state = self.rollover.state().clone();
+        let mut anew = ZoneKeyState::empty(state.zone.clone());
+        // Above any that other nodes may have seen: none counts one a second.
+        anew.generation = if self.is_unknown { now } else { state.generation };
+        anew.revision = state.revision + 1;
+        (anew.zone_ttl, anew.dnskey_ttl, anew.ds_ttl) =
+            (state.zone_ttl, state.dnskey_ttl, state.ds_ttl);
+        anew.last = state.last;
+        let mut rollover = Rollover::new(self.rollover.settings().clone(), anew);
+        let mut removed = Vec::new();
+        for entry in state.keys {
+            if entry.retired.is_none() && self.pairs.contains_key(&entry.key) {
+                rollover.take_key(now, entry.key, entry.role)?;
+            } else {
+                removed.push(entry.key);
+            }
+        }
+        (self.rollover, self.removed, self.begins_anew) = (rollover, removed, true);
+        Ok(())
     }
 
     /// Takes in a key whose files were put into the store, and rolls over to it; the first keys of
@@ -303,11 +318,20 @@ impl ZoneKeeper {
             if !self.pairs.contains_key(&entry.key) {
                 problems.push(format!(
                     "{zone}: the private key {} is gone: what it signed serves until it expires; \
-                     bring its files back to {}",
+                     bring its files back to {} (another node may have them: `walrus keys export`); \
+                     if it is lost for good, `walrus keys add {zone} --lost` on the signer",
                     entry.key.tag(),
                     self.store.directory_of(zone).display()
                 ));
             }
+        }
+        if self.is_unknown && self.pairs.is_empty() {
+            problems.push(format!(
+                "{zone}: it was signed before, and its keys are gone from {}: it is refused, and no \
+                 other key is made, for the parent's DS may name one of them; bring them back; if \
+                 they are lost for good, `walrus keys add {zone} --lost` on the signer",
+                self.store.directory_of(zone).display()
+            ));
         }
         self.problems = problems;
     }
@@ -358,6 +382,7 @@ impl ZoneKeeper {
                 self.put_away(before.state(), &state)?;
             }
             self.stored = Some(state);
+            self.is_unknown = false;
         }
         let held = self.pairs.keys().cloned().collect();
         let acknowledged = Acknowledged { held, generation: self.served };

@@ -11,4 +11,5 @@ mod store;
 pub use bind_files::{KeyFileError, KeyFiles, base_name};
 pub use keeper::{KeeperError, ZoneKeeper};
 pub use key_pair::{KeyPair, KeyPairError};
+pub(crate) use store::{COPY, signatures_stem};
 pub use store::{KeyStore, KeyStoreError, StoredKeys};

@@ -1,6 +1,10 @@
 //! The key store: `STATE/keys/ZONE/`, a zone's key files in BIND's format and what is known of
 //! their roll-over, `state.json` and its copy.
 //!
+//! A third copy, which names no secret, lies beside the signatures that were made by these keys
+//! (`STATE/signatures/`): where the whole directory of keys is lost, it tells that the zone was
+//! signed, and by whom, so that kept signatures serve on and no other key is made unasked.
+//!
 //! Directories have mode 0700, files of private keys 0600. Nothing is overwritten but the state;
 //! keys that are of no use any more move to `retired/`, where they lie until somebody removes them.
 
@@ -9,6 +13,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use walrus_core::dnssec::DnsKey;
 use walrus_core::dnssec::rollover::{KEYS_MAX, ZoneKeyState};
 use walrus_dns::DomainName;
@@ -16,8 +21,12 @@ use walrus_host::state::write_atomically;
 
 use super::bind_files::file_text;
 use super::{KeyFileError, KeyFiles, KeyPair, base_name};
+use crate::regular_file;
 
 const STATE_FILES: [&str; 2] = ["state.json", "state.copy.json"];
+
+/// How the third copy's name ends.
+pub(crate) const COPY: &str = "keys.json";
 
 /// A zone's state is a few kilobytes.
 const STATE_MAX: u64 = 1 << 20;
@@ -29,6 +38,8 @@ const FILES_MAX: usize = 64 * KEYS_MAX;
 #[derive(Clone, Debug)]
 pub struct KeyStore {
     directory: PathBuf,
+    /// Where signatures are, and the third copy of states.
+    signatures: PathBuf,
 }
 
 /// A zone as it was found on the disk.
@@ -38,6 +49,8 @@ pub struct StoredKeys {
     pub state: Option<ZoneKeyState>,
     /// Keys whose files are good.
     pub pairs: Vec<KeyPair>,
+    /// Signatures were kept of it.
+    pub was_signed: bool,
     /// What is wrong, one sentence each.
     pub problems: Vec<String>,
 }
@@ -63,7 +76,7 @@ impl KeyStore {
     /// The store in a state directory; nothing is made yet.
     #[must_use]
     pub fn new(state: &Path) -> Self {
-        Self { directory: state.join("keys") }
+        Self { directory: state.join("keys"), signatures: state.join("signatures") }
     }
 
     /// Where a zone's keys are.
@@ -80,12 +93,23 @@ impl KeyStore {
     pub fn load(&self, zone: &DomainName) -> StoredKeys {
         let directory = self.directory_of(zone);
         let mut stored = StoredKeys::default();
-        let names = match key_files(&directory) {
+        self.load_directory(zone, &directory, &mut stored);
+        let stem = self.signatures.join(signatures_stem(zone));
+        stored.was_signed = stem.with_extension("signatures").exists();
+        if stored.state.is_none() {
+            stored.state =
+                read_state(&stem.with_extension(COPY)).ok().filter(|state| state.zone == *zone);
+        }
+        stored
+    }
+
+    fn load_directory(&self, zone: &DomainName, directory: &Path, stored: &mut StoredKeys) {
+        let names = match key_files(directory) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return stored,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
                 stored.problems.push(format!("cannot read {}: {error}", directory.display()));
-                return stored;
+                return;
             }
         };
         for name in names {
@@ -119,13 +143,12 @@ impl KeyStore {
         }
         // The copy is older if the process ended between the two.
         stored.state = found.into_iter().max_by_key(|state| (state.generation, state.last));
-        stored
     }
 
-    /// Stores what is known of a zone's keys, twice.
+    /// Stores what is known of a zone's keys, twice, and a third time with its signatures.
     ///
     /// # Errors
-    /// If the disk refuses; what was stored before is still there then.
+    /// If the disk refuses; what was stored before is still there then. The third copy may be missing.
     pub fn store_state(&self, state: &ZoneKeyState) -> Result<(), KeyStoreError> {
         let directory = self.directory_of(&state.zone);
         make(&directory)?;
@@ -133,6 +156,13 @@ impl KeyStore {
         for name in STATE_FILES {
             write_atomically(&directory, name, 0o600, &json)
                 .map_err(|error| KeyStoreError::Write { path: directory.join(name), error })?;
+        }
+        let name = format!("{}.{COPY}", signatures_stem(&state.zone));
+        let copied = make(&self.signatures).is_ok()
+            && write_atomically(&self.signatures, &name, 0o600, &json).is_ok();
+        if !copied {
+            // An old one would be of another past.
+            let _ = std::fs::remove_file(self.signatures.join(name));
         }
         Ok(())
     }
@@ -169,6 +199,14 @@ impl KeyStore {
     }
 }
 
+/// What the names of a zone's files in `STATE/signatures/` begin with: a name has any bytes, so they
+/// are called by its hash.
+pub(crate) fn signatures_stem(zone: &DomainName) -> String {
+    let hash = Sha256::digest(zone.as_wire());
+    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("zone-{hex}")
+}
+
 fn make(directory: &Path) -> Result<(), KeyStoreError> {
     DirBuilder::new()
         .recursive(true)
@@ -197,7 +235,7 @@ enum ReadError {
 
 fn read_state(path: &Path) -> Result<ZoneKeyState, ReadError> {
     let mut json = Vec::new();
-    match std::fs::File::open(path).and_then(|file| file.take(STATE_MAX).read_to_end(&mut json)) {
+    match regular_file::open(path).and_then(|file| file.take(STATE_MAX).read_to_end(&mut json)) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ReadError::Gone),
         Err(error) => return Err(ReadError::Bad(error.to_string())),
@@ -278,6 +316,25 @@ mod tests {
         let told = found.problems.join("\n");
         assert!(told.contains("algorithm 8 is not supported"), "{told}");
         assert!(told.contains("cannot read") && told.contains("No such file"), "{told}");
+    }
+
+    /// Found at a start: opening a pipe waits until somebody writes.
+    #[test]
+    fn a_pipe_in_the_place_of_a_key_or_of_the_state_is_told_of() {
+        let (_parent, store, zone) = store();
+        let good = pair();
+        store.add(&zone, &good).unwrap();
+        let directory = store.directory_of(&zone);
+        for name in ["Kexample.com.+015+00001.key", "Kexample.com.+015+00002.private", "state.json"]
+        {
+            let made = std::process::Command::new("mkfifo").arg(directory.join(name)).status();
+            assert!(made.unwrap().success());
+        }
+        std::fs::write(directory.join("Kexample.com.+015+00002.key"), "; nothing").unwrap();
+        let found = store.load(&zone);
+        assert_eq!((found.pairs.len(), found.state, found.was_signed), (1, None, false));
+        assert_eq!(found.problems.len(), 3, "{:?}", found.problems);
+        assert!(found.problems[0].contains("no regular file"), "{:?}", found.problems);
     }
 
     #[test]

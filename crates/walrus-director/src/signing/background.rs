@@ -102,6 +102,7 @@ fn answers(shared: &Shared, director: &Weak<Inner>) {
         director.renew_answers(tried.elapsed() >= RETRY_AFTER);
         if tried.elapsed() >= RETRY_AFTER {
             tried = Instant::now();
+            director.keep_signatures_again();
         }
         if kept.elapsed() >= KEEP_EVERY {
             kept = Instant::now();
@@ -110,6 +111,7 @@ fn answers(shared: &Shared, director: &Weak<Inner>) {
     }
     if let Some(director) = director.upgrade().map(DirectorHandle::of) {
         director.keep_signatures();
+        director.keep_signatures_again();
     }
 }
 

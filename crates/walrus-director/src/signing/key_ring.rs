@@ -43,6 +43,12 @@ pub enum SignError {
         /// Its algorithm's number.
         algorithm: u8,
     },
+    /// Which keys the zone has is not known here, or none of them signs yet.
+    #[error(
+        "no key signs it here: `walrus keys list` says what is wrong or waited for; bring the key \
+         files back, or import them"
+    )]
+    NoKeys,
     /// It does not sign.
     #[error(transparent)]
     Pair(#[from] KeyPairError),

@@ -152,7 +152,12 @@ impl DirectorHandle {
         let served = zones
             .sign(&wanted, Extent::All, &signing)
             .map_err(|source| ReloadError::Signing { zone: DomainName::root(), source })?;
-        if must_succeed && let Some((zone, source)) = zones.not_as_wanted(&wanted) {
+        let in_the_way = match (&change, must_succeed) {
+            (_, false) => None,
+            (None, true) => zones.not_as_wanted(&wanted),
+            (Some(_), true) => zones.in_the_way(&wanted, &rebuilding.served.left_out),
+        };
+        if let Some((zone, source)) = in_the_way {
             return Err(ReloadError::Signing { zone, source });
         }
         if change.is_none() && served.is_same(&rebuilding.served) {
@@ -292,8 +297,14 @@ impl DirectorHandle {
             (control.signing.take_changed(&current.table, now), control.signing.store().clone())
         };
         if let Some(kept) = kept {
-            store.save(None, &kept);
+            store.save(None, kept);
         }
+    }
+
+    /// For the background: writes down what the disk did not take before.
+    pub(crate) fn keep_signatures_again(&self) {
+        let store = self.control().signing.store().clone();
+        store.save_again();
     }
 
     /// Signs the table in force again, as far as that is quick, and publishes it.
@@ -321,7 +332,7 @@ pub(crate) fn compile(topology: &Topology, served: &Served) -> Result<ZoneTable,
     };
     let services = topology.services.iter().map(|service| &service.name);
     let services: Vec<DomainName> = services.filter(is_served).cloned().collect();
-    ZoneTable::compile(&served.zones, &services)
+    ZoneTable::compile_beside(&served.zones, &services, &served.left_out)
 }
 
 /// What the Plans name the keys by: all that validators see of them. Empty while nothing is signed.
@@ -364,6 +375,7 @@ impl ZonesTold {
             ZoneSigningStatus {
                 apex: apex.clone(),
                 is_served: held.is_some(),
+                is_unsigned: held.is_none() && zones.unsigned.contains(apex),
                 signatures: held.map_or(0, |held| held.signatures),
                 signed_at: held.map(|held| held.signed_at),
                 next_renewal: held.map(|held| held.next_renewal),

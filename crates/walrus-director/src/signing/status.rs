@@ -27,8 +27,10 @@ pub struct SigningStatus {
 pub struct ZoneSigningStatus {
     /// The zone.
     pub apex: DomainName,
-    /// Whether it is answered: not so before its first signatures are made.
+    /// Whether it is answered with signatures.
     pub is_served: bool,
+    /// Whether it is answered without, as before, until it can be signed; if neither, it is refused.
+    pub is_unsigned: bool,
     /// Signatures over what is static.
     pub signatures: usize,
     /// What they were made for, in seconds since 1970.

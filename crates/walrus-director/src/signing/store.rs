@@ -11,15 +11,20 @@
 //! Numbers are big-endian. Files are replaced whole. One that is damaged is told of and made anew:
 //! a signature that is lost costs the making of another.
 
-use std::fs::{DirBuilder, File};
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
 use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use walrus_core::dnssec::{SignRequest, Signature, SignatureId};
 use walrus_dns::DomainName;
 use walrus_host::state::write_atomically;
+
+use crate::keys::{COPY, signatures_stem};
+use crate::regular_file;
 
 const MAGIC: &[u8; 8] = b"WALSIG01";
 const HEAD_LEN: usize = 24;
@@ -33,6 +38,9 @@ const FILE_LEN_MAX: u64 = 420 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     directory: Option<PathBuf>,
+    /// What the disk did not take, by the file's name, to be tried again. As much memory as the
+    /// files would take: 84 bytes a signature.
+    unsaved: Arc<Mutex<BTreeMap<String, Kept>>>,
 }
 
 /// A signature with what names it.
@@ -77,19 +85,17 @@ impl Kept {
 }
 
 impl Store {
-    /// Makes the directory if it is not there. Without one, or if it cannot be made, nothing is
-    /// kept.
+    /// Makes the directory if it is not there. Without one nothing is kept.
     pub(crate) fn open(directory: Option<PathBuf>) -> Self {
         if let Some(path) = &directory
             && let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path)
         {
             tracing::warn!(
                 directory = %path.display(), %error,
-                "signatures are not kept: everything is signed anew at the next start"
+                "signatures cannot be kept there: until they can, a start signs everything anew"
             );
-            return Self { directory: None };
         }
-        Self { directory }
+        Self { directory, unsaved: Arc::default() }
     }
 
     /// What was kept of a zone's static sets, or (`None`) of all services. A file that is damaged
@@ -110,16 +116,44 @@ impl Store {
         Kept::default()
     }
 
-    /// Keeps these signatures in place of those before.
-    pub(crate) fn save(&self, zone: Option<&DomainName>, kept: &Kept) {
+    /// Keeps these signatures in place of those before. What the disk does not take is tried again
+    /// by [`Self::save_again`].
+    pub(crate) fn save(&self, zone: Option<&DomainName>, kept: Kept) {
         let Some(directory) = &self.directory else { return };
-        let name = file_name(zone);
-        if let Err(error) = write_atomically(directory, &name, 0o600, &encode(kept)) {
-            tracing::warn!(
-                file = %directory.join(name).display(), %error,
-                "signatures are not kept: they are made anew at the next start"
-            );
+        let (name, mut unsaved) = (file_name(zone), self.unsaved());
+        match write(directory, &name, &kept) {
+            Ok(()) => {
+                unsaved.remove(&name);
+            }
+            Err(error) => {
+                let file = directory.join(&name);
+                if unsaved.insert(name, kept).is_none() {
+                    tracing::warn!(
+                        file = %file.display(), %error,
+                        "signatures are not kept (is the disk full?): it is tried again every \
+                         minute; a start before that makes them anew"
+                    );
+                }
+            }
         }
+    }
+
+    /// Tries again to keep what could not be kept before.
+    pub(crate) fn save_again(&self) {
+        let Some(directory) = &self.directory else { return };
+        self.unsaved().retain(|name, kept| {
+            let is_kept = write(directory, name, kept).is_ok();
+            if is_kept {
+                let file = directory.join(name);
+                tracing::info!(file = %file.display(), "signatures are kept again");
+            }
+            !is_kept
+        });
+    }
+
+    /// Held while files are written, so that nothing older replaces what is newer.
+    fn unsaved(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets zones that are no longer signed.
@@ -127,22 +161,27 @@ impl Store {
         let Some(directory) = &self.directory else { return };
         let wanted: Vec<String> =
             zones.map(|zone| file_name(Some(zone))).chain([file_name(None)]).collect();
+        self.unsaved().retain(|name, _| wanted.contains(name));
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.ends_with(".signatures") && !wanted.iter().any(|wanted| *wanted == name) {
+            let copy_of = name.strip_suffix(COPY).map(|stem| format!("{stem}signatures"));
+            let file = copy_of.as_deref().unwrap_or(&name);
+            if file.ends_with(".signatures") && !wanted.iter().any(|wanted| wanted == file) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// A name has any bytes, so a file is called by its hash.
+fn write(directory: &Path, name: &str, kept: &Kept) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    write_atomically(directory, name, 0o600, &encode(kept))
+}
+
 fn file_name(zone: Option<&DomainName>) -> String {
     let Some(zone) = zone else { return "services.signatures".to_owned() };
-    let hash = Sha256::digest(zone.as_wire());
-    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("zone-{hex}.signatures")
+    format!("{}.signatures", signatures_stem(zone))
 }
 
 fn encode(kept: &Kept) -> Vec<u8> {
@@ -161,7 +200,7 @@ fn encode(kept: &Kept) -> Vec<u8> {
 }
 
 fn read(path: &Path) -> io::Result<Option<Kept>> {
-    let file = File::open(path)?;
+    let file = regular_file::open(path)?;
     if file.metadata()?.len() > FILE_LEN_MAX {
         return Ok(None);
     }
@@ -209,8 +248,8 @@ mod tests {
         assert_eq!(store.load(Some(&zone)), Kept::default());
         let kept = Kept::new(99, vec![entry(2), entry(1), entry(2)]);
         assert_eq!(kept.entries, [entry(1), entry(2)]);
-        store.save(Some(&zone), &kept);
-        store.save(None, &Kept::new(1, vec![entry(9)]));
+        store.save(Some(&zone), kept.clone());
+        store.save(None, Kept::new(1, vec![entry(9)]));
         assert_eq!(store.load(Some(&zone)), kept);
         assert_eq!(store.load(None).get(SignatureId([9; 16])), Some(&[9; 64]));
         let path = directory.join(file_name(Some(&zone)));
@@ -225,10 +264,28 @@ mod tests {
             std::fs::write(&path, &whole[..len]).unwrap();
             assert_eq!(store.load(Some(&zone)), Kept::default(), "cut at {len}");
         }
-        store.save(Some(&zone), &kept);
+        store.save(Some(&zone), kept.clone());
         assert_eq!(store.load(Some(&zone)), kept);
         store.forget_others([].into_iter());
         assert!(!path.exists() && directory.join(file_name(None)).exists());
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_tried_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("signatures");
+        std::fs::write(&directory, "in the way").unwrap();
+        let store = Store::open(Some(directory.clone()));
+        let zone: DomainName = "walrus.example".parse().unwrap();
+        let kept = Kept::new(2, vec![entry(2)]);
+        store.save(Some(&zone), Kept::new(1, vec![entry(1)]));
+        store.save(Some(&zone), kept.clone());
+        store.save(None, kept.clone());
+        store.save_again();
+        std::fs::remove_file(&directory).unwrap();
+        store.clone().save_again();
+        assert_eq!((store.load(Some(&zone)), store.load(None)), (kept.clone(), kept));
+        assert!(store.unsaved().is_empty());
     }
 
     #[test]
@@ -238,7 +295,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         for directory in [None, Some(file)] {
             let store = Store::open(directory);
-            store.save(None, &Kept::new(1, vec![entry(1)]));
+            store.save(None, Kept::new(1, vec![entry(1)]));
             assert_eq!(store.load(None), Kept::default());
         }
     }

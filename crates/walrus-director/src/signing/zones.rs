@@ -70,6 +70,9 @@ pub(crate) struct Signing<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct SignedZones {
     pub(crate) in_force: BTreeMap<DomainName, InForce>,
+    /// Zones that this process answers unsigned: what is to be signed one day goes on so until it
+    /// can be. After a restart it does not: what the parent's DS says by then is not known.
+    pub(crate) unsigned: BTreeSet<DomainName>,
     /// Why a zone is not signed as it should be.
     pub(crate) errors: BTreeMap<DomainName, SignError>,
     store: Store,
@@ -102,13 +105,7 @@ impl Wanted {
 
     /// With one zone signed otherwise.
     pub(crate) fn with_signing(mut self, signing: ZoneSigning) -> Self {
-        let keys = &signing.keys;
-        // Half signed would be bogus; without keys a zone is insecure, and works.
-        if keys.sign_keys.is_empty() || keys.sign_zone.is_empty() {
-            self.signing.remove(&signing.apex);
-        } else {
-            self.signing.insert(signing.apex.clone(), signing);
-        }
+        self.signing.insert(signing.apex.clone(), signing);
         self
     }
 
@@ -142,7 +139,12 @@ impl Served {
 
 impl SignedZones {
     pub(crate) const fn new(store: Store) -> Self {
-        Self { in_force: BTreeMap::new(), errors: BTreeMap::new(), store }
+        Self {
+            in_force: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
+            errors: BTreeMap::new(),
+            store,
+        }
     }
 
     /// Signs what has to be. A zone that cannot be signed goes on as it was, with signatures of
@@ -164,6 +166,7 @@ impl SignedZones {
             let Some(how) = wanted.signing.get(apex) else {
                 served.zones.push(Arc::clone(plain));
                 served.terms.zones.insert(apex.clone(), None);
+                self.unsigned.insert(apex.clone());
                 continue;
             };
             let services = services.remove(apex).unwrap_or_default();
@@ -186,6 +189,11 @@ impl SignedZones {
                     let keys = in_force.signing.keys.sign_zone.as_slice().into();
                     let signing = AnswerSigning { keys, policy: in_force.signing.validity };
                     served.terms.zones.insert(apex.clone(), Some(signing));
+                    self.unsigned.remove(apex);
+                }
+                None if self.unsigned.contains(apex) => {
+                    served.zones.push(Arc::clone(plain));
+                    served.terms.zones.insert(apex.clone(), None);
                 }
                 None => {
                     served.left_out.insert(apex.clone());
@@ -196,14 +204,34 @@ impl SignedZones {
         }
         self.in_force.retain(|apex, _| wanted.signing.contains_key(apex));
         self.errors.retain(|apex, _| wanted.signing.contains_key(apex));
-        if extent == Extent::Small {
-            leave_out_above(&mut served);
-        }
+        self.unsigned.retain(|apex| wanted.zones.iter().any(|zone| zone.apex() == apex));
         Ok(served)
+    }
+
+    /// Why not everything may be taken over: a zone would be less than it was, `left_out` being
+    /// those that were not answered before, or one that is new cannot be answered although its keys
+    /// are known. Without keys there is nothing to bring before the zone is.
+    pub(crate) fn in_the_way(
+        &self,
+        wanted: &Wanted,
+        left_out: &BTreeSet<DomainName>,
+    ) -> Option<(DomainName, SignError)> {
+        self.first_error(wanted, |apex, error| {
+            let is_less = self.in_force.contains_key(apex);
+            is_less || (error != SignError::NoKeys && !left_out.contains(apex))
+        })
     }
 
     /// A zone that is not what it should be, and why.
     pub(crate) fn not_as_wanted(&self, wanted: &Wanted) -> Option<(DomainName, SignError)> {
+        self.first_error(wanted, |_, _| true)
+    }
+
+    fn first_error(
+        &self,
+        wanted: &Wanted,
+        counts: impl Fn(&DomainName, SignError) -> bool,
+    ) -> Option<(DomainName, SignError)> {
         let is_it = |(apex, _): &(&DomainName, &SignError)| {
             let plain = wanted.zones.iter().find(|zone| zone.apex() == *apex);
             let how = wanted.signing.get(*apex);
@@ -212,7 +240,8 @@ impl SignedZones {
                     && plain.is_some_and(|plain| Arc::ptr_eq(plain, &held.plain))
             })
         };
-        let (apex, error) = self.errors.iter().find(is_it)?;
+        let mut errors = self.errors.iter().filter(|(apex, error)| counts(apex, **error));
+        let (apex, error) = errors.find(is_it)?;
         Some((apex.clone(), *error))
     }
 
@@ -232,11 +261,12 @@ impl SignedZones {
         if self.errors.insert(apex.clone(), error) == Some(error) {
             return;
         }
-        match self.in_force.contains_key(apex) {
-            true => {
-                tracing::error!(zone = %apex, "not signed anew, and goes on as it was: {error}")
-            }
-            false => tracing::error!(zone = %apex, "not signed, and not answered: {error}"),
+        if self.in_force.contains_key(apex) {
+            tracing::error!(zone = %apex, "not signed anew, and goes on as it was: {error}");
+        } else if self.unsigned.contains(apex) {
+            tracing::error!(zone = %apex, "not signed, and goes on unsigned until it is: {error}");
+        } else {
+            tracing::error!(zone = %apex, "not signed, and refused until it is: {error}");
         }
     }
 
@@ -250,6 +280,9 @@ impl SignedZones {
         signing: &Signing<'_>,
     ) -> Result<bool, SignError> {
         let apex = plain.apex();
+        if !how.keys.can_sign() {
+            return Err(SignError::NoKeys);
+        }
         let now = signing.now.ok_or(SignError::Clock)?;
         let held = self.in_force.get(apex);
         if let Some(held) = held
@@ -288,7 +321,7 @@ impl SignedZones {
         let from_disk = pass.found;
         if is_current && !pass.new.is_empty() {
             let slack = how.validity.valid_for.saturating_sub(how.validity.renew_every);
-            self.store.save(Some(apex), &pass.kept(now, slack));
+            self.store.save(Some(apex), pass.kept(now, slack));
         }
         let SignedZone { zone, next_renewal, signatures, made } = signed;
         tracing::info!(
@@ -313,16 +346,6 @@ impl SignedZones {
 fn lost_key(how: &ZoneSigning, ring: &KeyRing) -> Option<SignError> {
     let mut keys = how.keys.sign_keys.iter().chain(&how.keys.sign_zone);
     keys.find(|key| !ring.has(key)).map(SignError::no_key)
-}
-
-/// Above a zone that waits, other zones of ours would say that its names do not exist.
-fn leave_out_above(served: &mut Served) {
-    let waiting = served.left_out.clone();
-    let is_above = |apex: &DomainName| waiting.iter().any(|below| below.is_within(apex));
-    let above: Vec<DomainName> =
-        served.zones.iter().map(|zone| zone.apex().clone()).filter(is_above).collect();
-    served.zones.retain(|zone| !above.contains(zone.apex()));
-    served.left_out.extend(above);
 }
 
 /// The signing of one zone.

@@ -118,6 +118,10 @@ pub(crate) struct AddKeyRequest {
     /// csk, ksk or zsk; by default the first that the zone has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<String>,
+    /// Private keys that are not here are lost for good: the zone begins anew with those that are,
+    /// and new ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lost: bool,
 }
 
 /// What `POST /keys/retire` and `POST /keys/import` take.

@@ -168,8 +168,8 @@ async fn add_key(
     request: Result<axum::Json<AddKeyRequest>, JsonRejection>,
 ) -> Answer {
     check_token(&node, &headers)?;
-    let axum::Json(AddKeyRequest { zone, role }) = request?;
-    keys_changed(in_background(move || node.keys().add(&zone, role.as_deref())).await?)
+    let axum::Json(request) = request?;
+    keys_changed(in_background(move || node.keys().add(&request)).await?)
 }
 
 async fn retire_key(

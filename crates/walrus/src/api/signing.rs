@@ -65,7 +65,13 @@ fn texts(status: &SigningStatus) -> impl Iterator<Item = (String, String)> {
     let zones = status.zones.iter().filter_map(|zone| {
         let text = match (&zone.error, zone.is_served) {
             (Some(error), true) => format!("is signed as before: {error}"),
-            (Some(error), false) => format!("is not answered: {error}"),
+            (Some(error), false) if zone.is_unsigned => {
+                format!("is answered unsigned, as before: {error}")
+            }
+            (Some(error), false) => format!("is refused (REFUSED): {error}"),
+            (None, false) if zone.is_unsigned => {
+                "is answered unsigned, as before, until it is signed".to_owned()
+            }
             (None, false) => "is not answered until it is signed".to_owned(),
             (None, true) => return None,
         };
@@ -99,6 +105,7 @@ mod tests {
         let zone = |name: &str, is_served, error: Option<&str>| ZoneSigningStatus {
             apex: name.parse().unwrap(),
             is_served,
+            is_unsigned: name == "plain.example",
             signatures: 7,
             signed_at: None,
             next_renewal: Some(9),
@@ -109,6 +116,8 @@ mod tests {
             zones: vec![
                 zone("good.example", true, None),
                 zone("waits.example", false, None),
+                zone("gone.example", false, Some("no keys")),
+                zone("plain.example", false, Some("no keys")),
                 zone("old.example", true, Some("no key")),
             ],
             left_out: 3,
@@ -119,6 +128,8 @@ mod tests {
             problems(&status).map(|it| format!("{}: {}", it.subject, it.text)).collect();
         let expected = [
             "zone waits.example: zone waits.example is not answered until it is signed",
+            "zone gone.example: zone gone.example is refused (REFUSED): no keys",
+            "zone plain.example: zone plain.example is answered unsigned, as before: no keys",
             "zone old.example: zone old.example is signed as before: no key",
             "clock: the clock jumped",
             "answers: 3 answer sets are not signed",
@@ -130,6 +141,6 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(text.contains("dnssec_zone_signatures{zone=\"good.example\"} 7"), "{text}");
-        assert!(text.contains("dnssec_problems 6"), "{text}");
+        assert!(text.contains("dnssec_problems 8"), "{text}");
     }
 }

@@ -30,7 +30,10 @@ pub(crate) enum ZoneTextError {
     #[error("`{0}` is no domain name")]
     Name(String),
     /// Not one of the zones.
-    #[error("there is no zone {0} here: `zone` and `[[zone]]` of the configuration name them")]
+    #[error(
+        "there is no zone {0} here (`zone` and `[[zone]]` of the configuration name them), or it is not \
+         signed yet (`walrus status` says why)"
+    )]
     NoZone(DomainName),
     /// Longer than [`TEXT_BYTES_MAX`].
     #[error(

@@ -60,6 +60,10 @@ enum KeysCommand {
         /// csk, ksk or zsk; by default the zone's CSK or KSK.
         #[arg(long)]
         role: Option<String>,
+        /// Private keys that are not here are lost for good: forget them, and sign with new ones at
+        /// once. Until the parent's old DS has left all caches, resolvers that validate refuse the zone.
+        #[arg(long, conflicts_with = "role")]
+        lost: bool,
         #[command(flatten)]
         from: Source,
     },
@@ -128,11 +132,9 @@ pub(super) fn run(arguments: KeysArguments) -> Result<(), Failure> {
             let view = view(&from, zone.as_deref())?;
             if check { check_parents(&view, &from) } else { ds(view, all, from.json) }
         }
-        KeysCommand::Add { zone, role, from } => {
-            let request = AddKeyRequest { zone, role };
-            change(&from, "/keys/add", &request, |keys| {
-                keys.add(&request.zone, request.role.as_deref())
-            })
+        KeysCommand::Add { zone, role, lost, from } => {
+            let request = AddKeyRequest { zone, role, lost };
+            change(&from, "/keys/add", &request, |keys| keys.add(&request))
         }
         KeysCommand::Retire { zone, tag, from } => {
             let request = KeyRequest { zone, tag };

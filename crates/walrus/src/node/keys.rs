@@ -22,7 +22,7 @@ use walrus_director::keys::{KeeperError, KeyPair, KeyStore, ZoneKeeper};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 
-use crate::api::keys::{KeyView, KeysView, ZoneKeysView};
+use crate::api::keys::{AddKeyRequest, KeyView, KeysView, ZoneKeysView};
 use crate::load::Loaded;
 
 /// Keys are looked at at least so often, whatever their times say.
@@ -126,17 +126,14 @@ impl NodeKeys {
         self.changed.notify_one();
     }
 
-    /// How zones are signed at the moment, and with which private keys. A zone without any key is
-    /// left out.
+    /// How zones are signed at the moment, and with which private keys; also those that no key signs
+    /// yet, or any more.
     pub(crate) fn signing(&self) -> (Vec<ZoneSigning>, Vec<KeyPair>) {
         let inner = self.inner();
         let mut pairs = Vec::new();
         let mut zones = Vec::new();
         for (apex, zone) in &inner.zones {
             let keys = zone.keeper.keys();
-            if keys.sign_zone.is_empty() {
-                continue;
-            }
             pairs.extend(zone.keeper.pairs().cloned());
             zones.push(inner.zone_signing(apex.clone(), keys));
         }
@@ -172,7 +169,7 @@ impl NodeKeys {
         let changes = inner.zones.iter().filter_map(|(apex, zone)| {
             let keys = zone.keeper.keys();
             let is_told = zone.told == Some((keys.clone(), held(&zone.keeper)));
-            (!is_told && !keys.sign_zone.is_empty()).then(|| Change {
+            (!is_told && keys.can_sign()).then(|| Change {
                 signing: inner.zone_signing(apex.clone(), keys),
                 pairs: zone.keeper.pairs().cloned().collect(),
                 generation: zone.keeper.rollover().state().generation,
@@ -284,11 +281,23 @@ impl NodeKeys {
         KeysView { zones: zones.collect() }
     }
 
-    /// Makes a key of this role, by default the first of the layout, and rolls over to it.
-    pub(crate) fn add(&self, zone: &str, role: Option<&str>) -> Result<String, KeysRefused> {
+    /// Makes a key of a role, by default the first of the layout, and rolls over to it; or puts new
+    /// keys in the place of those that are lost.
+    pub(crate) fn add(&self, request: &AddKeyRequest) -> Result<String, KeysRefused> {
+        let AddKeyRequest { zone, role, lost } = request;
+        if *lost {
+            return self.change(zone, |keeper, now| {
+                keeper.replace_lost(now).map_err(KeysRefused::from)?;
+                Ok(format!(
+                    "lost keys are forgotten, and new ones sign from now on (`walrus keys list \
+                     {zone}`): give the parent their DS at once (`walrus keys ds {zone} --all`); \
+                     until its old one has left all caches, resolvers that validate refuse the zone"
+                ))
+            });
+        }
         self.change(zone, |keeper, now| {
             let roles = keeper.rollover().settings().roles.clone();
-            let role = match role {
+            let role = match role.as_deref() {
                 None => roles.first().copied().unwrap_or(KeyRole::Csk),
                 Some(wanted) => {
                     roles.into_iter().find(|role| role.to_string() == wanted).ok_or_else(|| {
@@ -564,7 +573,9 @@ impl From<KeeperError> for KeysRefused {
             KeeperError::Take(_)
             | KeeperError::Follow(_)
             | KeeperError::NoFiles { .. }
-            | KeeperError::Unreadable(_) => Self::No(text),
+            | KeeperError::Unreadable { .. }
+            | KeeperError::Lost { .. }
+            | KeeperError::NothingLost(_) => Self::No(text),
             KeeperError::Store(_) | KeeperError::Pair(_) => Self::Broken(text),
         }
     }

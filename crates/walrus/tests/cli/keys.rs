@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::running::{Running, TWO_CLUSTERS, program, run, wait_for};
+use crate::dns::{ask_udp, code, query};
+use crate::running::{PATIENCE, Running, TWO_CLUSTERS, program, run, wait_for};
 
 fn signed() -> String {
     // The parent is nobody: its silence must not matter.
@@ -143,6 +144,10 @@ fn two_nodes_go_the_same_way_and_no_key_is_used_before_both_hold_it() {
 
     let mut follower = follower_of(&signer);
     follower.up();
+    // Whoever knows the parent's DS would find unsigned answers bogus.
+    let query = query("www.walrus.example", 1, Some([203, 0, 113]));
+    let refused = wait_for("a refusal", || ask_udp(follower.dns(), &query, PATIENCE));
+    assert_eq!(code(&refused), 5, "before it heard from the signer");
     let told = wait_for("the signer's key", || keys(&follower).into_iter().next());
     assert_eq!((&told["tag"], &told["held"]), (&tag.into(), &false.into()));
     let refused = follower.ask(&["keys", "add", "walrus.example"]);
@@ -165,6 +170,8 @@ fn two_nodes_go_the_same_way_and_no_key_is_used_before_both_hold_it() {
         let of_follower = served_keys(&follower);
         (!of_both.is_empty() && of_both == of_follower).then_some(of_both)
     });
+    let reply = wait_for("an answer", || ask_udp(follower.dns(), &query, PATIENCE));
+    assert_eq!(code(&reply), 0, "{reply:?}");
     assert_eq!(of_both.len(), 2, "a key and its signature, to the second: {of_both:?}");
 
     // A restart without the signer goes on with what was told.

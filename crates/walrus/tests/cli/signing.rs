@@ -104,3 +104,77 @@ fn is_kept(running: &Running, signature: &[u8]) -> bool {
     let bytes = &signature[signature.len() - 64..];
     kept(running).iter().any(|path| std::fs::read(path).unwrap().windows(64).any(|it| it == bytes))
 }
+
+/// The tags of the zone's keys.
+fn tags(running: &Running) -> Vec<u64> {
+    let (_, object) = running.ask_json(&["keys", "list"]);
+    let keys = object["zones"][0]["keys"].as_array().cloned().unwrap_or_default();
+    keys.iter().filter_map(|key| key["tag"].as_u64()).collect()
+}
+
+/// What `walrus status` says of a kind of problem, once it does.
+fn problem(running: &Running, kind: &str) -> String {
+    wait_for("a problem", || {
+        let status = running.status();
+        let problems = status["problems"].as_array()?.clone();
+        let found = problems.into_iter().find(|problem| problem["kind"] == kind)?;
+        found["text"].as_str().map(str::to_owned)
+    })
+}
+
+/// The reply's code, and whether it says why in an extended error.
+fn refusal(running: &Running) -> Option<(u16, bool)> {
+    let query = query("www.walrus.example", 1, Some([203, 0, 113]));
+    let reply = ask_udp(running.dns(), &query, Duration::from_secs(2))?;
+    Some((code(&reply).into(), reply.ends_with(b"zone is not signed here yet")))
+}
+
+/// `rm -r STATE/keys`: what was signed serves on, no other key is made unasked, and one command
+/// gets out of it.
+#[test]
+fn keys_that_are_gone_are_replaced_only_when_they_are_said_to_be_lost() {
+    let mut running = Running::start(&config());
+    let before = signature(&running);
+    wait_for("it on the disk", || is_kept(&running, &before).then_some(()));
+    let old = tags(&running);
+    running.kill();
+    std::fs::remove_dir_all(running.path("state/keys")).unwrap();
+    running.up();
+    assert_eq!(signature(&running), before, "what was signed goes on");
+    assert_eq!(tags(&running), old);
+    let advice = "walrus keys add walrus.example --lost";
+    let said = problem(&running, "keys");
+    assert!(said.contains("is gone") && said.contains(advice), "{said}");
+    let refused = running.ask(&["keys", "add", "walrus.example"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains(advice), "{refused:?}");
+    let replaced = running.ask(&["keys", "add", "walrus.example", "--lost"]);
+    assert!(replaced.code == Some(0), "{replaced:?}");
+    assert!(replaced.stdout.contains("give the parent their DS at once"), "{replaced:?}");
+    let new = tags(&running);
+    assert!(new.len() == 1 && new != old, "{new:?} in place of {old:?}");
+    wait_for("an answer by the new key", || (signature(&running) != before).then_some(()));
+
+    // Nor does the copy tell any more which keys there were, only signatures that there were some.
+    running.kill();
+    std::fs::remove_dir_all(running.path("state/keys")).unwrap();
+    let copies = kept(&running).into_iter();
+    let copies = copies.filter(|path| path.extension().is_some_and(|end| end == "json"));
+    assert_eq!(copies.map(|path| std::fs::remove_file(path).unwrap()).count(), 1);
+    running.up();
+    assert_eq!(wait_for("a refusal", || refusal(&running)), (5, true));
+    let said = problem(&running, "keys");
+    assert!(said.contains("was signed before") && said.contains(advice), "{said}");
+    let said = problem(&running, "signing");
+    assert!(said.contains("is refused") && said.contains("no key signs it"), "{said}");
+    let metrics = running.http("GET", "/metrics", "").1;
+    assert!(metrics.contains("dnssec_zone_signatures{zone=\"walrus.example\"} 0"), "{metrics}");
+    assert_eq!(tags(&running), [0; 0]);
+    assert_eq!(running.ask(&["keys", "add", "walrus.example", "--lost"]).code, Some(0));
+    let anew = signature(&running);
+    wait_for("it on the disk", || is_kept(&running, &anew).then_some(()));
+    let newest = tags(&running);
+    assert!(newest.len() == 1 && newest != new, "{newest:?}");
+    running.kill();
+    running.up();
+    assert_eq!((signature(&running), tags(&running)), (anew, newest));
+}

@@ -21,7 +21,14 @@ const UDP_SIZE: u16 = 1232;
 /// What our OPT record says; there is none without one in the query.
 pub(super) struct ReplyOptions<'a> {
     pub subnet: Option<(Subnet<'a>, u8)>,
-    pub extended_error: Option<u16>,
+    pub extended_error: Option<ExtendedError>,
+}
+
+/// Why, for people (RFC 8914).
+#[derive(Clone, Copy)]
+pub(super) struct ExtendedError {
+    pub code: u16,
+    pub text: &'static str,
 }
 
 /// The reply to a question; at most `limit` bytes, cut if it would be longer.
@@ -168,7 +175,8 @@ fn opt_len(question: &Question<'_>, options: &ReplyOptions<'_>) -> usize {
         return 0;
     }
     let subnet = options.subnet.as_ref().map_or(0, |(subnet, _)| 8 + subnet.address.len());
-    11 + subnet + if options.extended_error.is_some() { 6 } else { 0 }
+    let error = options.extended_error.map_or(0, |error| 6 + error.text.len());
+    11 + subnet + error
 }
 
 fn finish(
@@ -190,9 +198,12 @@ fn finish(
                     target.append_slice(subnet.address)
                 })?;
             }
-            if let Some(code) = options.extended_error {
-                opt.push_raw_option(OptionCode::EXTENDED_ERROR, 2, |target| {
-                    target.append_slice(&code.to_be_bytes())
+            if let Some(ExtendedError { code, text }) = options.extended_error {
+                // A sentence of ours: far below 64 KiB.
+                let len = 2 + text.len() as u16;
+                opt.push_raw_option(OptionCode::EXTENDED_ERROR, len, |target| {
+                    target.append_slice(&code.to_be_bytes())?;
+                    target.append_slice(text.as_bytes())
                 })?;
             }
             Ok(())

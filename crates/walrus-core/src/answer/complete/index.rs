@@ -6,7 +6,7 @@
 //! hash table costs a constant, and shares nothing with it. What a client invents is never walked
 //! label by label: a name may have 127 of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::zone::{SetView, Sets, Zone};
 #[derive(Clone, Debug, Default)]
 pub(in crate::answer) struct CompleteIndex {
     zones: BTreeMap<DomainName, Arc<Zone>>,
+    /// Apexes of zones of ours that must not be answered yet.
+    waiting: BTreeSet<DomainName>,
     /// No apex has more labels.
     apex_labels_max: usize,
     /// By the zone that they are in: a service makes names exist in that zone only.
@@ -29,6 +31,8 @@ pub(in crate::answer) struct CompleteIndex {
 pub(super) enum Found<'a> {
     /// No zone of ours holds the name.
     Elsewhere,
+    /// The name is in a zone of ours that must not be answered yet.
+    Waiting,
     /// The name is at or below a delegation.
     Delegated {
         /// The owner of the NS records.
@@ -58,11 +62,20 @@ pub(super) enum Found<'a> {
     },
 }
 
+/// Whose a name is.
+enum Nearest<'a> {
+    Zone(&'a Zone),
+    /// A zone's that must not be answered yet.
+    Waiting,
+    /// Nobody's here.
+    None,
+}
+
 impl<'a> Found<'a> {
     /// The zone that it was found in.
     pub(super) const fn zone(&self) -> Option<&'a Zone> {
         match self {
-            Self::Elsewhere => None,
+            Self::Elsewhere | Self::Waiting => None,
             Self::Delegated { zone, .. } | Self::Node { zone, .. } | Self::Nothing { zone, .. } => {
                 Some(zone)
             }
@@ -75,13 +88,15 @@ impl CompleteIndex {
     pub(in crate::answer) fn new(
         zones: impl IntoIterator<Item = Arc<Zone>>,
         services: impl IntoIterator<Item = (DomainName, u32)>,
+        waiting: BTreeSet<DomainName>,
     ) -> Self {
         let zones: BTreeMap<DomainName, Arc<Zone>> =
             zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
-        let apex_labels_max = zones.keys().map(DomainName::label_count).max().unwrap_or(0);
-        let mut index = Self { zones, apex_labels_max, services: BTreeMap::new() };
+        let apexes = zones.keys().chain(&waiting);
+        let apex_labels_max = apexes.map(DomainName::label_count).max().unwrap_or(0);
+        let mut index = Self { zones, waiting, apex_labels_max, services: BTreeMap::new() };
         for (name, service) in services {
-            if let Some(zone) = index.zone_of(&name, false) {
+            if let Nearest::Zone(zone) = index.nearest(&name, false) {
                 let apex = zone.apex().clone();
                 index.services.entry(apex).or_default().insert(name, service);
             }
@@ -93,7 +108,11 @@ impl CompleteIndex {
     /// section 3.1.4.1).
     pub(super) fn find(&self, name: &DomainName, record_type: u16) -> Found<'_> {
         let is_ds = record_type == record_type::DS;
-        let Some(zone) = self.zone_of(name, is_ds) else { return Found::Elsewhere };
+        let zone = match self.nearest(name, is_ds) {
+            Nearest::Zone(zone) => zone,
+            Nearest::Waiting => return Found::Waiting,
+            Nearest::None => return Found::Elsewhere,
+        };
         let encloser = self.closest_encloser(zone, name);
         // A delegation exists, so it is not below what exists.
         if let Some((cut, nameservers)) = delegation(zone, &encloser)
@@ -114,13 +133,16 @@ impl CompleteIndex {
     }
 
     /// The zone nearest to the name; for a DS query at an apex the one above, if it is ours too.
-    fn zone_of(&self, name: &DomainName, is_ds: bool) -> Option<&Zone> {
+    fn nearest(&self, name: &DomainName, is_ds: bool) -> Nearest<'_> {
         let nearest = name.suffix(self.apex_labels_max);
         let ancestors = std::iter::successors(Some(nearest), DomainName::parent);
-        let mut zones = ancestors.filter_map(|ancestor| self.zones.get(&ancestor));
-        let nearest = zones.next()?;
-        let above = if is_ds && *nearest.apex() == *name { zones.next() } else { None };
-        Some(above.unwrap_or(nearest))
+        let mut zones = ancestors.filter_map(|ancestor| match self.zones.get(&ancestor) {
+            Some(zone) => Some((Nearest::Zone(zone), ancestor)),
+            None => self.waiting.contains(&ancestor).then_some((Nearest::Waiting, ancestor)),
+        });
+        let Some((nearest, apex)) = zones.next() else { return Nearest::None };
+        let above = if is_ds && apex == *name { zones.next() } else { None };
+        above.map_or(nearest, |(above, _)| above)
     }
 
     fn node<'a>(&'a self, zone: &'a Zone, source: DomainName) -> Found<'a> {

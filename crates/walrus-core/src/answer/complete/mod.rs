@@ -43,7 +43,7 @@ use walrus_dns::{DomainName, record_type};
 
 use super::{Outcome, Request, Transport};
 use crate::world::ServiceTypes;
-use compose::ReplyOptions;
+use compose::{ExtendedError, ReplyOptions};
 use read::{Question, Unanswered};
 use resolve::{AtService, Records, Resolution};
 
@@ -123,6 +123,9 @@ fn answer(
     } else {
         Resolution::error(Rcode::REFUSED)
     };
+    if resolution.waits {
+        options.extended_error = Some(NOT_SIGNED);
+    }
     let chosen;
     if let Some(service) = resolution.service.take() {
         let asked = ServiceQuestion {
@@ -150,7 +153,9 @@ fn answer(
 /// The least that a UDP reply may have (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
 const UDP_SIZE_MIN: u16 = 512;
 /// Extended error 14 (RFC 8914 section 4.15).
-const NOT_READY: u16 = 14;
+const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
+/// The same of a zone that is to be signed: unsigned answers would be bogus to whoever knows its DS.
+const NOT_SIGNED: ExtendedError = ExtendedError { code: 14, text: "zone is not signed here yet" };
 
 /// Only class IN, and no transfers.
 fn is_served(question: &Question<'_>) -> bool {

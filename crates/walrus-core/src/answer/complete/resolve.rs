@@ -23,6 +23,8 @@ pub(super) struct Resolution<'a> {
     pub authority: Vec<Records<'a>>,
     /// Addresses of a referral's name servers, those below the delegation first.
     pub glue: Vec<Glue<'a>>,
+    /// It is refused because a zone of ours must not be answered yet.
+    pub waits: bool,
     /// The chain ends at this service.
     pub service: Option<AtService<'a>>,
 }
@@ -56,6 +58,7 @@ impl Resolution<'_> {
             answer: Vec::new(),
             authority: Vec::new(),
             glue: Vec::new(),
+            waits: false,
             service: None,
         }
     }
@@ -138,11 +141,12 @@ impl<'a> Resolver<'a> {
         }
         self.proven_in = zone;
         match found {
-            Found::Elsewhere => {
+            Found::Elsewhere | Found::Waiting => {
                 // An alias to elsewhere is an answer; a question about elsewhere is not ours.
                 if is_first {
                     self.resolution.rcode = Rcode::REFUSED;
                     self.resolution.authoritative = false;
+                    self.resolution.waits = matches!(found, Found::Waiting);
                 }
             }
             Found::Delegated { cut, nameservers, zone } => {

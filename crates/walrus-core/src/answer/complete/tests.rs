@@ -1,5 +1,7 @@
 //! Each case says which sentence of which RFC it shows.
 
+use std::collections::BTreeSet;
+
 use domain::base::MessageBuilder;
 use domain::base::iana::{Opcode, Rtype};
 use domain::base::name::Name;
@@ -94,7 +96,7 @@ fn index() -> CompleteIndex {
     });
     let services = ["www.other", "six.other", "early.other", "child.other"];
     let services = services.map(|name| name.parse().unwrap());
-    CompleteIndex::new(zones, services.into_iter().zip(0..))
+    CompleteIndex::new(zones, services.into_iter().zip(0..), BTreeSet::new())
 }
 
 fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
@@ -435,7 +437,7 @@ fn rfc_9471_section_3_1_a_referral_says_when_glue_is_missing() {
         }
         let apex: DomainName = "zone".parse().unwrap();
         let zone = read_zone("zone", text.as_bytes(), &apex).unwrap().zone;
-        let index = CompleteIndex::new([std::sync::Arc::new(zone)], []);
+        let index = CompleteIndex::new([std::sync::Arc::new(zone)], [], BTreeSet::new());
         let query = query("www.d.zone", Rtype::A);
         let reply = |transport| shown(&reply_from(&index, &query, transport).unwrap());
         let whole = reply(Transport::Tcp);

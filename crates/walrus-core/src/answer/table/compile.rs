@@ -52,9 +52,13 @@ pub enum ZoneCompileError {
     TooLarge,
 }
 
+/// In the place of a zone's number: a zone that waits. There are never so many zones.
+const WAITS: u16 = OWN;
+
 pub(super) fn compile(
     zones: &[Arc<Zone>],
     services: &[DomainName],
+    waiting: &BTreeSet<DomainName>,
 ) -> Result<ZoneTable, ZoneCompileError> {
     if zones.len() >= usize::from(OWN) {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
@@ -68,6 +72,11 @@ pub(super) fn compile(
             return Err(unfit.clone().into());
         }
     }
+    for apex in waiting {
+        if apexes.insert(apex.as_wire(), WAITS).is_some() {
+            return Err(ZoneCompileError::Twice(apex.clone()));
+        }
+    }
     let names = zones.iter().map(|zone| zone.name_count()).sum::<usize>() + services.len();
     let table = ZoneTable {
         slots: Slots::with_capacity(names),
@@ -76,11 +85,18 @@ pub(super) fn compile(
         services: services.into(),
         labels_max: 0,
         names: 0,
-        complete: CompleteIndex::new(zones.iter().cloned(), services.iter().cloned().zip(0..)),
+        complete: CompleteIndex::new(
+            zones.iter().cloned(),
+            services.iter().cloned().zip(0..),
+            waiting.clone(),
+        ),
     };
     let mut builder = Builder { holders: holders(&apexes), apexes, table };
     for (index, zone) in (0..).zip(zones) {
         builder.add_zone(index, zone);
+    }
+    for apex in waiting {
+        builder.add_waiting(apex);
     }
     for zone in zones {
         // Perhaps a wildcard below another zone's name.
@@ -148,6 +164,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Marks the apex of a zone that waits: what is there and below is for the complete path.
+    fn add_waiting(&mut self, apex: &DomainName) {
+        let name = apex.as_wire();
+        self.table.labels_max = self.table.labels_max.max(label_count(name));
+        self.add_own(name, WAITS, flags::CUT, NO_SERVICE);
+    }
+
     /// Adds the empty non-terminals between a name and its zone's apex, from the top. In canonical
     /// order a name above this one that has records came before, and whatever is above the name
     /// `before` is already there.
@@ -176,7 +199,7 @@ impl<'a> Builder<'a> {
     fn add_service(&mut self, index: u32, service: &DomainName) -> Result<(), ZoneCompileError> {
         let name = service.as_wire();
         let outside = || ZoneCompileError::ServiceOutside(service.clone());
-        let zone = self.owner(name).ok_or_else(outside)?;
+        let zone = self.owner(name).filter(|zone| *zone != WAITS).ok_or_else(outside)?;
         let above = std::iter::successors(Some(name), |name| parent(name));
         let missing: Vec<&[u8]> =
             above.take_while(|name| self.table.find(name).is_none()).collect();

@@ -5,6 +5,7 @@
 //! count. A lookup costs two or three cache misses even with a million names: the slot and the
 //! entry's line or two.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type, reply};
@@ -76,7 +77,21 @@ impl ZoneTable {
     /// If a service has no place in the zones, a zone is given twice or lacks its SOA record, or a
     /// limit is passed.
     pub fn compile(zones: &[Arc<Zone>], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
-        compile::compile(zones, services)
+        compile::compile(zones, services, &BTreeSet::new())
+    }
+
+    /// The same beside zones of ours that must not be answered yet: whatever is at or below their
+    /// apexes is refused, also where a zone above would say that it does not exist. None of them may
+    /// be among `zones`, nor any service within them.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_beside(
+        zones: &[Arc<Zone>],
+        services: &[DomainName],
+        waiting: &BTreeSet<DomainName>,
+    ) -> Result<Self, ZoneCompileError> {
+        compile::compile(zones, services, waiting)
     }
 
     /// Names of the services, as they were given.

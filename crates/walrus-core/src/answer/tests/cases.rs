@@ -2,8 +2,10 @@
 
 use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
 
-use super::fixture::{Ask, both, empty_table, name, plan, table, zone_table};
-use crate::answer::{Outcome, WorkerState, ZoneCompileError, ZoneTable, respond};
+use super::fixture::{Ask, Reply, both, empty_table, name, plan, table, zone_table};
+use crate::answer::{
+    Outcome, WorkerState, ZoneCompileError, ZoneTable, respond, respond_completely,
+};
 
 const SOA_TEXT: &str = "example SOA 300 ns.example. host.example. 1 2 3 4 300";
 
@@ -100,6 +102,63 @@ fn what_the_complete_path_must_answer() {
         let ask = Ask::new(question, record_type);
         assert!(both(&table, &mut worker, &ask.request(&ask.bytes())).is_none(), "{question}");
     }
+}
+
+/// A zone that is to be signed and cannot be yet: neither it nor what is above it may say anything
+/// of its names, but for the DS at its apex, which is the parent's.
+#[test]
+fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
+    let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
+    let waiting = ["child.example", "gone", "b.c.example", "x.wild.example"].map(name).into();
+    let services = ["other", "www.example"].map(name);
+    let zones = ZoneTable::compile_beside(&zones, &services, &waiting).unwrap();
+    let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
+    let mut worker = WorkerState::new(1, &table);
+    let mut ask = |question, record_type| {
+        let ask = Ask::new(question, record_type);
+        let bytes = ask.bytes();
+        let mut reply = vec![0; 1232];
+        let mut outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        if outcome == Outcome::NotUnderstood {
+            outcome = respond_completely(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        }
+        let Outcome::Reply(len) = outcome else { panic!("{outcome:?}") };
+        reply.truncate(len);
+        Reply(reply)
+    };
+    for question in [
+        "child.example",
+        "ns.child.example",
+        "a.b.child.example",
+        "gone",
+        "a.gone",
+        "y.x.wild.example",
+    ]
+    .into_iter()
+    .chain(["b.c.example", "a.b.c.example", "x.wild.example"])
+    {
+        for record_type in [A, ANY, SOA, TXT] {
+            let reply = ask(question, record_type);
+            assert_eq!((reply.rcode(), reply.flags()), (5, (false, false)), "{question}");
+            assert!(reply.0.ends_with(b"\0\x0f\0\x1d\0\x0ezone is not signed here yet"));
+        }
+    }
+    let ds = ask("child.example", DS);
+    assert_eq!((ds.rcode(), ds.text().starts_with("child.example DS 60")), (0, true));
+    assert_eq!(ask("gone", DS).rcode(), 5);
+    assert_eq!(ask("b.c.example", DS).rcode(), 0, "there is nothing, says the zone above");
+    for (question, rcode) in
+        [("c.example", 0), ("z.wild.example", 0), ("ns.other", 0), ("q.example", 3)]
+    {
+        assert_eq!(ask(question, A).rcode(), rcode, "{question}");
+    }
+    assert!(!ask("elsewhere", A).0.ends_with(b"yet"));
+    // An alias into it is an answer; the resolver goes on by itself.
+    assert_eq!(ask("in.example", A).text(), "in.example CNAME 60 a.b.c.example.");
+    let service = [name("www.child.example")];
+    let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
+    let waiting = [name("child.example")].into();
+    assert!(ZoneTable::compile_beside(&zones, &service, &waiting).is_err());
 }
 
 /// A name of one byte, which no pointer of two can stand for.

@@ -16,7 +16,7 @@ use crate::plan::{
 use crate::world::{
     Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Time, Topology, TtlPolicy,
 };
-use crate::zone::read_zone;
+use crate::zone::{Zone, read_zone};
 
 pub(super) const ZONES: [(&str, &str); 3] = [
     (
@@ -44,15 +44,17 @@ pub(super) fn label(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+pub(super) fn zones() -> Vec<Arc<Zone>> {
+    let read = |(apex, text): &(&str, &str)| {
+        // Names relative to the apex.
+        let text = format!("$ORIGIN {apex}.\n{text}");
+        Arc::new(read_zone(apex, text.as_bytes(), &name(apex)).unwrap().zone)
+    };
+    ZONES.iter().map(read).collect()
+}
+
 pub(super) fn zone_table(services: &[&str]) -> ZoneTable {
-    let zones: Vec<_> = ZONES
-        .iter()
-        .map(|(apex, text)| {
-            // Names relative to the apex.
-            let text = format!("$ORIGIN {apex}.\n{text}");
-            Arc::new(read_zone(apex, text.as_bytes(), &name(apex)).unwrap().zone)
-        })
-        .collect();
+    let zones = zones();
     let services: Vec<_> = services.iter().map(|text| name(text)).collect();
     ZoneTable::compile(&zones, &services).unwrap()
 }

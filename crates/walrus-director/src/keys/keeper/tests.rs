@@ -180,9 +180,12 @@ fn no_key_is_made_beside_what_cannot_be_read() {
         std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
         std::fs::write(path, "broken").unwrap();
     }
+    // With the third copy it is known which keys there were.
+    assert_eq!(open(&parent, settings()).keys(), keys);
+    std::fs::remove_dir_all(parent.path().join("signatures")).unwrap();
     let mut keeper = open(&parent, settings());
     for _ in 0..2 {
-        assert!(matches!(keeper.advance(NOW), Err(KeeperError::Unreadable(_))));
+        assert!(matches!(keeper.advance(NOW), Err(KeeperError::Unreadable { .. })));
         assert!(keeper.lacks_files() && keeper.keys().published.is_empty());
         keeper.look_again(NOW);
     }
@@ -194,6 +197,74 @@ fn no_key_is_made_beside_what_cannot_be_read() {
     serve(&mut keeper, NOW);
     assert_eq!(keeper.keys(), keys);
     assert!(!keeper.lacks_files() && keeper.problems().is_empty());
+}
+
+/// What a start finds after `rm -r STATE/keys`, the third copy of the state being there or not.
+#[test]
+fn no_key_is_made_where_keys_are_gone_unless_they_are_said_to_be_lost() {
+    for copy_is_there in [true, false] {
+        let parent = tempfile::tempdir().unwrap();
+        let mut keeper = open(&parent, settings());
+        serve(&mut keeper, NOW);
+        let before = keeper.rollover().state().clone();
+        // As the name server keeps them.
+        let stem =
+            parent.path().join("signatures").join(super::super::signatures_stem(&before.zone));
+        std::fs::write(stem.with_extension("signatures"), "signatures").unwrap();
+        std::fs::remove_dir_all(parent.path().join("keys")).unwrap();
+        if !copy_is_there {
+            std::fs::remove_file(stem.with_extension(super::super::COPY)).unwrap();
+        }
+        let mut keeper = open(&parent, settings());
+        let expected = if copy_is_there { before.keys_now() } else { ZoneKeys::default() };
+        for now in [NOW, NOW + DAY] {
+            let advanced = keeper.advance(now);
+            assert_eq!(advanced.is_ok(), copy_is_there, "{advanced:?}");
+            assert_eq!((keeper.keys(), keeper.pairs().count()), (expected.clone(), 0));
+            let told = keeper.problems().join("\n");
+            assert!(told.contains("walrus keys add example.com --lost"), "{told}");
+            keeper.look_again(now);
+        }
+        let refused = keeper.change(NOW, |keeper, now| keeper.add(now, KeyRole::Csk)).unwrap_err();
+        assert!(refused.to_string().contains("walrus keys add example.com --lost"), "{refused}");
+        // A disk that refuses leaves all as it was.
+        let _ = std::fs::remove_dir_all(parent.path().join("keys"));
+        std::fs::write(parent.path().join("keys"), "in the way").unwrap();
+        let replace = |keeper: &mut ZoneKeeper, now| keeper.replace_lost(now);
+        assert!(keeper.change(NOW, replace).is_err());
+        assert_eq!((keeper.keys(), keeper.lacks_files()), (expected, true));
+        std::fs::remove_file(parent.path().join("keys")).unwrap();
+        keeper.change(NOW, replace).unwrap();
+        let keys = keeper.keys();
+        assert_eq!((keys.published.len(), keys.can_sign()), (1, true), "used at once");
+        assert!(keys.published != before.keys_now().published && keeper.pairs().count() == 1);
+        assert!(keeper.rollover().state().generation > before.generation);
+        assert!(!keeper.lacks_files() && keeper.problems().is_empty());
+        drop(keeper);
+        let mut keeper = open(&parent, settings());
+        assert_eq!((keeper.keys(), keeper.problems()), (keys, &[][..]));
+        let refused = keeper.change(NOW, replace).unwrap_err();
+        assert!(matches!(refused, KeeperError::NothingLost(_)), "{refused}");
+    }
+}
+
+#[test]
+fn of_two_keys_only_the_lost_one_is_replaced() {
+    let parent = tempfile::tempdir().unwrap();
+    let two = RolloverSettings { roles: vec![KeyRole::Ksk, KeyRole::Zsk], ..settings() };
+    let mut keeper = open(&parent, two.clone());
+    serve(&mut keeper, NOW);
+    let (ksk, zsk) = (keeper.keys().sign_keys, keeper.keys().sign_zone);
+    let base = super::super::base_name(&"example.com".parse().unwrap(), &zsk[0]);
+    let directory = parent.path().join("keys/example.com");
+    std::fs::remove_file(directory.join(base.clone() + ".private")).unwrap();
+    let mut keeper = open(&parent, two.clone());
+    keeper.change(NOW, |keeper, now| keeper.replace_lost(now)).unwrap();
+    let keys = keeper.keys();
+    assert_eq!(keys.sign_keys, ksk, "the parent's DS stays good");
+    assert!(keys.sign_zone.len() == 1 && keys.sign_zone != zsk);
+    assert!(!directory.join(base + ".key").exists(), "laid aside");
+    assert!(open(&parent, two).problems().is_empty());
 }
 
 #[test]
