@@ -15,7 +15,7 @@ use walrus_core::plan::Plan;
 use walrus_core::world::Time;
 use walrus_host::clock::{Busy, Clock};
 use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
-use walrus_host::log::Limited;
+use walrus_host::log::{Limited, chain};
 use walrus_host::notify::Notifier;
 use walrus_host::probe::Prober;
 use walrus_host::resolve::resolve;
@@ -237,7 +237,7 @@ impl Shell {
         let outcomes = self.outcomes.clone();
         let busy = self.parts.clock.activity().begin();
         tokio::spawn(async move {
-            let outcome = resolve(&request).await.map_err(|error| error.to_string());
+            let outcome = resolve(&request).await.map_err(|error| chain(&error));
             let ended = Input::Resolved { target: request.target, outcome };
             let found = Found::Resolved(Box::new(ended));
             let _ = outcomes.send(Outcome { found, busy }).await;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use walrus_core::answer::{
     Outcome, Request, Transport, WorkerState, look_ahead, respond, respond_completely,
 };
-use walrus_core::policy::choose::Generator;
-use walrus_core::world::Time;
+use walrus_core::world::{Generator, Time};
 use walrus_host::clock::Clock;
 
 use crate::answering::{Answering, Incoming};

@@ -17,8 +17,7 @@ use std::thread::JoinHandle;
 
 use serde::Serialize;
 use walrus_core::answer::Decision;
-use walrus_core::policy::choose::Generator;
-use walrus_core::world::Time;
+use walrus_core::world::{Generator, Time};
 use walrus_dns::query::HEADER_LEN;
 use walrus_dns::{DomainName, query, record_type};
 use walrus_host::clock::Clock;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use walrus_core::answer::Transport;
 use walrus_core::world::Time;
-use walrus_dns::DomainName;
+use walrus_dns::{DomainName, rcode};
 
 use crate::domains::{Counted, Domain};
-use crate::replies::{rcode_name, type_name};
+use crate::replies::type_name;
 use crate::sample::Sampled;
 use crate::serving::{Serving, Tally};
 
@@ -318,7 +318,7 @@ impl DecisionSeen {
                 None => "0/0".to_owned(),
             }),
             dnssec_ok: decision.dnssec_ok,
-            rcode: rcode_name(decision.rcode),
+            rcode: rcode::name(decision.rcode),
             area: decision
                 .service
                 .and_then(|service| table.area_name(service.area?))

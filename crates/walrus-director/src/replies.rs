@@ -38,15 +38,7 @@ const TYPES: [(&str, u16); 24] = [
 const OTHER: &str = "other";
 
 /// The codes that are counted one by one.
-const CODES: [(&str, u16); 7] = [
-    ("NOERROR", rcode::NOERROR),
-    ("FORMERR", rcode::FORMERR),
-    ("SERVFAIL", rcode::SERVFAIL),
-    ("NXDOMAIN", rcode::NXDOMAIN),
-    ("NOTIMP", rcode::NOTIMP),
-    ("REFUSED", rcode::REFUSED),
-    ("BADVERS", rcode::BADVERS),
-];
+const CODES: [(&str, u16); 7] = rcode::NAMES;
 
 /// With one place more for all others.
 const TYPE_PLACES: usize = TYPES.len() + 1;
@@ -151,12 +143,6 @@ pub(crate) fn type_name(number: u16) -> String {
     known.map_or_else(|| format!("TYPE{number}"), |(name, _)| (*name).to_owned())
 }
 
-/// A code as people write it.
-pub(crate) fn rcode_name(number: u16) -> String {
-    let known = CODES.iter().find(|(_, known)| *known == number);
-    known.map_or_else(|| format!("RCODE{number}"), |(name, _)| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +196,5 @@ mod tests {
             (type_name(28), type_name(0), type_name(99)),
             ("AAAA".into(), "TYPE0".into(), "TYPE99".into())
         );
-        assert_eq!((rcode_name(3), rcode_name(23)), ("NXDOMAIN".into(), "RCODE23".into()));
     }
 }

@@ -21,8 +21,7 @@
 use std::net::IpAddr;
 
 use walrus_core::answer::{Decision, Transport};
-use walrus_core::policy::choose::Generator;
-use walrus_core::world::Time;
+use walrus_core::world::{Generator, Time};
 use walrus_dns::query;
 
 use crate::answering::Incoming;
@@ -150,9 +149,9 @@ impl Sample {
     }
 }
 
-/// Evenly from above 0 up to 1.
+/// Evenly from above 0 up to 1, so that it has a logarithm.
 fn uniform(generator: &mut Generator) -> f64 {
-    ((generator.draw() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    1.0 - generator.share()
 }
 
 #[cfg(test)]

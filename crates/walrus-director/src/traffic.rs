@@ -138,7 +138,7 @@ mod tests {
 
     use walrus_core::answer::{AnswerTable, Decision, Transport};
     use walrus_core::map::Map;
-    use walrus_core::policy::choose::Generator;
+    use walrus_core::world::Generator;
 
     use super::*;
     use crate::answering::Incoming;

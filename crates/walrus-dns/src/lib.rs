@@ -11,5 +11,5 @@ pub mod record_type;
 pub mod reply;
 
 pub use edns::{ClientSubnet, Edns};
-pub use name::{DomainName, DomainNameError, compare_canonically};
+pub use name::{DomainName, DomainNameError, compare_canonically, split_label};
 pub use query::{Query, Refusal};

@@ -202,8 +202,11 @@ pub fn compare_canonically(one: &[u8], other: &[u8]) -> Ordering {
     labels.cmp(other_labels.map(|start| split_label(&other[usize::from(*start)..])))
 }
 
-/// The first label and what follows it; `None` for the root and for nothing.
-fn split_label(name: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first label of a name in wire format, without its length, and the name above it; `None` for
+/// the root, for nothing (where a relative name ends) and for what is cut short.
+#[inline]
+#[must_use]
+pub fn split_label(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len @ 1.., rest) = name.split_first()? else { return None };
     rest.split_at_checked(usize::from(*len))
 }

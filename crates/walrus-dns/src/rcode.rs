@@ -15,5 +15,33 @@ pub const REFUSED: u16 = 5;
 /// The query's EDNS version is above ours: 12 bits, of which the upper 8 travel in OPT.
 pub const BADVERS: u16 = 16;
 
+/// All of these by name.
+pub const NAMES: [(&str, u16); 7] = [
+    ("NOERROR", NOERROR),
+    ("FORMERR", FORMERR),
+    ("SERVFAIL", SERVFAIL),
+    ("NXDOMAIN", NXDOMAIN),
+    ("NOTIMP", NOTIMP),
+    ("REFUSED", REFUSED),
+    ("BADVERS", BADVERS),
+];
+
+/// A code as people write it: its name, or `RCODE` and its number.
+#[must_use]
+pub fn name(code: u16) -> String {
+    let known = NAMES.iter().find(|(_, known)| *known == code);
+    known.map_or_else(|| format!("RCODE{code}"), |(name, _)| (*name).to_owned())
+}
+
 /// Extended error 14, Not Ready: no Plan has arrived yet (RFC 8914 section 4.15).
 pub const EDE_NOT_READY: u16 = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_as_people_write_them() {
+        assert_eq!((name(3), name(23)), ("NXDOMAIN".to_owned(), "RCODE23".to_owned()));
+    }
+}

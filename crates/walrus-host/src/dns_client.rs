@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
-use walrus_dns::{DomainName, record_type};
+use walrus_dns::{DomainName, rcode, record_type};
 
 use crate::seed::secret_bytes;
 
@@ -44,6 +44,14 @@ pub struct Reply {
     pub answers: Vec<Record>,
     /// The authority section.
     pub authority: Vec<Record>,
+}
+
+impl Reply {
+    /// Whether it says what there is, be that nothing: the server did not fail or refuse.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.rcode.into(), rcode::NOERROR | rcode::NXDOMAIN)
+    }
 }
 
 /// One record.

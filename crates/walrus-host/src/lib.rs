@@ -16,6 +16,7 @@ pub mod notify;
 pub mod parent;
 pub mod probe;
 pub mod resolve;
+mod resolvers;
 pub mod seed;
 pub mod shutdown;
 pub mod state;

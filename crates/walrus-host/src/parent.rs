@@ -2,14 +2,12 @@
 //! 7583 section 3.3.2 wants all of them to have changed).
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use walrus_core::dnssec::rollover::ParentView;
-use walrus_dns::{DomainName, record_type};
+use walrus_dns::{DomainName, rcode, record_type};
 
-use crate::dns_client::{DnsClientError, Reply, ask};
-
-const NXDOMAIN: u8 = 3;
+use crate::dns_client::{DnsClientError, Record, Reply, ask};
+use crate::resolvers::system_resolvers;
 
 /// Addresses of the parent's servers that are asked; the root has 26.
 const SERVERS_MAX: usize = 64;
@@ -33,7 +31,7 @@ pub enum ParentError {
         error: DnsClientError,
     },
     /// One of its servers refuses.
-    #[error("{server} answers with code {rcode} when asked for the DS of {zone}")]
+    #[error("{server} answers {} when asked for the DS of {zone}", rcode::name(u16::from(*.rcode)))]
     Refused {
         /// The zone.
         zone: DomainName,
@@ -44,8 +42,9 @@ pub enum ParentError {
     },
     /// The system's resolvers do not find its servers.
     #[error(
-        "{server} answers with code {rcode} when asked for {name}, to find the parent of {zone}: \
-         name its servers in [dnssec] parent"
+        "{server} answers {} when asked for {name}, to find the parent of {zone}: name its servers \
+         in [dnssec] parent",
+        rcode::name(u16::from(*.rcode))
     )]
     Resolver {
         /// The zone.
@@ -82,7 +81,7 @@ pub async fn look(zone: &DomainName, servers: &[SocketAddr]) -> Result<ParentVie
     let found;
     let servers = match servers {
         [] => {
-            found = find(zone, &resolvers()).await?;
+            found = find(zone, &system_resolvers()).await?;
             &found[..]
         }
         servers => servers,
@@ -100,7 +99,7 @@ pub async fn look(zone: &DomainName, servers: &[SocketAddr]) -> Result<ParentVie
         // A task that was stopped with the runtime: nobody waits for this any more.
         let Ok(reply) = question.await else { continue };
         match reply {
-            Ok(reply) if reply.rcode == 0 || reply.rcode == NXDOMAIN => {
+            Ok(reply) if reply.is_final() => {
                 let view = shown(zone, &reply);
                 views.push(view.ok_or(ParentError::Elsewhere { zone: zone.clone(), server })?);
             }
@@ -117,8 +116,7 @@ pub async fn look(zone: &DomainName, servers: &[SocketAddr]) -> Result<ParentVie
 /// DS records of one reply and how long they are kept; `None` if it does not say whether there are
 /// any, but refers to others. To take that for "there is none" would end a roll-over too early.
 fn shown(zone: &DomainName, reply: &Reply) -> Option<(Vec<Vec<u8>>, u32)> {
-    let of_zone =
-        |it: &&crate::dns_client::Record| it.record_type == record_type::DS && it.owner == *zone;
+    let of_zone = |it: &&Record| it.record_type == record_type::DS && it.owner == *zone;
     let records = || reply.answers.iter().filter(of_zone);
     let ttl = match records().map(|record| record.ttl).max() {
         Some(ttl) => ttl,
@@ -153,7 +151,7 @@ async fn find(zone: &DomainName, resolvers: &[SocketAddr]) -> Result<Vec<SocketA
             .answers
             .iter()
             .filter(|it| it.owner == name && it.record_type == record_type::NS)
-            .filter_map(crate::dns_client::Record::name)
+            .filter_map(Record::name)
             .collect();
         let mut servers = Vec::new();
         for server in names.iter().take(SERVERS_MAX) {
@@ -184,7 +182,7 @@ async fn first(
     let mut failed = ParentError::NoServers(zone.clone());
     for resolver in resolvers {
         failed = match ask(*resolver, name, record_type).await {
-            Ok(reply) if reply.rcode == 0 || reply.rcode == NXDOMAIN => return Ok(reply),
+            Ok(reply) if reply.is_final() => return Ok(reply),
             Ok(Reply { rcode, .. }) => {
                 let (name, server) = (name.clone(), *resolver);
                 ParentError::Resolver { zone: zone.clone(), name, server, rcode }
@@ -193,21 +191,6 @@ async fn first(
         };
     }
     Err(failed)
-}
-
-/// The system's resolvers, by `/etc/resolv.conf`; at most three, as the C library takes.
-#[must_use]
-pub fn resolvers() -> Vec<SocketAddr> {
-    resolvers_in(Path::new("/etc/resolv.conf"))
-}
-
-fn resolvers_in(file: &Path) -> Vec<SocketAddr> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let of = |line: &str| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
-    };
-    text.lines().filter_map(of).take(3).map(|address| SocketAddr::new(address, 53)).collect()
 }
 
 #[cfg(test)]
@@ -227,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_referral_is_no_proof_that_there_is_no_ds() {
-        let record = |owner: &str, record_type, data: &[u8]| crate::dns_client::Record {
+        let record = |owner: &str, record_type, data: &[u8]| Record {
             owner: owner.parse().unwrap(),
             record_type,
             ttl: 900,
@@ -265,16 +248,6 @@ mod tests {
         let zone: DomainName = "walrus.example".parse().unwrap();
         let error = find(&zone, &[address]).await.unwrap_err();
         assert!(matches!(error, ParentError::Resolver { rcode: 2, .. }), "{error:?}");
-    }
-
-    #[test]
-    fn resolvers_are_read_as_the_system_has_them() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let text = "# nameserver 192.0.2.9\nsearch example\nnameserver 192.0.2.1\nnameserver \
-                    2001:db8::1\nnameserver x\n";
-        std::fs::write(file.path(), text).unwrap();
-        let expected = ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()];
-        assert_eq!(resolvers_in(file.path()), expected);
     }
 
     #[tokio::test]

@@ -1,35 +1,22 @@
-//! Resolves an outside name's addresses by plain DNS: UDP, and TCP for what was cut.
+//! Resolves an outside name's addresses by plain DNS.
 //!
 //! It asks a resolver that recurses, believes what that says about the name asked for, and follows
-//! no referral. An answer must come from whom was asked, with the id (random, as is the port) and
-//! the question of the query (RFC 5452).
+//! no referral.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::base::iana::{Rcode, Rtype};
-use domain::base::{Message, MessageBuilder, Name, ToName};
-use domain::rdata::{A, Aaaa, Cname};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use walrus_core::control::{ResolveRequest, Resolved};
+use walrus_dns::{DomainName, rcode, record_type};
 
-use crate::seed::{SeedError, secret_bytes};
+use crate::dns_client::{DnsClientError, Record, Reply, ask};
+use crate::resolvers::{RESOLVERS_MAX, SYSTEM_RESOLVERS, system_resolvers};
 
-/// Where the system names its resolvers.
-const SYSTEM_RESOLVERS: &str = "/etc/resolv.conf";
-/// So many resolvers are asked at most, as by the C library.
-const RESOLVERS_MAX: usize = 3;
-/// How long one resolver may take for one question.
+/// How long one resolver may take for one question: by UDP it is asked three times within this.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Aliases that lead from the name to its addresses.
 const ALIASES_MAX: usize = 16;
-/// More messages that are no answer to the question are not read: somebody is guessing.
-const STRANGERS_MAX: usize = 64;
-/// What we take by UDP: what fits every path (EDNS flag day 2020).
-const UDP_SIZE: u16 = 1232;
 
 /// Why a name has no addresses.
 #[derive(Debug, thiserror::Error)]
@@ -37,39 +24,19 @@ pub enum ResolveError {
     /// Nobody to ask.
     #[error("{SYSTEM_RESOLVERS} names no resolver: write resolvers = [\"192.0.2.1\"] in [control]")]
     NoResolver,
-    /// The system has no random numbers to offer.
-    #[error(transparent)]
-    Random(#[from] SeedError),
-    /// The name makes no query.
-    #[error("the name makes no query")]
-    BadName,
+    /// A resolver could not be asked, or its answer not be read.
+    #[error("the resolver gives no answer")]
+    Ask(#[from] DnsClientError),
     /// A resolver did not answer.
-    #[error("{resolver} gave no answer in {TIMEOUT:?}")]
-    Silent {
-        /// Which.
-        resolver: SocketAddr,
-    },
-    /// A resolver could not be asked.
-    #[error("{resolver}: {source}")]
-    Unreachable {
-        /// Which.
-        resolver: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("{0} gave no answer in {TIMEOUT:?}")]
+    Silent(SocketAddr),
     /// A resolver answered with an error.
-    #[error("{resolver} answered {rcode}")]
+    #[error("{resolver} answered {}", rcode::name(u16::from(*.rcode)))]
     Refused {
         /// Which.
         resolver: SocketAddr,
-        /// "NXDOMAIN", "SERVFAIL".
-        rcode: Rcode,
-    },
-    /// An answer that cannot be read.
-    #[error("{resolver} sent an answer that cannot be read")]
-    Malformed {
-        /// Which.
-        resolver: SocketAddr,
+        /// What it said.
+        rcode: u8,
     },
 }
 
@@ -81,15 +48,12 @@ pub enum ResolveError {
 pub async fn resolve(request: &ResolveRequest) -> Result<Resolved, ResolveError> {
     let mut resolvers = request.resolvers.clone();
     if resolvers.is_empty() {
-        let text = std::fs::read_to_string(SYSTEM_RESOLVERS).unwrap_or_default();
-        resolvers = resolvers_in(&text);
+        resolvers = system_resolvers();
     }
     resolvers.truncate(RESOLVERS_MAX);
-    let name = Name::from_octets(request.target.as_wire().to_vec());
-    let name = name.map_err(|_| ResolveError::BadName)?;
     let mut last = ResolveError::NoResolver;
     for resolver in resolvers {
-        match ask_both(resolver, &name).await {
+        match ask_both(resolver, &request.target).await {
             Ok(resolved) => return Ok(resolved),
             Err(error) => last = error,
         }
@@ -97,160 +61,57 @@ pub async fn resolve(request: &ResolveRequest) -> Result<Resolved, ResolveError>
     Err(last)
 }
 
-/// The resolvers of a `resolv.conf`, port 53.
-fn resolvers_in(text: &str) -> Vec<SocketAddr> {
-    let address = |line: &str| {
-        let mut words = line.split_whitespace();
-        let is_one = words.next() == Some("nameserver");
-        // An interface behind `%` cannot be said here.
-        words.next().filter(|_| is_one)?.parse::<IpAddr>().ok()
-    };
-    text.lines().filter_map(address).map(|address| SocketAddr::new(address, 53)).collect()
-}
-
-async fn ask_both(resolver: SocketAddr, name: &Name<Vec<u8>>) -> Result<Resolved, ResolveError> {
+async fn ask_both(resolver: SocketAddr, name: &DomainName) -> Result<Resolved, ResolveError> {
     let mut resolved = Resolved { addresses: Vec::new(), ttl: Duration::MAX };
-    for family in [Rtype::A, Rtype::AAAA] {
-        let answer = timeout(TIMEOUT, ask(resolver, name, family)).await;
-        let answer = answer.map_err(|_| ResolveError::Silent { resolver })??;
-        read(&answer, name, family, &mut resolved).ok_or(ResolveError::Malformed { resolver })?;
+    for family in [record_type::A, record_type::AAAA] {
+        let reply = timeout(TIMEOUT, ask(resolver, name, family)).await;
+        let reply = reply.map_err(|_| ResolveError::Silent(resolver))??;
+        if u16::from(reply.rcode) != rcode::NOERROR {
+            return Err(ResolveError::Refused { resolver, rcode: reply.rcode });
+        }
+        take(&reply, name, family, &mut resolved);
     }
     Ok(resolved)
 }
 
-/// A sound answer to the question.
-async fn ask(
-    resolver: SocketAddr,
-    name: &Name<Vec<u8>>,
-    family: Rtype,
-) -> Result<Message<Vec<u8>>, ResolveError> {
-    let unreachable = |source| ResolveError::Unreachable { resolver, source };
-    let id = u16::from_be_bytes(secret_bytes()?);
-    let query = query(id, name, family).ok_or(ResolveError::BadName)?;
-    let fits = |answer: &Message<Vec<u8>>| is_answer(answer, id, name, family);
-    let mut answer = ask_udp(resolver, &query, fits).await.map_err(unreachable)?;
-    if answer.header().tc() {
-        answer = ask_tcp(resolver, &query).await.map_err(unreachable)?;
-        if !fits(&answer) {
-            return Err(ResolveError::Malformed { resolver });
-        }
-    }
-    match answer.header().rcode() {
-        Rcode::NOERROR => Ok(answer),
-        rcode => Err(ResolveError::Refused { resolver, rcode }),
-    }
-}
-
-fn query(id: u16, name: &Name<Vec<u8>>, family: Rtype) -> Option<Vec<u8>> {
-    let mut builder = MessageBuilder::new_vec();
-    builder.header_mut().set_id(id);
-    builder.header_mut().set_rd(true);
-    let mut builder = builder.question();
-    builder.push((name, family)).ok()?;
-    let mut builder = builder.additional();
-    builder
-        .opt(|opt| {
-            opt.set_udp_payload_size(UDP_SIZE);
-            Ok(())
-        })
-        .ok()?;
-    Some(builder.finish())
-}
-
-fn is_answer(answer: &Message<Vec<u8>>, id: u16, name: &Name<Vec<u8>>, family: Rtype) -> bool {
-    let header = answer.header();
-    let question = answer.sole_question();
-    header.id() == id
-        && header.qr()
-        && question.is_ok_and(|asked| asked.qname().name_eq(name) && asked.qtype() == family)
-}
-
-/// A socket of its own for each question: its port is the system's random choice.
-async fn ask_udp(
-    resolver: SocketAddr,
-    query: &[u8],
-    fits: impl Fn(&Message<Vec<u8>>) -> bool,
-) -> io::Result<Message<Vec<u8>>> {
-    let any: IpAddr = match resolver {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(resolver).await?;
-    socket.send(query).await?;
-    let mut buffer = vec![0; usize::from(u16::MAX)];
-    for _ in 0..STRANGERS_MAX {
-        let len = socket.recv(&mut buffer).await?;
-        if let Ok(answer) = Message::from_octets(buffer[..len].to_vec())
-            && fits(&answer)
-        {
-            return Ok(answer);
-        }
-    }
-    Err(io::Error::other("too many answers to questions that were not asked"))
-}
-
-async fn ask_tcp(resolver: SocketAddr, query: &[u8]) -> io::Result<Message<Vec<u8>>> {
-    let mut stream = TcpStream::connect(resolver).await?;
-    let len = u16::try_from(query.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&len.to_be_bytes(), query].concat()).await?;
-    let len = stream.read_u16().await?;
-    let mut answer = vec![0; usize::from(len)];
-    stream.read_exact(&mut answer).await?;
-    Message::from_octets(answer).map_err(|_| io::Error::other("the answer is too short"))
-}
-
-/// Adds the addresses that the answer has for the name or for what it is an alias of; `None` if the
-/// answer cannot be read.
-fn read(
-    answer: &Message<Vec<u8>>,
-    name: &Name<Vec<u8>>,
-    family: Rtype,
-    resolved: &mut Resolved,
-) -> Option<()> {
+/// Adds the addresses that the answer has for the name or for what it is an alias of.
+fn take(reply: &Reply, name: &DomainName, family: u16, resolved: &mut Resolved) {
     let mut name = name.clone();
+    let mut count = |record: &Record| {
+        resolved.ttl = resolved.ttl.min(Duration::from_secs(record.ttl.into()));
+    };
+    let of = |name: &DomainName, record_type| {
+        let name = name.clone();
+        let records = reply.answers.iter();
+        records.filter(move |it| it.record_type == record_type && it.owner == name)
+    };
     for _ in 0..ALIASES_MAX {
-        let mut next = None;
-        for alias in answer.answer().ok()?.limit_to::<Cname<_>>() {
-            let alias = alias.ok()?;
-            if alias.owner().name_eq(&name) {
-                resolved.ttl = resolved.ttl.min(alias.ttl().into_duration());
-                next = Some(alias.data().cname().to_name::<Vec<u8>>());
-                break;
-            }
-        }
-        match next {
-            Some(target) => name = target,
-            None => break,
-        }
+        let alias = of(&name, record_type::CNAME).next();
+        let Some((alias, target)) = alias.and_then(|alias| Some((alias, alias.name()?))) else {
+            break;
+        };
+        count(alias);
+        name = target;
     }
-    if family == Rtype::A {
-        for record in answer.answer().ok()?.limit_to::<A>() {
-            let record = record.ok()?;
-            if record.owner().name_eq(&name) {
-                resolved.ttl = resolved.ttl.min(record.ttl().into_duration());
-                resolved.addresses.push(record.data().addr().into());
-            }
-        }
-    } else {
-        for record in answer.answer().ok()?.limit_to::<Aaaa>() {
-            let record = record.ok()?;
-            if record.owner().name_eq(&name) {
-                resolved.ttl = resolved.ttl.min(record.ttl().into_duration());
-                resolved.addresses.push(record.data().addr().into());
-            }
-        }
+    for record in of(&name, family) {
+        let Some(address) = record.address() else { continue };
+        count(record);
+        resolved.addresses.push(address);
     }
-    Some(())
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::base::iana::Class;
-    use domain::base::{Record, Ttl};
-    use tokio::net::TcpListener;
+    use std::net::{IpAddr, SocketAddr};
 
-    use super::*;
+    use domain::base::iana::{Class, Rcode, Rtype};
+    use domain::base::{Message, MessageBuilder, Name, Record, Ttl};
+    use domain::rdata::{A, Aaaa, Cname};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, UdpSocket};
+
+    use super::{ResolveRequest, resolve};
+    use crate::log::chain;
 
     const TARGET: &str = "t.cdn.example.net";
 
@@ -316,7 +177,7 @@ mod tests {
         let resolver = serve_udp(|query| vec![answer(query, Rcode::NOERROR)]).await;
         let resolved = resolve(&request(vec![resolver])).await.unwrap();
         assert_eq!(resolved.addresses, expected());
-        assert_eq!(resolved.ttl, Duration::from_secs(20));
+        assert_eq!(resolved.ttl.as_secs(), 20);
     }
 
     #[tokio::test]
@@ -336,11 +197,11 @@ mod tests {
         let flood = serve_udp(|query| {
             let mut other = answer(query, Rcode::NOERROR);
             other[0] ^= 1;
-            vec![other; 2 * STRANGERS_MAX]
+            vec![other; 100]
         })
         .await;
         let error = resolve(&request(vec![flood])).await.unwrap_err();
-        assert!(error.to_string().contains("too many answers"), "{error}");
+        assert!(chain(&error).contains("replies to other questions"), "{error:?}");
     }
 
     #[tokio::test]
@@ -373,14 +234,5 @@ mod tests {
         assert_eq!(resolved.addresses, expected());
         let error = resolve(&request(vec![failing])).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{failing} answered SERVFAIL"));
-    }
-
-    #[test]
-    fn resolvers_are_read_as_the_system_does() {
-        let text = "# a comment\nsearch example.com\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\n\
-                    nameserver 2001:db8::1 # ours\nnameserver\n";
-        let expected: [SocketAddr; 2] =
-            ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()];
-        assert_eq!(resolvers_in(text), expected);
     }
 }

@@ -49,27 +49,6 @@ pub fn secret_bytes<const N: usize>() -> Result<[u8; N], SeedError> {
 #[error("the operating system gives no random bytes ({0}); is getrandom allowed here?")]
 pub struct SeedError(String);
 
-/// Small pseudo-random draws for jitter (SplitMix64); for nothing that must not be guessed.
-#[derive(Clone, Debug)]
-pub(crate) struct Jitter(u64);
-
-impl Jitter {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Between 0 (inclusive) and 1 (exclusive).
-    pub(crate) fn draw(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        // 53 bits fit a double exactly.
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,14 +59,5 @@ mod tests {
         assert_eq!(seed.for_part("a"), Seed::fixed(7).for_part("a"));
         assert_ne!(seed.for_part("a"), seed.for_part("b"));
         assert_ne!(Seed::from_system().unwrap(), Seed::from_system().unwrap());
-    }
-
-    #[test]
-    fn jitter_stays_in_its_range_and_moves() {
-        let mut jitter = Jitter::new(1);
-        let draws: Vec<f64> = (0..1000).map(|_| jitter.draw()).collect();
-        assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
-        let mean = draws.iter().sum::<f64>() / 1000.0;
-        assert!((0.45..0.55).contains(&mean), "{mean}");
     }
 }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond};
-use walrus_core::policy::choose::Generator;
-use walrus_core::world::Time;
+use walrus_core::world::{Generator, Time};
 use walrus_dns::query;
 
 use crate::world::{self, World};

@@ -10,9 +10,9 @@ use walrus_core::plan::{
     AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
     ServicePlan,
 };
-use walrus_core::policy::choose::Generator;
 use walrus_core::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Topology, TtlPolicy,
+    Area, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name, Topology,
+    TtlPolicy,
 };
 use walrus_core::zone::read_zone;
 use walrus_dns::DomainName;

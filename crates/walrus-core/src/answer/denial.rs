@@ -2,7 +2,7 @@
 //! 3.1.3) and NSEC3 (RFC 5155 section 7.2), found and written without allocation. The rules stand
 //! beside the complete path, which shares nothing with this.
 
-use walrus_dns::{record_type, reply};
+use walrus_dns::{record_type, reply, split_label};
 
 use super::table::{Entry, NAME_LEN_MAX, ZoneTable, records_of};
 use crate::zone::{Nsec3Chain, Nsec3View};
@@ -125,14 +125,10 @@ fn wildcard<'b>(encloser: &[u8], buffer: &'b mut [u8; NAME_LEN_MAX]) -> Option<&
 /// The name that is one label longer than the closest encloser (RFC 5155 section 1.3).
 fn next_closer(name: &[u8], encloser_len: usize) -> &[u8] {
     let mut rest = name;
-    loop {
-        match rest {
-            [len, tail @ ..] if tail.len() > usize::from(*len) + encloser_len => {
-                rest = &tail[usize::from(*len)..];
-            }
-            _ => return rest,
-        }
+    while let Some((_, above)) = split_label(rest).filter(|(_, above)| above.len() > encloser_len) {
+        rest = above;
     }
+    rest
 }
 
 fn hashed_owner<'b>(

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::request::Decision;
 use super::table::{AnswerTable, Layout};
-use crate::policy::choose::Generator;
-use crate::world::AreaId;
+use crate::world::{AreaId, Generator};
 
 /// One answering thread's own state.
 #[derive(Clone, Debug)]

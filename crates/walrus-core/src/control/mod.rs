@@ -21,7 +21,6 @@ mod numbering;
 mod probes;
 mod problems;
 mod publish;
-mod random;
 mod refusal;
 mod servers;
 mod status;

@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use super::detect::Health;
 use super::heard::shorten;
-use super::random::Random;
 use super::{ProbeOutcome, ProbeRequest};
-use crate::world::{Probe, ProbeKind, ServerId, Time, Topology};
+use crate::world::{Generator, Probe, ProbeKind, ServerId, Time, Topology};
 
 /// The shortest interval, whatever is configured: no loop without a bound.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -30,7 +29,7 @@ pub(super) struct Probes {
     agenda: BTreeSet<(Time, u32)>,
     /// Numbers are never used twice, so that late outcomes meet no stranger.
     next: u32,
-    random: Random,
+    generator: Generator,
 }
 
 /// One target.
@@ -67,7 +66,7 @@ impl Probes {
             targets: BTreeMap::new(),
             agenda: BTreeSet::new(),
             next: 0,
-            random: Random::new(seed),
+            generator: Generator::new(seed),
         }
     }
 
@@ -92,7 +91,7 @@ impl Probes {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
         let Wanted { address, probe, servers } = wanted;
-        let first = now + probe.interval.mul_f64(self.random.share());
+        let first = now + probe.interval.mul_f64(self.generator.share());
         let target = Target {
             name,
             servers,
@@ -136,7 +135,8 @@ impl Probes {
         }
         target.started = Some(now);
         target.wake = now + target.probe.timeout + target.probe.interval;
-        target.next_start = now + self.random.jittered(target.probe.interval, target.probe.jitter);
+        target.next_start =
+            now + self.generator.jittered(target.probe.interval, target.probe.jitter);
         self.agenda.insert((target.wake, id));
         Some(Wake::Start(ProbeRequest {
             target: id,

@@ -143,7 +143,7 @@ impl<'a> ZonePlan<'a> {
         // A hash needs 33 bytes before the apex: where they are not to be had, NSEC does it.
         let nsec3 =
             signing.denial == Denial::Nsec3 && hashed_owner(&[0; 20], zone.apex()).is_some();
-        Self { zone, services, signing, before, nsec3, denial_ttl: negative_ttl(zone) }
+        Self { zone, services, signing, before, nsec3, denial_ttl: zone.negative_ttl() }
     }
 
     /// All sets of the signed zone in canonical order of their names. Names of the chain go into
@@ -296,14 +296,6 @@ fn is_same(before: SetView<'_>, set: &RecordSet) -> bool {
     before.ttl() == set.ttl
         && before.record_count() == set.data.len()
         && before.data().zip(&set.data).all(|(before, data)| *before == **data)
-}
-
-/// How long "no" may be remembered: the SOA's TTL or its last field, whichever is less (RFC 2308
-/// section 5).
-fn negative_ttl(zone: &Zone) -> u32 {
-    let Some(soa) = zone.set(zone.apex(), record_type::SOA) else { return 0 };
-    let minimum = soa.data().next().and_then(|data| data.last_chunk::<4>());
-    minimum.map_or(0, |bytes| soa.ttl().min(u32::from_be_bytes(*bytes)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod condition;
 mod digest;
+mod generator;
 mod name;
 mod observation;
 mod overrides;
@@ -13,6 +14,7 @@ mod topology;
 
 pub use condition::{Condition, Life};
 pub use digest::Digest;
+pub use generator::Generator;
 pub use name::{Name, NameError};
 pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use walrus_dns::DomainName;
+use walrus_dns::{DomainName, record_type};
 
 use super::Nsec3Chain;
 use super::arena::{Arena, Nodes, RECORD_HEAD_LEN, is_compressed};
@@ -156,6 +156,18 @@ impl Zone {
     #[must_use]
     pub const fn memory(&self) -> usize {
         self.arena.memory()
+    }
+
+    /// How long "no" may be remembered, in seconds: the SOA's TTL or its last field, whichever is
+    /// less (RFC 2308 section 5), for NSEC records too (RFC 9077); not at all without a SOA record.
+    #[must_use]
+    pub fn negative_ttl(&self) -> u32 {
+        let soa = self.set(&self.apex, record_type::SOA);
+        let minimum = |soa: SetView<'_>| {
+            let minimum = *soa.data().next()?.last_chunk::<4>()?;
+            Some(soa.ttl().min(u32::from_be_bytes(minimum)))
+        };
+        soa.and_then(minimum).unwrap_or(0)
     }
 
     /// The sets of a name; none if it has no records.

@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use walrus_core::message::{DecodeError, Hello, Message};
+use walrus_core::world::Generator;
 
 use super::{LinkStatus, Newest, lock};
 use crate::clock::Clock;
 use crate::frame::{self, FRAME_MAX, FrameError};
 use crate::log::{Limited, chain};
-use crate::seed::Jitter;
 use crate::tls::server_name;
 use crate::token::Token;
 
@@ -47,7 +47,7 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Runs until the [`super::Link`] is gone.
     pub(super) async fn run(self, mut newest: Newest, seed: u64) {
-        let mut jitter = Jitter::new(seed);
+        let mut generator = Generator::new(seed);
         let lines = Limited::new(Duration::from_secs(60));
         let mut backoff = BACKOFF_MIN;
         let mut sequence = 0;
@@ -76,7 +76,7 @@ impl Dialer {
                 }
             }
             // Half to all of it, so that a thousand Reporters do not return in the same moment.
-            sleep(backoff.mul_f64(0.5 + 0.5 * jitter.draw())).await;
+            sleep(backoff.mul_f64(0.5 + 0.5 * generator.share())).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }

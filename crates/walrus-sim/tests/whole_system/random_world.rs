@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::config::{Context, SourceFile, parse};
+use walrus_core::world::Generator;
 use walrus_sim::{ServerState, System, VirtualSystem};
 
 /// Longer than every TTL, ramp and dwell of the worlds made here, many times over.
@@ -19,16 +20,11 @@ pub(crate) struct RandomWorld {
     servers: Vec<usize>,
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough chance for a test, and the same everywhere.
-struct Chance(u64);
+struct Chance(Generator);
 
 impl Chance {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) >> 1).unwrap() % bound
+        self.0.index(bound.try_into().unwrap()).0 as usize
     }
 
     fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
@@ -38,7 +34,7 @@ impl Chance {
 
 impl RandomWorld {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        let mut chance = Chance(Generator::new(seed));
         let clusters = 1 + chance.below(4);
         let servers: Vec<usize> = (0..clusters).map(|_| 1 + chance.below(3)).collect();
         let config = configuration(&mut chance, &servers);

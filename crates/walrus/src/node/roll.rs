@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use walrus_core::dnssec::rollover::ParentView;
+use walrus_core::world::Generator;
 use walrus_dns::DomainName;
 use walrus_host::parent;
 
@@ -15,7 +16,7 @@ const ASKED_AT_ONCE: usize = 8;
 /// Until the node stops. Where no name server runs, nothing is signed, and keys stay as they are.
 pub(super) async fn run(node: Arc<Node>) {
     let Some(director) = node.director().cloned() else { return };
-    let mut chance = node.seed.for_part("keys");
+    let mut generator = Generator::new(node.seed.for_part("keys"));
     loop {
         let (keys, director) = (node.keys().clone(), director.clone());
         let busy = node.clock.activity().begin();
@@ -33,9 +34,7 @@ pub(super) async fn run(node: Arc<Node>) {
             }
             while let Some(look) = looks.join_next().await {
                 let Ok((view, zone)) = look else { continue };
-                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let share = (chance >> 11) as f64 / (1_u64 << 53) as f64;
-                shown(&node, zone, view, share).await;
+                shown(&node, zone, view, generator.share()).await;
             }
         }
         node.keys().changed().await;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use walrus_dns::{DomainName, record_type};
 
-use super::resolve::{Records, negative_ttl};
+use super::resolve::Records;
 use crate::zone::{Nsec3Chain, Nsec3View, SetView, Zone, hashed_owner};
 
 /// What is to be proven.
@@ -39,7 +39,7 @@ pub(super) fn prove<'a>(zone: &'a Zone, denial: Denial<'_>) -> Vec<Records<'a>> 
     let mut proof: Vec<Records<'a>> = Vec::new();
     for records in chain {
         if proof.iter().all(|other| other.owner != records.owner) {
-            let ttl = records.ttl.min(negative_ttl(zone));
+            let ttl = records.ttl.min(zone.negative_ttl());
             proof.push(Records { ttl, ..records });
         }
     }

@@ -259,7 +259,7 @@ impl<'a> Resolver<'a> {
     fn negative(&self, zone: &'a Zone, denial: Denial<'_>) -> Vec<Records<'a>> {
         let Some(soa) = zone.set(zone.apex(), record_type::SOA) else { return Vec::new() };
         let records = self.records(zone.apex().clone(), soa);
-        let mut negative = vec![Records { ttl: negative_ttl(zone), ..records }];
+        let mut negative = vec![Records { ttl: zone.negative_ttl(), ..records }];
         if self.dnssec_ok {
             negative.extend(denial::prove(zone, denial));
         }
@@ -352,13 +352,4 @@ fn refuse_any(name: &DomainName) -> Records<'static> {
     let signatures = Vec::new();
     let (owner, record_type) = (name.clone(), record_type::HINFO);
     Records { owner, record_type, ttl: 3600, data, names_whole: true, signatures }
-}
-
-/// How long "no" may be remembered: the lesser of the SOA's TTL and its minimum (RFC 2308 section
-/// 5); NSEC records no longer than that (RFC 9077).
-pub(super) fn negative_ttl(zone: &Zone) -> u32 {
-    let Some(soa) = zone.set(zone.apex(), record_type::SOA) else { return 0 };
-    let minimum = soa.data().next().and_then(|data| data.last_chunk::<4>());
-    let minimum = minimum.map_or(u32::MAX, |bytes| u32::from_be_bytes(*bytes));
-    soa.ttl().min(minimum)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, record_type};
+use walrus_dns::{DomainName, record_type, split_label};
 
 use super::slots::{self, Place, Slots};
 use super::zone_table::{NO_SERVICE, OWN, OWN_HEAD_LEN, Soa, ZoneHead, ZoneTable, flags};
@@ -338,10 +338,9 @@ fn zone_head(zone: &Arc<Zone>) -> Result<ZoneHead, ZoneCompileError> {
     let no_soa = || ZoneCompileError::NoSoa(zone.apex().clone());
     let set = zone.set(zone.apex(), record_type::SOA).ok_or_else(no_soa)?;
     let soa = set.data().next().and_then(read_soa).ok_or_else(no_soa)?;
-    let minimum = soa.numbers.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     Ok(ZoneHead {
         zone: Arc::clone(zone),
-        negative_ttl: set.ttl().min(minimum),
+        negative_ttl: zone.negative_ttl(),
         soa,
         signed: set.signatures().next().is_some(),
     })
@@ -359,8 +358,7 @@ fn read_soa(data: &[u8]) -> Option<Soa> {
 
 /// A name without its first label; `None` for the root, and for nothing.
 fn parent(name: &[u8]) -> Option<&[u8]> {
-    let (len @ 1.., rest) = name.split_first()? else { return None };
-    rest.get(usize::from(*len)..)
+    split_label(name).map(|(_, above)| above)
 }
 
 fn label_count(name: &[u8]) -> usize {

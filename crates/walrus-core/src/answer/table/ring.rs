@@ -8,8 +8,8 @@
 
 use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
-use crate::policy::choose::{Chooser, Generator};
-use crate::world::{ChoosePolicy, ServiceType};
+use crate::policy::choose::Chooser;
+use crate::world::{ChoosePolicy, Generator, ServiceType};
 
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
 /// takes more than this times n records.

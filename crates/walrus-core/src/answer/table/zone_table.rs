@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use walrus_dns::{DomainName, record_type, reply};
+use walrus_dns::{DomainName, record_type, reply, split_label};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Place, Slots};
@@ -194,14 +194,14 @@ impl ZoneTable {
     pub(in crate::answer) fn closest_encloser(&self, name: &[u8]) -> Option<Entry<'_>> {
         let mut labels = 0;
         let mut rest = name;
-        while let [len @ 1..=63, tail @ ..] = rest {
+        while let Some((_, above)) = split_label(rest) {
             labels += 1;
-            rest = &tail[usize::from(*len)..];
+            rest = above;
         }
         rest = name;
-        while let [len @ 1..=63, tail @ ..] = rest {
-            rest = &tail[usize::from(*len)..];
+        while let Some((_, above)) = split_label(rest) {
             labels -= 1;
+            rest = above;
             // Deeper than any name of ours: spares hashing what a random-name flood invents.
             if labels <= self.labels_max
                 && let Some(entry) = self.find(rest)

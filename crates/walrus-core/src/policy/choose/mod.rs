@@ -3,14 +3,11 @@
 //! A [`Chooser`] is compiled once for each ring of candidates; [`Chooser::choose`] returns the
 //! index of the first server and nothing else, in constant time and without allocation.
 
-mod generator;
 mod random;
 mod round_robin;
 mod weighted;
 
-pub use generator::Generator;
-
-use crate::world::ChoosePolicy;
+use crate::world::{ChoosePolicy, Generator};
 use weighted::AliasTable;
 
 /// The most candidates in a ring; more than fit into any reply.

@@ -9,7 +9,7 @@
 //!
 //! Example: servers a, b: of 1,000 answers a gets 500, give or take 32 (two deviations).
 
-use super::Generator;
+use crate::world::Generator;
 
 /// Any index below `len`.
 #[inline]

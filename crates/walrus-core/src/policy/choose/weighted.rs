@@ -11,7 +11,7 @@
 //! Example: weights 2, 1, 1. Three columns of 4/3 each: column a holds a alone; b holds b to 3/4 and
 //! a above; c likewise. A draw picks a column and a height: a comes with 1/3 + 2/3 x 1/4 = 1/2.
 
-use super::Generator;
+use crate::world::Generator;
 
 /// One column for each candidate: below the height itself, above it its alias.
 #[derive(Clone, Debug, PartialEq)]

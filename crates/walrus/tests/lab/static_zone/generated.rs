@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use walrus_core::world::Generator;
+
 /// How many; a zone's number is its seed.
 pub(super) const ZONES: u64 = 24;
 const RECORDS: usize = 14;
@@ -10,7 +12,7 @@ const RECORDS: usize = 14;
 /// The zone's name and file.
 pub(super) fn zone(seed: u64) -> (String, String) {
     let zone = format!("z{seed}.example");
-    let mut random = Random(seed);
+    let mut generator = Generator::new(seed);
     let mut text = format!(
         "$ORIGIN {zone}.\n$TTL 300\n@ SOA ns.other.example. host.other.example. 1 2 3 4 60\n\
          @ NS ns.other.example.\n"
@@ -19,12 +21,12 @@ pub(super) fn zone(seed: u64) -> (String, String) {
     let mut types = BTreeMap::<String, &str>::new();
     let mut lines = BTreeSet::new();
     for number in 0..RECORDS {
-        let owner = owner(&mut random);
+        let owner = owner(&mut generator);
         let before = types.get(&owner).copied();
-        let (record_type, data) = match random.below(5) {
+        let (record_type, data) = match generator.index(5).0 {
             0 | 1 => ("A", format!("192.0.2.{number}")),
-            2 | 3 => ("CNAME", target(&mut random)),
-            _ => ("NS", target(&mut random)),
+            2 | 3 => ("CNAME", target(&mut generator)),
+            _ => ("NS", target(&mut generator)),
         };
         let alone = record_type == "CNAME" || before == Some("CNAME");
         // A wildcard that delegates means nothing (RFC 4592, section 4.2).
@@ -63,29 +65,16 @@ pub(super) fn names(zone: &str) -> Vec<String> {
     names
 }
 
-fn owner(random: &mut Random) -> String {
-    let depth = 1 + random.below(3);
-    let label = |_| ["a", "b", "*"][random.below(3)];
+fn owner(generator: &mut Generator) -> String {
+    let depth = 1 + generator.index(3).0;
+    let label = |_| ["a", "b", "*"][generator.index(3).0 as usize];
     (0..depth).map(label).collect::<Vec<_>>().join(".")
 }
 
-fn target(random: &mut Random) -> String {
-    match random.below(6) {
+fn target(generator: &mut Generator) -> String {
+    match generator.index(6).0 {
         0 => "www.other.example.".to_owned(),
-        1 => format!("c.{}", owner(random)),
-        _ => owner(random),
-    }
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+        1 => format!("c.{}", owner(generator)),
+        _ => owner(generator),
     }
 }

@@ -8,19 +8,15 @@ use super::super::{
 };
 use super::resolvers::{Served, refusal};
 use crate::dnssec::{Algorithm, DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
-use crate::world::Name;
+use crate::world::{Generator, Name};
 
-/// A small generator (SplitMix64): the same from the same seed.
+/// What happens by chance, from a seed.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(pub(super) u64);
+pub(super) struct Chance(Generator);
 
 impl Chance {
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end.max(1)
+        self.0.draw() % end.max(1)
     }
 
     pub(super) fn one_in(&mut self, n: u64) -> bool {
@@ -82,7 +78,7 @@ impl System {
         let mut system = Self {
             now: START,
             rollover: Rollover::new(settings(&nodes), state),
-            chance: Chance(seed),
+            chance: Chance(Generator::new(seed)),
             ttls,
             lag: 20,
             zone: Served::default(),
