@@ -42,6 +42,10 @@ pub(super) fn register(
         traffic_metrics(registry, traffic);
     }
     if let Some(director) = node.director() {
+        // As they are now: what threads are asked for may be half a second old.
+        for (name, help, value) in director.counters().iter() {
+            registry.register(format!("dns_{name}"), help, ConstCounter::new(value));
+        }
         let epoch = director.plan().map_or(0, |plan| plan.number.epoch);
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         let help = "Epoch of the Plan that the name server answers from; 0 without one";
@@ -63,9 +67,6 @@ pub(super) fn register(
 }
 
 fn traffic_metrics(registry: &mut Registry, traffic: &Traffic) {
-    for (name, help, value) in traffic.counters.iter() {
-        registry.register(format!("dns_{name}"), help, ConstCounter::new(value));
-    }
     let replies = Family::<ReplyLabels, Counter>::default();
     for reply in traffic.replies.iter() {
         let labels = ReplyLabels {

@@ -80,6 +80,19 @@ fn metrics_are_open_metrics() {
     }
 }
 
+#[test]
+fn metrics_count_each_query_at_once() {
+    let running = Running::start(TWO_CLUSTERS);
+    // Often enough that whatever is kept between two of them would be seen.
+    let query = crate::dns::query("walrus.example", 2, None);
+    for asked in 1..=10 {
+        crate::dns::ask_udp(running.dns(), &query, crate::running::PATIENCE).unwrap();
+        let (_, text) = running.http("GET", "/metrics", "");
+        let line = format!("walrus_dns_udp_queries_total {asked}");
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+    }
+}
+
 /// The rules of the OpenMetrics text format that a scraper stumbles over first.
 fn parse(text: &str) -> Result<BTreeSet<String>, String> {
     let body = text.strip_suffix("# EOF\n").ok_or("the end is missing")?;

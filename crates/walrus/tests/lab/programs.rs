@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test gives up.
@@ -111,19 +112,34 @@ impl Drop for Process {
 }
 
 /// Looks again and again until there is something, or [`PATIENCE`] is over.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, look)
+}
+
+/// The same with a bound of its own.
+pub(crate) fn wait_within<T>(
+    bound: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(begin.elapsed() < bound, "{what}: not within {bound:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// A port that is free on all these addresses, for TCP and UDP.
+/// A port that is free on all these addresses, for TCP and UDP; below those that the system gives
+/// to whoever asks for any, one of which could take it before the program that it is for.
 pub(crate) fn free_port(addresses: &[IpAddr]) -> u16 {
+    const FROM: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests that run at once begin far from each other.
+    let begin = std::process::id().wrapping_mul(7919) % u32::from(COUNT);
     let free = |port: u16| {
         addresses.iter().all(|address| {
             let address = SocketAddr::new(*address, port);
@@ -131,7 +147,8 @@ pub(crate) fn free_port(addresses: &[IpAddr]) -> u16 {
         })
     };
     wait_for("a free port", || {
-        let first = TcpListener::bind((addresses[0], 0)).unwrap().local_addr().unwrap().port();
-        free(first).then_some(first)
+        let offset = begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FROM + u16::try_from(offset % u32::from(COUNT)).expect("below the count");
+        free(port).then_some(port)
     })
 }

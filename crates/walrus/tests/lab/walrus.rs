@@ -14,6 +14,15 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_walrus"))
 }
 
+/// What makes one of several different.
+pub(crate) struct Node<'a> {
+    pub(crate) name: &'a str,
+    /// Where it answers; a free port of loopback otherwise.
+    pub(crate) dns: Option<SocketAddr>,
+    /// The node that decides about keys, if that is another.
+    pub(crate) follows: Option<&'a Walrus>,
+}
+
 /// A running `walrus up`.
 pub(crate) struct Walrus {
     process: Process,
@@ -29,13 +38,24 @@ impl Walrus {
     /// Starts it with this configuration and listening addresses of its own, and waits until it
     /// has a Plan.
     pub(crate) fn start(folder: &Path, configuration: &str) -> Self {
+        Self::start_node(&Node { name: "lab", dns: None, follows: None }, folder, configuration)
+    }
+
+    /// The same, as this node.
+    pub(crate) fn start_node(node: &Node<'_>, folder: &Path, configuration: &str) -> Self {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let [dns, api, group] = [(); 3].map(|()| SocketAddr::new(here, free_port(&[here])));
+        let (name, dns) = (node.name, node.dns.unwrap_or(dns));
+        let join = node.follows.map(|signer| {
+            let token = signer.folder.join("state/node-token");
+            format!("join = \"{}\"\nnode_token_file = \"{}\"\n", signer.group, token.display())
+        });
         let places = format!(
-            "[node]\nname = \"lab\"\nroles = [\"controller\", \"director\"]\nstate = \"{}\"\n\
-             [api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n\
+            "[node]\nname = \"{name}\"\nroles = [\"controller\", \"director\"]\nstate = \"{}\"\n\
+             [api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n{}\
              [dns]\nlisten = [\"{dns}\"]\n",
-            folder.join("state").display()
+            folder.join("state").display(),
+            join.unwrap_or_default()
         );
         let path = folder.join("walrus.toml");
         std::fs::write(&path, format!("{configuration}\n{places}")).unwrap();
@@ -110,6 +130,14 @@ impl Walrus {
         let (status, body) = get(TcpStream::connect(self.api).unwrap(), "/status");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// The keys of its only zone.
+    pub(crate) fn keys(&self) -> Vec<Value> {
+        let (status, body) = get(TcpStream::connect(self.api).unwrap(), "/keys");
+        assert_eq!(status, 200, "{body}");
+        let value: Value = serde_json::from_str(&body).unwrap();
+        value["zones"][0]["keys"].as_array().cloned().unwrap_or_default()
     }
 
     /// The value of a metric without labels.

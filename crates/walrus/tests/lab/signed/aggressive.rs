@@ -3,6 +3,7 @@
 
 use super::every_answer::within;
 use super::family::{Family, PROMISED};
+use crate::programs::say;
 
 /// Questions without an answer, in each of two rounds.
 const NAMES: usize = 150;
@@ -38,7 +39,12 @@ pub(super) fn nothing_is_hidden(family: &Family) {
         upstream() - before
     };
     let (first, second) = (ask_round(1), ask_round(2));
-    assert!(second < NAMES as u64 / 10, "it concludes: {first}, then {second} questions to us");
+    say(&format!(
+        "\n{NAMES} names that are not there took unbound {first} questions, then {second}"
+    ));
+    // From hashed names it concludes nothing; what it found absent it shall not hold against the rest.
+    let is_concluded = second < NAMES as u64 / 10;
+    assert_eq!(is_concluded, family.signing.denial == "nsec", "{first}, then {second} questions");
     for (service, promised) in PROMISED {
         for record_type in *promised {
             let reply = unbound.ask(service, record_type);

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use super::every_answer::within;
 use super::family::{CLUSTERS, Family, ONE_KEY, PROMISED};
-use super::validators::{Unbound, ask};
-use crate::alone;
+use super::resolvers::Resolver;
+use super::validators::ask;
 use crate::programs::wait_for;
+use crate::together;
 use crate::walrus::program;
 
 /// Nothing is remembered from one damage to the next.
@@ -50,7 +51,7 @@ impl Damage {
 
 #[test]
 fn damaged_keys_and_signatures_leave_answers_as_they_were() {
-    let _alone = alone();
+    let _together = together();
     let Some(mut family) = Family::start("damaged keys", ONE_KEY, CLUSTERS, TTL) else { return };
     let file = private_key(&family.folder);
     let good = std::fs::read_to_string(&file).unwrap();
@@ -96,7 +97,7 @@ fn damaged_keys_and_signatures_leave_answers_as_they_were() {
 
 #[test]
 fn bounds_that_are_passed_leave_answers_as_they_were() {
-    let _alone = alone();
+    let _together = together();
     let Some(mut family) = Family::start("bounds of signing", ONE_KEY, CLUSTERS, TTL) else {
         return;
     };
@@ -146,7 +147,7 @@ fn all_is_secure(family: &Family, when: &str) {
 }
 
 /// The resolver that saw the first answer without the drained server.
-fn wait_for_drain(family: &Family, damage: Damage) -> Unbound {
+fn wait_for_drain(family: &Family, damage: Damage) -> Resolver {
     let unbound = family.unbound("unbound-drained");
     wait_for("answers without a drained server", || {
         let reply = unbound.ask("all.signed.test", "A");

@@ -2,16 +2,16 @@
 //! Unbound says the same as Walrus does, as secure.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
 
 use super::aggressive;
 use super::family::{CLUSTERS, Family, ONE_KEY, PROMISED, TWO_KEYS, ZONE};
 use super::replay::Replay;
+use super::resolvers::Resolver;
 use super::validators::{Reply, ask, ask_bytes, query};
-use crate::alone;
-use crate::programs::{find, say};
+use crate::programs::{PATIENCE, find, say};
+use crate::together;
 
 /// For how long answers may be cached here: longer than the test takes.
 const TTL: u32 = 300;
@@ -40,6 +40,9 @@ const NAMES: &[&str] = &[
     "all",
     "_sip._tcp",
     "_tcp",
+    "cdn",
+    "below.cdn",
+    "_dns",
     "a1.www",
     "ns1",
     "static",
@@ -73,7 +76,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Each kind once: whether `delv` must find data or a proof that there is none.
-const KINDS: &[(&str, &str, bool)] = &[
+pub(super) const KINDS: &[(&str, &str, bool)] = &[
     ("@", "SOA", true),
     ("@", "NS", true),
     ("@", "TXT", true),
@@ -118,19 +121,25 @@ const SETS: &[(&str, &str, [usize; 2])] = &[
     ("_sip._tcp.signed.test", "SRV", [3, 1]),
     ("all.signed.test", "A", [1, 1]),
     ("all.signed.test", "AAAA", [1, 1]),
+    ("cdn.signed.test", "A", [1, 1]),
+    ("cdn.signed.test", "AAAA", [1, 1]),
+    ("cdn.signed.test", "HTTPS", [1, 1]),
+    ("_dns.signed.test", "SVCB", [3, 2]),
 ];
 
 #[test]
 fn validators_accept_every_answer_and_hide_nothing() {
-    let _alone = alone();
+    let _together = together();
     for signing in [ONE_KEY, TWO_KEYS] {
         let Some(family) = Family::start("validated answers", signing, CLUSTERS, TTL) else {
             return;
         };
         each_kind_is_valid(&family);
         each_set_of_servers_is_valid(&family);
-        a_resolver_says_the_same_as_secure(&family);
-        delegations_are_followed(&family);
+        let unbound = family.unbound("unbound");
+        let asked = says_the_same_as_secure(&unbound, family.walrus.dns);
+        say(&format!("\n{asked} answers are secure to unbound"));
+        follows_delegations(&family.unbound("unbound-for-children"), family.walrus.dns);
         dnsviz_finds_nothing(&family);
         aggressive::nothing_is_hidden(&family);
         say(&format!("\n{signing:?}: every answer is valid"));
@@ -183,7 +192,7 @@ fn all_sets(
     const TRIES: usize = 200;
     let socket = UdpSocket::bind((client, 0)).unwrap();
     socket.connect(family.walrus.dns).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut found = BTreeMap::new();
     for _ in 0..TRIES {
         socket.send(&query(name, record_type)).unwrap();
@@ -199,16 +208,16 @@ fn all_sets(
     found
 }
 
-fn a_resolver_says_the_same_as_secure(family: &Family) {
-    let unbound = family.unbound("unbound");
+/// Of every name and type; so many answers were secure.
+pub(super) fn says_the_same_as_secure(resolver: &Resolver, walrus: SocketAddr) -> usize {
     let mut asked = 0;
     for name in NAMES {
         let full = within(name);
         for record_type in TYPES.iter().filter(|it| **it != "DS" || *name != "@") {
-            let ours = ask(family.walrus.dns, &full, record_type);
-            let theirs = unbound.ask(&full, record_type);
+            let ours = ask(walrus, &full, record_type);
+            let theirs = resolver.ask(&full, record_type);
             let context =
-                || format!("{full} {record_type}: {theirs:?}, ours {ours:?}\n{}", unbound.said());
+                || format!("{full} {record_type}: {theirs:?}, ours {ours:?}\n{}", resolver.said());
             // An alias to where nothing is: it says what is at the end, as we do.
             assert_eq!(theirs.rcode, ours.rcode, "{}", context());
             assert!(theirs.secure, "{}", context());
@@ -224,13 +233,12 @@ fn a_resolver_says_the_same_as_secure(family: &Family) {
             asked += 1;
         }
     }
-    let outside = unbound.ask(&within("outside"), "A");
+    let outside = resolver.ask(&within("outside"), "A");
     assert_eq!((&*outside.rcode, outside.secure), ("NOERROR", false), "its end is not signed");
-    say(&format!("\n{asked} answers are secure to unbound"));
+    asked
 }
 
-fn delegations_are_followed(family: &Family) {
-    let unbound = family.unbound("unbound-for-children");
+pub(super) fn follows_delegations(resolver: &Resolver, walrus: SocketAddr) {
     for (name, record_type, rcode, secure) in [
         ("www.secure", "A", "NOERROR", true),
         ("any.wild.secure", "TXT", "NOERROR", true),
@@ -240,13 +248,13 @@ fn delegations_are_followed(family: &Family) {
         ("secure", "DS", "NOERROR", true),
         ("open", "DS", "NOERROR", true),
     ] {
-        let reply = unbound.ask(&within(name), record_type);
-        assert_eq!((&*reply.rcode, reply.secure), (rcode, secure), "{name}: {}", unbound.said());
+        let reply = resolver.ask(&within(name), record_type);
+        assert_eq!((&*reply.rcode, reply.secure), (rcode, secure), "{name}: {}", resolver.said());
     }
     // A referral brings what `delv` found valid above when it asked for it by name.
     for (child, kind) in [("secure", "DS"), ("open", "NSEC")] {
-        let referral = ask(family.walrus.dns, &within(&format!("www.{child}")), "A");
-        let ds = ask(family.walrus.dns, &within(child), "DS");
+        let referral = ask(walrus, &within(&format!("www.{child}")), "A");
+        let ds = ask(walrus, &within(child), "DS");
         let is_proof = |line: &&String| {
             line.contains(&format!(" {kind}")) || line.contains(&format!(" RRSIG {kind}"))
         };

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::validators::{Delv, Knot, Unbound, anchors};
-use crate::programs::find;
+use super::knot::Knot;
+use super::resolvers::{Finds, Resolver};
+use super::validators::{Delv, anchors, ask};
+use crate::programs::{find, wait_for};
 use crate::walrus::Walrus;
 
 /// The parent's zone.
@@ -55,6 +57,17 @@ srv = { port = 5060 }
 name = "all.signed.test"
 ttl = "TTLs"
 answers = "all"
+[[service]]
+name = "cdn.signed.test"
+ttl = "TTLs"
+alias = "target.elsewhere.test"
+types = ["A", "AAAA"]
+https = { alpn = ["h2"] }
+[[service]]
+name = "_dns.signed.test"
+ttl = "TTLs"
+types = []
+svcb = { alpn = ["dot"], port = 853, hints = true }
 "#;
 
 /// The promised types of the services above.
@@ -63,6 +76,8 @@ pub(super) const PROMISED: &[(&str, &[&str])] = &[
     ("signed.test", &["A", "AAAA", "MX", "HTTPS"]),
     ("_sip._tcp.signed.test", &["SRV"]),
     ("all.signed.test", &["A", "AAAA"]),
+    ("cdn.signed.test", &["A", "AAAA", "HTTPS"]),
+    ("_dns.signed.test", &["SVCB"]),
 ];
 
 /// Servers without probes.
@@ -82,7 +97,7 @@ servers = [
 ]
 "#;
 
-const STATIC_PART: &str = r#"
+pub(super) const STATIC_PART: &str = r#"
 $TTL TTL
 @ SOA ns1 hostmaster 1 7200 3600 1209600 TTL
 @ NS ns1
@@ -111,7 +126,18 @@ ns.open A 127.0.0.1
 "#;
 
 /// Records of the children, which Knot serves.
-const CHILD: &str = "www A 192.0.2.90\n*.wild TXT \"any\"\n";
+pub(super) const CHILD: &str = "www A 192.0.2.90\n*.wild TXT \"any\"\n";
+
+/// Where the alias' target is.
+const OUTSIDE: &str = "elsewhere.test";
+/// At first.
+const ADDRESSES: [&str; 2] = ["203.0.113.7", "203.0.113.8"];
+
+/// Records of the zone with the alias' target.
+pub(super) fn outside(ipv4: &[&str]) -> String {
+    let ipv4 = ipv4.iter().map(|ip| format!("target A {ip}\n"));
+    format!("{CHILD}{}target AAAA 2001:db8::7\n", ipv4.collect::<String>())
+}
 
 /// All of them, running.
 pub(super) struct Family {
@@ -120,7 +146,7 @@ pub(super) struct Family {
     pub(super) folder: PathBuf,
     /// More lines of its configuration's `[dnssec]`, from the next start on.
     pub(super) dnssec: String,
-    signing: Signing,
+    pub(super) signing: Signing,
     clusters: String,
     ttl: u32,
     delv: PathBuf,
@@ -141,7 +167,7 @@ impl Family {
                 "signed NS ns.signed\nns.signed A 127.0.0.1\nelsewhere NS ns.elsewhere\n",
                 true,
             ),
-            ("elsewhere.test", CHILD, false),
+            (OUTSIDE, &outside(&ADDRESSES), false),
             ("secure.signed.test", CHILD, true),
             ("open.signed.test", CHILD, false),
         ];
@@ -172,7 +198,23 @@ impl Family {
         let (_, said) = family.walrus.call(&["keys", "ds", "--all"]);
         let ds = said.lines().filter_map(|line| Some(line.split_once(" IN DS ")?.1.to_uppercase()));
         family.give_parent(&ds.collect());
+        family.wait_for_target(&ADDRESSES);
         Some(family)
+    }
+
+    /// The alias' target has these addresses from now on; returns when Walrus names them.
+    pub(super) fn move_target(&mut self, ipv4: &[&str]) {
+        let shown = ipv4.iter().map(|ip| (*ip).to_owned()).collect();
+        self.knot.change(OUTSIDE, &outside(ipv4), ("target.elsewhere.test", "A"), &shown);
+        self.wait_for_target(ipv4);
+    }
+
+    fn wait_for_target(&self, ipv4: &[&str]) {
+        let wanted: BTreeSet<String> = ipv4.iter().map(|ip| (*ip).to_owned()).collect();
+        wait_for("the alias' target", || {
+            let shown = ask(self.walrus.dns, "cdn.signed.test", "A").data("A");
+            (shown == wanted).then_some(())
+        });
     }
 
     /// The parent shows these DS records from now on.
@@ -181,7 +223,7 @@ impl Family {
                            ns.elsewhere A 127.0.0.1\n"
             .to_owned();
         ds.iter().for_each(|ds| records.push_str(&format!("signed DS {ds}\n")));
-        self.knot.change(PARENT, &records, (ZONE, ds));
+        self.knot.change(PARENT, &records, (ZONE, "DS"), ds);
     }
 
     /// Signed in another way from now on, without a pause.
@@ -213,26 +255,32 @@ impl Family {
     }
 
     /// A resolver that trusts the parent's keys, and knows nothing yet.
-    pub(super) fn unbound(&self, name: &str) -> Unbound {
+    pub(super) fn unbound(&self, name: &str) -> Resolver {
         let (walrus, knot) = (self.walrus.dns, self.knot.address);
         let stubs = [
             (PARENT, knot),
-            ("elsewhere.test", knot),
+            (OUTSIDE, knot),
             (ZONE, walrus),
             ("secure.signed.test", knot),
             ("open.signed.test", knot),
         ];
-        Unbound::start(&self.unbound, &self.folder.join(name), (PARENT, knot), &stubs)
+        let folder = self.folder.join(name);
+        Resolver::unbound(&self.unbound, &folder, (PARENT, knot), Finds::Told(&stubs))
     }
 }
 
-/// The configuration but for the addresses that [`Walrus::start`] adds.
-fn configuration(signing: Signing, parent: SocketAddr, clusters: &str, ttl: u32) -> String {
+/// The configuration but for the addresses that [`Walrus::start`] adds; `[dnssec]` is its end.
+pub(super) fn configuration(
+    signing: Signing,
+    parent: SocketAddr,
+    clusters: &str,
+    ttl: u32,
+) -> String {
     let Signing { algorithm, keys, denial } = signing;
     let services = AREAS_AND_SERVICES.replace("TTLs", &format!("{ttl}s"));
     format!(
         "{clusters}{services}[[zone]]\nname = \"{ZONE}\"\nfile = \"{ZONE}.zone\"\n\
-         [control]\nround = \"1s\"\nserver_ramp = \"0s\"\n\
+         [control]\nround = \"1s\"\nserver_ramp = \"0s\"\nresolvers = [\"{parent}\"]\n\
          [dnssec]\nsign = true\nalgorithm = \"{algorithm}\"\nkeys = \"{keys}\"\n\
          denial = \"{denial}\"\ndnskey_ttl = \"1s\"\nroll_margin = \"1s\"\nparent = [\"{parent}\"]\n"
     )

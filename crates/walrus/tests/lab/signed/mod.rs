@@ -4,12 +4,21 @@
 //! - [`every_answer`]: all kinds of static answers, and each set of servers that a service gives.
 //! - [`aggressive`]: what Unbound concludes from our proofs hides nothing (RFC 8198).
 //! - [`rollover`]: a resolver with caches of its own asks all the while keys and health change.
+//! - [`two_nodes`]: the same while it asks two nodes in turn, a signer and its follower.
+//! - [`client_areas`]: each answer that clients' subnets lead to.
+//! - [`referrals`]: resolvers that know but the root come by Walrus' own referrals to its zones.
 //! - [`bad_input`]: keys that are gone or damaged, bounds that are passed.
 
 mod aggressive;
 mod bad_input;
+mod client;
+mod client_areas;
 mod every_answer;
 mod family;
+mod knot;
+mod referrals;
 mod replay;
+mod resolvers;
 mod rollover;
+mod two_nodes;
 mod validators;
