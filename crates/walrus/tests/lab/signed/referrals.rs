@@ -141,7 +141,9 @@ fn all_is_found(programs: &Programs<'_>, signing: Signing) {
         for said in [resolver.said(), other.said()] {
             assert!(!said.contains("validation failure"), "{said}");
         }
-        println!("{signing:?}: {asked} answers are secure to {of}, which knows the root alone");
+        say(&format!(
+            "{signing:?}: {asked} answers are secure to {of}, which knows the root alone"
+        ));
     }
     let asked = tree.parent.metric("walrus_dns_udp_queries_total");
     assert!(asked > 4, "the parent was asked {asked} times");
