@@ -3,15 +3,13 @@
 //! Against the running system by default; with `--config` from the files alone, which for changes
 //! wants that nothing else uses the state directory.
 
+mod ds;
+mod files;
+
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use walrus_core::config::{Configuration, ZoneDnssec};
-use walrus_core::dnssec::DnsKey;
-use walrus_core::dnssec::rollover::ParentView;
-use walrus_director::keys::{KeyFiles, KeyStore};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 use walrus_host::state::StateDirectory;
@@ -19,10 +17,12 @@ use walrus_host::state::StateDirectory;
 use super::{ApiArguments, Failure};
 use crate::api::DoneView;
 use crate::api::client::Client;
-use crate::api::keys::{AddKeyRequest, KeyRequest, KeyView, KeysView, ZoneKeysView};
+use crate::api::keys::{AddKeyRequest, KeyRequest, KeysView};
 use crate::load;
 use crate::node::keys::{KeysRefused, NodeKeys};
 use crate::output::{Table, complain, say, say_json};
+
+pub(crate) use ds::ds_warnings;
 
 /// `walrus keys`.
 #[derive(Debug, Args)]
@@ -130,7 +130,7 @@ pub(super) fn run(arguments: KeysArguments) -> Result<(), Failure> {
         KeysCommand::List { zone, from } => list(&view(&from, zone.as_deref())?, from.json),
         KeysCommand::Ds { zone, all, check, from } => {
             let view = view(&from, zone.as_deref())?;
-            if check { check_parents(&view, &from) } else { ds(view, all, from.json) }
+            if check { ds::check_parents(&view, &from) } else { ds::say_ds(view, all, from.json) }
         }
         KeysCommand::Add { zone, role, lost, from } => {
             let request = AddKeyRequest { zone, role, lost };
@@ -140,8 +140,8 @@ pub(super) fn run(arguments: KeysArguments) -> Result<(), Failure> {
             let request = KeyRequest { zone, tag };
             change(&from, "/keys/retire", &request, |keys| keys.retire(&request.zone, tag))
         }
-        KeysCommand::Import { zone, files, from } => import(&zone, &files, &from),
-        KeysCommand::Export { zone, to, from } => export(&zone, &to, &from),
+        KeysCommand::Import { zone, files, from } => files::import(&zone, &files, &from),
+        KeysCommand::Export { zone, to, from } => files::export(&zone, &to, &from),
     }
 }
 
@@ -197,87 +197,6 @@ fn list(view: &KeysView, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keys whose DS the parent should show: those that are ready; before that, nothing.
-fn wanted(zone: &ZoneKeysView) -> impl Iterator<Item = &KeyView> {
-    zone.keys.iter().filter(|key| key.wanted)
-}
-
-fn ds(mut view: KeysView, all: bool, json: bool) -> Result<(), Failure> {
-    if json {
-        view.zones.iter_mut().for_each(|zone| zone.keys.retain(|key| all || key.wanted));
-        return say_json("keys", &view);
-    }
-    for zone in &view.zones {
-        let mut found = false;
-        for key in zone.keys.iter().filter(|key| all || key.wanted) {
-            if let Some(ds) = &key.ds {
-                found = true;
-                say(&format!("{ds}\n"))?;
-            }
-        }
-        if !found {
-            let first = zone.keys.iter().find(|key| key.ds.is_some());
-            let why = first.map_or("it has no key yet", |key| key.next.as_str());
-            let until = first.and_then(|key| key.until);
-            let until = until.map_or_else(String::new, |at| format!(" (until {} UTC)", date(at)));
-            complain(&format!(
-                "{}: no key is ready for the parent: {why}{until}; --all prints DS records all the \
-                 same",
-                zone.zone
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Asks the parents now.
-fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failure> {
-    let servers = match &from.config {
-        Some(config) => {
-            let checked = load::check(config).map_err(load::LoadError::into_failure)?;
-            checked.configuration.dnssec.parent.clone()
-        }
-        None => Vec::new(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    let mut problems = Vec::new();
-    for zone in &view.zones {
-        let apex = name(&zone.zone)?;
-        let shown = runtime.block_on(walrus_host::parent::look(&apex, &servers));
-        let shown = shown.map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
-        problems.extend(ds_problems(&apex, zone, &shown));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
-}
-
-/// What of the parent's DS records is not as it should be: tag, algorithm and digest are compared.
-fn ds_problems(apex: &DomainName, zone: &ZoneKeysView, shown: &ParentView) -> Vec<String> {
-    let key_of = |view: &KeyView| view.public.as_ref().and_then(|it| DnsKey::from_hex(it).ok());
-    let names = |ds: &[u8], view: &KeyView| key_of(view).is_some_and(|it| it.matches_ds(apex, ds));
-    let mut problems = Vec::new();
-    for key in wanted(zone) {
-        if !shown.by_all.iter().any(|ds| names(ds, key)) {
-            problems.push(format!("{apex}: the parent does not show key {}", key.tag));
-        }
-    }
-    for ds in &shown.by_any {
-        if zone.keys.iter().any(|key| names(ds, key)) {
-            continue;
-        }
-        let tag = ds.first_chunk::<2>().map_or(0, |tag| u16::from_be_bytes(*tag));
-        let same_tag = zone.keys.iter().any(|key| key.ds.is_some() && key.tag == tag);
-        let why = match same_tag {
-            true => "has the tag of one of the zone's keys, but another digest or algorithm",
-            false => "names none of the zone's keys",
-        };
-        problems.push(format!("{apex}: the parent's DS {tag} {why}"));
-    }
-    problems
-}
-
 fn change<B: serde::Serialize>(
     from: &Source,
     path: &str,
@@ -293,75 +212,6 @@ fn change<B: serde::Serialize>(
         }
     };
     if from.json { say_json("done", &done) } else { say(&format!("{}\n", done.done)) }
-}
-
-fn import(zone: &str, files: &[PathBuf], from: &Source) -> Result<(), Failure> {
-    let zone = name(zone)?;
-    let mut read = Vec::new();
-    for file in files {
-        let found =
-            KeyFiles::read(file).map_err(|error| Failure::No(walrus_host::log::chain(&error)))?;
-        if found.zone != zone {
-            let text = format!("{} holds a key of {}, not of {zone}", file.display(), found.zone);
-            return Err(Failure::No(text));
-        }
-        found.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-        read.push(found.pair);
-    }
-    let state = state_of(from)?;
-    is_ours(&state)?;
-    let store = KeyStore::new(&state);
-    for pair in &read {
-        store
-            .add(&zone, pair)
-            .map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
-    }
-    for pair in &read {
-        let request = KeyRequest { zone: zone.to_string(), tag: pair.public().tag() };
-        change(from, "/keys/import", &request, |keys| keys.import(&request.zone, request.tag))?;
-    }
-    Ok(())
-}
-
-fn export(zone: &str, to: &Path, from: &Source) -> Result<(), Failure> {
-    let zone = name(zone)?;
-    let found = KeyStore::new(&state_of(from)?).load(&zone);
-    found.problems.iter().for_each(|problem| complain(&format!("problem: {problem}")));
-    if found.pairs.is_empty() {
-        let text = "no private key of this zone is in the state directory (--state says where)";
-        return Err(Failure::No(text.to_owned()));
-    }
-    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
-        .recursive(true)
-        .create(to)
-        .with_context(|| format!("cannot make {}", to.display()))?;
-    for pair in &found.pairs {
-        KeyFiles::write(to, &zone, pair)
-            .map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
-    }
-    let tags: Vec<String> = found.pairs.iter().map(|pair| tag_text(pair.public())).collect();
-    let done = DoneView { done: format!("keys {} are in {}", tags.join(", "), to.display()) };
-    if from.json { say_json("done", &done) } else { say(&format!("{}\n", done.done)) }
-}
-
-/// What the state says of DS records that make a zone bogus, for `walrus check`: as the parent
-/// showed them when it was asked last. Nothing is asked here.
-pub(crate) fn ds_warnings(configuration: &Configuration) -> Vec<String> {
-    let store = KeyStore::new(&configuration.node.state);
-    let mut warnings = Vec::new();
-    for zone in &configuration.zones {
-        let Some(state) = store.load(&zone.apex).state else { continue };
-        match zone.dnssec {
-            ZoneDnssec::Sign => warnings.extend(state.ds_mismatch()),
-            ZoneDnssec::Off if state.ds_at_parent > 0 => warnings.push(format!(
-                "{apex} is not signed (dnssec = \"off\"), but its parent shows a DS: resolvers that \
-                 validate refuse the whole zone; let the parent drop it before signing ends",
-                apex = zone.apex
-            )),
-            ZoneDnssec::Off | ZoneDnssec::Keep => {}
-        }
-    }
-    warnings
 }
 
 /// Keys from the files alone, and the state directory. With a signer's configuration, keys that
@@ -422,10 +272,6 @@ fn refused(refused: KeysRefused) -> Failure {
     }
 }
 
-fn tag_text(key: &DnsKey) -> String {
-    format!("{:05}", key.tag())
-}
-
 /// A time in seconds since 1970 as `2026-11-22 07:30` (UTC).
 fn date(unix: u64) -> String {
     // Days since 1 March of the year 0 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
@@ -445,46 +291,6 @@ fn date(unix: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_ds_is_compared_by_its_digest() {
-        let zone: DomainName = "example.com".parse().unwrap();
-        let key = DnsKey::from_data(&[&[1, 1, 3, 15][..], &[7; 32]].concat()).unwrap();
-        let view = KeyView {
-            tag: key.tag(),
-            algorithm: 15,
-            role: "csk".into(),
-            stage: "active".into(),
-            made: 0,
-            held: true,
-            next: String::new(),
-            until: None,
-            at_parent: "present".into(),
-            wanted: true,
-            ds: Some(key.ds_text(&zone)),
-            public: Some(key.to_hex()),
-        };
-        let zone_view = ZoneKeysView {
-            zone: zone.to_string(),
-            signer: true,
-            generation: 1,
-            keys: vec![view],
-            parent_seen: None,
-            ds_at_parent: 0,
-            problems: Vec::new(),
-        };
-        let problems = |ds: Vec<u8>| {
-            let shown = ParentView { by_all: vec![ds.clone()], by_any: vec![ds], ttl: 1 };
-            ds_problems(&zone, &zone_view, &shown).join("\n")
-        };
-        assert_eq!(problems(key.ds_data(&zone)), "");
-        let mut other = key.ds_data(&zone);
-        other[20] ^= 1;
-        let said = problems(other.clone());
-        assert!(said.contains("does not show key") && said.contains("another digest"), "{said}");
-        other[0] ^= 1;
-        assert!(problems(other).contains("names none of the zone's keys"));
-    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -1,0 +1,160 @@
+//! DS records: for the parent, and what it shows of them.
+
+use anyhow::Context as _;
+use walrus_core::config::{Configuration, ZoneDnssec};
+use walrus_core::dnssec::DnsKey;
+use walrus_core::dnssec::rollover::ParentView;
+use walrus_director::keys::KeyStore;
+use walrus_dns::DomainName;
+
+use super::{Source, date, name};
+use crate::api::keys::{KeyView, KeysView, ZoneKeysView};
+use crate::cli::Failure;
+use crate::load;
+use crate::output::{complain, say, say_json};
+
+/// Keys whose DS the parent should show: those that are ready; before that, nothing.
+fn wanted(zone: &ZoneKeysView) -> impl Iterator<Item = &KeyView> {
+    zone.keys.iter().filter(|key| key.wanted)
+}
+
+pub(super) fn say_ds(mut view: KeysView, all: bool, json: bool) -> Result<(), Failure> {
+    if json {
+        view.zones.iter_mut().for_each(|zone| zone.keys.retain(|key| all || key.wanted));
+        return say_json("keys", &view);
+    }
+    for zone in &view.zones {
+        let mut found = false;
+        for key in zone.keys.iter().filter(|key| all || key.wanted) {
+            if let Some(ds) = &key.ds {
+                found = true;
+                say(&format!("{ds}\n"))?;
+            }
+        }
+        if !found {
+            let first = zone.keys.iter().find(|key| key.ds.is_some());
+            let why = first.map_or("it has no key yet", |key| key.next.as_str());
+            let until = first.and_then(|key| key.until);
+            let until = until.map_or_else(String::new, |at| format!(" (until {} UTC)", date(at)));
+            complain(&format!(
+                "{}: no key is ready for the parent: {why}{until}; --all prints DS records all the \
+                 same",
+                zone.zone
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Asks the parents now.
+pub(super) fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failure> {
+    let servers = match &from.config {
+        Some(config) => {
+            let checked = load::check(config).map_err(load::LoadError::into_failure)?;
+            checked.configuration.dnssec.parent.clone()
+        }
+        None => Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let mut problems = Vec::new();
+    for zone in &view.zones {
+        let apex = name(&zone.zone)?;
+        let shown = runtime.block_on(walrus_host::parent::look(&apex, &servers));
+        let shown = shown.map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
+        problems.extend(ds_problems(&apex, zone, &shown));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+}
+
+/// What of the parent's DS records is not as it should be: tag, algorithm and digest are compared.
+fn ds_problems(apex: &DomainName, zone: &ZoneKeysView, shown: &ParentView) -> Vec<String> {
+    let key_of = |view: &KeyView| view.public.as_ref().and_then(|it| DnsKey::from_hex(it).ok());
+    let names = |ds: &[u8], view: &KeyView| key_of(view).is_some_and(|it| it.matches_ds(apex, ds));
+    let mut problems = Vec::new();
+    for key in wanted(zone) {
+        if !shown.by_all.iter().any(|ds| names(ds, key)) {
+            problems.push(format!("{apex}: the parent does not show key {}", key.tag));
+        }
+    }
+    for ds in &shown.by_any {
+        if zone.keys.iter().any(|key| names(ds, key)) {
+            continue;
+        }
+        let tag = ds.first_chunk::<2>().map_or(0, |tag| u16::from_be_bytes(*tag));
+        let same_tag = zone.keys.iter().any(|key| key.ds.is_some() && key.tag == tag);
+        let why = match same_tag {
+            true => "has the tag of one of the zone's keys, but another digest or algorithm",
+            false => "names none of the zone's keys",
+        };
+        problems.push(format!("{apex}: the parent's DS {tag} {why}"));
+    }
+    problems
+}
+
+/// What the state says of DS records that make a zone bogus, for `walrus check`: as the parent
+/// showed them when it was asked last. Nothing is asked here.
+pub(crate) fn ds_warnings(configuration: &Configuration) -> Vec<String> {
+    let store = KeyStore::new(&configuration.node.state);
+    let mut warnings = Vec::new();
+    for zone in &configuration.zones {
+        let Some(state) = store.load(&zone.apex).state else { continue };
+        match zone.dnssec {
+            ZoneDnssec::Sign => warnings.extend(state.ds_mismatch()),
+            ZoneDnssec::Off if state.ds_at_parent > 0 => warnings.push(format!(
+                "{apex} is not signed (dnssec = \"off\"), but its parent shows a DS: resolvers that \
+                 validate refuse the whole zone; let the parent drop it before signing ends",
+                apex = zone.apex
+            )),
+            ZoneDnssec::Off | ZoneDnssec::Keep => {}
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ds_is_compared_by_its_digest() {
+        let zone: DomainName = "example.com".parse().unwrap();
+        let key = DnsKey::from_data(&[&[1, 1, 3, 15][..], &[7; 32]].concat()).unwrap();
+        let view = KeyView {
+            tag: key.tag(),
+            algorithm: 15,
+            role: "csk".into(),
+            stage: "active".into(),
+            made: 0,
+            held: true,
+            next: String::new(),
+            until: None,
+            at_parent: "present".into(),
+            wanted: true,
+            ds: Some(key.ds_text(&zone)),
+            public: Some(key.to_hex()),
+        };
+        let zone_view = ZoneKeysView {
+            zone: zone.to_string(),
+            signer: true,
+            generation: 1,
+            keys: vec![view],
+            parent_seen: None,
+            ds_at_parent: 0,
+            problems: Vec::new(),
+        };
+        let problems = |ds: Vec<u8>| {
+            let shown = ParentView { by_all: vec![ds.clone()], by_any: vec![ds], ttl: 1 };
+            ds_problems(&zone, &zone_view, &shown).join("\n")
+        };
+        assert_eq!(problems(key.ds_data(&zone)), "");
+        let mut other = key.ds_data(&zone);
+        other[20] ^= 1;
+        let said = problems(other.clone());
+        assert!(said.contains("does not show key") && said.contains("another digest"), "{said}");
+        other[0] ^= 1;
+        assert!(problems(other).contains("names none of the zone's keys"));
+    }
+}
