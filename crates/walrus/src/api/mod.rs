@@ -12,6 +12,7 @@ pub(crate) mod signing;
 pub(crate) mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 pub(crate) mod traffic;
 pub(crate) mod zone;
 
@@ -34,6 +35,7 @@ pub(crate) use error::{ApiError, ErrorView};
 use explain::ExplainQuery;
 use keys::{AddKeyRequest, KeyRequest};
 use plan::ProposedConfiguration;
+use token::Trusted;
 
 /// The largest body that is read: a proposed configuration with its client files.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -121,24 +123,12 @@ pub(crate) struct DoneView {
     pub(crate) done: String,
 }
 
-async fn drain(
-    State(node): State<Arc<Node>>,
-    headers: HeaderMap,
-    request: Result<axum::Json<DrainRequest>, JsonRejection>,
-) -> Answer {
-    check_token(&node, &headers)?;
-    let request = request?;
+async fn drain(State(node): State<Arc<Node>>, Trusted(request): Trusted<DrainRequest>) -> Answer {
     let done = node.set_drain(&request.target, OverrideState::Drained, request.force).await?;
     Ok(json("done", &DoneView { done }))
 }
 
-async fn undrain(
-    State(node): State<Arc<Node>>,
-    headers: HeaderMap,
-    request: Result<axum::Json<DrainRequest>, JsonRejection>,
-) -> Answer {
-    check_token(&node, &headers)?;
-    let request = request?;
+async fn undrain(State(node): State<Arc<Node>>, Trusted(request): Trusted<DrainRequest>) -> Answer {
     let done = node.set_drain(&request.target, OverrideState::None, false).await?;
     Ok(json("done", &DoneView { done }))
 }
@@ -153,7 +143,7 @@ pub(crate) struct ReloadView {
 }
 
 async fn reload(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
-    check_token(&node, &headers)?;
+    token::check(&node, &headers, token::CHANGES)?;
     Ok(json("reload", &node.reload().await?))
 }
 
@@ -164,31 +154,24 @@ async fn keys_now(State(node): State<Arc<Node>>) -> Answer {
 
 async fn add_key(
     State(node): State<Arc<Node>>,
-    headers: HeaderMap,
-    request: Result<axum::Json<AddKeyRequest>, JsonRejection>,
+    Trusted(request): Trusted<AddKeyRequest>,
 ) -> Answer {
-    check_token(&node, &headers)?;
-    let axum::Json(request) = request?;
     keys_changed(in_background(move || node.keys().add(&request)).await?)
 }
 
 async fn retire_key(
     State(node): State<Arc<Node>>,
-    headers: HeaderMap,
-    request: Result<axum::Json<KeyRequest>, JsonRejection>,
+    Trusted(request): Trusted<KeyRequest>,
 ) -> Answer {
-    check_token(&node, &headers)?;
-    let axum::Json(KeyRequest { zone, tag }) = request?;
+    let KeyRequest { zone, tag } = request;
     keys_changed(in_background(move || node.keys().retire(&zone, tag)).await?)
 }
 
 async fn import_key(
     State(node): State<Arc<Node>>,
-    headers: HeaderMap,
-    request: Result<axum::Json<KeyRequest>, JsonRejection>,
+    Trusted(request): Trusted<KeyRequest>,
 ) -> Answer {
-    check_token(&node, &headers)?;
-    let axum::Json(KeyRequest { zone, tag }) = request?;
+    let KeyRequest { zone, tag } = request;
     keys_changed(in_background(move || node.keys().import(&zone, tag)).await?)
 }
 
@@ -212,12 +195,8 @@ async fn in_background<T: Send + 'static>(
 }
 
 async fn traffic(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
-    if !has_token(&node, &headers) {
-        let text = "this tells who asks for what and wants the token: `Authorization: Bearer \
-                    TOKEN`; walrus takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token; \
-                    /metrics has the counts without clients";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, text));
-    }
+    let what = "this tells who asks for what (/metrics has the counts) and";
+    token::check(&node, &headers, what)?;
     Ok(json("traffic", &node.traffic().await?))
 }
 
@@ -226,11 +205,7 @@ async fn zone_text(
     headers: HeaderMap,
     query: Result<Query<zone::ZoneQuery>, QueryRejection>,
 ) -> Answer {
-    if !has_token(&node, &headers) {
-        let text = "a list of all names wants the token: `Authorization: Bearer TOKEN`; walrus \
-                    takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, text));
-    }
+    token::check(&node, &headers, "a list of all names")?;
     let text = node.zone_text(query?.0).await?;
     Ok(([(header::CONTENT_TYPE, "text/dns; charset=us-ascii")], text).into_response())
 }
@@ -250,19 +225,4 @@ async fn ready(State(node): State<Arc<Node>>) -> Answer {
 
 async fn openapi_document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi::document()).into_response()
-}
-
-fn check_token(node: &Node, headers: &HeaderMap) -> Result<(), ApiError> {
-    if has_token(node, headers) {
-        return Ok(());
-    }
-    let text = "this changes state and wants the token: `Authorization: Bearer TOKEN`; walrus \
-                takes it from --token-file, WALRUS_TOKEN_FILE or STATE/token";
-    Err(ApiError::new(StatusCode::UNAUTHORIZED, text))
-}
-
-fn has_token(node: &Node, headers: &HeaderMap) -> bool {
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-    node.api_token().matches(given.trim())
 }
