@@ -5,18 +5,19 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError};
 use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
-use walrus_core::world::{Digest, Observation, Time, Topology};
+use walrus_core::world::{Digest, Time, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -27,23 +28,11 @@ use crate::decision_log::DecisionLog;
 use crate::keys::KeyPair;
 use crate::latency::{Latency, LatencyCounters};
 use crate::observe::Gathering;
-use crate::replies::Replies;
 use crate::serving::{Current, Serving};
 use crate::signing::{
-    Background, Rebuilding, SignError, SignedAnswers, Surroundings, Wanted, ZonesTold,
+    Background, Figures, Rebuilding, SignError, SignedAnswers, Surroundings, Wanted, ZonesTold,
 };
-use crate::traffic::{Traffic, TrafficGathering};
-
-/// How long whoever wants the threads' counts waits for them. One that is busy hands over after its
-/// batch, one that receives after some milliseconds; nothing else waits meanwhile, so that only
-/// threads that get no processor time are left out.
-const HAND_OVER: Duration = Duration::from_secs(1);
-
-/// How often threads are woken again: one that was woken while its counts were looked at sleeps on.
-const WAKE_AGAIN: Duration = Duration::from_millis(10);
-
-/// Traffic is gathered at most this often, however many look.
-const TRAFFIC_EVERY: Duration = Duration::from_millis(500);
+use crate::traffic::TrafficGathering;
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -61,13 +50,22 @@ pub(crate) struct Inner {
     pub(crate) control: Mutex<Control>,
     /// Held by the one that wants the threads' counts; before `control`, never after it.
     pub(crate) collecting: Mutex<()>,
-    /// Written under `control`'s lock.
-    pub(crate) changes: LatencyCounters,
+    pub(crate) changes: Mutex<LatencyCounters>,
+    /// How signing of answers stands, for those who do not wait for `control`.
+    pub(crate) figures: Arc<ArcSwap<Figures>>,
+    /// The same of zones; written under `control`'s lock or `rebuilding`'s.
+    pub(crate) zones_told: ArcSwap<ZonesTold>,
     pub(crate) running: Mutex<Option<Running>>,
     /// Held while zones are signed and compiled; before `control`, never after it.
     pub(crate) rebuilding: Mutex<Rebuilding>,
     pub(crate) background: Background,
+    #[cfg(test)]
+    pub(crate) on_look: std::sync::OnceLock<OnLook>,
 }
+
+/// What a test does when a table was looked at.
+#[cfg(test)]
+pub(crate) type OnLook = Box<dyn Fn(&DirectorHandle) + Send + Sync>;
 
 /// One change at a time.
 pub(crate) struct Control {
@@ -77,7 +75,27 @@ pub(crate) struct Control {
     pub(crate) gathering: Gathering,
     pub(crate) traffic: TrafficGathering,
     pub(crate) signing: SignedAnswers,
-    pub(crate) zones_told: ZonesTold,
+}
+
+/// The lock, and tables that are freed when it has been given back: a large one takes a while.
+pub(crate) struct Locked<'a> {
+    // Dropped in this order.
+    control: MutexGuard<'a, Control>,
+    pub(crate) freed: Vec<Arc<Serving>>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
 }
 
 /// Get threads that wait for queries to look up.
@@ -103,7 +121,7 @@ impl Wakers {
         Ok(reader)
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         for mut stream in &self.udp {
             // A full stream wakes as well, and a thread that is gone need not be woken.
             let _ = stream.write(&[1]);
@@ -168,8 +186,7 @@ impl DirectorHandle {
 
     /// Tells when what led to the Plan in force was taken in, now that its answers are given.
     pub fn tell_cause(&self, taken_at: Time) {
-        let _alone = self.control();
-        self.0.changes.add(self.0.clock.now().since(taken_at), 1);
+        lock(&self.0.changes).add(self.0.clock.now().since(taken_at), 1);
     }
 
     /// How long it took from an event until answers showed it, over all Plans that
@@ -177,7 +194,7 @@ impl DirectorHandle {
     #[must_use]
     pub fn change_latency(&self) -> Latency {
         let mut latency = Latency::default();
-        latency.add(&self.0.changes);
+        latency.add(&lock(&self.0.changes));
         latency
     }
 
@@ -245,96 +262,13 @@ impl DirectorHandle {
         self.0.counters.iter().map(one).collect()
     }
 
-    /// What was seen since the last call. To be called every `observe_every`; it waits until all
-    /// threads have told, usually some milliseconds, for a second at most: counts of a thread that
-    /// hangs so long come the next time. Plans are carried out meanwhile.
-    #[must_use]
-    pub fn observe(&self) -> Observation {
-        let _alone = lock(&self.0.collecting);
-        let mut control = self.collect(true);
-        control.gathering.finish(self.0.clock.now())
-    }
-
-    /// What went through so far. Threads are asked twice a second at most, and for their domains
-    /// every ten seconds. It waits for them as [`Self::observe`] does.
-    #[must_use]
-    pub fn traffic(&self) -> Arc<Traffic> {
-        let _alone = lock(&self.0.collecting);
-        let control = self.control();
-        if let Some((looked, traffic)) = &control.traffic.told
-            && looked.elapsed() < TRAFFIC_EVERY
-        {
-            return Arc::clone(traffic);
-        }
-        let at = self.0.clock.now();
-        let with_domains = control.traffic.recent.is_time_for_domains(at);
-        drop(control);
-        let mut control = self.collect(with_domains);
-        let at = self.0.clock.now();
-        let mut traffic = Traffic {
-            at,
-            counters: CounterSnapshot::default(),
-            replies: Replies::default(),
-            latency: Latency::default(),
-            services: control.traffic.services(),
-            recent: control.traffic.recent.told(),
-        };
-        for thread in &self.0.counters {
-            traffic.counters.add(thread);
-            traffic.replies.add(&thread.replies);
-            traffic.latency.add(&thread.latency);
-        }
-        let traffic = Arc::new(traffic);
-        control.traffic.told = Some((Instant::now(), Arc::clone(&traffic)));
-        traffic
-    }
-
     /// Ends all threads and waits for them; queries that they have taken are answered. Calling it
     /// again does nothing.
     pub fn shutdown(&self) {
         self.0.shutdown();
     }
 
-    /// Has the threads hand over what they counted, and takes it in. Domains take most of the work.
-    /// To be called with `collecting` held.
-    fn collect(&self, with_domains: bool) -> MutexGuard<'_, Control> {
-        let domains = with_domains.then_some(self.0.domains_max);
-        let begun = Instant::now();
-        let mut asked: Option<(Arc<Serving>, Instant)> = None;
-        loop {
-            match &mut asked {
-                // Under a newer table threads would not hear; what they go over with tells only
-                // what was counted until then.
-                Some((serving, woken)) if !self.0.current.is_other_than(serving.generation) => {
-                    if serving.has_all_tallies() {
-                        break;
-                    }
-                    if woken.elapsed() >= WAKE_AGAIN {
-                        self.0.wakers.wake();
-                        *woken = Instant::now();
-                    }
-                }
-                _ => {
-                    let serving = self.0.current.load();
-                    serving.want_tallies(domains);
-                    self.0.wakers.wake();
-                    asked = Some((serving, Instant::now()));
-                }
-            }
-            if begun.elapsed() >= HAND_OVER {
-                break;
-            }
-            std::thread::park_timeout(Duration::from_micros(200));
-        }
-        // Else it would be kept for one that is in use.
-        drop(asked);
-        let mut control = self.control();
-        self.sweep(&mut control);
-        control.traffic.recent.turn(self.0.clock.now(), with_domains);
-        control
-    }
-
-    pub(crate) fn publish(&self, control: &mut Control, table: AnswerTable) {
+    pub(crate) fn publish(&self, control: &mut Locked<'_>, table: AnswerTable) {
         let serving = self.0.current.load().next(table, self.0.domains_max);
         control.retired.push(self.0.current.publish(Arc::new(serving)));
         // Idle threads would keep the old table in memory.
@@ -342,21 +276,17 @@ impl DirectorHandle {
         self.sweep(control);
     }
 
-    /// Takes in what threads left, and frees tables that no thread uses any more.
-    fn sweep(&self, control: &mut Control) {
-        let Control { retired, gathering, traffic, .. } = control;
-        let current = self.0.current.load();
-        for serving in retired.iter().chain([&current]) {
-            serving.collect(|serving, tally| {
-                gathering.add(serving, tally);
-                traffic.add(serving, tally);
-            });
-        }
-        retired.retain(|serving| Arc::strong_count(serving) > 1);
+    /// Waits for others who change something. What a Plan could wait for too long is done beside it.
+    pub(crate) fn control(&self) -> Locked<'_> {
+        Locked { control: lock(&self.0.control), freed: Vec::new() }
     }
 
-    pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
-        lock(&self.0.control)
+    /// For tests: a table was looked at, and no lock is held.
+    pub(crate) fn looked(&self) {
+        #[cfg(test)]
+        if let Some(on_look) = self.0.on_look.get() {
+            on_look(self);
+        }
     }
 }
 
@@ -469,7 +399,7 @@ pub(crate) fn check_digests(wanted: &Digests, held: &Digests) -> Result<(), Plan
 }
 
 /// Locks without fear of a panic elsewhere: what is guarded is whole between any two steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

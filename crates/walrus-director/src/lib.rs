@@ -12,6 +12,7 @@
 
 mod answerer;
 mod answering;
+mod collect;
 mod counters;
 mod decision_log;
 mod director;
@@ -32,7 +33,6 @@ mod udp;
 
 #[cfg(test)]
 #[path = "../tests/fixture/mod.rs"]
-#[expect(dead_code, reason = "the tests over sockets use all of it")]
 mod fixture;
 
 pub use counters::CounterSnapshot;

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use walrus_core::answer::{AnswerTable, ZoneCompileError};
 use walrus_core::config::DnsSettings;
 use walrus_core::map::Map;
@@ -108,13 +109,13 @@ impl Director {
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
+        let figures = Arc::clone(answers.figures());
         let control = Control {
             digests,
             retired: Vec::new(),
             gathering: Gathering::new(session, start.clock.now(), dns.observe_domains),
             traffic: TrafficGathering::new(start.clock.now()),
             signing: answers,
-            zones_told,
         };
         let inner = Arc::new(Inner {
             current,
@@ -125,10 +126,14 @@ impl Director {
             wakers,
             control: Mutex::new(control),
             collecting: Mutex::new(()),
-            changes: LatencyCounters::new(),
+            changes: Mutex::new(LatencyCounters::new()),
+            figures,
+            zones_told: ArcSwap::from_pointee(zones_told),
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
             background: Background::default(),
+            #[cfg(test)]
+            on_look: std::sync::OnceLock::new(),
         });
         inner.background.start(&inner).map_err(StartError::Threads)?;
         Ok(DirectorHandle::of(inner))
@@ -227,7 +232,7 @@ fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), Zon
     let mut zones = SignedZones::new(store);
     let signing = Signing {
         now: if is_signing { answers.now(&start.clock) } else { None },
-        ring: &Arc::clone(answers.key_ring()),
+        ring: &Arc::clone(&answers.ground().key_ring),
         pace: Pace::Now,
         stop: &AtomicBool::new(false),
     };

@@ -6,20 +6,25 @@
 //! - `answers`: answer sets of services. A Plan that lacks a few signatures gets them on the thread
 //!   that brings it; one that lacks many is answered at once with sets that are signed already, and
 //!   a thread of low priority makes the rest.
+//! - `ground`: what answer sets are signed from. Whole tables are looked at with a copy of it, beside
+//!   the lock that Plans need: none waits for a key change, a reload or a renewal.
 //! - `zones`: all that is static. A zone is signed beside the one that is served, then takes its
 //!   place, at its start, with new keys, after a reload and when signatures are due.
 //! - `store`: what was signed, on the disk, so that a restart signs nothing anew.
 //! - `key_ring`: the private keys at work.
+//! - `publish` puts zones and their answers in force; `upkeep` is what `background`'s threads do.
 
 mod answers;
 mod background;
+mod ground;
 mod key_ring;
 mod publish;
 mod status;
 mod store;
+mod upkeep;
 mod zones;
 
-pub(crate) use answers::{AnswersStart, SignedAnswers};
+pub(crate) use answers::{AnswersStart, Figures, SignedAnswers};
 pub(crate) use background::Background;
 pub use key_ring::SignError;
 pub(crate) use key_ring::{KeyRing, Pace};

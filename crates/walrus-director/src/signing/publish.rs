@@ -3,25 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError, ZoneTable};
+use walrus_core::answer::{
+    AnswerTable, PlanCompileError, SigningOutcome, ZoneCompileError, ZoneTable,
+};
 use walrus_core::dnssec::{DnsKey, SignRequest, ZoneKeys, ZoneSigning};
 use walrus_core::map::Map;
-use walrus_core::plan::Digests;
+use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 
-use super::key_ring::{KeyRing, Pace, SignError};
+use super::ground::{AnswerTerms, Ground, everything};
+use super::key_ring::Pace;
 use super::status::{KeyUse, SigningStatus, ZoneSigningStatus};
 use super::zones::{Extent, Served, SignedZones, Signing, Wanted};
-use crate::director::{Control, DirectorHandle, ReloadError};
+use crate::director::{DirectorHandle, ReloadError};
 use crate::keys::KeyPair;
-
-/// Signatures that the background makes before it looks up: a tenth of a second's work.
-const BATCH: usize = 4096;
+use crate::serving::Serving;
 
 /// How often zones that are to be published are looked at again while Plans come and go: in the
-/// end, answers that are not signed yet are stood in for.
+/// end, answers that are not signed yet are stood in for, and one Plan waits as long as another
+/// took.
 const ROUNDS: usize = 8;
 
 /// What is served, and what it was signed from; whoever changes zones holds it while they sign.
@@ -30,6 +32,14 @@ pub(crate) struct Rebuilding {
     pub(crate) wanted: Wanted,
     pub(crate) zones: SignedZones,
     pub(crate) served: Served,
+}
+
+impl Rebuilding {
+    /// Whether zones are to be signed now, which is seconds since 1970, if that is known.
+    pub(crate) fn is_due(&self, now: Option<u64>) -> bool {
+        let is_incomplete = !self.served.left_out.is_empty() || !self.zones.errors.is_empty();
+        is_incomplete || now.is_some_and(|now| self.zones.is_due(now))
+    }
 }
 
 /// What may be asked about zones while others sign.
@@ -94,26 +104,25 @@ impl DirectorHandle {
         self.rebuild(rebuilding, wanted, None, true)
     }
 
-    /// How signing stands.
+    /// How signing stands. Waits for nobody.
     #[must_use]
     pub fn signing(&self) -> SigningStatus {
-        let control = self.control();
-        let figures = control.signing.figures().clone();
+        let figures = self.inner().figures.load();
         SigningStatus {
-            zones: control.zones_told.status.clone(),
+            zones: self.inner().zones_told.load().status.clone(),
             answer_sets: figures.sets,
             left_out: figures.left_out,
-            pending: control.signing.pending(),
+            pending: figures.pending,
             next_renewal: figures.next_renewal,
             error: figures.error.map(|error| error.to_string()),
-            clock: figures.clock,
+            clock: figures.clock.clone(),
         }
     }
 
-    /// A zone with its signatures, as it is served; `None` if it is not signed.
+    /// A zone with its signatures, as it is served; `None` if it is not signed. Waits for nobody.
     #[must_use]
     pub fn signed_zone(&self, apex: &DomainName) -> Option<Arc<Zone>> {
-        self.control().zones_told.signed.get(apex).cloned()
+        self.inner().zones_told.load().signed.get(apex).cloned()
     }
 
     pub(crate) fn rebuilding(&self) -> MutexGuard<'_, Rebuilding> {
@@ -123,13 +132,14 @@ impl DirectorHandle {
 
     /// Private halves that are to sign from now on.
     pub(crate) fn add_pairs(&self, pairs: Vec<KeyPair>) {
-        let mut control = self.control();
-        let mut ring = KeyRing::clone(control.signing.key_ring());
-        ring.add(pairs);
-        control.signing.set_key_ring(ring);
-        if control.signing.figures().error.is_some() {
+        let has_failed = {
+            let mut control = self.control();
+            control.signing.add_pairs(pairs);
+            control.signing.figures().load().error.is_some()
+        };
+        if has_failed {
             // What lacked a key may have it now.
-            self.publish_signed(&mut control);
+            self.publish_signed();
         }
     }
 
@@ -144,7 +154,8 @@ impl DirectorHandle {
     ) -> Result<(), ReloadError> {
         let (now, ring) = {
             let mut control = self.control();
-            (control.signing.now(&self.inner().clock), Arc::clone(control.signing.key_ring()))
+            let ring = Arc::clone(&control.signing.ground().key_ring);
+            (control.signing.now(&self.inner().clock), ring)
         };
         let mut zones = rebuilding.zones.clone();
         let stop = self.inner().background.stopping();
@@ -162,158 +173,131 @@ impl DirectorHandle {
         }
         if change.is_none() && served.is_same(&rebuilding.served) {
             rebuilding.zones = zones;
-            self.control().zones_told = ZonesTold::new(&wanted, &rebuilding.zones);
+            let told = ZonesTold::new(&wanted, &rebuilding.zones);
+            self.inner().zones_told.store(Arc::new(told));
             return Ok(());
         }
         let compiled = Arc::new(compile(&wanted.topology, &served)?);
         let told = ZonesTold::new(&wanted, &zones);
-        self.publish_zones(compiled, (&wanted, &served), change, &ring, told)?;
+        self.publish_zones(&compiled, (&wanted, &served), change, told)?;
         zones.tidy();
         *rebuilding = Rebuilding { wanted, zones, served };
         Ok(())
     }
 
+    /// Puts zones in force together with their answers, which are signed beside the lock: a Plan
+    /// never waits for that. One that comes meanwhile is brought in, which costs no more than
+    /// carrying it out did.
     fn publish_zones(
         &self,
-        zones: Arc<ZoneTable>,
+        zones: &Arc<ZoneTable>,
         (wanted, served): (&Wanted, &Served),
         change: Option<Surroundings>,
-        ring: &KeyRing,
         told: ZonesTold,
     ) -> Result<(), ReloadError> {
-        for round in 0.. {
-            let mut control = self.control();
-            let current = self.inner().current.load();
-            let table = next_table(&current.table, &zones, wanted, change.as_ref(), &control)?;
-            let now = control.signing.now(&self.inner().clock).unwrap_or(0);
-            let found = control.signing.prepare(&served.terms, (&table, &current.table), now);
-            let (signed, outcome) = match found {
-                Ok(ready) => ready,
-                Err(missing) if round < ROUNDS && now > 0 => {
-                    drop(control);
-                    if self.make(missing, ring) {
-                        continue;
-                    }
-                    control = self.control();
-                    control.signing.look(&served.terms, &table, &current.table, now)
+        let terms = Arc::new(served.terms.clone());
+        let mut draft: Option<Draft> = None;
+        let mut rounds = 0;
+        let (mut control, table, outcome) = loop {
+            let (ground, now, held) = self.look_around(&terms);
+            let force = self.inner().current.load();
+            let next = match draft {
+                None => {
+                    let change = change.as_ref();
+                    let compiled = first_draft(&force.table, zones, wanted, change, &held)?;
+                    Draft::sign(compiled, &force, &force.table, &ground, now)
                 }
-                Err(_) => control.signing.look(&served.terms, &table, &current.table, now),
+                Some(draft) => {
+                    Draft::sign(draft.newest(&force.table)?, &force, &draft.table, &ground, now)
+                }
             };
-            control.signing.adopt(served.terms.clone(), outcome);
-            if let Some(change) = change {
-                control.digests = change.digests;
+            self.looked();
+            rounds += 1;
+            let is_last = rounds >= ROUNDS;
+            if !is_last && now > 0 && self.make(ground, everything(&next.outcome)) {
+                draft = Some(next);
+                continue;
             }
-            control.digests.keys = keys_digest(&wanted.signing);
-            control.zones_told = told;
-            self.publish(&mut control, signed);
-            break;
+            let mut control = self.control();
+            if !self.inner().current.is_other_than(next.follows) {
+                break (control, next.table, next.outcome);
+            }
+            if is_last {
+                // Plan upon Plan: the newest is brought in, as it was carried out, while the next
+                // one waits.
+                let compiled = next.newest(&self.inner().current.load().table)?;
+                let signed = control.signing.sign_under(&terms, (&compiled, &next.table), now);
+                break (control, signed.table, signed.outcome);
+            }
+            drop(control);
+            draft = Some(next);
+        };
+        let pending = control.signing.adopt(terms, outcome);
+        if let Some(change) = change {
+            control.digests = change.digests;
         }
+        control.digests.keys = keys_digest(&wanted.signing);
+        self.inner().zones_told.store(Arc::new(told));
+        self.publish(&mut control, table);
+        drop(control);
+        // A long list takes a while to be freed.
+        drop(pending);
         self.inner().background.call();
         Ok(())
     }
 
+    /// What answers would be signed from under other terms, when, and what the Director was given.
+    fn look_around(&self, terms: &Arc<AnswerTerms>) -> (Ground, u64, Digests) {
+        let mut control = self.control();
+        let now = control.signing.now(&self.inner().clock).unwrap_or(0);
+        let ground = Ground { terms: Arc::clone(terms), ..control.signing.ground().clone() };
+        (ground, now, control.digests.clone())
+    }
+
     /// Signs what there are keys for; whether there was anything.
-    fn make(&self, missing: Vec<SignRequest>, ring: &KeyRing) -> bool {
-        let held: Vec<SignRequest> = missing.into_iter().filter(|it| ring.has(&it.key)).collect();
-        let mut made = vec![[0; 64]; held.len()];
+    fn make(&self, ground: Ground, missing: Vec<SignRequest>) -> bool {
         let stop = self.inner().background.stopping();
-        if held.is_empty() || ring.sign_all(&held, &mut made, Pace::Background, stop).is_err() {
-            return false;
-        }
-        self.control().signing.insert(&held, &made);
-        true
+        let made = ground.make(missing, Pace::Background, stop);
+        // While it shares signatures, taking in more would copy them.
+        drop(ground);
+        let is_something = !made.requests.is_empty();
+        self.take_made(made);
+        is_something
+    }
+}
+
+/// A table in the making, for zones that are to be published.
+struct Draft {
+    /// Which table in force it follows.
+    follows: u64,
+    /// As it was compiled.
+    compiled: AnswerTable,
+    table: AnswerTable,
+    outcome: SigningOutcome,
+}
+
+impl Draft {
+    fn sign(
+        compiled: AnswerTable,
+        current: &Serving,
+        earlier: &AnswerTable,
+        ground: &Ground,
+        now: u64,
+    ) -> Self {
+        let (table, outcome) = ground.look(&compiled, earlier, now);
+        Self { follows: current.generation, compiled, table, outcome }
     }
 
-    /// For the background: signs some of what answers lack, and publishes when that was the last.
-    /// False if there was nothing.
-    pub(crate) fn sign_pending(&self) -> bool {
-        let (requests, ring) = {
-            let mut control = self.control();
-            (control.signing.take_pending(BATCH), Arc::clone(control.signing.key_ring()))
-        };
-        if requests.is_empty() {
-            return false;
-        }
-        let mut made = vec![[0; 64]; requests.len()];
-        let stop = self.inner().background.stopping();
-        let result = ring.sign_all(&requests, &mut made, Pace::Background, stop);
-        let mut control = self.control();
-        match result {
-            Ok(()) => control.signing.insert(&requests, &made),
-            Err(error) => {
-                control.signing.tell(error);
-                return false;
-            }
-        }
-        if control.signing.pending() == 0 {
-            self.publish_signed(&mut control);
-        }
-        true
-    }
-
-    /// For the background: renews what is due of the answers' signatures.
-    pub(crate) fn renew_answers(&self, tries_again: bool) {
-        let mut control = self.control();
-        if !control.signing.is_signing() {
-            return;
-        }
-        let now = control.signing.now(&self.inner().clock);
-        if control.signing.pending() == 0
-            && now.is_some_and(|now| control.signing.is_due(now, tries_again))
-        {
-            self.publish_signed(&mut control);
-        }
-    }
-
-    /// For the background: renews what is due of the zones' signatures; whether that failed.
-    pub(crate) fn renew_zones(&self) -> bool {
-        let Ok(mut rebuilding) = self.inner().rebuilding.try_lock() else { return false };
-        if rebuilding.wanted.signing.is_empty() {
-            return false;
-        }
-        let now = self.control().signing.now(&self.inner().clock);
-        let Rebuilding { zones, served, .. } = &*rebuilding;
-        let is_incomplete = !served.left_out.is_empty() || !zones.errors.is_empty();
-        if !is_incomplete && !now.is_some_and(|now| zones.is_due(now)) {
-            return false;
-        }
-        let wanted = rebuilding.wanted.clone();
-        match self.rebuild(&mut rebuilding, wanted, None, false) {
-            Ok(()) => !rebuilding.zones.errors.is_empty(),
-            Err(ReloadError::Signing { source: SignError::Stopped, .. }) => true,
-            Err(error) => {
-                tracing::error!("signed zones are not served: {error}");
-                true
-            }
-        }
-    }
-
-    /// For the background: writes down what was signed.
-    pub(crate) fn keep_signatures(&self) {
-        let (kept, store) = {
-            let mut control = self.control();
-            let Some(now) = control.signing.now(&self.inner().clock) else { return };
-            let current = self.inner().current.load();
-            (control.signing.take_changed(&current.table, now), control.signing.store().clone())
-        };
-        if let Some(kept) = kept {
-            store.save(None, kept);
-        }
-    }
-
-    /// For the background: writes down what the disk did not take before.
-    pub(crate) fn keep_signatures_again(&self) {
-        let store = self.control().signing.store().clone();
-        store.save_again();
-    }
-
-    /// Signs the table in force again, as far as that is quick, and publishes it.
-    fn publish_signed(&self, control: &mut Control) {
-        let current = self.inner().current.load();
-        let signed = control.signing.sign(&current.table, &current.table, &self.inner().clock);
-        self.publish(control, signed);
-        if control.signing.pending() > 0 {
-            self.inner().background.call();
+    /// Compiled for the Plan that is in force now. What did not change is taken over, signed.
+    fn newest(&self, current: &AnswerTable) -> Result<AnswerTable, PlanCompileError> {
+        // In the place of what is withheld stands something older, or nothing.
+        let is_whole = self.outcome.withheld.is_empty();
+        let drafted = if is_whole { &self.table } else { &self.compiled };
+        let is_other =
+            |plan: &&Arc<Plan>| drafted.plan().is_none_or(|drafted| !Arc::ptr_eq(drafted, plan));
+        match current.plan().filter(is_other) {
+            Some(plan) => drafted.with_plan(Arc::clone(plan)),
+            None => Ok(drafted.clone()),
         }
     }
 }
@@ -348,17 +332,16 @@ pub(crate) fn keys_digest(signing: &BTreeMap<DomainName, ZoneSigning>) -> Digest
     Digest::of(parts.iter().map(Vec::as_slice))
 }
 
-fn next_table(
+fn first_draft(
     old: &AnswerTable,
     zones: &Arc<ZoneTable>,
     wanted: &Wanted,
     change: Option<&Surroundings>,
-    control: &Control,
+    held: &Digests,
 ) -> Result<AnswerTable, PlanCompileError> {
     let zones = Arc::clone(zones);
     let is_other = |change: &&Surroundings| {
-        change.digests.map != control.digests.map
-            || change.digests.configuration != control.digests.configuration
+        change.digests.map != held.map || change.digests.configuration != held.configuration
     };
     let Some(change) = change.filter(is_other) else { return old.with_zones(zones) };
     let table = AnswerTable::new(zones, Arc::clone(&change.map), &wanted.topology);
@@ -390,3 +373,7 @@ impl ZonesTold {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

@@ -12,8 +12,8 @@
 //! a signature that is lost costs the making of another.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::io::{self, Read as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest as _, Sha256};
 use walrus_core::dnssec::{SignRequest, Signature, SignatureId};
 use walrus_dns::DomainName;
-use walrus_host::state::write_atomically;
+use walrus_host::state::write_stream_atomically;
 
 use crate::keys::{COPY, signatures_stem};
 use crate::regular_file;
@@ -33,6 +33,9 @@ const CHECK_LEN: usize = 16;
 
 /// Longer files are not ours: five million signatures.
 const FILE_LEN_MAX: u64 = 420 << 20;
+
+/// What is read at once: a file of a million names is larger than the memory for it should be.
+const BUFFER_LEN: usize = 256 << 10;
 
 /// Where signatures are kept, if anywhere.
 #[derive(Clone, Debug)]
@@ -76,9 +79,10 @@ impl Kept {
         Some(&self.entries[place].signature)
     }
 
-    /// Puts the entries in order, the last of the same id alone.
+    /// Puts the entries in order, one of each id.
     pub(crate) fn new(time: u64, mut entries: Vec<Entry>) -> Self {
-        entries.sort_by_key(|entry| entry.id);
+        // Those of the same id are the same signature; sorting in place takes no memory.
+        entries.sort_unstable_by_key(|entry| entry.id);
         entries.dedup_by_key(|entry| entry.id);
         Self { time, entries }
     }
@@ -176,7 +180,7 @@ impl Store {
 
 fn write(directory: &Path, name: &str, kept: &Kept) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    write_atomically(directory, name, 0o600, &encode(kept))
+    write_stream_atomically(directory, name, 0o600, |file| write_entries(file, kept))
 }
 
 fn file_name(zone: Option<&DomainName>) -> String {
@@ -184,51 +188,80 @@ fn file_name(zone: Option<&DomainName>) -> String {
     format!("{}.signatures", signatures_stem(zone))
 }
 
-fn encode(kept: &Kept) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD_LEN + kept.entries.len() * ENTRY_LEN + CHECK_LEN);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&kept.time.to_be_bytes());
-    bytes.extend_from_slice(&(kept.entries.len() as u64).to_be_bytes());
+/// Writes what a file holds, entry by entry.
+fn write_entries(file: &mut impl Write, kept: &Kept) -> io::Result<()> {
+    let mut file = Summed { file, hash: Sha256::new() };
+    file.put(MAGIC)?;
+    file.put(&kept.time.to_be_bytes())?;
+    file.put(&(kept.entries.len() as u64).to_be_bytes())?;
     for entry in &kept.entries {
-        bytes.extend_from_slice(&entry.id.0);
-        bytes.extend_from_slice(&entry.expiry.to_be_bytes());
-        bytes.extend_from_slice(&entry.signature);
+        let mut bytes = [0; ENTRY_LEN];
+        bytes[..16].copy_from_slice(&entry.id.0);
+        bytes[16..20].copy_from_slice(&entry.expiry.to_be_bytes());
+        bytes[20..].copy_from_slice(&entry.signature);
+        file.put(&bytes)?;
     }
-    let check = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&check[..CHECK_LEN]);
-    bytes
+    let check = file.hash.finalize();
+    file.file.write_all(&check[..CHECK_LEN])
 }
 
+/// Reads what a file holds, entry by entry; `None` if it is damaged.
 fn read(path: &Path) -> io::Result<Option<Kept>> {
     let file = regular_file::open(path)?;
-    if file.metadata()?.len() > FILE_LEN_MAX {
+    let len = file.metadata()?.len();
+    let around = (HEAD_LEN + CHECK_LEN) as u64;
+    let Some(entries_len) = len.checked_sub(around).filter(|_| len <= FILE_LEN_MAX) else {
         return Ok(None);
+    };
+    let file = BufReader::with_capacity(BUFFER_LEN, file);
+    match read_entries(&mut Summed { file, hash: Sha256::new() }, entries_len) {
+        // Shorter than it was a moment ago.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read,
     }
-    let mut bytes = Vec::new();
-    file.take(FILE_LEN_MAX).read_to_end(&mut bytes)?;
-    Ok(decode(&bytes))
 }
 
-fn decode(bytes: &[u8]) -> Option<Kept> {
-    let (content, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
-    if Sha256::digest(content)[..CHECK_LEN] != check[..] {
-        return None;
+fn read_entries(file: &mut Summed<BufReader<File>>, entries_len: u64) -> io::Result<Option<Kept>> {
+    let [magic, time, count] = [file.take::<8>()?, file.take::<8>()?, file.take::<8>()?];
+    let count = u64::from_be_bytes(count);
+    if magic != *MAGIC || count.checked_mul(ENTRY_LEN as u64) != Some(entries_len) {
+        return Ok(None);
     }
-    let (head, rest) = content.split_first_chunk::<HEAD_LEN>()?;
-    let number = |at: usize| Some(u64::from_be_bytes(*head.get(at..)?.first_chunk()?));
-    let (entries, left) = rest.as_chunks::<ENTRY_LEN>();
-    if !head.starts_with(MAGIC) || !left.is_empty() || number(16)? != entries.len() as u64 {
-        return None;
+    // The file is as long as that, and no longer than it may be.
+    let mut entries: Vec<Entry> = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for _ in 0..count {
+        let id = SignatureId(file.take()?);
+        if entries.last().is_some_and(|before| before.id >= id) {
+            return Ok(None);
+        }
+        let expiry = u32::from_be_bytes(file.take()?);
+        entries.push(Entry { id, expiry, signature: file.take()? });
     }
-    let entry = |bytes: &[u8; ENTRY_LEN]| {
-        let (id, rest) = bytes.split_first_chunk::<16>()?;
-        let (expiry, rest) = rest.split_first_chunk::<4>()?;
-        let expiry = u32::from_be_bytes(*expiry);
-        Some(Entry { id: SignatureId(*id), expiry, signature: *rest.first_chunk()? })
-    };
-    let entries: Vec<Entry> = entries.iter().filter_map(entry).collect();
-    let is_sorted = entries.windows(2).all(|pair| pair[0].id < pair[1].id);
-    is_sorted.then_some(Kept { time: number(8)?, entries })
+    let sum = file.hash.finalize_reset();
+    let is_whole = file.take::<CHECK_LEN>()? == sum[..CHECK_LEN];
+    Ok(is_whole.then_some(Kept { time: u64::from_be_bytes(time), entries }))
+}
+
+/// A file and the hash of what went through.
+struct Summed<F> {
+    file: F,
+    hash: Sha256,
+}
+
+impl<W: Write> Summed<W> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hash.update(bytes);
+        self.file.write_all(bytes)
+    }
+}
+
+impl<R: Read> Summed<R> {
+    fn take<const LEN: usize>(&mut self) -> io::Result<[u8; LEN]> {
+        let mut bytes = [0; LEN];
+        self.file.read_exact(&mut bytes)?;
+        self.hash.update(bytes);
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

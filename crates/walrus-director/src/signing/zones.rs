@@ -13,7 +13,7 @@ use walrus_core::world::{ServiceId, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 
-use super::answers::AnswerTerms;
+use super::ground::AnswerTerms;
 use super::key_ring::{KeyRing, Pace, SignError};
 use super::store::{Entry, Kept, Store};
 

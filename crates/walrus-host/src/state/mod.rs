@@ -30,7 +30,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-pub use atomic::write as write_atomically;
+pub use atomic::{write as write_atomically, write_stream as write_stream_atomically};
 use journal::Journal;
 
 /// One node's state directory, held by one process at a time.
