@@ -140,6 +140,9 @@ def main():
     middle = lambda kind, key: statistics.median(it[key] for it in slices[kind])
     paired = lambda key: statistics.median(
         b[key] / a[key] for a, b in zip(slices["quiet"], slices["changing"]))
+    # Quiet slices come in pairs, one beside the other: what two of them differ by is noise.
+    quiet = [it["qps"] for it in slices["quiet"]]
+    spread = statistics.median(abs(b / a - 1) for a, b in zip(quiet, quiet[1:])) if quiet[1:] else 0.15
     limit = 50 if options.signed else 10
     result = {
         "changes": len(times),
@@ -151,6 +154,7 @@ def main():
         "queries_per_second": {kind: middle(kind, "qps") for kind in slices},
         "us_per_query": {kind: middle(kind, "srv_us/q") for kind in slices},
         "changing_to_quiet": {"rate": paired("qps"), "us_per_query": paired("srv_us/q")},
+        "quiet_to_quiet": {"rate_spread": spread},
     }
     print(f"{result['changes']} changes; asked: median {result['asked_ms']['median']:.2f} ms, p90 "
           f"{result['asked_ms']['p90']:.2f}, most {result['asked_ms']['most']:.2f}; inside: half "
@@ -159,7 +163,8 @@ def main():
         print(f"{kind:9} {result['queries_per_second'][kind]:9.0f} queries/s {result['us_per_query'][kind]:6.2f} us/query "
               f"lost {result['lost'][kind]}")
     print(f"changing to quiet, same round, median: rate {result['changing_to_quiet']['rate']:.3f}, "
-          f"us/query {result['changing_to_quiet']['us_per_query']:.3f}; unanswered to the watcher: {watcher.unanswered}")
+          f"us/query {result['changing_to_quiet']['us_per_query']:.3f}; "
+          f"two quiet slices differ by {spread:.3f}; unanswered to the watcher: {watcher.unanswered}")
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)
