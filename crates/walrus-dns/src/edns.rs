@@ -37,6 +37,20 @@ pub struct ClientSubnet {
     address: [u8; 16],
 }
 
+/// The IPv4 address of a client subnet that is the first option of the OPT record that these bytes
+/// begin with. Nothing is checked: only for whoever wants to know early what will likely be asked.
+#[inline]
+#[must_use]
+pub fn guess_client_subnet_ipv4(opt: &[u8]) -> Option<u32> {
+    // Root, type (2), size, code and flags (6), length (2); code and length of the option (4),
+    // family (2), source and scope (2), as much of the address as the source needs.
+    let (fixed, address) = opt.split_first_chunk::<19>()?;
+    let is_opt = matches!(fixed, [0, 0, 41, ..]);
+    let is_ipv4_subnet = matches!(fixed, [.., 0, 8, _, _, 0, 1, _, _]);
+    let byte = |place: usize| u32::from(address.get(place).copied().unwrap_or(0));
+    (is_opt && is_ipv4_subnet).then(|| byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3))
+}
+
 impl ClientSubnet {
     /// Address family number as it came: 1 is IPv4, 2 IPv6, 0 none (only with source 0).
     #[must_use]

@@ -2,15 +2,19 @@
 
 use std::net::IpAddr;
 
+use super::lines::Lines;
 use super::ranges::Ranges;
 
 /// Bits in front of the IPv4 address in an IPv4-mapped IPv6 one.
 const MAPPED_BITS: u8 = 96;
 
+/// Of a second-level cache of a megabyte or two the kernel's own work leaves about this much.
+const NEAR_MAX: usize = 256 * 1024;
+
 /// A [`super::Map`] seen through one service's eyes: areas that it treats alike are one class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassTable {
-    ipv4: Ranges<u32>,
+    ipv4: Lines,
     ipv6: Ranges<u128>,
 }
 
@@ -25,8 +29,8 @@ pub struct ClassHit {
 }
 
 impl ClassTable {
-    pub(super) const fn new(ipv4: Ranges<u32>, ipv6: Ranges<u128>) -> Self {
-        Self { ipv4, ipv6 }
+    pub(super) fn new(ipv4: &Ranges<u32>, ipv6: Ranges<u128>) -> Self {
+        Self { ipv4: Lines::new(ipv4), ipv6 }
     }
 
     /// The class of an address and how far around it holds.
@@ -62,6 +66,19 @@ impl ClassTable {
     pub fn lookup_ipv6(&self, address: u128) -> ClassHit {
         let (class, prefix_len) = self.ipv6.value_and_prefix(address);
         ClassHit { class, prefix_len }
+    }
+
+    /// Whether IPv4 clients are looked up in more memory than a near cache is likely to hold.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.ipv4.memory() > NEAR_MAX
+    }
+
+    /// Where the lookup of an IPv4 address begins, for a prefetch.
+    #[inline]
+    #[must_use]
+    pub fn begin_ipv4(&self, address: u32) -> *const u8 {
+        self.ipv4.begin(address)
     }
 
     /// Ranges of IPv4 and IPv6 after merging.

@@ -2,7 +2,8 @@
 //!
 //! All prefixes (a country stands for thousands of them) are flattened once into sorted ranges
 //! that cover the whole address space, so that a lookup is one step through a bucket index and a
-//! short binary search, however the prefixes were nested. What belongs to no area is a *hole*:
+//! short binary search, however the prefixes were nested; what services look IPv4 clients up in is
+//! laid out once more, by cache lines. What belongs to no area is a *hole*:
 //! the next `locate` policy is asked there, and at last the area `world`.
 
 mod class_table;
@@ -10,6 +11,7 @@ mod compiled;
 mod continent;
 mod database;
 mod flatten;
+mod lines;
 mod ranges;
 
 use std::net::IpAddr;
@@ -124,7 +126,7 @@ impl Map {
     #[must_use]
     pub fn classes(&self, class_of_area: &[u16], hole: u16) -> ClassTable {
         let class = |area: u16| class_of_area.get(usize::from(area)).copied().unwrap_or(hole);
-        ClassTable::new(self.ipv4.map(class), self.ipv6.map(class))
+        ClassTable::new(&self.ipv4.map(class), self.ipv6.map(class))
     }
 
     /// Ranges of IPv4 and IPv6 after flattening, holes included: what lookups search in.

@@ -57,6 +57,8 @@ pub struct AnswerTable {
     services: Box<[Option<Arc<ServiceTable>>]>,
     layout: Arc<Layout>,
     shared: Arc<Shared>,
+    /// Whether finding a client's area in some service's map is likely to wait for memory.
+    looks_far: bool,
 }
 
 impl AnswerTable {
@@ -70,7 +72,8 @@ impl AnswerTable {
         let given = Arc::new(GivenRecords::new(topology));
         let (types, owed) = types(&given, &zones);
         let shared = Arc::default();
-        Self { zones, locator, given, types, owed, plan: None, services, layout, shared }
+        let looks_far = false;
+        Self { zones, locator, given, types, owed, plan: None, services, layout, shared, looks_far }
     }
 
     /// The table for a Plan.
@@ -112,7 +115,9 @@ impl AnswerTable {
         let layout = Arc::new(Layout::new(&services, self.locator.areas.len()));
         let (locator, given) = (Arc::clone(&self.locator), Arc::clone(&self.given));
         let (types, owed) = types(&given, &zones);
-        Ok(Self { zones, locator, given, types, owed, plan: Some(plan), services, layout, shared })
+        let looks_far = services.iter().flatten().any(|service| service.looks_far());
+        let plan = Some(plan);
+        Ok(Self { zones, locator, given, types, owed, plan, services, layout, shared, looks_far })
     }
 
     /// The Plan in force.
@@ -164,6 +169,20 @@ impl AnswerTable {
     #[must_use]
     pub fn area_name(&self, area: AreaId) -> Option<&Name> {
         self.locator.areas.get(area.index())
+    }
+
+    pub(super) const fn looks_far(&self) -> bool {
+        self.looks_far
+    }
+
+    /// Fetches where an IPv4 client of the service that is most likely meant by a hash will be
+    /// looked up.
+    #[inline]
+    pub(super) fn client_ahead(&self, hash: u64, client: u32, fetch: impl FnOnce(*const u8)) {
+        let service = self.zones.service_ahead(hash).and_then(|service| self.service(service));
+        if let Some(classes) = service.and_then(|service| service.classes.as_ref()) {
+            fetch(classes.begin_ipv4(client));
+        }
     }
 
     pub(super) fn locator(&self) -> &Locator {

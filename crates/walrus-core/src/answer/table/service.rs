@@ -80,6 +80,11 @@ impl ServiceTable {
         &self.lists
     }
 
+    /// Whether clients are looked up in more memory than a near cache is likely to hold.
+    pub(super) fn looks_far(&self) -> bool {
+        self.classes.as_ref().is_some_and(|classes| classes.is_large())
+    }
+
     /// Finds the class of a client: the policies in order, the first hit wins, then `world`.
     #[inline]
     pub(in crate::answer) fn locate(

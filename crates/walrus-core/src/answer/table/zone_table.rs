@@ -189,6 +189,12 @@ impl ZoneTable {
         lines.for_each(|line| fetch(line.as_ptr()));
     }
 
+    /// The service that is most likely meant by a hash.
+    #[inline]
+    pub(in crate::answer) fn service_ahead(&self, hash: u64) -> Option<u32> {
+        self.slots.find(hash, |place| self.entry(place)).and_then(|entry| entry.service())
+    }
+
     /// The nearest existing name above one that has no entry (RFC 4592 section 3.3.1); `None` if it
     /// lies in none of our zones.
     pub(in crate::answer) fn closest_encloser(&self, name: &[u8]) -> Option<Entry<'_>> {
