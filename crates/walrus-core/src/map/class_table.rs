@@ -70,7 +70,7 @@ impl ClassTable {
 
     /// Whether IPv4 clients are looked up in more memory than a near cache is likely to hold.
     #[must_use]
-    pub fn is_large(&self) -> bool {
+    pub const fn is_large(&self) -> bool {
         self.ipv4.memory() > NEAR_MAX
     }
 
