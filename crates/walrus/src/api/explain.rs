@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use walrus_core::answer::{ExplainRequest, Explanation};
+use walrus_dns::rcode;
 
 use crate::output::{Table, percent};
 
@@ -232,7 +233,7 @@ pub(crate) fn render(view: &ExplanationView) -> String {
         text.push_str(&format!(" for a client in {client}"));
     }
     let plan = view.plan.as_deref().unwrap_or("none yet");
-    text.push_str(&format!("; Plan {plan}\n\nanswer (code {}):\n", view.rcode));
+    text.push_str(&format!("; Plan {plan}\n\nanswer ({}):\n", rcode::name(view.rcode)));
     for record in &view.answer {
         text.push_str(&format!("  {record}\n"));
     }

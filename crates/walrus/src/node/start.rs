@@ -117,16 +117,7 @@ impl Node {
             node.start_reporter(settings, &shutdown)?;
         }
         if let Some(listener) = api_listener {
-            let service = api::router(node.clone());
-            let ended = shutdown.clone();
-            node.keep(tokio::spawn(async move {
-                let stop = async move { ended.requested().await };
-                if let Err(error) =
-                    axum::serve(listener, service).with_graceful_shutdown(stop).await
-                {
-                    tracing::error!("the API ended: {error}");
-                }
-            }));
+            node.keep(tokio::spawn(serve_api(listener, node.clone(), shutdown)));
         }
         Ok(node)
     }
@@ -184,6 +175,14 @@ async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
         format!("the API cannot listen on {address}: is another walrus running? ([api] listen)")
     })?;
     Ok(Some(listener))
+}
+
+async fn serve_api(listener: TcpListener, node: Arc<Node>, shutdown: Shutdown) {
+    let stop = async move { shutdown.requested().await };
+    if let Err(error) = axum::serve(listener, api::router(node)).with_graceful_shutdown(stop).await
+    {
+        tracing::error!("the API ended: {error}");
+    }
 }
 
 /// What the name server signs from the start: the keys of zones that have some, and where it keeps
