@@ -13,7 +13,9 @@ use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
 use super::table::AnswerTable;
 use super::worker::WorkerState;
-use crate::plan::{AreaPlan, Candidate, Plan, PlannedServer, ServicePlan};
+use crate::plan::{
+    AreaPlan, Candidate, ListIndex, Plan, PlannedServer, ServicePlan, why_elsewhere,
+};
 use crate::world::{ChoosePolicy, Life, LocatePolicy, Name, ServiceType, Time};
 use crate::zone::calendar;
 
@@ -292,7 +294,7 @@ fn explain_service(
         locate: locate_steps(table, request, &service.locate),
         area: area.clone(),
         clusters: area_plan.clusters.clone(),
-        assigned_because: area_plan.reason.clone(),
+        assigned_because: because(plan, area_plan, request.record_type),
         degraded: area_plan.degraded,
         choose: service.choose,
         first: decided.first.and_then(server).map(|server| server.name.clone()),
@@ -343,12 +345,7 @@ type CandidateOf<'a> = (&'a PlannedServer, &'a Candidate, f64);
 
 /// Everybody in the area's list for the type that is asked for.
 fn candidates<'a>(plan: &'a Plan, area: &AreaPlan, record_type: u16) -> Vec<CandidateOf<'a>> {
-    let list = match ServiceType::of(record_type) {
-        Some(ServiceType::A) => area.ipv4,
-        Some(ServiceType::Aaaa) => area.ipv6,
-        _ => area.hosts.or(area.ipv4).or(area.ipv6),
-    };
-    let list = list.and_then(|list| plan.lists.get(list as usize));
+    let list = list_for(area, record_type).and_then(|list| plan.lists.get(list as usize));
     let groups = list.into_iter().flat_map(|list| &list.groups);
     let members = groups
         .flat_map(|group| group.candidates.iter().map(move |candidate| (candidate, group.share)));
@@ -357,6 +354,28 @@ fn candidates<'a>(plan: &'a Plan, area: &AreaPlan, record_type: u16) -> Vec<Cand
             Some((plan.servers.get(candidate.server as usize)?, candidate, share))
         })
         .collect()
+}
+
+fn list_for(area: &AreaPlan, record_type: u16) -> Option<ListIndex> {
+    match ServiceType::of(record_type) {
+        Some(ServiceType::A) => area.ipv4,
+        Some(ServiceType::Aaaa) => area.ipv6,
+        _ => area.hosts.or(area.ipv4).or(area.ipv6),
+    }
+}
+
+/// Why the area points where it does, and why another cluster answers for the type, if so.
+fn because(plan: &Plan, area: &AreaPlan, record_type: u16) -> String {
+    let what = match ServiceType::of(record_type) {
+        Some(ServiceType::A) => "IPv4 address",
+        Some(ServiceType::Aaaa) => "IPv6 address",
+        _ => "server",
+    };
+    let list = list_for(area, record_type);
+    match list.and_then(|list| why_elsewhere(plan, area, list, what)) {
+        Some(elsewhere) => format!("{}; {elsewhere}", area.reason),
+        None => area.reason.clone(),
+    }
 }
 
 /// Weight 0 takes no clients unless nobody else is left in its group.

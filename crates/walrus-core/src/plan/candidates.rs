@@ -33,8 +33,10 @@ enum Scope {
     Cluster(ClusterId),
     /// All clusters of a service, named by the first service with the same ones.
     Everywhere(usize),
-    /// The servers of one family among those.
-    Fallback(usize, Family),
+    /// Those of one family in a cluster.
+    Family(ClusterId, Family),
+    /// Those of one family in all clusters of a service.
+    FamilyEverywhere(usize, Family),
 }
 
 /// All groups and lists of one decision.
@@ -49,6 +51,8 @@ pub(super) struct Lists<'a> {
     families: Vec<Families>,
     /// By cluster set: has any server this family?
     set_families: Vec<Families>,
+    /// By cluster: the best rank among its servers of each family.
+    family_ranks: Vec<[Option<Rank>; 3]>,
     groups: Vec<Vec<Candidate>>,
     /// By group: does any candidate have this family?
     group_families: Vec<Families>,
@@ -95,6 +99,7 @@ impl<'a> Lists<'a> {
             conditions,
             assigned,
             cluster_set,
+            family_ranks: family_ranks(topology, assigned, &families),
             families,
             set_families,
             groups: Vec::new(),
@@ -125,9 +130,31 @@ impl<'a> Lists<'a> {
     }
 
     /// The best servers of one family that a service has anywhere.
-    pub(super) fn fallback(&mut self, service: usize, family: Family) -> Option<ListIndex> {
-        let group = self.of_scope(service, Scope::Fallback(self.cluster_set[service], family))?;
+    pub(super) fn family_everywhere(
+        &mut self,
+        service: usize,
+        family: Family,
+    ) -> Option<ListIndex> {
+        let scope = Scope::FamilyEverywhere(self.cluster_set[service], family);
+        let group = self.of_scope(service, scope)?;
         Some(self.list(&[(group, 1.0)]))
+    }
+
+    /// The best servers of one family in one cluster, and whether they are below the threshold.
+    pub(super) fn family_in(
+        &mut self,
+        service: usize,
+        cluster: ClusterId,
+        family: Family,
+    ) -> Option<(GroupIndex, bool)> {
+        let group = self.of_scope(service, Scope::Family(cluster, family))?;
+        let has_room = self.groups[group as usize].iter().all(|it| !it.over_threshold);
+        Some((group, has_room))
+    }
+
+    /// The list of one group alone.
+    pub(super) fn of_group(&mut self, group: GroupIndex) -> ListIndex {
+        self.list(&[(group, 1.0)])
     }
 
     /// Servers as the configuration names them, for want of anything better.
@@ -274,7 +301,11 @@ impl<'a> Lists<'a> {
             Scope::Everywhere(_) => {
                 self.candidates(standing, clusters, self.assigned.service_ranks[service], None)
             }
-            Scope::Fallback(_, family) => {
+            Scope::Family(cluster, family) => {
+                let rank = self.best_rank(&[cluster], family);
+                self.candidates(standing, &[cluster], rank, Some(family))
+            }
+            Scope::FamilyEverywhere(_, family) => {
                 let rank = self.best_rank(clusters, family);
                 self.candidates(standing, clusters, rank, Some(family))
             }
@@ -284,10 +315,10 @@ impl<'a> Lists<'a> {
         group
     }
 
-    fn best_rank(&self, clusters: &[ClusterId], family: Family) -> Option<Rank> {
-        let servers = clusters.iter().flat_map(|c| &self.topology.clusters[c.index()].servers);
-        let of_family = servers.filter(|id| self.families[id.index()][family as usize]);
-        of_family.filter_map(|id| self.assigned.server_ranks[id.index()]).min()
+    /// The best rank among the servers of one family in these clusters.
+    pub(super) fn best_rank(&self, clusters: &[ClusterId], family: Family) -> Option<Rank> {
+        let ranks = clusters.iter().map(|cluster| self.family_ranks[cluster.index()]);
+        ranks.filter_map(|ranks| ranks[family as usize]).min()
     }
 
     /// A12: those of this rank below the threshold, in the order of the configuration; if none
@@ -354,6 +385,20 @@ impl<'a> Lists<'a> {
         self.by_content.insert(key, index);
         Some(index)
     }
+}
+
+fn family_ranks(
+    topology: &Topology,
+    assigned: &Assignments,
+    families: &[Families],
+) -> Vec<[Option<Rank>; 3]> {
+    let best = |servers: &[ServerId]| {
+        Family::ALL.map(|family| {
+            let of_family = servers.iter().filter(|id| families[id.index()][family as usize]);
+            of_family.filter_map(|id| assigned.server_ranks[id.index()]).min()
+        })
+    };
+    topology.clusters.iter().map(|cluster| best(&cluster.servers)).collect()
 }
 
 fn candidate(topology: &Topology, id: ServerId, ramp: f64, over_threshold: bool) -> Candidate {

@@ -1,8 +1,9 @@
 //! Decides for every (service, area) which clusters serve it and which servers are candidates.
 
 use super::candidates::{Family, GroupIndex, Lists};
+use super::elsewhere::elsewhere;
 use super::{CandidateList, LastUsable, ListIndex, Memory};
-use crate::policy::assign::{AssignInput, Cause, Place, Rank, Reason, assign};
+use crate::policy::assign::{AssignInput, Assignments, Cause, Place, Rank, Reason, assign};
 use crate::world::{ClusterId, Condition, ServerId, ServiceId, Time, Topology};
 
 /// All that a decision depends on.
@@ -81,7 +82,7 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
         let pair = Pair::at(input.topology, index);
         let rank = assigned.service_ranks[pair.service];
         let (clusters, groups) = resolve(input.topology, &mut lists, pair, *place, rank.is_some());
-        let answers = answers(input, &mut lists, pair, &groups);
+        let answers = answers((input, &assigned), &mut lists, pair, &clusters, &groups);
         let home_fails = pair
             .home
             .is_some_and(|home| rank.is_none() || assigned.cluster_ranks[home.index()] != rank);
@@ -110,10 +111,10 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
 
 /// A (service, area).
 #[derive(Clone, Copy)]
-struct Pair {
-    index: usize,
-    service: usize,
-    home: Option<ClusterId>,
+pub(super) struct Pair {
+    pub(super) index: usize,
+    pub(super) service: usize,
+    pub(super) home: Option<ClusterId>,
 }
 
 impl Pair {
@@ -169,14 +170,16 @@ struct Answers {
     last_usable: Option<ListIndex>,
 }
 
-/// Each family's candidates: those of the assigned clusters; else the best of the family that the
-/// service has elsewhere; else the last usable answer; else what the configuration says.
+/// Each family's candidates: those of the assigned clusters; else those of the next cluster that has
+/// the family; else the last usable answer; else what the configuration says.
 fn answers(
-    input: &DecideInput<'_>,
+    (input, assigned): (&DecideInput<'_>, &Assignments),
     lists: &mut Lists<'_>,
     pair: Pair,
+    clusters: &[(ClusterId, f64)],
     groups: &[(GroupIndex, f64)],
 ) -> [Answers; 3] {
+    let known = (input.topology, assigned, input.memory);
     Family::ALL.map(|family| {
         let service = &input.topology.services[pair.service];
         let wanted = match family {
@@ -189,7 +192,7 @@ fn answers(
         }
         let usable = lists
             .of_family(groups, family)
-            .or_else(|| lists.fallback(pair.service, family))
+            .or_else(|| elsewhere(known, lists, pair, clusters, family))
             .or_else(|| lists.remembered(input.memory, (pair.index, pair.service), family));
         let list = usable
             .or_else(|| lists.configured(pair.home.as_slice(), family))

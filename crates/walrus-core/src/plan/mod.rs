@@ -5,6 +5,7 @@ mod candidates;
 mod content;
 mod decide;
 mod diff;
+mod elsewhere;
 mod encoding;
 mod left_out;
 mod memory;
@@ -21,6 +22,7 @@ pub use content::{
 };
 pub use decide::{Alert, AreaDecision, DecideInput, Decision, decide};
 pub use diff::{AreaChange, PlanDiff, ServerChange, diff};
+pub use elsewhere::why_elsewhere;
 pub use encoding::{PlanError, from_bytes, to_bytes};
 pub use left_out::{LeftOut, left_out};
 pub use memory::{LastUsable, Memory};

@@ -311,8 +311,9 @@ pub(super) fn check_families(
             findings.warn(
                 place,
                 format!(
-                    "{} has no {family} address in {}{more}: clients there are sent to another \
-                     cluster for it; give a server there one, or leave the type out of `types`",
+                    "{} has no {family} address in {}{more}: for it, clients there are sent to the \
+                     next cluster in the order of `assign`; give a server there one, or leave the \
+                     type out of `types`",
                     service.name,
                     names.join(", ")
                 ),

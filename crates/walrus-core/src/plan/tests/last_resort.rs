@@ -150,6 +150,74 @@ fn a_family_comes_from_elsewhere_only_if_the_assigned_cluster_lacks_it() {
     assert_eq!(scene.candidates("x"), "a1 a2");
 }
 
+/// Home `a` has IPv4 alone; `b`, `c` and `d` have one server of each family.
+fn scene_with_a_lacking_ipv6() -> Scene {
+    let mut scene = Scene::new(
+        &[("a", 2), ("b", 2), ("c", 2), ("d", 2)],
+        &[("x", "a"), ("y", "b"), ("world", "")],
+    );
+    scene.ipv6_only("b2").ipv6_only("c2").ipv6_only("d2");
+    scene.load("a", 0.1).load("b", 0.5).load("c", 0.3).load("d", 0.4);
+    scene
+}
+
+#[test]
+fn walrus_answers_a_lacking_family_from_the_next_in_its_ranking_and_stays_there() {
+    let mut scene = scene_with_a_lacking_ipv6();
+    scene.round();
+    assert_eq!((scene.at("x"), scene.candidates("x")), ("a".into(), "a1 a2".into()));
+    assert_eq!(scene.candidates_ipv6("x"), "c2", "most to spare");
+    assert_eq!(scene.candidates_ipv6("y"), "b1 b2", "home has it");
+    let lists = scene.decision.lists.len();
+    scene.load("c", 0.7);
+    assert_eq!(scene.round().candidates_ipv6("x"), "c2", "d is better now, not by enough");
+    assert_eq!(scene.decision.lists.len(), lists);
+    scene.load("c2", 0.9);
+    assert_eq!(scene.event().candidates_ipv6("x"), "d2", "above the threshold");
+    scene.life("d2", Life::Dead);
+    assert_eq!(scene.event().candidates_ipv6("x"), "b2");
+    scene.life("b2", Life::Drained);
+    assert_eq!(scene.event().candidates_ipv6("x"), "c2", "rather too busy than drained");
+    assert_eq!(scene.at("x"), "a", "none of this moves the area");
+    scene.ipv6_only("a2").load("b2", 0.1);
+    assert_eq!(scene.round().candidates_ipv6("x"), "a1 a2", "home has it");
+}
+
+#[test]
+fn failover_answers_a_lacking_family_from_the_next_in_its_order_however_busy() {
+    let mut scene = scene_with_a_lacking_ipv6();
+    scene.service().assign = AssignPolicy::Failover;
+    scene.load("b2", 0.95);
+    assert_eq!(scene.round().candidates_ipv6("x"), "b2");
+    scene.life("b2", Life::Dead);
+    assert_eq!(scene.event().candidates_ipv6("x"), "c2");
+    scene.load("b2", 0.1);
+    assert_eq!(scene.event().candidates_ipv6("x"), "b2", "back to the first in order");
+}
+
+#[test]
+fn all_answers_a_lacking_family_from_every_cluster() {
+    let mut scene = scene_with_a_lacking_ipv6();
+    scene.service().assign = AssignPolicy::All;
+    for server in ["b2", "c2", "d2"] {
+        scene.life(server, Life::Drained);
+    }
+    assert_eq!(scene.round().candidates_ipv6("x"), "b2 c2 d2");
+}
+
+#[test]
+fn who_answers_for_a_lacking_family_is_told_from_the_plan() {
+    let mut scene = scene_with_a_lacking_ipv6();
+    let plan = scene.round().plan();
+    let of = |area: &str| plan.services[0].areas.iter().find(|it| it.area.as_str() == area);
+    let why = |area: &str| {
+        let area = of(area).unwrap();
+        why_elsewhere(&plan, area, area.ipv6.unwrap(), "IPv6 address")
+    };
+    assert_eq!(why("x").unwrap(), "a has no IPv6 address to give out: next in order, c");
+    assert_eq!(why("y"), None);
+}
+
 #[test]
 fn a_family_that_nobody_ever_had_alive_is_answered_from_the_configuration() {
     let mut scene = Scene::new(&[("a", 2), ("b", 2)], &[("x", "a"), ("world", "")]);

@@ -22,7 +22,7 @@ pub(crate) struct Standing {
     /// By cluster.
     pub(crate) clusters: Vec<ClusterStanding>,
     /// All clusters, best first (A2).
-    pub(super) ranking: Vec<ClusterId>,
+    pub(crate) ranking: Vec<ClusterId>,
 }
 
 /// One cluster under one threshold, over its servers of its best rank.
