@@ -7,6 +7,7 @@
 //! server in it, and copies from there.
 
 use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
+use super::ring_draft::{RecordsDraft, Start};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
 use crate::policy::choose::Chooser;
 use crate::world::{ChoosePolicy, Generator, ServiceType};
@@ -14,9 +15,6 @@ use crate::world::{ChoosePolicy, Generator, ServiceType};
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
 /// takes more than this times n records.
 const STEPS_MAX: usize = 16;
-/// The most bytes of records in a reply: what TCP holds beside header, question, OPT (some 320
-/// bytes) and signatures (350 at most) by four keys. More would be cut to nothing, and by TCP too.
-const RECORDS_LEN_MAX: usize = 65_535 - 1_800;
 /// The most servers in an answer whose records say which one was chosen: such answers share no
 /// bytes, so their memory is this times the servers. Hardly as many fit a datagram.
 const TOLD_SERVERS_MAX: u32 = 32;
@@ -57,13 +55,6 @@ struct Ring {
     starts: Box<[Start]>,
     /// Each server's ordinal.
     ordinals: Box<[u32]>,
-}
-
-/// A place in a ring's records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Start {
-    byte: u32,
-    record: u32,
 }
 
 /// One drawn answer.
@@ -402,104 +393,4 @@ impl Ring {
         let count = (to.record - from.record) as u16;
         (&self.records[from.byte as usize..to.byte as usize], count)
     }
-}
-
-/// A ring's records on the way. No answer is longer than a reply.
-struct RecordsDraft {
-    take: u32,
-    span: u32,
-    records: Vec<u8>,
-    starts: Vec<Start>,
-}
-
-impl RecordsDraft {
-    /// Each server's records once, so that answers share them.
-    fn overlapping(
-        count: u32,
-        take: u32,
-        write: impl Fn(usize, bool, &mut Vec<u8>) -> u32,
-    ) -> Self {
-        let mut draft = Self::empty();
-        for place in 0..count as usize {
-            draft.add_fitting(place, true, &write);
-        }
-        let lens: Vec<usize> =
-            draft.starts.windows(2).map(|pair| (pair[1].byte - pair[0].byte) as usize).collect();
-        draft.take = fitting(&lens, take);
-        draft.span = draft.take;
-        for place in 0..(draft.take - 1) as usize {
-            draft.add_fitting(place, true, &write);
-        }
-        draft
-    }
-
-    /// Answer by answer, since a record depends on whether its server was chosen.
-    fn apart(count: u32, take: u32, write: impl Fn(usize, bool, &mut Vec<u8>) -> u32) -> Self {
-        let mut lens = Vec::new();
-        let mut one = Vec::new();
-        for place in 0..count as usize {
-            one.clear();
-            write(place, true, &mut one);
-            lens.push(one.len());
-        }
-        let mut draft = Self { take: fitting(&lens, take), ..Self::empty() };
-        for first in 0..count as usize {
-            let mut written = 0;
-            for behind in 0..draft.take as usize {
-                written += write(first + behind, behind == 0, &mut draft.records);
-            }
-            draft.end(written);
-        }
-        draft
-    }
-
-    fn empty() -> Self {
-        Self { take: 1, span: 1, records: Vec::new(), starts: vec![Start::default()] }
-    }
-
-    /// One server's records, none of those that fit no reply.
-    fn add_fitting(
-        &mut self,
-        place: usize,
-        is_first: bool,
-        write: impl Fn(usize, bool, &mut Vec<u8>) -> u32,
-    ) {
-        let from = self.records.len();
-        let mut written = write(place, is_first, &mut self.records);
-        if self.records.len() - from > RECORDS_LEN_MAX {
-            // Thousands of addresses of one server: no configuration has them.
-            let kept: Vec<usize> = data_of(&self.records[from..])
-                .map(|data| RECORD_HEAD_LEN + data.len())
-                .scan(0, |sum, len| {
-                    *sum += len;
-                    (*sum <= RECORDS_LEN_MAX).then_some(*sum)
-                })
-                .collect();
-            self.records.truncate(from + kept.last().copied().unwrap_or(0));
-            written = u32::try_from(kept.len()).unwrap_or(0);
-        }
-        self.end(written);
-    }
-
-    fn end(&mut self, written: u32) {
-        let before = self.starts.last().copied().unwrap_or_default();
-        let byte = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-        self.starts.push(Start { byte, record: before.record + written });
-    }
-}
-
-/// The most servers, at most `take`, whose records fit a reply wherever in the ring it begins.
-fn fitting(lens: &[usize], take: u32) -> u32 {
-    let mut fitting = (take as usize).min(lens.len());
-    let at = |place: usize| lens[place % lens.len()];
-    let (mut end, mut sum) = (0, 0);
-    for first in 0..lens.len() {
-        while end < first + fitting && (sum + at(end) <= RECORDS_LEN_MAX || end == first) {
-            sum += at(end);
-            end += 1;
-        }
-        fitting = fitting.min(end - first);
-        sum -= at(first);
-    }
-    fitting.max(1) as u32
 }

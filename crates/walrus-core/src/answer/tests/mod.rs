@@ -8,3 +8,5 @@ mod oracle;
 mod plans;
 mod services;
 mod signed;
+mod signed_replies;
+mod signer;
