@@ -88,10 +88,13 @@ fn records(index: usize) -> ServiceRecords {
     };
     let mut records = ServiceRecords::default();
     match index % 4 {
-        0 => {}
+        // Beside A alone a zone's AAAA stands as it is.
+        0 => records.aaaa = index % 8 != 4,
         1 => {
             records.https = Some(binding(None, false));
             records.mx = Some(MailExchange { preference: 10 });
+            // It promises no addresses, for its servers are not known here.
+            records.signed = true;
         }
         2 => {
             records.https = Some(binding(Some(8443), true));

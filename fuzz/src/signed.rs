@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets};
 use walrus_core::dnssec::{
-    Algorithm, Covered, Denial, DnsKey, SignRequest, Signature, Signatures, SignedBy, Validity,
-    ValidityPolicy, ZoneKeys, ZoneSigning, sign_set, sign_zone_by,
+    Algorithm, Covered, Denial, DnsKey, SignRequest, Signature, Signatures, SignedBy,
+    SignedService, Validity, ValidityPolicy, ZoneKeys, ZoneSigning, sign_set, sign_zone_by,
 };
 use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
@@ -39,7 +39,12 @@ pub fn signed(zone: &Zone, services: &Services, cuts: &[DomainName], denial: Den
     let is_here = |(service, _): &&(DomainName, Vec<u16>)| {
         service.is_within(zone.apex()) && !cuts.iter().any(|cut| service.is_within(cut))
     };
-    let services: Vec<_> = services.iter().filter(is_here).cloned().collect();
+    let services = services.iter().filter(is_here).map(|(name, given)| SignedService {
+        name: name.clone(),
+        promised: given.clone(),
+        given: given.clone(),
+    });
+    let services: Vec<_> = services.collect();
     let sign = &mut |requests: &[SignRequest], made: &mut [Signature]| {
         for (request, made) in requests.iter().zip(made) {
             *made = pretend(request);

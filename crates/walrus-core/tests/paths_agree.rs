@@ -12,7 +12,7 @@ use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{A, AAAA, ANY, AXFR, DNSKEY, MX, NSEC, RRSIG, TXT};
+use walrus_dns::record_type::{A, AAAA, ANY, AXFR, DNSKEY, HTTPS, MX, NSEC, RRSIG, TXT};
 
 mod random;
 
@@ -126,6 +126,33 @@ fn the_fast_path_answers_what_is_usual() {
                 assert!(reply.is_some_and(|reply| !reply.is_empty()), "{owner} {record_type}");
             }
         }
+    }
+}
+
+#[test]
+fn any_at_a_service_of_a_signed_zone_is_a_type_that_it_promises() {
+    let services = [name("one.example.com"), name("two.example.com")];
+    let zones = [Arc::new(read("example.com", ""))];
+    let zones = signed::sign_all(&zones, &given(&services), |_| Some(Denial::Nsec));
+    let table = sample::table(&zones, &services).expect("a table");
+    // The second gives A and AAAA, and promises HTTPS and MX alone.
+    for (service, expected) in services.iter().zip([A, HTTPS]) {
+        let query = query(service, ANY, 1, None);
+        let request = Request {
+            query: &query,
+            client: [192, 0, 2, 1].into(),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport: Transport::Tcp,
+            now: Time::ZERO,
+            udp_size_max: 1232,
+        };
+        let replies = [respond, respond_completely].map(|path: Path| {
+            let mut worker = WorkerState::new(1, &table);
+            run(path, &table, &mut worker, &request).expect("both answer")
+        });
+        assert_eq!(replies[0], replies[1]);
+        let behind_question = 12 + service.as_wire().len() + 4;
+        assert_eq!(replies[0][behind_question..][2..4], expected.to_be_bytes(), "{service}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use walrus_core::dnssec::{
-    Algorithm, Denial, FLAG_SEP, FLAG_ZONE, ServiceTypes, SignRequest, Signature, SignedZone,
+    Algorithm, Denial, FLAG_SEP, FLAG_ZONE, SignRequest, Signature, SignedService, SignedZone,
     ValidityPolicy, ZoneKeys, ZoneSigning, sign_zone_by,
 };
 use walrus_core::zone::{Zone, read_zone, write_zone};
@@ -89,7 +89,7 @@ fn keys(algorithm: Algorithm, split: bool, denial: Denial) -> Keys {
 }
 
 impl Keys {
-    fn sign(&self, zone: &Zone, services: &[ServiceTypes]) -> SignedZone {
+    fn sign(&self, zone: &Zone, services: &[SignedService]) -> SignedZone {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let mut make = |requests: &[SignRequest], made: &mut [Signature]| {
             for (request, made) in requests.iter().zip(made) {

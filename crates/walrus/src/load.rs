@@ -14,7 +14,7 @@ use walrus_core::config::{
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
-use walrus_core::zone::{HostedZones, Zone, add_hosts};
+use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -92,6 +92,7 @@ impl Checked {
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings } = self;
         let (zones, zones_digest) = zone_files::load(&configuration, &mut warnings)?;
+        warnings.extend(addresses_beside_services(&zones, &configuration.topology));
         let HostedZones { zones, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
         warnings.extend(of_hosts);

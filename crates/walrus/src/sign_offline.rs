@@ -7,7 +7,7 @@ use std::sync::Arc;
 use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets, ZoneTable};
 use walrus_core::config::ZoneDnssec;
 use walrus_core::dnssec::{
-    ServiceTypes, SignRequest, Signature, Signatures, ValidityPolicy, ZoneKeys, ZoneSigning,
+    SignRequest, Signature, Signatures, SignedService, ValidityPolicy, ZoneKeys, ZoneSigning,
     sign_zone_by,
 };
 use walrus_core::plan::Plan;
@@ -45,8 +45,8 @@ pub(crate) fn answer_table(
     signer.sign_answers(table, loaded)
 }
 
-/// The services in a zone, with the types that they promise.
-pub(crate) fn services_of(loaded: &Loaded, apex: &DomainName) -> Vec<ServiceTypes> {
+/// The services in a zone.
+pub(crate) fn services_of(loaded: &Loaded, apex: &DomainName) -> Vec<SignedService> {
     let zones = &loaded.configuration.zones;
     let nearest = |name: &DomainName| {
         let inside = zones.iter().filter(|zone| name.is_within(&zone.apex));
@@ -54,9 +54,7 @@ pub(crate) fn services_of(loaded: &Loaded, apex: &DomainName) -> Vec<ServiceType
     };
     let services = (0..).map(ServiceId).zip(&loaded.topology.services);
     let services = services.filter(|(_, service)| nearest(&service.name) == Some(apex));
-    services
-        .map(|(id, service)| (service.name.clone(), loaded.topology.promised_types(id)))
-        .collect()
+    services.filter_map(|(id, _)| SignedService::new(&loaded.topology, id)).collect()
 }
 
 /// One zone's keys and how they sign.
@@ -102,7 +100,7 @@ impl Signer {
         Ok(Self { pairs: stored.pairs, signing, sets_max, now })
     }
 
-    fn sign_zone(&self, zone: &Zone, services: &[ServiceTypes]) -> Result<Zone, Failure> {
+    fn sign_zone(&self, zone: &Zone, services: &[SignedService]) -> Result<Zone, Failure> {
         let make = &mut |requests: &[SignRequest], made: &mut [Signature]| {
             requests.iter().zip(made).try_for_each(|(request, made)| {
                 *made = self.make(request)?;

@@ -209,7 +209,10 @@ fn instead_of_everything(table: &AnswerTable, entry: Entry<'_>, wanted: u16) -> 
     }
     let given = entry.service().map(|service| table.types(service)).unwrap_or_default();
     let is_given = |number| ServiceType::of(number).is_some_and(|it| given.has(it));
-    let own = || given.iter().next().map_or(record_type::A, ServiceType::number);
+    let own = || {
+        let first = entry.service().and_then(|service| table.first_type(service));
+        first.map_or(record_type::A, ServiceType::number)
+    };
     let first = entry.first_type(|number| !is_given(number)).unwrap_or_else(own);
     (first, wanted == record_type::RRSIG)
 }

@@ -27,7 +27,7 @@ pub use key::{DnsKey, DnsKeyError, FLAG_REVOKE, FLAG_SEP, FLAG_ZONE, ZoneKeys};
 pub use plausible_time::{CONFIRM, ClockNews, EARLIEST, JUMP, PlausibleTime};
 pub use set::{Covered, SignRequest, SignedBy, phase, sign_set};
 pub use sign_zone::{
-    ServiceTypes, SignBatch, SignedBefore, SignedZone, ZoneSigning, sign_zone, sign_zone_by,
+    SignBatch, SignedBefore, SignedService, SignedZone, ZoneSigning, sign_zone, sign_zone_by,
 };
 pub use signatures::{Signature, SignatureId, Signatures};
 pub use unsigned::unsigned;

@@ -17,10 +17,33 @@ use super::nsec3::Nsec3Names;
 use super::signed_stream::{Pass, SignedStream, Unsigned};
 use super::walk::{Node, Standing, nodes};
 use super::{Denial, SignRequest, Signature, Signatures, ValidityPolicy, ZoneKeys};
+use crate::world::{ServiceId, ServiceType, Topology};
 use crate::zone::{Nsec3Chain, Nsec3Parameters, RecordSet, SetView, Zone, hashed_owner};
 
-/// A service's name and the types that it promises to answer.
-pub type ServiceTypes = (DomainName, Vec<u16>);
+/// A service in a zone that is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedService {
+    /// Its name.
+    pub name: DomainName,
+    /// Types that it always answers: the chain shows them.
+    pub promised: Vec<u16>,
+    /// Types that it gives, though perhaps no server has such a record: what the zone has of these
+    /// at its name is never answered, and what it has of others is.
+    pub given: Vec<u16>,
+}
+
+impl SignedService {
+    /// The service of a configuration; `None` if there is none with this number.
+    #[must_use]
+    pub fn new(topology: &Topology, id: ServiceId) -> Option<Self> {
+        let service = topology.services.get(id.index())?;
+        Some(Self {
+            name: service.name.clone(),
+            promised: topology.promised_types(id),
+            given: service.records.types().iter().map(ServiceType::number).collect(),
+        })
+    }
+}
 
 /// How one zone is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +93,7 @@ pub type SignBatch<'a, E> = dyn FnMut(&[SignRequest], &mut [Signature]) -> Resul
 /// `services` are those of this zone alone, in any order. `now` is in seconds since 1970.
 pub fn sign_zone(
     zone: &Zone,
-    services: &[ServiceTypes],
+    services: &[SignedService],
     signing: &ZoneSigning,
     now: u64,
     signatures: &Signatures,
@@ -97,7 +120,7 @@ pub fn sign_zone(
 /// The first that `sign` gives; nothing is signed then.
 pub fn sign_zone_by<E>(
     zone: &Zone,
-    services: &[ServiceTypes],
+    services: &[SignedService],
     signing: &ZoneSigning,
     now: u64,
     before: Option<SignedBefore<'_>>,
@@ -125,7 +148,7 @@ pub fn sign_zone_by<E>(
 /// What stays the same for all sets of the zone.
 struct ZonePlan<'a> {
     zone: &'a Zone,
-    services: &'a [ServiceTypes],
+    services: &'a [SignedService],
     signing: &'a ZoneSigning,
     before: Option<SignedBefore<'a>>,
     nsec3: bool,
@@ -136,7 +159,7 @@ struct ZonePlan<'a> {
 impl<'a> ZonePlan<'a> {
     fn new(
         zone: &'a Zone,
-        services: &'a [ServiceTypes],
+        services: &'a [SignedService],
         signing: &'a ZoneSigning,
         before: Option<SignedBefore<'a>>,
     ) -> Self {
@@ -184,12 +207,12 @@ impl<'a> ZonePlan<'a> {
             sets.extend(self.apex_sets());
         }
         if node.standing != Standing::Below {
-            let has_signatures = node.promised.is_some()
+            let has_signatures = node.service.is_some()
                 || sets.iter().any(|set| is_signed(node.standing, set.record_type));
             let own = sets.iter().map(|set| set.record_type);
             let mut types: Vec<u16> =
                 own.filter(|record_type| in_bitmap(node.standing, *record_type)).collect();
-            types.extend(node.promised.unwrap_or_default());
+            types.extend(node.service.map_or(&[][..], |service| &service.promised));
             match hashed {
                 Some(hashed) => {
                     types.extend(has_signatures.then_some(record_type::RRSIG));

@@ -48,8 +48,17 @@ fn signature_of(id: crate::dnssec::SignatureId) -> Signature {
     signature
 }
 
-fn sign(zone: &Zone, services: &[ServiceTypes], signing: &ZoneSigning) -> SignedZone {
+fn sign(zone: &Zone, services: &[SignedService], signing: &ZoneSigning) -> SignedZone {
     sign_zone_by(zone, services, signing, NOW, None, &mut sign_all(&mut 0)).unwrap()
+}
+
+/// A service that gives what it promises, and AAAA beside A though no server has one.
+fn service(owner: &str, promised: &[u16]) -> SignedService {
+    let mut given = promised.to_vec();
+    if promised.contains(&1) && !promised.contains(&28) {
+        given.push(28);
+    }
+    SignedService { name: name(owner), promised: promised.to_vec(), given }
 }
 
 const ZONE: &str = "\
@@ -77,9 +86,9 @@ fn zone(text: &str) -> Zone {
 #[test]
 fn an_nsec_chain_links_names_delegations_wildcards_and_services() {
     let services = [
-        (name("www.example"), vec![1, 28]),
-        (name("b.c.example"), vec![1, 65]),
-        (name("mail.example"), vec![15]),
+        service("www.example", &[1, 28]),
+        service("b.c.example", &[1, 65]),
+        service("mail.example", &[15]),
     ];
     let signed = sign(&zone(ZONE), &services, &signing(Denial::Nsec));
     let chain: Vec<_> = signed
@@ -135,8 +144,31 @@ fn an_nsec_chain_links_names_delegations_wildcards_and_services() {
 }
 
 #[test]
+fn what_a_service_does_not_give_is_signed_and_shown_as_it_stands() {
+    let zone = zone(&format!("{ZONE}www 600 AAAA 2001:db8::6\n"));
+    let www = name("www.example");
+    for (given, shown, counts) in [
+        (&[1_u16][..], &[1, 16, 28, 46, 47][..], [0, 1]),
+        (&[1, 28], &[1, 16, 46, 47], [0, 0]),
+        (&[28], &[1, 16, 46, 47], [1, 0]),
+    ] {
+        // No server has an IPv6 address.
+        let promised = given.iter().copied().filter(|number| *number == 1).collect();
+        let service = SignedService { name: www.clone(), promised, given: given.to_vec() };
+        let signed = sign(&zone, &[service], &signing(Denial::Nsec)).zone;
+        let nsec = signed.set(&www, record_type::NSEC).unwrap();
+        let data = nsec.data().next().unwrap();
+        let next = DomainName::from_wire(data).unwrap();
+        assert_eq!(types_of_bitmap(&data[next.as_wire().len()..]), shown, "{given:?}");
+        let signatures =
+            |number| signed.set(&www, number).map_or(0, |set| set.signatures().count());
+        assert_eq!([record_type::A, record_type::AAAA].map(signatures), counts, "{given:?}");
+    }
+}
+
+#[test]
 fn an_nsec3_chain_has_empty_non_terminals_too() {
-    let services = [(name("www.example"), vec![1, 28]), (name("x.svc.example"), vec![1])];
+    let services = [service("www.example", &[1, 28]), service("x.svc.example", &[1])];
     let signed = sign(&zone(ZONE), &services, &signing(Denial::Nsec3));
     let chain = signed.zone.nsec3().unwrap();
     let apex = name("example");
@@ -258,14 +290,19 @@ fn a_signed_zone_can_be_stripped_again() {
 }
 
 /// Random zones: short names from few labels, so that they meet.
-fn any_zone() -> impl Strategy<Value = (Zone, Vec<ServiceTypes>)> {
+fn any_zone() -> impl Strategy<Value = (Zone, Vec<SignedService>)> {
     let label = prop_oneof![Just("a"), Just("b"), Just("*"), Just("c\\000"), Just("zz")];
     let owner = proptest::collection::vec(label, 1..5)
         .prop_map(|labels| name(&format!("{}.example", labels.join("."))));
     let number =
         prop_oneof![Just(1_u16), Just(2), Just(16), Just(28), Just(39), Just(43), Just(257)];
     let sets = proptest::collection::vec((owner.clone(), number), 0..30);
-    let services = proptest::collection::btree_map(owner, Just(vec![1_u16, 65]), 0..4);
+    let types = prop_oneof![
+        Just((vec![1_u16, 65], vec![1, 28, 65])),
+        Just((vec![1], vec![1])),
+        Just((vec![16, 28], vec![16, 28])),
+    ];
+    let services = proptest::collection::btree_map(owner, types, 0..4);
     (sets, services).prop_map(|(sets, services)| {
         let set = |record_type: u16| RecordSet {
             record_type,
@@ -277,7 +314,10 @@ fn any_zone() -> impl Strategy<Value = (Zone, Vec<ServiceTypes>)> {
         let zone = zone(&ZONE[..ZONE.find("\nns1 ").unwrap()]).with_sets(sets);
         // A service below a delegation is refused long before.
         let cut = |owner: &DomainName| is_below(&zone, owner) || delegates(&zone, owner);
-        let services = services.into_iter().filter(|(owner, _)| !cut(owner)).collect();
+        let services = services.into_iter().filter(|(owner, _)| !cut(owner));
+        let services = services
+            .map(|(name, (promised, given))| SignedService { name, promised, given })
+            .collect();
         (zone, services)
     })
 }
@@ -294,17 +334,18 @@ fn is_below(zone: &Zone, owner: &DomainName) -> bool {
 }
 
 /// What a chain must hold, by name: the types that it shows, without those of the chain itself.
-fn model(zone: &Zone, services: &[ServiceTypes]) -> BTreeMap<DomainName, BTreeSet<u16>> {
+fn model(zone: &Zone, services: &[SignedService]) -> BTreeMap<DomainName, BTreeSet<u16>> {
     let mut model: BTreeMap<DomainName, BTreeSet<u16>> = BTreeMap::new();
     for (owner, sets) in zone.iter().filter(|(owner, _)| !is_below(zone, owner)) {
         let numbers = sets.iter().map(|set| set.record_type());
         let at_cut = |number: &u16| !delegates(zone, &owner) || matches!(number, 2 | 43);
-        let at_service = services.iter().any(|(service, _)| *service == owner);
-        let not_replaced = |number: &u16| !at_service || !matches!(number, 1 | 28);
+        let service = services.iter().find(|service| service.name == owner);
+        let not_replaced =
+            |number: &u16| service.is_none_or(|service| !service.given.contains(number));
         model.insert(owner.clone(), numbers.filter(at_cut).filter(not_replaced).collect());
     }
-    for (owner, promised) in services {
-        model.entry(owner.clone()).or_default().extend(promised);
+    for service in services {
+        model.entry(service.name.clone()).or_default().extend(&service.promised);
     }
     model.entry(zone.apex().clone()).or_default().extend([48, 59, 60]);
     model

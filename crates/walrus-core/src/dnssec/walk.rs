@@ -6,8 +6,8 @@ use std::iter::Peekable;
 
 use walrus_dns::{DomainName, record_type};
 
-use super::ServiceTypes;
-use crate::zone::{Sets, Zone};
+use super::SignedService;
+use crate::zone::{SetView, Sets, Zone};
 
 /// Whose a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,32 +27,25 @@ pub(super) struct Node<'a> {
     pub(super) standing: Standing,
     /// Static sets.
     pub(super) sets: Sets<'a>,
-    /// Types that its service promises, if it has one.
-    pub(super) promised: Option<&'a [u16]>,
+    /// The service that lives there, if any.
+    pub(super) service: Option<&'a SignedService>,
 }
 
 impl<'a> Node<'a> {
-    /// Static sets that are answered: of what the service gives, none; and a service with addresses
-    /// of one family has none of the other.
-    pub(super) fn answered(&self) -> impl Iterator<Item = crate::zone::SetView<'a>> + use<'a> {
-        let promised = self.promised.unwrap_or_default();
-        let is_address = |number: &u16| matches!(*number, record_type::A | record_type::AAAA);
-        let gives_addresses = promised.iter().any(is_address);
-        self.sets.iter().filter(move |set| {
-            let number = set.record_type();
-            let is_given = promised.contains(&number) || gives_addresses && is_address(&number);
-            !is_given
-        })
+    /// Static sets that are answered: those of types that its service does not give.
+    pub(super) fn answered(&self) -> impl Iterator<Item = SetView<'a>> + use<'a> {
+        let given = self.service.map_or(&[][..], |service| &service.given);
+        self.sets.iter().filter(move |set| !given.contains(&set.record_type()))
     }
 }
 
 /// All names of a zone and its services, in canonical order.
 pub(super) fn nodes<'a>(
     zone: &'a Zone,
-    services: &'a [ServiceTypes],
+    services: &'a [SignedService],
 ) -> impl Iterator<Item = Node<'a>> {
-    let services: BTreeMap<&DomainName, &[u16]> =
-        services.iter().map(|(name, promised)| (name, promised.as_slice())).collect();
+    let services: BTreeMap<&DomainName, &SignedService> =
+        services.iter().map(|service| (&service.name, service)).collect();
     let mut statics = zone.iter().peekable();
     let mut services = services.into_iter().peekable();
     let mut below: Option<DomainName> = None;
@@ -77,7 +70,7 @@ pub(super) fn nodes<'a>(
 /// The lesser of two names that come in order, or both as one.
 fn next_of_both<'a>(
     statics: &mut Peekable<impl Iterator<Item = (DomainName, Sets<'a>)>>,
-    services: &mut Peekable<impl Iterator<Item = (&'a DomainName, &'a [u16])>>,
+    services: &mut Peekable<impl Iterator<Item = (&'a DomainName, &'a SignedService)>>,
     zone: &'a Zone,
 ) -> Option<Node<'a>> {
     let service_is_due = match (statics.peek(), services.peek()) {
@@ -87,13 +80,13 @@ fn next_of_both<'a>(
     };
     let service = if service_is_due { services.next() } else { None };
     let own = Standing::Own;
-    let Some((name, promised)) = service else {
+    let Some((name, service)) = service else {
         let (name, sets) = statics.next()?;
-        return Some(Node { name, standing: own, sets, promised: None });
+        return Some(Node { name, standing: own, sets, service: None });
     };
     let sets = match statics.next_if(|(other, _)| other == name) {
         Some((_, sets)) => sets,
         None => zone.sets(name),
     };
-    Some(Node { name: name.clone(), standing: own, sets, promised: Some(promised) })
+    Some(Node { name: name.clone(), standing: own, sets, service: Some(service) })
 }

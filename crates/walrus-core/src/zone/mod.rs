@@ -1,12 +1,14 @@
 //! A zone's static data: what a standard zone file or the configuration says, before it is compiled.
 
 pub(crate) mod arena;
+mod beside_services;
 pub(crate) mod builder;
 mod content;
 mod file;
 mod host_names;
 mod nsec3;
 
+pub use beside_services::addresses_beside_services;
 pub use content::{RecordSet, SetView, Sets, Zone};
 pub(crate) use file::calendar;
 pub use file::{

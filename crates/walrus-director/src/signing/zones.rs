@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use walrus_core::answer::{AnswerSigning, SingleSets};
 use walrus_core::dnssec::{
-    ServiceTypes, SignRequest, Signature, SignedBefore, SignedZone, ZoneSigning, sign_zone_by,
+    SignRequest, Signature, SignedBefore, SignedService, SignedZone, ZoneSigning, sign_zone_by,
 };
 use walrus_core::world::{ServiceId, Topology};
 use walrus_core::zone::Zone;
@@ -83,7 +83,7 @@ pub(crate) struct SignedZones {
 pub(crate) struct InForce {
     pub(crate) signing: ZoneSigning,
     plain: Arc<Zone>,
-    services: Vec<ServiceTypes>,
+    services: Vec<SignedService>,
     pub(crate) zone: Arc<Zone>,
     pub(crate) signatures: usize,
     /// In seconds since 1970.
@@ -109,15 +109,15 @@ impl Wanted {
         self
     }
 
-    /// The services of each zone, with the types that they promise.
-    fn services(&self) -> BTreeMap<&DomainName, Vec<ServiceTypes>> {
-        let mut by_zone: BTreeMap<&DomainName, Vec<ServiceTypes>> =
+    /// The services of each zone.
+    fn services(&self) -> BTreeMap<&DomainName, Vec<SignedService>> {
+        let mut by_zone: BTreeMap<&DomainName, Vec<SignedService>> =
             self.zones.iter().map(|zone| (zone.apex(), Vec::new())).collect();
         for (id, service) in (0..).map(ServiceId).zip(&self.topology.services) {
             let mut above = Some(service.name.clone());
             while let Some(name) = above {
                 if let Some(services) = by_zone.get_mut(&name) {
-                    services.push((service.name.clone(), self.topology.promised_types(id)));
+                    services.extend(SignedService::new(&self.topology, id));
                     break;
                 }
                 above = name.parent();
@@ -274,7 +274,7 @@ impl SignedZones {
     fn renewed(
         &mut self,
         plain: &Arc<Zone>,
-        services: Vec<ServiceTypes>,
+        services: Vec<SignedService>,
         how: &ZoneSigning,
         is_later: bool,
         signing: &Signing<'_>,
@@ -369,7 +369,7 @@ impl<'a> ZonePass<'a> {
     fn sign(
         &mut self,
         plain: &Zone,
-        services: &[ServiceTypes],
+        services: &[SignedService],
         how: &ZoneSigning,
         now: u64,
         before: Option<SignedBefore<'_>>,

@@ -73,11 +73,11 @@ pub(super) struct ServiceAnswer {
     pub scope: u8,
 }
 
-/// Answers one query into `reply`; `types` are those that each service gives, `choose` names a
-/// service's servers, `None` before there is a Plan.
+/// Answers one query into `reply`; `types` are those that each service gives and those that it owes,
+/// `choose` names a service's servers, `None` before there is a Plan.
 pub(super) fn respond_with(
     index: &CompleteIndex,
-    types: &[ServiceTypes],
+    types: (&[ServiceTypes], &[ServiceTypes]),
     request: &Request<'_>,
     reply: &mut [u8],
     choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
@@ -101,7 +101,7 @@ pub(super) fn respond_with(
 }
 
 fn answer(
-    (index, types): (&CompleteIndex, &[ServiceTypes]),
+    (index, types): (&CompleteIndex, (&[ServiceTypes], &[ServiceTypes])),
     question: &Question<'_>,
     request: &Request<'_>,
     room: usize,

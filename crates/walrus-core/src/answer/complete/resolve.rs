@@ -87,7 +87,7 @@ pub(super) struct Glue<'a> {
 
 /// Resolves a question of class IN that is no transfer.
 pub(super) fn resolve<'a>(
-    (index, types): (&'a CompleteIndex, &'a [ServiceTypes]),
+    (index, types): (&'a CompleteIndex, (&'a [ServiceTypes], &'a [ServiceTypes])),
     name: &DomainName,
     wanted: u16,
     dnssec_ok: bool,
@@ -108,7 +108,8 @@ pub(super) fn resolve<'a>(
 
 struct Resolver<'a> {
     index: &'a CompleteIndex,
-    types: &'a [ServiceTypes],
+    /// By service: what it gives, and what it owes.
+    types: (&'a [ServiceTypes], &'a [ServiceTypes]),
     wanted: u16,
     dnssec_ok: bool,
     /// The apex of the zone that the last name was in.
@@ -125,6 +126,8 @@ struct Node<'a, 'n> {
     service: Option<u32>,
     /// What the service gives.
     given: ServiceTypes,
+    /// What it always has.
+    owed: ServiceTypes,
     zone: &'a Zone,
 }
 
@@ -161,9 +164,20 @@ impl<'a> Resolver<'a> {
                 self.add_authority(negative);
             }
             Found::Node { source, sets, service, zone } => {
-                let given = service.and_then(|service| self.types.get(service as usize));
-                let given = given.copied().unwrap_or_default();
-                return self.node(&Node { name, source: &source, sets, service, given, zone });
+                let of = |types: &[ServiceTypes]| {
+                    let types = service.and_then(|service| types.get(service as usize));
+                    types.copied().unwrap_or_default()
+                };
+                let (given, owed) = (of(self.types.0), of(self.types.1));
+                return self.node(&Node {
+                    name,
+                    source: &source,
+                    sets,
+                    service,
+                    given,
+                    owed,
+                    zone,
+                });
             }
         }
         None
@@ -316,11 +330,15 @@ impl<'n> Node<'_, 'n> {
         ServiceType::of(record_type).is_some_and(|service_type| self.given.has(service_type))
     }
 
-    /// The lowest type that is there beside a service's own; the service's first if that is all.
+    /// The lowest type that is there beside a service's own; if that is all, the first that the
+    /// service owes, else gives.
     fn first_type(&self) -> u16 {
         let is_static = |record_type: &u16| !self.gives(*record_type);
         let types = self.sets.iter().map(SetView::record_type).filter(is_static);
-        let own = || self.given.iter().next().map_or(record_type::A, ServiceType::number);
+        let own = || {
+            let first = self.owed.iter().next().or_else(|| self.given.iter().next());
+            first.map_or(record_type::A, ServiceType::number)
+        };
         types.min().unwrap_or_else(own)
     }
 

@@ -153,7 +153,7 @@ fn reply_from(index: &CompleteIndex, query: &[u8], transport: Transport) -> Opti
     };
     let mut reply = vec![0; 65_535];
     let types = [crate::world::ServiceTypes::ADDRESSES; 4];
-    match respond_with(index, &types, &request, &mut reply, choose) {
+    match respond_with(index, (&types, &[]), &request, &mut reply, choose) {
         Outcome::Reply(len) => Some(reply[..len].to_vec()),
         Outcome::Drop => None,
         Outcome::NotUnderstood => panic!("the complete path understands everything"),

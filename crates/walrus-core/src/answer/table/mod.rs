@@ -10,6 +10,7 @@ mod locate;
 mod plan;
 mod record_data;
 mod ring;
+mod ring_draft;
 mod served_zone;
 mod service;
 mod signed_list;
@@ -155,8 +156,16 @@ impl AnswerTable {
         self.owed.get(service as usize).is_some_and(|types| types.has(service_type))
     }
 
-    pub(super) const fn all_types(&self) -> &[ServiceTypes] {
-        &self.types
+    /// The type that stands for everything a service gives: one that it always has, if its zone is
+    /// signed.
+    pub(super) fn first_type(&self, service: u32) -> Option<ServiceType> {
+        let owed = self.owed.get(service as usize).copied().unwrap_or_default();
+        owed.iter().next().or_else(|| self.types(service).iter().next())
+    }
+
+    /// By service: the types that it gives, and those of them that it owes.
+    pub(super) const fn all_types(&self) -> (&[ServiceTypes], &[ServiceTypes]) {
+        (&self.types, &self.owed)
     }
 
     /// Names of the areas by [`AreaId`].
