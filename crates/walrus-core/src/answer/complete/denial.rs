@@ -84,12 +84,14 @@ fn prove_hashed<'a>(zone: &'a Zone, chain: &'a Nsec3Chain, denial: Denial<'_>) -
         |name: &DomainName| chain.matching_or_covering(&chain.parameters().hash(name.as_wire()));
     // The nearest name above that has a record, and what jumps over the name below that one
     // (section 7.2.1). Only in a zone with opt-out, signed elsewhere, is it not the encloser itself.
-    let encloser_proof = |name: &DomainName, encloser: &DomainName| {
+    let provable = |encloser: &DomainName| {
         let above = std::iter::successors(Some(encloser.clone()), DomainName::parent);
         let mut in_zone = above.take_while(|above| above.is_within(zone.apex()));
-        let provable = in_zone.find_map(|above| Some((matching(&above)?, above)));
+        in_zone.find_map(|above| Some((matching(&above)?, above)))
+    };
+    let encloser_proof = |name: &DomainName, encloser: &DomainName| {
         let next_closer = |above: DomainName| covering(&name.suffix(above.label_count() + 1));
-        provable.map_or([None, None], |(view, above)| [Some(view), next_closer(above)])
+        provable(encloser).map_or([None, None], |(view, above)| [Some(view), next_closer(above)])
     };
     let found: Vec<Option<Nsec3View<'a>>> = match denial {
         // Sections 7.2.3, 7.2.4 and 7.2.7.
@@ -99,7 +101,8 @@ fn prove_hashed<'a>(zone: &'a Zone, chain: &'a Nsec3Chain, denial: Denial<'_>) -
         },
         // Section 7.2.2.
         Denial::NoName { name, encloser } => {
-            let wildcard = encloser.wildcard().and_then(|wildcard| covering(&wildcard));
+            // Whoever checks it takes the provable encloser for the encloser.
+            let wildcard = provable(encloser).and_then(|(_, above)| covering(&above.wildcard()?));
             encloser_proof(name, encloser).into_iter().chain([wildcard]).collect()
         }
         // Section 7.2.5.

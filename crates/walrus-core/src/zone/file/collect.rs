@@ -1,7 +1,10 @@
 //! Records put together to record sets, and those to a zone.
 
+use std::sync::Arc;
+
 use walrus_dns::{DomainName, record_type};
 
+use super::chain::ChainDraft;
 use super::records::{Record, Sorted};
 use super::{Notes, Place};
 use crate::zone::Zone;
@@ -35,6 +38,8 @@ struct Sets<'a> {
     sets: Vec<Set<'a>>,
     /// RRSIG records.
     signatures: Vec<Record<'a>>,
+    /// NSEC3 records.
+    hashed: Vec<Record<'a>>,
 }
 
 struct Set<'a> {
@@ -63,6 +68,7 @@ pub(super) fn collect(
         apex,
         selection,
         stripped: None,
+        chain: ChainDraft::default(),
     };
     let mut rest = records.iter().peekable();
     let mut sets = Sets::default();
@@ -92,30 +98,33 @@ const fn is_usual(record_type: u16) -> bool {
     matches!(record_type, record_type::A | record_type::AAAA | record_type::CNAME)
 }
 
-struct Collector<'a> {
+struct Collector<'a, 'r> {
     builder: ArenaBuilder,
     places: Vec<Place>,
     apex: &'a DomainName,
     selection: Selection,
     /// Where the first record stands that is left out because it is a signature or proof.
     stripped: Option<Place>,
+    /// NSEC3 records, which do not live among the names.
+    chain: ChainDraft<'r>,
 }
 
-impl<'a> Collector<'a> {
+impl<'r> Collector<'_, 'r> {
     fn name(&self, owner: &[u8]) -> DomainName {
         let wire = [owner, self.apex.as_wire()].concat();
         // It was one before it was made relative.
         DomainName::from_wire(&wire).unwrap_or_else(|_| DomainName::root())
     }
 
-    fn add<'r>(&mut self, sets: &mut Sets<'r>, record: Record<'r>, notes: &mut Notes) {
+    fn add(&mut self, sets: &mut Sets<'r>, record: Record<'r>, notes: &mut Notes) {
         let Record { owner, record_type, ttl, place, data } = record;
         if !self.select(record_type, place, notes) {
             return;
         }
-        if record_type == record_type::RRSIG {
-            sets.signatures.push(record);
-            return;
+        match record_type {
+            record_type::RRSIG => return sets.signatures.push(record),
+            record_type::NSEC3 => return sets.hashed.push(record),
+            _ => {}
         }
         let Some(set) = sets.sets.iter_mut().find(|set| set.record_type == record_type) else {
             sets.sets.push(Set {
@@ -148,11 +157,12 @@ impl<'a> Collector<'a> {
                 notes.error(place, 1, message);
                 false
             }
-            record_type::NSEC3 | record_type::NSEC3PARAM => {
-                self.strip(place);
-                false
-            }
-            record_type::RRSIG | record_type::NSEC if !self.selection.signed => {
+            record_type::RRSIG
+            | record_type::NSEC
+            | record_type::NSEC3
+            | record_type::NSEC3PARAM
+                if !self.selection.signed =>
+            {
                 self.strip(place);
                 false
             }
@@ -170,10 +180,17 @@ impl<'a> Collector<'a> {
     }
 
     /// Writes the sets of a name and empties them.
-    fn write(&mut self, owner: &[u8], sets: &mut Sets<'_>, notes: &mut Notes) {
+    fn write(&mut self, owner: &[u8], sets: &mut Sets<'r>, notes: &mut Notes) {
+        if !sets.hashed.is_empty() {
+            let over = |record: &Record<'_>| covered(record.data) == Some(record_type::NSEC3);
+            let signatures: Vec<&[u8]> =
+                sets.signatures.iter().filter(|it| over(it)).map(|it| it.data).collect();
+            sets.signatures.retain(|record| !over(record));
+            self.chain.add(owner, &sets.hashed, &signatures, notes);
+            sets.hashed.clear();
+        }
         for record in sets.signatures.drain(..) {
-            let covered =
-                record.data.first_chunk::<2>().map(|covered| u16::from_be_bytes(*covered));
+            let covered = covered(record.data);
             match sets.sets.iter_mut().find(|set| Some(set.record_type) == covered) {
                 Some(set) => set.signatures.push(record.data),
                 None => {
@@ -224,18 +241,10 @@ impl<'a> Collector<'a> {
 
     fn finish(self, notes: &mut Notes) -> Collected {
         if let Some(place) = self.stripped {
-            if self.selection.signed {
-                // Without its proofs every "no" from it would be bogus.
-                let message = "this zone, which is to be served as it is signed, proves by NSEC3, and \
-                               Walrus keeps proofs by NSEC alone: sign it with NSEC, or let Walrus \
-                               sign it (`dnssec = \"sign\"`)";
-                notes.error(place, 1, message);
-            } else {
-                let message = "RRSIG, NSEC, NSEC3 and NSEC3PARAM records are left out: Walrus signs \
-                               the zone itself, or serves it unsigned (`dnssec = \"keep\"` serves a \
-                               zone as it is signed)";
-                notes.warning(place, message);
-            }
+            let message = "RRSIG, NSEC, NSEC3 and NSEC3PARAM records are left out: Walrus signs the \
+                           zone itself, or serves it unsigned (`dnssec = \"keep\"` serves a zone as \
+                           it is signed)";
+            notes.warning(place, message);
         }
         let zone = Zone::finish(self.builder, self.apex.clone());
         for unfit in zone.unfit() {
@@ -257,6 +266,12 @@ impl<'a> Collector<'a> {
             };
             notes.error(Place::ZONE, 0, message);
         }
-        Collected { zone, places: self.places }
+        let chain = self.chain.finish(&zone, notes).map(Arc::new);
+        Collected { zone: zone.with_nsec3(chain), places: self.places }
     }
+}
+
+/// The type that an RRSIG record's data covers.
+fn covered(data: &[u8]) -> Option<u16> {
+    data.first_chunk::<2>().map(|covered| u16::from_be_bytes(*covered))
 }

@@ -4,14 +4,18 @@
 //! section 5) and BIND's times with units. A record is scanned by the `domain` crate; cutting the text into records is done
 //! here, so that each is known by its line and a bad one does not hide those after it.
 
+mod by_domain;
+mod chain;
 mod check;
 mod collect;
 mod entries;
 mod include;
 mod made;
+mod origins;
 mod parts;
 mod plain;
 mod records;
+mod rewrite;
 mod scan;
 mod times;
 mod tokens;
@@ -87,7 +91,7 @@ impl<'a> ZoneReader<'a> {
         Self { file, apex, selection: Selection { signed: false, memory_max: usize::MAX } }
     }
 
-    /// Keeps the signatures and NSEC records in the file, which is then served as signed as it is.
+    /// Keeps the signatures, NSEC and NSEC3 records in the file, which is then served as signed as it is.
     #[must_use]
     pub const fn keeping_signatures(mut self, keep: bool) -> Self {
         self.selection.signed = keep;

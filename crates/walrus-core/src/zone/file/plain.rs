@@ -238,9 +238,13 @@ fn read_owner(word: &[u8], context: &Context, out: &mut [u8; NAME_ROOM]) -> Opti
     Some(len)
 }
 
-/// Writes a name in wire format; its length.
+/// Writes a name in wire format; its length. Alone `@` is the origin.
 #[inline]
 fn read_name(word: &[u8], origin: &[u8], out: &mut [u8; NAME_ROOM]) -> Option<usize> {
+    if word == b"@" {
+        out[..origin.len()].copy_from_slice(origin);
+        return Some(origin.len());
+    }
     if let Some(absolute) = word.strip_suffix(b".") {
         let len = read_labels(absolute, out)?;
         out[len] = 0;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::zone::{Nsec3Parameters, hashed_label};
 
 const HEAD: &str =
     "$TTL 3600\n@ IN SOA ns1 hostmaster 1 7200 900 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
@@ -421,14 +422,85 @@ fn signatures_and_proofs_are_kept_where_asked_to() {
     assert_eq!(set(&kept.zone, "www.example.com", 1).signatures.len(), 1);
     assert_eq!(set(&kept.zone, "www.example.com", 47).signatures.len(), 1);
     assert_eq!(set(&kept.zone, "sub.example.com", 47).data.len(), 1);
-    let hashed = format!(
-        "{text}0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A\n"
-    );
-    let refused = ZoneReader::new("zone", &apex).keeping_signatures(true);
-    let refused = told(&refused.read(hashed.as_bytes(), None).unwrap_err());
-    assert!(refused.len() == 1 && refused[0].contains("sign it with NSEC"), "{refused:?}");
     let stripped = read(&body).unwrap();
     assert!(told(&stripped.warnings)[0].starts_with("2: RRSIG, NSEC, NSEC3"));
     assert!(set(&stripped.zone, "www.example.com", 1).signatures.is_empty());
     assert!(stripped.zone.set(&"www.example.com".parse().unwrap(), 47).is_none());
+}
+
+/// A zone whose only names are its apex and `ns1`, with a chain for them.
+fn hashed(parameters: &str, links: &[(usize, usize)], flags: u8) -> String {
+    let fields: Vec<&str> = parameters.split(' ').collect();
+    let salt: &[u8] = if fields[1] == "-" { &[] } else { &[0xaa, 0xbb] };
+    let hash = Nsec3Parameters { iterations: fields[0].parse().unwrap(), salt: salt.into() };
+    let labels = ["example.com", "ns1.example.com"].map(|owner| {
+        let owner: DomainName = owner.parse().unwrap();
+        String::from_utf8(hashed_label(&hash.hash(owner.as_wire())).to_vec()).unwrap()
+    });
+    let mut text = format!("{HEAD}@ NSEC3PARAM 1 0 {parameters}\n");
+    for (owner, next) in links {
+        let (owner, next) = (labels[*owner].to_ascii_uppercase(), &labels[*next]);
+        text += &format!(
+            "{owner} 60 RRSIG NSEC3 13 3 60 20300101000000 20260101000000 7 @ AAAA\n\
+             {owner} 60 NSEC3 1 {flags} {parameters} {next} A RRSIG\n"
+        );
+    }
+    text
+}
+
+#[test]
+fn an_nsec3_chain_is_kept_with_its_salt_iterations_and_opt_out() {
+    let apex = apex();
+    let read = |text: &str| {
+        ZoneReader::new("zone", &apex).keeping_signatures(true).read(text.as_bytes(), None)
+    };
+    for (parameters, flags) in [("0 -", 0), ("50 aabb", 1)] {
+        let kept = read(&hashed(parameters, &[(0, 1), (1, 0)], flags)).unwrap();
+        assert_eq!(told(&kept.warnings), Vec::<String>::new());
+        let chain = kept.zone.nsec3().unwrap();
+        assert_eq!((chain.len(), kept.zone.name_count()), (2, 2), "a hash is no name");
+        let at_apex = chain.matching(&chain.parameters().hash(apex.as_wire())).unwrap();
+        assert_eq!(at_apex.data().concat()[..2], [1, flags]);
+        assert_eq!((at_apex.ttl(), at_apex.signatures().count()), (60, 1));
+        let mut text = String::new();
+        write_zone(&kept.zone, &mut text).unwrap();
+        assert_eq!(read(&text).unwrap().zone, kept.zone, "and written as it is read");
+    }
+    let whole = [(0, 1), (1, 0)];
+    for (text, word) in [
+        (hashed("51 -", &whole, 0), "at most 50"),
+        (hashed("0 -", &[(0, 0), (1, 0)], 0), "has a gap"),
+        (hashed("0 -", &[(0, 1), (1, 0), (1, 0)], 0), "has a gap"),
+        (hashed("0 -", &[(1, 1)], 0), "at the apex"),
+        (hashed("0 -", &whole, 0).replace("NSEC3PARAM 1 0 0 -", "TXT x"), "no NSEC3PARAM"),
+        (hashed("0 -", &whole, 0).replace("1 0 0 -", "2 0 0 -"), "algorithm 2"),
+        (
+            hashed("0 -", &whole, 0) + "ns1 NSEC3 1 0 0 - 00000000000000000000000000000000 A\n",
+            "nowhere else",
+        ),
+    ] {
+        let problems = told(&read(&text).unwrap_err());
+        assert!(problems.iter().any(|it| it.contains(word)), "{word}: {problems:?}");
+    }
+    let others = hashed("0 -", &whole, 0) + &hashed("7 aabb", &whole, 0)[HEAD.len()..];
+    let kept = read(&others).unwrap();
+    assert!(told(&kept.warnings)[0].contains("other parameters"), "{:?}", kept.warnings);
+    assert_eq!(kept.zone.nsec3().unwrap().parameters().iterations, 0);
+}
+
+#[test]
+fn an_at_sign_in_data_is_the_origin() {
+    let file = read(
+        "mail MX 10 @\n$ORIGIN Sub.example.com.\na CNAME @\nb MX (10\n@)\n@ 60 IN SRV 1 2 3 @\n\
+         c TXT @\nd RP @ @\n",
+    );
+    let zone = file.unwrap().zone;
+    let data = |owner: &str, number| set(&zone, owner, number).data[0].to_vec();
+    assert_eq!(data("mail.example.com", 15), b"\0\x0a\x07example\x03com\0");
+    let sub = b"\x03Sub\x07example\x03com\0".as_slice();
+    assert_eq!(data("a.sub.example.com", 5), sub);
+    assert_eq!(data("b.sub.example.com", 15), [&[0, 10], sub].concat());
+    assert_eq!(data("sub.example.com", 33), [&[0, 1, 0, 2, 0, 3], sub].concat());
+    assert_eq!(data("c.sub.example.com", 16), b"\x01@");
+    assert_eq!(data("d.sub.example.com", 17), [sub, sub].concat());
 }

@@ -4,19 +4,10 @@
 //! same letters anywhere else are a name or text. No class or type begins with a digit, so a TTL
 //! is known by its place and its form.
 
-use std::borrow::Cow;
-
 use domain::base::iana::{Class, Rtype};
 
+use super::rewrite::Change;
 use super::tokens::{Token, Tokens};
-
-/// An entry's text with its times in seconds.
-pub(super) struct InSeconds<'a> {
-    /// What the scanner gets.
-    pub text: Cow<'a, [u8]>,
-    original: &'a [u8],
-    times: Vec<Time>,
-}
 
 /// A time that has more seconds than 32 bits hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,46 +18,16 @@ pub(super) struct TooLong {
     pub column: u32,
 }
 
-/// Puts seconds in the place of times with units. `text` is one entry that leaves nothing open.
-pub(super) fn in_seconds(text: &[u8]) -> Result<InSeconds<'_>, TooLong> {
-    let times = times(text);
-    if times.is_empty() {
-        return Ok(InSeconds { text: Cow::Borrowed(text), original: text, times });
-    }
-    let mut written = Vec::with_capacity(text.len() + 10 * times.len());
-    let mut end = 0;
-    for time in &times {
-        if u32::try_from(time.seconds).is_err() {
-            let (line, column) = line_and_column(text, time.start);
-            return Err(TooLong { line, column });
+/// Seconds for the times with units of one entry that leaves nothing open.
+pub(super) fn times(text: &[u8]) -> Result<Vec<Change>, TooLong> {
+    let change = |Time { start, len, seconds }| match u32::try_from(seconds) {
+        Ok(seconds) => Ok(Change { start, len, text: seconds.to_string().into_bytes() }),
+        Err(_) => {
+            let (line, column) = line_and_column(text, start);
+            Err(TooLong { line, column })
         }
-        written.extend_from_slice(&text[end..time.start]);
-        written.extend_from_slice(time.seconds.to_string().as_bytes());
-        end = time.start + time.len;
-    }
-    written.extend_from_slice(&text[end..]);
-    Ok(InSeconds { text: Cow::Owned(written), original: text, times })
-}
-
-impl InSeconds<'_> {
-    /// The column in the file for a line (from 0) and column (from 1) of the text in seconds.
-    pub(super) fn original_column(&self, line: u32, column: u32) -> u32 {
-        if self.times.is_empty() {
-            return column;
-        }
-        let mut offset = line_start(&self.text, line) + column.saturating_sub(1) as usize;
-        for time in &self.times {
-            // All times before this one are already taken back.
-            let digits = time.seconds.to_string().len();
-            if offset <= time.start {
-                break;
-            }
-            offset =
-                if offset < time.start + digits { time.start } else { offset - digits + time.len };
-        }
-        let column = (offset + 1).saturating_sub(line_start(self.original, line));
-        u32::try_from(column).unwrap_or(u32::MAX).max(1)
-    }
+    };
+    found(text).into_iter().map(change).collect()
 }
 
 /// A token that is a time with units.
@@ -77,7 +38,7 @@ struct Time {
     seconds: u64,
 }
 
-fn times(text: &[u8]) -> Vec<Time> {
+fn found(text: &[u8]) -> Vec<Time> {
     let mut tokens = Tokens::new(text);
     let Some(first) = tokens.next() else { return Vec::new() };
     if !first.after_blank {
@@ -118,7 +79,7 @@ fn record_times<'a>(mut next: Option<Token<'a>>, mut tokens: Tokens<'a>) -> Vec<
 }
 
 /// The scanner, too, takes what is both for a type.
-fn is_class(word: &[u8]) -> bool {
+pub(super) fn is_class(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"IN")
         || Class::from_bytes(word).is_some() && Rtype::from_bytes(word).is_none()
 }
@@ -153,12 +114,6 @@ fn time(token: Token<'_>) -> Option<Time> {
     whole.then_some(Time { start: token.start, len: token.text.len(), seconds })
 }
 
-fn line_start(text: &[u8], line: u32) -> usize {
-    let mut feeds = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-    let before = (line as usize).checked_sub(1).and_then(|nth| feeds.nth(nth));
-    before.map_or(0, |(at, _)| at + 1)
-}
-
 fn line_and_column(text: &[u8], offset: usize) -> (u32, u32) {
     let before = &text[..offset];
     let line = before.iter().filter(|byte| **byte == b'\n').count();
@@ -168,10 +123,12 @@ fn line_and_column(text: &[u8], offset: usize) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rewrite::rewrite;
     use super::*;
 
     fn told(text: &str) -> String {
-        String::from_utf8(in_seconds(text.as_bytes()).unwrap().text.into_owned()).unwrap()
+        let written = rewrite(text.as_bytes(), b"\x01c\0").unwrap();
+        String::from_utf8(written.text.into_owned()).unwrap()
     }
 
     #[test]
@@ -232,26 +189,11 @@ mod tests {
     fn a_time_has_32_bits() {
         assert_eq!(told("a 4294967295s A"), "a 4294967295 A");
         let error = |text: &str| {
-            let TooLong { line, column } = in_seconds(text.as_bytes()).err().expect(text);
+            let TooLong { line, column } = times(text.as_bytes()).err().expect(text);
             (line, column)
         };
         assert_eq!(error("a 4294967295s1s A"), (0, 3));
         assert_eq!(error("$TTL 99999999999999999999999999w"), (0, 6));
         assert_eq!(error("@ 1h SOA a b (\n 1 1h\n  9999w 1h 1h )"), (2, 3));
-    }
-
-    #[test]
-    fn columns_are_those_of_the_file() {
-        let text = b"a 1w ( A ;\n x ) 7";
-        let read = in_seconds(text).unwrap();
-        assert_eq!(&*read.text, b"a 604800 ( A ;\n x ) 7");
-        for (line, column, expected) in
-            [(0, 1, 1), (0, 3, 3), (0, 5, 3), (0, 9, 5), (0, 12, 8), (1, 2, 2), (1, 6, 6)]
-        {
-            assert_eq!(read.original_column(line, column), expected, "{line} {column}");
-        }
-        let read = in_seconds(b"@ SOA a b 1 60m 1w 00000000001s 1m x").unwrap();
-        let end = read.text.len() as u32;
-        assert_eq!(read.original_column(0, end), 36);
     }
 }
