@@ -97,7 +97,8 @@ pub fn why_elsewhere(plan: &Plan, area: &AreaPlan, list: ListIndex, what: &str) 
     found.sort_unstable();
     found.dedup();
     let pointed: Vec<&str> = area.clusters.iter().map(|(cluster, _)| cluster.as_str()).collect();
-    let is_elsewhere = !found.is_empty() && found.iter().all(|cluster| !pointed.contains(cluster));
+    let is_told = !found.is_empty() && !pointed.is_empty();
+    let is_elsewhere = is_told && found.iter().all(|cluster| !pointed.contains(cluster));
     is_elsewhere.then(|| {
         let (pointed, found) = (pointed.join(" and "), found.join(" and "));
         format!("{pointed} has no {what} to give out: next in order, {found}")

@@ -1,6 +1,6 @@
 //! What `walrus explain` tells, and that it tells what then happens.
 
-use walrus_dns::record_type::{A, TXT};
+use walrus_dns::record_type::{A, AAAA, TXT};
 
 use super::fixture::{Ask, label, name, plan, table};
 use crate::answer::{ExplainRequest, WorkerState, explain};
@@ -14,6 +14,28 @@ fn ask(question: &str, record_type: u16) -> ExplainRequest {
         client: Some(("198.51.100.9".parse().unwrap(), 25)),
         local: "192.0.2.99:53".parse().unwrap(),
     }
+}
+
+#[test]
+fn a_family_that_comes_from_elsewhere_is_explained() {
+    let mut plan = plan();
+    for (index, server) in plan.servers.iter_mut().enumerate() {
+        server.cluster = label(if index.is_multiple_of(2) { "far" } else { "near" });
+    }
+    for area in &mut plan.services[1].areas {
+        area.clusters = vec![(label("near"), 1.0)];
+        area.reason = "its home functions".into();
+    }
+    let table = table(plan);
+    let worker = WorkerState::new(1, &table);
+    let because = |record_type| {
+        explain(&table, &worker, &ask("example", record_type)).service.unwrap().assigned_because
+    };
+    assert_eq!(because(A), "its home functions");
+    assert_eq!(
+        because(AAAA),
+        "its home functions; near has no IPv6 address to give out: next in order, far"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod generated;
+mod kept;
 mod odd_queries;
 mod peers;
 mod reply;
@@ -190,6 +191,11 @@ struct Servers {
 impl Servers {
     /// `None` if there is nobody to compare with.
     fn start(zones: peers::Zones<'_>) -> Option<Self> {
+        Self::start_with(zones, "")
+    }
+
+    /// With these settings in each zone.
+    fn start_with(zones: peers::Zones<'_>, settings: &str) -> Option<Self> {
         let (mut folders, mut peers) = (Vec::new(), Vec::new());
         for (program, start) in [("knotd", Peer::knot as peers::Start), ("named", Peer::bind)] {
             let what = format!("answers compared with those of {program}");
@@ -205,8 +211,9 @@ impl Servers {
         let mut configuration = String::new();
         for (zone, text) in zones {
             std::fs::write(folder.path().join(format!("{zone}.zone")), text).unwrap();
-            configuration
-                .push_str(&format!("[[zone]]\nname = \"{zone}\"\nfile = \"{zone}.zone\"\n"));
+            configuration.push_str(&format!(
+                "[[zone]]\nname = \"{zone}\"\nfile = \"{zone}.zone\"\n{settings}"
+            ));
         }
         let walrus = Walrus::start(folder.path(), &configuration);
         folders.push(folder);
