@@ -69,6 +69,12 @@ fn compare(servers: &Servers, zones: Zones<'_>, signed_by: &str) {
         for record_type in TYPES {
             let query = query(name, record_type, MANNER);
             let ours = ask(servers.walrus.dns, &query, MANNER);
+            // Aliases that lead round have no right answer (see `accepted`).
+            let mut plain = ours.clone();
+            plain.answer.retain(|line| !line.contains(" RRSIG "));
+            if plain.is_loop() {
+                continue;
+            }
             proofs += usize::from(ours.authority.iter().any(|line| line.contains(" NSEC3 ")));
             let theirs = servers.peers.iter().map(|it| (it.name, ask(it.address, &query, MANNER)));
             let theirs: Vec<_> = theirs.collect();
