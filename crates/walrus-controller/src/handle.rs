@@ -51,6 +51,7 @@ pub(crate) enum CommandKind {
     Tell(Input),
     SetOverride(Input, oneshot::Sender<Result<(), OverrideError>>),
     DryRun(Arc<Configuration>, Digests, oneshot::Sender<Plan>),
+    PlanAhead(Arc<Configuration>, Digests, oneshot::Sender<Plan>),
     Reconfigure(Arc<Configuration>, Digests, oneshot::Sender<()>),
 }
 
@@ -126,6 +127,19 @@ impl ControllerHandle {
         digests: Digests,
     ) -> Result<Plan, ControllerGone> {
         self.ask(|reply| CommandKind::DryRun(configuration, digests, reply)).await
+    }
+
+    /// The Plan with which [`Self::reconfigure`] would take over now, under the number of the one in
+    /// force; nothing changes by asking.
+    ///
+    /// # Errors
+    /// If the Controller ended.
+    pub async fn plan_ahead(
+        &self,
+        configuration: Arc<Configuration>,
+        digests: Digests,
+    ) -> Result<Plan, ControllerGone> {
+        self.ask(|reply| CommandKind::PlanAhead(configuration, digests, reply)).await
     }
 
     /// Puts another checked configuration in force. When this returns, the Plan for it is given

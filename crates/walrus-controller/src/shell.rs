@@ -327,6 +327,9 @@ impl Shell {
             CommandKind::DryRun(configuration, digests, reply) => {
                 let _ = reply.send(self.parts.controller.dry_run(now, configuration, digests));
             }
+            CommandKind::PlanAhead(configuration, digests, reply) => {
+                let _ = reply.send(self.parts.controller.plan_ahead(now, configuration, digests));
+            }
             CommandKind::Reconfigure(configuration, digests, reply) => {
                 self.parts.configuration = configuration.clone();
                 self.parts.notifier.reconfigure(configuration.notify.clone());

@@ -198,20 +198,28 @@ impl DirectorHandle {
         latency
     }
 
-    /// Answers from other zones, areas and services from now on, by the Plan in force until one for
-    /// them arrives. The map must have been built from this topology. Returns when zones are signed
-    /// and served so; what did not change is taken over.
+    /// Answers from other zones, areas and services from now on. The map must have been built from
+    /// this topology. Returns when zones are signed and served so; what did not change is taken over.
+    ///
+    /// `plan` is asked for a Plan that was made for all this, when zones are signed and as late as
+    /// can be: it is put in force in the same instant, so that nothing new is ever without answers.
+    /// The next [`Self::apply_plan`] takes its place. With `None` the Plan in force goes on as far as
+    /// it fits, and a service or type that it lacks is answered with SERVFAIL.
     ///
     /// # Errors
-    /// If the zones do not fit the services, a zone cannot be signed, or the Plan in force cannot be
-    /// carried out any more. Everything then stays as it was.
-    pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
+    /// If the zones do not fit the services, a zone cannot be signed, or the Plan cannot be carried
+    /// out. Everything then stays as it was.
+    pub fn reload(
+        &self,
+        reload: Reload,
+        plan: impl Fn() -> Option<Arc<Plan>>,
+    ) -> Result<(), ReloadError> {
         let Reload { topology, zones, map, digests, signing, pairs, answer_sets_max } = reload;
         let mut rebuilding = self.rebuilding();
         self.add_pairs(pairs);
         let wanted = Wanted::new(topology, zones, signing);
         let before = self.control().signing.set_sets_max(answer_sets_max);
-        let change = Some(Surroundings { map, digests });
+        let change = Some(Surroundings { map, digests, plan: &plan });
         let done = self.rebuild(&mut rebuilding, wanted, change, true);
         if done.is_err() {
             self.control().signing.set_sets_max(before);

@@ -341,14 +341,14 @@ fn a_reload_keeps_the_plan_and_takes_the_new_areas() {
     changed.areas[0].clients = vec![net];
     let map = Arc::new(Map::build(&changed, &[]).unwrap());
     let digests = Digests { map: map.digest().clone(), ..Digests::default() };
-    director.reload(reload(&changed, vec![zone()], map, digests.clone())).unwrap();
+    director.reload(reload(&changed, vec![zone()], map, digests.clone()), || None).unwrap();
     let asia = Some(Ipv4Addr::new(127, 0, 12, 1));
     assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
     assert_ne!(ask_service(&director, Some([192, 0, 2])).1, asia);
     assert_eq!(director.digests(), digests);
     // Without the zone the service hangs in the air: all stays as it was.
     let map = Arc::new(Map::build(&changed, &[]).unwrap());
-    assert!(director.reload(reload(&changed, Vec::new(), map, digests)).is_err());
+    assert!(director.reload(reload(&changed, Vec::new(), map, digests), || None).is_err());
     assert_eq!(ask_service(&director, Some([198, 51, 100])).1, asia);
 }
 
@@ -370,7 +370,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     let configuration = Digest::of([&b"without"[..]]);
     let digests = Digests { configuration, ..whole.clone() };
     let map = || Arc::new(Map::build(&topology(), &[]).unwrap());
-    director.reload(reload(&without, vec![zone()], map(), digests)).unwrap();
+    director.reload(reload(&without, vec![zone()], map(), digests), || None).unwrap();
     asked((3, None));
     // What was counted before is told under its name, if not the first time (busy threads).
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -382,7 +382,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     };
     assert_eq!(told.service, SERVICE);
     assert!(told.domains.iter().any(|counted| counted.domain == "127.0.0.1"));
-    director.reload(reload(&topology(), vec![zone()], map(), whole)).unwrap();
+    director.reload(reload(&topology(), vec![zone()], map(), whole), || None).unwrap();
     asked(world);
     let told = director.observe().services;
     assert!(told.iter().all(|service| service.service == SERVICE), "{told:?}");

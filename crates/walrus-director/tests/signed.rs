@@ -323,30 +323,30 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
         answer_sets_max: 100,
     };
     // It keeps nothing else from being reloaded.
-    director.reload(reload(Vec::new())).unwrap();
+    director.reload(reload(Vec::new()), || None).unwrap();
     assert_eq!(ask(&director, SERVICE, record_type::A).rcode, 5);
-    director.reload(reload(vec![pair.clone()])).unwrap();
+    director.reload(reload(vec![pair.clone()]), || None).unwrap();
     assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
     // A reload that could not sign what is signed changes nothing and says so.
     for (keys, lacks_it) in
         [(zone_signing(key_pair().public()).keys, true), (ZoneKeys::default(), false)]
     {
         let signing = vec![ZoneSigning { keys, ..zone_signing(pair.public()) }];
-        let refused = director.reload(Reload { signing, ..reload(Vec::new()) }).unwrap_err();
+        let refused = director.reload(Reload { signing, ..reload(Vec::new()) }, || None).unwrap_err();
         let ReloadError::Signing { zone, source } = &refused else { panic!("{refused}") };
         assert_eq!((zone, matches!(source, SignError::NoKey { .. })), (&name(APEX), lacks_it));
         assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);
     }
     // And unsigned again; it goes on so while it cannot be signed.
     let unsigned = Reload { signing: Vec::new(), ..reload(Vec::new()) };
-    director.reload(unsigned).unwrap();
+    director.reload(unsigned, || None).unwrap();
     let is_unsigned = || {
         let answer = ask(&director, SERVICE, record_type::A);
         answer.rcode == 0 && answer.records.iter().all(|(of_type, _)| *of_type == record_type::A)
     };
     until("an unsigned answer", is_unsigned);
     let signing = vec![ZoneSigning { keys: ZoneKeys::default(), ..zone_signing(pair.public()) }];
-    director.reload(Reload { signing, ..reload(Vec::new()) }).unwrap();
+    director.reload(Reload { signing, ..reload(Vec::new()) }, || None).unwrap();
     assert!(is_unsigned());
     let zone = director.signing().zones.remove(0);
     assert_eq!((zone.is_served, zone.is_unsigned), (false, true));

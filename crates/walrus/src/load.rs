@@ -276,6 +276,35 @@ pub(crate) fn first_plan(loaded: &Loaded) -> Arc<Plan> {
     Arc::new(controller.dry_run(Time::ZERO, configuration, loaded.digests.clone()))
 }
 
+/// The Plan in force made to fit another configuration where no Controller runs, under the same
+/// number: areas go on where they point and who is out stays out, as far as that Plan tells; what is
+/// new is as configured.
+pub(crate) fn stand_in(
+    configuration: &Arc<Configuration>,
+    digests: &Digests,
+    held: Arc<Plan>,
+) -> Arc<Plan> {
+    use walrus_core::control::{Controller, Start, Stored};
+    use walrus_core::world::{Life, OverrideState, Overrides, Target, Time};
+    let name = configuration.node.name.clone();
+    let mut overrides = Overrides::default();
+    for server in held.servers.iter().filter(|server| server.life == Life::Drained) {
+        let target = Target::Server(server.name.clone());
+        overrides.set(target, OverrideState::Drained, name.clone(), 0);
+    }
+    let number = held.number.clone();
+    let start = Start {
+        configuration: configuration.clone(),
+        digests: digests.clone(),
+        name,
+        seed: 0,
+        stored: Stored { epoch: 0, overrides, plan: Some(held) },
+    };
+    let controller = Controller::new(start, Time::ZERO);
+    let plan = controller.plan_ahead(Time::ZERO, configuration.clone(), digests.clone());
+    Arc::new(Plan { number, ..plan })
+}
+
 /// The table that a name server would answer from.
 pub(crate) fn answer_table(loaded: &Loaded, plan: Arc<Plan>) -> Result<AnswerTable, Failure> {
     let services: Vec<_> = loaded.topology.services.iter().map(|it| it.name.clone()).collect();

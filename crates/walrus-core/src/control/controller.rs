@@ -232,6 +232,22 @@ impl Controller {
         copy.world(Cause::Round).decide(&copy, self.number()).0
     }
 
+    /// The Plan with which another configuration would be taken over now, by [`Self::reconfigure`] and
+    /// the next poll; nothing changes by asking. Its number is that of the Plan in force, so that the
+    /// one that follows takes its place. For Directors that must not be without one in between.
+    #[must_use]
+    pub fn plan_ahead(
+        &self,
+        now: Time,
+        configuration: Arc<Configuration>,
+        digests: Digests,
+    ) -> Plan {
+        let mut copy = self.clone();
+        copy.reconfigure(now, configuration, digests);
+        copy.judge_due();
+        copy.world(Cause::Event).decide(&copy, self.number()).0
+    }
+
     /// The number of the last Plan that was published.
     #[must_use]
     pub fn number(&self) -> PlanNumber {

@@ -50,9 +50,11 @@ pub(crate) struct ZonesTold {
 }
 
 /// What is reloaded together with zones.
-pub(crate) struct Surroundings {
+pub(crate) struct Surroundings<'a> {
     pub(crate) map: Arc<Map>,
     pub(crate) digests: Digests,
+    /// The Plan for all of it as it stands when asked; `None`: the one in force goes on.
+    pub(crate) plan: &'a dyn Fn() -> Option<Arc<Plan>>,
 }
 
 impl DirectorHandle {
@@ -149,7 +151,7 @@ impl DirectorHandle {
         &self,
         rebuilding: &mut Rebuilding,
         wanted: Wanted,
-        change: Option<Surroundings>,
+        change: Option<Surroundings<'_>>,
         must_succeed: bool,
     ) -> Result<(), ReloadError> {
         let (now, ring) = {
@@ -192,7 +194,7 @@ impl DirectorHandle {
         &self,
         zones: &Arc<ZoneTable>,
         (wanted, served): (&Wanted, &Served),
-        change: Option<Surroundings>,
+        change: Option<Surroundings<'_>>,
         told: ZonesTold,
     ) -> Result<(), ReloadError> {
         let terms = Arc::new(served.terms.clone());
@@ -201,14 +203,16 @@ impl DirectorHandle {
         let (mut control, table, outcome) = loop {
             let (ground, now, held) = self.look_around(&terms);
             let force = self.inner().current.load();
+            // After that: so it knows at least as much as the Plan in force.
+            let plan = change.as_ref().and_then(|change| (change.plan)());
             let next = match draft {
                 None => {
-                    let change = change.as_ref();
+                    let change = change.as_ref().map(|change| (change, plan.clone()));
                     let compiled = first_draft(&force.table, zones, wanted, change, &held)?;
                     Draft::sign(compiled, &force, &force.table, &ground, now)
                 }
                 Some(draft) => {
-                    Draft::sign(draft.newest(&force.table)?, &force, &draft.table, &ground, now)
+                    Draft::sign(draft.newest(&force.table, plan.as_ref())?, &force, &draft.table, &ground, now)
                 }
             };
             self.looked();
@@ -225,7 +229,8 @@ impl DirectorHandle {
             if is_last {
                 // Plan upon Plan: the newest is brought in, as it was carried out, while the next
                 // one waits.
-                let compiled = next.newest(&self.inner().current.load().table)?;
+                let force = self.inner().current.load();
+                let compiled = next.newest(&force.table, plan.as_ref())?;
                 let signed = control.signing.sign_under(&terms, (&compiled, &next.table), now);
                 break (control, signed.table, signed.outcome);
             }
@@ -288,14 +293,20 @@ impl Draft {
         Self { follows: current.generation, compiled, table, outcome }
     }
 
-    /// Compiled for the Plan that is in force now. What did not change is taken over, signed.
-    fn newest(&self, current: &AnswerTable) -> Result<AnswerTable, PlanCompileError> {
+    /// Compiled for the Plan that comes with it, else the one that is in force now. What did not
+    /// change is taken over, signed.
+    fn newest(
+        &self,
+        current: &AnswerTable,
+        plan: Option<&Arc<Plan>>,
+    ) -> Result<AnswerTable, PlanCompileError> {
         // In the place of what is withheld stands something older, or nothing.
         let is_whole = self.outcome.withheld.is_empty();
         let drafted = if is_whole { &self.table } else { &self.compiled };
-        let is_other =
-            |plan: &&Arc<Plan>| drafted.plan().is_none_or(|drafted| !Arc::ptr_eq(drafted, plan));
-        match current.plan().filter(is_other) {
+        let is_other = |plan: &&Arc<Plan>| {
+            drafted.plan().is_none_or(|held| !Arc::ptr_eq(held, plan) && held != *plan)
+        };
+        match plan.or(current.plan()).filter(is_other) {
             Some(plan) => drafted.with_plan(Arc::clone(plan)),
             None => Ok(drafted.clone()),
         }
@@ -336,17 +347,20 @@ fn first_draft(
     old: &AnswerTable,
     zones: &Arc<ZoneTable>,
     wanted: &Wanted,
-    change: Option<&Surroundings>,
+    change: Option<(&Surroundings<'_>, Option<Arc<Plan>>)>,
     held: &Digests,
 ) -> Result<AnswerTable, PlanCompileError> {
     let zones = Arc::clone(zones);
-    let is_other = |change: &&Surroundings| {
-        change.digests.map != held.map || change.digests.configuration != held.configuration
+    let Some((change, plan)) = change else { return old.with_zones(zones) };
+    let is_other =
+        change.digests.map != held.map || change.digests.configuration != held.configuration;
+    let table = match (is_other, &plan) {
+        (true, _) => AnswerTable::new(zones, Arc::clone(&change.map), &wanted.topology),
+        (false, Some(_)) => old.with_zones(zones)?,
+        (false, None) => return old.with_zones(zones),
     };
-    let Some(change) = change.filter(is_other) else { return old.with_zones(zones) };
-    let table = AnswerTable::new(zones, Arc::clone(&change.map), &wanted.topology);
-    match old.plan() {
-        Some(plan) => table.with_plan(Arc::clone(plan)),
+    match plan.or_else(|| old.plan().cloned()) {
+        Some(plan) => table.with_plan(plan),
         None => Ok(table),
     }
 }

@@ -22,22 +22,38 @@ use crate::api::{ApiError, ReloadView};
 use crate::cli::Failure;
 use crate::load::{self, LoadError, Loaded};
 
-/// Zones, services and keys that are in force from now on.
+/// Zones, services and keys that are in force from now on, and in the same instant the Plan for
+/// them. The Controller is told of them only when that is done, for a name server can still refuse.
+///
+/// Without a Controller here the Plan in force is made to fit what is new; nobody else would before
+/// the next Plan comes.
 fn reload_director(
     director: &DirectorHandle,
+    controller: Option<&ControllerHandle>,
     keys: &NodeKeys,
     loaded: Loaded,
 ) -> Result<(), ReloadError> {
+    let runtime = tokio::runtime::Handle::current();
     let (signing, pairs) = keys.signing();
-    director.reload(Reload {
+    let (configuration, digests) = (loaded.configuration.clone(), loaded.digests.clone());
+    let plan = || match controller {
+        Some(controller) => {
+            let ahead = controller.plan_ahead(configuration.clone(), digests.clone());
+            // Without one the node stops.
+            runtime.block_on(ahead).ok().map(Arc::new)
+        }
+        None => director.plan().map(|held| load::stand_in(&configuration, &digests, held)),
+    };
+    let reload = Reload {
         topology: loaded.topology,
         zones: loaded.zones,
         map: loaded.map,
-        digests: loaded.digests,
+        digests: digests.clone(),
         signing,
         pairs,
-        answer_sets_max: loaded.configuration.dnssec.answer_sets_max,
-    })
+        answer_sets_max: configuration.dnssec.answer_sets_max,
+    };
+    director.reload(reload, plan)
 }
 
 impl Node {
@@ -174,14 +190,16 @@ impl Node {
         let configuration = loaded.configuration.clone();
         let seen = move || crate::cli::keys::ds_warnings(&configuration);
         warnings.extend(tokio::task::spawn_blocking(seen).await.map_err(ApiError::internal)?);
-        // The name server first: it must know the configuration that the next Plan is made for.
+        // The name server first, for it can still refuse, and must know the configuration that the
+        // next Plan is made for.
         if let Some(director) = &self.director {
             let (director, keys) = (director.clone(), self.keys.clone());
+            let controller = self.controller.clone();
             let (new, old) = (loaded.clone(), self.loaded());
             let reload = move || {
                 let _in_order = keys.telling();
                 keys.reconfigure(&new);
-                let done = reload_director(&director, &keys, new);
+                let done = reload_director(&director, controller.as_ref(), &keys, new);
                 if done.is_err() {
                     keys.reconfigure(&old);
                 }

@@ -15,6 +15,7 @@ mod http_api;
 mod keys;
 mod notices;
 mod paths;
+mod reload;
 mod reporter_command;
 mod running;
 mod schema;

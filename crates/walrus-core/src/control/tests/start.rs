@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::harness::*;
 use crate::control::{Effect, Input, NoticeKind, Refusal, Stored};
-use crate::plan::{Digests, PlanNumber};
+use crate::plan::{Digests, Plan, PlanNumber};
 use crate::world::{Life, ReportBody, Time};
 
 #[test]
@@ -144,9 +144,13 @@ fn a_reload_keeps_what_is_known_and_publishes_at_once() {
     let dry = harness.controller.dry_run(harness.now, next.clone(), digests(&next));
     assert_eq!(harness.number(), old, "asking changes nothing");
     assert_eq!(dry.servers.len(), 5);
+    let ahead = harness.controller.plan_ahead(harness.now, next.clone(), digests(&next));
+    assert_eq!((harness.number(), &ahead.number), (old.clone(), &old));
     harness.controller.reconfigure(harness.now, next.clone(), digests(&next));
     harness.configuration = next;
     harness.drain();
+    let number = harness.number();
+    assert_eq!(Plan { number, ..ahead }, *harness.plan(), "as it was said");
     assert_eq!(harness.number().sequence, old.sequence + 1);
     assert_eq!(harness.life("asia1"), Life::Dead, "known before");
     assert_eq!(harness.life("a-new"), Life::Living, "its detection time begins now");
