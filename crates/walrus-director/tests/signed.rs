@@ -332,7 +332,8 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
         [(zone_signing(key_pair().public()).keys, true), (ZoneKeys::default(), false)]
     {
         let signing = vec![ZoneSigning { keys, ..zone_signing(pair.public()) }];
-        let refused = director.reload(Reload { signing, ..reload(Vec::new()) }, || None).unwrap_err();
+        let refused =
+            director.reload(Reload { signing, ..reload(Vec::new()) }, || None).unwrap_err();
         let ReloadError::Signing { zone, source } = &refused else { panic!("{refused}") };
         assert_eq!((zone, matches!(source, SignError::NoKey { .. })), (&name(APEX), lacks_it));
         assert_eq!(servers_of(&director, &[pair.public()]).len(), 2);

@@ -211,9 +211,13 @@ impl DirectorHandle {
                     let compiled = first_draft(&force.table, zones, wanted, change, &held)?;
                     Draft::sign(compiled, &force, &force.table, &ground, now)
                 }
-                Some(draft) => {
-                    Draft::sign(draft.newest(&force.table, plan.as_ref())?, &force, &draft.table, &ground, now)
-                }
+                Some(draft) => Draft::sign(
+                    draft.newest(&force.table, plan.as_ref())?,
+                    &force,
+                    &draft.table,
+                    &ground,
+                    now,
+                ),
             };
             self.looked();
             rounds += 1;

@@ -165,15 +165,18 @@ fn a_plan_never_waits_for_a_reload() {
     let others =
         Digests { configuration: walrus_core::world::Digest::of([&b"other"[..]]), ..digests(&map) };
     director
-        .reload(Reload {
-            topology: topology(),
-            zones,
-            map,
-            digests: others,
-            signing: vec![signing(pair.public())],
-            pairs: Vec::new(),
-            answer_sets_max: 100,
-        })
+        .reload(
+            Reload {
+                topology: topology(),
+                zones,
+                map,
+                digests: others,
+                signing: vec![signing(pair.public())],
+                pairs: Vec::new(),
+                answer_sets_max: 100,
+            },
+            || None,
+        )
         .unwrap();
     let sequence = *last.lock().unwrap();
     assert!(sequence > 1, "no Plan came meanwhile");
