@@ -31,6 +31,7 @@ pub fn signed(zone: &Zone, services: &Services, cuts: &[DomainName], denial: Den
             sign_keys: keys.clone(),
             sign_zone: keys.clone(),
             wanted_at_parent: keys,
+            ..ZoneKeys::default()
         },
         dnskey_ttl: 3600,
         denial,

@@ -48,6 +48,7 @@ fn zone_signing(key: &DnsKey) -> ZoneSigning {
             sign_keys: keys.clone(),
             sign_zone: keys,
             wanted_at_parent: Vec::new(),
+            ..ZoneKeys::default()
         },
         dnskey_ttl: 3600,
         denial: Denial::Nsec,

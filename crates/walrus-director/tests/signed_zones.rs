@@ -82,6 +82,7 @@ fn keys(algorithm: Algorithm, split: bool, denial: Denial) -> Keys {
         sign_keys: vec![public(0)],
         sign_zone: vec![public(pairs.len() - 1)],
         wanted_at_parent: vec![public(0)],
+        ..ZoneKeys::default()
     };
     let apex = "example".parse().unwrap();
     let validity = ValidityPolicy::default();

@@ -138,6 +138,23 @@ pub struct ZoneKeys {
     pub sign_zone: Vec<DnsKey>,
     /// What the parent's DS is to become: CDS and CDNSKEY name these. Empty: no such records.
     pub wanted_at_parent: Vec<DnsKey>,
+    /// Since when it is to become that, in seconds since 1970; 0 if that is not known. Signatures of
+    /// CDS and CDNSKEY begin no earlier, so that a parent tells newer ones by them.
+    pub wanted_since: u64,
+    /// How often any of the above has changed: the zone's serial is so much higher than its file's.
+    pub changes: u32,
+}
+
+impl ZoneKeys {
+    /// Whether each key does the same, whatever came before.
+    #[must_use]
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        let what = |keys: &Self| {
+            let Self { published, sign_keys, sign_zone, wanted_at_parent, .. } = keys.clone();
+            (published, sign_keys, sign_zone, wanted_at_parent)
+        };
+        what(self) == what(other)
+    }
 }
 
 impl ZoneKeys {

@@ -16,7 +16,9 @@ use super::bitmap::type_bitmap;
 use super::nsec3::Nsec3Names;
 use super::signed_stream::{Pass, SignedStream, Unsigned};
 use super::walk::{Node, Standing, nodes};
-use super::{Denial, SignRequest, Signature, Signatures, ValidityPolicy, ZoneKeys};
+use super::{
+    Denial, SignRequest, Signature, Signatures, Validity, ValidityPolicy, ZoneKeys, phase,
+};
 use crate::world::{ServiceId, ServiceType, Topology};
 use crate::zone::{Nsec3Chain, Nsec3Parameters, RecordSet, SetView, Zone, hashed_owner};
 
@@ -58,6 +60,23 @@ pub struct ZoneSigning {
     pub denial: Denial,
     /// From when until when signatures are valid.
     pub validity: ValidityPolicy,
+}
+
+impl ZoneSigning {
+    /// From when until when a set's signatures are valid that are made at `now`, in seconds since
+    /// 1970: the same on all nodes that know what its keys do.
+    #[must_use]
+    pub fn validity_of(&self, owner: &DomainName, record_type: u16, now: u64) -> Validity {
+        let validity = self.validity.at(now, phase(owner, record_type));
+        match record_type {
+            // A parent takes none whose signatures do not begin later than those of the ones
+            // before (RFC 7344 section 6.2); there may be several in one period of signatures.
+            record_type::CDS | record_type::CDNSKEY if *owner == self.apex => {
+                validity.no_earlier_than(self.keys.wanted_since)
+            }
+            _ => validity,
+        }
+    }
 }
 
 /// A zone with its signatures.
@@ -204,6 +223,10 @@ impl<'a> ZonePlan<'a> {
             .map(|set| RecordSet { signatures: Vec::new(), ..set.to_set() })
             .collect();
         if is_apex {
+            let soa = sets.iter_mut().find(|set| set.record_type == record_type::SOA);
+            for data in soa.into_iter().flat_map(|soa| &mut soa.data) {
+                raise_serial(data, self.signing.keys.changes);
+            }
             sets.extend(self.apex_sets());
         }
         if node.standing != Standing::Below {
@@ -319,6 +342,16 @@ fn is_same(before: SetView<'_>, set: &RecordSet) -> bool {
     before.ttl() == set.ttl
         && before.record_count() == set.data.len()
         && before.data().zip(&set.data).all(|(before, data)| *before == **data)
+}
+
+/// The file's serial and the number of the keys' changes, in the arithmetic of RFC 1982: it rises
+/// when either does, and nodes come to the same without talking.
+fn raise_serial(soa: &mut [u8], by: u32) {
+    const SERIAL_AND_TIMES: usize = 20;
+    let Some(at) = soa.len().checked_sub(SERIAL_AND_TIMES) else { return };
+    if let Some(serial) = soa[at..].first_chunk_mut::<4>() {
+        *serial = u32::from_be_bytes(*serial).wrapping_add(by).to_be_bytes();
+    }
 }
 
 #[cfg(test)]

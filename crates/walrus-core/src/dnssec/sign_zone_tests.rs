@@ -26,6 +26,7 @@ fn signing(denial: Denial) -> ZoneSigning {
         sign_keys: vec![csk.clone()],
         sign_zone: vec![csk.clone()],
         wanted_at_parent: vec![csk],
+        ..ZoneKeys::default()
     };
     let validity = ValidityPolicy::default();
     ZoneSigning { apex: name("example"), keys, dnskey_ttl: 1200, denial, validity }
@@ -413,4 +414,62 @@ proptest! {
             prop_assert_eq!(record.next_hash(), next);
         }
     }
+}
+
+/// What a parent tells newer CDS records by: the inception of each set's signature, and the serial.
+fn inceptions_and_serial(signed: &SignedZone) -> ([u32; 3], u32) {
+    let number = |data: &[u8], at: usize| {
+        u32::from_be_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]])
+    };
+    let set = |of_type| signed.zone.set(&name("example"), of_type).unwrap();
+    let inception = |of_type| number(set(of_type).signatures().next().unwrap(), 12);
+    let soa = set(record_type::SOA).data().next().unwrap().to_vec();
+    let inceptions = [record_type::CDS, record_type::CDNSKEY, record_type::DNSKEY].map(inception);
+    (inceptions, number(&soa, soa.len() - 20))
+}
+
+#[test]
+fn cds_records_that_changed_within_one_period_of_signatures_are_told_apart() {
+    let zone = zone(ZONE);
+    let mut signing = signing(Denial::Nsec);
+    let (at_first, serial) = inceptions_and_serial(&sign(&zone, &[], &signing));
+    assert_eq!(serial, 1);
+    let mut before: Option<SignedZone> = None;
+    let mut told_keys = signing.keys.clone();
+    for changes in 1..4 {
+        let now = NOW + u64::from(changes);
+        signing.keys.changes = changes;
+        signing.keys.wanted_since = now;
+        let over = before.as_ref().map(|it| SignedBefore { zone: &it.zone, keys: &told_keys });
+        let mut asked = 0;
+        let signed =
+            sign_zone_by(&zone, &[], &signing, now, over, &mut sign_all(&mut asked)).unwrap();
+        let ([cds, cdnskey, dnskey], serial) = inceptions_and_serial(&signed);
+        assert_eq!((u64::from(cds), u64::from(cdnskey)), (now, now));
+        assert_eq!((dnskey, serial), (at_first[2], 1 + changes));
+        if over.is_some() {
+            assert_eq!(asked, 3, "CDS, CDNSKEY and SOA, and nothing else");
+        }
+        before = Some(signed);
+        told_keys = signing.keys.clone();
+    }
+    // Renewed later, they begin as late as all others.
+    let later = NOW + 30 * 86_400;
+    let mut asked = 0;
+    let signed =
+        sign_zone_by(&zone, &[], &signing, later, None, &mut sign_all(&mut asked)).unwrap();
+    let ([cds, ..], _) = inceptions_and_serial(&signed);
+    let phase = crate::dnssec::phase(&name("example"), record_type::CDS);
+    assert_eq!(cds, signing.validity.at(later, phase).inception);
+}
+
+#[test]
+fn serials_go_round_and_what_is_no_soa_is_left_alone() {
+    let soa = |serial: u32| [&[0; 2][..], &serial.to_be_bytes(), &[7; 16]].concat();
+    let mut data = soa(u32::MAX - 1);
+    raise_serial(&mut data, 3);
+    assert_eq!(data, soa(1));
+    let mut short = vec![1; 19];
+    raise_serial(&mut short, 3);
+    assert_eq!(short, [1; 19]);
 }

@@ -138,7 +138,8 @@ impl<'a, I: Iterator<Item = Unsigned<'a>>, E> SignedStream<'_, '_, I, E> {
             self.waiting.push_back((owner, set));
             return;
         }
-        let ZoneSigning { apex, validity, .. } = self.pass.signing;
+        let signing = self.pass.signing;
+        let ZoneSigning { apex, validity, .. } = signing;
         let phase = phase(&owner, set.record_type);
         let renewal = validity.next_renewal(self.pass.now, phase);
         self.pass.next_renewal = self.pass.next_renewal.min(renewal);
@@ -146,7 +147,8 @@ impl<'a, I: Iterator<Item = Unsigned<'a>>, E> SignedStream<'_, '_, I, E> {
         let data: Vec<&[u8]> = set.data.iter().map(|data| &**data).collect();
         let covered =
             Covered { owner: &owner, record_type: set.record_type, ttl: set.ttl, data: &data };
-        let by = SignedBy { zone: apex, keys, validity: validity.at(self.pass.now, phase) };
+        let made_for = signing.validity_of(&owner, set.record_type, self.pass.now);
+        let by = SignedBy { zone: apex, keys, validity: made_for };
         let mut records = None;
         let mut signatures = Vec::with_capacity(keys.len());
         for key in keys {

@@ -38,6 +38,20 @@ pub struct Validity {
     pub expiry: u32,
 }
 
+impl Validity {
+    /// The same, beginning no earlier than then, in seconds since 1970; unless it would be over.
+    #[must_use]
+    pub const fn no_earlier_than(mut self, then: u64) -> Self {
+        // The fields wrap: differences count.
+        let then = then as u32;
+        let is_later = then.wrapping_sub(self.inception).cast_signed() > 0;
+        if is_later && self.expiry.wrapping_sub(then).cast_signed() > 0 {
+            self.inception = then;
+        }
+        self
+    }
+}
+
 impl ValidityPolicy {
     /// The validity of what is signed at `now` (seconds since 1970) with this phase, any number.
     #[must_use]
@@ -69,6 +83,22 @@ impl ValidityPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_validity_may_begin_later_but_not_end_before_it_began() {
+        let from = |inception, expiry| Validity { inception, expiry };
+        for (then, at, inception) in [
+            (99, from(100, 200), 100),
+            (150, from(100, 200), 150),
+            (200, from(100, 200), 100),
+            (0, from(100, 200), 100),
+            // Around the end of the field.
+            ((1 << 32) + 5, from(u32::MAX - 5, 100), 5),
+            ((1 << 32) - 20, from(u32::MAX - 5, 100), u32::MAX - 5),
+        ] {
+            assert_eq!(at.no_earlier_than(then), Validity { inception, ..at }, "{then}");
+        }
+    }
 
     #[test]
     fn every_moment_has_a_valid_signature_and_renewals_come_in_time() {

@@ -302,7 +302,11 @@ impl ZoneKeeper {
         if self.is_unknown {
             let (zone, settings) =
                 (self.rollover.state().zone.clone(), self.rollover.settings().clone());
+            let ttls = self.rollover.ttls();
             *self = Self::open(self.store.clone(), &zone, self.node.clone(), settings, now);
+            if let Some((zone, dnskey)) = ttls {
+                self.rollover.note_ttls(now, zone, dnskey);
+            }
             return;
         }
         let found = self.store.load(&self.rollover.state().zone);

@@ -124,6 +124,8 @@ pub struct Rollover {
     settings: RolloverSettings,
     state: ZoneKeyState,
     acknowledged: BTreeMap<Name, Acknowledged>,
+    /// The TTLs that are served, of the zone and of its DNSKEY set; `None` until they are told.
+    ttls: Option<(u32, u32)>,
     /// What was told and still holds, so that each is told once.
     told: BTreeSet<String>,
 }
@@ -152,7 +154,8 @@ impl Rollover {
     /// The machine with what was stored.
     #[must_use]
     pub fn new(settings: RolloverSettings, state: ZoneKeyState) -> Self {
-        Self { settings, state, acknowledged: BTreeMap::new(), told: BTreeSet::new() }
+        let (acknowledged, told) = (BTreeMap::new(), BTreeSet::new());
+        Self { settings, state, acknowledged, ttls: None, told }
     }
 
     /// What must survive a restart: to be stored after whatever changed it.
@@ -176,8 +179,15 @@ impl Rollover {
     /// Tells the longest TTL of the zone's records, negative answers and services included, and
     /// that of its DNSKEY set, in seconds. What was served before with a longer one still counts.
     pub fn note_ttls(&mut self, now: u64, zone: u32, dnskey: u32) {
+        self.ttls = Some((zone, dnskey));
         self.state.zone_ttl.note(now, zone);
         self.state.dnskey_ttl.note(now, dnskey);
+    }
+
+    /// What [`Self::note_ttls`] was told last.
+    #[must_use]
+    pub const fn ttls(&self) -> Option<(u32, u32)> {
+        self.ttls
     }
 
     /// Takes in a key that was made or imported: the roll-over to it begins. Taking in the same
@@ -251,6 +261,10 @@ impl Rollover {
     pub fn advance(&mut self, now: u64) -> Vec<RolloverEffect> {
         let mut effects = Vec::new();
         self.state.last = self.state.last.max(now);
+        if let Some((zone, dnskey)) = self.ttls {
+            // Longer ones that were served once may be in no cache any more.
+            self.note_ttls(now, zone, dnskey);
+        }
         let before = self.keys();
         rules::settle(&mut self.state, now, |generation| {
             self.settings.nodes.iter().all(|node| {
@@ -266,9 +280,7 @@ impl Rollover {
         };
         rules::step(&mut self.state, &self.settings, now, held);
         rules::remove(&mut self.state, &self.settings, now, &mut effects);
-        if self.keys() != before {
-            self.state.revision += 1;
-        }
+        self.count_change(now, &before);
         let notices = self.notices(now);
         // What is over may come again, and is news then.
         self.told.retain(|told| notices.contains(told));
@@ -278,6 +290,18 @@ impl Rollover {
             }
         }
         effects
+    }
+
+    fn count_change(&mut self, now: u64, before: &ZoneKeys) {
+        let keys = self.keys();
+        if keys.does_the_same(before) {
+            return;
+        }
+        self.state.revision += 1;
+        if keys.wanted_at_parent != before.wanted_at_parent {
+            // Two changes in one second are told apart too.
+            self.state.wanted_since = now.max(self.state.wanted_since + 1);
+        }
     }
 
     /// What each key does at the moment.

@@ -92,7 +92,8 @@ impl Rollover {
         }
         let goes_on = is_new(here)
             || told.generation > here.generation
-            || (told.generation == here.generation && told.keys_now() == here.keys_now());
+            || (told.generation == here.generation
+                && told.keys_now().does_the_same(&here.keys_now()));
         if !goes_on {
             let (told, here) = (told.generation, here.generation);
             return Err(NotFollowed::OtherPast { told, here });

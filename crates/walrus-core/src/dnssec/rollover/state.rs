@@ -196,6 +196,9 @@ pub struct ZoneKeyState {
     /// Rises with every change of what keys do.
     #[serde(default)]
     pub revision: u64,
+    /// When what CDS and CDNSKEY name changed last; 0 if that is not known.
+    #[serde(default)]
+    pub wanted_since: u64,
     /// All keys, in the order in which they were taken in.
     pub keys: Vec<KeyEntry>,
     /// Of the zone's records.
@@ -250,6 +253,7 @@ impl ZoneKeyState {
             zone,
             generation: 0,
             revision: 0,
+            wanted_since: 0,
             keys: Vec::new(),
             zone_ttl: LongestTtl::default(),
             dnskey_ttl: LongestTtl::default(),
@@ -299,6 +303,9 @@ impl ZoneKeyState {
             sign_keys: of(&|entry| entry.dnskey.is_served() && entry.role.is_entry_point()),
             sign_zone: of(&|entry| entry.signatures.is_served()),
             wanted_at_parent: of(&|entry| entry.cds.is_served()),
+            wanted_since: self.wanted_since,
+            // It is added to a serial, which goes round.
+            changes: self.revision as u32,
         }
     }
 
@@ -352,6 +359,7 @@ impl ZoneKeyState {
             ttl.until.as_mut().map(shift);
         }
         self.parent_seen.as_mut().map(shift);
+        shift(&mut self.wanted_since);
         shift(&mut self.last);
     }
 }

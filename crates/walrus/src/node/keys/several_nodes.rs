@@ -34,7 +34,7 @@ impl NodeKeys {
         for told in told {
             let apex = told.zone.clone();
             let Some(zone) = inner.zones.get_mut(&apex) else { continue };
-            let before = zone.keeper.rollover().state().generation;
+            let before = (zone.keeper.rollover().state().generation, zone.keeper.keys());
             let followed = zone.keeper.follow(now, told);
             let problem = followed.err().map(|error| walrus_host::log::chain(&error));
             if let Some(problem) = &problem
@@ -43,7 +43,7 @@ impl NodeKeys {
                 tracing::error!(zone = %apex, "the signer is not followed: {problem}");
             }
             zone.unfollowed = problem;
-            changed |= zone.keeper.rollover().state().generation != before;
+            changed |= (zone.keeper.rollover().state().generation, zone.keeper.keys()) != before;
         }
         drop(inner);
         if changed {

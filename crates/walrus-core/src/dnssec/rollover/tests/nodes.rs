@@ -189,3 +189,44 @@ fn a_node_that_becomes_the_signer_goes_on_where_the_other_was() {
     assert_eq!(report[0].ds, AtParent::Unknown);
     assert_eq!(two.made, 1);
 }
+
+#[test]
+fn nodes_agree_on_the_serial_and_on_since_when_cds_records_are_as_they_are() {
+    let mut two = Two::new();
+    two.signer_goes_on(NOW);
+    two.bring_all();
+    let mut before = (0, 0);
+    for now in (NOW..).step_by(TTL as usize).take(6) {
+        two.talk(now).unwrap();
+        two.talk(now).unwrap();
+        let keys = two.follower.keys();
+        assert_eq!(keys, two.signer.keys());
+        assert!((keys.wanted_since, keys.changes) >= before, "{keys:?}");
+        before = (keys.wanted_since, keys.changes);
+    }
+    assert!(before.0 >= NOW + TTL && before.1 >= 2, "{before:?}");
+    // The signer's clock is set, and with it all that its state names: no other past.
+    two.signer.clock_jumped(-500);
+    two.talk(NOW + 6 * TTL - 500).unwrap();
+    assert_eq!(two.follower.keys().wanted_since, before.0 - 500);
+    assert_eq!(two.follower.keys(), two.signer.keys());
+}
+
+#[test]
+fn a_longer_ttl_of_before_is_forgotten_in_time() {
+    let mut two = Two::new();
+    two.signer_goes_on(NOW);
+    two.bring_all();
+    two.talk(NOW).unwrap();
+    two.signer.note_ttls(NOW + 10, 60, 60);
+    // It may be in caches as long as it was.
+    let looks: Vec<u64> = std::iter::successors(Some(NOW + 10), |now| two.signer.next_look(*now))
+        .skip(1)
+        .take_while(|now| *now <= NOW + 10 + TTL)
+        .collect();
+    assert_eq!(looks.last(), Some(&(NOW + 10 + TTL)));
+    for now in looks {
+        two.talk(now).unwrap();
+    }
+    assert_eq!((two.signer.state().zone_ttl.ttl, two.signer.state().dnskey_ttl.ttl), (60, 60));
+}
