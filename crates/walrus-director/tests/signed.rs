@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ring::signature::{ED25519, UnparsedPublicKey};
 use walrus_core::dnssec::{
-    Algorithm, Covered, Denial, DnsKey, Signatures, SignedBy, Validity, ValidityPolicy, ZoneKeys,
-    ZoneSigning, sign_set,
+    Algorithm, CONFIRM, Covered, Denial, DnsKey, Signatures, SignedBy, Validity, ValidityPolicy,
+    ZoneKeys, ZoneSigning, sign_set,
 };
 use walrus_core::map::Map;
 use walrus_core::plan::{Candidate, CandidateList, Group, Plan, PlannedServer};
@@ -168,9 +168,11 @@ impl Answer {
         data
     }
 
-    fn expiry(&self) -> u32 {
+    fn validity(&self) -> Validity {
         let rrsig = self.records.iter().find(|(of_type, _)| *of_type == record_type::RRSIG);
-        u32::from_be_bytes(rrsig.unwrap().1[8..12].try_into().unwrap())
+        let number =
+            |at: usize| u32::from_be_bytes(rrsig.unwrap().1[at..at + 4].try_into().unwrap());
+        Validity { expiry: number(8), inception: number(12) }
     }
 }
 
@@ -430,10 +432,53 @@ fn signatures_are_renewed_as_time_passes() {
         [(SERVICE, record_type::A), (APEX, record_type::NSEC)].map(|(owner, of_type)| {
             let answer = ask(&director, owner, of_type);
             answer.verified(owner, of_type, &[pair.public()]);
-            answer.expiry()
+            answer.validity().expiry
         })
     };
     let before = expiries();
     hand.advance_to(Time::from_secs(8 * 86_400));
     until("new signatures", || expiries().iter().zip(&before).all(|(new, old)| new > old));
+}
+
+#[test]
+fn a_clock_that_was_set_is_told_of_and_followed_when_it_has_stood() {
+    const DAY: i64 = 86_400;
+    for ahead in [-100 * DAY, 100 * DAY] {
+        let pair = key_pair();
+        let (clock, hand) = Clock::manual();
+        let wall = clock.clone();
+        let director = start(Start {
+            key: pair.public(),
+            pairs: vec![pair.clone()],
+            store: None,
+            clock,
+            plan: Some(plan_of(1, &[0, 1, 2])),
+        });
+        let answered = || {
+            [(SERVICE, record_type::A), (APEX, record_type::NSEC)].map(|(owner, of_type)| {
+                let answer = ask(&director, owner, of_type);
+                answer.verified(owner, of_type, &[pair.public()]);
+                answer.validity()
+            })
+        };
+        let before = answered();
+        hand.set_wall_ahead(ahead);
+        until("word of the jump", || director.signing().clock.is_some());
+        assert_eq!(answered(), before, "perhaps it is a mistake");
+        hand.advance_to(Time::ZERO + CONFIRM);
+        until("signatures of the new time", || {
+            let now = (wall.unix_ms() / 1000) as u32;
+            let week = 7 * DAY as u32;
+            let is_of_now = |it: &Validity| {
+                it.inception <= now && (now + week..now + 4 * week).contains(&it.expiry)
+            };
+            answered().iter().all(is_of_now)
+        });
+        assert_eq!(director.signing().clock, None);
+        let now = wall.unix_ms() / 1000;
+        let status = director.signing();
+        for first in [status.first_expiry, status.zones[0].first_expiry] {
+            assert!(first.is_some_and(|at| at > now && at < now + 22 * 86_400), "{status:?}");
+        }
+    }
 }

@@ -87,6 +87,8 @@ pub struct SignedZone {
     /// When the first of its signatures is to be renewed, in seconds since 1970; `u64::MAX` if it
     /// has none.
     pub next_renewal: u64,
+    /// When the first of them expires, in seconds since 1970; `u64::MAX` if it has none.
+    pub first_expiry: u64,
     /// How many signatures it has.
     pub signatures: usize,
     /// How many of them were asked for: the others came from the zone before.
@@ -148,7 +150,8 @@ pub fn sign_zone_by<E>(
     if signing.keys.sign_keys.is_empty() || signing.keys.sign_zone.is_empty() {
         // Half signed would be bogus; without keys the zone is insecure, and works.
         let zone = zone.clone();
-        return Ok(SignedZone { zone, next_renewal: u64::MAX, signatures: 0, made: 0 });
+        let (next_renewal, first_expiry) = (u64::MAX, u64::MAX);
+        return Ok(SignedZone { zone, next_renewal, first_expiry, signatures: 0, made: 0 });
     }
     let plan = ZonePlan::new(zone, services, signing, before);
     let mut pass = Pass::new(signing, now, before.map(|before| before.keys), sign);
@@ -160,8 +163,9 @@ pub fn sign_zone_by<E>(
         Some(hashed) => Some(Arc::new(plan.sign_nsec3(hashed, &mut pass)?)),
         None => None,
     };
-    let Pass { next_renewal, signatures, made, .. } = pass;
-    Ok(SignedZone { zone: signed.with_nsec3(chain), next_renewal, signatures, made })
+    let Pass { next_renewal, first_expiry, signatures, made, .. } = pass;
+    let zone = signed.with_nsec3(chain);
+    Ok(SignedZone { zone, next_renewal, first_expiry, signatures, made })
 }
 
 /// What stays the same for all sets of the zone.

@@ -33,6 +33,7 @@ pub(super) struct Pass<'a, E> {
     sign: &'a mut SignBatch<'a, E>,
     failed: Option<E>,
     pub(super) next_renewal: u64,
+    pub(super) first_expiry: u64,
     pub(super) signatures: usize,
     pub(super) made: usize,
 }
@@ -52,6 +53,7 @@ impl<'a, E> Pass<'a, E> {
             sign,
             failed,
             next_renewal: u64::MAX,
+            first_expiry: u64::MAX,
             signatures: 0,
             made: 0,
         }
@@ -148,6 +150,8 @@ impl<'a, I: Iterator<Item = Unsigned<'a>>, E> SignedStream<'_, '_, I, E> {
         let covered =
             Covered { owner: &owner, record_type: set.record_type, ttl: set.ttl, data: &data };
         let made_for = signing.validity_of(&owner, set.record_type, self.pass.now);
+        let expiry = made_for.ends_at(self.pass.now);
+        self.pass.first_expiry = self.pass.first_expiry.min(expiry);
         let by = SignedBy { zone: apex, keys, validity: made_for };
         let mut records = None;
         let mut signatures = Vec::with_capacity(keys.len());

@@ -39,6 +39,12 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// The end in seconds since 1970, seen from a moment within 68 years of it.
+    #[must_use]
+    pub const fn ends_at(self, now: u64) -> u64 {
+        now.saturating_add_signed(self.expiry.wrapping_sub(now as u32).cast_signed() as i64)
+    }
+
     /// The same, beginning no earlier than then, in seconds since 1970; unless it would be over.
     #[must_use]
     pub const fn no_earlier_than(mut self, then: u64) -> Self {
@@ -83,6 +89,16 @@ impl ValidityPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_found_on_either_side_of_the_fields_end() {
+        const FIELD: u64 = 1 << 32;
+        for (now, end) in
+            [(1000, 990), (1000, 2000), (FIELD - 5, FIELD + 7), (FIELD + 7, FIELD - 5)]
+        {
+            assert_eq!(Validity { inception: 0, expiry: end as u32 }.ends_at(now), end);
+        }
+    }
 
     #[test]
     fn a_validity_may_begin_later_but_not_end_before_it_began() {

@@ -13,6 +13,7 @@ use walrus_host::clock::Clock;
 use super::ground::{AnswerTerms, Ground, Made, Signed, everything, what_is_quick};
 use super::key_ring::{KeyRing, SignError};
 use super::store::Store;
+use super::zones::BACK_MAX_SECS;
 use crate::keys::KeyPair;
 
 /// Signatures that are kept although nothing uses them now: servers come back.
@@ -42,6 +43,10 @@ pub(crate) struct Figures {
     pub(crate) pending: usize,
     /// In seconds since 1970.
     pub(crate) next_renewal: Option<u64>,
+    /// In seconds since 1970.
+    pub(crate) first_expiry: Option<u64>,
+    /// For which time the table was looked at last, in seconds since 1970.
+    looked_at: u64,
     /// Why something is not signed.
     pub(crate) error: Option<SignError>,
     /// What is wrong with the clock.
@@ -231,7 +236,9 @@ impl SignedAnswers {
     pub(crate) fn is_due(&self, now: u64, tries_again: bool) -> bool {
         let figures = self.figures.load();
         let has_failed = tries_again && figures.error.is_some();
-        has_failed || figures.next_renewal.is_some_and(|at| at <= now)
+        // Signatures of a time that is ahead of the clock, since it was set back, are not valid yet.
+        let is_back = now.saturating_add(BACK_MAX_SECS) < figures.looked_at;
+        has_failed || is_back || figures.next_renewal.is_some_and(|at| at <= now)
     }
 
     /// The first table: signed as a whole, since nobody is answered yet.
@@ -266,7 +273,8 @@ impl SignedAnswers {
 
     /// Notes what signing the table in force came to; what was pending comes back.
     pub(crate) fn take_in(&mut self, outcome: SigningOutcome) -> Vec<SignRequest> {
-        let SigningOutcome { needed, wanted, sets, left_out, next_renewal, withheld } = outcome;
+        let SigningOutcome { needed, wanted, sets, left_out, withheld, .. } = outcome;
+        let SigningOutcome { next_renewal, first_expiry, looked_at, .. } = outcome;
         if left_out > 0 && self.figures.load().left_out == 0 {
             tracing::warn!(
                 "{left_out} answer sets are not signed, since there may be {} (`[dnssec] \
@@ -286,7 +294,8 @@ impl SignedAnswers {
         self.change(|figures| {
             let error = figures.error.filter(|_| !is_complete);
             let clock = figures.clock.take();
-            *figures = Figures { sets, left_out, pending, next_renewal, error, clock };
+            let held = Figures { sets, left_out, pending, next_renewal, error, clock, ..*figures };
+            *figures = Figures { first_expiry, looked_at, ..held };
         });
         before
     }

@@ -116,6 +116,7 @@ impl DirectorHandle {
             left_out: figures.left_out,
             pending: figures.pending,
             next_renewal: figures.next_renewal,
+            first_expiry: figures.first_expiry,
             error: figures.error.map(|error| error.to_string()),
             clock: figures.clock.clone(),
         }
@@ -380,6 +381,7 @@ impl ZonesTold {
                 signatures: held.map_or(0, |held| held.signatures),
                 signed_at: held.map(|held| held.signed_at),
                 next_renewal: held.map(|held| held.next_renewal),
+                first_expiry: held.map(|held| held.first_expiry),
                 keys: KeyUse::all(&held.map_or(how, |held| &held.signing).keys),
                 error: zones.errors.get(apex).map(ToString::to_string),
             }

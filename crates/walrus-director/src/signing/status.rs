@@ -16,6 +16,8 @@ pub struct SigningStatus {
     pub pending: usize,
     /// When signatures of answer sets are renewed next, in seconds since 1970.
     pub next_renewal: Option<u64>,
+    /// When the first signature of an answer set expires, in seconds since 1970.
+    pub first_expiry: Option<u64>,
     /// Why answer sets are not signed.
     pub error: Option<String>,
     /// What is wrong with the clock.
@@ -37,6 +39,8 @@ pub struct ZoneSigningStatus {
     pub signed_at: Option<u64>,
     /// When the next of them are renewed, in seconds since 1970.
     pub next_renewal: Option<u64>,
+    /// When the first of them expires, in seconds since 1970.
+    pub first_expiry: Option<u64>,
     /// The keys that are served with it.
     pub keys: Vec<KeyUse>,
     /// Why it is not signed as it should be.

@@ -25,7 +25,7 @@ const SMALL_NAMES: usize = 20_000;
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A clock that is set back by more makes signatures that begin in its future.
-const BACK_MAX_SECS: u64 = 3600;
+pub(super) const BACK_MAX_SECS: u64 = 3600;
 
 /// What is to be served.
 #[derive(Clone, Debug)]
@@ -90,6 +90,8 @@ pub(crate) struct InForce {
     pub(crate) signed_at: u64,
     /// In seconds since 1970.
     pub(crate) next_renewal: u64,
+    /// In seconds since 1970.
+    pub(crate) first_expiry: u64,
 }
 
 impl Wanted {
@@ -323,7 +325,7 @@ impl SignedZones {
             let slack = how.validity.valid_for.saturating_sub(how.validity.renew_every);
             self.store.save(Some(apex), pass.kept(now, slack));
         }
-        let SignedZone { zone, next_renewal, signatures, made } = signed;
+        let SignedZone { zone, next_renewal, first_expiry, signatures, made } = signed;
         tracing::info!(
             zone = %apex, signatures, made, from_disk, "signed"
         );
@@ -336,6 +338,7 @@ impl SignedZones {
             signed_at,
             // What could not be renewed is tried again and again.
             next_renewal: if is_current { next_renewal } else { now },
+            first_expiry,
         };
         self.in_force.insert(apex.clone(), in_force);
         Ok(is_current)

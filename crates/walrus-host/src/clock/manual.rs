@@ -38,6 +38,12 @@ impl ManualClock {
         self.0.advance_to(to);
     }
 
+    /// Sets the clock on the wall ahead of where it would be, or back if negative: what happens when
+    /// somebody sets a machine's clock. The time since start goes on as before.
+    pub fn set_wall_ahead(&self, seconds: i64) {
+        self.0.lock().wall_ahead_secs = seconds;
+    }
+
     /// Lets time pass as it would have passed: from one sleeper's deadline to the next, each time
     /// until all is at rest, up to `to`.
     pub async fn run_to(&self, to: Time) {
@@ -68,6 +74,7 @@ pub(super) struct Manual {
 #[derive(Debug, Default)]
 struct State {
     now: Time,
+    wall_ahead_secs: i64,
     next_id: u64,
     sleepers: BTreeMap<(Time, u64), Sleeper>,
 }
@@ -86,6 +93,10 @@ impl Manual {
 
     pub(super) fn now(&self) -> Time {
         self.lock().now
+    }
+
+    pub(super) fn wall_ahead_ms(&self) -> i64 {
+        self.lock().wall_ahead_secs.saturating_mul(1000)
     }
 
     fn advance_to(&self, to: Time) {

@@ -64,7 +64,10 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
-            Kind::Manual(manual) => MANUAL_START + manual.now().as_nanos() / 1_000_000,
+            Kind::Manual(manual) => {
+                let unset = MANUAL_START + manual.now().as_nanos() / 1_000_000;
+                unset.saturating_add_signed(manual.wall_ahead_ms())
+            }
         }
     }
 

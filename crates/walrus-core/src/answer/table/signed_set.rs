@@ -53,6 +53,13 @@ pub(super) struct SetSignatures {
     validity: Validity,
 }
 
+impl SetSignatures {
+    /// When they expire, in seconds since 1970.
+    pub(super) const fn ends_at(&self, now: u64) -> u64 {
+        self.validity.ends_at(now)
+    }
+}
+
 /// Whether whoever gets a signature of this validity now can check it.
 fn is_good(validity: Validity, now: u64) -> bool {
     good_for(validity, now).is_some()

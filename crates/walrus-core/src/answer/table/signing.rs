@@ -76,6 +76,10 @@ pub struct SigningOutcome {
     pub withheld: Vec<DomainName>,
     /// When signatures are due next, in seconds since 1970.
     pub next_renewal: Option<u64>,
+    /// When the first of the signatures expires, in seconds since 1970.
+    pub first_expiry: Option<u64>,
+    /// For which time this was looked at, in seconds since 1970.
+    pub looked_at: u64,
 }
 
 impl SingleSets {
@@ -139,7 +143,7 @@ impl AnswerTable {
     /// that did not change is taken over. What this costs follows the services that changed.
     #[must_use]
     pub fn sign(&self, input: &SigningInput<'_>, earlier: Option<&Self>) -> (Self, SigningOutcome) {
-        let mut outcome = SigningOutcome::default();
+        let mut outcome = SigningOutcome { looked_at: input.now, ..SigningOutcome::default() };
         let is_signed = |service: &Option<Arc<ServiceTable>>| {
             service.as_ref().is_some_and(|service| service.signed.is_some())
         };
@@ -288,10 +292,11 @@ fn sign_lists(
     let renew_at = signer.renew_at(types).unwrap_or(u64::MAX);
     let is_exact = signer.missing.count() == 0;
     let (sets, missing) = signer.finish();
+    let first_expiry = sets.values().map(|set| set.ends_at(input.now)).min().unwrap_or(u64::MAX);
     let singles = singles.cloned();
     let made = |lists: Vec<_>| {
         let lists = lists.into();
-        SignedLists { lists, sets, terms, singles, made_at, renew_at, is_exact }
+        SignedLists { lists, sets, terms, singles, made_at, renew_at, first_expiry, is_exact }
     };
     (lists.map(made), missing)
 }
@@ -320,7 +325,8 @@ impl SignedLists {
 impl SigningOutcome {
     fn add(&mut self, signed: &SignedLists) {
         self.sets += signed.sets.len();
-        self.next_renewal =
-            Some(self.next_renewal.map_or(signed.renew_at, |it| it.min(signed.renew_at)));
+        let earlier = |held: Option<u64>, it: u64| Some(held.map_or(it, |held| held.min(it)));
+        self.next_renewal = earlier(self.next_renewal, signed.renew_at);
+        self.first_expiry = earlier(self.first_expiry, signed.first_expiry);
     }
 }

@@ -73,8 +73,16 @@ fn a_parent_that_is_slow_to_carry_out_an_old_cds_record_is_waited_for() {
     run(11_704_136_005_854_559_589, Ttls { zone: 67, dnskey: 112, ds: 9 }, 3, 1, 533, 11);
 }
 
+/// Few, for each is an hour and a half of some nodes' life; `PROPTEST_CASES=2000` runs more.
+fn few() -> ProptestConfig {
+    const UNLESS_ASKED: u32 = 256;
+    let default = ProptestConfig::default();
+    let cases = if default.cases == UNLESS_ASKED { 16 } else { default.cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     #[test]
     fn no_resolver_ever_refuses_the_zone_and_every_roll_ends(

@@ -24,15 +24,21 @@ impl<T: Clone + PartialEq> Served<T> {
     }
 
     /// A second passes in which somebody asks every server; caches keep for `ttl` what they get.
-    pub(super) fn ask(&mut self, at: u64, ttl: u32) {
+    /// Tells whether any has now what none had.
+    pub(super) fn ask(&mut self, at: u64, ttl: u32) -> bool {
         let until = at + u64::from(ttl);
+        let mut has_news = false;
         for what in self.now.values() {
             match self.cached.iter_mut().find(|(_, cached)| cached == what) {
                 Some((cached_until, _)) => *cached_until = until.max(*cached_until),
-                None => self.cached.push((until, what.clone())),
+                None => {
+                    self.cached.push((until, what.clone()));
+                    has_news = true;
+                }
             }
         }
         self.cached.retain(|(until, _)| *until > at);
+        has_news
     }
 
     /// Each thing that a cache may hold.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::{
-    Acknowledged, KeyRole, ParentView, Rollover, RolloverEffect, RolloverSettings, ZoneKeyState,
+    Acknowledged, KeyRole, KeysHeld, NotFollowed, ParentView, Rollover, RolloverEffect,
+    RolloverSettings, ZoneKeyState,
 };
 use super::resolvers::{Served, refusal};
 use crate::dnssec::{Algorithm, DnsKey, FLAG_SEP, FLAG_ZONE, ZoneKeys};
@@ -45,17 +46,27 @@ pub(super) struct System {
     pub(super) zone: Served<ZoneKeys>,
     /// Its DNSKEY set.
     pub(super) dnskey: Served<ZoneKeys>,
-    /// Its CDS set, and the generation that it is of: what a parent tells by signatures' inception.
+    /// Its CDS set, and when its signatures begin.
     pub(super) cds: Served<(u64, BTreeSet<DnsKey>)>,
     pub(super) parent: Served<BTreeSet<DnsKey>>,
-    /// What each node acknowledges.
-    acknowledged: Vec<Acknowledged>,
+    /// The nodes that follow the first, which is the signer.
+    followers: Vec<Follower>,
     /// What the parent's servers go over to.
     target: BTreeSet<DnsKey>,
-    /// The generation of CDS that it was read from.
+    /// When the signatures of the CDS set began that it was read from.
     target_of: u64,
     parent_servers: usize,
     made: u8,
+}
+
+/// A node that asks the signer what to serve.
+#[derive(Debug)]
+struct Follower {
+    rollover: Rollover,
+    /// Private keys that were brought to it.
+    held: BTreeSet<DnsKey>,
+    /// The generation that it serves.
+    served: u64,
 }
 
 pub(super) const START: u64 = 1_000_000;
@@ -75,9 +86,15 @@ impl System {
     pub(super) fn new(seed: u64, ttls: Ttls, nodes: usize, parent_servers: usize) -> Self {
         let nodes: Vec<Name> = (0..nodes).map(|n| format!("ns{n}").parse().unwrap()).collect();
         let state = ZoneKeyState::empty("example.com".parse().unwrap());
+        let machine = Rollover::new(settings(&nodes), state);
+        let follower = |_: &Name| {
+            let rollover = machine.clone();
+            Follower { rollover, held: BTreeSet::new(), served: 0 }
+        };
+        let followers = nodes.iter().skip(1).map(follower).collect();
         let mut system = Self {
             now: START,
-            rollover: Rollover::new(settings(&nodes), state),
+            rollover: machine,
             chance: Chance(Generator::new(seed)),
             ttls,
             lag: 20,
@@ -85,7 +102,7 @@ impl System {
             dnskey: Served::default(),
             cds: Served::default(),
             parent: Served::default(),
-            acknowledged: vec![Acknowledged::default(); nodes.len()],
+            followers,
             nodes,
             target: BTreeSet::new(),
             target_of: 0,
@@ -149,25 +166,67 @@ impl System {
         }
     }
 
+    /// Of any of the nodes.
     pub(super) fn restart(&mut self) {
-        let state = ZoneKeyState::from_json(&self.rollover.state().to_json()).unwrap();
-        assert_eq!(&state, self.rollover.state());
-        self.rollover = Rollover::new(self.rollover.settings().clone(), state);
+        let node = self.chance.below(self.nodes.len() as u64) as usize;
+        let rollover = match node.checked_sub(1) {
+            None => &mut self.rollover,
+            Some(follower) => &mut self.followers[follower].rollover,
+        };
+        let state = ZoneKeyState::from_json(&rollover.state().to_json()).unwrap();
+        assert_eq!(&state, rollover.state());
+        *rollover = Rollover::new(rollover.settings().clone(), state);
+        let keys = rollover.keys();
+        if let Some(follower) = node.checked_sub(1) {
+            self.followers[follower].served = 0;
+        }
+        self.serve(node, &keys);
     }
 
-    /// The node holds all keys from now on, and serves what they do.
+    /// The node goes on: the signer holds all keys, and serves what they do; another one gets keys
+    /// now and then, and serves what the signer says.
     pub(super) fn node_catches_up(&mut self, node: usize) {
-        let all: BTreeSet<DnsKey> =
-            self.rollover.state().keys.iter().map(|entry| entry.key.clone()).collect();
-        let said = &mut self.acknowledged[node];
-        said.held = all;
-        let keys = self.rollover.keys();
-        said.generation = self.rollover.state().generation;
+        match node.checked_sub(1) {
+            None => {
+                let keys = self.rollover.state().keys.iter();
+                let held = keys.map(|entry| entry.key.clone()).collect();
+                let generation = self.rollover.state().generation;
+                let keys = self.rollover.keys();
+                self.serve(node, &keys);
+                self.rollover.acknowledge(&self.nodes[node], Acknowledged { held, generation });
+            }
+            Some(follower) => self.follower_asks(follower),
+        }
+    }
+
+    /// A node brings what it has to the signer, hears where the keys stand, and serves them so. That
+    /// it does, it says when it asks next.
+    fn follower_asks(&mut self, index: usize) {
+        let is_brought = self.chance.one_in(2);
+        let Follower { rollover, held, served } = &mut self.followers[index];
+        if is_brought {
+            held.extend(self.rollover.state().keys.iter().map(|entry| entry.key.clone()));
+        }
+        let zone = rollover.state().zone.clone();
+        let said = KeysHeld { zone, held: held.clone(), generation: *served };
+        self.rollover.acknowledge(&self.nodes[index + 1], said.into());
+        match rollover.follow(self.rollover.state().clone(), |key| held.contains(key)) {
+            Ok(()) => *served = rollover.state().generation,
+            // The first keys are used by the signer when all hold them: never later ones.
+            Err(NotFollowed::Lacks(_)) if *served == 0 => {}
+            Err(error) => panic!("the signer is not followed: {error}\n{}", self.keys_text()),
+        }
+        let keys = rollover.keys();
+        self.serve(index + 1, &keys);
+    }
+
+    fn serve(&mut self, node: usize, keys: &ZoneKeys) {
         let wanted = keys.wanted_at_parent.iter().cloned().collect();
-        self.cds.set(node, (said.generation, wanted));
-        self.zone.set(node, keys.clone());
-        self.dnskey.set(node, keys);
-        self.rollover.acknowledge(&self.nodes[node], said.clone());
+        self.cds.set(node, (keys.wanted_since, wanted));
+        // What is the same for resolvers is one thing in caches.
+        let seen = ZoneKeys { wanted_since: 0, changes: 0, ..keys.clone() };
+        self.zone.set(node, seen.clone());
+        self.dnskey.set(node, seen);
     }
 
     fn parent_acts(&mut self) {
@@ -189,11 +248,11 @@ impl System {
     }
 
     /// As RFC 8078 section 4 says: what CDS wants, through a cache, unless nothing; and as RFC 7344
-    /// section 6.2 says, never what is older than what it acts on already. How long it takes to act
-    /// on it is up to chance.
+    /// section 6.2 says, only what is signed later than what it acts on already. How long it takes
+    /// to act on it is up to chance.
     fn parent_reads_cds(&mut self) {
         let target_of = self.target_of;
-        let read: Vec<_> = self.cds.in_caches().filter(|(of, _)| *of >= target_of).collect();
+        let read: Vec<_> = self.cds.in_caches().filter(|(of, _)| *of > target_of).collect();
         if read.is_empty() {
             return;
         }
@@ -219,10 +278,13 @@ impl System {
 
     /// Every mixture that a resolver may hold is valid.
     pub(super) fn check(&mut self) {
-        self.parent.ask(self.now, self.ttls.ds);
-        self.dnskey.ask(self.now, self.ttls.dnskey);
+        let mut has_news = self.parent.ask(self.now, self.ttls.ds);
+        has_news |= self.dnskey.ask(self.now, self.ttls.dnskey);
+        has_news |= self.zone.ask(self.now, self.ttls.zone);
         self.cds.ask(self.now, self.ttls.dnskey);
-        self.zone.ask(self.now, self.ttls.zone);
+        if !has_news {
+            return;
+        }
         for ds in self.parent.in_caches() {
             for dnskey in self.dnskey.in_caches() {
                 for signed in self.zone.in_caches() {
