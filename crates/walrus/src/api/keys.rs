@@ -14,6 +14,10 @@ use walrus_dns::DomainName;
 pub(crate) struct KeysView {
     /// In the order of their names.
     pub(crate) zones: Vec<ZoneKeysView>,
+    /// Servers of the parent zones that are asked instead of those that the DNS names, as
+    /// `ADDRESS:PORT` (`[dnssec] parent`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parent: Vec<String>,
 }
 
 /// Keys of one zone.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use super::ApiError;
+use super::signing::KeyFigures;
 use super::status::StatusView;
 use crate::node::Node;
 
@@ -26,9 +27,10 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
         controller_metrics(&mut registry, &node.status().await?);
     }
     let traffic = node.director_traffic().await;
-    let key_problems = node.key_problems().await.len();
+    let problems = node.key_problems().await.len();
+    let keys = KeyFigures { zones: node.keys_view().await.zones, problems };
     let traffic = traffic.as_deref();
-    crate::api::name_server_metrics::register(&mut registry, node, traffic, key_problems);
+    crate::api::name_server_metrics::register(&mut registry, node, traffic, &keys);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(ApiError::internal)?;
     Ok(text)

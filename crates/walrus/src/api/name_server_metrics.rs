@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use walrus_director::{Latency, Traffic};
 
+use super::signing::KeyFigures;
 use crate::node::Node;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,7 +37,7 @@ pub(super) fn register(
     registry: &mut Registry,
     node: &Node,
     traffic: Option<&Traffic>,
-    key_problems: usize,
+    keys: &KeyFigures,
 ) {
     if let Some(traffic) = traffic {
         traffic_metrics(registry, traffic);
@@ -54,7 +55,7 @@ pub(super) fn register(
                     given";
         let changes = ConstHistogram(director.change_latency());
         registry.register("plan_in_force_seconds", help, changes);
-        super::signing::register(registry, &director.signing(), key_problems);
+        super::signing::register(registry, &director.signing(), keys);
     }
     let Some(group) = node.controller().and_then(|controller| controller.group()) else { return };
     let connected = i64::try_from(group.connected()).unwrap_or(i64::MAX);

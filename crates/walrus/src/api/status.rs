@@ -6,6 +6,8 @@ use walrus_core::control::Status;
 use walrus_core::plan::PlanNumber;
 use walrus_core::world::{Override, OverrideState, Target};
 
+use super::keys::ZoneKeysView;
+
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct StatusView {
@@ -31,6 +33,9 @@ pub(crate) struct StatusView {
     pub(crate) drained: Vec<DrainView>,
     /// Problems that are open now, in words.
     pub(crate) problems: Vec<ProblemView>,
+    /// Where the keys of the zones stand that are signed here; absent if none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<ZoneKeysView>,
     /// What happened since the start.
     pub(crate) counters: CountersView,
 }
@@ -254,6 +259,7 @@ impl StatusView {
             directors: directors.collect(),
             drained: drained.collect(),
             problems: problems.collect(),
+            keys: Vec::new(),
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,

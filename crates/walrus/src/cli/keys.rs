@@ -273,7 +273,7 @@ fn refused(refused: KeysRefused) -> Failure {
 }
 
 /// A time in seconds since 1970 as `2026-11-22 07:30` (UTC).
-fn date(unix: u64) -> String {
+pub(super) fn date(unix: u64) -> String {
     // Days since 1 March of the year 0 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     let days = unix / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

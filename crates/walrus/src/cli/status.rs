@@ -1,5 +1,6 @@
 //! `walrus status`: tables for people.
 
+use super::keys::date;
 use super::{ApiArguments, Failure};
 use crate::api::client::Client;
 use crate::api::status::StatusView;
@@ -31,6 +32,10 @@ fn render(status: &StatusView) -> String {
     text.push_str(&clusters(status));
     text.push('\n');
     text.push_str(&servers(status));
+    if !status.keys.is_empty() {
+        text.push('\n');
+        text.push_str(&keys(status));
+    }
     text
 }
 
@@ -91,4 +96,70 @@ fn servers(status: &StatusView) -> String {
         ]);
     }
     table.render()
+}
+
+/// The keys of the signed zones, as `walrus keys list` tells more of.
+fn keys(status: &StatusView) -> String {
+    let mut table = Table::new(&["zone", "key", "alg", "role", "state", "next", "when"]);
+    for zone in &status.keys {
+        for key in &zone.keys {
+            table.row([
+                zone.zone.clone(),
+                format!("{:05}", key.tag),
+                key.algorithm.to_string(),
+                key.role.clone(),
+                key.stage.replace('_', " "),
+                key.next.clone(),
+                key.until.map(date).unwrap_or_default(),
+            ]);
+        }
+        if zone.keys.is_empty() {
+            table.row([zone.zone.clone(), "-".to_owned()]);
+        }
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_told_zone_by_zone_with_what_comes_next() {
+        let key = |tag: u16, stage: &str, until: Option<u64>| {
+            json!({ "tag": tag, "algorithm": 13, "role": "csk", "stage": stage, "made": 1,
+                    "held": true, "next": "waits", "until": until, "at_parent": "absent",
+                    "wanted": false })
+        };
+        let zone = |zone: &str, keys: serde_json::Value| {
+            json!({ "zone": zone, "signer": true, "generation": 1, "keys": keys,
+                    "ds_at_parent": 0, "problems": [] })
+        };
+        let status = json!({
+            "node": "one", "master": "one", "configuration": "", "next_round_ms": 1,
+            "plan": { "epoch": 3, "controller": "one", "sequence": 17 }, "servers": [],
+            "clusters": [], "areas": [], "directors": [], "drained": [], "problems": [],
+            "keys": [
+                zone("a.example", json!([key(7, "active", None),
+                                         key(31337, "waiting_for_parent", Some(1_795_332_600))])),
+                zone("b.example", json!([])),
+            ],
+            "counters": { "reports": 0, "reports_refused": 0, "reports_stale": 0, "probes": 0,
+                "probes_failed": 0, "probes_lost": 0, "observations": 0,
+                "observations_refused": 0, "rounds": 0, "events": 0, "plans": 0, "notices": 0 },
+        });
+        let mut status: StatusView = serde_json::from_value(status).unwrap();
+        let expected = "\
+ZONE       KEY    ALG  ROLE  STATE               NEXT   WHEN
+a.example  00007  13   csk   active              waits
+a.example  31337  13   csk   waiting for parent  waits  2026-11-22 07:30
+b.example  -
+";
+        let text = render(&status);
+        assert!(text.ends_with(&format!("\n\n{expected}")), "{text}");
+        status.keys.clear();
+        assert!(!render(&status).contains("ZONE"), "where nothing is signed there is no table");
+    }
 }

@@ -14,6 +14,7 @@ use walrus_dns::DomainName;
 use super::Node;
 use super::keys::NodeKeys;
 use crate::api::explain::{ExplainQuery, ExplanationView};
+use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::status::{NumberView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
@@ -64,6 +65,7 @@ impl Node {
         if let Some(director) = self.director() {
             view.problems.extend(crate::api::signing::problems(&director.signing()));
             view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));
+            view.keys = self.keys_view().await.zones;
         }
         Ok(view)
     }
@@ -72,6 +74,13 @@ impl Node {
     pub(crate) async fn key_problems(&self) -> Vec<(DomainName, String)> {
         let keys = self.keys.clone();
         tokio::task::spawn_blocking(move || keys.problems()).await.unwrap_or_default()
+    }
+
+    /// Where all keys stand.
+    pub(crate) async fn keys_view(&self) -> KeysView {
+        let keys = self.keys.clone();
+        let view = tokio::task::spawn_blocking(move || keys.view()).await;
+        view.unwrap_or_else(|_| KeysView { zones: Vec::new(), parent: Vec::new() })
     }
 
     /// What another configuration would change, against the live World.

@@ -454,3 +454,6 @@ fn longest_ttl(zone: &Zone, configuration: &Configuration) -> u32 {
     let in_zone = services.filter(|service| service.name.is_within(zone.apex()));
     records.chain(in_zone.map(|service| service.ttl.seconds_max())).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,17 @@ fn a_signers_first_start_makes_a_key_that_a_restart_finds_again() {
     let early = running.ask(&["keys", "ds"]);
     assert_eq!(early.stdout, "", "no cache knows the key for sure yet");
     assert!(early.stderr.contains("no key is ready for the parent"), "{early:?}");
+    // Whom the node asks for its parent, the command line asks too.
+    let checked = running.ask(&["keys", "ds", "--check"]);
+    assert_eq!((checked.code, checked.stderr.contains(":5399")), (Some(3), true), "{checked:?}");
+    let table = running.ask(&["status"]).stdout;
+    assert!(table.contains(&format!("{tag:05}  13   csk   published")), "{table}");
+    let line = "walrus_dnssec_keys{zone=\"walrus.example\",state=\"published\"} 1";
+    wait_for("metrics of keys and signatures", || {
+        let (_, metrics) = running.http("GET", "/metrics", "");
+        let expiry = "walrus_dnssec_answers_expiry_timestamp_seconds 1";
+        (metrics.contains(line) && metrics.contains(expiry)).then_some(())
+    });
     running.kill();
     running.up();
     assert_eq!(keys(&running)[0]["tag"], tag);

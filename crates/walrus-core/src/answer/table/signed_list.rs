@@ -38,8 +38,8 @@ pub(in crate::answer) struct SignedLists {
     pub(super) made_at: u64,
     /// When the next signatures are due, in seconds since 1970.
     pub(super) renew_at: u64,
-    /// When the first of the sets' signatures expires, in seconds since 1970.
-    pub(super) first_expiry: u64,
+    /// When the first of the sets' signatures expires, in seconds since 1970, if there is any.
+    pub(super) first_expiry: Option<u64>,
     /// Nothing is missing until `renew_at`.
     pub(super) is_exact: bool,
 }

@@ -292,7 +292,7 @@ fn sign_lists(
     let renew_at = signer.renew_at(types).unwrap_or(u64::MAX);
     let is_exact = signer.missing.count() == 0;
     let (sets, missing) = signer.finish();
-    let first_expiry = sets.values().map(|set| set.ends_at(input.now)).min().unwrap_or(u64::MAX);
+    let first_expiry = sets.values().map(|set| set.ends_at(input.now)).min();
     let singles = singles.cloned();
     let made = |lists: Vec<_>| {
         let lists = lists.into();
@@ -325,8 +325,7 @@ impl SignedLists {
 impl SigningOutcome {
     fn add(&mut self, signed: &SignedLists) {
         self.sets += signed.sets.len();
-        let earlier = |held: Option<u64>, it: u64| Some(held.map_or(it, |held| held.min(it)));
-        self.next_renewal = earlier(self.next_renewal, signed.renew_at);
-        self.first_expiry = earlier(self.first_expiry, signed.first_expiry);
+        self.next_renewal = self.next_renewal.into_iter().chain([signed.renew_at]).min();
+        self.first_expiry = self.first_expiry.into_iter().chain(signed.first_expiry).min();
     }
 }

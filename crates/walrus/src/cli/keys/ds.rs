@@ -1,5 +1,7 @@
 //! DS records: for the parent, and what it shows of them.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use walrus_core::config::{Configuration, ZoneDnssec};
 use walrus_core::dnssec::DnsKey;
@@ -53,7 +55,7 @@ pub(super) fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failur
             let checked = load::check(config).map_err(load::LoadError::into_failure)?;
             checked.configuration.dnssec.parent.clone()
         }
-        None => Vec::new(),
+        None => parents_of(view)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -67,6 +69,16 @@ pub(super) fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failur
         problems.extend(ds_problems(&apex, zone, &shown));
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+}
+
+/// Whom the running system asks for its parents; empty: those that the DNS names.
+fn parents_of(view: &KeysView) -> Result<Vec<SocketAddr>, Failure> {
+    let parse = |text: &String| {
+        let bad =
+            |_| Failure::CouldNot(format!("the node asks `{text}`, which is no ADDRESS:PORT"));
+        text.parse().map_err(bad)
+    };
+    view.parent.iter().map(parse).collect()
 }
 
 /// What of the parent's DS records is not as it should be: tag, algorithm and digest are compared.

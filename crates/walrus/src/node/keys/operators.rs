@@ -33,7 +33,9 @@ impl NodeKeys {
                     .collect(),
             }
         });
-        KeysView { zones: zones.collect() }
+        let zones = zones.collect();
+        let parent = inner.dnssec.parent.iter().map(ToString::to_string).collect();
+        KeysView { zones, parent }
     }
 
     /// Makes a key of a role, by default the first of the layout, and rolls over to it; or puts new
