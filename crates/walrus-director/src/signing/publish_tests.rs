@@ -29,7 +29,7 @@ fn key_pair() -> KeyPair {
 fn keys(key: &DnsKey) -> ZoneKeys {
     let keys = vec![key.clone()];
     let (sign_keys, sign_zone) = (keys.clone(), keys.clone());
-    ZoneKeys { published: keys, sign_keys, sign_zone, wanted_at_parent: Vec::new() }
+    ZoneKeys { published: keys, sign_keys, sign_zone, ..ZoneKeys::default() }
 }
 
 fn signing(key: &DnsKey) -> ZoneSigning {
