@@ -218,6 +218,8 @@ impl DirectorHandle {
         let mut rebuilding = self.rebuilding();
         self.add_pairs(pairs);
         let wanted = Wanted::new(topology, zones, signing);
+        let found = self.plan().and_then(|plan| wanted.with_found(&plan));
+        let wanted = found.unwrap_or(wanted);
         let before = self.control().signing.set_sets_max(answer_sets_max);
         let change = Some(Surroundings { map, digests, plan: &plan });
         let done = self.rebuild(&mut rebuilding, wanted, change, true);

@@ -225,6 +225,8 @@ fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), Zon
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
     let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones);
+    let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
+    let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);
     let is_signing = !wanted.signing.is_empty();
     let answers = AnswersStart { sets_max, key_ring, store: store.clone() };
@@ -240,7 +242,7 @@ fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), Zon
     let served = zones.sign(&wanted, Extent::Small, &signing).unwrap_or_default();
     let compiled = Arc::new(compile(&wanted.topology, &served)?);
     let table = AnswerTable::new(compiled, Arc::clone(&start.map), &start.topology);
-    let table = with_kept_plan(table, start);
+    let table = with_kept_plan(table.promising(&served.promised), start);
     let table = answers.sign_first(&table, served.terms.clone(), &start.clock);
     let zones_told = ZonesTold::new(&wanted, &zones);
     let rebuilding = Rebuilding { wanted, zones, served };

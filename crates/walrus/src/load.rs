@@ -12,7 +12,7 @@ use walrus_core::config::{
     Configuration, Context, LogSettings, Problem, ReporterSettings, SourceFile, parse,
 };
 use walrus_core::map::{GeoDatabase, Map};
-use walrus_core::plan::{Digests, Plan};
+use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
 use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
 use walrus_host::state::StateDirectory;
@@ -309,6 +309,8 @@ pub(crate) fn stand_in(
 pub(crate) fn answer_table(loaded: &Loaded, plan: Arc<Plan>) -> Result<AnswerTable, Failure> {
     let services: Vec<_> = loaded.topology.services.iter().map(|it| it.name.clone()).collect();
     let zones = ZoneTable::compile(&loaded.zones, &services).map_err(anyhow::Error::from)?;
-    let table = AnswerTable::new(Arc::new(zones), loaded.map.clone(), &loaded.topology);
+    let found = with_found(&loaded.topology, &plan);
+    let topology = found.as_ref().unwrap_or(&loaded.topology);
+    let table = AnswerTable::new(Arc::new(zones), loaded.map.clone(), topology);
     Ok(table.with_plan(plan).map_err(anyhow::Error::from)?)
 }

@@ -10,7 +10,7 @@ use walrus_core::dnssec::{
     SignRequest, Signature, Signatures, SignedService, ValidityPolicy, ZoneKeys, ZoneSigning,
     sign_zone_by,
 };
-use walrus_core::plan::Plan;
+use walrus_core::plan::{Plan, with_found};
 use walrus_core::world::ServiceId;
 use walrus_core::zone::Zone;
 use walrus_director::keys::{KeyPair, KeyStore};
@@ -35,6 +35,11 @@ pub(crate) fn answer_table(
     let signed =
         settings.filter(|index| loaded.configuration.zones[*index].dnssec == ZoneDnssec::Sign);
     let Some(index) = signed else { return crate::load::answer_table(loaded, plan) };
+    let mut loaded = loaded.clone();
+    if let Some(found) = with_found(&loaded.topology, &plan) {
+        loaded.topology = Arc::new(found);
+    }
+    let loaded = &loaded;
     let signer = Signer::open(loaded, state, apex)?;
     let mut zones = loaded.zones.clone();
     zones[index] = Arc::new(signer.sign_zone(&loaded.zones[index], &services_of(loaded, apex))?);

@@ -74,7 +74,8 @@ pub(super) fn answer_service<'a>(
         decision.ttl = decided.ttl;
         Some(drawn)
     });
-    // The outside name of an alias lacks what a signed zone promises: no proof could say so.
+    // What a signed zone promises and the Plan lacks (an alias's target may have lost it just now, or
+    // is not resolved yet): no proof could say so.
     if drawn.is_none() && table.owes(service, service_type) {
         return None;
     }

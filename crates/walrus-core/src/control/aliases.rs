@@ -24,7 +24,8 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A resolution that has not ended after this is lost; longer than any executor takes.
 const LOST_AFTER: Duration = Duration::from_secs(60);
-/// More addresses than this of one name are left out: as many as a service has `answers`.
+/// More addresses than this of one family are left out, the highest: as many as a service has
+/// `answers`.
 const ADDRESSES_MAX: usize = 64;
 
 /// A name to be resolved.
@@ -147,7 +148,11 @@ impl Aliases {
         let resolved = outcome.and_then(|mut resolved| {
             resolved.addresses.sort_unstable();
             resolved.addresses.dedup();
-            resolved.addresses.truncate(ADDRESSES_MAX);
+            let (mut ipv4, mut ipv6): (Vec<IpAddr>, _) =
+                resolved.addresses.into_iter().partition(IpAddr::is_ipv4);
+            ipv4.truncate(ADDRESSES_MAX);
+            ipv6.truncate(ADDRESSES_MAX);
+            resolved.addresses = [ipv4, ipv6].concat();
             let some = !resolved.addresses.is_empty();
             if some { Ok(resolved) } else { Err("it has no addresses".to_owned()) }
         });

@@ -235,18 +235,17 @@ pub struct MailExchange {
 
 impl Topology {
     /// The types of records that a service always has, wherever a client is: what its NSEC record
-    /// promises. A family is promised if any configured server of the service has it.
+    /// promises. A family is promised if any configured server of the service has it; of an alias, if
+    /// its target has it, and both before that is known (`plan::with_found`).
     #[must_use]
     pub fn promised_types(&self, service: ServiceId) -> Vec<u16> {
         let Some(service) = self.services.get(service.index()) else { return Vec::new() };
         let has = |ipv6: bool| {
-            // What the outside name has is not known here: what was asked for is promised.
-            if service.records.alias.is_some() {
-                return true;
-            }
             let servers = service.clusters.iter().flat_map(|c| &self.clusters[c.index()].servers);
-            let mut addresses = servers.flat_map(|id| &self.servers[id.index()].addresses);
-            addresses.any(|address| address.is_ipv6() == ipv6)
+            let mut addresses =
+                servers.flat_map(|id| &self.servers[id.index()].addresses).peekable();
+            let is_unresolved = service.records.alias.is_some() && addresses.peek().is_none();
+            is_unresolved || addresses.any(|address| address.is_ipv6() == ipv6)
         };
         let types = service.records.types().iter().filter(|service_type| match service_type {
             ServiceType::A => has(false),

@@ -175,8 +175,8 @@ impl DirectorHandle {
             return Err(ReloadError::Signing { zone, source });
         }
         if change.is_none() && served.is_same(&rebuilding.served) {
-            rebuilding.zones = zones;
-            let told = ZonesTold::new(&wanted, &rebuilding.zones);
+            (rebuilding.wanted, rebuilding.zones) = (wanted, zones);
+            let told = ZonesTold::new(&rebuilding.wanted, &rebuilding.zones);
             self.inner().zones_told.store(Arc::new(told));
             return Ok(());
         }
@@ -209,7 +209,8 @@ impl DirectorHandle {
             let next = match draft {
                 None => {
                     let change = change.as_ref().map(|change| (change, plan.clone()));
-                    let compiled = first_draft(&force.table, zones, wanted, change, &held)?;
+                    let compiled =
+                        first_draft(&force.table, zones, (wanted, served), change, &held)?;
                     Draft::sign(compiled, &force, &force.table, &ground, now)
                 }
                 Some(draft) => Draft::sign(
@@ -351,16 +352,17 @@ pub(crate) fn keys_digest(signing: &BTreeMap<DomainName, ZoneSigning>) -> Digest
 fn first_draft(
     old: &AnswerTable,
     zones: &Arc<ZoneTable>,
-    wanted: &Wanted,
+    (wanted, served): (&Wanted, &Served),
     change: Option<(&Surroundings<'_>, Option<Arc<Plan>>)>,
     held: &Digests,
 ) -> Result<AnswerTable, PlanCompileError> {
-    let zones = Arc::clone(zones);
+    let (zones, old) = (Arc::clone(zones), old.promising(&served.promised));
     let Some((change, plan)) = change else { return old.with_zones(zones) };
     let is_other =
         change.digests.map != held.map || change.digests.configuration != held.configuration;
     let table = match (is_other, &plan) {
-        (true, _) => AnswerTable::new(zones, Arc::clone(&change.map), &wanted.topology),
+        (true, _) => AnswerTable::new(zones, Arc::clone(&change.map), &wanted.topology)
+            .promising(&served.promised),
         (false, Some(_)) => old.with_zones(zones)?,
         (false, None) => return old.with_zones(zones),
     };

@@ -67,17 +67,20 @@ impl DirectorHandle {
         }
     }
 
-    /// Renews what is due of the zones' signatures; whether that failed.
+    /// Renews what is due of the zones' signatures, and what they promise of aliases; whether that
+    /// failed.
     pub(crate) fn renew_zones(&self) -> bool {
         let Ok(mut rebuilding) = self.inner().rebuilding.try_lock() else { return false };
         if rebuilding.wanted.signing.is_empty() {
             return false;
         }
         let now = self.control().signing.now(&self.inner().clock);
-        if !rebuilding.is_due(now) {
+        // A zone that is signed promises what the targets of its aliases have.
+        let found = self.plan().and_then(|plan| rebuilding.wanted.with_found(&plan));
+        if found.is_none() && !rebuilding.is_due(now) {
             return false;
         }
-        let wanted = rebuilding.wanted.clone();
+        let wanted = found.unwrap_or_else(|| rebuilding.wanted.clone());
         match self.rebuild(&mut rebuilding, wanted, None, false) {
             Ok(()) => !rebuilding.zones.errors.is_empty(),
             Err(ReloadError::Signing { source: SignError::Stopped, .. }) => true,

@@ -9,6 +9,7 @@ use walrus_core::answer::{AnswerSigning, SingleSets};
 use walrus_core::dnssec::{
     SignRequest, Signature, SignedBefore, SignedService, SignedZone, ZoneSigning, sign_zone_by,
 };
+use walrus_core::plan::{Plan, with_found};
 use walrus_core::world::{ServiceId, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -30,6 +31,7 @@ pub(super) const BACK_MAX_SECS: u64 = 3600;
 /// What is to be served.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
+    /// With the addresses that were found for aliases when their families changed last.
     pub(crate) topology: Arc<Topology>,
     /// As they were loaded.
     pub(crate) zones: Vec<Arc<Zone>>,
@@ -55,6 +57,8 @@ pub(crate) struct Served {
     pub(crate) terms: AnswerTerms,
     /// Zones that wait for their signatures.
     pub(crate) left_out: BTreeSet<DomainName>,
+    /// The types that services in signed zones have there.
+    pub(crate) promised: BTreeMap<DomainName, Vec<u16>>,
 }
 
 /// With what zones are signed.
@@ -111,7 +115,13 @@ impl Wanted {
         self
     }
 
-    /// The services of each zone.
+    /// With the families that a Plan has for aliases; `None` if nothing changes by that.
+    pub(crate) fn with_found(&self, plan: &Plan) -> Option<Self> {
+        let topology = Arc::new(with_found(&self.topology, plan)?);
+        Some(Self { topology, ..self.clone() })
+    }
+
+    /// The services of each zone, with the types that they promise.
     fn services(&self) -> BTreeMap<&DomainName, Vec<SignedService>> {
         let mut by_zone: BTreeMap<&DomainName, Vec<SignedService>> =
             self.zones.iter().map(|zone| (zone.apex(), Vec::new())).collect();
@@ -188,6 +198,8 @@ impl SignedZones {
             match self.in_force.get(apex) {
                 Some(in_force) => {
                     served.zones.push(Arc::clone(&in_force.zone));
+                    let promised = |of: &SignedService| (of.name.clone(), of.promised.clone());
+                    served.promised.extend(in_force.services.iter().map(promised));
                     let keys = in_force.signing.keys.sign_zone.as_slice().into();
                     let signing = AnswerSigning { keys, policy: in_force.signing.validity };
                     served.terms.zones.insert(apex.clone(), Some(signing));

@@ -6,6 +6,14 @@ use std::time::Duration;
 
 use crate::running::{PATIENCE, wait_for};
 
+pub(crate) const A: u16 = 1;
+pub(crate) const MX: u16 = 15;
+pub(crate) const AAAA: u16 = 28;
+const NSEC: u16 = 47;
+pub(crate) const HTTPS: u16 = 65;
+pub(crate) const SERVFAIL: u8 = 2;
+pub(crate) const NAME_ERROR: u8 = 3;
+
 /// The ID of all queries here.
 const ID: u16 = 0x5757;
 
@@ -83,4 +91,69 @@ pub(crate) fn addresses_in(reply: &[u8]) -> Vec<Ipv4Addr> {
 /// A reply's code (without EDNS' upper bits).
 pub(crate) fn code(reply: &[u8]) -> u8 {
     reply[3] & 0x0f
+}
+
+/// A reply as far as it matters here.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) code: u8,
+    pub(crate) answers: u16,
+    /// The types that its NSEC records have.
+    pub(crate) beside: Vec<u16>,
+}
+
+impl Seen {
+    pub(crate) fn is_answer(&self) -> bool {
+        self.code == 0 && self.answers > 0
+    }
+
+    /// The name is there, the type is not.
+    pub(crate) fn is_no_type(&self) -> bool {
+        self.code == 0 && self.answers == 0
+    }
+
+    /// The type is not there, and the proof of it says that it is.
+    pub(crate) fn contradicts(&self, record_type: u16) -> bool {
+        self.is_no_type() && self.beside.contains(&record_type)
+    }
+}
+
+/// Asks once with DO; `None` if nothing comes.
+pub(crate) fn ask(server: SocketAddr, name: &str, record_type: u16) -> Option<Seen> {
+    let mut query = query(name, record_type, None);
+    // DO: the first bit of the two bytes before the length of the OPT record's data.
+    let flags = query.len() - 2 - 2;
+    query[flags] = 0x80;
+    let reply = ask_udp(server, &query, Duration::from_secs(2))?;
+    let count = |at: usize| u16::from_be_bytes([reply[at], reply[at + 1]]);
+    let mut at = end_of_name(&reply, 12) + 4;
+    let mut beside = Vec::new();
+    for _ in 0..count(6) + count(8) {
+        at = end_of_name(&reply, at);
+        let data = at + 10..at + 10 + usize::from(count(at + 8));
+        if count(at) == NSEC {
+            beside.extend(types(&reply[end_of_name(&reply, data.start)..data.end]));
+        }
+        at = data.end;
+    }
+    Some(Seen { code: code(&reply), answers: count(6), beside })
+}
+
+/// Behind a name of a message.
+pub(crate) fn end_of_name(message: &[u8], mut at: usize) -> usize {
+    loop {
+        match message[at] {
+            0 => return at + 1,
+            length if length >= 0xc0 => return at + 2,
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
+
+/// The types below 256 of a bitmap (RFC 4034 section 4.1.2).
+fn types(bitmap: &[u8]) -> Vec<u16> {
+    let [0, length, bits @ ..] = bitmap else { return Vec::new() };
+    let bits = &bits[..usize::from(*length)];
+    let number = |number: &u16| bits[usize::from(number / 8)] & (0x80 >> (number % 8)) != 0;
+    (0..u16::from(*length) * 8).filter(number).collect()
 }

@@ -1,6 +1,7 @@
 //! The real program, as its users and their scripts meet it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod alias;
 mod bad_queries;
 mod bad_reporters;
 mod changes;

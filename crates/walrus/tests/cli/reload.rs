@@ -2,75 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::dns::{ask_udp, code, query};
+use crate::dns::{A, HTTPS, NAME_ERROR, SERVFAIL, Seen, ask};
 use crate::running::{Running, TWO_CLUSTERS, wait_for};
-
-const A: u16 = 1;
-const NSEC: u16 = 47;
-const HTTPS: u16 = 65;
-const SERVFAIL: u8 = 2;
-const NAME_ERROR: u8 = 3;
 
 /// A service more, and a type more for the one that is there.
 const MORE: &str =
     "https = { alpn = [\"h2\"] }\n[[service]]\nname = \"new.walrus.example\"\nttl = \"5s\"\n";
-
-/// A reply as far as it matters here.
-#[derive(Debug)]
-struct Seen {
-    code: u8,
-    answers: u16,
-    /// The types that NSEC records of its authority section have.
-    denied_beside: Vec<u16>,
-}
-
-impl Seen {
-    fn is_answer(&self) -> bool {
-        self.code == 0 && self.answers > 0
-    }
-}
-
-/// Asks once with DO; `None` if nothing comes.
-fn ask(server: SocketAddr, name: &str, record_type: u16) -> Option<Seen> {
-    let mut query = query(name, record_type, None);
-    // DO: the first bit of the two bytes before the length of the OPT record's data.
-    let flags = query.len() - 2 - 2;
-    query[flags] = 0x80;
-    let reply = ask_udp(server, &query, Duration::from_secs(2))?;
-    let count = |at: usize| u16::from_be_bytes([reply[at], reply[at + 1]]);
-    let mut at = end_of_name(&reply, 12) + 4;
-    let mut denied_beside = Vec::new();
-    for _ in 0..count(6) + count(8) {
-        at = end_of_name(&reply, at);
-        let data = at + 10..at + 10 + usize::from(count(at + 8));
-        if count(at) == NSEC {
-            denied_beside.extend(types(&reply[end_of_name(&reply, data.start)..data.end]));
-        }
-        at = data.end;
-    }
-    Some(Seen { code: code(&reply), answers: count(6), denied_beside })
-}
-
-/// Behind a name of a message.
-fn end_of_name(message: &[u8], mut at: usize) -> usize {
-    loop {
-        match message[at] {
-            0 => return at + 1,
-            length if length >= 0xc0 => return at + 2,
-            length => at += 1 + usize::from(length),
-        }
-    }
-}
-
-/// The types below 256 of a bitmap (RFC 4034 section 4.1.2).
-fn types(bitmap: &[u8]) -> Vec<u16> {
-    let [0, length, bits @ ..] = bitmap else { return Vec::new() };
-    let bits = &bits[..usize::from(*length)];
-    let number = |number: &u16| bits[usize::from(number / 8)] & (0x80 >> (number % 8)) != 0;
-    (0..u16::from(*length) * 8).filter(number).collect()
-}
 
 /// Asks for what comes and goes until told to end; every reply is right. How many there were.
 fn watch(server: SocketAddr, ended: &AtomicBool) -> usize {
@@ -82,17 +20,14 @@ fn watch(server: SocketAddr, ended: &AtomicBool) -> usize {
             let Some(seen) = ask(server, name, record_type) else { continue };
             replies += 1;
             assert_ne!(seen.code, SERVFAIL, "{name} {record_type}: {seen:?}");
-            if seen.code == 0 && seen.answers == 0 {
-                let is_promised = seen.denied_beside.contains(&record_type);
-                assert!(!is_promised, "{name} {record_type}: the proof says that it is there");
-            }
+            assert!(!seen.contradicts(record_type), "{name} {record_type}: {seen:?}");
         }
     }
     replies
 }
 
 /// Ends the watchers, however their test ends: the others would wait for them.
-struct End<'a>(&'a AtomicBool);
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

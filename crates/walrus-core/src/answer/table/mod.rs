@@ -38,7 +38,7 @@ pub use zone_table::ZoneTable;
 pub(super) use zone_table::{Entry, NAME_LEN_MAX, PrebuiltSet, flags};
 
 use crate::map::Map;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedServer};
 use crate::world::{AreaId, Name, ServiceType, ServiceTypes, Topology};
 use plan::{Compiler, Shared};
 use record_data::GivenRecords;
@@ -77,6 +77,15 @@ impl AnswerTable {
         Self { zones, locator, given, types, owed, plan: None, services, layout, shared, looks_far }
     }
 
+    /// This table for zones that were signed with these types at services' names: "there is none" is
+    /// never said of them. Services that are not named promise nothing.
+    #[must_use]
+    pub fn promising(&self, promised: &BTreeMap<DomainName, Vec<u16>>) -> Self {
+        let given = Arc::new(self.given.promising(promised));
+        let (types, owed) = types(&given, &self.zones);
+        Self { given, types, owed, ..self.clone() }
+    }
+
     /// The table for a Plan.
     ///
     /// # Errors
@@ -104,12 +113,22 @@ impl AnswerTable {
         let mut services = compiler.services(zones.services())?;
         let shared = Arc::new(compiler.finish());
         let earlier: BTreeMap<_, _> = self.zones.services().iter().zip(&self.services).collect();
+        let has_same_servers = self.plan.as_ref().is_some_and(|held| {
+            let same = |(one, other): (&PlannedServer, &PlannedServer)| one.name == other.name;
+            held.servers.len() == plan.servers.len()
+                && held.servers.iter().zip(&plan.servers).all(same)
+        });
         for (name, new) in zones.services().iter().zip(&mut services) {
-            let Some(new) = new else { continue };
-            if let Some(Some(old)) = earlier.get(name)
-                && old.is_same(new)
-            {
-                *new = Arc::clone(old);
+            let Some(Some(old)) = earlier.get(name) else { continue };
+            let owed = self.given.owed_by(name);
+            let lacks = |new: &Option<Arc<ServiceTable>>| {
+                !new.as_ref().is_some_and(|new| new.has_all(owed))
+            };
+            let is_same = new.as_ref().is_some_and(|new| old.is_same(new));
+            // What an alias's target has no longer is answered on until the zone says so, too.
+            let goes_on = self.given.is_alias(name) && has_same_servers;
+            if is_same || goes_on && lacks(new) && old.has_all(owed) {
+                *new = Some(Arc::clone(old));
             }
         }
         let services = services.into_boxed_slice();

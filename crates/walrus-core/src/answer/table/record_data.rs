@@ -47,6 +47,20 @@ impl GivenRecords {
         }
     }
 
+    /// The same with what zones in force promise of services; nothing of those that are not named.
+    pub(super) fn promising(&self, promised: &BTreeMap<DomainName, Vec<u16>>) -> Self {
+        let owed = promised.iter().map(|(service, types)| {
+            let types = types.iter().filter_map(|number| ServiceType::of(*number));
+            (service.clone(), types.fold(ServiceTypes::default(), ServiceTypes::with))
+        });
+        Self { owed: owed.collect(), ..self.clone() }
+    }
+
+    /// Whether the service has the addresses of an outside name.
+    pub(super) fn is_alias(&self, service: &DomainName) -> bool {
+        self.services.get(service).is_some_and(|records| records.alias.is_some())
+    }
+
     /// What a service gives; addresses if the configuration does not know it.
     pub(super) fn of(&self, service: &DomainName) -> Cow<'_, ServiceRecords> {
         self.services.get(service).map_or_else(Cow::default, Cow::Borrowed)

@@ -7,7 +7,7 @@ use super::locate::Locator;
 use super::ring::RingList;
 use super::signed_list::SignedLists;
 use crate::map::ClassTable;
-use crate::world::{AreaId, LocatePolicy, ServiceType};
+use crate::world::{AreaId, LocatePolicy, ServiceType, ServiceTypes};
 
 /// The class of addresses that the map knows no area for, where a later policy decides.
 pub(super) const HOLE: u16 = u16::MAX;
@@ -117,6 +117,12 @@ impl ServiceTable {
             }
         }
         Located { class: self.world, area: locator.world, prefix_len, by: None }
+    }
+
+    /// Whether every class has a list for each of these types.
+    pub(super) fn has_all(&self, types: ServiceTypes) -> bool {
+        let has = |decision: &ClassDecision| types.iter().all(|it| decision.list(it).is_some());
+        self.decisions.iter().all(has)
     }
 
     fn only_area(&self, class: u16) -> Option<AreaId> {

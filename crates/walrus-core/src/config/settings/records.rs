@@ -177,15 +177,6 @@ fn check_alias(
              `port` and `hints` of HTTPS and SVCB",
         );
     }
-    if records.signed && !section.is_given("types") {
-        findings.warn(
-            place,
-            format!(
-                "the zone is signed, so A and AAAA are promised: should {target} lack one, \
-                 questions for it fail; write which it has, as in types = [\"A\"]"
-            ),
-        );
-    }
 }
 
 fn binding(section: &Section, name: &str, findings: &Findings<'_>) -> Option<ServiceBinding> {

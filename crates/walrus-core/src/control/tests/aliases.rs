@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::harness::*;
 use crate::control::{Effect, Input, ResolveRequest, Resolved, Stored, replay};
-use crate::plan::Plan;
-use crate::world::{Life, Time};
+use crate::plan::{Plan, with_found};
+use crate::world::{Life, Time, Topology};
 
 const ALIAS: &str = "\n[[service]]\nname = \"example.com\"\nalias = \"t.cdn.example.net\"\n";
 const SERVER: &str = "alias-example-com";
@@ -149,4 +149,41 @@ fn a_restart_begins_with_the_stored_answer_and_the_journal_replays() {
     assert_eq!(addresses(&restarted.plan()), ["203.0.113.1"]);
     assert_eq!(families(&restarted.plan()), Some((true, false)));
     assert_eq!(requests(&restarted).len(), 1);
+}
+
+#[test]
+fn what_its_target_has_is_promised_and_both_families_before_that_is_known() {
+    let mut harness = Harness::new(&text());
+    let promised = |topology: &Topology| {
+        let service = topology.service(&"example.com".parse().unwrap()).unwrap();
+        topology.promised_types(service)
+    };
+    let topology = &configuration(&text()).topology;
+    assert!(with_found(topology, &harness.plan()).is_none());
+    assert_eq!(promised(topology), [1, 28]);
+    answer(&mut harness, Ok((&["203.0.113.1"], 5)));
+    let one = with_found(topology, &harness.plan()).unwrap();
+    assert_eq!(promised(&one), [1]);
+    harness.pass(5_000);
+    answer(&mut harness, Ok((&["203.0.113.2"], 5)));
+    assert!(with_found(&one, &harness.plan()).is_none(), "other addresses, the same families");
+    harness.pass(5_000);
+    answer(&mut harness, Ok((&["203.0.113.2", "2001:db8::1"], 5)));
+    let both = with_found(&one, &harness.plan()).unwrap();
+    assert_eq!(promised(&both), [1, 28]);
+    let unresolved = Plan { servers: Vec::new(), ..(*harness.plan()).clone() };
+    assert!(with_found(&one, &unresolved).is_none(), "what was known last");
+}
+
+#[test]
+fn of_each_family_as_many_addresses_are_kept_as_an_answer_has() {
+    let mut harness = Harness::new(&text());
+    let many: Vec<String> = (0..70)
+        .flat_map(|host| [format!("203.0.113.{host}"), format!("2001:db8::{host:x}")])
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    answer(&mut harness, Ok((&many, 5)));
+    let kept = addresses(&harness.plan());
+    let ipv6 = kept.iter().filter(|address| address.contains(':')).count();
+    assert_eq!((kept.len() - ipv6, ipv6), (64, 64));
 }
