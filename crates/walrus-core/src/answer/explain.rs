@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use domain::base::Message;
 use domain::base::message::RecordSection;
+use domain::base::opt::ExtendedError;
 use domain::rdata::AllRecordData;
 use serde::{Deserialize, Serialize};
-use walrus_dns::{DomainName, record_type};
+use walrus_dns::{DomainName, rcode, record_type};
 
 use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
@@ -54,6 +55,10 @@ pub struct Explanation {
     pub plan: Option<String>,
     /// The reply's code; 0 is no error.
     pub rcode: u16,
+    /// The reply's extended error (RFC 8914), if it has one.
+    pub extended_error: Option<u16>,
+    /// Why a service cannot be answered for, in a sentence; `None` if it can, or the name is none.
+    pub because: Option<String>,
     /// The answer section without signatures, a record a line.
     pub answer: Vec<String>,
     /// The authority section without signatures, a record a line: of "no", what proves it in a
@@ -171,6 +176,11 @@ pub fn explain(table: &AnswerTable, worker: &WorkerState, request: &ExplainReque
         asked: request.local,
         plan: table.plan().map(|plan| plan.number.to_string()),
         rcode: decision.rcode,
+        extended_error: told.extended_error,
+        because: decision
+            .service
+            .filter(|_| decision.rcode == rcode::SERVFAIL)
+            .map(|decided| not_ready(table, &decided)),
         answer: told.answer,
         authority: told.authority,
         signatures: told.signatures,
@@ -231,9 +241,31 @@ fn query_bytes(request: &ExplainRequest) -> Vec<u8> {
     query
 }
 
+/// Why a service is answered with SERVFAIL.
+fn not_ready(table: &AnswerTable, decided: &ServiceDecision) -> String {
+    let name = table.services().get(decided.service as usize).map(ToString::to_string);
+    let name = name.unwrap_or_default();
+    let Some(plan) = table.plan() else {
+        return "there is no Plan yet: the Controller makes one soon after its start".to_owned();
+    };
+    if table.service(decided.service).is_some() {
+        return format!(
+            "the signed zone promises this type at {name}, and no server of the Plan has it"
+        );
+    }
+    if plan.services.iter().any(|service| service.name == name) {
+        return format!("no answer for {name} is signed yet");
+    }
+    match table.alias_of(decided.service) {
+        Some(target) => format!("the alias {target} of {name} is not resolved yet"),
+        None => format!("the Plan was made without {name}: one for this configuration is to come"),
+    }
+}
+
 /// A reply's records, told apart.
 #[derive(Default)]
 struct Told {
+    extended_error: Option<u16>,
     answer: Vec<String>,
     authority: Vec<String>,
     signatures: Vec<SignatureExplanation>,
@@ -244,6 +276,9 @@ impl Told {
         let mut told = Self::default();
         let Ok(message) = Message::from_slice(reply) else { return told };
         let Ok((_, answer, authority, _)) = message.sections() else { return told };
+        let opt = message.opt();
+        let error = opt.and_then(|opt| opt.opt().iter::<ExtendedError<_>>().flatten().next());
+        told.extended_error = error.map(|error| error.code().to_int());
         told.answer = told.lines(answer);
         told.authority = told.lines(authority);
         told

@@ -20,7 +20,7 @@ use super::publish::is_worth_a_plan;
 use super::servers::{Judge, Servers};
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
 use crate::config::Configuration;
-use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
+use crate::plan::{self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber};
 use crate::world::{Condition, Life, Name, Overrides, ServerId, Time, Topology};
 
 /// The shortest time between two decisions for events.
@@ -455,6 +455,14 @@ impl Controller {
     /// For which services nobody functions, by the last decision.
     pub(super) fn nobody(&self) -> &[bool] {
         &self.memory.nobody
+    }
+
+    /// Whether a service, by its place, was ever answered with servers that functioned.
+    pub(super) fn was_usable(&self, service: usize) -> bool {
+        let areas = self.configuration.topology.areas.len();
+        let usable = self.memory.usable.get(service * areas..(service + 1) * areas);
+        let is_some = |last: &LastUsable| last.ipv4.or(last.ipv6).or(last.hosts).is_some();
+        usable.is_some_and(|usable| usable.iter().any(is_some))
     }
 
     /// How servers are judged now.

@@ -50,14 +50,22 @@ impl Controller {
                     || self.aliases.unresolved(*id) == Some(false)
             })
         };
-        for (service, nobody) in self.configuration.topology.services.iter().zip(self.nobody()) {
+        let services = self.configuration.topology.services.iter().zip(self.nobody());
+        for (index, (service, nobody)) in services.enumerate() {
             if *nobody {
                 let waits = service.clusters.iter().any(begins);
                 let name = &service.name;
+                let answered = match &service.records.alias {
+                    _ if self.was_usable(index) => "its last usable answers go on".to_owned(),
+                    Some(target) => {
+                        format!("{target} was never resolved, so questions for it fail")
+                    }
+                    None => "none ever did, so the configured ones are answered".to_owned(),
+                };
                 problems.push(Problem {
                     kind: NoticeKind::NobodyFunctions,
                     subject: name.to_string(),
-                    text: format!("no server of {name} functions; its last usable answers go on"),
+                    text: format!("no server of {name} functions; {answered}"),
                     due: if waits { NEVER } else { Time::ZERO },
                 });
             }

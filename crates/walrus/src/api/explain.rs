@@ -120,6 +120,12 @@ pub(crate) struct ExplanationView {
     pub(crate) plan: Option<String>,
     /// The reply's code; 0 is no error.
     pub(crate) rcode: u16,
+    /// The reply's extended error (RFC 8914); null for none. 14 is "not ready".
+    #[serde(default)]
+    pub(crate) extended_error: Option<u16>,
+    /// Why a service cannot be answered for, in a sentence; null if it can, or the name is none.
+    #[serde(default)]
+    pub(crate) because: Option<String>,
     /// The answer section without signatures, a record each.
     pub(crate) answer: Vec<String>,
     /// The authority section without signatures, a record each: of "no", what proves it.
@@ -233,12 +239,15 @@ pub(crate) fn render(view: &ExplanationView) -> String {
         text.push_str(&format!(" for a client in {client}"));
     }
     let plan = view.plan.as_deref().unwrap_or("none yet");
-    text.push_str(&format!("; Plan {plan}\n\nanswer ({}):\n", rcode::name(view.rcode)));
+    let extended = view.extended_error.map(|it| format!(", extended error {it}"));
+    let (code, extended) = (rcode::name(view.rcode), extended.unwrap_or_default());
+    text.push_str(&format!("; Plan {plan}\n\nanswer ({code}{extended}):\n"));
     for record in &view.answer {
         text.push_str(&format!("  {record}\n"));
     }
     if view.answer.is_empty() {
-        text.push_str("  no records\n");
+        let because = view.because.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        text.push_str(&format!("  no records{because}\n"));
     }
     for record in &view.authority {
         text.push_str(&format!("  beside: {record}\n"));

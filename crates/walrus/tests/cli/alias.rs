@@ -73,9 +73,14 @@ fn a_signed_zone_promises_the_families_that_the_target_of_an_alias_has() {
     let server = running.dns();
     std::thread::scope(|scope| {
         let end = End(&ended);
-        scope.spawn(|| resolve(&socket, &has_ipv6, &ended));
         let mut running = running;
         running.up();
+        let client = ["explain", ALIAS, "--client", "203.0.113.1"];
+        let explained = running.ask(&client).stdout;
+        let because = "the alias target.cdn.example of alias.walrus.example is not resolved yet";
+        assert!(explained.contains("code 2, extended error 14"), "{explained}");
+        assert!(explained.contains(because), "{explained}");
+        scope.spawn(|| resolve(&socket, &has_ipv6, &ended));
         wait_for("A", || ask(server, ALIAS, A).filter(Seen::is_answer));
         wait_for("no AAAA", || ask(server, ALIAS, AAAA).filter(Seen::is_no_type));
         let watcher = scope.spawn(|| watch(server, &ended));

@@ -126,7 +126,7 @@ impl AnswerTable {
             };
             let is_same = new.as_ref().is_some_and(|new| old.is_same(new));
             // What an alias's target has no longer is answered on until the zone says so, too.
-            let goes_on = self.given.is_alias(name) && has_same_servers;
+            let goes_on = self.given.alias_of(name).is_some() && has_same_servers;
             if is_same || goes_on && lacks(new) && old.has_all(owed) {
                 *new = Some(Arc::clone(old));
             }
@@ -173,6 +173,11 @@ impl AnswerTable {
     /// Whether "there is none" would break what the signed zone promises.
     pub(super) fn owes(&self, service: u32, service_type: ServiceType) -> bool {
         self.owed.get(service as usize).is_some_and(|types| types.has(service_type))
+    }
+
+    /// The outside name whose addresses a service has.
+    pub(super) fn alias_of(&self, service: u32) -> Option<&DomainName> {
+        self.given.alias_of(self.services().get(service as usize)?)
     }
 
     /// The type that stands for everything a service gives: one that it always has, if its zone is

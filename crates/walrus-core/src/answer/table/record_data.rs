@@ -56,9 +56,9 @@ impl GivenRecords {
         Self { owed: owed.collect(), ..self.clone() }
     }
 
-    /// Whether the service has the addresses of an outside name.
-    pub(super) fn is_alias(&self, service: &DomainName) -> bool {
-        self.services.get(service).is_some_and(|records| records.alias.is_some())
+    /// The outside name whose addresses the service has.
+    pub(super) fn alias_of(&self, service: &DomainName) -> Option<&DomainName> {
+        self.services.get(service)?.alias.as_ref()
     }
 
     /// What a service gives; addresses if the configuration does not know it.

@@ -114,3 +114,15 @@ fn static_names_and_services_without_a_plan_have_no_stages() {
     let explained = explain(&unplanned, &worker, &ask("www.example", A));
     assert_eq!((explained.rcode, explained.service, explained.plan), (2, None, None));
 }
+
+#[test]
+fn why_a_service_is_not_answered_for_is_told() {
+    let mut plan = plan();
+    plan.services.retain(|service| service.name != "example");
+    let table = table(plan);
+    let worker = WorkerState::new(1, &table);
+    let explained = explain(&table, &worker, &ask("example", A));
+    assert_eq!((explained.rcode, explained.extended_error), (2, Some(14)));
+    let because = explained.because.unwrap();
+    assert!(because.contains("was made without example"), "{because}");
+}
