@@ -11,7 +11,6 @@
 //! | `map-DIGEST.bin` | the compiled map | compiled again |
 //! | `signatures/` | what was signed, by `walrus_director` | signed anew |
 //! | `keys/ZONE/` | DNSSEC keys and how far each has come | the zone needs new keys, and the parent a new DS |
-//! | `signatures/` | signatures | signed anew |
 //! | `lock` | who uses the directory | made anew |
 //!
 //! Every function blocks on the disk: callers on a runtime use `spawn_blocking`. A full disk or a

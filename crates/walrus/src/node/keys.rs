@@ -72,6 +72,8 @@ struct SignedZone {
     unfollowed: Option<String>,
     /// Why keys did not move on.
     stuck: Option<String>,
+    /// Why the name server did not take the keys.
+    refused: Option<String>,
 }
 
 /// A zone whose keys do something else than the name server knows of.
@@ -150,10 +152,7 @@ impl NodeKeys {
             let apex = change.signing.apex.clone();
             match director.set_signing(change.signing.clone(), change.pairs.clone()) {
                 Ok(()) => self.served(&change),
-                Err(error) => {
-                    let error = walrus_host::log::chain(&error);
-                    tracing::error!(zone = %apex, "answers are signed as before: {error}");
-                }
+                Err(error) => self.refused(&apex, walrus_host::log::chain(&error)),
             }
         }
     }
@@ -180,6 +179,17 @@ impl NodeKeys {
         changes.collect()
     }
 
+    /// The name server goes on as before. It is asked again each time that keys are looked at, and a
+    /// cause is told once.
+    fn refused(&self, apex: &DomainName, why: String) {
+        let mut inner = self.inner();
+        let Some(zone) = inner.zones.get_mut(apex) else { return };
+        if zone.refused.as_ref() != Some(&why) {
+            tracing::error!(zone = %apex, "the name server does not sign with the zone's keys as they are now, and goes on as it was: {why}");
+        }
+        zone.refused = Some(why);
+    }
+
     /// The name server serves a change from now on.
     fn served(&self, change: &Change) {
         let mut inner = self.inner();
@@ -187,6 +197,7 @@ impl NodeKeys {
             zone.keeper.served(change.generation);
             let held = change.pairs.iter().map(|pair| pair.public().clone()).collect();
             zone.told = Some((change.signing.keys.clone(), held));
+            zone.refused = None;
         }
         drop(inner);
         self.changed.notify_one();
@@ -299,6 +310,7 @@ impl Inner {
             unasked: None,
             unfollowed: None,
             stuck: None,
+            refused: None,
         });
         if is_new {
             zone.keeper.problems().iter().for_each(|problem| tracing::error!("{problem}"));
