@@ -72,7 +72,6 @@ fn topology(services: &[DomainName]) -> Topology {
 }
 
 /// The types that the service at this place gives.
-#[allow(dead_code, reason = "not every target signs")]
 pub fn given(index: usize) -> impl Iterator<Item = u16> {
     records(index).types().iter().map(|service_type| service_type.number())
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets};
 use walrus_core::dnssec::{
-    Algorithm, Covered, Denial, DnsKey, SignRequest, Signature, Signatures, SignedBy,
-    SignedService, Validity, ValidityPolicy, ZoneKeys, ZoneSigning, sign_set, sign_zone_by,
+    Algorithm, Denial, DnsKey, SignRequest, Signature, Signatures, SignedService, ValidityPolicy,
+    ZoneKeys, ZoneSigning, sign_zone_by,
 };
 use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
@@ -77,7 +77,8 @@ pub fn sign_all(
     zones.iter().map(sign).collect()
 }
 
-/// The table with all answer sets of services in these zones signed, or so many at most: single servers stand in for the others.
+/// The table with all answer sets of services in these zones signed, or so many at most: single
+/// servers stand in for the others.
 pub fn sign_answers(
     table: &AnswerTable,
     zones: impl IntoIterator<Item = DomainName>,
@@ -106,37 +107,15 @@ pub fn sign_answers(
     signed
 }
 
-/// Whether an RRSIG record's data is what it must be over this set, in its original TTL.
-pub fn is_signature_of(rrsig: &[u8], owner: &DomainName, record_type: u16, data: &[&[u8]]) -> bool {
-    let Some((head, rest)) = rrsig.split_first_chunk::<18>() else { return false };
-    let Ok(zone) = DomainName::from_wire(rest) else { return false };
-    let number =
-        |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let labels = usize::from(head[3]);
-    let mut owner = owner.clone();
-    if owner.label_count() - usize::from(owner.is_wildcard()) > labels {
-        owner = owner.suffix(labels).wildcard().expect("a short name");
-    }
-    let covered = Covered { owner: &owner, record_type, ttl: number(4), data };
-    let keys = [key()];
-    let validity = Validity { expiry: number(8), inception: number(12) };
-    let by = SignedBy { zone: &zone, keys: &keys, validity };
-    let (mut signatures, mut requests) = (Signatures::default(), Vec::new());
-    let _ = sign_set(&covered, &by, &signatures, &mut requests);
-    for request in &requests {
-        signatures.insert(request.id, pretend(request));
-    }
-    let made = sign_set(&covered, &by, &signatures, &mut Vec::new()).expect("all are there");
-    *made[0] == *rrsig
-}
-
-fn pretend(request: &SignRequest) -> Signature {
+/// What stands for the signature that is asked for.
+pub fn pretend(request: &SignRequest) -> Signature {
     let mut signature = [0; 64];
     signature.chunks_mut(16).for_each(|chunk| chunk.copy_from_slice(&request.id.0));
     signature
 }
 
-fn key() -> DnsKey {
+/// The only key.
+pub fn key() -> DnsKey {
     DnsKey::new(0x0101, Algorithm::EcdsaP256Sha256, &[7; 64]).expect("a key")
 }
 

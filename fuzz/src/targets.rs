@@ -21,7 +21,6 @@ use walrus_dns::DomainName;
 
 #[path = "sample.rs"]
 mod sample;
-#[allow(dead_code, reason = "the core's tests use the rest")]
 #[path = "signed.rs"]
 mod signed;
 

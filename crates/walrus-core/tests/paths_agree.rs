@@ -14,18 +14,20 @@ use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{A, AAAA, ANY, AXFR, DNSKEY, HTTPS, MX, NSEC, RRSIG, TXT};
 
+#[path = "random/queries.rs"]
+mod queries;
 mod random;
 
 // The fuzz targets' world.
 #[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
 #[path = "../../../fuzz/src/sample.rs"]
 mod sample;
-#[allow(dead_code, reason = "the tests of proofs use the rest")]
 #[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
 #[path = "../../../fuzz/src/signed.rs"]
 mod signed;
 
-use random::{APEXES, clients, name, names, queries, query, zones};
+use queries::{clients, queries};
+use random::{APEXES, name, names, query, zones};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]

@@ -13,7 +13,6 @@ use walrus_dns::DomainName;
 use walrus_dns::record_type::{DNSKEY, NS, RRSIG};
 
 mod proof;
-#[allow(dead_code, reason = "the comparison of both paths uses the rest")]
 mod random;
 #[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
 #[path = "../../../fuzz/src/sample.rs"]

@@ -17,7 +17,6 @@ use walrus_core::world::{
 use walrus_core::zone::read_zone;
 use walrus_dns::DomainName;
 
-#[allow(dead_code, reason = "the tests use the rest")]
 #[expect(unreachable_pub, reason = "the fuzz crate uses it too")]
 #[path = "../../../../fuzz/src/signed.rs"]
 mod signed;
@@ -39,7 +38,6 @@ impl World {
     }
 
     /// The same, signed.
-    #[allow(dead_code, reason = "not everybody measures it")]
     pub(crate) fn signed(names: usize, prefixes: usize, denial: Denial) -> Self {
         Self::with(names, prefixes, Some(denial))
     }
@@ -173,7 +171,6 @@ pub(crate) fn query(name: &[u8], client: Option<[u8; 8]>) -> Vec<u8> {
 }
 
 /// The same query with DO set, without a client subnet, for any type.
-#[allow(dead_code, reason = "not everybody measures it")]
 pub(crate) fn signed_query(name: &[u8], record_type: u8) -> Vec<u8> {
     let mut query = query(name, None);
     query[12 + name.len() + 1] = record_type;

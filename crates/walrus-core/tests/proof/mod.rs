@@ -1,13 +1,15 @@
 //! A validator's view of a reply (RFC 4035 section 5): every set that should be signed is, by
 //! signatures over what stands there, and "no" is proven. It shares nothing with what it checks.
 
+mod signature;
+
 use std::collections::BTreeMap;
 
 use domain::base::{Message, Name, ParsedRecord, ToName};
 use walrus_dns::DomainName;
 use walrus_dns::record_type::{ANY, CNAME, DNAME, DS, NS, NSEC, NSEC3, RRSIG, SOA};
 
-use crate::signed;
+use signature::is_signature_of;
 
 /// The sets of a section: records' data, the RRSIG records over them, and the TTL.
 pub(crate) type Section = BTreeMap<(DomainName, u16), Set>;
@@ -308,7 +310,7 @@ impl Trust<'_> {
             let data: Vec<&[u8]> = set.data.iter().map(Vec::as_slice).collect();
             for signature in &set.signatures {
                 assert!(
-                    signed::is_signature_of(signature, owner, *record_type, &data),
+                    is_signature_of(signature, owner, *record_type, &data),
                     "{owner} {record_type}"
                 );
                 let original = u32::from_be_bytes(signature[4..8].try_into().expect("four bytes"));
