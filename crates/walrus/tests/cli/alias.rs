@@ -85,7 +85,7 @@ fn a_signed_zone_promises_the_families_that_the_target_of_an_alias_has() {
         wait_for("no AAAA", || ask(server, ALIAS, AAAA).filter(Seen::is_no_type));
         let watcher = scope.spawn(|| watch(server, &ended));
         let is_promised = || Some(promised(server)?.contains(&AAAA));
-        assert_eq!(wait_for("a proof", is_promised), false);
+        assert!(!wait_for("a proof", is_promised));
         has_ipv6.store(true, Ordering::Relaxed);
         wait_for("AAAA", || ask(server, ALIAS, AAAA).filter(Seen::is_answer));
         wait_for("its promise", || is_promised().filter(|it| *it));
