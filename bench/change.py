@@ -141,30 +141,35 @@ def main():
     paired = lambda key: statistics.median(
         b[key] / a[key] for a, b in zip(slices["quiet"], slices["changing"]))
     # Quiet slices come in pairs, one beside the other: what two of them differ by is noise.
-    quiet = [it["qps"] for it in slices["quiet"]]
-    spread = statistics.median(abs(b / a - 1) for a, b in zip(quiet, quiet[1:])) if quiet[1:] else 0.15
+    def differ(key):
+        quiet = [it[key] for it in slices["quiet"]]
+        return statistics.median(abs(b / a - 1) for a, b in zip(quiet, quiet[1:])) if quiet[1:] else 0.15
     limit = 50 if options.signed else 10
+    in_time = max((count for bound, count in inside if bound <= limit), default=0)
     result = {
         "changes": len(times),
         "asked_ms": {"median": statistics.median(times), "p90": times[len(times) * 9 // 10], "most": times[-1]},
-        "inside_ms_at_most": {"half": within(0.5), "nine_of_ten": within(0.9), "all": within(1)},
+        "inside_ms_at_most": {"half": within(0.5), "nine_of_ten": within(0.9), "all": within(1),
+                              "in_time": in_time, "of": inside[-1][1]},
         "limit_ms": limit,
         "lost": {kind: int(sum(it["lost"] for it in slices[kind])) for kind in slices},
         "watcher_unanswered": watcher.unanswered,
         "queries_per_second": {kind: middle(kind, "qps") for kind in slices},
         "us_per_query": {kind: middle(kind, "srv_us/q") for kind in slices},
         "changing_to_quiet": {"rate": paired("qps"), "us_per_query": paired("srv_us/q")},
-        "quiet_to_quiet": {"rate_spread": spread},
+        "quiet_to_quiet": {"rate_spread": differ("qps"), "us_spread": differ("srv_us/q")},
     }
     print(f"{result['changes']} changes; asked: median {result['asked_ms']['median']:.2f} ms, p90 "
           f"{result['asked_ms']['p90']:.2f}, most {result['asked_ms']['most']:.2f}; inside: half "
-          f"within {within(0.5)} ms, nine of ten within {within(0.9)}, all within {within(1)} (wanted: {limit})")
+          f"within {within(0.5)} ms, nine of ten within {within(0.9)}, all within {within(1)} (wanted: {limit}, "
+          f"which {in_time} of {inside[-1][1]} kept)")
     for kind in slices:
         print(f"{kind:9} {result['queries_per_second'][kind]:9.0f} queries/s {result['us_per_query'][kind]:6.2f} us/query "
               f"lost {result['lost'][kind]}")
     print(f"changing to quiet, same round, median: rate {result['changing_to_quiet']['rate']:.3f}, "
           f"us/query {result['changing_to_quiet']['us_per_query']:.3f}; "
-          f"two quiet slices differ by {spread:.3f}; unanswered to the watcher: {watcher.unanswered}")
+          f"two quiet slices differ by {differ('qps'):.3f} and {differ('srv_us/q'):.3f}; "
+          f"unanswered to the watcher: {watcher.unanswered}")
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)
