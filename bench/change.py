@@ -156,8 +156,10 @@ def main():
         "watcher_unanswered": watcher.unanswered,
         "queries_per_second": {kind: middle(kind, "qps") for kind in slices},
         "us_per_query": {kind: middle(kind, "srv_us/q") for kind in slices},
-        "changing_to_quiet": {"rate": paired("qps"), "us_per_query": paired("srv_us/q")},
-        "quiet_to_quiet": {"rate_spread": differ("qps"), "us_spread": differ("srv_us/q")},
+        "changing_to_quiet": {"rate": paired("qps"), "us_per_query": paired("srv_us/q"),
+                              "half_answered_us": paired("p50us"), "most_answered_us": paired("p99us")},
+        "quiet_to_quiet": {"rate_spread": differ("qps"), "us_spread": differ("srv_us/q"),
+                           "half_answered_spread": differ("p50us"), "most_answered_spread": differ("p99us")},
     }
     print(f"{result['changes']} changes; asked: median {result['asked_ms']['median']:.2f} ms, p90 "
           f"{result['asked_ms']['p90']:.2f}, most {result['asked_ms']['most']:.2f}; inside: half "
@@ -166,9 +168,10 @@ def main():
     for kind in slices:
         print(f"{kind:9} {result['queries_per_second'][kind]:9.0f} queries/s {result['us_per_query'][kind]:6.2f} us/query "
               f"lost {result['lost'][kind]}")
-    print(f"changing to quiet, same round, median: rate {result['changing_to_quiet']['rate']:.3f}, "
-          f"us/query {result['changing_to_quiet']['us_per_query']:.3f}; "
-          f"two quiet slices differ by {differ('qps'):.3f} and {differ('srv_us/q'):.3f}; "
+    told = {"rate": "qps", "us_per_query": "srv_us/q", "half_answered_us": "p50us", "most_answered_us": "p99us"}
+    compared = (f"{name.replace('_', ' ')} {result['changing_to_quiet'][name]:.3f} (noise {differ(key):.3f})"
+                for name, key in told.items())
+    print(f"changing to quiet, same round, median: {', '.join(compared)}; "
           f"unanswered to the watcher: {watcher.unanswered}")
     if options.json:
         with open(options.json, "w") as file:

@@ -60,7 +60,7 @@ pub(crate) struct Surroundings<'a> {
 impl DirectorHandle {
     /// From now on a zone is signed with these keys; `pairs` are private halves that may be new
     /// here. Returns when the zone and its answers are signed and served so, which for a million
-    /// names may take a minute (reckoned); Plans are carried out meanwhile.
+    /// names may take half a minute; Plans are carried out meanwhile.
     ///
     /// # Errors
     /// If the zone is not one of those that are signed here, or cannot be signed. Everything then

@@ -145,7 +145,7 @@ impl NodeKeys {
     }
 
     /// Takes the steps that are due and tells the name server what changed by them. Returns when it
-    /// answers so, which with a million names takes a minute.
+    /// answers so, which with a million names takes half a minute.
     pub(crate) fn tell(&self, director: &DirectorHandle) {
         let _in_order = self.telling();
         for change in self.advance() {
