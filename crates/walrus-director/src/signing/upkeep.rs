@@ -20,11 +20,12 @@ impl DirectorHandle {
     pub(crate) fn sign_pending(&self) -> bool {
         let (requests, ground) = {
             let mut control = self.control();
-            (control.signing.take_pending(BATCH), control.signing.ground().clone())
+            let requests = control.signing.take_pending(BATCH);
+            if requests.is_empty() {
+                return false;
+            }
+            (requests, control.signing.ground().clone())
         };
-        if requests.is_empty() {
-            return false;
-        }
         let made = ground.make(requests, Pace::Background, self.inner().background.stopping());
         // While it shares signatures, taking in more would copy them.
         drop(ground);
@@ -94,17 +95,19 @@ impl DirectorHandle {
     /// Writes down what was signed. What the table in force does not use is dropped when there is
     /// too much of it.
     pub(crate) fn keep_signatures(&self) {
-        let (mut ground, store, now, is_crowded) = {
+        let (mut ground, current, store, now) = {
             let mut control = self.control();
             let Some(now) = control.signing.now(&self.inner().clock) else { return };
             if !control.signing.take_dirty() {
                 return;
             }
             let signing = &control.signing;
-            (signing.ground().clone(), signing.store().clone(), now, signing.is_crowded())
+            let current = signing.is_crowded().then(|| self.inner().current.load());
+            (signing.ground().clone(), current, signing.store().clone(), now)
         };
-        if is_crowded {
-            let unused = ground.unused(&self.inner().current.load().table, now);
+        if let Some(current) = current {
+            let unused = ground.unused(&current.table, now);
+            drop(current);
             for part in unused.chunks(TAKE_IN) {
                 part.iter().for_each(|id| ground.signatures.remove(*id));
                 self.control().signing.forget(part);
@@ -124,12 +127,13 @@ impl DirectorHandle {
 
     /// Signs the table in force again, as far as that is quick, and publishes it.
     pub(crate) fn publish_signed(&self) {
-        let (mut ground, now) = {
+        let (mut ground, current, now) = {
             let mut control = self.control();
             let now = control.signing.now_if_signing(&self.inner().clock);
-            (control.signing.ground().clone(), now.unwrap_or(0))
+            // Both under the lock: a table on other terms than its own would be bogus.
+            let current = self.inner().current.load();
+            (control.signing.ground().clone(), current, now.unwrap_or(0))
         };
-        let current = self.inner().current.load();
         let stop = self.inner().background.stopping();
         let table = &current.table;
         let signed = ground.sign((table, table), now, what_is_quick, stop);
