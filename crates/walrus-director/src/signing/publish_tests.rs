@@ -148,11 +148,8 @@ fn a_zone_that_is_signed_for_the_first_time_has_its_services() {
     is_answered(&director, sequence, pair.public());
 }
 
-#[test]
-fn a_plan_never_waits_for_a_reload() {
-    let pair = key_pair();
-    let (director, map) = start(Some(&pair));
-    let (_, last) = plan_at_each_look(&director, &map);
+/// Another configuration, for which all services are compiled anew, and a zone with one name more.
+fn other(pair: &KeyPair, map: &Arc<Map>) -> Reload {
     let more = walrus_core::zone::RecordSet {
         record_type: walrus_dns::record_type::A,
         ttl: 60,
@@ -160,27 +157,50 @@ fn a_plan_never_waits_for_a_reload() {
         signatures: Vec::new(),
     };
     let name = "more.walrus.example".parse().unwrap();
-    let zones = vec![Arc::new(Zone::clone(&zone()).with_sets([(name, more)]))];
-    // Another map and configuration: all services are compiled anew.
-    let others =
-        Digests { configuration: walrus_core::world::Digest::of([&b"other"[..]]), ..digests(&map) };
-    director
-        .reload(
-            Reload {
-                topology: topology(),
-                zones,
-                map,
-                digests: others,
-                signing: vec![signing(pair.public())],
-                pairs: Vec::new(),
-                answer_sets_max: 100,
-            },
-            || None,
-        )
-        .unwrap();
+    let configuration = walrus_core::world::Digest::of([&b"other"[..]]);
+    Reload {
+        topology: topology(),
+        zones: vec![Arc::new(Zone::clone(&zone()).with_sets([(name, more)]))],
+        map: Arc::clone(map),
+        digests: Digests { configuration, ..digests(map) },
+        signing: vec![signing(pair.public())],
+        pairs: Vec::new(),
+        answer_sets_max: 100,
+    }
+}
+
+#[test]
+fn a_plan_never_waits_for_a_reload() {
+    let pair = key_pair();
+    let (director, map) = start(Some(&pair));
+    let (_, last) = plan_at_each_look(&director, &map);
+    director.reload(other(&pair, &map), || None).unwrap();
     let sequence = *last.lock().unwrap();
     assert!(sequence > 1, "no Plan came meanwhile");
     is_answered(&director, sequence, pair.public());
+}
+
+#[test]
+fn the_plan_of_a_reload_takes_the_place_of_those_that_came_meanwhile() {
+    let pair = key_pair();
+    let (director, map) = start(Some(&pair));
+    let (_, last) = plan_at_each_look(&director, &map);
+    let reload = other(&pair, &map);
+    let digests = reload.digests.clone();
+    // Each time that it is asked for it is another one, as when servers die meanwhile.
+    let asked = AtomicUsize::new(0);
+    let ahead = || {
+        let sequence = PLANS_MAX + 1 + asked.fetch_add(1, Ordering::SeqCst) as u64;
+        Some(plan(sequence, last_of(sequence), &digests))
+    };
+    director.reload(reload, ahead).unwrap();
+    assert!(*last.lock().unwrap() > 1, "no Plan came meanwhile");
+    let sequence = PLANS_MAX + asked.load(Ordering::SeqCst) as u64;
+    is_answered(&director, sequence, pair.public());
+    let refused = director.apply_plan(plan(sequence + 1, 1, &Digests::default()));
+    assert!(refused.is_err(), "made for what was there before");
+    director.apply_plan(plan(sequence + 1, last_of(sequence + 1), &digests)).unwrap();
+    is_answered(&director, sequence + 1, pair.public());
 }
 
 #[test]
