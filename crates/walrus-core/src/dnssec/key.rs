@@ -155,9 +155,7 @@ impl ZoneKeys {
         };
         what(self) == what(other)
     }
-}
 
-impl ZoneKeys {
     /// Whether a whole zone can be signed with them: half signed it would be bogus.
     #[must_use]
     pub fn can_sign(&self) -> bool {

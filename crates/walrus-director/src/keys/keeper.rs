@@ -254,7 +254,8 @@ impl ZoneKeeper {
         let mut anew = ZoneKeyState::empty(state.zone.clone());
         // Above any that other nodes may have seen: none counts one a second.
         anew.generation = if self.is_unknown { now } else { state.generation };
-        anew.revision = state.revision + 1;
+        anew.revision = state.revision.saturating_add(1);
+        anew.wanted_since = state.wanted_since;
         (anew.zone_ttl, anew.dnskey_ttl, anew.ds_ttl) =
             (state.zone_ttl, state.dnskey_ttl, state.ds_ttl);
         anew.last = state.last;

@@ -297,10 +297,11 @@ impl Rollover {
         if keys.does_the_same(before) {
             return;
         }
-        self.state.revision += 1;
+        // The state may be of a file or of another node, which may say any number.
+        self.state.revision = self.state.revision.saturating_add(1);
         if keys.wanted_at_parent != before.wanted_at_parent {
             // Two changes in one second are told apart too.
-            self.state.wanted_since = now.max(self.state.wanted_since + 1);
+            self.state.wanted_since = now.max(self.state.wanted_since.saturating_add(1));
         }
     }
 
