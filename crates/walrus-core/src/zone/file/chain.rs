@@ -3,6 +3,8 @@
 //! A chain's records name each other by their order; so what the file says must be just that, or
 //! its signatures would not be over what is served. Salt, iterations and opt-out stay as they are.
 
+use std::rc::Rc;
+
 use walrus_dns::record_type;
 
 use super::check::type_name;
@@ -24,8 +26,8 @@ struct Hashed<'r> {
     place: Place,
     ttl: u32,
     data: Data<'r>,
-    /// RRSIG records' data.
-    signatures: Vec<&'r [u8]>,
+    /// RRSIG records' data. One owner may have many of both, which are not multiplied.
+    signatures: Rc<[&'r [u8]]>,
 }
 
 /// NSEC3 data (RFC 5155 section 3.2), and that of NSEC3PARAM in front.
@@ -68,6 +70,7 @@ impl<'r> ChainDraft<'r> {
     ) {
         let label = owner.split_first().filter(|(len, label)| usize::from(**len) == label.len());
         let hash = label.and_then(|(_, label)| hash_of_label(label));
+        let signatures: Rc<[&[u8]]> = signatures.into();
         for Record { place, ttl, data, .. } in records {
             match (hash, Data::read(data)) {
                 (Some(hash), Some(data)) => self.records.push(Hashed {
@@ -75,7 +78,7 @@ impl<'r> ChainDraft<'r> {
                     place: *place,
                     ttl: *ttl,
                     data,
-                    signatures: signatures.to_vec(),
+                    signatures: Rc::clone(&signatures),
                 }),
                 _ => {
                     let message =
@@ -145,7 +148,7 @@ impl<'r> ChainDraft<'r> {
             };
             parts.push(Nsec3Part { hash: record.hash, flags: record.data.flags, bitmap });
         }
-        let signatures = self.records.iter().map(|record| record.signatures.clone());
+        let signatures = self.records.iter().map(|record| record.signatures.to_vec());
         Some(Nsec3Chain::from_sorted(parameters, ttl, parts).sign(signatures))
     }
 }
