@@ -55,7 +55,7 @@ impl Lines {
         let root_bits = (ranges.len() / BOUNDARIES_WANTED).max(1).next_power_of_two().ilog2();
         let root_bits = root_bits.min(ROOT_BITS_MAX);
         let mut draft = Draft { lines: Vec::new(), ranges: &ranges };
-        draft.divide(0, 0, root_bits);
+        draft.divide(0, 0, root_bits, 0);
         Self { lines: draft.lines.into(), root_bits, ranges: ranges.len() }
     }
 
@@ -138,24 +138,29 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Adds the parts of the block that begins at `start` and whose addresses share the first `above`
-    /// bits.
-    fn divide(&mut self, start: u32, above: u32, bits: u32) {
+    /// Adds the parts of the block that begins at `start`, in the range `own` or behind it, and whose
+    /// addresses share the first `above` bits. Blocks come in order, so that nothing is searched for.
+    fn divide(&mut self, start: u32, above: u32, bits: u32, mut own: usize) {
         let first = self.lines.len();
         self.lines.resize(first + (1 << bits), Line::EMPTY);
         let above = above + bits;
         for index in 0..1_u32 << bits {
             // The only part of all addresses begins at 0 and is 2^32 long.
             let start = start + index.checked_shl(u32::BITS - above).unwrap_or(0);
-            self.lines[first + index as usize] = self.block(start, above);
+            own += self.count_until(own + 1, start);
+            self.lines[first + index as usize] = self.block(start, above, own);
         }
     }
 
-    fn block(&mut self, start: u32, above: u32) -> Line {
+    /// How many ranges from a place on begin no later than an address.
+    fn count_until(&self, place: usize, address: u32) -> usize {
+        self.ranges[place..].iter().take_while(|range| range.0 <= address).count()
+    }
+
+    /// The block that begins in the range `own`.
+    fn block(&mut self, start: u32, above: u32, own: usize) -> Line {
         let last = start | u32::MAX.checked_shr(above).unwrap_or(0);
-        let own = self.ranges.partition_point(|range| range.0 <= start) - 1;
-        let behind = self.ranges.partition_point(|range| range.0 <= last);
-        let inside = &self.ranges[own + 1..behind];
+        let inside = &self.ranges[own + 1..][..self.count_until(own + 1, last)];
         let shift = (u32::BITS - above).saturating_sub(u16::BITS);
         let is_coarse = inside.iter().all(|range| range.0.trailing_zeros() >= shift);
         let mut line = Line::EMPTY;
@@ -166,7 +171,7 @@ impl Draft<'_> {
             // Below 2^32: there are not nearly as many ranges.
             (line.values[0], line.values[1]) = ((first >> 16) as u16, first as u16);
             (line.count, line.detail) = (DIVIDED, bits as u8);
-            self.divide(start, above, bits);
+            self.divide(start, above, bits, own);
             return line;
         }
         (line.count, line.detail) = (inside.len() as u8, shift as u8);
