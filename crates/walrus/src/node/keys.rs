@@ -152,7 +152,7 @@ impl NodeKeys {
             let apex = change.signing.apex.clone();
             match director.set_signing(change.signing.clone(), change.pairs.clone()) {
                 Ok(()) => self.served(&change),
-                Err(error) => self.refused(&apex, walrus_host::log::chain(&error)),
+                Err(error) => self.refused(&apex, &walrus_host::log::chain(&error)),
             }
         }
     }
@@ -164,6 +164,10 @@ impl NodeKeys {
             // Generations that end where they began, while this node was away, are served too.
             if zone.told.as_ref().is_some_and(|(keys, _)| *keys == zone.keeper.keys()) {
                 zone.keeper.served(zone.keeper.rollover().state().generation);
+            }
+            // A change that was taken back is no problem any more.
+            if zone.told == Some((zone.keeper.keys(), held(&zone.keeper))) {
+                zone.refused = None;
             }
         }
         inner.ask_in_time();
@@ -181,13 +185,17 @@ impl NodeKeys {
 
     /// The name server goes on as before. It is asked again each time that keys are looked at, and a
     /// cause is told once.
-    fn refused(&self, apex: &DomainName, why: String) {
+    fn refused(&self, apex: &DomainName, why: &str) {
         let mut inner = self.inner();
         let Some(zone) = inner.zones.get_mut(apex) else { return };
-        if zone.refused.as_ref() != Some(&why) {
-            tracing::error!(zone = %apex, "the name server does not sign with the zone's keys as they are now, and goes on as it was: {why}");
+        let problem = format!(
+            "{apex}: the name server does not sign with the zone's keys as they are now, and goes on \
+             as it was: {why}"
+        );
+        if zone.refused.as_ref() != Some(&problem) {
+            tracing::error!("{problem}");
         }
-        zone.refused = Some(why);
+        zone.refused = Some(problem);
     }
 
     /// The name server serves a change from now on.
@@ -428,7 +436,7 @@ impl SignedZone {
     /// What is wrong, but for a parent that cannot be asked.
     fn wrong(&self) -> impl Iterator<Item = String> {
         let problems = self.keeper.problems().iter().cloned().chain(self.stuck.clone());
-        let problems = problems.chain(self.unfollowed.clone());
+        let problems = problems.chain(self.unfollowed.clone()).chain(self.refused.clone());
         problems.chain(self.keeper.rollover().state().ds_mismatch())
     }
 

@@ -1,4 +1,4 @@
-//! Keys of a node whose clock is set while they wait.
+//! Keys of a node whose clock is set while they wait, and whose name server refuses them.
 
 use std::path::Path;
 
@@ -115,4 +115,32 @@ fn a_wait_goes_on_after_a_restart_by_a_clock_that_was_set_back() {
     let keys = open(state.path(), &clock);
     assert_eq!(until(&keys), Some(unix(&clock) + left));
     wait_for_cds(&keys, &clock, &hand);
+}
+
+#[test]
+fn what_the_name_server_refuses_is_a_problem_until_it_is_served_or_taken_back() {
+    let state = tempfile::tempdir().unwrap();
+    let (clock, _hand) = Clock::manual();
+    let keys = open(state.path(), &clock);
+    let told = keys.inner().zones.values().next().unwrap().told.clone();
+    let tell_again = |told| keys.inner().zones.values_mut().next().unwrap().told = told;
+    for is_served in [true, false] {
+        assert_eq!(keys.problems(), Vec::new());
+        tell_again(None);
+        let change = keys.advance().pop().unwrap();
+        for _ in 0..2 {
+            keys.refused(&change.signing.apex, "the key is gone");
+        }
+        let problems = keys.problems();
+        let [(apex, problem)] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!(*apex, change.signing.apex);
+        assert!(problem.contains("goes on as it was: the key is gone"), "{problem}");
+        if is_served {
+            keys.served(&change);
+        } else {
+            tell_again(told.clone());
+            assert!(keys.advance().is_empty());
+        }
+        assert_eq!(keys.problems(), Vec::new());
+    }
 }
