@@ -215,6 +215,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_ipv4_client_subnet_is_guessed_if_it_is_the_first_option() {
+        let opt = |code, family, address: &[u8]| {
+            let fixed = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 15, 0, code, 0, 7, 0, family, 24, 0];
+            [&fixed[..], address].concat()
+        };
+        for (bytes, expected) in [
+            (opt(8, 1, &[192, 0, 2]), Some(0xc000_0200)),
+            (opt(8, 1, &[192, 0, 2, 1, 9]), Some(0xc000_0201)),
+            (opt(8, 1, &[]), Some(0)),
+            (opt(8, 2, &[0x20, 1, 0xd]), None),
+            (opt(10, 1, &[192, 0, 2]), None),
+            (opt(8, 1, &[])[..18].to_vec(), None),
+            (opt(8, 1, &[192, 0, 2])[1..].to_vec(), None),
+            (Vec::new(), None),
+        ] {
+            assert_eq!(guess_client_subnet_ipv4(&bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
     fn client_subnets() {
         for (data, address) in [
             (&[0, 1, 24, 0, 192, 0, 2][..], Some("192.0.2.0")),
