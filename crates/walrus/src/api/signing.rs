@@ -53,7 +53,7 @@ pub(super) fn register(registry: &mut Registry, status: &SigningStatus, keys: &K
             expiries.get_or_create(&labels()).set(gauge(at));
         }
     }
-    let help = "Signatures over static names; 0 while the zone is not answered";
+    let help = "Signatures over static names; 0 while the zone is not signed";
     registry.register("dnssec_zone_signatures", help, signatures);
     let help = "When signatures of static names are renewed next, in seconds since 1970";
     registry.register("dnssec_zone_renewal_timestamp_seconds", help, renewals);
