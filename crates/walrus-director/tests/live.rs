@@ -25,6 +25,9 @@ use walrus_host::clock::Clock;
 
 use fixture::{SERVICE, digests, plan, query, settings, topology, zone};
 
+/// How long anything may take on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn start(dns: DnsSettings, with_plan: bool) -> DirectorHandle {
     try_start(dns, with_plan).unwrap()
 }
@@ -68,7 +71,7 @@ fn read(reply: &[u8], query: &[u8]) -> (u8, Option<Ipv4Addr>) {
 
 fn client(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
@@ -95,7 +98,7 @@ fn clients_get_their_areas_servers_by_udp_and_tcp() {
     let ipv6 = ask(&client("[::1]:0"), director.addresses()[1], &query);
     assert_eq!(read(&ipv6, &query).1, Some(Ipv4Addr::new(127, 0, 12, 1)));
     let mut stream = TcpStream::connect(director.addresses()[0]).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let framed = [&(query.len() as u16).to_be_bytes(), query.as_slice()].concat();
     stream.write_all(&framed.repeat(3)).unwrap();
     for _ in 0..3 {
@@ -136,7 +139,7 @@ fn traffic_of(director: &DirectorHandle, answers: u64) -> Arc<Traffic> {
         if traffic.recent.answers >= answers {
             return traffic;
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{traffic:?}");
+        assert!(begun.elapsed() < PATIENCE, "{traffic:?}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
@@ -273,7 +276,7 @@ fn plans_are_swapped_under_load_without_a_lost_query() {
     for sequence in 2..=200_u8 {
         director.apply_plan(plan(u64::from(sequence), sequence, &digests)).unwrap();
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while ask_service(&director, None).1 != Some(Ipv4Addr::new(127, 0, 11, 200)) {
         assert!(Instant::now() < deadline);
     }
@@ -282,7 +285,7 @@ fn plans_are_swapped_under_load_without_a_lost_query() {
     assert!(asked > 0);
     // Nothing that was counted under any of the 200 tables is lost.
     let mut observed = director.observe().services.remove(0);
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     let counted = |observed: &walrus_core::world::ServiceCounts| {
         observed.areas.iter().map(|(_, queries)| queries).sum::<u64>()
     };
@@ -357,7 +360,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     let director = start(settings(&["127.0.0.1:0"], 2), true);
     let asked = |expected: (u8, Option<Ipv4Addr>)| {
         // A worker in the middle of a batch answers that from the table before.
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + PATIENCE;
         while ask_service(&director, None) != expected {
             assert!(Instant::now() < deadline, "{expected:?} never comes");
         }
@@ -373,7 +376,7 @@ fn a_reload_takes_a_service_away_and_brings_it_back() {
     director.reload(reload(&without, vec![zone()], map(), digests), || None).unwrap();
     asked((3, None));
     // What was counted before is told under its name, if not the first time (busy threads).
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     let told = loop {
         if let Some(told) = director.observe().services.pop() {
             break told;
@@ -444,7 +447,7 @@ fn shutdown_ends_all_threads_and_frees_the_port() {
     let begun = Instant::now();
     director.shutdown();
     director.shutdown();
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < PATIENCE);
     UdpSocket::bind(address).unwrap();
     std::net::TcpListener::bind(address).unwrap();
     assert_eq!(director.counters().udp_queries, 1, "counters outlive the threads");

@@ -31,6 +31,9 @@ use fixture::{SERVICE, digests, plan, query, settings, topology, zone};
 const APEX: &str = "walrus.example";
 const SERVERS: u32 = 12;
 
+/// How long anything may take on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn name(text: &str) -> DomainName {
     text.parse().unwrap()
 }
@@ -112,7 +115,7 @@ struct Answer {
 
 fn ask(director: &DirectorHandle, name: &str, of_type: u16) -> Answer {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut query = query(7, name, None);
     let question_end = query.len();
     query[question_end - 4..question_end - 2].copy_from_slice(&of_type.to_be_bytes());
@@ -183,7 +186,7 @@ fn servers_of(director: &DirectorHandle, keys: &[&DnsKey]) -> BTreeSet<u32> {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} never comes");
         std::thread::yield_now();

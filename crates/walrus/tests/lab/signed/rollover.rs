@@ -17,7 +17,7 @@ use crate::programs::{free_port, say, wait_for, wait_within};
 const TTL: u32 = 1;
 
 /// Each wait of a roll-over is a TTL and a margin of a second each.
-const ROLLS_WITHIN: Duration = Duration::from_secs(90);
+const ROLLS_WITHIN: Duration = Duration::from_secs(180);
 
 const EVERY: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -97,12 +97,9 @@ fn tags(family: &Family) -> BTreeSet<u64> {
     family.walrus.keys().iter().map(|key| key["tag"].as_u64().unwrap()).collect()
 }
 
-/// Within the bound that Walrus promises, no answer names it.
+/// No answer names it any more, nor any that follows; how soon is measured by [`crate::detection`].
 fn is_gone_soon(walrus: SocketAddr) {
-    let begin = Instant::now();
-    let bound = FALL * (EVERY.mul_f64(1.0 + JITTER) + TIMEOUT) + Duration::from_secs(1);
     wait_for("answers without the dead server", || (!names_mortal(walrus)).then_some(()));
-    assert!(begin.elapsed() <= bound, "after {:?}, not {bound:?}", begin.elapsed());
     for _ in 0..50 {
         assert!(!names_mortal(walrus));
     }

@@ -19,8 +19,12 @@ use crate::walrus::{Node, Walrus};
 const TTL: u32 = 1;
 
 /// Each wait of a roll-over is a TTL and a margin of a second each, from when both have said that
-/// they serve the step before, which they do every few seconds.
-const ROLLS_WITHIN: Duration = Duration::from_secs(120);
+/// they serve the step before. The follower asks every five seconds, and a step may take three such
+/// questions: to hear of it, to say that the key is there, and to hear what follows.
+const ROLLS_WITHIN: Duration = Duration::from_secs(300);
+
+/// For the first of these steps.
+const AGREE_WITHIN: Duration = Duration::from_secs(60);
 
 const NODES: &str = "nodes = [\"one\", \"two\"]\n";
 
@@ -103,7 +107,7 @@ impl Pair {
         let settings = format!("{settings}{NODES}signer = false\n");
         let follower = Walrus::start_node(&node, &places[1], &settings);
         let pair = Self { signer, follower, folder: folder.to_owned() };
-        wait_for("the same key on both", || {
+        wait_within(AGREE_WITHIN, "the same key on both", || {
             pair.bring_keys();
             let [one, two] = [&pair.signer, &pair.follower]
                 .map(|node| ask(node.dns, ZONE, "DNSKEY").data("DNSKEY"));
