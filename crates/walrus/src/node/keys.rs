@@ -166,15 +166,14 @@ impl NodeKeys {
                 zone.keeper.served(zone.keeper.rollover().state().generation);
             }
             // A change that was taken back is no problem any more.
-            if zone.told == Some((zone.keeper.keys(), held(&zone.keeper))) {
+            if zone.is_told() {
                 zone.refused = None;
             }
         }
         inner.ask_in_time();
         let changes = inner.zones.iter().filter_map(|(apex, zone)| {
             let keys = zone.keeper.keys();
-            let is_told = zone.told == Some((keys.clone(), held(&zone.keeper)));
-            (!is_told && keys.can_sign()).then(|| Change {
+            (!zone.is_told() && keys.can_sign()).then(|| Change {
                 signing: inner.zone_signing(apex.clone(), keys),
                 pairs: zone.keeper.pairs().cloned().collect(),
                 generation: zone.keeper.rollover().state().generation,
@@ -188,14 +187,14 @@ impl NodeKeys {
     fn refused(&self, apex: &DomainName, why: &str) {
         let mut inner = self.inner();
         let Some(zone) = inner.zones.get_mut(apex) else { return };
-        let problem = format!(
-            "{apex}: the name server does not sign with the zone's keys as they are now, and goes on \
-             as it was: {why}"
+        let text = format!(
+            "the name server does not sign {apex} with its keys as they are now, and goes on as it \
+             was: {why}"
         );
-        if zone.refused.as_ref() != Some(&problem) {
-            tracing::error!("{problem}");
+        if zone.refused.as_ref() != Some(&text) {
+            tracing::error!("{text}");
         }
-        zone.refused = Some(problem);
+        zone.refused = Some(text);
     }
 
     /// The name server serves a change from now on.
@@ -433,6 +432,11 @@ impl Inner {
 }
 
 impl SignedZone {
+    /// Whether the name server has the keys as they are now.
+    fn is_told(&self) -> bool {
+        self.told == Some((self.keeper.keys(), held(&self.keeper)))
+    }
+
     /// What is wrong, but for a parent that cannot be asked.
     fn wrong(&self) -> impl Iterator<Item = String> {
         let problems = self.keeper.problems().iter().cloned().chain(self.stuck.clone());

@@ -10,6 +10,7 @@ use walrus_director::keys::KeyStore;
 use walrus_dns::DomainName;
 
 use super::{Source, date, name};
+use crate::api::DoneView;
 use crate::api::keys::{KeyView, KeysView, ZoneKeysView};
 use crate::cli::Failure;
 use crate::load;
@@ -68,7 +69,13 @@ pub(super) fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failur
         let shown = shown.map_err(|error| Failure::CouldNot(walrus_host::log::chain(&error)))?;
         problems.extend(ds_problems(&apex, zone, &shown));
     }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems)) }
+    if !problems.is_empty() {
+        return Err(Failure::Problems(problems));
+    }
+    match from.json {
+        true => say_json("done", &DoneView { done: "the parents show just the keys' DS".to_owned() }),
+        false => Ok(()),
+    }
 }
 
 /// Whom the running system asks for its parents; empty: those that the DNS names.

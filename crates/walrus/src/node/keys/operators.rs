@@ -42,6 +42,10 @@ impl NodeKeys {
     /// keys in the place of those that are lost.
     pub(crate) fn add(&self, request: &AddKeyRequest) -> Result<String, KeysRefused> {
         let AddKeyRequest { zone, role, lost } = request;
+        if *lost && role.is_some() {
+            let text = "`lost` replaces whatever keys are missing: leave `role` out";
+            return Err(KeysRefused::Wrong(text.to_owned()));
+        }
         if *lost {
             return self.change(zone, |keeper, now| {
                 keeper.replace_lost(now).map_err(KeysRefused::from)?;
