@@ -15,17 +15,21 @@ use crate::cli::{ApiArguments, Failure};
 /// A Plan of ten thousand servers in fifty services is longer than any default.
 const BODY_BYTES_MAX: usize = 256 << 20;
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// For what signs zones before it answers: a million names take a minute, on a busy machine several.
+const TIMEOUT_LONG: Duration = Duration::from_secs(3600);
 
 /// Talks to one running system.
 pub(crate) struct Client {
     base: String,
     token: Option<Token>,
+    timeout: Duration,
 }
 
 impl Client {
     /// For what changes nothing.
     pub(crate) fn new(api: &ApiArguments) -> Self {
-        Self { base: api.api.trim_end_matches('/').to_owned(), token: None }
+        let base = api.api.trim_end_matches('/').to_owned();
+        Self { base, token: None, timeout: TIMEOUT }
     }
 
     /// For what changes state: with the token from `--token-file`, `WALRUS_TOKEN_FILE` or the
@@ -37,6 +41,11 @@ impl Client {
             Failure::CouldNot(format!("{error}; say where the token is with --token-file"))
         })?;
         Ok(Self { token: Some(token), ..Self::new(api) })
+    }
+
+    /// The same for what may take long.
+    pub(crate) fn patient(self) -> Self {
+        Self { timeout: TIMEOUT_LONG, ..self }
     }
 
     /// GET a path.
@@ -76,7 +85,7 @@ impl Client {
     }
 
     fn exchange_bytes(&self, mut request: Request) -> Result<Vec<u8>, Failure> {
-        request.timeout = TIMEOUT;
+        request.timeout = self.timeout;
         request.body_max = BODY_BYTES_MAX;
         if let Some(token) = &self.token {
             let bearer = format!("Bearer {}", token.secret());

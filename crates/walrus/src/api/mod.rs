@@ -144,7 +144,10 @@ pub(crate) struct ReloadView {
 
 async fn reload(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
     token::check(&node, &headers, token::CHANGES)?;
-    Ok(json("reload", &node.reload().await?))
+    // In a task of its own: when whoever asked hangs up, this function ends where it waits, and the
+    // name server would have what the Controller never hears of.
+    let reloaded = tokio::spawn(async move { node.reload().await });
+    Ok(json("reload", &reloaded.await.map_err(ApiError::internal)??))
 }
 
 async fn keys_now(State(node): State<Arc<Node>>) -> Answer {

@@ -24,7 +24,7 @@ fn done(api: &ApiArguments, path: &str, request: &DrainRequest, json: bool) -> R
 }
 
 pub(super) fn reload(api: &ApiArguments, json: bool) -> Result<(), Failure> {
-    let reload: ReloadView = Client::with_token(api)?.post("/reload", &())?;
+    let reload: ReloadView = Client::with_token(api)?.patient().post("/reload", &())?;
     if json {
         return say_json("reload", &reload);
     }

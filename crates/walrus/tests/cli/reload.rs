@@ -99,3 +99,19 @@ fn a_name_server_without_a_controller_answers_for_a_new_service() {
     let near = crate::dns::addresses(running.dns());
     assert_eq!(near, [std::net::Ipv4Addr::new(192, 0, 2, 2)], "near1 stays drained");
 }
+
+#[test]
+fn a_reload_is_finished_though_whoever_asked_for_it_hangs_up() {
+    let running = Running::start(TWO_CLUSTERS);
+    let before = running.status()["configuration"].clone();
+    running.write("walrus.toml", &format!("{TWO_CLUSTERS}{MORE}"));
+    wait_for("the Controller with what is new", || {
+        drop(running.send("POST", "/reload", "")?);
+        (running.status()["configuration"] != before).then_some(())
+    });
+    wait_for("its answer", || ask(running.dns(), "new.walrus.example", A).filter(Seen::is_answer));
+    // Name server and Controller agree about what they are for: Plans are still carried out.
+    assert_eq!(running.ask(&["drain", "near1"]).code, Some(0));
+    let near = [std::net::Ipv4Addr::new(192, 0, 2, 2)];
+    wait_for("a drain", || (crate::dns::addresses(running.dns()) == near).then_some(()));
+}

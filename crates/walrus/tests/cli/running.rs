@@ -133,6 +133,14 @@ impl Running {
 
     /// The same, once; `None` if nobody answers.
     pub(crate) fn try_http(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        let mut answer = String::new();
+        self.send(method, path, body)?.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    /// Sends a request: where its answer will come; `None` if nobody listens.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(self.api()).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let token = std::fs::read_to_string(self.path("state/token")).unwrap_or_default();
@@ -145,10 +153,7 @@ impl Running {
             token.trim(),
         )
         .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+        Some(stream)
     }
 
     /// `GET /status` as an object.
