@@ -48,7 +48,11 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
-                () = hangups.wanted() => node.reload_and_log().await,
+                () = hangups.wanted() => tokio::select! {
+                    // What signs a large zone hears of the end by itself, and is not waited for here.
+                    () = shutdown.requested() => break,
+                    () = node.reload_and_log() => {}
+                },
             }
         }
         node.stop().await;
