@@ -56,9 +56,7 @@ impl Node {
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, Failure> {
         let Opened { loaded, state, plan } = opened;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let configuration = &loaded.configuration;
         let seed = match start.seed {
             Some(seed) => Seed::fixed(seed),

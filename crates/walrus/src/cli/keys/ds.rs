@@ -73,7 +73,9 @@ pub(super) fn check_parents(view: &KeysView, from: &Source) -> Result<(), Failur
         return Err(Failure::Problems(problems));
     }
     match from.json {
-        true => say_json("done", &DoneView { done: "the parents show just the keys' DS".to_owned() }),
+        true => {
+            say_json("done", &DoneView { done: "the parents show just the keys' DS".to_owned() })
+        }
         false => Ok(()),
     }
 }
@@ -135,7 +137,66 @@ pub(crate) fn ds_warnings(configuration: &Configuration) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use walrus_core::dnssec::Algorithm;
+    use walrus_core::dnssec::rollover::{KeyRole, RolloverSettings};
+    use walrus_core::world::Name;
+    use walrus_director::keys::ZoneKeeper;
+
     use super::*;
+
+    /// Leaves the state of a signer whose parent has shown a DS of its key, damaged or not.
+    fn a_signer_was_here(state: &Path, is_damaged: bool) {
+        const NOW: u64 = 1_800_000_000;
+        let zone: DomainName = "walrus.example".parse().unwrap();
+        let node: Name = "one".parse().unwrap();
+        let settings = RolloverSettings {
+            algorithm: Algorithm::Ed25519,
+            roles: vec![KeyRole::Csk],
+            roll_ksk_every: None,
+            roll_zsk_every: None,
+            margin: Duration::ZERO,
+            nodes: [node.clone()].into(),
+        };
+        let store = KeyStore::new(state);
+        let mut keeper = ZoneKeeper::open(store, &zone, node, settings.clone(), NOW);
+        keeper.reconfigure(NOW, settings, 60, 60);
+        keeper.advance(NOW).unwrap();
+        keeper.served(keeper.rollover().state().generation);
+        let mut ds = keeper.keys().published[0].ds_data(&zone);
+        ds[20] ^= u8::from(is_damaged);
+        let shown = ParentView { by_all: vec![ds.clone()], by_any: vec![ds], ttl: 60 };
+        keeper.parent_shows(NOW, &shown);
+        keeper.advance(NOW).unwrap();
+    }
+
+    #[test]
+    fn check_warns_of_a_ds_that_does_not_match() {
+        for (sign, is_damaged, expected) in [
+            (true, false, None),
+            (true, true, Some("the parent's DS names none of the zone's keys")),
+            (false, false, Some("is not signed (dnssec = \"off\"), but its parent shows a DS")),
+        ] {
+            let state = tempfile::tempdir().unwrap();
+            a_signer_was_here(state.path(), is_damaged);
+            let text = format!(
+                "zone = \"walrus.example\"\nnameservers = [\"ns1.walrus.example\"]\n\
+                 [node]\nname = \"one\"\nstate = \"{}\"\n[dns]\nlisten = [\"127.0.0.1:5300\"]\n\
+                 [dnssec]\nsign = {sign}\n\
+                 [[cluster]]\nname = \"here\"\n\
+                 servers = [{{ name = \"server\", addresses = [\"192.0.2.1\"] }}]\n\
+                 [[area]]\nname = \"world\"\nhome = \"here\"\n",
+                state.path().display()
+            );
+            let checked = load::check_text("test.toml", &text).unwrap();
+            let warnings = ds_warnings(&checked.configuration);
+            assert_eq!(warnings.len(), usize::from(expected.is_some()), "{warnings:?}");
+            let is_expected = |warning: &String| expected.is_some_and(|it| warning.contains(it));
+            assert!(warnings.iter().all(is_expected), "{warnings:?}");
+        }
+    }
 
     #[test]
     fn a_ds_is_compared_by_its_digest() {
