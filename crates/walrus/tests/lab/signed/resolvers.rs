@@ -57,7 +57,8 @@ impl Resolver {
             text.push_str(&format!(" trust-anchor: \"{zone} DNSKEY {key}\"\n"));
         }
         match finds {
-            Finds::Told(_) => text.push_str(" qname-minimisation: no\n"),
+            // A name server that was slow once is asked again soon, not after a quarter of an hour.
+            Finds::Told(_) => text.push_str(" qname-minimisation: no\n infra-host-ttl: 1\n"),
             Finds::ToldWithSubnets(zones) => {
                 text.push_str(" qname-minimisation: no\n cache-max-ttl: 0\n");
                 text.push_str(" max-client-subnet-ipv4: 24\n max-client-subnet-ipv6: 56\n");
