@@ -1,0 +1,150 @@
+//! The stages of an answer, each by itself, beside the whole: `cargo bench -p walrus-core --bench stages`.
+//!
+//! What is left of the whole is finding the entry, composing the reply, and counting. Stages that run by
+//! themselves have the caches for themselves: their sum is a little less than the whole.
+
+#[path = "respond/load.rs"]
+mod load;
+#[path = "respond/world.rs"]
+mod world;
+
+use std::net::IpAddr;
+
+use divan::{Bencher, black_box};
+use load::{NAMES, Queries};
+use walrus_core::answer::look_ahead;
+use walrus_core::dnssec::Denial;
+use walrus_core::map::Map;
+use walrus_core::policy::choose::Chooser;
+use walrus_core::world::{Area, ChoosePolicy, ClientSpec, Generator, Topology};
+use walrus_dns::query;
+use world::World;
+
+/// Queries that are looked ahead at together.
+const BATCH: usize = 32;
+const AREAS: u16 = 50;
+
+fn main() {
+    divan::main();
+}
+
+/// Does it for one query of the round after the other.
+fn each(bencher: Bencher<'_, '_>, queries: &Queries, mut stage: impl FnMut(&[u8]) -> usize) {
+    let mut next = 0;
+    bencher.counter(1_usize).bench_local(|| {
+        next += 1;
+        black_box(stage(black_box(queries.get(next))))
+    });
+}
+
+fn parse(bytes: &[u8]) -> usize {
+    usize::from(query::parse(black_box(bytes)).expect("a query").record_type)
+}
+
+/// A question with EDNS.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn a1_parse(bencher: Bencher<'_, '_>) {
+    each(bencher, &Queries::of_names(NAMES), parse);
+}
+
+/// A question with EDNS and a client subnet.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn a2_parse_client_subnet(bencher: Bencher<'_, '_>) {
+    each(bencher, &Queries::of_service(), parse);
+}
+
+/// The same as the first, the name folded and hashed, and 90 bytes copied.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn b_parse_fold_hash_copy(bencher: Bencher<'_, '_>) {
+    each(bencher, &Queries::of_names(NAMES), load::calibrate());
+}
+
+/// A query's part of looking ahead over a batch; the hints themselves are left out.
+#[divan::bench(sample_count = 200, sample_size = 200)]
+fn c_look_ahead(bencher: Bencher<'_, '_>) {
+    let (world, queries) = (World::new(NAMES, 100), Queries::of_names(NAMES));
+    let mut next = 0;
+    bencher.counter(BATCH).bench_local(|| {
+        next += BATCH;
+        let batch = (next..next + BATCH).map(|number| queries.get(number));
+        look_ahead(&world.table, batch, |address| {
+            black_box(address);
+        });
+    });
+}
+
+/// Client address to class of areas, random addresses, so many prefixes.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [100, 10_000, 500_000])]
+fn d_locate(bencher: Bencher<'_, '_>, prefixes: u32) {
+    let mut generator = Generator::new(7);
+    let area = |index: u16| Area {
+        name: format!("area{index:03}").parse().expect("a good name"),
+        home: None,
+        clients: Vec::new(),
+        nameservers: Vec::new(),
+    };
+    let mut areas: Vec<Area> = (0..AREAS).map(area).collect();
+    for _ in 0..prefixes {
+        let address = IpAddr::from(generator.index(u32::MAX).0.to_be_bytes());
+        let bits = 12 + generator.index(13).0 as u8;
+        let of = generator.index(u32::from(AREAS)).0 as usize;
+        areas[of].clients.push(ClientSpec::Prefix(address, bits));
+    }
+    let map = Map::build(&Topology { areas, ..Topology::default() }, &[]).expect("a topology");
+    let classes: Vec<u16> = (0..AREAS).collect();
+    let table = map.classes(&classes, AREAS);
+    bencher.counter(1_usize).bench_local(|| {
+        let address = IpAddr::from(generator.index(u32::MAX).0.to_be_bytes());
+        black_box(table.lookup(address).class)
+    });
+}
+
+/// The first server, of so many.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [
+    (ChoosePolicy::RoundRobin, 64), (ChoosePolicy::Random, 64), (ChoosePolicy::Weighted, 8),
+    (ChoosePolicy::Weighted, 64),
+])]
+fn e_choose(bencher: Bencher<'_, '_>, (policy, servers): (ChoosePolicy, u32)) {
+    let weights: Vec<f64> = (1..=servers).map(f64::from).collect();
+    let chooser = Chooser::compile(policy, &weights).expect("servers");
+    let (mut generator, mut position) = (Generator::new(1), 0);
+    bencher
+        .counter(1_usize)
+        .bench_local(|| black_box(chooser.choose(&mut generator, &mut position)));
+}
+
+/// Everything: a static name.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn f1_whole_static_name(bencher: Bencher<'_, '_>) {
+    each(bencher, &Queries::of_names(NAMES), load::respond_to(&World::new(NAMES, 100)));
+}
+
+/// Everything: a static name with its signature.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn f2_whole_signed_name(bencher: Bencher<'_, '_>) {
+    let world = World::signed(NAMES, 100, Denial::Nsec);
+    each(bencher, &Queries::of_signed_names(NAMES), load::respond_to(&world));
+}
+
+/// Everything: a weighted service for a client subnet, so many prefixes.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [10_000, 500_000])]
+fn f3_whole_service(bencher: Bencher<'_, '_>, prefixes: usize) {
+    each(bencher, &Queries::of_service(), load::respond_to(&World::new(NAMES, prefixes)));
+}
+
+/// Everything: a name that does not exist, and its proof.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [false, true])]
+fn f4_whole_no_such_name(bencher: Bencher<'_, '_>, signed: bool) {
+    let (queries, world) = match signed {
+        false => (Queries::missing(), World::new(NAMES, 100)),
+        true => (Queries::missing_signed(), World::signed(NAMES, 100, Denial::Nsec)),
+    };
+    each(bencher, &queries, load::respond_to(&world));
+}
+
+/// Everything: a weighted service with its signature.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn f5_whole_signed_service(bencher: Bencher<'_, '_>) {
+    let world = World::signed(NAMES, 100, Denial::Nsec);
+    each(bencher, &Queries::of_signed_service(), load::respond_to(&world));
+}
