@@ -285,12 +285,13 @@ async fn a_lost_connection_is_silence_within_a_second() {
 
 #[tokio::test]
 async fn probes_find_a_server_that_is_gone_and_one_that_is_back() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Addresses of its own: nobody else may take the port while it is free.
+    let listener = TcpListener::bind("127.0.41.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let servers = format!(
         r#"probe = {{ tcp = {}, every = "1s", timeout = "500ms", rise = 2, fall = 2, jitter = 0.0 }}
-           servers = [{{ name = "fra1", addresses = ["127.0.0.1"] }},
-                      {{ name = "fra2", addresses = ["127.0.0.2"] }}]"#,
+           servers = [{{ name = "fra1", addresses = ["127.0.41.1"] }},
+                      {{ name = "fra2", addresses = ["127.0.41.2"] }}]"#,
         address.port()
     );
     let directory = tempfile::tempdir().unwrap();

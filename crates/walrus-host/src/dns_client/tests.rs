@@ -1,12 +1,13 @@
 //! A server that answers as it is told, and replies that no server should send.
 
+use tokio::net::TcpListener;
+
 use super::*;
 
 /// Answers every query with `reply(query)`, by UDP and TCP on one port.
 async fn server(reply: fn(&[u8], bool) -> Vec<u8>) -> SocketAddr {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (udp, tcp) = sockets().await;
     let address = udp.local_addr().unwrap();
-    let tcp = tokio::net::TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         loop {
@@ -25,6 +26,17 @@ async fn server(reply: fn(&[u8], bool) -> Vec<u8>) -> SocketAddr {
         }
     });
     address
+}
+
+/// A UDP and a TCP socket on one port: what is free for one may be taken for the other.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+    panic!("no port is free for both");
 }
 
 /// The query as a reply with one A record whose owner points to the question.
