@@ -146,7 +146,6 @@ fn plan(services: &[DomainName]) -> Plan {
         servers: (0..SERVERS).map(server).collect(),
         lists: lists(),
         services,
-        demand: Vec::new(),
     }
 }
 
@@ -165,6 +164,7 @@ fn server(index: u8) -> PlannedServer {
         life: Life::Living,
         load: None,
         reason: String::new(),
+        backlog: None,
     }
 }
 
@@ -219,5 +219,6 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         ttl: TtlPolicy::Constant { seconds: 30 },
         answers: [Some(1), Some(2), None][index / 3 % 3],
         areas: (0..).zip(["america", "asia", "near", "world"]).map(|(p, n)| area(p, n)).collect(),
+        demand: None,
     }
 }

@@ -234,7 +234,6 @@ mod tests {
             servers: vec![],
             lists: vec![],
             services: vec![],
-            demand: vec![],
         })
     }
 

@@ -128,6 +128,7 @@ fn report(server: &str, sequence: u64, body: ReportBody) -> Report {
         sent_unix_ms: 0,
         version: None,
         body,
+        requests: None,
     }
 }
 

@@ -71,6 +71,7 @@ fn plan(lists: [u32; 4], order: &[LocatePolicy]) -> Plan {
         addresses: vec![IpAddr::V4(Ipv4Addr::new(127, 0, 1, last))],
         life: Life::Living,
         load: None,
+        backlog: None,
         reason: String::new(),
     };
     let list = |server| CandidateList {
@@ -102,8 +103,8 @@ fn plan(lists: [u32; 4], order: &[LocatePolicy]) -> Plan {
             ttl: TtlPolicy::Constant { seconds: 5 },
             answers: Some(1),
             areas: AREAS.iter().zip(lists).map(area).collect(),
+            demand: None,
         }],
-        demand: Vec::new(),
     }
 }
 

@@ -93,6 +93,7 @@ fn plan_of(sequence: u64, servers: &[u32]) -> Arc<Plan> {
         addresses: vec![[127, 0, 99, number as u8].into()],
         life: Life::Living,
         load: None,
+        backlog: None,
         reason: String::new(),
     };
     let candidate =

@@ -159,6 +159,7 @@ impl<S: System> Reporter<S> {
             sent_unix_ms: self.clock.unix_ms(),
             version,
             body,
+            requests: None,
         });
     }
 

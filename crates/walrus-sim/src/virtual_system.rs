@@ -242,6 +242,7 @@ impl VirtualSystem {
             sent_unix_ms: 0,
             version: None,
             body,
+            requests: None,
         };
         // A refusal goes to the Reporter, which here has nothing to learn from it.
         let _ = self.controller.handle(self.now, Input::Report(report));

@@ -102,6 +102,7 @@ fn plan(topology: &Topology) -> Plan {
         addresses: vec![IpAddr::from((0x0a00_0000 + index).to_be_bytes())],
         life: Life::Living,
         load: None,
+        backlog: None,
         reason: String::new(),
     };
     let candidate = |server: u32| Candidate {
@@ -138,8 +139,8 @@ fn plan(topology: &Topology) -> Plan {
             ttl: TtlPolicy::Constant { seconds: 30 },
             answers: Some(2),
             areas: (0..).zip(&topology.areas).map(area).collect(),
+            demand: None,
         }],
-        demand: Vec::new(),
     }
 }
 

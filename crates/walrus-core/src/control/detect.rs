@@ -153,6 +153,7 @@ mod tests {
                 sent_unix_ms: 0,
                 version: None,
                 body: body.clone(),
+                requests: None,
             };
             heard.take(report, Time::from_secs(*secs)).unwrap();
         }

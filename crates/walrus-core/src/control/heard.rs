@@ -212,6 +212,7 @@ mod tests {
             sent_unix_ms: 0,
             version: None,
             body,
+            requests: None,
         }
     }
 

@@ -15,7 +15,6 @@ pub(super) fn is_worth_a_plan(old: &Plan, new: &Plan) -> bool {
     old.format != new.format
         || old.digests != new.digests
         || old.lists != new.lists
-        || old.demand != new.demand
         || !same(&old.servers, &new.servers, same_server)
         || !same(&old.services, &new.services, same_service)
 }

@@ -37,7 +37,6 @@ pub fn build(
         servers: servers.collect(),
         lists: decision.lists.clone(),
         services,
-        demand: Vec::new(),
     }
 }
 
@@ -52,6 +51,7 @@ fn planned_server(
         addresses: server.addresses.clone(),
         life: condition.map_or(Life::Unknown, |condition| condition.life),
         load: condition.and_then(|condition| condition.load).filter(|load| load.is_finite()),
+        backlog: None,
         reason: condition
             .filter(|condition| condition.life != Life::Living)
             .map_or_else(String::new, |condition| condition.reason.clone()),
@@ -84,5 +84,6 @@ fn planned_service(
         ttl: service.ttl,
         answers: service.answers,
         areas: areas.collect(),
+        demand: None,
     }
 }

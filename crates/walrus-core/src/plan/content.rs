@@ -34,9 +34,6 @@ pub struct Plan {
     /// search for a text. [`crate::world::ServiceId`]s follow the canonical order of domain names
     /// (label by label from the right) instead: an id is no place in here.
     pub services: Vec<ServicePlan>,
-    /// Domain demand for the stateful policies; empty if no policy wants it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub demand: Vec<DemandEntry>,
 }
 
 /// What a Plan was made for. A Director that lacks one of them keeps its old Plan and says so.
@@ -67,6 +64,9 @@ pub struct PlannedServer {
     /// Load, 0 to 1; `None` is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<f64>,
+    /// Requests being served or waiting, as last reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u64>,
     /// Why it is not living, for people; empty if it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -120,6 +120,9 @@ pub struct ServicePlan {
     pub answers: Option<u32>,
     /// One entry an area of the topology, sorted by area name.
     pub areas: Vec<AreaPlan>,
+    /// Who asks how much; `None` if no stage wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<ServiceDemand>,
 }
 
 /// Where one area's clients of one service go.
@@ -145,11 +148,35 @@ pub struct AreaPlan {
     pub reason: String,
 }
 
-/// One domain's hidden load weight.
+/// How much each domain asks of a service. A rate becomes a hidden load weight where the TTL is
+/// known: requests during one TTL after one answer (Colajanni, Yu, Dias 1998).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceDemand {
+    /// Requests a second of all domains, those not named included.
+    pub rate: f64,
+    /// The heaviest, by falling rate; at most [`ServiceDemand::DOMAINS_MAX`].
+    pub domains: Vec<DomainDemand>,
+}
+
+impl ServiceDemand {
+    /// The most domains that are named.
+    pub const DOMAINS_MAX: usize = 4096;
+    /// The most of them that are hot.
+    pub const HOT_MAX: usize = 256;
+}
+
+/// How much one domain asks of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DemandEntry {
+pub struct DomainDemand {
     /// A resolver's address or an ECS prefix.
     pub domain: String,
-    /// Requests during one TTL after one answer.
-    pub weight: f64,
+    /// Requests a second; above 0.
+    pub rate: f64,
+    /// Its part of the whole is above the service's hot share.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hot: bool,
+    /// Requests a second that servers report to get from it: places in [`Plan::servers`]. Of hot
+    /// domains only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<(u32, f64)>,
 }

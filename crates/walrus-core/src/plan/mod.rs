@@ -18,8 +18,8 @@ mod validate;
 pub use crate::policy::assign::{Cause, Reason};
 pub use build::build;
 pub use content::{
-    AreaPlan, Candidate, CandidateList, DemandEntry, Digests, FORMAT, Group, ListIndex, Plan,
-    PlannedServer, ServicePlan,
+    AreaPlan, Candidate, CandidateList, Digests, DomainDemand, FORMAT, Group, ListIndex, Plan,
+    PlannedServer, ServiceDemand, ServicePlan,
 };
 pub use decide::{Alert, AreaDecision, DecideInput, Decision, decide};
 pub use diff::{AreaChange, PlanDiff, ServerChange, diff};

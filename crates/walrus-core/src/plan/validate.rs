@@ -4,7 +4,7 @@ use std::fmt;
 
 use walrus_dns::DomainName;
 
-use super::{CandidateList, FORMAT, ListIndex, Plan, ServicePlan};
+use super::{CandidateList, FORMAT, ListIndex, Plan, ServiceDemand, ServicePlan};
 use crate::world::Area;
 
 /// What shares that add up to 1 may miss it by.
@@ -54,9 +54,13 @@ impl Plan {
         if !self.services.windows(2).all(|pair| pair[0].name < pair[1].name) {
             return Err(at("services", "are not sorted by name, or one is there twice"));
         }
-        self.services.iter().try_for_each(|service| validate_service(service, &families))?;
-        let demand_is_good = self.demand.iter().all(|d| d.weight.is_finite() && d.weight >= 0.0);
-        if demand_is_good { Ok(()) } else { Err(at("demand", "a weight is no positive number")) }
+        self.services.iter().try_for_each(|service| {
+            validate_service(service, &families)?;
+            service.demand.as_ref().map_or(Ok(()), |demand| {
+                let wrong = |what| at(format!("service {}", service.name), what);
+                validate_demand(demand, self.servers.len()).map_err(wrong)
+            })
+        })
     }
 
     fn validate_servers(&self) -> Result<(), PlanInvalid> {
@@ -108,6 +112,25 @@ impl Plan {
         }
         Ok(families)
     }
+}
+
+fn validate_demand(demand: &ServiceDemand, servers: usize) -> Result<(), &'static str> {
+    let is_rate = |rate: f64| rate.is_finite() && rate >= 0.0;
+    if demand.domains.len() > ServiceDemand::DOMAINS_MAX {
+        return Err("names more domains than a Plan may");
+    }
+    if demand.domains.iter().filter(|domain| domain.hot).count() > ServiceDemand::HOT_MAX {
+        return Err("has more hot domains than a Plan may");
+    }
+    let observed = || demand.domains.iter().flat_map(|domain| &domain.observed);
+    if observed().any(|(server, _)| *server as usize >= servers) {
+        return Err("observes a domain at a server that is not there");
+    }
+    let rates = demand.domains.iter().map(|domain| domain.rate).chain([demand.rate]);
+    if !rates.chain(observed().map(|(_, rate)| *rate)).all(is_rate) {
+        return Err("has a demand that is no positive number");
+    }
+    Ok(())
 }
 
 fn validate_service(service: &ServicePlan, families: &[[bool; 2]]) -> Result<(), PlanInvalid> {

@@ -18,7 +18,7 @@ pub use generator::Generator;
 pub use name::{Name, NameError};
 pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};
-pub use report::{Report, ReportBody, Statistics};
+pub use report::{Report, ReportBody, RequestCounts, Statistics};
 pub use service_records::{
     MailExchange, NamedHost, ServiceBinding, ServicePlace, ServiceRecords, ServiceType,
     ServiceTypes, below_service, host_of,

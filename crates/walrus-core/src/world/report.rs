@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
+use super::{DomainCount, Name};
 
 /// One report, as it travels. Age and order are the receiver's business.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,28 @@ pub struct Report {
     /// A data version that the site may set (thesis, chapter 9); carried, not yet used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Who asked this server, out of its access log; `None` if that is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestCounts>,
     /// The statistics or one of the three special replies.
     pub body: ReportBody,
+}
+
+/// Requests that one server got, by where they came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// The time that the counts cover, in milliseconds.
+    pub duration_ms: u64,
+    /// The heaviest client prefixes; at most [`RequestCounts::DOMAINS_MAX`]. `queries` are requests
+    /// here.
+    pub domains: Vec<DomainCount>,
+    /// Requests of all others together.
+    pub rest: u64,
+}
+
+impl RequestCounts {
+    /// The most client prefixes in a report.
+    pub const DOMAINS_MAX: usize = 512;
 }
 
 impl Report {

@@ -113,6 +113,7 @@ fn report(sequence: u64) -> Report {
         sent_unix_ms: 0,
         version: None,
         body: ReportBody::Statistics(Statistics::default()),
+        requests: None,
     }
 }
 

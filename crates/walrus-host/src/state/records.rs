@@ -154,7 +154,6 @@ mod tests {
             servers: vec![],
             lists: vec![],
             services: vec![],
-            demand: vec![],
         }
     }
 

@@ -139,6 +139,7 @@ impl Reporter {
             sent_unix_ms: 0,
             version: None,
             body,
+            requests: None,
         };
         send(stream, &Message::Report(report))?;
         match receive(stream)? {

@@ -133,6 +133,7 @@ fn planned(server: &Server) -> PlannedServer {
         addresses: server.addresses.clone(),
         life: Life::Living,
         load: None,
+        backlog: None,
         reason: String::new(),
     }
 }

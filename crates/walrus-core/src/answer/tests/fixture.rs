@@ -115,6 +115,7 @@ pub(super) fn service(name: &str, choose: ChoosePolicy) -> ServicePlan {
             area_plan("europe", Some(2), Some(3)),
             area_plan("world", Some(0), Some(3)),
         ],
+        demand: None,
     }
 }
 
@@ -133,6 +134,7 @@ pub(super) fn plan() -> Plan {
             .collect(),
         life: Life::Living,
         load: None,
+        backlog: None,
         reason: String::new(),
     };
     Plan {
@@ -146,7 +148,6 @@ pub(super) fn plan() -> Plan {
             service("example", ChoosePolicy::Weighted),
             service("www.example", ChoosePolicy::RoundRobin),
         ],
-        demand: Vec::new(),
     }
 }
 

@@ -167,6 +167,7 @@ impl Harness {
             sent_unix_ms: 0,
             version: None,
             body,
+            requests: None,
         }
     }
 

@@ -62,6 +62,7 @@ fn report() -> impl Strategy<Value = Input> {
                 sent_unix_ms,
                 version,
                 body,
+                requests: None,
             })
         },
     )
