@@ -3,9 +3,12 @@
 //! A [`Chooser`] is compiled once for each ring of candidates; [`Chooser::choose`] returns the
 //! index of the first server and nothing else, in constant time and without allocation.
 
+mod asked;
 mod random;
 mod round_robin;
 mod weighted;
+
+pub use asked::{Asked, AskingDomain};
 
 use crate::world::{ChoosePolicy, Generator};
 use weighted::AliasTable;
