@@ -204,6 +204,21 @@ impl AnswerTable {
         self.locator.areas.get(area.index())
     }
 
+    /// The list that a service's clients in an area are answered from with records of a type; `None`
+    /// for no answer. What an answer came from is this for its [`super::Decision`].
+    #[must_use]
+    pub fn list_of(
+        &self,
+        service: u32,
+        area: AreaId,
+        service_type: ServiceType,
+    ) -> Option<&Arc<RingList>> {
+        let service = self.service(service)?;
+        let class = service.class_of_area.get(area.index())?;
+        let list = service.decisions.get(usize::from(*class))?.list(service_type)?;
+        service.lists.get(list as usize)
+    }
+
     pub(super) const fn looks_far(&self) -> bool {
         self.looks_far
     }

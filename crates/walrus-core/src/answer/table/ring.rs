@@ -206,6 +206,26 @@ impl RingList {
         behind.filter_map(|ordinal| self.servers.get(*ordinal as usize).copied())
     }
 
+    /// How often each of the Plan's servers comes first in the long run, as (its place, share); the
+    /// shares add up to 1. `None` if that depends on who asks or on what was answered before. A
+    /// server that stands in several rings comes several times.
+    #[must_use]
+    pub fn expected(&self) -> Option<Vec<(u32, f64)>> {
+        let mut expected = Vec::with_capacity(self.servers.len());
+        let ends = self.cutoffs.iter().map(|cutoff| f64::from(*cutoff) / 4_294_967_296.0);
+        let mut before = 0.0;
+        for (ring, end) in self.rings.iter().zip(ends.chain([1.0])) {
+            let shares = ring.chooser.shares()?;
+            for (ordinal, share) in ring.ordinals.iter().zip(shares) {
+                // None if the list's one answer names no server.
+                let server = self.servers.get(*ordinal as usize);
+                expected.extend(server.map(|server| (*server, share * (end - before))));
+            }
+            before = end;
+        }
+        Some(expected)
+    }
+
     /// Draws an answer. `positions` are the worker's for this list.
     #[inline]
     pub(in crate::answer) fn draw(

@@ -9,7 +9,7 @@ use super::fixture::{
 };
 use crate::answer::{AnswerTable, Outcome, WorkerState, respond_completely};
 use crate::plan::Plan;
-use crate::world::{AreaId, ChoosePolicy, LocatePolicy};
+use crate::world::{AreaId, ChoosePolicy, LocatePolicy, ServiceType};
 
 fn worker(table: &AnswerTable) -> WorkerState {
     WorkerState::new(1, table)
@@ -200,7 +200,7 @@ fn degraded_areas_have_half_the_ttl() {
     assert!(america.text().starts_with("www.example A 30 "), "{}", america.text());
 }
 
-/// How often each of the six servers came first.
+/// How often each of the six servers came first: as often as its list expects.
 fn shares(plan: Plan, question: &str, count: usize) -> [u32; 6] {
     let table = table(plan);
     let mut worker = WorkerState::new(42, &table);
@@ -210,6 +210,18 @@ fn shares(plan: Plan, question: &str, count: usize) -> [u32; 6] {
     for _ in 0..count {
         let _ = crate::answer::respond(&table, &mut worker, &ask.request(&bytes), &mut reply);
         shares[worker.decision().service.unwrap().first.unwrap() as usize] += 1;
+    }
+    let decided = worker.decision().service.unwrap();
+    let list = table.list_of(decided.service, decided.area.unwrap(), ServiceType::A).unwrap();
+    let mut expected = [0.0; 6];
+    for (server, share) in list.expected().unwrap() {
+        expected[server as usize] += share;
+    }
+    assert!((expected.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{expected:?}");
+    for (drawn, expected) in shares.iter().zip(expected) {
+        // Five deviations of a binomial.
+        let bound = 5.0 * (count as f64 * expected * (1.0 - expected)).sqrt() + 1.0;
+        assert!((f64::from(*drawn) - count as f64 * expected).abs() <= bound, "{question}");
     }
     shares
 }

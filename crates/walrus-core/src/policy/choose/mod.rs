@@ -66,4 +66,15 @@ impl Chooser {
             Compiled::Weighted(table) => table.choose(generator),
         }
     }
+
+    /// How often each index comes first in the long run, whoever asks; `None` if that depends on who
+    /// asks or on what was answered before.
+    #[must_use]
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        if let Compiled::Weighted(table) = &self.policy {
+            return Some(table.shares());
+        }
+        let even = vec![1.0 / f64::from(self.len); self.len as usize];
+        matches!(self.policy, Compiled::RoundRobin | Compiled::Random).then_some(even)
+    }
 }

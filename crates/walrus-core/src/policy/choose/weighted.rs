@@ -59,6 +59,19 @@ impl AliasTable {
         let column = self.0[index as usize];
         if height < column.height { index } else { column.alias }
     }
+
+    /// How often each index comes, by the table itself.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.0.len()];
+        let each = 1.0 / self.0.len() as f64;
+        for (index, column) in self.0.iter().enumerate() {
+            // A full column's alias is its own index.
+            let own = f64::from(column.height) / 4_294_967_296.0;
+            shares[index] += each * own;
+            shares[column.alias as usize] += each * (1.0 - own);
+        }
+        shares
+    }
 }
 
 fn column_index(index: usize) -> u32 {
@@ -75,18 +88,6 @@ fn fixed_point(share: f64) -> u32 {
 mod tests {
     use super::*;
 
-    /// Shares by the table itself, not by drawing.
-    fn shares(table: &AliasTable) -> Vec<f64> {
-        let mut shares = vec![0.0; table.0.len()];
-        let each = 1.0 / table.0.len() as f64;
-        for (index, column) in table.0.iter().enumerate() {
-            let own = f64::from(column.height) / 4_294_967_296.0;
-            shares[index] += each * own;
-            shares[column.alias as usize] += each * (1.0 - own);
-        }
-        shares
-    }
-
     #[test]
     fn shares_are_the_weights() {
         for weights in [
@@ -99,7 +100,7 @@ mod tests {
             &[0.1; 1000],
         ] {
             let sum: f64 = weights.iter().sum();
-            for (index, share) in shares(&AliasTable::compile(weights)).into_iter().enumerate() {
+            for (index, share) in AliasTable::compile(weights).shares().into_iter().enumerate() {
                 let expected =
                     if sum > 0.0 { weights[index] / sum } else { 1.0 / weights.len() as f64 };
                 assert!((share - expected).abs() < 1e-6, "{weights:?}: {index} has {share}");
