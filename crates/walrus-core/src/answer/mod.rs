@@ -18,7 +18,7 @@ pub use explain::{
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
 pub use table::{
-    AnswerSigning, AnswerTable, ClassDecision, PlanCompileError, RingAnswer, RingList,
+    AnswerSigning, AnswerTable, ClassDecision, DemandTable, PlanCompileError, RingAnswer, RingList,
     ServiceTable, SigningInput, SigningOutcome, SingleSets, ZoneCompileError, ZoneTable,
 };
 pub use worker::{Counters, Positions, WorkerState};

@@ -30,6 +30,7 @@ pub use configuration::{
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use parse::{Parsed, parse};
+pub(crate) use prefix::parse as parse_prefix;
 pub use reference::reference_page;
 
 /// What a configuration needs from outside its own text.

@@ -289,6 +289,13 @@ pub enum TtlPolicy {
 }
 
 impl TtlPolicy {
+    /// The TTL in the mean over all domains, in seconds, where nothing is degraded.
+    #[must_use]
+    pub const fn seconds_mean(self) -> u32 {
+        let Self::Constant { seconds } = self;
+        seconds
+    }
+
     /// The longest TTL that this policy ever gives out, in seconds.
     #[must_use]
     pub const fn seconds_max(self) -> u32 {

@@ -5,6 +5,7 @@
 
 mod compile;
 mod count_sets;
+mod demand;
 mod layout;
 mod locate;
 mod plan;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 pub use compile::ZoneCompileError;
+pub use demand::DemandTable;
 pub(super) use layout::Layout;
 pub(super) use locate::Locator;
 pub use plan::PlanCompileError;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use walrus_dns::DomainName;
 
+use super::demand::DemandTable;
 use super::locate::Locator;
 use super::record_data::{GivenRecords, RecordMaker};
 use super::ring::{RingList, RingParameters};
@@ -122,6 +123,9 @@ impl<'a> Compiler<'a> {
             let falls_through = service.locate[at..].contains(&LocatePolicy::Nameserver);
             self.class_table(&class_of_area, if falls_through { HOLE } else { world })
         });
+        let ttl_mean = service.ttl.seconds_mean();
+        let demand = service.demand.as_ref();
+        let demand = demand.map(|demand| DemandTable::compile(demand, ttl_mean));
         Ok(ServiceTable {
             locate: service.locate.as_slice().into(),
             classes,
@@ -129,6 +133,7 @@ impl<'a> Compiler<'a> {
             world,
             decisions: draft.decisions.into(),
             lists: draft.lists.into(),
+            demand: demand.map(Arc::new),
             signed: None,
         })
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::demand::DemandTable;
 use super::locate::Locator;
 use super::ring::RingList;
 use super::signed_list::SignedLists;
@@ -24,6 +25,8 @@ pub struct ServiceTable {
     /// By class.
     pub(super) decisions: Box<[ClassDecision]>,
     pub(super) lists: Box<[Arc<RingList>]>,
+    /// Who asks how much, if a stage wants to know.
+    pub(super) demand: Option<Arc<DemandTable>>,
     /// What is answered in a signed zone: the lists' sets as far as they are signed.
     pub(super) signed: Option<Arc<SignedLists>>,
 }
@@ -78,6 +81,13 @@ impl ServiceTable {
     #[must_use]
     pub fn lists(&self) -> &[Arc<RingList>] {
         &self.lists
+    }
+
+    /// Who asks how much; `None` if no stage wants to know.
+    #[inline]
+    #[must_use]
+    pub fn demand(&self) -> Option<&DemandTable> {
+        self.demand.as_deref()
     }
 
     /// Whether clients are looked up in more memory than a near cache is likely to hold.
@@ -145,5 +155,6 @@ impl ServiceTable {
             && self.class_of_area == other.class_of_area
             && self.world == other.world
             && self.decisions == other.decisions
+            && self.demand == other.demand
     }
 }
