@@ -6,7 +6,7 @@
 //! and decisions for events are at least a tenth of a second apart, so that nobody who reports
 //! can make a Plan per message.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +16,13 @@ use super::journal::JournalRecord;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
-use super::publish::is_worth_a_plan;
+use super::publish::{is_worth_a_plan, is_worth_telling};
 use super::servers::{Judge, Servers};
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
 use crate::config::Configuration;
-use crate::plan::{self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber};
+use crate::plan::{
+    self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber, ServiceDemand,
+};
 use crate::world::{Condition, Life, Name, Overrides, ServerId, Time, Topology};
 
 /// The shortest time between two decisions for events.
@@ -68,6 +70,8 @@ pub struct Controller {
     /// The topology with the addresses of aliases, if it has any.
     resolved: Option<Topology>,
     pub(super) demand: Demand,
+    /// Who asks for services that want to know, by service, as Plans say it.
+    pub(super) told: BTreeMap<String, ServiceDemand>,
     pub(super) notices: Notices,
     pub(super) counters: Counters,
     pub(super) plan: Option<Arc<Plan>>,
@@ -111,6 +115,7 @@ impl Controller {
             aliases: Aliases::default(),
             resolved: None,
             demand: Demand::default(),
+            told: plan.as_ref().map_or_else(BTreeMap::new, |plan| stored_demand(plan)),
             notices: Notices::new(configuration.notify.again, now),
             counters: Counters::default(),
             plan,
@@ -358,6 +363,9 @@ impl Controller {
         self.event = false;
         self.event_not_before = self.now + EVENTS_APART;
         self.problems_stale = true;
+        if cause == Cause::Round {
+            self.tell_demand();
+        }
         let world = self.world(cause);
         let following = self.numbering.following();
         let (plan, memory) = world.decide(self, following.clone());
@@ -383,6 +391,7 @@ impl Controller {
             conditions: world.conditions,
             area_hits: world.area_hits,
             addresses: world.addresses,
+            demand: self.told.clone(),
             memory: std::mem::replace(&mut self.memory, memory),
         };
         // An event that changed nothing would only push rounds out of the journal.
@@ -422,8 +431,42 @@ impl Controller {
         self.probes.retarget(&configuration.topology, self.now);
         self.servers.retarget(&judge, &self.probes, &self.name, self.plan.as_deref());
         self.demand.retarget(&old.topology, &configuration.topology);
+        self.tell_demand_anew();
         self.aliases.retarget(&configuration.topology, self.plan.as_deref(), self.now);
         self.resolved = self.aliases.resolve(&configuration.topology);
+    }
+
+    /// Reckons who asks, and takes over what is worth telling.
+    fn tell_demand(&mut self) {
+        if !self.demand.knows_domains() {
+            return;
+        }
+        let topology = &self.configuration.topology;
+        let fresh = self.demand.by_domain(topology, &self.told, self.now);
+        self.told.retain(|service, _| fresh.contains_key(service));
+        for (service, demand) in fresh {
+            let told = self.told.get(&service);
+            if told.is_none_or(|told| is_worth_telling(told, &demand)) {
+                self.told.insert(service, demand);
+            }
+        }
+    }
+
+    /// The same for a topology that changed, where servers have other places. What was not yet heard
+    /// of since the start is told on as the stored Plan has it.
+    fn tell_demand_anew(&mut self) {
+        let topology = &self.configuration.topology;
+        let wants = |name: &str| {
+            let service = name.parse().ok().and_then(|name| topology.service(&name));
+            service.is_some_and(|id| topology.services[id.index()].wants_demand())
+        };
+        self.told.retain(|name, _| wants(name));
+        if self.demand.knows_domains() {
+            self.told = self.demand.by_domain(topology, &self.told, self.now);
+        } else {
+            let domains = self.told.values_mut().flat_map(|demand| &mut demand.domains);
+            domains.for_each(|domain| domain.observed.clear());
+        }
     }
 
     fn round(&self) -> Duration {
@@ -495,8 +538,13 @@ impl World {
         });
         let digests = controller.digests.clone();
         let plan = plan::build(topology, &self.conditions, &decision, number, digests);
-        (plan, decision.memory)
+        (plan.with_demand(&controller.told), decision.memory)
     }
+}
+
+fn stored_demand(plan: &Plan) -> BTreeMap<String, ServiceDemand> {
+    let demands = plan.services.iter();
+    demands.filter_map(|service| Some((service.name.clone(), service.demand.clone()?))).collect()
 }
 
 const fn judge<'a>(

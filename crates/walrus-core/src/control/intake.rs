@@ -1,5 +1,6 @@
 //! What a Controller is told, checked and taken in.
 
+use super::demand::CheckedRequests;
 use super::drain;
 use super::{Controller, ProbeOutcome, Refusal};
 use crate::plan::PlanNumber;
@@ -9,15 +10,20 @@ use crate::world::{Name, Observation, Override, OverrideState, Report, ServerId,
 const WARNINGS_MAX: usize = 16;
 
 impl Controller {
-    pub(super) fn report(&mut self, report: Report) -> Result<(), Refusal> {
+    pub(super) fn report(&mut self, mut report: Report) -> Result<(), Refusal> {
         let observer = self.name.clone();
+        let requests = report.requests.take();
         let taken = self.reporter_server(&report.server).and_then(|id| {
+            let requests = requests.as_ref().map(CheckedRequests::new).transpose()?;
             let Some(record) = self.servers.get_mut(id) else {
                 return Err(Refusal::UnknownServer(report.server));
             };
             let panicked = record.panic().is_some();
             record.heard.entry(observer).or_default().take(report, self.now)?;
             self.problems_stale |= panicked || record.panic().is_some();
+            if let Some(requests) = requests {
+                self.demand.take_requests(id, &requests, self.now);
+            }
             Ok(id)
         });
         match taken {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber};
+use crate::plan::{self, Cause, DecideInput, Digests, Memory, Plan, PlanNumber, ServiceDemand};
 use crate::world::{Condition, Name, Time, Topology};
 
 /// The World of one decision.
@@ -33,6 +33,9 @@ pub struct JournalRecord {
     /// Addresses of servers that stand for aliases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<Name, Vec<IpAddr>>,
+    /// Who asks for services that want to know, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub demand: BTreeMap<String, ServiceDemand>,
     /// What the decision before remembered.
     pub memory: Memory,
 }
@@ -94,5 +97,6 @@ pub fn replay(
         now: record.now,
         cause: record.cause,
     });
-    Ok(plan::build(topology, &record.conditions, &decision, record.number, record.digests))
+    let plan = plan::build(topology, &record.conditions, &decision, record.number, record.digests);
+    Ok(plan.with_demand(&record.demand))
 }

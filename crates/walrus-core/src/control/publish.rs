@@ -3,12 +3,22 @@
 //! A Plan is published when something changes for a client or for what people see of it: digests,
 //! candidates, shares, TTLs, a server's life, or a load by at least 0.05 since the Plan in force.
 //! Smaller changes of load are left out: they would give every Director a new Plan each round
-//! for nothing, so the loads that a Plan shows may be that much off. Texts alone are no reason.
+//! for nothing, so the loads that a Plan shows may be that much off. Texts alone are no reason, nor
+//! is a backlog: where it matters it moves the load.
+//!
+//! Who asks how much changes all the time. A service's demand in the Plan is therefore another one
+//! only once a round, and only if [`is_worth_telling`] says so.
 
-use crate::plan::{AreaPlan, Plan, PlannedServer, ServicePlan};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::demand::AVERAGED_OVER;
+use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
 
 /// The smallest change of a load that is worth a new Plan by itself.
 const LOAD_CHANGE_MIN: f64 = 0.05;
+
+/// The changes of a service's demand, as a part of the whole, that are worth a new Plan.
+const DEMAND_CHANGE_MIN: f64 = 0.1;
 
 /// Whether `new` differs from the Plan in force in more than its number, texts and a hair of load.
 pub(super) fn is_worth_a_plan(old: &Plan, new: &Plan) -> bool {
@@ -37,6 +47,48 @@ fn same_service(old: &ServicePlan, new: &ServicePlan) -> bool {
     (&old.name, &old.digest, &old.locate, old.choose, old.ttl, old.answers)
         == (&new.name, &new.digest, &new.locate, new.choose, new.ttl, new.answers)
         && same(&old.areas, &new.areas, same_area)
+        && old.demand == new.demand
+}
+
+/// Whether demand has changed enough to be told: a domain has become hot or is so no longer, or the
+/// changes of all rates (of domains, or of what servers see of hot ones) come to a tenth of the whole.
+pub(super) fn is_worth_telling(old: &ServiceDemand, new: &ServiceDemand) -> bool {
+    let enough = DEMAND_CHANGE_MIN * old.rate.max(new.rate);
+    (old.rate - new.rate).abs() > enough
+        || hot(old) != hot(new)
+        || changes(rates(old), rates(new)) > enough
+        || changes(observed(old), observed(new)) > enough
+}
+
+fn hot(demand: &ServiceDemand) -> BTreeSet<&str> {
+    demand.domains.iter().filter(|it| it.hot).map(|it| it.domain.as_str()).collect()
+}
+
+fn rates(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
+    demand.domains.iter().map(|it| ((it.domain.as_str(), 0), it.rate))
+}
+
+fn observed(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
+    demand.domains.iter().flat_map(|it| {
+        it.observed.iter().map(|(server, rate)| ((it.domain.as_str(), *server), *rate))
+    })
+}
+
+/// The sum of all changes but those that chance alone brings: who sends `rate` requests a second at
+/// random has an average that strays by the root of `rate` / time.
+fn changes<'a>(
+    old: impl Iterator<Item = ((&'a str, u32), f64)>,
+    new: impl Iterator<Item = ((&'a str, u32), f64)>,
+) -> f64 {
+    let mut both: BTreeMap<(&str, u32), (f64, f64)> = BTreeMap::new();
+    old.for_each(|(key, rate)| both.entry(key).or_default().0 = rate);
+    new.for_each(|(key, rate)| both.entry(key).or_default().1 = rate);
+    let changes = both.values().map(|(old, new)| {
+        let change = (old - new).abs();
+        let chance = (old.max(*new) / AVERAGED_OVER.as_secs_f64()).sqrt();
+        if change > chance { change } else { 0.0 }
+    });
+    changes.sum()
 }
 
 fn same_area(old: &AreaPlan, new: &AreaPlan) -> bool {

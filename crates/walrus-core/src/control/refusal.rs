@@ -64,6 +64,17 @@ pub enum Refusal {
     /// An observation that covers no time, or more than a day.
     #[error("an observation must cover 1 ms to 1 day, not {0} ms")]
     ObservationDuration(u64),
+    /// Requests out of an access log that cover no time, or more than a day.
+    #[error("`requests` must cover 1 ms to 1 day, not {0} ms")]
+    RequestsDuration(u64),
+    /// More client prefixes than a report may have.
+    #[error(
+        "`requests` names {0} client prefixes: name the heaviest 512 and add the others to `rest`"
+    )]
+    TooManyPrefixes(usize),
+    /// Text that is no client prefix.
+    #[error("`requests` names `{0}`, which is no client prefix: write 198.51.100.0/24")]
+    NoPrefix(String),
     /// One Director more than the tables are made for.
     #[error("{0} Directors are heard already, and no more are")]
     TooManyDirectors(usize),

@@ -330,6 +330,7 @@ impl Record {
         Condition {
             life: self.life,
             load: heard.and_then(|heard| load_of(heard, &control.load, now)),
+            backlog: heard.and_then(|heard| heard.statistics(now)?.busy),
             ramp: self.ramp(control.server_ramp, now),
             hits_per_second: heard.map_or(0.0, |heard| heard.hits_per_second(now)),
             reason: self.reason.clone(),

@@ -1,7 +1,10 @@
 //! Writes a decision down as a Plan: ids become names.
 
+use std::collections::BTreeMap;
+
 use super::{
-    AreaDecision, AreaPlan, Decision, Digests, FORMAT, Plan, PlanNumber, PlannedServer, ServicePlan,
+    AreaDecision, AreaPlan, Decision, Digests, FORMAT, Plan, PlanNumber, PlannedServer,
+    ServiceDemand, ServicePlan,
 };
 use crate::world::{Condition, Life, Server, Service, Topology};
 
@@ -40,6 +43,17 @@ pub fn build(
     }
 }
 
+impl Plan {
+    /// The Plan with what is known of who asks for its services, by their names.
+    #[must_use]
+    pub fn with_demand(mut self, demand: &BTreeMap<String, ServiceDemand>) -> Self {
+        for service in &mut self.services {
+            service.demand = demand.get(&service.name).cloned();
+        }
+        self
+    }
+}
+
 fn planned_server(
     topology: &Topology,
     server: &Server,
@@ -51,7 +65,7 @@ fn planned_server(
         addresses: server.addresses.clone(),
         life: condition.map_or(Life::Unknown, |condition| condition.life),
         load: condition.and_then(|condition| condition.load).filter(|load| load.is_finite()),
-        backlog: None,
+        backlog: condition.and_then(|condition| condition.backlog),
         reason: condition
             .filter(|condition| condition.life != Life::Living)
             .map_or_else(String::new, |condition| condition.reason.clone()),

@@ -48,6 +48,9 @@ pub struct Condition {
     pub life: Life,
     /// Load, 0 idle to 1 full; `None` is unknown: below every threshold, with nothing to spare.
     pub load: Option<f64>,
+    /// Requests being served or waiting, if its Reporter counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u64>,
     /// Gradual return: 1 fully back, towards 0 just back. Only for a living server.
     pub ramp: f64,
     /// Requests a second that its Reporter counted; 0 if unknown.
@@ -60,12 +63,20 @@ impl Condition {
     /// A server that nothing is known against.
     #[must_use]
     pub const fn living(load: Option<f64>) -> Self {
-        Self { life: Life::Living, load, ramp: 1.0, hits_per_second: 0.0, reason: String::new() }
+        Self {
+            life: Life::Living,
+            load,
+            backlog: None,
+            ramp: 1.0,
+            hits_per_second: 0.0,
+            reason: String::new(),
+        }
     }
 
     /// A server out of service for a reason.
     #[must_use]
     pub fn out(life: Life, reason: impl Into<String>) -> Self {
-        Self { life, load: None, ramp: 1.0, hits_per_second: 0.0, reason: reason.into() }
+        let reason = reason.into();
+        Self { life, load: None, backlog: None, ramp: 1.0, hits_per_second: 0.0, reason }
     }
 }

@@ -2,6 +2,7 @@
 
 mod condition;
 mod digest;
+mod domain;
 mod generator;
 mod name;
 mod observation;
@@ -9,11 +10,13 @@ mod overrides;
 mod report;
 mod service_records;
 mod signing;
+mod space_saving;
 mod time;
 mod topology;
 
 pub use condition::{Condition, Life};
 pub use digest::Digest;
+pub use domain::{Domain, DomainInvalid};
 pub use generator::Generator;
 pub use name::{Name, NameError};
 pub use observation::{DomainCount, Observation, ServiceCounts};
@@ -24,6 +27,7 @@ pub use service_records::{
     ServiceTypes, below_service, host_of,
 };
 pub use signing::{Algorithm, Denial, KeyLayout};
+pub use space_saving::{Heavy, SpaceSaving};
 pub use time::Time;
 pub use topology::{
     Area, AreaId, AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, LoadFormula,

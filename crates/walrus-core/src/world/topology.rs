@@ -243,6 +243,20 @@ pub struct Service {
     pub digest: Digest,
 }
 
+impl Service {
+    /// Whether one of its stages looks at who asks how much: only then the Plan says so.
+    #[must_use]
+    pub const fn wants_demand(&self) -> bool {
+        let choose = match self.choose {
+            ChoosePolicy::RoundRobin | ChoosePolicy::Weighted | ChoosePolicy::Random => false,
+        };
+        let ttl = match self.ttl {
+            TtlPolicy::Constant { .. } => false,
+        };
+        choose || ttl
+    }
+}
+
 /// In which area is this client?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

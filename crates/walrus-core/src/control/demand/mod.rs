@@ -1,35 +1,42 @@
-//! How many queries a second each (service, area) gets, as the Directors see it.
+//! How much is asked for: by (service, area) as Directors see it, and by domain.
 //!
-//! A rate is a moving average over about a minute, so that one odd interval does not make an
-//! area the worst (A3). A Director that falls silent is forgotten with its rates after three of
-//! its intervals, and after a minute at least.
+//! A Director is forgotten with its areas' rates when it falls silent ([`areas`]). Domains' rates fade
+//! ([`rates`]), are kept of those services only that want them ([`domains`]), and are joined with what
+//! servers' access logs say ([`join`]) once a round.
+
+mod areas;
+mod domains;
+mod join;
+mod rates;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::areas::AreaRates;
+use self::domains::Domains;
+pub(super) use self::rates::AVERAGED_OVER;
+pub(super) use self::requests::CheckedRequests;
 use super::Refusal;
-use crate::plan::PlanNumber;
-use crate::world::{AreaId, Name, Observation, ServiceId, Time, Topology};
+use crate::plan::{PlanNumber, ServiceDemand};
+use crate::world::{AreaId, Name, Observation, ServerId, ServiceCounts, ServiceId, Time, Topology};
 
 /// As many Directors as are heard at once.
 const DIRECTORS_MAX: usize = 1024;
 
-/// The time over which rates are averaged.
-const AVERAGED_OVER: Duration = Duration::from_secs(60);
-
-/// A Director is forgotten after this at the soonest, and with its name after the second.
-const RATES_FORGOTTEN_MIN: Duration = Duration::from_secs(60);
+/// A Director is forgotten with its name after this.
 const DIRECTOR_FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// The longest time that an observation may cover, in milliseconds.
 const COVERED_MAX_MS: u64 = 24 * 3600 * 1000;
 
-/// What all Directors say.
+/// What all Directors say, and what servers' logs say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Demand {
     directors: BTreeMap<Name, Director>,
     services: BTreeMap<String, ServiceId>,
     areas: usize,
+    domains: Domains,
 }
 
 /// What one Director says.
@@ -41,8 +48,9 @@ pub(super) struct Director {
     pub(super) heard_at: Time,
     /// Session and sequence of the last observation.
     place: Option<(u64, u64)>,
-    rates_end: Time,
-    rates: BTreeMap<(ServiceId, AreaId), f64>,
+    /// When the last observation came.
+    observed_at: Option<Time>,
+    areas: AreaRates,
 }
 
 impl Demand {
@@ -50,12 +58,11 @@ impl Demand {
     pub(super) fn retarget(&mut self, old: &Topology, new: &Topology) {
         let service = |id: ServiceId| new.service(&old.services.get(id.index())?.name);
         let area = |id: AreaId| new.area(old.areas.get(id.index())?.name.as_str());
+        let server = |id: ServerId| new.server(old.servers.get(id.index())?.name.as_str());
         for director in self.directors.values_mut() {
-            director.rates = std::mem::take(&mut director.rates)
-                .into_iter()
-                .filter_map(|((of, from), rate)| Some(((service(of)?, area(from)?), rate)))
-                .collect();
+            director.areas.rename(service, area);
         }
+        self.domains.retarget(new, service, server);
         let names = new.services.iter().map(|service| service.name.to_string());
         self.services = names.zip((0..).map(ServiceId)).collect();
         self.areas = new.areas.len();
@@ -100,8 +107,10 @@ impl Demand {
             return Err(Refusal::OldSequence { session, sequence, last });
         }
         let mut counts: BTreeMap<(ServiceId, AreaId), u64> = BTreeMap::new();
+        let mut services: Vec<(ServiceId, &ServiceCounts)> = Vec::new();
         for service in &observation.services {
             let Some(of) = self.services.get(service.service.as_str()) else { continue };
+            services.push((*of, service));
             for (name, queries) in &service.areas {
                 let Some(from) = topology.area(name.as_str()) else { continue };
                 let count = counts.entry((*of, from)).or_default();
@@ -111,10 +120,19 @@ impl Demand {
         let covered = Duration::from_millis(millis);
         let entry = self.entry(director, now)?;
         entry.place = Some((session, sequence));
-        entry.average(&counts, covered, now);
+        entry.areas.average(&counts, covered, now);
         entry.heard_at = now;
-        entry.rates_end = now + covered.saturating_mul(3).max(RATES_FORGOTTEN_MIN);
+        let gap = entry.observed_at.replace(now).map(|before| now.since(before));
+        self.domains.pass(now);
+        for service in services {
+            self.domains.take(service, (covered, gap), topology, now);
+        }
         Ok(())
+    }
+
+    /// A server's Reporter told of requests.
+    pub(super) fn take_requests(&mut self, server: ServerId, found: &CheckedRequests, now: Time) {
+        self.domains.take_requests(server, found, now);
     }
 
     fn entry(&mut self, director: Name, now: Time) -> Result<&mut Director, Refusal> {
@@ -128,22 +146,35 @@ impl Demand {
             plan: None,
             heard_at: now,
             place: None,
-            rates_end: now,
-            rates: BTreeMap::new(),
+            observed_at: None,
+            areas: AreaRates::new(now),
         }))
     }
 
     /// Queries a second by `service * areas + area`.
     pub(super) fn area_hits(&self, now: Time) -> Vec<f64> {
         let mut hits = vec![0.0; self.services.len() * self.areas];
-        for director in self.directors.values().filter(|known| now < known.rates_end) {
-            for ((service, area), rate) in &director.rates {
-                if let Some(sum) = hits.get_mut(service.index() * self.areas + area.index()) {
-                    *sum += rate;
-                }
+        for (service, area, rate) in self.directors.values().flat_map(|it| it.areas.rates(now)) {
+            if let Some(sum) = hits.get_mut(service.index() * self.areas + area.index()) {
+                *sum += rate;
             }
         }
         hits
+    }
+
+    /// The demand of every service that wants to know, by its name; `before` is what was told last.
+    pub(super) fn by_domain(
+        &mut self,
+        topology: &Topology,
+        before: &BTreeMap<String, ServiceDemand>,
+        now: Time,
+    ) -> BTreeMap<String, ServiceDemand> {
+        self.domains.reckon(topology, before, now)
+    }
+
+    /// Whether anything was heard of who asks for a service that wants to know.
+    pub(super) const fn knows_domains(&self) -> bool {
+        self.domains.heard
     }
 
     /// The Directors heard of late.
@@ -151,27 +182,5 @@ impl Demand {
         self.directors
             .iter()
             .filter(move |(_, known)| now.since(known.heard_at) < DIRECTOR_FORGOTTEN)
-    }
-}
-
-impl Director {
-    /// Moves the average by what was counted in `covered`: the longer that is, the further.
-    fn average(
-        &mut self,
-        counts: &BTreeMap<(ServiceId, AreaId), u64>,
-        covered: Duration,
-        now: Time,
-    ) {
-        let seconds = covered.as_secs_f64();
-        let first = self.rates.is_empty() || now >= self.rates_end;
-        let part = if first { 1.0 } else { seconds / (seconds + AVERAGED_OVER.as_secs_f64()) };
-        for rate in self.rates.values_mut() {
-            *rate *= 1.0 - part;
-        }
-        for (key, queries) in counts {
-            *self.rates.entry(*key).or_default() += part * *queries as f64 / seconds;
-        }
-        // What has faded away makes room.
-        self.rates.retain(|_, rate| *rate > 1e-6);
     }
 }

@@ -1,0 +1,194 @@
+//! Who asks for each service, from Directors and from servers' access logs, in bounded memory.
+//!
+//! Only of services one of whose stages wants to know ([`Service::wants_demand`]): of others nothing
+//! is kept. A server's log does not say which service a request was for: its requests are divided
+//! among the services that it serves by how often it came first in an answer for each, and evenly
+//! while nobody was given it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::join::{Naming, Served, join};
+use super::rates::{Rates, weight};
+use super::requests::CheckedRequests;
+use crate::plan::ServiceDemand;
+use crate::world::{Domain, ServerId, Service, ServiceCounts, ServiceId, Time, Topology};
+
+/// Domains that are named in a Plan, over all services: about 1 MB of it.
+const NAMED_ALL_MAX: usize = 1 << 14;
+
+/// Rates are kept for so many times the domains that are named, so that one on its way up has where
+/// to stand.
+const KEPT_FOR_NAMED: usize = 2;
+
+/// Client prefixes that are kept of all servers' logs, once for each service that wants to know:
+/// about 16 MB. All of them are gone through when demand is reckoned.
+const PREFIXES_ALL_MAX: usize = 1 << 18;
+
+/// The fewest that are kept of a server's.
+const PREFIXES_MIN: usize = 8;
+
+/// All that is known of domains.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Domains {
+    /// Queries a second by domain, of services that want to know.
+    queries: BTreeMap<ServiceId, Rates<Domain>>,
+    /// First answers a second.
+    answers: Rates<(ServiceId, ServerId)>,
+    /// Of servers whose Reporter tells of requests.
+    requests: BTreeMap<ServerId, Requests>,
+    /// Anything was told since the start.
+    pub(super) heard: bool,
+    named_max: usize,
+    prefixes_max: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Requests {
+    heard_at: Time,
+    rates: Rates<Domain>,
+}
+
+impl Domains {
+    /// Takes over a topology. Names are told by functions from old ids to new ones.
+    pub(super) fn retarget(
+        &mut self,
+        topology: &Topology,
+        service: impl Fn(ServiceId) -> Option<ServiceId>,
+        server: impl Fn(ServerId) -> Option<ServerId>,
+    ) {
+        let mut queries = std::mem::take(&mut self.queries);
+        queries = queries.into_iter().filter_map(|(id, it)| Some((service(id)?, it))).collect();
+        self.queries = wanting(topology)
+            .map(|(id, _)| (id, queries.remove(&id).unwrap_or_default()))
+            .collect();
+        let wanting = self.queries.len();
+        self.answers =
+            std::mem::take(&mut self.answers).renamed(|(of, at)| service(of).zip(server(at)));
+        let requests = std::mem::take(&mut self.requests).into_iter();
+        self.requests = requests
+            .filter_map(|(id, it)| Some((server(id)?, it)))
+            .filter(|_| wanting > 0)
+            .collect();
+        self.named_max = (NAMED_ALL_MAX / wanting.max(1)).clamp(1, ServiceDemand::DOMAINS_MAX);
+        let shares = topology.servers.len().saturating_mul(wanting).max(1);
+        self.prefixes_max = (PREFIXES_ALL_MAX / shares).max(PREFIXES_MIN);
+    }
+
+    /// A Director counted these for a service; it was last heard `gap` before.
+    pub(super) fn take(
+        &mut self,
+        (id, counts): (ServiceId, &ServiceCounts),
+        (covered, gap): (Duration, Option<Duration>),
+        topology: &Topology,
+        now: Time,
+    ) {
+        if self.queries.is_empty() {
+            return;
+        }
+        self.heard = true;
+        let part = weight(gap, covered) / covered.as_secs_f64();
+        for (name, answers) in &counts.servers {
+            if let Some(server) = topology.server(name.as_str()) {
+                self.answers.add((id, server), part * *answers as f64);
+            }
+        }
+        let Some(rates) = self.queries.get_mut(&id) else { return };
+        rates.pass(now);
+        let mut rest = counts.rest as f64;
+        for counted in &counts.domains {
+            // What may be overcount is surely somebody's, but nobody knows whose: a flood of names that
+            // were made up has little else.
+            let error = counted.error.min(counted.queries);
+            match counted.domain.parse::<Domain>() {
+                Ok(domain) => {
+                    rest += error as f64;
+                    rates.add(domain, part * (counted.queries - error) as f64);
+                }
+                Err(_) => rest += counted.queries as f64,
+            }
+        }
+        rates.add_rest(part * rest);
+        rates.keep(self.named_max * KEPT_FOR_NAMED);
+    }
+
+    /// First answers fade before a Director's are added.
+    pub(super) fn pass(&mut self, now: Time) {
+        self.answers.pass(now);
+    }
+
+    /// A server's Reporter told of requests.
+    pub(super) fn take_requests(&mut self, server: ServerId, found: &CheckedRequests, now: Time) {
+        if self.queries.is_empty() {
+            return;
+        }
+        self.heard = true;
+        let heard_before = self.requests.get(&server).map(|it| now.since(it.heard_at));
+        let part = weight(heard_before, found.covered) / found.covered.as_secs_f64();
+        let requests = self
+            .requests
+            .entry(server)
+            .or_insert_with(|| Requests { heard_at: now, rates: Rates::default() });
+        requests.heard_at = now;
+        let rates = &mut requests.rates;
+        rates.pass_exactly(now);
+        for (domain, count) in &found.domains {
+            rates.add(*domain, part * *count as f64);
+        }
+        rates.add_rest(part * found.rest as f64);
+        rates.keep(self.prefixes_max);
+    }
+
+    /// The demand of every service that wants to know, by name; `before` is what was told last.
+    pub(super) fn reckon(
+        &mut self,
+        topology: &Topology,
+        before: &BTreeMap<String, ServiceDemand>,
+        now: Time,
+    ) -> BTreeMap<String, ServiceDemand> {
+        self.answers.pass_exactly(now);
+        self.queries.values_mut().for_each(|rates| rates.pass_exactly(now));
+        self.requests.values_mut().for_each(|it| it.rates.pass_exactly(now));
+        self.requests.retain(|_, it| !it.rates.is_empty());
+        let mut told = BTreeMap::new();
+        for (id, service) in wanting(topology) {
+            let Some(queries) = self.queries.get(&id) else { continue };
+            let served: Vec<Served<'_>> = self
+                .requests
+                .iter()
+                .filter_map(|(server, requests)| {
+                    let part = self.part(topology, id, *server)?;
+                    Some(Served { server: server.0, part, requests: &requests.rates })
+                })
+                .collect();
+            let naming = Naming { domains_max: self.named_max, hot_share: None };
+            let name = service.name.to_string();
+            if let Some(demand) = join(queries, &served, naming, before.get(&name)) {
+                told.insert(name, demand);
+            }
+        }
+        told
+    }
+
+    /// The part of a server's requests that is this service's; `None` if it does not serve it.
+    fn part(&self, topology: &Topology, service: ServiceId, server: ServerId) -> Option<f64> {
+        let cluster = topology.servers.get(server.index())?.cluster;
+        let serves = |service: &Service| service.clusters.contains(&cluster);
+        if !topology.services.get(service.index()).is_some_and(serves) {
+            return None;
+        }
+        let serving = (0..).map(ServiceId).zip(&topology.services).filter(|(_, it)| serves(it));
+        let (mut services, mut whole) = (0_u32, 0.0);
+        let answers = |id: ServiceId| self.answers.named().get(&(id, server)).copied();
+        for (id, _) in serving {
+            services += 1;
+            whole += answers(id).unwrap_or(0.0);
+        }
+        let own = answers(service).unwrap_or(0.0);
+        Some(if whole > 0.0 { own / whole } else { 1.0 / f64::from(services.max(1)) })
+    }
+}
+
+fn wanting(topology: &Topology) -> impl Iterator<Item = (ServiceId, &Service)> {
+    (0..).map(ServiceId).zip(&topology.services).filter(|(_, service)| service.wants_demand())
+}
