@@ -8,6 +8,7 @@
 mod name_server;
 mod query;
 pub mod scenario;
+pub mod simulation;
 mod system;
 mod virtual_system;
 

@@ -3,6 +3,9 @@
 use std::cell::{Cell, RefCell};
 
 use super::Problem;
+use super::reference::groups_below;
+use super::setting::Group;
+use super::settings::ROOT;
 
 /// The most problems that are told; a file of another kind would give thousands.
 const PROBLEMS_MAX: usize = 200;
@@ -21,19 +24,24 @@ pub struct SourceFile {
 
 /// A place in one of the files; the line and column are counted only for problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) file: u32,
-    pub(super) offset: u32,
+pub struct Place {
+    /// The file's place in the list.
+    pub file: u32,
+    /// In bytes from its beginning.
+    pub offset: u32,
 }
 
 impl Place {
     /// In no file: what a default says.
-    pub(super) const NOWHERE: Self = Self { file: u32::MAX, offset: 0 };
+    pub const NOWHERE: Self = Self { file: u32::MAX, offset: 0 };
 }
 
 /// Collects problems and warnings while the files are walked.
-pub(super) struct Findings<'a> {
+#[derive(Debug)]
+pub struct Findings<'a> {
     files: &'a [SourceFile],
+    /// The top level of such files, to tell in which section a lost key belongs.
+    root: &'static Group,
     problems: RefCell<Vec<Problem>>,
     /// Problems beyond [`KEPT_MAX`], which are only counted.
     only_counted: Cell<usize>,
@@ -41,9 +49,17 @@ pub(super) struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
+    /// For the files of a configuration.
     pub(super) const fn new(files: &'a [SourceFile]) -> Self {
+        Self::about(files, &ROOT)
+    }
+
+    /// For files of settings whose top level is this.
+    #[must_use]
+    pub const fn about(files: &'a [SourceFile], root: &'static Group) -> Self {
         Self {
             files,
+            root,
             problems: RefCell::new(Vec::new()),
             only_counted: Cell::new(0),
             warnings: RefCell::new(Vec::new()),
@@ -51,7 +67,7 @@ impl<'a> Findings<'a> {
     }
 
     /// Something that keeps the configuration from being used.
-    pub(super) fn problem(&self, place: Place, message: impl Into<String>) {
+    pub fn problem(&self, place: Place, message: impl Into<String>) {
         if self.is_full() {
             self.only_counted.set(self.only_counted.get() + 1);
         } else {
@@ -69,24 +85,46 @@ impl<'a> Findings<'a> {
         self.tell(Problem { file: file.to_owned(), line, column, message });
     }
 
+    /// A problem that was found and located elsewhere.
+    pub fn found(&self, problem: Problem) {
+        if self.is_full() {
+            self.only_counted.set(self.only_counted.get() + 1);
+        } else {
+            self.tell(problem);
+        }
+    }
+
+    /// All groups of settings of such files.
+    pub(super) fn groups(&self) -> Vec<&'static Group> {
+        groups_below(self.root)
+    }
+
+    /// The text of one of the files; empty if there is no such file.
+    #[must_use]
+    pub fn text(&self, file: u32) -> &'a str {
+        self.files.get(file as usize).map_or("", |file| &file.text)
+    }
+
     fn tell(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
 
     /// Something odd that does not keep the configuration from being used.
-    pub(super) fn warn(&self, place: Place, message: impl Into<String>) {
+    pub fn warn(&self, place: Place, message: impl Into<String>) {
         if self.warnings.borrow().len() < KEPT_MAX {
             self.warnings.borrow_mut().push(self.located(place, message.into()));
         }
     }
 
     /// Whether anything keeps the configuration from being used.
-    pub(super) fn any(&self) -> bool {
+    #[must_use]
+    pub fn any(&self) -> bool {
         !self.problems.borrow().is_empty()
     }
 
     /// `file:line` of a place, to point to it from another problem's text.
-    pub(super) fn point(&self, place: Place) -> String {
+    #[must_use]
+    pub fn point(&self, place: Place) -> String {
         if self.is_full() {
             return "elsewhere".to_owned();
         }
@@ -95,7 +133,8 @@ impl<'a> Findings<'a> {
     }
 
     /// Problems in the order of files and lines, each once, bounded; and the warnings.
-    pub(super) fn into_lists(self) -> (Vec<Problem>, Vec<Problem>) {
+    #[must_use]
+    pub fn into_lists(self) -> (Vec<Problem>, Vec<Problem>) {
         let order = |problem: &Problem| {
             let file = self.files.iter().position(|file| file.name == problem.file);
             (file.unwrap_or(usize::MAX), problem.clone())

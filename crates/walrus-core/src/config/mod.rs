@@ -15,6 +15,7 @@ mod parse;
 mod prefix;
 mod reference;
 mod reference_to;
+mod replace;
 mod scalar;
 mod section;
 mod setting;
@@ -29,9 +30,22 @@ pub use configuration::{
 };
 pub use example::commented_example;
 pub use findings::SourceFile;
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, parse_with};
 pub(crate) use prefix::parse as parse_prefix;
 pub use reference::reference_page;
+pub use replace::Replacement;
+
+/// Other TOML files of settings than the configuration (the simulator's studies), by the same tables,
+/// walk and findings.
+pub mod settings_file {
+    pub use super::findings::{Findings, Place};
+    pub use super::parse::read_settings;
+    pub use super::reference::reference_tables;
+    pub use super::section::{Section, Value};
+    pub use super::setting::{Default, Group, Kind, Scope, Setting};
+    pub use super::settings::ROOT as CONFIGURATION;
+    pub use super::suggest::did_you_mean;
+}
 
 /// What a configuration needs from outside its own text.
 #[derive(Clone, Copy)]

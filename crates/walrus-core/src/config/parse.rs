@@ -6,6 +6,7 @@ use toml::de::DeTable;
 
 use super::clients::Clients;
 use super::findings::{Findings, Place, SourceFile};
+use super::replace::{self, Replacement};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
@@ -36,8 +37,31 @@ pub struct Parsed {
 /// Every problem at once, in the order of files and lines. If a file is no TOML, only that is
 /// told: what else is wrong cannot be known yet.
 pub fn parse(files: &[SourceFile], context: &Context<'_>) -> Result<Parsed, Vec<Problem>> {
-    let findings = Findings::new(files);
-    let configuration = check(files, context, &findings);
+    parse_with(files, &[], &[], context)
+}
+
+/// As [`parse`], with settings replaced after the files were read: for variants of one configuration. The
+/// places of replacements are in `elsewhere`, which problems with them name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    files: &[SourceFile],
+    replacements: &[Replacement],
+    elsewhere: &[SourceFile],
+    context: &Context<'_>,
+) -> Result<Parsed, Vec<Problem>> {
+    let all: Vec<SourceFile>;
+    let known = if elsewhere.is_empty() {
+        files
+    } else {
+        all = files.iter().chain(elsewhere).cloned().collect();
+        &all
+    };
+    let findings = Findings::new(known);
+    let before = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let replacements: Vec<_> = replacements.iter().map(|it| it.moved_by(before)).collect();
+    let configuration = check(files, &replacements, context, &findings);
     let (problems, warnings) = findings.into_lists();
     match configuration {
         Some(configuration) if problems.is_empty() => Ok(Parsed { configuration, warnings }),
@@ -47,17 +71,31 @@ pub fn parse(files: &[SourceFile], context: &Context<'_>) -> Result<Parsed, Vec<
 
 fn check(
     files: &[SourceFile],
+    replacements: &[Replacement],
     context: &Context<'_>,
     findings: &Findings<'_>,
 ) -> Option<Configuration> {
-    let root = root(files, findings)?;
+    let mut root = root(files, findings)?;
+    replacements.iter().for_each(|it| replace::replace(&mut root, &ROOT, it, findings));
     let configuration = build(&root, context, findings);
     (!findings.any()).then_some(configuration)
 }
 
 /// The top level of all files together; `None` if one of them is no TOML.
 pub(super) fn root(files: &[SourceFile], findings: &Findings<'_>) -> Option<Section> {
+    read_settings(files, &ROOT, &[], findings)
+}
+
+/// Reads files of settings whose top level is `group`, and replaces settings in them: `None` if one of
+/// them is no TOML. What else is wrong is in the findings, and leaves gaps.
+pub fn read_settings(
+    files: &[SourceFile],
+    group: &'static Group,
+    replacements: &[Replacement],
+    findings: &Findings<'_>,
+) -> Option<Section> {
     let mut tables = Vec::with_capacity(files.len());
+    let mut broken = false;
     for (index, file) in files.iter().enumerate() {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         if file.text.len() > FILE_BYTES_MAX {
@@ -66,6 +104,7 @@ pub(super) fn root(files: &[SourceFile], findings: &Findings<'_>) -> Option<Sect
                 place,
                 "the file is longer than 64 MiB: split it, or put prefixes into client files",
             );
+            broken = true;
             continue;
         }
         let (table, errors) = DeTable::parse_recoverable(&file.text);
@@ -73,25 +112,32 @@ pub(super) fn root(files: &[SourceFile], findings: &Findings<'_>) -> Option<Sect
             let offset = error.span().map_or(0, |span| span.start);
             let place = Place { file: number, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
             findings.problem(place, format!("this is no TOML: {}", error.message()));
+            broken = true;
         }
         tables.push((number, table));
     }
-    if findings.any() {
+    if broken {
         return None;
     }
     let mut root = Section::new(Place::NOWHERE);
     for (file, table) in &tables {
-        merge(&mut root, *file, table.get_ref(), findings);
+        merge((&mut root, group), *file, table.get_ref(), findings);
     }
-    walk::complete(&mut root, "", &ROOT, findings);
+    replacements.iter().for_each(|it| replace::replace(&mut root, group, it, findings));
+    walk::complete(&mut root, "", group, findings);
     Some(root)
 }
 
-fn merge(root: &mut Section, file: u32, table: &DeTable<'_>, findings: &Findings<'_>) {
+fn merge(
+    (root, group): (&mut Section, &'static Group),
+    file: u32,
+    table: &DeTable<'_>,
+    findings: &Findings<'_>,
+) {
     for (key, value) in table {
         let (name, place): (&str, Place) = (key.get_ref(), place_of(key, file));
-        let Some(setting) = ROOT.setting(name) else {
-            walk::unknown_key(name, place, &ROOT, findings);
+        let Some(setting) = group.setting(name) else {
+            walk::unknown_key(name, place, group, findings);
             continue;
         };
         let item = Item::of(value, file);

@@ -29,20 +29,32 @@ numbers or percentages (`0.8` or `\"80%\"`), domain names with or without the la
 pub fn reference_page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for group in groups() {
-        let title = if group.header.is_empty() {
-            "The top level".to_owned()
-        } else {
-            format!("`{}`", group.header)
-        };
         let scope = if group.scope == Scope::Shared { "shared" } else { "local" };
-        // Writing to a String cannot fail.
-        let _ = write!(page, "\n## {title}\n\n{} *({scope})*\n\n", group.meaning);
-        page.push_str("| setting | value | default | meaning |\n|---|---|---|---|\n");
-        for setting in group.settings.iter().filter(|setting| !setting.meaning.is_empty()) {
-            row(setting, &mut page);
-        }
+        section(group, &format!(" *({scope})*"), &mut page);
     }
     page
+}
+
+/// The tables of other files of settings as Markdown: a heading and a table for each group.
+#[must_use]
+pub fn reference_tables(root: &'static Group) -> String {
+    let mut page = String::new();
+    groups_below(root).into_iter().for_each(|group| section(group, "", &mut page));
+    page
+}
+
+fn section(group: &Group, scope: &str, page: &mut String) {
+    let title = if group.header.is_empty() {
+        "The top level".to_owned()
+    } else {
+        format!("`{}`", group.header)
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(page, "\n## {title}\n\n{}{scope}\n\n", group.meaning);
+    page.push_str("| setting | value | default | meaning |\n|---|---|---|---|\n");
+    for setting in group.settings.iter().filter(|setting| !setting.meaning.is_empty()) {
+        row(setting, page);
+    }
 }
 
 fn row(setting: &Setting, page: &mut String) {
@@ -68,9 +80,14 @@ fn value_of(kind: &Kind) -> String {
 }
 
 /// All groups, each once, in the order in which they are met.
-pub(super) fn groups() -> Vec<&'static Group> {
+fn groups() -> Vec<&'static Group> {
+    groups_below(&ROOT)
+}
+
+/// This group and all below it, each once, in the order in which they are met.
+pub(super) fn groups_below(root: &'static Group) -> Vec<&'static Group> {
     let mut groups: Vec<&'static Group> = Vec::new();
-    collect(&ROOT, &mut groups);
+    collect(root, &mut groups);
     groups
 }
 

@@ -9,25 +9,43 @@ use std::time::Duration;
 use walrus_dns::DomainName;
 
 use super::findings::Place;
+use super::replace::Replacement;
 use crate::world::Name;
 
 /// A value of a known kind.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub enum Value {
+    /// Of `Flag`.
     Flag(bool),
+    /// Of all kinds that are checked texts.
     Text(String),
+    /// Of `Name`.
     Name(Name),
+    /// Of `Domain`.
     Domain(DomainName),
+    /// Of `Address`.
     Address(IpAddr),
+    /// Of `Endpoint`.
     Endpoint(SocketAddr),
+    /// Of `Count`.
     Count(u64),
+    /// Of `Number` and `Share`.
     Number(f64),
+    /// Of `Duration` and `Seconds`.
     Duration(Duration),
+    /// Of `Status`: inclusive ranges.
     Status(Vec<(u16, u16)>),
+    /// Of `List` and `OneOrMany`.
     List(Vec<(Self, Place)>),
     /// Key, where it stands, the name, where that stands.
     Names(BTreeMap<String, (Place, Name, Place)>),
+    /// Key, where it stands, the value, where that stands.
+    Table(Vec<(String, Place, Self, Place)>),
+    /// In the order of the file.
+    Replacements(Vec<Replacement>),
+    /// Of `Section`.
     Section(Section),
+    /// Of `Sections`.
     Sections(Vec<Section>),
 }
 
@@ -56,7 +74,7 @@ impl Entry {
 
 /// A section with an entry for every setting of its group.
 #[derive(Clone, Debug)]
-pub(super) struct Section {
+pub struct Section {
     place: Place,
     entries: BTreeMap<&'static str, Entry>,
 }
@@ -86,32 +104,47 @@ impl Section {
         }
     }
 
+    /// Puts a value in the place of what was written or holds by default.
+    pub(super) fn put(&mut self, name: &'static str, value: Option<Value>, place: Place) {
+        self.entries.insert(name, Entry::given(value, place, place));
+    }
+
+    /// The value, to be changed.
+    pub(super) fn value_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.entries.get_mut(name)?.value.as_mut()
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
     /// Where the section begins.
-    pub(super) const fn place(&self) -> Place {
+    #[must_use]
+    pub const fn place(&self) -> Place {
         self.place
     }
 
     /// Where a setting's value stands; the section's own place if it was not written.
-    pub(super) fn place_of(&self, name: &str) -> Place {
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Place {
         self.entries.get(name).map_or(self.place, |entry| entry.place)
     }
 
     /// Where a setting's key stands.
-    pub(super) fn key_place(&self, name: &str) -> Place {
+    #[must_use]
+    pub fn key_place(&self, name: &str) -> Place {
         self.entries.get(name).map_or(self.place, |entry| entry.key_place)
     }
 
     /// Whether it was written (rightly or not).
-    pub(super) fn is_given(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn is_given(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.given)
     }
 
     /// The value, written or default.
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&Value> {
         let entry = self.entries.get(name);
         debug_assert!(entry.is_some(), "`{name}` stands in no table of settings");
         let entry = entry?;
@@ -119,18 +152,24 @@ impl Section {
         entry.value.as_ref()
     }
 
-    pub(super) fn flag(&self, name: &str) -> bool {
+    /// Whether a flag is set.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
         matches!(self.value(name), Some(Value::Flag(true)))
     }
 
-    pub(super) fn flag_if_given(&self, name: &str) -> Option<bool> {
+    /// A flag, if it was written or has a default.
+    #[must_use]
+    pub fn flag_if_given(&self, name: &str) -> Option<bool> {
         match self.value(name) {
             Some(Value::Flag(flag)) => Some(*flag),
             _ => None,
         }
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    /// A text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
@@ -141,14 +180,18 @@ impl Section {
         self.text(name).map(PathBuf::from)
     }
 
-    pub(super) fn name(&self, name: &str) -> Option<Name> {
+    /// A name.
+    #[must_use]
+    pub fn name(&self, name: &str) -> Option<Name> {
         match self.value(name) {
             Some(Value::Name(name)) => Some(name.clone()),
             _ => None,
         }
     }
 
-    pub(super) fn domain(&self, name: &str) -> Option<DomainName> {
+    /// A domain name.
+    #[must_use]
+    pub fn domain(&self, name: &str) -> Option<DomainName> {
         match self.value(name) {
             Some(Value::Domain(domain)) => Some(domain.clone()),
             _ => None,
@@ -162,7 +205,9 @@ impl Section {
         }
     }
 
-    pub(super) fn count(&self, name: &str) -> Option<u64> {
+    /// A whole number.
+    #[must_use]
+    pub fn count(&self, name: &str) -> Option<u64> {
         match self.value(name) {
             Some(Value::Count(count)) => Some(*count),
             _ => None,
@@ -170,25 +215,32 @@ impl Section {
     }
 
     /// A whole number whose bounds are within this type; zero after a problem.
-    pub(super) fn whole<T: TryFrom<u64> + std::default::Default>(&self, name: &str) -> T {
+    #[must_use]
+    pub fn whole<T: TryFrom<u64> + std::default::Default>(&self, name: &str) -> T {
         self.count(name).and_then(|count| T::try_from(count).ok()).unwrap_or_default()
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<f64> {
+    /// A number or share.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
         match self.value(name) {
             Some(Value::Number(number)) => Some(*number),
             _ => None,
         }
     }
 
-    pub(super) fn duration(&self, name: &str) -> Duration {
+    /// A time; zero after a problem.
+    #[must_use]
+    pub fn duration(&self, name: &str) -> Duration {
         match self.value(name) {
             Some(Value::Duration(duration)) => *duration,
             _ => Duration::ZERO,
         }
     }
 
-    pub(super) fn list(&self, name: &str) -> &[(Value, Place)] {
+    /// The entries of a list with their places; empty after a problem.
+    #[must_use]
+    pub fn list(&self, name: &str) -> &[(Value, Place)] {
         match self.value(name) {
             Some(Value::List(list)) => list,
             _ => &[],
@@ -236,14 +288,18 @@ impl Section {
         self.list(name).iter().filter_map(endpoint).collect()
     }
 
-    pub(super) fn section(&self, name: &str) -> Option<&Self> {
+    /// A section.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&Self> {
         match self.value(name) {
             Some(Value::Section(section)) => Some(section),
             _ => None,
         }
     }
 
-    pub(super) fn sections(&self, name: &str) -> &[Self] {
+    /// The tables of a list; empty after a problem.
+    #[must_use]
+    pub fn sections(&self, name: &str) -> &[Self] {
         match self.value(name) {
             Some(Value::Sections(sections)) => sections,
             _ => &[],

@@ -1,15 +1,16 @@
 //! What a setting is: the one definition behind the parser, the reference page and the example.
 
 /// A section of the configuration with all its settings.
-pub(super) struct Group {
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
     /// As it stands in the file: `[dns]`, `[[cluster]]`.
-    pub(super) header: &'static str,
+    pub header: &'static str,
     /// What it is for.
-    pub(super) meaning: &'static str,
+    pub meaning: &'static str,
     /// Whether it belongs to the shared part (the same on every node) or to this node.
-    pub(super) scope: Scope,
+    pub scope: Scope,
     /// Its settings in the order of the reference page.
-    pub(super) settings: &'static [Setting],
+    pub settings: &'static [Setting],
 }
 
 impl Group {
@@ -20,8 +21,8 @@ impl Group {
 }
 
 /// Whether a section is the same on every node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
     /// The same on every node; its digest is the configuration's number.
     Shared,
     /// This node's own.
@@ -29,21 +30,23 @@ pub(super) enum Scope {
 }
 
 /// One setting.
-pub(super) struct Setting {
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
     /// Its key.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// What may be written.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// What holds if nothing is written.
-    pub(super) default: Default,
+    pub default: Default,
     /// What it means: one or more sentences.
-    pub(super) meaning: &'static str,
+    pub meaning: &'static str,
     /// A value to copy, as TOML.
-    pub(super) example: &'static str,
+    pub example: &'static str,
 }
 
 /// What holds if a setting is not written.
-pub(super) enum Default {
+#[derive(Clone, Copy, Debug)]
+pub enum Default {
     /// It must be written.
     Required,
     /// This, as TOML.
@@ -55,7 +58,8 @@ pub(super) enum Default {
 }
 
 /// What may be written for a setting.
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
     /// `true` or `false`.
     Flag,
     /// Any text but the empty one.
@@ -98,6 +102,10 @@ pub(super) enum Kind {
     OneOrMany(&'static Self),
     /// A table from names to names.
     Names,
+    /// A table from any keys to these.
+    Table(&'static Self),
+    /// A table from dotted paths of settings to what shall stand there instead.
+    Replacements,
     /// The first of these whose TOML type fits.
     Either(&'static [Self]),
     /// A table with settings of its own.
@@ -147,6 +155,10 @@ impl Kind {
                 format!("{one}, or a list of such")
             }
             Self::Names => "a table of names such as { europe = \"frankfurt\" }".into(),
+            Self::Table(kind) => format!("a table, each entry {}", kind.description()),
+            Self::Replacements => {
+                "a table of settings such as { \"service.choose\" = \"rr2\" }".into()
+            }
             Self::Either(kinds) => alternatives(kinds.iter().map(Self::description)),
             Self::Section(group) => format!("a table ({})", group.header),
             Self::Sections(group) => format!("a list of tables ({})", group.header),

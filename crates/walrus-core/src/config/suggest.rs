@@ -1,10 +1,8 @@
 //! "Did you mean": the known word nearest to a mistyped one.
 
 /// The nearest of the known words, if it is near enough to be meant.
-pub(super) fn did_you_mean<'a>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A word three times as long as a DNS name is no slip of the finger; the bound keeps the
     // quadratic distance cheap.
     if typed.len() > 255 {

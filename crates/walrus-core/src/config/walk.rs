@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::findings::{Findings, Place};
-use super::reference::groups;
+use super::replace::Replacement;
 use super::scalar;
 use super::section::{Entry, Section, Value};
 use super::setting::{Default, Group, Kind, Setting};
@@ -98,7 +98,7 @@ pub(super) fn unknown_key(
     let known = group.settings.iter().map(|setting| setting.name);
     let place_name = if group.header.is_empty() { "the top level" } else { group.header };
     let secret = ["token", "password", "secret", "passphrase"].contains(&name);
-    let elsewhere = owners(name);
+    let elsewhere = owners(name, findings);
     let hint = match did_you_mean(name, known.clone()) {
         _ if secret => {
             "secrets never stand in the configuration: put it into a file and name the file \
@@ -118,13 +118,13 @@ pub(super) fn unknown_key(
 }
 
 /// The sections that have a setting of this name.
-fn owners(name: &str) -> Vec<&'static str> {
+fn owners(name: &str, findings: &Findings<'_>) -> Vec<&'static str> {
     let has = |group: &&'static Group| group.setting(name).is_some();
     let header = |group: &'static Group| match group.header {
         "" => "the top of the file, before every [section]",
         header => header,
     };
-    groups().into_iter().filter(has).map(header).collect()
+    findings.groups().into_iter().filter(has).map(header).collect()
 }
 
 /// Reads one value by its kind; `None` after a problem.
@@ -143,6 +143,8 @@ pub(super) fn read(
             }
         },
         Kind::Names => names(item, kind, path, findings),
+        Kind::Table(each) => table(item, each, kind, path, findings),
+        Kind::Replacements => replacements(item, kind, path, findings),
         Kind::Either(kinds) => match kinds.iter().find(|kind| fits(item.value, kind)) {
             Some(fitting) => read(item, fitting, path, findings),
             None => mismatch(item, kind, path, findings),
@@ -236,6 +238,47 @@ fn names(
     Some(Value::Names(names))
 }
 
+fn table(
+    item: Item<'_>,
+    each: &'static Kind,
+    kind: &'static Kind,
+    path: &str,
+    findings: &Findings<'_>,
+) -> Option<Value> {
+    let DeValue::Table(table) = item.value else {
+        return mismatch(item, kind, path, findings);
+    };
+    let mut entries = Vec::with_capacity(table.len());
+    for (key, value) in table {
+        let key_place = place_of(key, item.place.file);
+        let value = Item::of(value, item.place.file);
+        let path = path_of(path, key.get_ref());
+        if let Some(read) = read(value, each, &path, findings) {
+            entries.push((key.get_ref().to_string(), key_place, read, value.place));
+        }
+    }
+    Some(Value::Table(entries))
+}
+
+fn replacements(
+    item: Item<'_>,
+    kind: &'static Kind,
+    path: &str,
+    findings: &Findings<'_>,
+) -> Option<Value> {
+    let DeValue::Table(table) = item.value else {
+        return mismatch(item, kind, path, findings);
+    };
+    let text = findings.text(item.place.file);
+    let replacements = table.iter().map(|(key, value)| Replacement {
+        path: key.get_ref().to_string(),
+        path_place: place_of(key, item.place.file),
+        value: text.get(value.span()).unwrap_or_default().to_owned(),
+        place: place_of(value, item.place.file),
+    });
+    Some(Value::Replacements(replacements.collect()))
+}
+
 fn mismatch(
     item: Item<'_>,
     kind: &'static Kind,
@@ -254,7 +297,7 @@ fn fits(value: &DeValue<'_>, kind: &Kind) -> bool {
         Kind::Count(..) => value.is_integer(),
         Kind::Number(..) => value.is_integer() || value.is_float(),
         Kind::List(_) | Kind::Sections(_) => value.is_array(),
-        Kind::Names | Kind::Section(_) => value.is_table(),
+        Kind::Names | Kind::Table(_) | Kind::Replacements | Kind::Section(_) => value.is_table(),
         Kind::OneOrMany(each) => value.is_array() || fits(value, each),
         Kind::Either(kinds) => kinds.iter().any(|kind| fits(value, kind)),
         Kind::Share(..) | Kind::Status => value.is_str() || value.is_integer() || value.is_float(),
@@ -263,7 +306,7 @@ fn fits(value: &DeValue<'_>, kind: &Kind) -> bool {
     }
 }
 
-fn path_of(path: &str, name: &str) -> String {
+pub(super) fn path_of(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -271,6 +314,8 @@ fn path_of(path: &str, name: &str) -> String {
 fn example_line(setting: &Setting) -> String {
     match setting.kind {
         Kind::Section(group) => group.header.to_owned(),
+        // Some lists of tables are written in one line.
+        Kind::Sections(group) if setting.meaning.is_empty() => group.header.to_owned(),
         _ => format!("{} = {}", setting.name, setting.example),
     }
 }

@@ -37,6 +37,7 @@ mod parse;
 mod run;
 mod statement;
 
+pub(crate) use parse::reported;
 pub use parse::{ScenarioProblem, parse};
 pub use run::{Outcome, run};
 pub use statement::{Expectation, Line, Scenario, Statement, View};

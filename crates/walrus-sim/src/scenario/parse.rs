@@ -125,7 +125,7 @@ fn reload(text: &str) -> Result<Statement, String> {
     }
 }
 
-fn reported(what: &[&str]) -> Result<ServerState, String> {
+pub(crate) fn reported(what: &[&str]) -> Result<ServerState, String> {
     match what {
         ["busy", busy, "of", max] => {
             Ok(ServerState::Busy { busy: number_of(busy)?, max: number_of(max)? })

@@ -21,7 +21,7 @@ pub(super) mod zone;
 use super::setting::{Default, Group, Kind, Scope, Setting};
 
 /// The top level of the configuration.
-pub(super) static ROOT: Group = Group {
+pub static ROOT: Group = Group {
     header: "",
     meaning: "One zone stands at the top of the file; several are written as `[[zone]]` tables.",
     scope: Scope::Shared,

@@ -1,0 +1,289 @@
+//! A study's sections to a [`Setup`]; problems leave gaps that are never used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use walrus_core::config::settings_file::{CONFIGURATION, Findings, Place, Section};
+use walrus_core::config::{Configuration, Context, Replacement, SourceFile, parse_with};
+use walrus_core::map::Map;
+
+use super::law::ServiceLaw;
+use super::setup::{Directors, Happening, Link, NameServerSetup, Queries, Reports, Setup};
+use super::timeline::Known;
+use super::{offered, populations, settings, timeline};
+
+/// The texts that a study is made of.
+pub(super) struct Files<'a> {
+    /// The study itself, and what was set from outside.
+    pub(super) study: &'a [SourceFile; 2],
+    /// Gives another file's content.
+    pub(super) read: &'a dyn Fn(&str) -> Result<String, String>,
+}
+
+/// As many things happen in a run.
+const HAPPENINGS_MAX: usize = 100_000;
+/// As many name servers: resolvers know each of them.
+const NAME_SERVERS_MAX: usize = 32;
+/// As many servers: events have 16 bits for one.
+const SERVERS_MAX: usize = 65_000;
+
+/// Whether a replacement is for the study and not for the Walrus configuration.
+pub(super) fn is_of_study(replacement: &Replacement) -> bool {
+    let first = replacement.path.split('.').next().unwrap_or_default().trim();
+    let has = |settings: &[walrus_core::config::settings_file::Setting]| {
+        settings.iter().any(|setting| setting.name == first)
+    };
+    has(settings::STUDY.settings) || !has(CONFIGURATION.settings)
+}
+
+/// Whether a text is a TOML value as it stands.
+pub(super) fn is_toml_value(text: &str) -> bool {
+    // A line break would end the value in a file.
+    !text.contains('\n') && toml::de::DeValue::parse(text).is_ok()
+}
+
+/// One variant; `None` after a problem that leaves nothing to go on with.
+pub(super) fn setup(
+    name: &str,
+    root: &Section,
+    to_configuration: &[Replacement],
+    files: &Files<'_>,
+    findings: &Findings<'_>,
+) -> Option<Setup> {
+    let configuration = configuration(root, to_configuration, files, findings)?;
+    let name_servers = name_servers(&configuration, findings);
+    check_topology(&configuration, root, findings);
+    let pages = root.section("pages")?;
+    let populations =
+        populations::read(root, pages, &configuration, &name_servers, files.read, findings);
+    let service_law = pages.text("service").map(|text| ServiceLaw::parse(&text));
+    if let Some(Err(why)) = &service_law {
+        findings.problem(pages.place_of("service"), format!("`pages.service` {why}"));
+    }
+    let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
+    let (reports, queries) = (root.section("reports")?, root.section("queries")?);
+    let duration = root.duration("duration");
+    let (discard, interval) = times(root, findings);
+    let known = Known {
+        topology: &configuration.topology,
+        name_servers: &name_servers,
+        populations: populations.iter().map(|population| population.name.as_str()).collect(),
+        controllers: controllers.whole("count"),
+        duration,
+    };
+    let timeline = timeline(root, &known, files, findings);
+    let setup = Setup {
+        name: name.to_owned(),
+        duration,
+        discard,
+        window: root.duration("window"),
+        sample: root.duration("sample"),
+        interval,
+        service_law: service_law.and_then(Result::ok).unwrap_or(ServiceLaw::Exponential),
+        connect_timeout: pages.duration("connect_timeout"),
+        queue_max: root.section("servers")?.whole("queue_max"),
+        reports: Reports {
+            every: reports.duration("every"),
+            link: link(reports, "delay", "loss"),
+            requests: reports.flag("requests"),
+            busy_max: reports.count("busy_max"),
+        },
+        queries: Queries {
+            delay: queries.duration("delay"),
+            jitter: queries.number("jitter").unwrap_or_default(),
+            loss: queries.number("loss").unwrap_or_default(),
+            timeout: queries.duration("timeout"),
+            tries: queries.whole("tries"),
+        },
+        directors: Directors {
+            workers: directors.whole("workers"),
+            plans: link(directors, "plan_delay", "plan_loss"),
+            observations: link(directors, "observation_delay", "observation_loss"),
+        },
+        controllers: controllers.whole("count"),
+        takeover: controllers.duration("takeover"),
+        timeline,
+        name_servers,
+        populations,
+        configuration,
+    };
+    offered::check(&setup, root, findings);
+    Some(setup)
+}
+
+fn link(section: &Section, delay: &str, loss: &str) -> Link {
+    Link { delay: section.duration(delay), loss: section.number(loss).unwrap_or_default() }
+}
+
+/// What is discarded and the time between points of a series.
+fn times(root: &Section, findings: &Findings<'_>) -> (Duration, Duration) {
+    /// Points of a series by default.
+    const POINTS: u32 = 240;
+    /// The most that are kept.
+    const POINTS_MAX: u128 = 100_000;
+    let (duration, discard) = (root.duration("duration"), root.duration("discard"));
+    if discard >= duration {
+        let message = format!(
+            "nothing is left to measure: `discard` ({discard:?}) must be shorter than `duration` \
+             ({duration:?})"
+        );
+        findings.problem(root.place_of("discard"), message);
+    }
+    let measured = duration.saturating_sub(discard);
+    let window = root.duration("window");
+    let whole = Duration::from_secs((measured / POINTS).as_secs().max(1));
+    let interval =
+        if root.is_given("interval") { root.duration("interval") } else { whole.max(window) };
+    if measured.as_nanos() > POINTS_MAX * interval.as_nanos().max(1) {
+        let message = format!("`interval` makes more than {POINTS_MAX} points: make it longer");
+        findings.problem(root.place_of("interval"), message);
+    }
+    (discard, interval)
+}
+
+/// The Walrus configuration, with its own problems told where they stand.
+fn configuration(
+    root: &Section,
+    replacements: &[Replacement],
+    files: &Files<'_>,
+    findings: &Findings<'_>,
+) -> Option<Arc<Configuration>> {
+    let (file, folder) = match (root.text("configuration"), root.text("configuration_text")) {
+        (Some(path), None) => {
+            let text = (files.read)(&path);
+            if let Err(why) = &text {
+                let message = format!("the configuration `{path}` cannot be read: {why}");
+                findings.problem(root.place_of("configuration"), message);
+            }
+            let folder = path.rfind('/').map_or(String::new(), |at| path[..=at].to_owned());
+            (SourceFile { name: path, text: text.ok()? }, folder)
+        }
+        (None, Some(text)) => {
+            let place = root.place_of("configuration_text");
+            let study = &files.study[place.file as usize % 2];
+            let before = first_line(&study.text, place);
+            let text = format!("{}{text}", "\n".repeat(before));
+            (SourceFile { name: study.name.clone(), text }, String::new())
+        }
+        _ => {
+            // A value that was wrong in itself was told already.
+            findings.problem(
+                root.place_of("configuration"),
+                "write one of `configuration` (a file) and `configuration_text`",
+            );
+            return None;
+        }
+    };
+    let read = |path: &str| match path.starts_with('/') {
+        true => (files.read)(path),
+        false => (files.read)(&format!("{folder}{path}")),
+    };
+    let context = Context { hostname: "simulated", read: &read };
+    match parse_with(&[file], replacements, files.study, &context) {
+        Ok(parsed) => Some(Arc::new(parsed.configuration)),
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| findings.found(problem));
+            None
+        }
+    }
+}
+
+/// How many lines stand before the first line of a text that begins at this place.
+fn first_line(file: &str, place: Place) -> usize {
+    let at = (place.offset as usize).min(file.len());
+    let before = file.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let value = file.get(at..).unwrap_or_default();
+    let begins_below = ["\"\"\"\n", "'''\n"].iter().any(|quote| value.starts_with(quote));
+    before + usize::from(begins_below)
+}
+
+/// Areas' name servers, else every address that `[dns]` listens on.
+fn name_servers(configuration: &Configuration, findings: &Findings<'_>) -> Vec<NameServerSetup> {
+    let mut list: Vec<NameServerSetup> = Vec::new();
+    for area in &configuration.topology.areas {
+        for address in &area.nameservers {
+            if !list.iter().any(|known| known.address == *address) {
+                list.push(NameServerSetup { name: area.name.to_string(), address: *address });
+            }
+        }
+    }
+    if list.is_empty() {
+        let listen = (1..).zip(&configuration.dns.listen);
+        let named = |(number, address): (i32, &_)| NameServerSetup {
+            name: format!("ns{number}"),
+            address: *address,
+        };
+        list.extend(listen.map(named));
+    }
+    if list.is_empty() {
+        findings.problem(
+            Place::NOWHERE,
+            "nobody answers: write [dns] with listen = [\"192.0.2.53:53\"] into the configuration",
+        );
+    }
+    if list.len() > NAME_SERVERS_MAX {
+        let message =
+            format!("{} name servers: at most {NAME_SERVERS_MAX} are simulated", list.len());
+        findings.problem(Place::NOWHERE, message);
+    }
+    list
+}
+
+fn check_topology(configuration: &Configuration, root: &Section, findings: &Findings<'_>) {
+    let topology = &configuration.topology;
+    if topology.servers.is_empty() {
+        let message = "nobody serves: write [[cluster]] with servers into the configuration";
+        findings.problem(root.place_of("configuration"), message);
+    }
+    if topology.servers.len() > SERVERS_MAX {
+        let message =
+            format!("{} servers: at most {SERVERS_MAX} are simulated", topology.servers.len());
+        findings.problem(Place::NOWHERE, message);
+    }
+    if topology.services.is_empty() {
+        let message = "there is nothing to ask for: write [[service]] into the configuration";
+        findings.problem(root.place_of("configuration"), message);
+    }
+    if let Err(error) = Map::build(topology, &[]) {
+        let message = format!("the map: {error} (studies have no country database: name prefixes)");
+        findings.problem(Place::NOWHERE, message);
+    }
+}
+
+/// Every line of the time line.
+fn timeline(
+    root: &Section,
+    known: &Known<'_>,
+    files: &Files<'_>,
+    findings: &Findings<'_>,
+) -> Vec<Happening> {
+    let Some(text) = root.text("timeline") else { return Vec::new() };
+    let place = root.place_of("timeline");
+    let file = files.study.get(place.file as usize).map_or("", |file| &file.text);
+    let first = first_line(file, place);
+    let mut happenings = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        match timeline::line(line, known) {
+            Ok(happening) => happenings.extend(happening),
+            Err(why) => findings.problem(line_place(file, place, first + number), why),
+        }
+    }
+    if happenings.len() > HAPPENINGS_MAX {
+        findings.problem(place, format!("at most {HAPPENINGS_MAX} things happen in a run"));
+    }
+    happenings.sort_by_key(|happening: &Happening| happening.at);
+    happenings
+}
+
+/// Where the first word of a line (from 0) stands in a file.
+fn line_place(file: &str, near: Place, line: usize) -> Place {
+    let mut lines = file.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(line).map(str::len).sum();
+    let blanks = lines.next().map_or(0, |text| text.len() - text.trim_start().len());
+    let offset = u32::try_from(before + blanks).unwrap_or(u32::MAX);
+    // A text on the key's own line begins behind the key.
+    Place {
+        offset: offset.max(if before <= near.offset as usize { near.offset } else { 0 }),
+        ..near
+    }
+}

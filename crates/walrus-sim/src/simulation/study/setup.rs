@@ -1,0 +1,202 @@
+//! A study's variant, checked and ready to run.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use walrus_core::config::Configuration;
+use walrus_core::world::{Target, Time};
+
+use super::law::{Law, ServiceLaw};
+use super::shares::Shares;
+use crate::system::ServerState;
+
+/// All that a run needs but its seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) name: String,
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) duration: Duration,
+    pub(crate) discard: Duration,
+    pub(crate) window: Duration,
+    pub(crate) sample: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) service_law: ServiceLaw,
+    pub(crate) connect_timeout: Duration,
+    /// Hits at a server.
+    pub(crate) queue_max: u32,
+    pub(crate) populations: Vec<Population>,
+    pub(crate) name_servers: Vec<NameServerSetup>,
+    pub(crate) reports: Reports,
+    pub(crate) queries: Queries,
+    pub(crate) directors: Directors,
+    pub(crate) controllers: usize,
+    pub(crate) takeover: Duration,
+    /// In the order of time.
+    pub(crate) timeline: Vec<Happening>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Population {
+    pub(crate) name: String,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) shares: Shares,
+    /// The first domain's network.
+    pub(crate) network: IpAddr,
+    /// Its length in bits.
+    pub(crate) network_bits: u8,
+    pub(crate) domains_per_resolver: u32,
+    pub(crate) family: Family,
+    pub(crate) ttl_rule: TtlRule,
+    /// The share of the resolvers that follow it.
+    pub(crate) ttl_share: f64,
+    pub(crate) subnet: bool,
+    /// By name server, in nanoseconds; `None` where the study has none.
+    pub(crate) name_server_distances: Vec<Option<u64>>,
+    /// By cluster, in nanoseconds; `None` where the study has none.
+    pub(crate) cluster_distances: Vec<Option<u64>>,
+    pub(crate) daily: f64,
+    pub(crate) peak: Duration,
+    /// Its place in the topology.
+    pub(crate) service: usize,
+    pub(crate) record_type: RecordType,
+    pub(crate) think: Law,
+    pub(crate) session: Law,
+    pub(crate) hits: Law,
+    pub(crate) client_cache: ClientCache,
+}
+
+/// Where a population's sessions come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Arrivals {
+    /// From so many clients, who come back.
+    Closed(u64),
+    /// By themselves, so many a second.
+    Open(f64),
+}
+
+/// How a resolver chooses among name servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Bind,
+    Unbound,
+    Knot,
+    Uniform,
+    Sticky,
+}
+
+/// What a resolver makes of a TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TtlRule {
+    Honour,
+    AtLeast(Duration),
+    AtMost(Duration),
+    /// Always this, whatever the answer says.
+    Ignore(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordType {
+    A,
+    Aaaa,
+}
+
+/// How long a client keeps addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientCache {
+    None,
+    Session,
+    Time(Duration),
+}
+
+/// A name server, by the address that is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NameServerSetup {
+    /// The area whose it is, else `ns1`, `ns2` ...; several may have the same.
+    pub(crate) name: String,
+    pub(crate) address: std::net::SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reports {
+    pub(crate) every: Duration,
+    pub(crate) link: Link,
+    pub(crate) requests: bool,
+    pub(crate) busy_max: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queries {
+    pub(crate) delay: Duration,
+    pub(crate) jitter: f64,
+    pub(crate) loss: f64,
+    pub(crate) timeout: Duration,
+    pub(crate) tries: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Directors {
+    pub(crate) workers: usize,
+    pub(crate) plans: Link,
+    pub(crate) observations: Link,
+}
+
+/// A way that messages take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) delay: Duration,
+    /// The share that gets lost.
+    pub(crate) loss: f64,
+}
+
+/// Something that happens at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Happening {
+    pub(crate) at: Time,
+    pub(crate) deed: Deed,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Deed {
+    /// What these servers' Reporters say, and whether they are there at all, as in scenarios.
+    /// [`ServerState::Busy`] makes the Reporter say this whatever is true.
+    Servers(Vec<usize>, ServerState),
+    /// They work at so many times their capacity.
+    Speed(Vec<usize>, f64),
+    /// All is well with them again.
+    Heal(Vec<usize>),
+    Drain {
+        target: Target,
+        force: bool,
+    },
+    Undrain(Target),
+    NameServers(Vec<usize>, Reach),
+    Controller(usize, Reach),
+    /// All messages of a kind get lost.
+    Cut(Messages, bool),
+    /// Its load becomes so many times what it was, growing within a time, for a time (or for good).
+    Population {
+        populations: Vec<usize>,
+        factor: f64,
+        within: Duration,
+        last: Option<Duration>,
+    },
+}
+
+/// How a name server or Controller fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Well,
+    /// It has stopped, and starts anew when it is healed.
+    Killed,
+    /// It runs, and nothing comes from it or to it.
+    Cut,
+}
+
+/// What travels inside Walrus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    Reports,
+    Plans,
+    Observations,
+}

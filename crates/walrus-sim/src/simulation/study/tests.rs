@@ -1,0 +1,194 @@
+//! Studies: what is read, and everything that is told about bad ones.
+
+use std::time::Duration;
+
+use super::setup::{Arrivals, Deed, Family, TtlRule};
+use super::{Setup, Study};
+
+/// A study that is well.
+pub(crate) const GOOD: &str = r#"
+title = "small"
+duration = "10m"
+discard = "1m"
+seeds = "1-3, 9"
+configuration_text = """
+zone = "example.com"
+nameservers = ["ns1.example.com"]
+[node]
+roles = ["controller", "director"]
+[dns]
+listen = ["127.0.0.1:53"]
+[[cluster]]
+name = "one"
+reporter = true
+servers = [
+  { name = "a1", addresses = ["192.0.2.1"], capacity = 100 },
+  { name = "a2", addresses = ["192.0.2.2"], capacity = 100 },
+]
+[[service]]
+name = "www.example.com"
+choose = "round-robin"
+ttl = "60s"
+answers = 1
+"""
+timeline = """
+# nothing at first
+at 2m kill a1
+at 90s population everybody x2 within 10s for 1m
+at 3m heal a1
+"""
+[[population]]
+name = "people"
+clients = 100
+domains = 10
+
+[[variant]]
+name = "RR"
+[[variant]]
+name = "random"
+set = { "service.choose" = "random", "population.ttl" = "at least 10m", "control.round" = "20s" }
+"#;
+
+fn parse(text: &str, sets: &[(&str, &str)]) -> Result<Study, super::StudyProblems> {
+    let sets: Vec<_> =
+        sets.iter().map(|(path, value)| (path.to_string(), value.to_string())).collect();
+    Study::parse("small.toml", text, &|_| Err("no such file".to_owned()), &sets)
+}
+
+fn setup(text: &str, variant: usize) -> Setup {
+    let study = parse(text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    study.setup(variant).unwrap().as_ref().clone()
+}
+
+/// The lines of the problems of a study that is bad.
+fn problems(text: &str, sets: &[(&str, &str)]) -> Vec<String> {
+    parse(text, sets).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_good_study_is_read() {
+    let study = parse(GOOD, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((study.title.as_str(), study.variants.len()), ("small", 2));
+    assert_eq!(study.seeds, [1, 2, 3, 9]);
+    assert_eq!(study.duration(1), Some(Duration::from_secs(600)));
+    let setup = setup(GOOD, 0);
+    let population = &setup.populations[0];
+    assert_eq!(population.arrivals, Arrivals::Closed(100));
+    assert_eq!((population.family, population.ttl_rule), (Family::Bind, TtlRule::Honour));
+    assert_eq!(setup.name_servers.len(), 1);
+    let deeds: Vec<&Deed> = setup.timeline.iter().map(|it| &it.deed).collect();
+    assert!(matches!(deeds[..], [Deed::Population { .. }, Deed::Servers(..), Deed::Heal(_)]));
+}
+
+#[test]
+fn a_variant_replaces_settings_of_study_and_configuration() {
+    use walrus_core::world::ChoosePolicy;
+    let (one, other) = (setup(GOOD, 0), setup(GOOD, 1));
+    let choose = |setup: &Setup| setup.configuration.topology.services[0].choose;
+    assert_eq!((choose(&one), choose(&other)), (ChoosePolicy::RoundRobin, ChoosePolicy::Random));
+    assert_eq!(other.populations[0].ttl_rule, TtlRule::AtLeast(Duration::from_secs(600)));
+    assert_eq!(other.configuration.control.round, Duration::from_secs(20));
+    assert_eq!(one.populations[0].ttl_rule, TtlRule::Honour);
+}
+
+#[test]
+fn what_is_set_from_outside_wins_over_variants() {
+    let sets =
+        [("population.ttl", "ignore 1h"), ("cluster.one.servers.capacity", "50"), ("seeds", "4")];
+    let study = parse(GOOD, &sets).unwrap_or_else(|problems| panic!("{problems}"));
+    let setup = study.setup(1).unwrap();
+    assert_eq!(setup.populations[0].ttl_rule, TtlRule::Ignore(Duration::from_secs(3600)));
+    assert_eq!(setup.configuration.topology.servers[1].capacity, Some(50.0));
+    assert_eq!(study.seeds, [4]);
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_lines() {
+    let text = GOOD
+        .replace("seeds = \"1-3, 9\"", "seeds = \"one\"")
+        .replace("capacity = 100 },\n  {", "},\n  {")
+        .replace("at 2m kill a1", "at 2m kill a9")
+        .replace(
+            "domains = 10",
+            "domains = 10\nresolver = \"bnid\"\nttl = \"at least\"\nthink = \"5\"",
+        )
+        .replace("\"control.round\" = \"20s\"", "\"control.round\" = 20, \"service.chose\" = 1");
+    let told = problems(&text, &[("population.domain", "5")]);
+    let expected = [
+        "small.toml:5:9: `seeds` are numbers and ranges such as \"1-5, 9\", not \"one\"",
+        "there is no server or cluster `a9`: did you mean `a1`?",
+        "`population.resolver` is \"bnid\": did you mean \"bind\"?",
+        "`population.ttl` must be",
+        "`population.think` must be",
+        "`control.round` needs a unit: write \"20s\"",
+        "`chose` is no setting of [[service]]; did you mean `choose`?",
+        "--set:1:1: `domain` is no setting of [[population]]; did you mean `domains`?",
+    ];
+    for expected in expected {
+        assert!(told.iter().any(|it| it.contains(expected)), "{expected}\nin\n{}", told.join("\n"));
+    }
+    assert!(told.iter().all(|it| !it.starts_with("small.toml: ")), "{told:?}");
+}
+
+#[test]
+fn problems_of_the_configuration_stand_where_they_are_in_the_study() {
+    let text = GOOD.replace("ttl = \"60s\"\n", "ttl = 60\n");
+    let line = text.lines().position(|line| line == "ttl = 60").unwrap() + 1;
+    assert!(problems(&text, &[])[0].starts_with(&format!("small.toml:{line}:7: `service.ttl`")));
+    let text = GOOD.replace("at 3m heal a1", "    at 3m heel a1");
+    let line = text.lines().position(|line| line.contains("heel")).unwrap() + 1;
+    assert!(problems(&text, &[])[0].starts_with(&format!("small.toml:{line}:5: `heel a1`")));
+}
+
+#[test]
+fn what_cannot_be_is_said_up_front() {
+    let cases = [
+        (
+            ("clients = 100", "clients = 1000"),
+            "ask for 666.7 hits/s of servers that can give 200.0",
+        ),
+        (("clients = 100", ""), "either `clients` (closed) or `sessions_per_second`"),
+        (("clients = 100", "clients = 10\nprefix = \"10.0.0.0/22\""), "has room for 4 domains"),
+        (("clients = 100", "clients = 10\nprefix = \"10.0.0.0/25\""), "longer than a domain's /24"),
+        (
+            ("clients = 100", "clients = 10\ndistances = { two = \"1s\" }"),
+            "no cluster and no name server",
+        ),
+        (
+            ("clients = 100", "clients = 10\nservice = \"w.example.com\""),
+            "has no service w.example.com",
+        ),
+        (("clients = 100", "clients = 10\nshares = \"file:x\""), "`x`: no such file"),
+        (
+            ("clients = 100", "clients = 10\n[[population]]\nname = \"people\"\nclients = 1"),
+            "already",
+        ),
+        (("discard = \"1m\"", "discard = \"10m\""), "nothing is left to measure"),
+        (("listen = [\"127.0.0.1:53\"]", "listen = []"), "listen"),
+        (("at 3m heal", "at 3h heal"), "after the end of the run"),
+        (("name = \"random\"", "name = \"RR\""), "a variant \"RR\" already"),
+        (("set = {", "set = { \"population.name.x\" = 1,"), "has no settings of its own"),
+        (("set = {", "set = { \"dnssec.sign\" = yes,"), "TOML"),
+        (("configuration_text", "configuration = \"w.toml\"\nconfiguration_text"), "write one of"),
+    ];
+    for ((old, new), expected) in cases {
+        assert!(GOOD.contains(old), "{old}");
+        let told = problems(&GOOD.replacen(old, new, 1), &[]);
+        assert!(told.iter().any(|it| it.contains(expected)), "{expected}\nin\n{}", told.join("\n"));
+    }
+    let all = GOOD.replace("capacity = 100", "weight = 1");
+    assert!(problems(&all, &[])[0].contains("2 of the servers have no capacity, `a1` among them"));
+    let wanted =
+        GOOD.replace("clients = 100", "clients = 1000").replace("title", "overload = true\ntitle");
+    assert!(parse(&wanted, &[]).is_ok());
+    let text = "configuration = \"w.toml\"\n[[population]]\nclients = 5\n";
+    assert!(
+        problems(text, &[])[0].starts_with("small.toml:1:17: the configuration `w.toml` cannot")
+    );
+    assert!(problems("duration = ", &[])[0].contains("this is no TOML"));
+    let none: Vec<String> = problems("", &[]);
+    assert!(
+        none.iter().any(|it| it.contains("`population` is missing: add [[population]]")),
+        "{none:?}"
+    );
+}
