@@ -7,6 +7,7 @@
 
 mod name_server;
 mod query;
+pub mod replay;
 pub mod scenario;
 pub mod simulation;
 mod system;

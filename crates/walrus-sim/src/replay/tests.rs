@@ -1,0 +1,316 @@
+//! The replay as a whole: logs, configurations and Worlds in, who moves out.
+
+use std::sync::Arc;
+
+use walrus_core::answer::ZoneTable;
+use walrus_core::config::{Context, SourceFile, parse};
+use walrus_core::control::{Controller, Effect, Input, JournalRecord, Start, Stored};
+use walrus_core::map::Map;
+use walrus_core::plan::Digests;
+use walrus_core::world::{Condition, Life, OverrideState, Target, Time};
+use walrus_core::zone::zone_of_nameservers;
+
+use super::*;
+
+/// `near` (two servers), `far` (one); `here` at home in near, the world in far.
+const TWO: &str = r#"zone = "walrus.example"
+nameservers = ["ns1.walrus.example"]
+[node]
+name = "one"
+roles = ["controller", "director"]
+state = "/nowhere"
+[dns]
+listen = ["192.0.2.53:53"]
+[control]
+round = "1s"
+server_ramp = "0s"
+[[cluster]]
+name = "near"
+servers = [{ name = "near1", addresses = ["192.0.2.1"] }, { name = "near2", addresses = ["192.0.2.2"] }]
+[[cluster]]
+name = "far"
+servers = [{ name = "far1", addresses = ["198.51.100.1"] }]
+[[area]]
+name = "here"
+home = "near"
+clients = ["203.0.113.0/24"]
+[[area]]
+name = "world"
+home = "far"
+[[service]]
+name = "www.walrus.example"
+ttl = "5s"
+"#;
+
+fn configuration(text: &str) -> walrus_core::config::Configuration {
+    let files = [SourceFile { name: "walrus.toml".into(), text: text.into() }];
+    let read = |_: &str| Err("there are no files here".to_owned());
+    match parse(&files, &Context { hostname: "one", read: &read }) {
+        Ok(parsed) => parsed.configuration,
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+fn proposal(text: &str) -> Proposal {
+    let configuration = configuration(text);
+    let topology = configuration.topology;
+    let zones: Vec<_> = configuration
+        .zones
+        .iter()
+        .map(|zone| Arc::new(zone_of_nameservers(&zone.apex, &zone.nameservers)))
+        .collect();
+    let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
+    Proposal {
+        map: Arc::new(Map::build(&topology, &[]).unwrap()),
+        zones: Arc::new(ZoneTable::compile(&zones, &services).unwrap()),
+        digests: Digests { configuration: configuration.digest, ..Digests::default() },
+        listen: "192.0.2.53:53".parse().unwrap(),
+        udp_size_max: 1232,
+        topology: Arc::new(topology),
+    }
+}
+
+/// A line of the log: who asked, and the cluster and server that it was sent to.
+fn line(client: &str, sent: Option<(&str, &str)>, weight: u32) -> String {
+    let sent = sent.map_or_else(
+        || r#""area":null,"cluster":null,"server":null"#.to_owned(),
+        |(cluster, server)| {
+            let area = if client.starts_with("203.0.113.") { "here" } else { "world" };
+            format!(r#""area":"{area}","cluster":"{cluster}","server":"{server}""#)
+        },
+    );
+    format!(
+        r#"{{"walrus":1,"kind":"decision","time_unix_ms":1000,"weight":{weight},"resolver":"{client}","subnet":null,"transport":"udp","do":false,"name":"www.walrus.example","type":1,"rcode":0,{sent},"answered":[],"scope":0,"ttl":5,"plan":"1/one/1"}}
+"#
+    )
+}
+
+/// Eight clients of `here`, asking in turn for near1 and near2, and two of the world.
+fn ten_lines() -> String {
+    let server = |client: u8| if client.is_multiple_of(2) { "near1" } else { "near2" };
+    let here = (0..8).map(|it| line(&format!("203.0.113.{it}"), Some(("near", server(it))), 1));
+    let world = (0..2).map(|it| line(&format!("198.51.100.{it}"), Some(("far", "far1")), 1));
+    here.chain(world).collect()
+}
+
+fn replayed(
+    new: &str,
+    old: Option<&str>,
+    world: World<'_>,
+    text: &str,
+) -> Result<ReplayOutcome, ReplayError> {
+    let sides = Sides { proposed: proposal(new), against: old.map(proposal) };
+    let mut replay = Replay::new(sides, world)?;
+    let mut log = Log::default();
+    log.push(text.as_bytes(), &mut |found| replay.take(found));
+    log.finish(&mut |found| replay.take(found));
+    replay.finish()
+}
+
+/// In a World of which nothing is known.
+fn idle() -> World<'static> {
+    World::Snapshot(Box::default())
+}
+
+fn close(one: f64, other: f64) -> bool {
+    (one - other).abs() < 1e-6
+}
+
+#[test]
+fn an_area_that_gets_another_home_moves_and_nobody_else() {
+    let new = TWO.replace("home = \"near\"", "home = \"far\"");
+    for old in [Some(TWO), None] {
+        let outcome = replayed(&new, old, idle(), &ten_lines()).unwrap();
+        assert_eq!((outcome.queries, outcome.domains.count), (10.0, 10));
+        assert!(close(outcome.moved.share, 0.8), "{outcome:#?}");
+        assert_eq!(outcome.moved_domains.count, 8);
+        assert_eq!((outcome.lost.share, outcome.gained.share), (0.0, 0.0));
+        let [flow] = &outcome.flows[..] else { panic!("{outcome:#?}") };
+        assert_eq!(flow.area_before.as_deref(), Some("here"));
+        assert_eq!((flow.from.as_deref(), flow.to.as_deref()), (Some("near"), Some("far")));
+        assert!(close(flow.queries, 8.0));
+        let shares =
+            outcome.servers.iter().map(|it| (&*it.server, it.queries_before, it.queries_after));
+        let shares: Vec<_> = shares.collect();
+        assert_eq!(shares, [("far1", 2.0, 10.0), ("near1", 4.0, 0.0), ("near2", 4.0, 0.0)]);
+        let here = &outcome.areas[0];
+        assert_eq!(
+            (&*here.area, here.before[0].0.as_str(), &*here.after[0].0),
+            ("here", "near", "far")
+        );
+    }
+}
+
+#[test]
+fn who_decides_alike_moves_nobody_however_it_draws() {
+    for policy in ["", "choose = \"random\"\n", "choose = \"weighted\"\n", "assign = \"all\"\n"] {
+        let config = format!("{TWO}{policy}");
+        let outcome = replayed(&config, Some(&config), idle(), &ten_lines()).unwrap();
+        assert_eq!((outcome.moved.share, outcome.moved_servers.share), (0.0, 0.0), "{policy}");
+        assert!(outcome.flows.is_empty() && outcome.drawn.is_empty(), "{policy}");
+    }
+}
+
+#[test]
+fn weights_move_shares_not_single_draws() {
+    let weighted = format!("{TWO}choose = \"weighted\"\n");
+    let new = weighted.replace("\"near2\", ", "\"near2\", weight = 3, ");
+    let outcome = replayed(&new, Some(&weighted), idle(), &ten_lines()).unwrap();
+    assert_eq!(outcome.moved.share, 0.0);
+    // A half to three quarters of eight in ten.
+    assert!(close(outcome.moved_servers.share, 0.2), "{outcome:#?}");
+    let near2 = &outcome.servers[2];
+    assert!(close(near2.before.share, 0.4) && close(near2.after.share, 0.6));
+    assert!(near2.after.low < 0.6 && near2.after.high > 0.6, "servers are drawn");
+    let far1 = &outcome.servers[0];
+    assert_eq!((far1.after.low, far1.after.high), (far1.after.share, far1.after.share));
+    // Chance alone: what was recorded differs from a half by less than three deviations.
+    let recorded = replayed(&weighted, None, idle(), &ten_lines()).unwrap();
+    assert_eq!(recorded.moved_servers.share, 0.0, "{recorded:#?}");
+}
+
+#[test]
+fn a_sample_stands_for_the_queries_that_it_was_taken_from() {
+    let new = TWO.replace("home = \"near\"", "home = \"far\"");
+    let lines = [line("203.0.113.1", None, 1000), line("198.51.100.1", None, 3000)].concat();
+    let outcome = replayed(&new, Some(TWO), idle(), &lines).unwrap();
+    assert!(close(outcome.queries, 4000.0) && close(outcome.moved.share, 0.25));
+    assert!(outcome.moved.low < 0.1 && outcome.moved.high > 0.6, "two lines tell little");
+}
+
+#[test]
+fn the_world_decides_with() {
+    let mut snapshot = Snapshot::default();
+    let dead = Condition::out(Life::Dead, "probe refused");
+    for server in ["near1", "near2"] {
+        snapshot.conditions.insert(server.parse().unwrap(), dead.clone());
+    }
+    let world = World::Snapshot(Box::new(snapshot));
+    let outcome = replayed(TWO, None, world, &ten_lines()).unwrap();
+    assert!(close(outcome.moved.share, 0.8), "{outcome:#?}");
+    let far1 = &outcome.servers[0];
+    assert_eq!((far1.load, far1.queries_after), (None, 10.0));
+}
+
+#[test]
+fn a_service_or_server_that_goes_or_comes_is_told() {
+    let gone = TWO.replace("www.walrus.example", "web.walrus.example");
+    for old in [Some(TWO), None] {
+        let outcome = replayed(&gone, old, idle(), &ten_lines()).unwrap();
+        assert_eq!((outcome.lost.share, outcome.moved.share), (1.0, 0.0), "{outcome:#?}");
+        assert_eq!(outcome.flows.len(), 2);
+        assert_eq!(outcome.flows[0].service, "www.walrus.example");
+        let [code] = &outcome.codes[..] else { panic!("{outcome:#?}") };
+        assert_eq!((code.before, code.after, code.queries), (0, 3, 10.0));
+    }
+    let outcome = replayed(TWO, Some(&gone), idle(), &ten_lines()).unwrap();
+    assert_eq!((outcome.gained.share, outcome.moved.share), (1.0, 0.0));
+    let fewer = TWO.replace(", { name = \"near2\", addresses = [\"192.0.2.2\"] }", "");
+    let outcome = replayed(&fewer, None, idle(), &ten_lines()).unwrap();
+    assert!(close(outcome.moved_servers.share, 0.4), "{outcome:#?}");
+    assert_eq!(outcome.moved.share, 0.0);
+}
+
+#[test]
+fn broken_lines_are_counted_and_survived() {
+    let text = format!("nonsense\n{}{{\"kind\"\n{}", ten_lines(), "x\n".repeat(20));
+    let outcome = replayed(TWO, Some(TWO), idle(), &text).unwrap();
+    assert_eq!((outcome.log.read, outcome.log.broken), (10, 22));
+    let places: Vec<u64> = outcome.log.first_broken.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, [1, 12, 13, 14, 15]);
+}
+
+#[test]
+fn queries_alone_need_a_configuration_to_compare_with() {
+    let bytes = frame_stream::tests::file(&[dnstap::tests::frame(1, [203, 0, 113, 7])]);
+    let run = |old: Option<&str>| {
+        let sides = Sides { proposed: proposal(TWO), against: old.map(proposal) };
+        let mut replay = Replay::new(sides, idle()).unwrap();
+        let mut log = Log::default();
+        log.push(&bytes, &mut |found| replay.take(found));
+        replay.finish()
+    };
+    let error = run(None).unwrap_err().to_string();
+    assert!(error.contains("name a configuration to compare with"), "{error}");
+    let outcome = run(Some(TWO)).unwrap();
+    assert_eq!((outcome.queries, outcome.moved.share), (1.0, 0.0));
+}
+
+/// The journal of a Controller whose server `near1` and `near2` are drained after ten rounds, and
+/// the numbers of the Plans before and after.
+fn journal() -> (Vec<JournalRecord>, [String; 2]) {
+    let configuration = Arc::new(configuration(TWO));
+    let digests = Digests { configuration: configuration.digest.clone(), ..Digests::default() };
+    let start = Start {
+        name: "one".parse().unwrap(),
+        configuration,
+        digests,
+        seed: 1,
+        stored: Stored::default(),
+    };
+    let mut controller = Controller::new(start, Time::ZERO);
+    let (mut records, mut numbers) = (Vec::new(), Vec::new());
+    for second in 0..20 {
+        let now = Time::from_secs(second);
+        if second == 10 {
+            numbers.push(controller.number().to_string());
+            let target = Target::Cluster("near".parse().unwrap());
+            let state = OverrideState::Drained;
+            let drain = Input::SetOverride { target, state, force: true, unix_ms: 0 };
+            controller.handle(now, drain).unwrap();
+        }
+        while let Some(effect) = controller.poll(now) {
+            if let Effect::Journal(line) = effect {
+                records.push(serde_json::from_str(&line).unwrap());
+            }
+        }
+    }
+    numbers.push(controller.number().to_string());
+    (records, numbers.try_into().unwrap())
+}
+
+fn journal_world() -> World<'static> {
+    let mut records = journal().0.into_iter();
+    World::Journal(Box::new(move || records.next()))
+}
+
+#[test]
+fn each_line_is_replayed_in_the_world_of_its_plan() {
+    let (_, [before, after]) = journal();
+    assert_ne!(before, after);
+    let lines = |number: &str| ten_lines().replace("1/one/1", number);
+    // Before the drain nothing is different; after it, all of near's clients were sent to far.
+    let calm = replayed(TWO, Some(TWO), journal_world(), &lines(&before)).unwrap();
+    assert_eq!((calm.servers[1].queries_after, calm.log.without_world), (4.0, 0));
+    let both = lines(&before) + &lines(&after);
+    let outcome = replayed(TWO, Some(TWO), journal_world(), &both).unwrap();
+    assert_eq!((outcome.queries, outcome.moved.share), (20.0, 0.0));
+    assert!(close(outcome.servers[0].queries_after, 2.0 + 10.0), "{outcome:#?}");
+    // A Plan that the journal does not have, and a line that comes late.
+    let odd = lines(&after) + &lines("9/one/1") + &lines(&before);
+    let outcome = replayed(TWO, Some(TWO), journal_world(), &odd).unwrap();
+    assert_eq!((outcome.log.without_world, outcome.log.late), (10, 10));
+}
+
+#[test]
+fn a_journal_needs_the_configuration_that_it_was_written_under() {
+    let new = TWO.replace("home = \"near\"", "home = \"far\"");
+    let error = replayed(&new, None, journal_world(), "").unwrap_err().to_string();
+    assert!(error.contains("written under configuration"), "{error}");
+    let (_, [before, _]) = journal();
+    let lines = ten_lines().replace("1/one/1", &before);
+    let outcome = replayed(&new, Some(TWO), journal_world(), &lines).unwrap();
+    assert!(close(outcome.moved.share, 0.8), "{outcome:#?}");
+    let empty = World::Journal(Box::new(|| None));
+    assert!(matches!(replayed(TWO, None, empty, ""), Err(ReplayError::NoRecords)));
+}
+
+#[test]
+fn the_same_log_gives_the_same_bytes() {
+    let new = format!("{TWO}choose = \"random\"\n").replace("home = \"far\"", "home = \"near\"");
+    let run = || {
+        let outcome = replayed(&new, Some(TWO), idle(), &ten_lines()).unwrap();
+        serde_json::to_string(&outcome).unwrap()
+    };
+    assert_eq!(run(), run());
+}
