@@ -230,7 +230,8 @@ impl Draft {
             cause,
         });
         let digests = proposal.digests.clone();
-        self.plan = Some(build(topology, &conditions, &decision, number(), digests));
+        let plan = build(topology, &conditions, &decision, number(), digests);
+        self.plan = Some(plan.with_demand(&snapshot.demand));
         self.memory = decision.memory;
     }
 }

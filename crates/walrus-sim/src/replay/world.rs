@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use walrus_core::control::JournalRecord;
-use walrus_core::plan::Plan;
+use walrus_core::plan::{Plan, ServiceDemand, ServicePlan};
 use walrus_core::world::{Condition, Name, Topology};
 
 /// How everything stood at one time.
@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub area_hits: BTreeMap<(String, Name), f64>,
     /// The addresses that were found for servers which stand for outside names.
     pub addresses: BTreeMap<Name, Vec<IpAddr>>,
+    /// Who asked for services that want to know, by service. Where there is nothing, all domains count
+    /// alike.
+    pub demand: BTreeMap<String, ServiceDemand>,
     /// Where areas pointed; without one every area begins at its home.
     pub plan: Option<Arc<Plan>>,
 }
@@ -33,6 +36,7 @@ impl Snapshot {
             ..Condition::living(server.load)
         };
         let servers = plan.servers.iter();
+        let demand = |it: &ServicePlan| Some((it.name.clone(), it.demand.clone()?));
         Self {
             conditions: servers.map(|it| (it.name.clone(), condition(it))).collect(),
             area_hits: BTreeMap::new(),
@@ -41,6 +45,7 @@ impl Snapshot {
                 .iter()
                 .map(|it| (it.name.clone(), it.addresses.clone()))
                 .collect(),
+            demand: plan.services.iter().filter_map(demand).collect(),
             plan: Some(plan),
         }
     }
@@ -57,6 +62,7 @@ impl Snapshot {
             conditions: names.zip(record.conditions.iter().cloned()).collect(),
             area_hits: pairs.zip(record.area_hits.iter().copied()).collect(),
             addresses: record.addresses.clone(),
+            demand: record.demand.clone(),
             plan: None,
         }
     }
