@@ -396,6 +396,7 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
             memory_pressure_units: 3,
             bypass_file: None,
             version_file: None,
+            access_log: None,
             insecure: false,
             authority: None,
             fingerprint: Some(fingerprint.clone()),

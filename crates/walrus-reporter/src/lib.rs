@@ -2,9 +2,11 @@
 //!
 //! As in the thesis there are three pieces: what is read from the machine ([`system`], a file each
 //! operating system), what is read from the web server ([`web`], a file each kind of status page),
-//! and what is said about it ([`speak`], pure). [`run`] is the loop around them: it gathers and
+//! and what is said about it ([`speak`], pure). Beside them the web server's access log tells who asks
+//! (`access_log`). [`run`] is the loop around them: it gathers and
 //! *pushes* every unit; nobody polls.
 
+mod access_log;
 mod look;
 mod operator;
 mod run;

@@ -8,10 +8,12 @@ use walrus_host::clock::Clock;
 use walrus_host::link::Link;
 use walrus_host::shutdown::Shutdown;
 
+use crate::access_log::AccessLog;
 use crate::look::look;
 use crate::operator;
 use crate::speak::{Gathered, Glance, MemoryLimit, Occasion, Speaker, WebLook};
 use crate::system::{Machine, ProcessMean, System};
+use crate::web;
 
 /// Between units the web server and the bypass file are looked at this often, so that PANIC is out
 /// well within a second. It costs the web server two requests for its status page a second, on
@@ -55,6 +57,7 @@ async fn run_on(
         own_requests: 0,
         processes: ProcessMean::default(),
         last_said: "",
+        access_log: None,
         machine,
         settings,
         link,
@@ -68,6 +71,8 @@ async fn run_on(
 
 struct Reporter<S> {
     machine: S,
+    /// Once it has begun, if there is one to read.
+    access_log: Option<AccessLog>,
     settings: ReporterSettings,
     unit: Duration,
     speaker: Speaker,
@@ -130,7 +135,28 @@ impl<S: System> Reporter<S> {
             Some(path) => operator::bypass(path).await,
             None => None,
         };
+        self.look_at_access_log().await;
         Glance { web, bypass }
+    }
+
+    /// On a thread that may wait for a disk.
+    async fn look_at_access_log(&mut self) {
+        let Some(settings) = self.settings.access_log.clone() else { return };
+        let log = self.access_log.take();
+        let url = self.settings.source.as_ref().map(|source| web::url(source).to_owned());
+        let now = self.clock.now();
+        let looked = tokio::task::spawn_blocking(move || match log {
+            Some(mut log) => {
+                log.look();
+                log
+            }
+            None => AccessLog::new(settings, url.as_deref(), now),
+        });
+        match looked.await {
+            Ok(log) => self.access_log = Some(log),
+            // It begins anew with the next look.
+            Err(error) => tracing::error!(%error, "the access log was not read to its end"),
+        }
     }
 
     fn gathered(&mut self, glance: Glance) -> Gathered {
@@ -150,6 +176,10 @@ impl<S: System> Reporter<S> {
             Some(path) => operator::version(path).await,
             None => None,
         };
+        let requests = match (occasion, &mut self.access_log) {
+            (Occasion::Unit, Some(log)) => log.take(self.clock.now()),
+            (Occasion::News, _) | (_, None) => None,
+        };
         self.sequence = self.sequence.saturating_add(1);
         self.link.send(Report {
             server: self.settings.server.clone(),
@@ -159,7 +189,7 @@ impl<S: System> Reporter<S> {
             sent_unix_ms: self.clock.unix_ms(),
             version,
             body,
-            requests: None,
+            requests,
         });
     }
 

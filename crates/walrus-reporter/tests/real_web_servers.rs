@@ -1,5 +1,5 @@
 //! A Reporter beside Apache, nginx and HAProxy themselves: what it tells of them is true, its own
-//! looks are not among the hits, and their death is a PANIC between two units.
+//! looks are not among the hits, the clients in their access logs are told, and their death is a PANIC between two units.
 //!
 //! A web server that is not installed is skipped, loudly.
 
@@ -7,16 +7,16 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use walrus_core::config::{ReporterSettings, ReporterSource};
+use walrus_core::config::{AccessLogSettings, ReporterSettings, ReporterSource};
 use walrus_core::message::Message;
-use walrus_core::world::{Report, ReportBody, Statistics};
+use walrus_core::world::{Report, ReportBody, RequestCounts, Statistics};
 use walrus_host::clock::Clock;
 use walrus_host::group::{GroupEvent, GroupEventKind};
 use walrus_host::link::Link;
@@ -32,6 +32,7 @@ async fn apache() {
     let configuration = format!(
         "ServerRoot {folder}\nServerName web.example\nPidFile {folder}/pid\nListen {page}\n\
          ErrorLog {folder}/errors\nDocumentRoot {folder}\nUser nobody\nGroup nogroup\n\
+         CustomLog {folder}/access.log \"%h %l %u %t \\\"%r\\\" %>s %b\"\n\
          LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so\n\
          LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n\
          LoadModule status_module /usr/lib/apache2/modules/mod_status.so\n\
@@ -44,7 +45,7 @@ async fn apache() {
     let Some(web) = start("apache2", &["-X", "-f", &file]) else { return };
     let source =
         ReporterSource::Apache { url: format!("http://{page}/server-status?auto"), busy_max: None };
-    check(web, page, source, 75).await;
+    check(web, page, source, 75, Some(folder.path().join("access.log"))).await;
 }
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn nginx() {
     let configuration = format!(
         "daemon off; master_process off; pid {folder}/pid; error_log {folder}/errors;\n\
          events {{ worker_connections 256; }}\n\
-         http {{ access_log off; client_body_temp_path {folder}/1; proxy_temp_path {folder}/2;\n\
+         http {{ access_log {folder}/access.log; client_body_temp_path {folder}/1; proxy_temp_path {folder}/2;\n\
          fastcgi_temp_path {folder}/3; uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;\n\
          server {{ listen {page}; location / {{ return 200 hello; }}\n\
          location /nginx_status {{ stub_status; }} }} }}\n",
@@ -64,7 +65,7 @@ async fn nginx() {
     let Some(web) = start("nginx", &["-c", &file]) else { return };
     let source =
         ReporterSource::Nginx { url: format!("http://{page}/nginx_status"), busy_max: Some(256) };
-    check(web, page, source, 256).await;
+    check(web, page, source, 256, Some(folder.path().join("access.log"))).await;
 }
 
 #[tokio::test]
@@ -83,29 +84,42 @@ async fn haproxy() {
         proxy: "www".to_owned(),
         busy_max: None,
     };
-    check(web, page, source, 200).await;
+    check(web, page, source, 200, None).await;
 }
 
 /// Statistics that are true; then the web server is killed.
-async fn check(mut web: Process, page: SocketAddr, source: ReporterSource, busy_max: u64) {
+async fn check(
+    mut web: Process,
+    page: SocketAddr,
+    source: ReporterSource,
+    busy_max: u64,
+    log: Option<PathBuf>,
+) {
     until_it_answers(page).await;
-    let mut reporter = Reporter::start(source, Duration::from_secs(1));
-    let first = reporter.next_statistics().await;
+    let mut reporter = Reporter::start(source, Duration::from_secs(1), log.clone());
+    let (first, _) = reporter.next_statistics().await;
     assert_eq!(first.busy_max, Some(busy_max));
     for _ in 0..PAGES {
         get(page).await.unwrap();
     }
     // The pages and nothing else: neither lost nor mixed with the Reporter's own requests.
     let mut hits = first.hits.unwrap();
+    let mut requests = 0;
     for _ in 0..4 {
-        let statistics = reporter.next_statistics().await;
+        let (statistics, counted) = reporter.next_statistics().await;
+        assert_eq!(counted.is_some(), log.is_some());
+        for counted in counted.iter().flat_map(|counted| &counted.domains) {
+            assert_eq!(counted.domain, "127.0.0.0/24");
+            requests += counted.queries;
+        }
         assert!(statistics.busy <= Some(1), "{statistics:?}");
         hits += statistics.hits.unwrap();
     }
     assert_eq!(hits, PAGES);
+    assert_eq!(requests, log.map_or(0, |_| PAGES));
 
     // With so long a unit only the looks in between can tell.
-    let mut patient = Reporter::start(reporter.source.clone(), Duration::from_secs(300));
+    let mut patient = Reporter::start(reporter.source.clone(), Duration::from_secs(300), None);
     patient.next().await;
     web.0.kill().unwrap();
     web.0.wait().unwrap();
@@ -119,7 +133,7 @@ struct Reporter {
 }
 
 impl Reporter {
-    fn start(source: ReporterSource, unit: Duration) -> Self {
+    fn start(source: ReporterSource, unit: Duration, log: Option<PathBuf>) -> Self {
         let settings = ReporterSettings {
             server: "fra1".parse().unwrap(),
             controllers: Vec::new(),
@@ -129,6 +143,11 @@ impl Reporter {
             memory_pressure_units: 3,
             bypass_file: None,
             version_file: None,
+            access_log: log.map(|path| AccessLogSettings {
+                path,
+                prefix_ipv4: 24,
+                prefix_ipv6: 48,
+            }),
             insecure: false,
             authority: None,
             fingerprint: None,
@@ -155,11 +174,12 @@ impl Reporter {
         tokio::time::timeout(Duration::from_secs(20), next).await.expect("a report within 20 s")
     }
 
-    async fn next_statistics(&mut self) -> Statistics {
+    async fn next_statistics(&mut self) -> (Statistics, Option<RequestCounts>) {
         let mut last = None;
         for _ in 0..5 {
-            match self.next().await.body {
-                ReportBody::Statistics(statistics) => return statistics,
+            let report = self.next().await;
+            match report.body {
+                ReportBody::Statistics(statistics) => return (statistics, report.requests),
                 other => last = Some(other),
             }
         }

@@ -305,6 +305,8 @@ pub struct ReporterSettings {
     pub bypass_file: Option<PathBuf>,
     /// Data version to carry, if the site sets one: a file that holds it.
     pub version_file: Option<PathBuf>,
+    /// The web server's access log, if it is to be read.
+    pub access_log: Option<AccessLogSettings>,
     /// Speak plaintext off loopback.
     pub insecure: bool,
     /// PEM certificates to trust instead of the public ones.
@@ -315,6 +317,17 @@ pub struct ReporterSettings {
     pub token_file: Option<PathBuf>,
     /// Gather CPU, memory and process statistics of this machine (`/proc`).
     pub system: bool,
+}
+
+/// An access log in common or combined format, and by which prefixes its clients are counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLogSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// Bits of an IPv4 client's prefix.
+    pub prefix_ipv4: u8,
+    /// Bits of an IPv6 client's prefix.
+    pub prefix_ipv6: u8,
 }
 
 /// Where web server statistics come from.

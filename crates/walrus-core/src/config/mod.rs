@@ -24,9 +24,9 @@ mod suggest;
 mod walk;
 
 pub use configuration::{
-    ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings, GeoSettings,
-    GroupSettings, LogFormat, LogSettings, NodeSettings, NotifySettings, Problem, ReporterSettings,
-    ReporterSource, Roles, ZoneDnssec, ZoneSettings,
+    AccessLogSettings, ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings,
+    GeoSettings, GroupSettings, LogFormat, LogSettings, NodeSettings, NotifySettings, Problem,
+    ReporterSettings, ReporterSource, Roles, ZoneDnssec, ZoneSettings,
 };
 pub use example::commented_example;
 pub use findings::SourceFile;

@@ -95,6 +95,7 @@ impl Group {
             memory_pressure_units: 3,
             bypass_file: None,
             version_file: None,
+            access_log: None,
             insecure: false,
             authority: None,
             fingerprint: None,

@@ -103,6 +103,7 @@ fn settings(source: Option<ReporterSource>) -> ReporterSettings {
         memory_pressure_units: 3,
         bypass_file: None,
         version_file: None,
+        access_log: None,
         insecure: false,
         authority: None,
         fingerprint: None,

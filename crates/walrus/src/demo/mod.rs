@@ -172,6 +172,7 @@ fn start_reporters(
             memory_pressure_units: 3,
             bypass_file: None,
             version_file: None,
+            access_log: None,
             insecure: false,
             authority: None,
             fingerprint: None,

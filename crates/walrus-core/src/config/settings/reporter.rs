@@ -6,7 +6,7 @@ use super::{Default, Group, Kind, Scope, Setting, group};
 use crate::config::findings::Findings;
 use crate::config::reference_to::server_named;
 use crate::config::section::{Section, Value};
-use crate::config::{ReporterSettings, ReporterSource};
+use crate::config::{AccessLogSettings, ReporterSettings, ReporterSource};
 use crate::world::Server;
 
 pub(in crate::config) static REPORTER: Group = Group {
@@ -81,6 +81,29 @@ pub(in crate::config) static REPORTER: Group = Group {
             default: Default::Otherwise("none"),
             meaning: "A file that holds the version of the site's data, to be carried in reports.",
             example: "\"/srv/www/version\"",
+        },
+        Setting {
+            name: "access_log",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "The web server's access log, in common or combined format: who asks how \
+                      much is counted by client prefix, for policies that look at it. Nothing \
+                      else of it is kept or told.",
+            example: "\"/var/log/nginx/access.log\"",
+        },
+        Setting {
+            name: "access_log_ipv4",
+            kind: Kind::Count(8, 32),
+            default: Default::Value("24"),
+            meaning: "Bits of the prefix that IPv4 clients are counted by.",
+            example: "24",
+        },
+        Setting {
+            name: "access_log_ipv6",
+            kind: Kind::Count(16, 128),
+            default: Default::Value("48"),
+            meaning: "Bits of the prefix that IPv6 clients are counted by.",
+            example: "48",
         },
         Setting {
             name: "insecure",
@@ -221,6 +244,11 @@ pub(in crate::config) fn read(
         memory_pressure_units: section.whole("memory_pressure_units"),
         bypass_file: section.path("bypass_file"),
         version_file: section.path("version_file"),
+        access_log: section.path("access_log").map(|path| AccessLogSettings {
+            path,
+            prefix_ipv4: section.whole("access_log_ipv4"),
+            prefix_ipv6: section.whole("access_log_ipv6"),
+        }),
         insecure: section.flag("insecure"),
         authority: section.path("authority"),
         fingerprint,
