@@ -13,8 +13,8 @@ use walrus_core::plan::{
 };
 use walrus_core::world::{
     Area, AssignPolicy, ChoosePolicy, ClientSpec, ClusterId, Digest, Life, LocatePolicy,
-    MailExchange, Server, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill, Topology,
-    TtlPolicy,
+    MailExchange, Nearness, Server, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill,
+    Topology, TtlPolicy,
 };
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -45,6 +45,7 @@ fn topology(services: &[DomainName]) -> Topology {
             .map(|(address, len)| ClientSpec::Prefix(address.parse().expect("an address"), *len))
             .collect(),
         nameservers: nameserver.iter().map(|text| text.parse().expect("an address")).collect(),
+        nearness: Nearness::default(),
     };
     let areas = vec![
         area("america", &[("203.0.113.0", 24), ("2001:db8:a::", 48)], None),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use divan::{Bencher, black_box};
 use walrus_core::map::{ClassTable, Map};
-use walrus_core::world::{Area, ClientSpec, Topology};
+use walrus_core::world::{Area, ClientSpec, Nearness, Topology};
 
 const PREFIXES: usize = 500_000;
 const AREAS: usize = 200;
@@ -38,6 +38,7 @@ fn topology(ipv6: bool) -> Topology {
         home: None,
         clients: Vec::new(),
         nameservers: Vec::new(),
+        nearness: Nearness::default(),
     };
     let mut areas: Vec<Area> = (0..AREAS).map(area).collect();
     for _ in 0..PREFIXES {

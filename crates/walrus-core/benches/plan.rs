@@ -15,7 +15,7 @@ use walrus_core::plan::{
 };
 use walrus_core::world::{
     Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life, LocatePolicy,
-    Name, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology, TtlPolicy,
+    Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 
 const CLUSTERS: u32 = 200;
@@ -161,7 +161,11 @@ fn topology(thresholds: u32) -> Topology {
             });
         }
         let servers = servers.into_iter().map(ServerId).collect();
-        topology.clusters.push(Cluster { name: name(format!("cluster-{cluster:03}")), servers });
+        topology.clusters.push(Cluster {
+            name: name(format!("cluster-{cluster:03}")),
+            servers,
+            coordinates: None,
+        });
     }
     for area in 0..AREAS {
         let last = area == AREAS - 1;
@@ -170,6 +174,7 @@ fn topology(thresholds: u32) -> Topology {
             home: (!last).then_some(ClusterId(area % CLUSTERS)),
             clients: Vec::new(),
             nameservers: Vec::new(),
+            nearness: Nearness::default(),
         });
     }
     for service in 0..SERVICES {

@@ -16,7 +16,7 @@ use walrus_core::answer::look_ahead;
 use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
 use walrus_core::policy::choose::Chooser;
-use walrus_core::world::{Area, ChoosePolicy, ClientSpec, Generator, Topology};
+use walrus_core::world::{Area, ChoosePolicy, ClientSpec, Generator, Nearness, Topology};
 use walrus_dns::query;
 use world::World;
 
@@ -82,6 +82,7 @@ fn d_locate(bencher: Bencher<'_, '_>, prefixes: u32) {
         home: None,
         clients: Vec::new(),
         nameservers: Vec::new(),
+        nearness: Nearness::default(),
     };
     let mut areas: Vec<Area> = (0..AREAS).map(area).collect();
     for _ in 0..prefixes {

@@ -18,7 +18,7 @@ use walrus_core::plan::{
 };
 use walrus_core::policy::locate::{Nameservers, Whereabouts, locate};
 use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Service,
+    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Nearness, Service,
     ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 use walrus_core::zone::zone_of_nameservers;
@@ -40,6 +40,7 @@ fn topology(prefixes: &Prefixes, order: &[LocatePolicy]) -> Topology {
             .map(|(bits, length, _)| ClientSpec::Prefix(Ipv4Addr::from(*bits).into(), *length))
             .collect(),
         nameservers: nameservers[index].iter().map(|text| text.parse().unwrap()).collect(),
+        nearness: Nearness::default(),
     });
     let service = Service {
         name: SERVICE.parse().unwrap(),

@@ -11,8 +11,8 @@ use walrus_core::plan::{
     ServicePlan,
 };
 use walrus_core::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name, Topology,
-    TtlPolicy,
+    Area, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name, Nearness,
+    Topology, TtlPolicy,
 };
 use walrus_core::zone::read_zone;
 use walrus_dns::DomainName;
@@ -85,7 +85,13 @@ fn topology(prefixes: usize) -> Topology {
             area.push(ClientSpec::Prefix(IpAddr::from(network.to_be_bytes()), len as u8));
         }
     }
-    let area = |name, clients| Area { name, home: None, clients, nameservers: Vec::new() };
+    let area = |name, clients| Area {
+        name,
+        home: None,
+        clients,
+        nameservers: Vec::new(),
+        nearness: Nearness::default(),
+    };
     let mut areas: Vec<Area> = (0..)
         .zip(clients)
         .map(|(index, clients): (u32, _)| area(name(&format!("area{index:02}")), clients))

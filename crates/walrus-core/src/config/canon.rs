@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use super::{ControlSettings, DnssecSettings, NotifySettings, ZoneDnssec, ZoneSettings};
 use crate::world::{
-    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Denial, Digest, KeyLayout,
-    LocatePolicy, MailExchange, Probe, ProbeKind, Service, ServiceBinding, ServicePlace,
-    ServiceRecords, Spill, Topology, TtlPolicy,
+    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Coordinates, Denial, Digest,
+    KeyLayout, LocatePolicy, MailExchange, Nearness, Probe, ProbeKind, Service, ServiceBinding,
+    ServicePlace, ServiceRecords, Spill, Topology, TtlPolicy,
 };
 
 /// Gives every service its digest: whatever its compiled answers and stages depend on.
@@ -56,11 +56,13 @@ pub(super) fn shared(
     }
     for cluster in &topology.clusters {
         text.cluster(cluster, topology);
+        text.coordinates(cluster.coordinates);
     }
     for area in &topology.areas {
         text.field("area", &area.name);
         text.field("home", area.home.map_or("", |home| cluster_name(home, topology)));
         area.nameservers.iter().for_each(|endpoint| text.field("nameserver", endpoint));
+        text.nearness(&area.nearness, topology);
     }
     topology.services.iter().for_each(|service| text.field("service", &service.digest));
     text.control(control);
@@ -76,13 +78,19 @@ pub(super) fn shared(
 fn service_digest(service: &Service, topology: &Topology) -> Digest {
     let mut text = Canon::default();
     text.field("service", &service.name);
+    let by_nearness = service.assign == AssignPolicy::Nearest;
     for cluster in &service.clusters {
-        text.cluster(&topology.clusters[cluster.index()], topology);
+        let cluster = &topology.clusters[cluster.index()];
+        text.cluster(cluster, topology);
+        text.coordinates(cluster.coordinates.filter(|_| by_nearness));
     }
     for (area, home) in topology.areas.iter().zip(&service.homes) {
         text.field("area", &area.name);
         area.nameservers.iter().for_each(|endpoint| text.field("nameserver", endpoint));
         text.field("home", home.map_or("", |home| cluster_name(home, topology)));
+        if by_nearness {
+            text.nearness(&area.nearness, topology);
+        }
     }
     for stage in &service.locate {
         text.field(
@@ -99,6 +107,7 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             AssignPolicy::Walrus => "walrus",
             AssignPolicy::Failover => "failover",
             AssignPolicy::All => "all",
+            AssignPolicy::Nearest => "nearest",
         },
     );
     text.field(
@@ -183,6 +192,23 @@ impl Canon {
                 self.field("host", host);
             }
             server.addresses.iter().for_each(|address| self.field("address", address));
+        }
+    }
+
+    /// As configured, not as computed: trigonometry need not be the same to the last bit everywhere.
+    fn nearness(&mut self, nearness: &Nearness, topology: &Topology) {
+        for cluster in nearness.listed() {
+            self.field("nearest", cluster_name(*cluster, topology));
+        }
+        for (cluster, time) in nearness.milliseconds() {
+            self.field("milliseconds", format!("{} {time}", cluster_name(*cluster, topology)));
+        }
+        self.coordinates(nearness.coordinates());
+    }
+
+    fn coordinates(&mut self, coordinates: Option<Coordinates>) {
+        if let Some(Coordinates { latitude, longitude }) = coordinates {
+            self.field("coordinates", format!("{latitude} {longitude}"));
         }
     }
 

@@ -160,13 +160,13 @@ fn defaults_are_those_of_the_types() {
 fn keys_and_types() {
     refused_after_base(
         "thing = 1\n[[service]]\nname = \"www.example.com\"\nthresold = 0.8\nttl = 30\nanswers = 0\n\
-         choose = \"weighed\"\nassign = \"nearest\"\nthreshold = \"110%\"\nspill = 3\n",
-        "a.toml:14:1: `thing` is no setting of [[area]]; it knows `name`, `home`, `clients`, `nameservers`\n\
+         choose = \"weighed\"\nassign = \"anycast\"\nthreshold = \"110%\"\nspill = 3\n",
+        "a.toml:14:1: `thing` is no setting of [[area]]; it knows `name`, `home`, `nearest`, `milliseconds`, `coordinates`, `clients`, `nameservers`\n\
          a.toml:17:1: `thresold` is no setting of [[service]]; did you mean `threshold`?\n\
          a.toml:18:7: `service.ttl` needs a unit: write \"30s\" or \"30ms\"\n\
          a.toml:19:11: `service.answers` must be a whole number from 1 to 64, not 0\n\
          a.toml:20:10: `service.choose` is \"weighed\": did you mean \"weighted\"?\n\
-         a.toml:21:10: `service.assign` must be \"walrus\", \"failover\" or \"all\", not \"nearest\"\n\
+         a.toml:21:10: `service.assign` must be \"walrus\", \"failover\", \"nearest\" or \"all\", not \"anycast\"\n\
          a.toml:22:13: `service.threshold` must be a share from 0 to 1 (0.8 or \"80%\"), not the text \"110%\"\n\
          a.toml:23:9: `service.spill` must be \"spare\" or \"unassigned\", not 3\n",
     );

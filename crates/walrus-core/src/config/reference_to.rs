@@ -5,13 +5,13 @@ use super::suggest::did_you_mean;
 use crate::world::{Area, AreaId, Cluster, ClusterId, Name, Server, ServerId};
 
 pub(super) fn cluster_named(
-    name: &Name,
+    name: &str,
     place: Place,
     clusters: &[Cluster],
     findings: &Findings<'_>,
 ) -> Option<ClusterId> {
     let known = |cluster: &Cluster| cluster.name.clone();
-    find("cluster", name.as_str(), place, clusters, known, findings).map(ClusterId)
+    find("cluster", name, place, clusters, known, findings).map(ClusterId)
 }
 
 pub(super) fn server_named(

@@ -9,7 +9,7 @@ use walrus_dns::DomainName;
 use super::section::Value;
 use super::setting::{Kind, duration_text};
 use super::suggest::did_you_mean;
-use crate::world::Name;
+use crate::world::{Coordinates, Name};
 
 /// Reads a value of a kind that is neither list nor table. The error is the rest of a sentence
 /// that begins with the setting's name.
@@ -30,6 +30,9 @@ pub(super) fn read(value: &DeValue<'_>, kind: &Kind) -> Result<Value, String> {
             let time = duration(value, u64::from(*min) * 1000, u64::from(*max) * 1000, kind)?;
             let whole = time.subsec_nanos() == 0;
             if whole { Ok(Value::Duration(time)) } else { Err(must(kind, value)) }
+        }
+        Kind::Coordinates => {
+            coordinates(value).map(Value::Coordinates).ok_or_else(|| must_be_list(kind, value))
         }
         Kind::Status => status(value).map(Value::Status).ok_or_else(|| must(kind, value)),
         _ => {
@@ -66,6 +69,14 @@ fn from_text(text: &str, kind: &Kind) -> Result<Value, String> {
 
 fn must(kind: &Kind, value: &DeValue<'_>) -> String {
     format!("must be {}, not {}", kind.description(), found(value))
+}
+
+/// As `must`, where a list of the right kind may hold the wrong things.
+fn must_be_list(kind: &Kind, value: &DeValue<'_>) -> String {
+    let Some(list) = value.as_array() else { return must(kind, value) };
+    let each: Vec<String> = list.iter().take(3).map(|value| found(value.get_ref())).collect();
+    let more = if list.len() > each.len() { ", ..." } else { "" };
+    format!("must be {}, not [{}{more}]", kind.description(), each.join(", "))
 }
 
 /// What stands there, for people.
@@ -113,6 +124,18 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
     // Whole numbers that a setting can hold are far below 2^53, where the conversion is exact.
     integer(value)?.to_string().parse().ok()
+}
+
+/// Latitude and longitude in degrees, north and east positive.
+fn coordinates(value: &DeValue<'_>) -> Option<Coordinates> {
+    let [latitude, longitude] = value.as_array()?.get(..)? else { return None };
+    let within = |value: &DeValue<'_>, bound: f64| {
+        number(value).filter(|degrees| (-bound..=bound).contains(degrees))
+    };
+    Some(Coordinates {
+        latitude: within(latitude.get_ref(), 90.0)?,
+        longitude: within(longitude.get_ref(), 180.0)?,
+    })
 }
 
 fn share(value: &DeValue<'_>) -> Option<f64> {

@@ -10,7 +10,7 @@ use walrus_dns::DomainName;
 
 use super::findings::Place;
 use super::replace::Replacement;
-use crate::world::Name;
+use crate::world::{Coordinates, Name};
 
 /// A value of a known kind.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub enum Value {
     Table(Vec<(String, Place, Self, Place)>),
     /// In the order of the file.
     Replacements(Vec<Replacement>),
+    /// Of `Coordinates`.
+    Coordinates(Coordinates),
     /// Of `Section`.
     Section(Section),
     /// Of `Sections`.
@@ -225,6 +227,15 @@ impl Section {
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.value(name) {
             Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A place on the earth.
+    #[must_use]
+    pub fn coordinates(&self, name: &str) -> Option<Coordinates> {
+        match self.value(name) {
+            Some(Value::Coordinates(coordinates)) => Some(*coordinates),
             _ => None,
         }
     }

@@ -106,6 +106,8 @@ pub enum Kind {
     Table(&'static Self),
     /// A table from dotted paths of settings to what shall stand there instead.
     Replacements,
+    /// Latitude and longitude.
+    Coordinates,
     /// The first of these whose TOML type fits.
     Either(&'static [Self]),
     /// A table with settings of its own.
@@ -158,6 +160,10 @@ impl Kind {
             Self::Table(kind) => format!("a table, each entry {}", kind.description()),
             Self::Replacements => {
                 "a table of settings such as { \"service.choose\" = \"rr2\" }".into()
+            }
+            Self::Coordinates => {
+                "a latitude from -90 to 90 and a longitude from -180 to 180, such as [50.11, 8.68]"
+                    .into()
             }
             Self::Either(kinds) => alternatives(kinds.iter().map(Self::description)),
             Self::Section(group) => format!("a table ({})", group.header),

@@ -296,7 +296,7 @@ fn fits(value: &DeValue<'_>, kind: &Kind) -> bool {
         Kind::Flag => value.is_bool(),
         Kind::Count(..) => value.is_integer(),
         Kind::Number(..) => value.is_integer() || value.is_float(),
-        Kind::List(_) | Kind::Sections(_) => value.is_array(),
+        Kind::List(_) | Kind::Sections(_) | Kind::Coordinates => value.is_array(),
         Kind::Names | Kind::Table(_) | Kind::Replacements | Kind::Section(_) => value.is_table(),
         Kind::OneOrMany(each) => value.is_array() || fits(value, each),
         Kind::Either(kinds) => kinds.iter().any(|kind| fits(value, kind)),

@@ -10,6 +10,8 @@
 //! - `walrus`: where the area points, home, where the family was answered from last, then the
 //!   ranking of phase three. The first whose servers of the family are below the threshold; if
 //!   there is none, the first.
+//! - `nearest`: where the area points, then the area's order, nearest first. The first whose servers
+//!   of the family are below the threshold; if there is none, the first.
 //! - `all`: every cluster at once, as always.
 //!
 //! **When it is wrong.** Under `walrus` all areas that lack a family go to the same cluster, until it
@@ -22,8 +24,8 @@
 use super::candidates::{Family, GroupIndex, Lists};
 use super::decide::Pair;
 use super::{AreaPlan, ListIndex, Memory, Plan};
-use crate::policy::assign::Assignments;
-use crate::world::{AssignPolicy, ClusterId, Topology};
+use crate::policy::assign::{Assignments, Preference};
+use crate::world::{AreaId, AssignPolicy, ClusterId, Topology};
 
 /// The best servers of a family that are not where the pair points, or not good enough there.
 /// `pointed` is where it points.
@@ -42,6 +44,14 @@ pub(super) fn elsewhere(
             let order = pair.home.into_iter().chain(configured);
             best(lists, (pair, &service.clusters), order, family).next().map(|(group, _)| group)
         }
+        AssignPolicy::Nearest => {
+            let serves = |cluster: &ClusterId| service.clusters.contains(cluster);
+            let area = AreaId((pair.index % topology.areas.len()) as u32);
+            let order = Preference::of(topology, service, area).map(|(cluster, _)| cluster);
+            let pointed = pointed.iter().map(|(cluster, _)| *cluster);
+            let order = pointed.chain(order.filter(serves));
+            with_room(best(lists, (pair, &service.clusters), order, family))
+        }
         AssignPolicy::Walrus => {
             let ranking = &assigned.standings[assigned.class_of[pair.service]].ranking;
             let serves = |cluster: &ClusterId| service.clusters.contains(cluster);
@@ -49,16 +59,20 @@ pub(super) fn elsewhere(
             let last = last(topology, memory, pair, family);
             let order = pointed.chain(pair.home).chain(last).filter(serves);
             let order = order.chain(ranking.iter().copied().filter(serves));
-            let mut first = None;
-            let with_room =
-                best(lists, (pair, &service.clusters), order, family).find(|(group, has_room)| {
-                    first.get_or_insert(*group);
-                    *has_room
-                });
-            with_room.map(|(group, _)| group).or(first)
+            with_room(best(lists, (pair, &service.clusters), order, family))
         }
     };
     group.map(|group| lists.of_group(group))
+}
+
+/// The first group that is below the threshold; if there is none, the first.
+fn with_room(mut groups: impl Iterator<Item = (GroupIndex, bool)>) -> Option<GroupIndex> {
+    let mut first = None;
+    let found = groups.find(|(group, has_room)| {
+        first.get_or_insert(*group);
+        *has_room
+    });
+    found.map(|(group, _)| group).or(first)
 }
 
 /// Of these clusters those with servers of the family of the best rank that the service has: their

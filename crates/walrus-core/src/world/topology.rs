@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use walrus_dns::DomainName;
 
-use super::{Digest, Name, ServiceRecords};
+use super::{Coordinates, Digest, Name, Nearness, ServiceRecords};
 
 macro_rules! id {
     ($(#[$doc:meta])* $id:ident) => {
@@ -128,6 +128,8 @@ pub struct Cluster {
     pub name: Name,
     /// Its servers in the order of the configuration (the order of rings and of `failover`).
     pub servers: Vec<ServerId>,
+    /// Where it stands, if known.
+    pub coordinates: Option<Coordinates>,
 }
 
 /// Clients that are near each other.
@@ -141,6 +143,8 @@ pub struct Area {
     pub clients: Vec<ClientSpec>,
     /// The addresses of name servers that its clients are expected to ask (`locate nameserver`).
     pub nameservers: Vec<SocketAddr>,
+    /// How near clusters are, so far as it is known.
+    pub nearness: Nearness,
 }
 
 impl Area {
@@ -277,6 +281,8 @@ pub enum AssignPolicy {
     Failover,
     /// Every functioning cluster at once.
     All,
+    /// The nearest cluster that functions and is not overloaded.
+    Nearest,
 }
 
 /// Which server comes first in this answer?

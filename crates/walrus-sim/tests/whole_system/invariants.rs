@@ -77,7 +77,9 @@ impl Watch {
                     }
                 }
                 let key = (service.name.clone(), area.area.clone());
-                let unforced = is(area, Reason::Balanced) || is(area, Reason::GoesHome);
+                let unforced = UNFORCED.iter().any(|reason| area.reason.starts_with(reason))
+                    || is(area, Reason::Balanced)
+                    || is(area, Reason::GoesHome);
                 let ttl = u128::from(settings.ttl.seconds_max());
                 let dwelt = self.moved.get(&key).map(|moved| at.since(*moved).as_secs());
                 if unforced && dwelt.is_some_and(|dwelt| u128::from(dwelt) < ttl) {
@@ -156,6 +158,9 @@ impl Watch {
         }
     }
 }
+
+/// How the reasons of moves begin that nothing forced, if they say more.
+const UNFORCED: [&str; 2] = ["nearest: nearer ones are above", "nearest: goes nearer"];
 
 fn is(area: &AreaPlan, reason: Reason) -> bool {
     area.reason == reason.to_string()

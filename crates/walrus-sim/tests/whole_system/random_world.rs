@@ -152,6 +152,13 @@ fn configuration(chance: &mut Chance, servers: &[usize]) -> String {
         if chance.below(4) > 0 {
             let _ = writeln!(text, "home = \"c{}\"", chance.below(servers.len()));
         }
+        let mut times = Vec::new();
+        for cluster in 0..servers.len() {
+            if chance.below(4) > 0 {
+                times.push(format!("c{cluster} = {}", chance.below(9)));
+            }
+        }
+        let _ = writeln!(text, "milliseconds = {{ {} }}", times.join(", "));
     }
     for service in 0..1 + chance.below(2) {
         let _ = writeln!(
@@ -159,7 +166,7 @@ fn configuration(chance: &mut Chance, servers: &[usize]) -> String {
             "[[service]]\nname = \"w{service}.example.com\"\nttl = \"{}\"\nassign = \"{}\"\n\
              spill = \"{}\"\nramp = \"{}\"\nchoose = \"{}\"",
             chance.of(&["1s", "10s", "30s"]),
-            chance.of(&["walrus", "walrus", "walrus", "failover", "all"]),
+            chance.of(&["walrus", "walrus", "nearest", "failover", "all"]),
             chance.of(&["spare", "unassigned"]),
             chance.of(&["0s", "15s"]),
             chance.of(&["weighted", "round-robin", "random"]),

@@ -14,7 +14,8 @@ use crate::plan::{
     ServicePlan,
 };
 use crate::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Time, Topology, TtlPolicy,
+    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Nearness, Time, Topology,
+    TtlPolicy,
 };
 use crate::zone::{Zone, read_zone};
 
@@ -68,6 +69,7 @@ pub(super) fn topology() -> Topology {
             .map(|(network, len)| ClientSpec::Prefix(network.parse().unwrap(), *len))
             .collect(),
         nameservers: nameservers.iter().map(|address| address.parse().unwrap()).collect(),
+        nearness: Nearness::default(),
     };
     Topology {
         areas: vec![

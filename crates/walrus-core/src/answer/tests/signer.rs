@@ -97,7 +97,7 @@ pub(super) fn world() -> Topology {
     let servers = (0..SERVERS).map(ServerId).collect();
     Topology {
         servers: plan.servers.iter().map(server).collect(),
-        clusters: vec![Cluster { name: label("c"), servers }],
+        clusters: vec![Cluster { name: label("c"), servers, coordinates: None }],
         services: vec![service],
         ..topology()
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::{Default, Group, Kind, Scope, Setting, dns};
+use super::{Default, Group, Kind, Scope, Setting, dns, nearness};
 use crate::config::clients::Clients;
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::cluster_named;
 use crate::config::section::{Section, Value};
-use crate::world::{Area, Cluster, Name};
+use crate::world::{Area, Cluster, Name, Nearness};
 
 pub(in crate::config) static AREA: Group = Group {
     header: "[[area]]",
@@ -29,6 +29,32 @@ pub(in crate::config) static AREA: Group = Group {
             default: Default::Otherwise("none"),
             meaning: "The cluster nearby, where its clients go if it can take them.",
             example: "\"frankfurt\"",
+        },
+        Setting {
+            name: "nearest",
+            kind: Kind::List(&Kind::Name),
+            default: Default::Value("[]"),
+            meaning: "Clusters from the nearest on, behind its home (`assign = \"nearest\"` and \
+                      `\"stable\"`). Those that are not named come behind, by `milliseconds` and \
+                      `coordinates`, and those of which nothing is known last, in the service's \
+                      order.",
+            example: "[\"frankfurt\"]",
+        },
+        Setting {
+            name: "milliseconds",
+            kind: Kind::Table(&Kind::Number(0.0, nearness::MILLISECONDS_MAX)),
+            default: Default::Otherwise("unknown"),
+            meaning: "Round-trip times to clusters, as measured.",
+            example: "{ frankfurt = 12.5 }",
+        },
+        Setting {
+            name: "coordinates",
+            kind: Kind::Coordinates,
+            default: Default::Otherwise("unknown"),
+            meaning: "Where its clients are: latitude and longitude in degrees. A cluster without \
+                      `milliseconds` whose own coordinates are known counts as 1 ms for 100 km of \
+                      the great circle, which is light in glass, there and back.",
+            example: "[48.86, 2.35]",
         },
         Setting {
             name: "clients",
@@ -77,7 +103,13 @@ pub(in crate::config) fn read(
     }
     clients.check_unique(findings);
     if let Ok(world) = Area::WORLD.parse::<Name>() {
-        let area = Area { name: world, home: None, clients: Vec::new(), nameservers: Vec::new() };
+        let area = Area {
+            name: world,
+            home: None,
+            clients: Vec::new(),
+            nameservers: Vec::new(),
+            nearness: Nearness::default(),
+        };
         named.entry(area.name.clone()).or_insert((area, root.place()));
     }
     named.into_values().map(|(area, _)| area).collect()
@@ -91,9 +123,10 @@ fn area(
     findings: &Findings<'_>,
 ) -> Option<Area> {
     let name = section.name("name");
-    let home = section
-        .name("home")
-        .and_then(|home| cluster_named(&home, section.place_of("home"), clusters, findings));
+    let home = section.name("home").and_then(|home| {
+        cluster_named(home.as_str(), section.place_of("home"), clusters, findings)
+    });
+    let nearness = nearness::read(section, clusters, findings);
     let label = name.as_ref().map_or("", Name::as_str).to_owned();
     if label == Area::WORLD && !section.list("clients").is_empty() {
         findings.problem(
@@ -135,5 +168,5 @@ fn area(
         nameservers.insert(endpoint, (label.clone(), place));
         own.push(endpoint);
     }
-    Some(Area { name: name?, home, clients: specs, nameservers: own })
+    Some(Area { name: name?, home, clients: specs, nameservers: own, nearness })
 }

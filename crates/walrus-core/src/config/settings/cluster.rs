@@ -8,7 +8,7 @@ use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
 use walrus_dns::DomainName;
 
-use crate::world::{Cluster, ClusterId, Name, Probe, Server, ServerId};
+use crate::world::{Cluster, ClusterId, Coordinates, Name, Probe, Server, ServerId};
 
 pub(in crate::config) static CLUSTER: Group = Group {
     header: "[[cluster]]",
@@ -35,6 +35,14 @@ pub(in crate::config) static CLUSTER: Group = Group {
             default: Default::Value("false"),
             meaning: "Its servers have Reporters: a server whose Reporter is silent is dead.",
             example: "true",
+        },
+        Setting {
+            name: "coordinates",
+            kind: Kind::Coordinates,
+            default: Default::Otherwise("unknown"),
+            meaning: "Where it stands: latitude and longitude in degrees. With those of an area they \
+                      say how near it is.",
+            example: "[50.11, 8.68]",
         },
         Setting {
             name: "servers",
@@ -178,7 +186,15 @@ pub(in crate::config) fn read(root: &Section, findings: &Findings<'_>) -> Cluste
     }
     // In the order of the files, so that "stands already" points to the one that was written first.
     servers.sort_by_key(|server| server.section.place());
-    let clusters = assemble(&named.into_keys().collect::<Vec<_>>(), servers, findings);
+    let is_alias = |name: &Name| aliases.values().any(|(alias, _)| alias == name);
+    let names: Vec<(Name, Option<Coordinates>)> = named
+        .into_iter()
+        .map(|(name, section)| {
+            let coordinates = (!is_alias(&name)).then(|| section.coordinates("coordinates"));
+            (name, coordinates.flatten())
+        })
+        .collect();
+    let clusters = assemble(&names, servers, findings);
     let aliases = aliases.into_iter().map(|(service, (name, _))| (service, name)).collect();
     Clusters { aliases, ..clusters }
 }
@@ -215,7 +231,11 @@ fn read_servers<'a>(
 }
 
 /// Gives out ids in the order of names.
-fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> Clusters {
+fn assemble(
+    names: &[(Name, Option<Coordinates>)],
+    servers: Vec<Read<'_>>,
+    findings: &Findings<'_>,
+) -> Clusters {
     let id = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
     let mut order: Vec<usize> = (0..servers.len()).collect();
     order.sort_by(|a, b| servers[*a].name.cmp(&servers[*b].name));
@@ -232,8 +252,14 @@ fn assemble(names: &[Name], servers: Vec<Read<'_>>, findings: &Findings<'_>) -> 
         }
         same
     });
-    let mut clusters: Vec<Cluster> =
-        names.iter().map(|name| Cluster { name: name.clone(), servers: Vec::new() }).collect();
+    let mut clusters: Vec<Cluster> = names
+        .iter()
+        .map(|(name, coordinates)| Cluster {
+            name: name.clone(),
+            servers: Vec::new(),
+            coordinates: *coordinates,
+        })
+        .collect();
     let mut ids = BTreeMap::new();
     for (place, index) in order.iter().enumerate() {
         ids.insert(*index, ServerId(id(place)));

@@ -10,6 +10,7 @@ pub(super) mod dnssec;
 pub(super) mod geo;
 pub(super) mod group;
 pub(super) mod log;
+mod nearness;
 pub(super) mod node;
 pub(super) mod notify;
 pub(super) mod probe;

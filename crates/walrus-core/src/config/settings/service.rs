@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use walrus_dns::DomainName;
 
 use super::address_owners::{self, SharedAddress};
-use super::{Default, Group, Kind, Scope, Setting, records};
+use super::{Default, Group, Kind, Scope, Setting, nearness, records};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
@@ -62,10 +62,11 @@ pub(in crate::config) static SERVICE: Group = Group {
         },
         Setting {
             name: "assign",
-            kind: Kind::OneOf(&["walrus", "failover", "all"]),
+            kind: Kind::OneOf(&["walrus", "failover", "nearest", "all"]),
             default: Default::Value("\"walrus\""),
             meaning: "Which clusters serve an area: `walrus` (the thesis' four phases), `failover` \
-                      (home, then the order of `clusters`), `all` (every functioning one at once).",
+                      (home, then the order of `clusters`), `nearest` (the nearest that is not \
+                      overloaded), `all` (every functioning one at once).",
             example: "\"walrus\"",
         },
         Setting {
@@ -258,6 +259,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         assign: match text("assign").as_str() {
             "failover" => AssignPolicy::Failover,
             "all" => AssignPolicy::All,
+            "nearest" => AssignPolicy::Nearest,
             _ => AssignPolicy::Walrus,
         },
         choose: match text("choose").as_str() {
@@ -283,6 +285,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     if service.assign != AssignPolicy::All {
         records::check_families(&service, clusters_at, known, findings);
     }
+    nearness::check_service(&service, section.place_of("assign"), known, findings);
     datagram::check(&service, section.place_of("answers"), known, findings);
     Some(service)
 }
@@ -324,7 +327,9 @@ fn clusters(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Ve
     }
     for (value, place) in section.list("clusters") {
         let Value::Name(name) = value else { continue };
-        let Some(id) = cluster_named(name, *place, known.clusters, findings) else { continue };
+        let Some(id) = cluster_named(name.as_str(), *place, known.clusters, findings) else {
+            continue;
+        };
         if clusters.contains(&id) {
             findings.problem(*place, format!("`clusters` names `{name}` twice: write it once"));
         } else {
@@ -361,7 +366,8 @@ fn homes(
     };
     for (area, (area_place, cluster, cluster_place)) in names {
         let area = area_named(area, *area_place, known.areas, findings);
-        let Some(home) = cluster_named(cluster, *cluster_place, known.clusters, findings) else {
+        let Some(home) = cluster_named(cluster.as_str(), *cluster_place, known.clusters, findings)
+        else {
             continue;
         };
         if !serves(&home) {

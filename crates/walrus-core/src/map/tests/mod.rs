@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::world::Area;
+use crate::world::{Area, Nearness};
 
 /// A topology of nothing but areas with these clients, as the configuration writes them.
 pub(crate) fn topology(areas: &[(&str, &[&str])]) -> Topology {
@@ -17,6 +17,7 @@ pub(crate) fn topology(areas: &[(&str, &[&str])]) -> Topology {
         home: None,
         clients: clients.iter().map(|client| client_spec(client)).collect(),
         nameservers: Vec::new(),
+        nearness: Nearness::default(),
     };
     Topology { areas: areas.iter().map(area).collect(), ..Topology::default() }
 }

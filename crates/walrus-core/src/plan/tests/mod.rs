@@ -4,6 +4,7 @@ mod balancing;
 mod encoding;
 mod last_resort;
 mod locality;
+mod nearest;
 mod properties;
 mod return_home;
 mod sharing;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::*;
 use crate::world::{
     Area, AreaId, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life,
-    LocatePolicy, Name, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology,
+    LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology,
     TtlPolicy,
 };
 
@@ -52,7 +53,7 @@ impl Scene {
                     host: None,
                 });
             }
-            topology.clusters.push(Cluster { name: name(letter), servers });
+            topology.clusters.push(Cluster { name: name(letter), servers, coordinates: None });
         }
         let mut areas = areas.to_vec();
         areas.sort_unstable();
@@ -62,6 +63,7 @@ impl Scene {
                 home: topology.cluster(home),
                 clients: Vec::new(),
                 nameservers: Vec::new(),
+                nearness: Nearness::default(),
             });
         }
         let conditions = vec![Condition::living(Some(0.5)); topology.servers.len()];

@@ -60,7 +60,7 @@ prop_compose! {
             scene.add_service(&format!("w{index}.example.com"));
             let service = scene.topology.services.last_mut().unwrap();
             service.assign =
-                [AssignPolicy::Walrus, AssignPolicy::Walrus, AssignPolicy::Failover, AssignPolicy::All][policy];
+                [AssignPolicy::Walrus, AssignPolicy::Nearest, AssignPolicy::Failover, AssignPolicy::All][policy];
             service.spill = if spare { Spill::Spare } else { Spill::Unassigned };
             service.ramp = Duration::from_secs(ramp);
         }

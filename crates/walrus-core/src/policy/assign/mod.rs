@@ -7,12 +7,15 @@
 mod all;
 mod failover;
 mod memory;
+mod nearest;
+mod preference;
 mod reason;
 mod round;
 mod standing;
 mod walrus;
 
 pub use memory::{AssignMemory, OverThreshold, Pointing, Transition};
+pub(crate) use preference::Preference;
 pub use reason::Reason;
 pub(crate) use standing::Standing;
 pub(crate) use walrus::notify_problems::Rank;
@@ -80,7 +83,7 @@ pub(crate) enum Place {
 /// Assigns every (service, area).
 pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
     let mut round = RoundContext::new(input);
-    let mut walrus_pairs = Vec::new();
+    let (mut walrus_pairs, mut nearest_pairs) = (Vec::new(), Vec::new());
     for service in 0..input.topology.services.len() {
         let policy = input.topology.services[service].assign;
         for area in 0..round.areas {
@@ -94,9 +97,11 @@ pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
                 AssignPolicy::Walrus => walrus_pairs.push(pair),
                 AssignPolicy::Failover => failover::assign(&mut round, pair),
                 AssignPolicy::All => all::assign(&mut round, pair),
+                AssignPolicy::Nearest => nearest_pairs.push(pair),
             }
         }
     }
     walrus::assign(&mut round, &walrus_pairs);
+    nearest::assign(&mut round, &nearest_pairs);
     round.finish()
 }

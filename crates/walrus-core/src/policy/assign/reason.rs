@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::world::Distance;
+
 /// Which phase or rule decided. Displayed, it is a sentence for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +31,14 @@ pub enum Reason {
     Failover,
     /// Every functioning cluster (`assign = "all"`).
     All,
+    /// The nearest cluster that functions (`assign = "nearest"`).
+    Nearest(Distance),
+    /// Nearer clusters function too, but have no server below the threshold.
+    PassedOver(Distance),
+    /// Came back to a nearer cluster in this round, or is on its way by shares.
+    GoesNearer(Distance),
+    /// Its cluster stopped functioning; the nearest of the others with room.
+    ForcedNearest(Distance),
     /// No server lives, but some with weight 0, unseen or drained ones are left.
     LastResort,
     /// No server of the service functions: the last usable answer is kept.
@@ -41,13 +51,21 @@ impl Reason {
     /// Whether death, BYPASS, PANIC or drain forced a move.
     #[must_use]
     pub const fn is_forced(self) -> bool {
-        matches!(self, Self::Forced | Self::ForcedHome)
+        matches!(self, Self::Forced | Self::ForcedHome | Self::ForcedNearest(_))
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Nearest(distance) => return write!(f, "nearest: {distance}"),
+            Self::PassedOver(distance) => {
+                return write!(f, "nearest: nearer ones are above the threshold; {distance}");
+            }
+            Self::GoesNearer(distance) => return write!(f, "nearest: goes nearer; {distance}"),
+            Self::ForcedNearest(distance) => {
+                return write!(f, "forced: its cluster takes no clients; nearest: {distance}");
+            }
             Self::Home => "phase two: home has a server below the threshold",
             Self::GoesHome => "phase two: goes home",
             Self::ForcedHome => "forced: its cluster takes no clients; home has room",

@@ -1,0 +1,191 @@
+//! `assign = "nearest"`.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::world::Distance;
+
+/// One area without a home and these milliseconds to its clusters; an area `x` that is told nothing
+/// of, unless it is among them.
+fn scene(areas: &[(&str, &[(&str, f64)])]) -> Scene {
+    let names: Vec<(&str, &str)> = areas.iter().map(|(area, _)| (*area, "")).collect();
+    let mut scene = Scene::new(&[("a", 2), ("b", 2), ("c", 2)], &names);
+    for (area, times) in areas {
+        scene.milliseconds(area, times);
+    }
+    scene.service().assign = AssignPolicy::Nearest;
+    scene
+}
+
+impl Scene {
+    fn milliseconds(&mut self, area: &str, times: &[(&str, f64)]) -> &mut Self {
+        let id = self.topology.area(area).unwrap();
+        let cluster = |name: &str| self.topology.cluster(name).unwrap();
+        let times = times.iter().map(|(name, time)| (cluster(name), *time)).collect();
+        let nearness = Nearness::new(Vec::new(), times, None, &self.topology.clusters);
+        self.topology.areas[id.index()].nearness = nearness;
+        self
+    }
+}
+
+#[test]
+fn an_area_points_at_the_nearest_that_has_room() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    for (out, over, expected) in [
+        ("", "", "a"),
+        ("a", "", "b"),
+        ("", "a", "b"),
+        ("b", "a", "c"),
+        ("", "a b", "c"),
+        // Better overloaded than not functioning.
+        ("a", "b c", "b"),
+        ("", "a b c", "a"),
+    ] {
+        let mut scene = scene(&[("x", times)]);
+        for cluster in out.split_whitespace() {
+            scene.life(cluster, Life::Dead);
+        }
+        for cluster in over.split_whitespace() {
+            scene.load(cluster, 0.9);
+        }
+        assert_eq!(scene.round().at("x"), expected, "out: {out}, above the threshold: {over}");
+    }
+}
+
+#[test]
+fn home_comes_first_and_what_is_not_known_last_in_the_order_of_the_service() {
+    let mut scene = scene(&[("x", &[("b", 5.0)])]);
+    scene.service().clusters.reverse();
+    assert_eq!(scene.round().at("x"), "b");
+    assert_eq!(scene.reason("x").to_string(), "nearest: 5 ms");
+    scene.life("b", Life::Dead).event();
+    assert_eq!(
+        (scene.at("x").as_str(), scene.reason("x")),
+        ("c", Reason::ForcedNearest(Distance::Unknown(1)))
+    );
+    scene.service().homes[0] = scene.topology.cluster("a");
+    scene.memory = Memory::default();
+    assert_eq!(scene.round().at("x"), "a");
+    assert_eq!(scene.reason("x"), Reason::Nearest(Distance::Home));
+}
+
+#[test]
+fn equally_near_clusters_go_by_name() {
+    let mut scene = scene(&[("x", &[("c", 5.0), ("b", 5.0), ("a", 5.001)])]);
+    assert_eq!(scene.round().at("x"), "b");
+}
+
+#[test]
+fn load_moves_it_outward_in_rounds_and_back_when_the_nearer_one_is_well_below() {
+    let mut scene = scene(&[("x", &[("a", 5.0), ("b", 20.0), ("c", 80.0)])]);
+    scene.service().ttl = TtlPolicy::Constant { seconds: 90 };
+    scene.round();
+    scene.load("a", 0.9).event();
+    assert_eq!(scene.at("x"), "a", "not between rounds");
+    scene.round();
+    assert_eq!(
+        (scene.at("x").as_str(), scene.reason("x")),
+        ("b", Reason::PassedOver(Distance::Microseconds(20_000)))
+    );
+    scene.load("a", 0.78).round();
+    assert_eq!(scene.at("x"), "b", "its last move is less than a TTL old");
+    assert_eq!(scene.round().at("x"), "b", "0.78 is not below the threshold by the hysteresis");
+    scene.load("a", 0.75).round();
+    assert_eq!(
+        (scene.at("x").as_str(), scene.reason("x")),
+        ("a", Reason::GoesNearer(Distance::Microseconds(5000)))
+    );
+    assert_eq!(scene.round().reason("x"), Reason::Nearest(Distance::Microseconds(5000)));
+}
+
+#[test]
+fn an_overloaded_cluster_gives_one_area_a_round_to_each_that_has_room() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    let mut scene = scene(&[("u", times), ("v", times), ("w", times), ("x", times)]);
+    scene.hits("v", 10.0).hits("x", 20.0);
+    assert_eq!(scene.round().all(), "a a a a");
+    scene.load("a", 0.95).round();
+    assert_eq!(scene.all(), "a c a b", "most hits first; b and c take one each");
+    // They come back one by one as well: the second would be too much.
+    scene.load("a", 0.7).round();
+    assert_eq!(scene.all(), "a a a b");
+    assert_eq!(scene.load("a", 0.78).round().all(), "a a a b");
+    // Those that a death sent away come back all at once.
+    scene.life("a", Life::Dead).event();
+    assert_eq!(scene.all(), "b b b b");
+    scene.load("a", 0.1).round();
+    assert_eq!(scene.all(), "a a a b", "x was sent away by load before");
+    assert_eq!(scene.round().all(), "a a a a");
+}
+
+#[test]
+fn it_comes_back_by_shares() {
+    let mut scene = scene(&[("x", &[("a", 5.0), ("b", 20.0)])]);
+    scene.service().ramp = Duration::from_secs(600);
+    scene.round();
+    scene.life("a", Life::Dead).event();
+    assert_eq!(scene.at("x"), "b");
+    scene.load("a", 0.5).round();
+    assert_eq!(scene.at("x"), "a 5, b 95");
+    assert_eq!(scene.round().at("x"), "a 10, b 90");
+    assert_eq!(scene.reason("x"), Reason::GoesNearer(Distance::Microseconds(5000)));
+    scene.load("a", 0.9).round();
+    assert_eq!(scene.at("x"), "a 10, b 90", "the way waits while there is no room");
+}
+
+#[test]
+fn a_family_that_is_missing_comes_from_the_next_nearest() {
+    let mut scene = scene(&[("x", &[("c", 5.0), ("b", 20.0), ("a", 80.0)])]);
+    for server in ["a1", "b1", "b2"] {
+        scene.ipv6_only(server);
+    }
+    scene.round();
+    assert_eq!((scene.at("x").as_str(), scene.candidates_ipv6("x").as_str()), ("c", "b1 b2"));
+    scene.load("b", 0.9).round();
+    assert_eq!(scene.candidates_ipv6("x"), "a1");
+    scene.load("a1", 0.9).round();
+    assert_eq!(scene.candidates_ipv6("x"), "b1 b2");
+}
+
+#[test]
+fn it_goes_on_where_it_was_after_a_restart_and_a_reload() {
+    let mut scene = scene(&[("world", &[]), ("x", &[("a", 5.0), ("b", 20.0)])]);
+    scene.load("a", 0.9).round();
+    assert_eq!(scene.at("x"), "b");
+    scene.load("a", 0.78);
+    scene.memory = Memory::from_plan(&scene.topology, &scene.plan(), scene.now);
+    scene.memory = scene.memory.carry(&scene.topology, &scene.topology);
+    assert_eq!(scene.round().at("x"), "b");
+    assert_eq!(scene.load("a", 0.5).round().at("x"), "b", "`world` went back first");
+    assert_eq!(scene.round().at("x"), "a");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn the_first_choice_is_the_least_distance_among_those_with_room(
+        times in prop::collection::vec(0..50_u32, 6),
+        loads in prop::collection::vec(prop::option::of(0.0..1.2_f64), 6),
+        dead in prop::collection::vec(prop::bool::weighted(0.3), 6),
+    ) {
+        let letters = ["a", "b", "c", "d", "e", "f"];
+        let clusters: Vec<(&str, u32)> = letters.iter().map(|letter| (*letter, 1)).collect();
+        let mut scene = Scene::new(&clusters, &[("x", "")]);
+        scene.service().assign = AssignPolicy::Nearest;
+        let known: Vec<(&str, f64)> = letters.into_iter().zip(times.iter().map(|time| f64::from(*time))).collect();
+        scene.milliseconds("x", &known);
+        for (index, letter) in letters.into_iter().enumerate() {
+            scene.load(letter, loads[index]);
+            if dead[index] {
+                scene.life(letter, Life::Dead);
+            }
+        }
+        let living = || (0..6).filter(|index| !dead[*index]);
+        prop_assume!(living().next().is_some());
+        let has_room = |index: &usize| loads[*index].is_none_or(|load| load <= 0.8);
+        let nearest = living().filter(has_room).min_by_key(|index| times[*index]);
+        let expected = nearest.or_else(|| living().min_by_key(|index| times[*index]));
+        prop_assert_eq!(scene.round().at("x"), letters[expected.unwrap_or(0)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! `nearest`: the nearest functioning cluster that is not overloaded.
+//!
+//! **Problem.** Distance is most of what clients feel, and a home for each area says nothing of
+//! where its clients belong when home cannot take them: the second best is somewhere too.
+//!
+//! **Rule.** Each area has an order of clusters: its home; its list `nearest`; the others by round-trip
+//! time, as given in `milliseconds` or else reckoned from coordinates (1 ms for 100 km of the great
+//! circle: light in glass, there and back, which no network beats), equal ones by name; last those of which nothing is known, in the
+//! service's order. An area points at the first cluster of its order that functions and has a server
+//! below the threshold. From a cluster that stops functioning it moves at once, to the first with
+//! room, else to the first that functions. Load moves it in rounds only, when its last move has been
+//! out for a TTL (A23):
+//!
+//! - *Outward*, when its cluster has no server below the threshold: to the next of its order that has,
+//!   and that received no area in this round (what that brings is not measured yet), worst area
+//!   first as in the thesis' phase four. If none has room it stays: moving would gain nothing.
+//! - *Back*, when a nearer one has been below the threshold by the hysteresis for `home_rounds`
+//!   rounds (A7), by shares if the service has a ramp. An area that load sent away comes back only to
+//!   a cluster that received none in this round, so that the others wait until its return shows.
+//!
+//! **Source.** The proximity policies of DNS load balancers in general use (Apache Traffic Control's
+//! coverage zones and coordinates, papers 9.4), with the thesis' threshold, hysteresis and dwell.
+//!
+//! **When it is wrong.** It knows load only after the fact: an area that by itself overloads whatever
+//! it points at wanders to and fro, once in a TTL and `home_rounds` rounds; and when a cluster dies all
+//! its areas land on the next ones at once. `stable` knows capacities and demands beforehand.
+//!
+//! **Example.** Area x: a 5 ms, b 20 ms, c 80 ms. It points at a. a goes above the threshold: at the
+//! next round b; if b is above it too, c. a is below by the hysteresis: at a round, a. a dies: at once
+//! b. All are above: it stays.
+
+use super::Reason;
+use super::preference::Preference;
+use super::round::RoundContext;
+use crate::world::{AreaId, ClusterId, Distance};
+
+/// Assigns pairs of services in which somebody functions.
+pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
+    let mut overloaded: Vec<(f64, usize)> = Vec::new();
+    for &pair in pairs {
+        let Some(present) = round.present(pair) else {
+            move_away(round, pair);
+            continue;
+        };
+        if go_back(round, pair, present) {
+            continue;
+        }
+        // Who is on its way waits while there is no room: most of it is elsewhere anyway.
+        let may_leave = round.pointing[pair].transition.is_none()
+            && round.may_balance(pair)
+            && round.has_dwelt(pair);
+        if may_leave && !round.has_room(pair, present) {
+            let load = round.standing(pair).clusters[present.index()].load;
+            overloaded.push((load.unwrap_or(0.0), pair));
+        } else {
+            let reason = why_there(round, pair, present);
+            round.stay(pair, reason);
+        }
+    }
+    overloaded.sort_by(|(load_a, a), (load_b, b)| {
+        let by_hits = || round.hits(*b).total_cmp(&round.hits(*a));
+        load_b.total_cmp(load_a).then_with(by_hits).then(a.cmp(b))
+    });
+    for (_, pair) in overloaded {
+        pass_over(round, pair);
+    }
+}
+
+fn preference<'a>(round: &RoundContext<'a>, pair: usize) -> Preference<'a> {
+    // There are at most as many areas as ids.
+    let area = AreaId((pair % round.areas) as u32);
+    Preference::of(round.input.topology, round.service(pair), area)
+}
+
+/// Its cluster does not function, or it points nowhere yet.
+fn move_away(round: &mut RoundContext<'_>, pair: usize) {
+    let mut order = preference(round, pair).filter(|(cluster, _)| round.functions(pair, *cluster));
+    let first = order.clone().next();
+    let with_room = order.find(|(cluster, _)| round.has_room(pair, *cluster));
+    let Some((cluster, distance)) = with_room.or(first) else { return };
+    let reason = match round.pointing[pair].present {
+        Some(_) => Reason::ForcedNearest(distance),
+        None if Some(cluster) == first.map(|(first, _)| first) => Reason::Nearest(distance),
+        None => Reason::PassedOver(distance),
+    };
+    round.send(pair, cluster, reason);
+}
+
+/// To a nearer cluster that has room again (A7, A23).
+fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> bool {
+    if !round.may_balance(pair) || !round.has_dwelt(pair) {
+        return false;
+    }
+    let rounds_min = round.service(pair).home_rounds.max(1);
+    let forced = round.pointing[pair].forced;
+    let nearer = preference(round, pair).take_while(|(cluster, _)| *cluster != present).find(
+        |(cluster, _)| {
+            let rounds_below = round.standing(pair).clusters[cluster.index()].rounds_below;
+            round.has_room(pair, *cluster)
+                && rounds_below >= rounds_min
+                && (forced || !round.received[cluster.index()])
+        },
+    );
+    let Some((cluster, distance)) = nearer else { return false };
+    round.send_gradually(pair, cluster, Reason::GoesNearer(distance));
+    true
+}
+
+/// Its cluster has no room: outward to the next that has, if there is one.
+fn pass_over(round: &mut RoundContext<'_>, pair: usize) {
+    let next = preference(round, pair)
+        .find(|(cluster, _)| round.has_room(pair, *cluster) && !round.received[cluster.index()]);
+    match next {
+        Some((cluster, distance)) => round.send(pair, cluster, Reason::PassedOver(distance)),
+        None => round.stay(pair, Reason::Stays),
+    }
+}
+
+/// Why it may stay where it is.
+fn why_there(round: &RoundContext<'_>, pair: usize, present: ClusterId) -> Reason {
+    let functioning =
+        preference(round, pair).filter(|(cluster, _)| round.functions(pair, *cluster));
+    let mut nearer_have_room = false;
+    for (place, (cluster, distance)) in functioning.enumerate() {
+        if cluster == present {
+            return match place {
+                _ if !round.has_room(pair, present) || nearer_have_room => Reason::Stays,
+                0 if round.pointing[pair].transition.is_some() => Reason::GoesNearer(distance),
+                0 => Reason::Nearest(distance),
+                _ => Reason::PassedOver(distance),
+            };
+        }
+        nearer_have_room |= round.has_room(pair, cluster);
+    }
+    // A present cluster functions, and all that do are in the order.
+    Reason::Nearest(Distance::Unknown(0))
+}
