@@ -10,7 +10,9 @@ use walrus_core::answer::{
 use walrus_core::config::Configuration;
 use walrus_core::map::Map;
 use walrus_core::plan::Plan;
-use walrus_core::world::{Name, Observation, ServiceCounts, Time};
+use walrus_core::world::{
+    Domain, DomainCount, Name, Observation, ServiceCounts, SpaceSaving, Time,
+};
 use walrus_core::zone::{add_hosts, zone_of_nameservers};
 
 use crate::query::query_bytes;
@@ -23,8 +25,45 @@ pub(crate) struct NameServer {
     worker: WorkerState,
     listen: SocketAddr,
     udp_size_max: u16,
-    /// Queries since the last observation, by service and area.
-    asked: BTreeMap<String, BTreeMap<Name, u64>>,
+    /// Domains that an observation tells of.
+    domains_max: usize,
+    /// Since the last observation, by service.
+    asked: BTreeMap<String, Asked>,
+}
+
+/// What one service was asked.
+#[derive(Debug)]
+struct Asked {
+    areas: BTreeMap<Name, u64>,
+    /// How often each server came first.
+    servers: BTreeMap<Name, u64>,
+    domains: SpaceSaving<Domain>,
+}
+
+impl Asked {
+    /// Counts twice the domains that are told, as a Director does.
+    fn new(domains_max: usize) -> Self {
+        let domains = SpaceSaving::new(domains_max.saturating_mul(2));
+        Self { areas: BTreeMap::new(), servers: BTreeMap::new(), domains }
+    }
+
+    fn told(mut self, service: String, domains_max: usize) -> ServiceCounts {
+        let (domains, rest) = self.domains.take(domains_max);
+        ServiceCounts {
+            service,
+            areas: self.areas.into_iter().collect(),
+            servers: self.servers.into_iter().collect(),
+            domains: domains
+                .into_iter()
+                .map(|heavy| DomainCount {
+                    domain: heavy.key.to_string(),
+                    queries: heavy.count,
+                    error: heavy.error,
+                })
+                .collect(),
+            rest,
+        }
+    }
 }
 
 impl NameServer {
@@ -47,7 +86,8 @@ impl NameServer {
         let listen = configuration.dns.listen.first().copied();
         let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 53)));
         let udp_size_max = configuration.dns.udp_size_max;
-        Ok(Self { table, worker, listen, udp_size_max, asked: BTreeMap::new() })
+        let domains_max = configuration.dns.observe_domains;
+        Ok(Self { table, worker, listen, udp_size_max, domains_max, asked: BTreeMap::new() })
     }
 
     /// What was asked since the last call, of how many milliseconds.
@@ -55,24 +95,42 @@ impl NameServer {
         let counters = self.worker.take_counters(Counters::for_table(&self.table));
         self.count(&counters);
         let services = std::mem::take(&mut self.asked).into_iter();
-        let services = services.map(|(service, areas)| ServiceCounts {
-            service,
-            areas: areas.into_iter().collect(),
-            ..ServiceCounts::default()
-        });
+        let domains_max = self.domains_max;
+        let services = services.map(|(service, asked)| asked.told(service, domains_max));
         Observation { session, sequence, duration_ms, services: services.collect() }
     }
 
     /// Adds what was counted under the present table.
     fn count(&mut self, counters: &Counters) {
+        let servers = self.table.plan().map_or(&[][..], |plan| &plan.servers);
         for (number, name) in (0_u32..).zip(self.table.services()) {
-            for (area, count) in self.table.areas().iter().zip(counters.areas(number)) {
-                if *count > 0 {
-                    let areas = self.asked.entry(name.to_string()).or_default();
-                    *areas.entry(area.clone()).or_default() += count;
+            let counted = || self.table.areas().iter().zip(counters.areas(number));
+            if counted().all(|(_, count)| *count == 0) {
+                continue;
+            }
+            let new = || Asked::new(self.domains_max);
+            let asked = self.asked.entry(name.to_string()).or_insert_with(new);
+            for (area, count) in counted().filter(|(_, count)| **count > 0) {
+                *asked.areas.entry(area.clone()).or_default() += count;
+            }
+            for (place, count) in counters.servers(number) {
+                if let Some(server) = servers.get(place as usize) {
+                    *asked.servers.entry(server.name.clone()).or_default() += count;
                 }
             }
         }
+    }
+
+    /// Counts the domain of the query that was answered last.
+    fn count_domain(&mut self, client: std::net::IpAddr) {
+        let decision = self.worker.decision();
+        let Some(service) = &decision.service else { return };
+        let Some(name) = self.table.services().get(service.service as usize) else { return };
+        let subnet = decision.client_subnet.as_ref();
+        let subnet = subnet.and_then(|it| Some(Domain::new(it.address()?, it.source())));
+        let domain = subnet.unwrap_or_else(|| Domain::of_address(client));
+        let new = || Asked::new(self.domains_max);
+        self.asked.entry(name.to_string()).or_insert_with(new).domains.add(domain, 1);
     }
 
     /// Takes a Plan; a damaged one leaves the old in force, as in a Director.
@@ -99,6 +157,7 @@ impl NameServer {
         let mut reply = vec![0; usize::from(self.udp_size_max)];
         match walrus_core::answer::respond(&self.table, &mut self.worker, &request, &mut reply) {
             Outcome::Reply(len) => {
+                self.count_domain(question.client);
                 reply.truncate(len);
                 Ok(reply)
             }
