@@ -119,6 +119,7 @@ fn configured(index: usize, name: &DomainName) -> Service {
         assign: AssignPolicy::All,
         choose: ChoosePolicy::Random,
         ttl: TtlPolicy::Constant { seconds: 30 },
+        hot_share: None,
         answers: None,
         threshold: 0.8,
         hysteresis: 0.05,

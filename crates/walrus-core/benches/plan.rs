@@ -195,6 +195,7 @@ fn service(topology: &Topology, index: u32, threshold: u32) -> Service {
         assign: AssignPolicy::Walrus,
         choose: ChoosePolicy::Weighted,
         ttl: TtlPolicy::Constant { seconds: 30 },
+        hot_share: None,
         answers: Some(2),
         threshold: 0.8 + f64::from(threshold) / 1000.0,
         hysteresis: 0.05,

@@ -50,6 +50,7 @@ fn topology(prefixes: &Prefixes, order: &[LocatePolicy]) -> Topology {
         assign: AssignPolicy::Walrus,
         choose: ChoosePolicy::RoundRobin,
         ttl: TtlPolicy::Constant { seconds: 5 },
+        hot_share: None,
         answers: Some(1),
         threshold: 0.8,
         hysteresis: 0.1,

@@ -118,8 +118,16 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             ChoosePolicy::Random => "random",
         },
     );
-    let TtlPolicy::Constant { seconds } = service.ttl;
-    text.field("ttl constant", seconds);
+    match service.ttl {
+        TtlPolicy::Constant { seconds } => text.field("ttl constant", seconds),
+        TtlPolicy::Adaptive { variant, seconds, min, max } => {
+            text.field("ttl", variant.name());
+            [seconds, min, max].iter().for_each(|seconds| text.field("ttl", seconds));
+        }
+    }
+    if let Some(hot_share) = service.hot_share {
+        text.field("hot_share", hot_share);
+    }
     text.field("answers", service.answers.unwrap_or(0));
     text.field("threshold", service.threshold);
     text.field("hysteresis", service.hysteresis);

@@ -202,7 +202,7 @@ impl Comparison<'_> {
         let (clusters_from, clusters_to) =
             (before.map(|entry| &entry.clusters), after.map(|entry| &entry.clusters));
         let ttl = |service: &ServicePlan, entry: &AreaPlan| {
-            let seconds = service.ttl.seconds_max();
+            let seconds = service.ttl.seconds_mean();
             if entry.degraded { (seconds / 2).max(1).min(seconds) } else { seconds }
         };
         let ttl = before.zip(after).map(|(a, b)| (ttl(service_before, a), ttl(service_after, b)));

@@ -5,7 +5,7 @@ use std::fmt;
 use walrus_dns::DomainName;
 
 use super::{CandidateList, FORMAT, ListIndex, Plan, ServiceDemand, ServicePlan};
-use crate::world::Area;
+use crate::world::{Area, TtlPolicy};
 
 /// What shares that add up to 1 may miss it by.
 const SHARE_TOLERANCE: f64 = 1e-6;
@@ -143,6 +143,11 @@ fn validate_service(service: &ServicePlan, families: &[[bool; 2]]) -> Result<(),
     }
     if service.ttl.seconds_max() > TTL_MAX {
         return Err(at(place(), "has a TTL above 2147483647"));
+    }
+    if let TtlPolicy::Adaptive { seconds, min, max, .. } = service.ttl
+        && !(1 <= min && min <= seconds && seconds <= max)
+    {
+        return Err(at(place(), "has a TTL that is not within its bounds"));
     }
     if !service.areas.windows(2).all(|pair| pair[0].area < pair[1].area) {
         return Err(at(place(), "areas are not sorted by name, or one is there twice"));

@@ -14,6 +14,7 @@ mod signing;
 mod space_saving;
 mod time;
 mod topology;
+mod ttl_policy;
 
 pub use condition::{Condition, Life};
 pub use digest::Digest;
@@ -34,5 +35,5 @@ pub use time::Time;
 pub use topology::{
     Area, AreaId, AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, LoadFormula,
     LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId, Spill, Topology,
-    TtlPolicy,
 };
+pub use ttl_policy::{AdaptiveTtl, DomainClasses, TtlPolicy};

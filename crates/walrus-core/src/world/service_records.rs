@@ -262,7 +262,7 @@ impl Topology {
     pub fn hosts(&self) -> Vec<NamedHost> {
         let mut hosts: BTreeMap<DomainName, NamedHost> = BTreeMap::new();
         for service in self.services.iter().filter(|service| service.records.names_servers()) {
-            let ttl = service.ttl.seconds_max();
+            let ttl = service.ttl.seconds_mean();
             for id in service.clusters.iter().flat_map(|c| &self.clusters[c.index()].servers) {
                 let server = &self.servers[id.index()];
                 let Some(name) = host_of(&service.name, server) else { continue };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use walrus_dns::DomainName;
 
-use super::{Coordinates, Digest, Name, Nearness, ServiceRecords};
+use super::{Coordinates, Digest, Name, Nearness, ServiceRecords, TtlPolicy};
 
 macro_rules! id {
     ($(#[$doc:meta])* $id:ident) => {
@@ -224,6 +224,9 @@ pub struct Service {
     pub choose: ChoosePolicy,
     /// How long an answer may be cached.
     pub ttl: TtlPolicy,
+    /// The share of all demand above which a domain is hot; `None` is 1 over the number of domains
+    /// that are named.
+    pub hot_share: Option<f64>,
     /// Servers in an answer; `None` is all that function.
     pub answers: Option<u32>,
     /// The load *above* which a server takes no new clients unless there is no other.
@@ -295,33 +298,6 @@ pub enum ChoosePolicy {
     Weighted,
     /// At random, all alike.
     Random,
-}
-
-/// How long may an answer be cached?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "policy")]
-pub enum TtlPolicy {
-    /// Always the same; halved while degraded.
-    Constant {
-        /// Seconds.
-        seconds: u32,
-    },
-}
-
-impl TtlPolicy {
-    /// The TTL in the mean over all domains, in seconds, where nothing is degraded.
-    #[must_use]
-    pub const fn seconds_mean(self) -> u32 {
-        let Self::Constant { seconds } = self;
-        seconds
-    }
-
-    /// The longest TTL that this policy ever gives out, in seconds.
-    #[must_use]
-    pub const fn seconds_max(self) -> u32 {
-        let Self::Constant { seconds } = self;
-        seconds
-    }
 }
 
 /// Which clusters may phase four pick?

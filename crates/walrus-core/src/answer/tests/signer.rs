@@ -83,6 +83,7 @@ pub(super) fn world() -> Topology {
         assign: AssignPolicy::All,
         choose: ChoosePolicy::RoundRobin,
         ttl: TtlPolicy::Constant { seconds: 30 },
+        hot_share: None,
         answers: None,
         threshold: 0.8,
         hysteresis: 0.1,

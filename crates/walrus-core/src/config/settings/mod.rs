@@ -17,6 +17,7 @@ pub(super) mod probe;
 mod records;
 pub(super) mod reporter;
 pub(super) mod service;
+mod ttl;
 pub(super) mod zone;
 
 use super::setting::{Default, Group, Kind, Scope, Setting};

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use walrus_dns::DomainName;
 
 use super::address_owners::{self, SharedAddress};
-use super::{Default, Group, Kind, Scope, Setting, nearness, records};
+use super::{Default, Group, Kind, Scope, Setting, nearness, records, ttl};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
 use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
     Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Name, Server,
-    Service, Spill, TtlPolicy,
+    Service, Spill,
 };
 
 pub(in crate::config) static SERVICE: Group = Group {
@@ -84,6 +84,40 @@ pub(in crate::config) static SERVICE: Group = Group {
             meaning: "How long an answer may be cached; halved while an area is worse off than it \
                       should be.",
             example: "\"30s\"",
+        },
+        Setting {
+            name: "adaptive_ttl",
+            kind: Kind::OneOf(&[
+                "none", "TTL/1", "TTL/2", "TTL/K", "TTL/S_1", "TTL/S_2", "TTL/S_K",
+            ]),
+            default: Default::Value("\"none\""),
+            meaning: "By what the TTL is chosen; name servers are asked as often as with `ttl`, in the \
+                      mean over all domains: `none` (always `ttl`), `TTL/1` (the same, for \
+                      comparisons), `TTL/2` (shorter for hot domains), `TTL/K` (for each domain, the \
+                      shorter the more it asks), `TTL/S_1`, `TTL/S_2`, `TTL/S_K` (and longer for \
+                      servers of more weight, with `choose = \"round-robin\"`).",
+            example: "\"TTL/K\"",
+        },
+        Setting {
+            name: "ttl_min",
+            kind: Kind::Seconds(1, 86_400),
+            default: Default::Otherwise("a tenth of `ttl`"),
+            meaning: "No adaptive TTL is shorter: what resolvers keep an answer for at least.",
+            example: "\"5s\"",
+        },
+        Setting {
+            name: "ttl_max",
+            kind: Kind::Seconds(1, 86_400),
+            default: Default::Otherwise("ten times `ttl`"),
+            meaning: "No adaptive TTL is longer: how long a cache may hold what has died.",
+            example: "\"5m\"",
+        },
+        Setting {
+            name: "hot_share",
+            kind: Kind::Share(0.0, 1.0),
+            default: Default::Otherwise("1 / the number of domains"),
+            meaning: "The share of a service's demand above which a domain is hot.",
+            example: "\"2%\"",
         },
         Setting {
             name: "answers",
@@ -230,7 +264,6 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     let homes = homes(section, &clusters, known, findings);
     let text = |name| section.text(name).unwrap_or_default();
     let number = |name| section.number(name).unwrap_or_default();
-    let seconds = u32::try_from(section.duration("ttl").as_secs()).unwrap_or(u32::MAX);
     let (threshold, hysteresis) = (number("threshold"), number("hysteresis"));
     if section.number("threshold").is_some() && hysteresis > threshold {
         findings.problem(
@@ -267,7 +300,8 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
             "random" => ChoosePolicy::Random,
             _ => ChoosePolicy::Weighted,
         },
-        ttl: TtlPolicy::Constant { seconds },
+        ttl: ttl::read(section, findings),
+        hot_share: section.number("hot_share"),
         answers: section.count("answers").and_then(|count| u32::try_from(count).ok()),
         threshold,
         hysteresis,

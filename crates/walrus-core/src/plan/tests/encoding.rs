@@ -80,7 +80,11 @@ fn a_plan_that_contradicts_itself_is_refused_even_with_a_good_checksum() {
         ("no domain name", |plan| plan.services[0].name = "Www.Example.Com.".into()),
         ("no domain name", |plan| plan.services[0].name = "a..b".into()),
         ("no servers", |plan| plan.services[0].answers = Some(0)),
-        ("TTL", |plan| plan.services[0].ttl = TtlPolicy::Constant { seconds: u32::MAX }),
+        ("TTL above", |plan| plan.services[0].ttl = TtlPolicy::Constant { seconds: u32::MAX }),
+        ("TTL that is not within", |plan| {
+            let (variant, seconds) = (AdaptiveTtl::Each, 30);
+            plan.services[0].ttl = TtlPolicy::Adaptive { variant, seconds, min: 31, max: 60 };
+        }),
     ];
     for (expected, fault) in faults {
         let mut plan = plan();

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::world::{
-    Area, AreaId, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life,
-    LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology,
-    TtlPolicy,
+    AdaptiveTtl, Area, AreaId, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest,
+    Life, LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time,
+    Topology, TtlPolicy,
 };
 
 /// A world and what happens in it. Servers are named for their cluster: `a1`, `a2`.
@@ -90,6 +90,7 @@ impl Scene {
             assign: AssignPolicy::Walrus,
             choose: ChoosePolicy::Weighted,
             ttl: TtlPolicy::Constant { seconds: 30 },
+            hot_share: None,
             answers: None,
             threshold: 0.8,
             hysteresis: 0.05,

@@ -128,9 +128,10 @@ impl<'a> RoundContext<'a> {
         self.pointing[pair].present.filter(|cluster| self.functions(pair, *cluster))
     }
 
-    /// Whether the last move has reached those who cache answers (A23).
+    /// Whether the last move has reached those who cache answers (A23). Where the TTL is adaptive,
+    /// the mean is waited for: the domains that cache for longer are those that ask least.
     pub(super) fn has_dwelt(&self, pair: usize) -> bool {
-        let ttl = Duration::from_secs(u64::from(self.service(pair).ttl.seconds_max()));
+        let ttl = Duration::from_secs(u64::from(self.service(pair).ttl.seconds_mean()));
         self.pointing[pair].moved.is_none_or(|moved| self.input.now.since(moved) >= ttl)
     }
 

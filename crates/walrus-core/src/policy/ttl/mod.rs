@@ -8,6 +8,8 @@ use crate::world::TtlPolicy;
 #[must_use]
 pub const fn seconds(policy: TtlPolicy, degraded: bool) -> u32 {
     match policy {
-        TtlPolicy::Constant { seconds } => constant::seconds(seconds, degraded),
+        TtlPolicy::Constant { seconds } | TtlPolicy::Adaptive { seconds, .. } => {
+            constant::seconds(seconds, degraded)
+        }
     }
 }
