@@ -31,7 +31,6 @@ pub use configuration::{
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use parse::{Parsed, parse, parse_with};
-pub(crate) use prefix::parse as parse_prefix;
 pub use reference::reference_page;
 pub use replace::Replacement;
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Reads a prefix; the error is the rest of a sentence that begins with it.
-pub(crate) fn parse(text: &str) -> Result<(IpAddr, u8), String> {
+pub(super) fn parse(text: &str) -> Result<(IpAddr, u8), String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),

@@ -257,10 +257,7 @@ impl Service {
         let choose = match self.choose {
             ChoosePolicy::RoundRobin | ChoosePolicy::Weighted | ChoosePolicy::Random => false,
         };
-        let ttl = match self.ttl {
-            TtlPolicy::Constant { .. } => false,
-        };
-        choose || ttl
+        choose || self.ttl.looks_at_domains()
     }
 }
 

@@ -10,9 +10,9 @@
 
 use std::net::IpAddr;
 
-use crate::config::parse_prefix;
 use crate::plan::ServiceDemand;
 use crate::policy::choose::AskingDomain;
+use crate::world::Domain;
 
 /// Different lengths of prefixes of a family, full addresses included: those of the heaviest
 /// domains. Domains of further lengths count among those that are not named.
@@ -39,7 +39,7 @@ pub struct DemandTable {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct NamedDomain {
     key: u64,
-    prefix: Prefix,
+    domain: Domain,
     /// The length of the longest named prefix inside this one, which may be itself.
     longest_inside: u8,
     hot: u32,
@@ -91,26 +91,26 @@ impl DemandTable {
     /// The longest named prefix that holds the first so many bits of an address.
     #[inline]
     fn find(&self, address: IpAddr, length: u8) -> Option<&NamedDomain> {
-        let asked = Prefix::new(address, length);
-        let lengths = if asked.is_ipv4 { &self.ipv4 } else { &self.ipv6 };
-        let mut fitting = lengths.iter().filter(|length| *length <= asked.length);
+        let asked = Domain::new(address, length);
+        let lengths = if asked.network().is_ipv4() { &self.ipv4 } else { &self.ipv6 };
+        let mut fitting = lengths.iter().filter(|length| *length <= asked.length());
         fitting.find_map(|length| {
-            let prefix = asked.cut(length);
-            self.find_exactly(AskingDomain::key_of(address, length), prefix)
+            let domain = Domain::new(asked.network(), length);
+            self.find_exactly(AskingDomain::key_of(domain.network(), length), domain)
         })
     }
 
     #[inline]
-    fn find_exactly(&self, key: u64, prefix: Prefix) -> Option<&NamedDomain> {
+    fn find_exactly(&self, key: u64, domain: Domain) -> Option<&NamedDomain> {
         for slot in slots_of(key, self.slots.len()) {
             let held = *self.slots.get(slot)?;
             if held == 0 {
                 return None;
             }
             if held & !PLACE_MASK == tag_of(key) {
-                let domain = self.domains.get((held & PLACE_MASK) as usize - 1)?;
-                if domain.prefix == prefix {
-                    return Some(domain);
+                let named = self.domains.get((held & PLACE_MASK) as usize - 1)?;
+                if named.domain == domain {
+                    return Some(named);
                 }
             }
         }
@@ -158,40 +158,6 @@ impl Lengths {
     }
 }
 
-/// A prefix, or a full address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefix {
-    is_ipv4: bool,
-    /// In the upper bits of 128, whatever the family.
-    bits: u128,
-    length: u8,
-}
-
-impl Prefix {
-    /// Too great a length is that of a full address.
-    #[inline]
-    fn new(address: IpAddr, length: u8) -> Self {
-        let (is_ipv4, bits, full) = match address.to_canonical() {
-            IpAddr::V4(address) => (true, u128::from(address.to_bits()) << 96, 32),
-            IpAddr::V6(address) => (false, address.to_bits(), 128),
-        };
-        Self { is_ipv4, bits, length: full }.cut(length.min(full))
-    }
-
-    /// Its first bits only.
-    #[inline]
-    fn cut(self, length: u8) -> Self {
-        let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-        Self { bits: self.bits & mask, length, ..self }
-    }
-
-    fn holds(self, other: Self) -> bool {
-        self.is_ipv4 == other.is_ipv4
-            && self.length <= other.length
-            && other.cut(self.length).bits == self.bits
-    }
-}
-
 /// A table on the way.
 struct Draft {
     slots: Box<[u32]>,
@@ -214,23 +180,24 @@ impl Draft {
     }
 
     fn add(&mut self, text: &str, rate: f64, hot: u32) {
-        let Ok((address, length)) = parse_prefix(text) else { return };
-        let prefix = Prefix::new(address, length);
-        let key = AskingDomain::key_of(address, length);
+        let Ok(domain) = text.parse::<Domain>() else { return };
         if self.domains.len() >= ServiceDemand::DOMAINS_MAX {
             return;
         }
-        let is_named = |held: u32| {
+        let key = AskingDomain::key_of(domain.network(), domain.length());
+        let is_it = |held: u32| {
             let place = ((held & PLACE_MASK) as usize).checked_sub(1);
-            place.and_then(|place| self.domains.get(place)).is_some_and(|it| it.prefix == prefix)
+            place.and_then(|place| self.domains.get(place)).is_some_and(|it| it.domain == domain)
         };
         let mut slots = slots_of(key, self.slots.len());
-        let free = slots.find(|slot| self.slots[*slot] == 0 || is_named(self.slots[*slot]));
-        let Some(slot) = free.filter(|slot| self.slots[*slot] == 0) else { return };
-        let lengths = if prefix.is_ipv4 { &mut self.ipv4 } else { &mut self.ipv6 };
-        if lengths.admit(prefix.length) {
-            let longest_inside = prefix.length;
-            self.domains.push(NamedDomain { key, prefix, longest_inside, hot, weight: rate });
+        let slot = slots.find(|slot| self.slots[*slot] == 0 || is_it(self.slots[*slot]));
+        // The first of two that are the same counts.
+        let Some(slot) = slot.filter(|slot| self.slots[*slot] == 0) else { return };
+        let lengths = if domain.network().is_ipv4() { &mut self.ipv4 } else { &mut self.ipv6 };
+        if lengths.admit(domain.length()) {
+            let longest_inside = domain.length();
+            self.domains.push(NamedDomain { key, domain, longest_inside, hot, weight: rate });
+            // At most [`ServiceDemand::DOMAINS_MAX`].
             self.slots[slot] = tag_of(key) | self.domains.len() as u32;
         }
     }
@@ -253,14 +220,14 @@ impl Draft {
     /// Finds the longest prefix inside each: sorted, a prefix stands before all that are inside it.
     fn look_inside(&mut self) {
         let mut order: Vec<usize> = (0..self.domains.len()).collect();
-        order.sort_unstable_by_key(|place| self.domains[*place].prefix);
+        order.sort_unstable_by_key(|place| self.domains[*place].domain);
         let mut around: Vec<usize> = Vec::new();
         for place in order {
-            let prefix = self.domains[place].prefix;
-            while around.pop_if(|outer| !self.domains[*outer].prefix.holds(prefix)).is_some() {}
+            let domain = self.domains[place].domain;
+            while around.pop_if(|outer| !self.domains[*outer].domain.contains(domain)).is_some() {}
             for outer in &around {
                 let longest = &mut self.domains[*outer].longest_inside;
-                *longest = prefix.length.max(*longest);
+                *longest = domain.length().max(*longest);
             }
             around.push(place);
         }
@@ -370,7 +337,7 @@ mod tests {
             10.0,
             &[
                 ("no prefix", 9.0, true),
-                ("192.0.2.1/24", 9.0, true),
+                ("192.0.2.1/33", 9.0, true),
                 ("192.0.2.2", f64::NAN, true),
                 ("192.0.2.3", -1.0, true),
                 ("192.0.2.4", 2.0, true),
@@ -397,10 +364,10 @@ mod tests {
         let domains: Vec<_> = texts.iter().map(|text| (text.as_str(), 1.5, false)).collect();
         let table = DemandTable::compile(&demand(1e6, &domains), 2);
         let found = |text: &str| {
-            let (address, length) = parse_prefix(text).unwrap();
-            let full = if address.is_ipv4() { 32 } else { 128 };
+            let domain: Domain = text.parse().unwrap();
+            let (address, length) = (domain.network(), domain.length());
             let key = AskingDomain::key_of(address, length);
-            match length == full {
+            match length == domain.length_max() {
                 true => table.asking(address, None).key == key,
                 false => table.asking(ip("192.0.2.1"), Some((address, length))).key == key,
             }

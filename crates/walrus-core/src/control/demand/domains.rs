@@ -161,7 +161,7 @@ impl Domains {
                     Some(Served { server: server.0, part, requests: &requests.rates })
                 })
                 .collect();
-            let naming = Naming { domains_max: self.named_max, hot_share: None };
+            let naming = Naming { domains_max: self.named_max, hot_share: service.hot_share };
             let name = service.name.to_string();
             if let Some(demand) = join(queries, &served, naming, before.get(&name)) {
                 told.insert(name, demand);
