@@ -32,8 +32,8 @@ pub use input::{Input, ProbeOutcome};
 pub use journal::{JournalRecord, ReplayError, replay};
 pub use refusal::Refusal;
 pub use status::{
-    AreaStatus, ClusterStatus, Counters, DirectorStatus, ServerStatus, ServiceStatus, SourceStatus,
-    Status,
+    AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,
+    SourceStatus, Status,
 };
 
 #[cfg(test)]

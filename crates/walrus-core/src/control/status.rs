@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Controller;
 use super::detect::Health;
 use super::servers::Record;
-use crate::plan::PlanNumber;
+use crate::plan::{DomainDemand, PlanNumber, ServiceDemand};
 use crate::world::{Cluster, Condition, Digest, Name, Override, ServerId, Target, Time, Topology};
 
 /// All that a Controller knows, at one time.
@@ -97,6 +97,36 @@ pub struct ServiceStatus {
     pub name: String,
     /// All areas, in the order of names.
     pub areas: Vec<AreaStatus>,
+    /// Who asks, as the Plan says it; `None` if no stage wants to know, or nobody asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<DemandStatus>,
+}
+
+/// Who asks for one service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DemandStatus {
+    /// Requests a second of all domains; queries where no server tells of requests.
+    pub rate: f64,
+    /// Domains that the Plan names.
+    pub named: usize,
+    /// ... of them hot ones.
+    pub hot: usize,
+    /// The heaviest, at most [`DemandStatus::HEAVIEST_MAX`], by falling rate.
+    pub heaviest: Vec<DomainDemand>,
+}
+
+impl DemandStatus {
+    /// The most domains that a status names.
+    pub const HEAVIEST_MAX: usize = 10;
+
+    fn of(demand: &ServiceDemand) -> Self {
+        Self {
+            rate: demand.rate,
+            named: demand.domains.len(),
+            hot: demand.domains.iter().filter(|domain| domain.hot).count(),
+            heaviest: demand.domains.iter().take(Self::HEAVIEST_MAX).cloned().collect(),
+        }
+    }
 }
 
 /// Where an area's clients of one service go.
@@ -270,6 +300,7 @@ impl Controller {
             .iter()
             .map(|service| ServiceStatus {
                 name: service.name.clone(),
+                demand: self.told.get(&service.name).map(DemandStatus::of),
                 areas: service
                     .areas
                     .iter()

@@ -100,9 +100,31 @@ fn controller_metrics(registry: &mut Registry, status: &StatusView) {
             share.get_or_create(&labels).set(place.share);
         }
     }
+    demand_metrics(registry, status);
     registry.register("area_degraded", "1 while the area is worse off than it should be", degraded);
     registry.register("area_queries_per_second", "Queries a second, all Directors", queries);
     registry.register("area_cluster_share", "Share of the area that a cluster serves", share);
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabels {
+    service: String,
+}
+
+/// Three figures a service, however many domains ask.
+fn demand_metrics(registry: &mut Registry, status: &StatusView) {
+    let rate = Family::<ServiceLabels, FloatGauge>::default();
+    let named = Family::<ServiceLabels, Gauge>::default();
+    let hot = Family::<ServiceLabels, Gauge>::default();
+    for demand in &status.demand {
+        let labels = ServiceLabels { service: demand.service.clone() };
+        rate.get_or_create(&labels).set(demand.rate);
+        named.get_or_create(&labels).set(i64::try_from(demand.named).unwrap_or(i64::MAX));
+        hot.get_or_create(&labels).set(i64::try_from(demand.hot).unwrap_or(i64::MAX));
+    }
+    registry.register("service_demand", "Requests a second by which domains are weighed", rate);
+    registry.register("service_domains", "Domains that the Plan names", named);
+    registry.register("service_domains_hot", "Domains that are hot", hot);
 }
 
 fn counters(registry: &mut Registry, status: &StatusView) {

@@ -51,6 +51,9 @@ pub(crate) struct PlannedServerView {
     /// 0 to 1; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) load: Option<f64>,
+    /// Requests being served or waiting, if its Reporter counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backlog: Option<u64>,
     /// Why it is not living.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
@@ -102,6 +105,46 @@ pub(crate) struct ServicePlanView {
     pub(crate) answers: Option<u32>,
     /// One entry an area.
     pub(crate) areas: Vec<AreaPlanView>,
+    /// Who asks how much; absent if no stage wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) demand: Option<ServiceDemandView>,
+}
+
+/// How much each domain asks of a service.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ServiceDemandView {
+    /// Requests a second of all domains, those not named included.
+    pub(crate) rate: f64,
+    /// The heaviest, by falling rate.
+    pub(crate) domains: Vec<DomainDemandView>,
+}
+
+/// How much one domain asks of a service.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DomainDemandView {
+    /// A resolver's address or a client prefix.
+    pub(crate) domain: String,
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Its part of the whole is above the service's hot share.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) hot: bool,
+    /// Pairs of a server's place in the Plan and the requests a second that it gets from there; of
+    /// hot domains, where servers tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) observed: Vec<(u32, f64)>,
+}
+
+impl DomainDemandView {
+    /// As the Plan has it.
+    pub(crate) fn of(domain: &walrus_core::plan::DomainDemand) -> Self {
+        Self {
+            domain: domain.domain.clone(),
+            rate: domain.rate,
+            hot: domain.hot,
+            observed: domain.observed.clone(),
+        }
+    }
 }
 
 /// A TTL policy.

@@ -7,6 +7,7 @@ use walrus_core::plan::PlanNumber;
 use walrus_core::world::{Override, OverrideState, Target};
 
 use super::keys::ZoneKeysView;
+use super::plan::DomainDemandView;
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -27,6 +28,9 @@ pub(crate) struct StatusView {
     pub(crate) clusters: Vec<ClusterView>,
     /// All areas of all services.
     pub(crate) areas: Vec<AreaView>,
+    /// Who asks for the services that want to know; absent if none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) demand: Vec<DemandView>,
     /// Directors heard of late.
     pub(crate) directors: Vec<DirectorView>,
     /// What operators said.
@@ -151,6 +155,21 @@ pub(crate) struct ShareView {
     pub(crate) share: f64,
 }
 
+/// Who asks for one service.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DemandView {
+    /// The service.
+    pub(crate) service: String,
+    /// Requests a second of all domains; queries where no server tells of requests.
+    pub(crate) rate: f64,
+    /// Domains that the Plan names.
+    pub(crate) named: usize,
+    /// ... of them hot ones.
+    pub(crate) hot: usize,
+    /// The heaviest ten.
+    pub(crate) heaviest: Vec<DomainDemandView>,
+}
+
 /// One Director.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DirectorView {
@@ -256,6 +275,7 @@ impl StatusView {
             servers,
             clusters: clusters.collect(),
             areas: area_views(status),
+            demand: demand_views(status),
             directors: directors.collect(),
             drained: drained.collect(),
             problems: problems.collect(),
@@ -317,6 +337,20 @@ fn area_views(status: &Status) -> Vec<AreaView> {
         }
     }
     views
+}
+
+fn demand_views(status: &Status) -> Vec<DemandView> {
+    let view = |service: &walrus_core::control::ServiceStatus| {
+        let demand = service.demand.as_ref()?;
+        Some(DemandView {
+            service: service.name.clone(),
+            rate: demand.rate,
+            named: demand.named,
+            hot: demand.hot,
+            heaviest: demand.heaviest.iter().map(DomainDemandView::of).collect(),
+        })
+    };
+    status.services.iter().filter_map(view).collect()
 }
 
 /// Clusters with their shares, as the API shows them.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not (unreachable, port taken).
 
 pub(crate) mod check;
+mod demand;
 mod drain;
 mod explain;
 pub(crate) mod keys;

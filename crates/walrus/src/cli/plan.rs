@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ApiArguments, Failure};
+use super::{ApiArguments, Failure, demand};
 use crate::api::client::Client;
 use crate::api::plan::{CandidateListView, DiffView, PlanView, ProposedConfiguration};
 use crate::load;
@@ -53,7 +53,17 @@ fn render(plan: &PlanView) -> String {
             table.row(row);
         }
     }
-    format!("Plan {}\n\n{}", plan.number, table.render())
+    let demands = plan.services.iter().filter_map(|service| {
+        let demand = service.demand.as_ref()?;
+        Some(demand::Row {
+            service: &service.name,
+            rate: demand.rate,
+            named: demand.domains.len(),
+            hot: demand.domains.iter().filter(|domain| domain.hot).count(),
+            domains: &demand.domains,
+        })
+    });
+    format!("Plan {}\n\n{}{}", plan.number, table.render(), demand::render(demands))
 }
 
 fn candidates(plan: &PlanView, list: Option<u32>) -> String {

@@ -1,7 +1,7 @@
 //! `walrus status`: tables for people.
 
 use super::keys::date;
-use super::{ApiArguments, Failure};
+use super::{ApiArguments, Failure, demand};
 use crate::api::client::Client;
 use crate::api::status::StatusView;
 use crate::output::{Table, percent, say, say_json};
@@ -28,6 +28,13 @@ fn render(status: &StatusView) -> String {
     }
     text.push('\n');
     text.push_str(&areas(status));
+    text.push_str(&demand::render(status.demand.iter().map(|demand| demand::Row {
+        service: &demand.service,
+        rate: demand.rate,
+        named: demand.named,
+        hot: demand.hot,
+        domains: &demand.heaviest,
+    })));
     text.push('\n');
     text.push_str(&clusters(status));
     text.push('\n');
