@@ -12,9 +12,9 @@ use walrus_core::plan::{
     ServicePlan,
 };
 use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, ClientSpec, ClusterId, Digest, Life, LocatePolicy,
-    MailExchange, Nearness, Server, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill,
-    Topology, TtlPolicy,
+    Area, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, ClusterId, Digest, Life,
+    LocatePolicy, MailExchange, Nearness, Server, Service, ServiceBinding, ServicePlace,
+    ServiceRecords, Spill, Topology, TtlPolicy,
 };
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -118,6 +118,7 @@ fn configured(index: usize, name: &DomainName) -> Service {
         locate: Vec::new(),
         assign: AssignPolicy::All,
         choose: ChoosePolicy::Random,
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 30 },
         hot_share: None,
         answers: None,
@@ -167,6 +168,7 @@ fn server(index: u8) -> PlannedServer {
         load: None,
         reason: String::new(),
         backlog: None,
+        capacity: None,
     }
 }
 
@@ -218,6 +220,7 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         digest: Digest::default(),
         locate: locate.into(),
         choose: [Choose::RoundRobin, Choose::Weighted, Choose::Random][index % 3],
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 30 },
         answers: [Some(1), Some(2), None][index / 3 % 3],
         areas: (0..).zip(["america", "asia", "near", "world"]).map(|(p, n)| area(p, n)).collect(),

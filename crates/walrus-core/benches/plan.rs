@@ -14,8 +14,9 @@ use walrus_core::plan::{
     from_bytes, to_bytes,
 };
 use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest, Life, LocatePolicy,
-    Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time, Topology, TtlPolicy,
+    Area, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Condition, Digest,
+    Life, LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time,
+    Topology, TtlPolicy,
 };
 
 const CLUSTERS: u32 = 200;
@@ -194,6 +195,7 @@ fn service(topology: &Topology, index: u32, threshold: u32) -> Service {
         locate: vec![LocatePolicy::Map],
         assign: AssignPolicy::Walrus,
         choose: ChoosePolicy::Weighted,
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 30 },
         hot_share: None,
         answers: Some(2),

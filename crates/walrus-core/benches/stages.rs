@@ -9,20 +9,28 @@ mod load;
 mod world;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use load::{NAMES, Queries};
 use walrus_core::answer::look_ahead;
 use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
-use walrus_core::policy::choose::Chooser;
-use walrus_core::world::{Area, ChoosePolicy, ClientSpec, Generator, Nearness, Topology};
+use walrus_core::policy::choose::{
+    Asked, AskingDomain, Candidate, ChooseInputs, Chooser, ChooserState, Observed, ObservedRate,
+    ServiceMemory,
+};
+use walrus_core::world::{
+    Area, ChooseParameters, ChoosePolicy, ClientSpec, Generator, Nearness, Time, Topology,
+};
 use walrus_dns::query;
 use world::World;
 
 /// Queries that are looked ahead at together.
 const BATCH: usize = 32;
 const AREAS: u16 = 50;
+/// Domains that ask for a choice.
+const DOMAINS: u32 = 4096;
 
 fn main() {
     divan::main();
@@ -100,18 +108,57 @@ fn d_locate(bencher: Bencher<'_, '_>, prefixes: u32) {
     });
 }
 
-/// The first server, of so many.
+/// The first server, of so many, for one of 4,096 domains in turn: a query a microsecond, TTL 30 s.
 #[divan::bench(sample_count = 200, sample_size = 5000, args = [
     (ChoosePolicy::RoundRobin, 64), (ChoosePolicy::Random, 64), (ChoosePolicy::Weighted, 8),
-    (ChoosePolicy::Weighted, 64),
+    (ChoosePolicy::Weighted, 64), (ChoosePolicy::Hash, 64), (ChoosePolicy::Pow2, 64),
+    (ChoosePolicy::Rr2, 64), (ChoosePolicy::Prr2, 64), (ChoosePolicy::Dal, 64),
+    (ChoosePolicy::Mrl, 64), (ChoosePolicy::Crml, 64),
 ])]
 fn e_choose(bencher: Bencher<'_, '_>, (policy, servers): (ChoosePolicy, u32)) {
-    let weights: Vec<f64> = (1..=servers).map(f64::from).collect();
-    let chooser = Chooser::compile(policy, &weights).expect("servers");
-    let (mut generator, mut position) = (Generator::new(1), 0);
-    bencher
-        .counter(1_usize)
-        .bench_local(|| black_box(chooser.choose(&mut generator, &mut position)));
+    let candidate =
+        |place: u32| Candidate { key: place.into(), place, weight: f64::from(1 + place) };
+    let candidates: Vec<Candidate> = (0..servers).map(candidate).collect();
+    let parameters = ChooseParameters::default();
+    let chooser = Chooser::compile(policy, &parameters, &candidates).expect("servers");
+    let mut memory = ServiceMemory::new(&Arc::new(inputs(policy, servers)));
+    let (mut generator, mut positions) = (Generator::new(1), [0; 2]);
+    let domains: Vec<AskingDomain> = (0..DOMAINS).map(domain).collect();
+    let mut number = 0;
+    bencher.counter(1_usize).bench_local(|| {
+        number += 1;
+        let domain = domains[number % DOMAINS as usize];
+        let asked = Asked { now: Time::from_nanos(number as u64 * 1_000), ttl: 30, domain };
+        let (generator, positions) = (&mut generator, &mut positions);
+        let state = ChooserState { generator, positions, memory: Some(&mut memory) };
+        black_box(chooser.choose(black_box(&asked), state))
+    });
+}
+
+/// With a load for each server, and each observing four of 256 hot domains.
+fn inputs(policy: ChoosePolicy, servers: u32) -> ChooseInputs {
+    let hot: Vec<u64> = (0..256).collect();
+    let backlog = vec![1.0; servers as usize];
+    let rates = (0..256).flat_map(|hot| {
+        let of = move |place| ObservedRate { hot, server: (hot + place) % servers, rate: 1.0 };
+        (0..4).map(of)
+    });
+    let name = |place: u32| format!("server{place:03}").parse().expect("a good name");
+    ChooseInputs {
+        ttl_max: 30,
+        servers: (0..servers).map(name).collect(),
+        present: vec![true; servers as usize].into(),
+        loads: (0..servers).map(|place| place as f32 / servers as f32).collect(),
+        observed: Arc::new(Observed::new(&hot, &backlog, rates, 30, 30)),
+        ..ChooseInputs::nothing("www.example".to_owned(), policy)
+    }
+}
+
+/// The first 256 are hot; weights as of Zipf.
+fn domain(number: u32) -> AskingDomain {
+    let key = AskingDomain::key_of(IpAddr::from(number.to_be_bytes()), 32);
+    let hot = (number < 256).then_some(number);
+    AskingDomain { weight: 1e5 / f64::from(number + 1), hot, ..AskingDomain::unknown(key) }
 }
 
 /// Everything: a static name.

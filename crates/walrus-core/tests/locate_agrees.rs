@@ -18,8 +18,8 @@ use walrus_core::plan::{
 };
 use walrus_core::policy::locate::{Nameservers, Whereabouts, locate};
 use walrus_core::world::{
-    Area, AssignPolicy, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Nearness, Service,
-    ServiceRecords, Spill, Time, Topology, TtlPolicy,
+    Area, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy,
+    Nearness, Service, ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 use walrus_core::zone::zone_of_nameservers;
 
@@ -49,6 +49,7 @@ fn topology(prefixes: &Prefixes, order: &[LocatePolicy]) -> Topology {
         locate: order.to_vec(),
         assign: AssignPolicy::Walrus,
         choose: ChoosePolicy::RoundRobin,
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 5 },
         hot_share: None,
         answers: Some(1),
@@ -74,6 +75,7 @@ fn plan(lists: [u32; 4], order: &[LocatePolicy]) -> Plan {
         life: Life::Living,
         load: None,
         backlog: None,
+        capacity: None,
         reason: String::new(),
     };
     let list = |server| CandidateList {
@@ -102,6 +104,7 @@ fn plan(lists: [u32; 4], order: &[LocatePolicy]) -> Plan {
             digest: Digest::default(),
             locate: order.to_vec(),
             choose: ChoosePolicy::RoundRobin,
+            choose_parameters: ChooseParameters::default(),
             ttl: TtlPolicy::Constant { seconds: 5 },
             answers: Some(1),
             areas: AREAS.iter().zip(lists).map(area).collect(),

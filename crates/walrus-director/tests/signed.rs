@@ -94,6 +94,7 @@ fn plan_of(sequence: u64, servers: &[u32]) -> Arc<Plan> {
         life: Life::Living,
         load: None,
         backlog: None,
+        capacity: None,
         reason: String::new(),
     };
     let candidate =

@@ -11,8 +11,8 @@ use walrus_core::plan::{
     ServicePlan,
 };
 use walrus_core::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name, Nearness,
-    Topology, TtlPolicy,
+    Area, ChooseParameters, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name,
+    Nearness, Topology, TtlPolicy,
 };
 use walrus_core::zone::read_zone;
 use walrus_dns::DomainName;
@@ -109,6 +109,7 @@ fn plan(topology: &Topology) -> Plan {
         life: Life::Living,
         load: None,
         backlog: None,
+        capacity: None,
         reason: String::new(),
     };
     let candidate = |server: u32| Candidate {
@@ -142,6 +143,7 @@ fn plan(topology: &Topology) -> Plan {
             digest: Digest::default(),
             locate: vec![LocatePolicy::Map],
             choose: ChoosePolicy::Weighted,
+            choose_parameters: ChooseParameters::default(),
             ttl: TtlPolicy::Constant { seconds: 30 },
             answers: Some(2),
             areas: (0..).zip(&topology.areas).map(area).collect(),

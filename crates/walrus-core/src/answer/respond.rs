@@ -64,8 +64,12 @@ pub fn respond_completely(
         Err(Refusal::Drop) => {}
     }
     let choose = |asked: complete::ServiceQuestion| {
-        let client =
-            Client { resolver: request.client, subnet: asked.subnet, local: request.local };
+        let client = Client {
+            resolver: request.client,
+            subnet: asked.subnet,
+            local: request.local,
+            now: request.now,
+        };
         let service_type = ServiceType::of(asked.record_type)?;
         let answer = answer_service(table, worker, asked.service, service_type, &client)?;
         let (ttl, scope) = (answer.ttl, answer.scope);
@@ -255,6 +259,7 @@ fn client(request: &Request<'_>, query: &Query<'_>) -> Client {
         resolver: request.client,
         subnet: subnet.map(|subnet| (subnet.address(), subnet.source())),
         local: request.local,
+        now: request.now,
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::request::ServiceDecision;
 use super::table::{AnswerTable, Drawn, data_of};
 use super::worker::WorkerState;
-use crate::world::ServiceType;
+use crate::policy::choose::Asked;
+use crate::world::{ServiceType, Time};
 
 /// Who asks, as far as a service's policy may know.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,16 @@ pub(super) struct Client {
     pub(super) subnet: Option<(Option<IpAddr>, u8)>,
     /// The address that was asked.
     pub(super) local: SocketAddr,
+    /// When the query came.
+    pub(super) now: Time,
+}
+
+impl Client {
+    /// The client subnet, if it says anything.
+    pub(super) fn told_subnet(&self) -> Option<(IpAddr, u8)> {
+        let (address, source) = self.subnet?;
+        Some((address?, source))
+    }
 }
 
 /// What a service answers.
@@ -56,11 +67,14 @@ pub(super) fn answer_service<'a>(
     if let Some(area) = area {
         worker.counters.count_area(service, area);
     }
+    let domain = compiled.asking(client.resolver, client.told_subnet());
+    let asked = Asked { now: client.now, ttl: decided.ttl, domain };
     let list = decided.list(service_type);
     let (mut signatures, mut signature_count) = (&[][..], 0);
     let drawn = list.and_then(|place| {
         let list = compiled.lists().get(place as usize)?;
-        let mut drawn = list.draw(&mut worker.generator, worker.positions.of(service, place));
+        let (positions, memory) = worker.positions.of(service, place);
+        let mut drawn = list.draw(&asked, &mut worker.generator, positions, memory);
         // In a signed zone another set may stand in until this one is signed.
         if let Some(signed) = compiled.signed().and_then(|signed| signed.answer(place, drawn)) {
             drawn = signed.drawn;
@@ -79,10 +93,13 @@ pub(super) fn answer_service<'a>(
     if drawn.is_none() && table.owes(service, service_type) {
         return None;
     }
-    // Never longer than the source; 0 if the address that decided was not the subnet's. NODATA is
-    // the same for everybody, and RFC 7871 section 7.4 wants 0 for every negative answer.
+    // As long as what names the domain that was looked at, and never longer than the source; 0 if
+    // the address that decided was not the subnet's. NODATA is the same for everybody, and RFC 7871
+    // section 7.4 wants 0 for every negative answer.
     let scope = match client.subnet {
-        Some((Some(_), source)) if drawn.is_some() => located.prefix_len.min(source),
+        Some((Some(_), source)) if drawn.is_some() => {
+            located.prefix_len.max(domain.prefix_len).min(source)
+        }
         _ => 0,
     };
     worker.decision.scope = scope;

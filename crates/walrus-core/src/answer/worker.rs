@@ -1,4 +1,4 @@
-//! What belongs to one answering thread: its random state, its round-robin positions, its counts.
+//! What belongs to one answering thread: its random state, what its policies remember, its counts.
 //!
 //! Everything has its full size before it is used: answering neither allocates nor locks.
 
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::request::Decision;
 use super::table::{AnswerTable, Layout};
-use crate::world::{AreaId, Generator};
+use crate::policy::choose::{ServiceMemory, Told};
+use crate::world::{AreaId, Generator, Time};
 
 /// One answering thread's own state.
 #[derive(Clone, Debug)]
@@ -33,11 +34,12 @@ impl WorkerState {
     /// elsewhere; the old ones come back, the counts to be told. Round robin goes on where it was.
     #[must_use]
     pub fn adopt(&mut self, positions: Positions, counters: Counters) -> (Positions, Counters) {
-        let old = std::mem::replace(&mut self.positions, positions);
+        let mut old = std::mem::replace(&mut self.positions, positions);
         let new = &mut self.positions;
         for (from, to, len) in new.layout.kept_positions(&old.layout) {
             new.positions[to..to + len].copy_from_slice(&old.positions[from..from + len]);
         }
+        carry_over(&mut new.memories, &mut old.memories);
         (old, std::mem::replace(&mut self.counters, counters))
     }
 
@@ -45,6 +47,31 @@ impl WorkerState {
     #[must_use]
     pub const fn take_counters(&mut self, fresh: Counters) -> Counters {
         std::mem::replace(&mut self.counters, fresh)
+    }
+
+    /// Writes down what was given, for the other workers: `told` was made for the same table
+    /// elsewhere ([`AnswerTable::telling`]). Nothing is allocated.
+    pub fn tell(&mut self, now: Time, told: &mut [Told]) {
+        let mut next = 0;
+        for told in told {
+            let is_it = |memory: &ServiceMemory| memory.is_of_service(told.inputs());
+            if let Some(at) = find_from(&self.positions.memories, next, is_it) {
+                self.positions.memories[at].tell(now, told);
+                next = at + 1;
+            }
+        }
+    }
+
+    /// Takes in what all other workers told together. Nothing is allocated.
+    pub fn hear(&mut self, told: &[Told]) {
+        let mut next = 0;
+        for told in told {
+            let is_it = |memory: &ServiceMemory| memory.is_of_service(told.inputs());
+            if let Some(at) = find_from(&self.positions.memories, next, is_it) {
+                self.positions.memories[at].hear(told);
+                next = at + 1;
+            }
+        }
     }
 
     /// The counts so far.
@@ -60,27 +87,60 @@ impl WorkerState {
     }
 }
 
-/// Where round robin is in each ring.
+/// What policies remember: where round robin is in each ring, and what was given to each server.
 #[derive(Clone, Debug)]
 pub struct Positions {
     layout: Arc<Layout>,
-    positions: Box<[u32]>,
+    /// Two a ring: for normal domains and for hot ones.
+    positions: Box<[[u32; 2]]>,
+    /// By service.
+    memories: Box<[ServiceMemory]>,
 }
 
 impl Positions {
-    /// At the start of every ring.
+    /// At the start of every ring, with nothing remembered.
     #[must_use]
     pub fn for_table(table: &AnswerTable) -> Self {
         let layout = Arc::clone(table.layout());
-        Self { positions: vec![0; layout.positions()].into(), layout }
+        let positions = vec![[0; 2]; layout.positions()].into();
+        let memories = table
+            .choose_inputs()
+            .map(|inputs| inputs.map_or_else(ServiceMemory::nothing, ServiceMemory::new));
+        Self { layout, positions, memories: memories.collect() }
     }
 
-    /// The positions of a service's list; empty if they were made for another table.
+    /// The positions of a service's list, and the service's memory; empty if they were made for
+    /// another table.
     #[inline]
-    pub(super) fn of(&mut self, service: u32, list: u32) -> &mut [u32] {
+    pub(super) fn of(
+        &mut self,
+        service: u32,
+        list: u32,
+    ) -> (&mut [[u32; 2]], Option<&mut ServiceMemory>) {
         let at = self.layout.positions_at(service, list);
-        self.positions.get_mut(at..).unwrap_or_default()
+        let positions = self.positions.get_mut(at..).unwrap_or_default();
+        (positions, self.memories.get_mut(service as usize))
     }
+}
+
+/// Each service's memory from where it was.
+fn carry_over(new: &mut [ServiceMemory], old: &mut [ServiceMemory]) {
+    let mut next = 0;
+    for memory in new.iter_mut().filter(|memory| !memory.is_nothing()) {
+        let is_it = |old: &ServiceMemory| old.is_of_service(memory.inputs());
+        if let Some(at) = find_from(old, next, is_it) {
+            memory.carry_over(&mut old[at]);
+            next = at + 1;
+        }
+    }
+}
+
+/// The first that is it, from here on and then from the begin: what is looked for in the order in which
+/// it stands is found at once.
+fn find_from<T>(all: &[T], from: usize, is_it: impl Fn(&T) -> bool) -> Option<usize> {
+    let (before, behind) = all.split_at(from.min(all.len()));
+    let found = behind.iter().position(&is_it).map(|at| before.len() + at);
+    found.or_else(|| before.iter().position(is_it))
 }
 
 /// What a worker counts: what only this module can know. Queries and replies are counted by whoever

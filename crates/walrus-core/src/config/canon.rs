@@ -116,8 +116,18 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             ChoosePolicy::RoundRobin => "round-robin",
             ChoosePolicy::Weighted => "weighted",
             ChoosePolicy::Random => "random",
+            ChoosePolicy::Hash => "hash",
+            ChoosePolicy::Pow2 => "pow2",
+            ChoosePolicy::Rr2 => "rr2",
+            ChoosePolicy::Prr2 => "prr2",
+            ChoosePolicy::Dal => "dal",
+            ChoosePolicy::Mrl => "mrl",
+            ChoosePolicy::Crml => "crml",
         },
     );
+    if !service.choose_parameters.is_default() {
+        text.field("choose parameters", format!("{:?}", service.choose_parameters));
+    }
     match service.ttl {
         TtlPolicy::Constant { seconds } => text.field("ttl constant", seconds),
         TtlPolicy::Adaptive { variant, seconds, min, max } => {

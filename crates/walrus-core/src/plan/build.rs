@@ -66,6 +66,7 @@ fn planned_server(
         life: condition.map_or(Life::Unknown, |condition| condition.life),
         load: condition.and_then(|condition| condition.load).filter(|load| load.is_finite()),
         backlog: condition.and_then(|condition| condition.backlog),
+        capacity: server.capacity,
         reason: condition
             .filter(|condition| condition.life != Life::Living)
             .map_or_else(String::new, |condition| condition.reason.clone()),
@@ -95,6 +96,7 @@ fn planned_service(
         digest: service.digest.clone(),
         locate: service.locate.clone(),
         choose: service.choose,
+        choose_parameters: service.choose_parameters,
         ttl: service.ttl,
         answers: service.answers,
         areas: areas.collect(),

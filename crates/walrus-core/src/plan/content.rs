@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::PlanNumber;
-use crate::world::{ChoosePolicy, Digest, Life, LocatePolicy, Name, TtlPolicy};
+use crate::world::{ChooseParameters, ChoosePolicy, Digest, Life, LocatePolicy, Name, TtlPolicy};
 
 /// The version of the serialised form.
 pub const FORMAT: u32 = 1;
@@ -67,6 +67,9 @@ pub struct PlannedServer {
     /// Requests being served or waiting, as last reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<u64>,
+    /// What it can bear, as configured: of use only beside the capacities of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<f64>,
     /// Why it is not living, for people; empty if it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -114,6 +117,9 @@ pub struct ServicePlan {
     pub locate: Vec<LocatePolicy>,
     /// How the first server is chosen.
     pub choose: ChoosePolicy,
+    /// What tunes that.
+    #[serde(default, skip_serializing_if = "ChooseParameters::is_default")]
+    pub choose_parameters: ChooseParameters,
     /// How the TTL is chosen.
     pub ttl: TtlPolicy,
     /// Servers in an answer; `None` is all candidates.

@@ -33,7 +33,8 @@ pub use signing::{Algorithm, Denial, KeyLayout};
 pub use space_saving::{Heavy, SpaceSaving};
 pub use time::Time;
 pub use topology::{
-    Area, AreaId, AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, LoadFormula,
-    LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId, Spill, Topology,
+    Area, AreaId, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, Cluster, ClusterId,
+    LoadFormula, LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId, Spill,
+    Topology,
 };
 pub use ttl_policy::{AdaptiveTtl, DomainClasses, TtlPolicy};

@@ -222,6 +222,8 @@ pub struct Service {
     pub assign: AssignPolicy,
     /// Which server comes first in an answer.
     pub choose: ChoosePolicy,
+    /// What tunes that.
+    pub choose_parameters: ChooseParameters,
     /// How long an answer may be cached.
     pub ttl: TtlPolicy,
     /// The share of all demand above which a domain is hot; `None` is 1 over the number of domains
@@ -255,7 +257,16 @@ impl Service {
     #[must_use]
     pub const fn wants_demand(&self) -> bool {
         let choose = match self.choose {
-            ChoosePolicy::RoundRobin | ChoosePolicy::Weighted | ChoosePolicy::Random => false,
+            ChoosePolicy::RoundRobin
+            | ChoosePolicy::Weighted
+            | ChoosePolicy::Random
+            | ChoosePolicy::Hash
+            | ChoosePolicy::Pow2 => false,
+            ChoosePolicy::Rr2
+            | ChoosePolicy::Prr2
+            | ChoosePolicy::Dal
+            | ChoosePolicy::Mrl
+            | ChoosePolicy::Crml => true,
         };
         choose || self.ttl.looks_at_domains()
     }
@@ -295,6 +306,81 @@ pub enum ChoosePolicy {
     Weighted,
     /// At random, all alike.
     Random,
+    /// Consistent hashing of the domain that asks, with bounded loads.
+    Hash,
+    /// The less loaded of two that are drawn.
+    Pow2,
+    /// In turn, hot domains and normal ones apart.
+    Rr2,
+    /// Likewise, each taken with the probability of its capacity.
+    Prr2,
+    /// The least that was given so far.
+    Dal,
+    /// The least that still comes of what was given.
+    Mrl,
+    /// Likewise, with what servers report to come beyond that.
+    Crml,
+}
+
+impl ChoosePolicy {
+    /// Whether who asks plays a part: then an answer is for one domain alone.
+    #[must_use]
+    pub const fn looks_at_domain(self) -> bool {
+        match self {
+            Self::RoundRobin | Self::Weighted | Self::Random | Self::Pow2 => false,
+            Self::Hash | Self::Rr2 | Self::Prr2 | Self::Dal | Self::Mrl | Self::Crml => true,
+        }
+    }
+
+    /// Whether something is known of each server beside its candidate lists.
+    #[must_use]
+    pub const fn numbers_servers(self) -> bool {
+        match self {
+            Self::RoundRobin | Self::Weighted | Self::Random | Self::Rr2 | Self::Prr2 => false,
+            Self::Hash | Self::Pow2 | Self::Dal | Self::Mrl | Self::Crml => true,
+        }
+    }
+
+    /// Whether servers are weighed: then gradual return scales what they bear. Else a server that
+    /// returns takes part in some answers only.
+    #[must_use]
+    pub const fn weighs_servers(self) -> bool {
+        !matches!(self, Self::RoundRobin | Self::Random | Self::Rr2)
+    }
+
+    /// Whether servers are weighed by their capacities, where all candidates have one.
+    #[must_use]
+    pub const fn weighs_capacities(self) -> bool {
+        self.weighs_servers() && !matches!(self, Self::Weighted)
+    }
+}
+
+/// What tunes the `choose` stage of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChooseParameters {
+    /// `hash`: how far a server may go beyond its fair share of the living grants; above 0.
+    pub hash_bound: f64,
+    /// `crml`: over how many seconds what a server observes beyond its grants is charged; `None` is
+    /// one TTL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crml_horizon: Option<u32>,
+    /// `crml`: whether a server's backlog is charged, too.
+    #[serde(default)]
+    pub crml_backlog: bool,
+}
+
+impl Default for ChooseParameters {
+    fn default() -> Self {
+        Self { hash_bound: 0.25, crml_horizon: None, crml_backlog: false }
+    }
+}
+
+impl ChooseParameters {
+    /// Whether nothing is tuned.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which clusters may phase four pick?

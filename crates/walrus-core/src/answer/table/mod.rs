@@ -3,6 +3,7 @@
 //! An [`AnswerTable`] is cheap to make anew: a new Plan compiles only candidate lists and class
 //! tables that changed and shares the rest with the table before; zones are swapped whole.
 
+mod choosing;
 mod compile;
 mod count_sets;
 mod demand;
@@ -41,6 +42,7 @@ pub(super) use zone_table::{Entry, NAME_LEN_MAX, PrebuiltSet, flags};
 
 use crate::map::Map;
 use crate::plan::{Plan, PlannedServer};
+use crate::policy::choose::{ChooseInputs, Told};
 use crate::world::{AreaId, Name, ServiceType, ServiceTypes, Topology};
 use plan::{Compiler, Shared};
 use record_data::GivenRecords;
@@ -164,6 +166,18 @@ impl AnswerTable {
     #[must_use]
     pub fn service(&self, service: u32) -> Option<&ServiceTable> {
         self.services.get(service as usize)?.as_deref()
+    }
+
+    /// What each service's `choose` stage looks at beside its lists; `None` before a Plan that has it.
+    pub fn choose_inputs(&self) -> impl Iterator<Item = Option<&Arc<ChooseInputs>>> {
+        self.services.iter().map(|service| service.as_ref().map(|service| &service.inputs))
+    }
+
+    /// Room for what a worker tells the others ([`super::WorkerState::tell`]); empty if no service's
+    /// policy has anything to tell.
+    #[must_use]
+    pub fn telling(&self) -> Vec<Told> {
+        self.choose_inputs().flatten().filter_map(Told::new).collect()
     }
 
     /// The types of records that a service gives; none if there is no such service.

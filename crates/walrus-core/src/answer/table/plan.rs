@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use walrus_dns::DomainName;
 
+use super::choosing::{self, Choosing};
 use super::demand::DemandTable;
 use super::locate::Locator;
 use super::record_data::{GivenRecords, RecordMaker};
@@ -102,13 +103,15 @@ impl<'a> Compiler<'a> {
     ) -> Result<ServiceTable, PlanCompileError> {
         let given = self.given;
         let records = given.of(name);
+        let numbered = choosing::numbered(self.plan, service);
+        let choosing = Choosing::new(service, &numbered);
         let mut draft = Draft { decisions: Vec::new(), lists: Vec::new() };
         let mut class_of_area = vec![None; self.locator.areas.len()];
         for area in &service.areas {
             // A Plan for another configuration may name areas that are not here.
             let Some(id) = self.locator.area_of_name(area.area.as_str()) else { continue };
             class_of_area[id.index()] =
-                Some(self.class((name, &records), (service, area), id, &mut draft)?);
+                Some(self.class((name, &records), (service, area, choosing), id, &mut draft)?);
         }
         let world = self
             .locator
@@ -133,6 +136,7 @@ impl<'a> Compiler<'a> {
             world,
             decisions: draft.decisions.into(),
             lists: draft.lists.into(),
+            inputs: Arc::new(choosing::inputs(self.plan, service, &numbered)),
             demand: demand.map(Arc::new),
             signed: None,
         })
@@ -142,7 +146,7 @@ impl<'a> Compiler<'a> {
     fn class(
         &mut self,
         (name, records): (&DomainName, &ServiceRecords),
-        (service, area): (&ServicePlan, &AreaPlan),
+        (service, area, choosing): (&ServicePlan, &AreaPlan, Choosing<'_>),
         id: AreaId,
         draft: &mut Draft,
     ) -> Result<u16, PlanCompileError> {
@@ -151,8 +155,7 @@ impl<'a> Compiler<'a> {
         for service_type in records.types().iter() {
             let maker =
                 RecordMaker { service_type, ttl, records, service: name, given: self.given };
-            let parameters =
-                RingParameters { maker, choose: service.choose, answers: service.answers };
+            let parameters = RingParameters { maker, choosing, answers: service.answers };
             let compiled = if maker.is_constant() {
                 self.constant(maker)
             } else if let Some(index) = list_for(area, service_type) {
@@ -189,7 +192,7 @@ impl<'a> Compiler<'a> {
     ) -> Option<Option<Arc<RingList>>> {
         let list = self.plan.lists.get(index as usize)?;
         let content = self.content(index)?;
-        let policies = format!("{:?} {:?}", parameters.choose, parameters.answers);
+        let policies = format!("{} {:?}", parameters.choosing.key(), parameters.answers);
         let names = self.names_digest(list, parameters.maker);
         let parts = [content.as_str().as_bytes(), policies.as_bytes(), names.as_bytes()];
         let plan = self.plan;
@@ -255,7 +258,11 @@ impl<'a> Compiler<'a> {
                 let (weight, ramp) = (candidate.weight, candidate.ramp.to_bits());
                 text.push_str(&format!("{} {weight} {ramp:x}", candidate.server));
                 if let Some(server) = self.plan.servers.get(candidate.server as usize) {
-                    text.push_str(&format!(" {} {:?}\n", server.name, server.addresses));
+                    text.push_str(&format!(" {} {:?}", server.name, server.addresses));
+                    if let Some(capacity) = server.capacity {
+                        text.push_str(&format!(" {:x}", capacity.to_bits()));
+                    }
+                    text.push('\n');
                 }
             }
         }

@@ -6,11 +6,12 @@
 //! answers. An answer draws its ring (one draw, only if there are several), chooses its first
 //! server in it, and copies from there.
 
+use super::choosing::Choosing;
 use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
 use super::ring_draft::{RecordsDraft, Start};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
-use crate::policy::choose::Chooser;
-use crate::world::{ChoosePolicy, Generator, ServiceType};
+use crate::policy::choose::{self, Asked, Chooser, ChooserState, ServiceMemory};
+use crate::world::{ChooseParameters, ChoosePolicy, Generator, ServiceType};
 
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
 /// takes more than this times n records.
@@ -25,7 +26,7 @@ const TOLD_TOTAL_MAX: u32 = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RingParameters<'a> {
     pub(super) maker: RecordMaker<'a>,
-    pub(super) choose: ChoosePolicy,
+    pub(super) choosing: Choosing<'a>,
     pub(super) answers: Option<u32>,
 }
 
@@ -134,7 +135,7 @@ impl RingList {
         let written = maker.write_constant(&mut records);
         let end = Start { byte: u32::try_from(records.len()).ok()?, record: written };
         let ring = Ring {
-            chooser: Chooser::compile(ChoosePolicy::RoundRobin, &[1.0])?,
+            chooser: only_choice()?,
             take: 0,
             span: 1,
             records: records.into(),
@@ -226,18 +227,20 @@ impl RingList {
         Some(expected)
     }
 
-    /// Draws an answer. `positions` are the worker's for this list.
+    /// Draws an answer. `positions` are the worker's for this list, `memory` for its service.
     #[inline]
     pub(in crate::answer) fn draw(
         &self,
+        asked: &Asked,
         generator: &mut Generator,
-        positions: &mut [u32],
+        positions: &mut [[u32; 2]],
+        memory: Option<&mut ServiceMemory>,
     ) -> Drawn<'_> {
         let index = if self.cutoffs.is_empty() { 0 } else { self.draw_ring(generator) };
         let ring = &self.rings[index];
-        let mut nowhere = 0;
-        let position = positions.get_mut(index).unwrap_or(&mut nowhere);
-        let first = ring.chooser.choose(generator, position);
+        let mut nowhere = [0; 2];
+        let positions = positions.get_mut(index).unwrap_or(&mut nowhere);
+        let first = ring.chooser.choose(asked, ChooserState { generator, positions, memory });
         let (records, count) = ring.answer(first as usize);
         Drawn {
             records,
@@ -356,7 +359,8 @@ fn steps(members: &[Member<'_>], by_steps: bool) -> Vec<(f64, f64)> {
 /// Whether a server that returns takes part in some answers only; else its weight is scaled. With
 /// SRV clients choose by weight among all that an answer names, whoever comes first in it.
 fn returns_by_steps(parameters: RingParameters<'_>) -> bool {
-    parameters.choose != ChoosePolicy::Weighted || parameters.maker.service_type == ServiceType::Srv
+    !parameters.choosing.policy.weighs_servers()
+        || parameters.maker.service_type == ServiceType::Srv
 }
 
 /// A ramp that can be reckoned with: above 0, at most 1.
@@ -369,17 +373,42 @@ fn fixed_point(share: f64) -> u32 {
     (share * 4_294_967_296.0) as u32
 }
 
+/// The chooser of a list with one answer.
+fn only_choice() -> Option<Chooser> {
+    let candidate = choose::Candidate { key: 0, place: 0, weight: 1.0 };
+    Chooser::compile(ChoosePolicy::RoundRobin, &ChooseParameters::default(), &[candidate])
+}
+
+/// The chooser among these members: by their capacities where the policy wants to know them and all
+/// have one, else by their weights; scaled by gradual return.
+fn chooser(
+    members: &[&Member<'_>],
+    parameters: RingParameters<'_>,
+    weight: impl Fn(&Member<'_>) -> f64,
+) -> Option<Chooser> {
+    let Choosing { policy, parameters: tuned, .. } = parameters.choosing;
+    let capacity = |member: &Member<'_>| member.server.capacity.filter(|it| *it > 0.0);
+    let by_capacity =
+        policy.weighs_capacities() && members.iter().all(|member| capacity(member).is_some());
+    let by_steps = returns_by_steps(parameters);
+    let candidate = |member: &&Member<'_>| {
+        let ramp = if by_steps { 1.0 } else { ramp(member.candidate) };
+        let capacity = capacity(member).filter(|_| by_capacity);
+        choose::Candidate {
+            key: choose::Candidate::key_of(&member.server.name),
+            place: parameters.choosing.place_of(member.candidate.server),
+            weight: capacity.unwrap_or_else(|| weight(member)) * ramp,
+        }
+    };
+    let candidates: Vec<choose::Candidate> = members.iter().map(candidate).collect();
+    Chooser::compile(policy, tuned, &candidates)
+}
+
 impl Ring {
     fn compile(members: &[&Member<'_>], parameters: RingParameters<'_>) -> Option<Self> {
         let all_zero = members.iter().all(|member| member.candidate.weight == 0);
         let weight = |member: &Member<'_>| if all_zero { 1 } else { member.candidate.weight };
-        let by_steps = returns_by_steps(parameters);
-        let share = |member: &&Member<'_>| {
-            let ramp = if by_steps { 1.0 } else { ramp(member.candidate) };
-            f64::from(weight(member)) * ramp
-        };
-        let weights: Vec<f64> = members.iter().map(share).collect();
-        let chooser = Chooser::compile(parameters.choose, &weights)?;
+        let chooser = chooser(members, parameters, |member| f64::from(weight(member)))?;
         let count = chooser.candidates();
         let take = parameters.answers.unwrap_or(count).clamp(1, count);
         let write = |place: usize, is_first: bool, out: &mut Vec<u8>| {

@@ -8,6 +8,7 @@ use super::locate::Locator;
 use super::ring::RingList;
 use super::signed_list::SignedLists;
 use crate::map::ClassTable;
+use crate::policy::choose::{AskingDomain, ChooseInputs};
 use crate::world::{AreaId, LocatePolicy, ServiceType, ServiceTypes};
 
 /// The class of addresses that the map knows no area for, where a later policy decides.
@@ -25,6 +26,8 @@ pub struct ServiceTable {
     /// By class.
     pub(super) decisions: Box<[ClassDecision]>,
     pub(super) lists: Box<[Arc<RingList>]>,
+    /// What the `choose` stage looks at beside them.
+    pub(super) inputs: Arc<ChooseInputs>,
     /// Who asks how much, if a stage wants to know.
     pub(super) demand: Option<Arc<DemandTable>>,
     /// What is answered in a signed zone: the lists' sets as far as they are signed.
@@ -88,6 +91,22 @@ impl ServiceTable {
     #[must_use]
     pub fn demand(&self) -> Option<&DemandTable> {
         self.demand.as_deref()
+    }
+
+    /// Who asks, as far as the service's policy looks at it.
+    #[inline]
+    pub(in crate::answer) fn asking(
+        &self,
+        resolver: IpAddr,
+        subnet: Option<(IpAddr, u8)>,
+    ) -> AskingDomain {
+        if !self.inputs.policy.looks_at_domain() {
+            return AskingDomain::unknown(0);
+        }
+        match &self.demand {
+            Some(demand) => demand.asking(resolver, subnet),
+            None => AskingDomain::of(resolver, subnet),
+        }
     }
 
     /// Whether clients are looked up in more memory than a near cache is likely to hold.
@@ -156,5 +175,6 @@ impl ServiceTable {
             && self.world == other.world
             && self.decisions == other.decisions
             && self.demand == other.demand
+            && self.inputs.is_same(&other.inputs)
     }
 }

@@ -134,6 +134,7 @@ fn planned(server: &Server) -> PlannedServer {
         life: Life::Living,
         load: None,
         backlog: None,
+        capacity: None,
         reason: String::new(),
     }
 }

@@ -14,8 +14,8 @@ use crate::plan::{
     ServicePlan,
 };
 use crate::world::{
-    Area, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Nearness, Time, Topology,
-    TtlPolicy,
+    Area, ChooseParameters, ChoosePolicy, ClientSpec, Digest, Life, LocatePolicy, Name, Nearness,
+    Time, Topology, TtlPolicy,
 };
 use crate::zone::{Zone, read_zone};
 
@@ -109,6 +109,7 @@ pub(super) fn service(name: &str, choose: ChoosePolicy) -> ServicePlan {
         digest: Digest::default(),
         locate: vec![LocatePolicy::Map],
         choose,
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 30 },
         answers: Some(2),
         areas: vec![
@@ -137,6 +138,7 @@ pub(super) fn plan() -> Plan {
         life: Life::Living,
         load: None,
         backlog: None,
+        capacity: None,
         reason: String::new(),
     };
     Plan {

@@ -17,8 +17,9 @@ use crate::dnssec::{
 use crate::map::Map;
 use crate::plan::{CandidateList, Plan};
 use crate::world::{
-    AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, MailExchange, Server,
-    ServerId, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill, Topology, TtlPolicy,
+    AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy,
+    MailExchange, Server, ServerId, Service, ServiceBinding, ServicePlace, ServiceRecords, Spill,
+    Topology, TtlPolicy,
 };
 
 pub(super) const SERVICE: &str = "www.example";
@@ -82,6 +83,7 @@ pub(super) fn world() -> Topology {
         locate: vec![LocatePolicy::Map],
         assign: AssignPolicy::All,
         choose: ChoosePolicy::RoundRobin,
+        choose_parameters: ChooseParameters::default(),
         ttl: TtlPolicy::Constant { seconds: 30 },
         hot_share: None,
         answers: None,

@@ -11,8 +11,8 @@ use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
 use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
-    Area, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy, Name, Server,
-    Service, Spill,
+    Area, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy,
+    Name, Server, Service, Spill,
 };
 
 pub(in crate::config) static SERVICE: Group = Group {
@@ -300,6 +300,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
             "random" => ChoosePolicy::Random,
             _ => ChoosePolicy::Weighted,
         },
+        choose_parameters: ChooseParameters::default(),
         ttl: ttl::read(section, findings),
         hot_share: section.number("hot_share"),
         answers: section.count("answers").and_then(|count| u32::try_from(count).ok()),

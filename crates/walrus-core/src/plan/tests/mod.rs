@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::world::{
-    AdaptiveTtl, Area, AreaId, AssignPolicy, ChoosePolicy, Cluster, ClusterId, Condition, Digest,
-    Life, LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time,
-    Topology, TtlPolicy,
+    AdaptiveTtl, Area, AreaId, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId,
+    Condition, Digest, Life, LocatePolicy, Name, Nearness, Server, ServerId, Service,
+    ServiceRecords, Spill, Time, Topology, TtlPolicy,
 };
 
 /// A world and what happens in it. Servers are named for their cluster: `a1`, `a2`.
@@ -89,6 +89,7 @@ impl Scene {
             locate: vec![LocatePolicy::Map],
             assign: AssignPolicy::Walrus,
             choose: ChoosePolicy::Weighted,
+            choose_parameters: ChooseParameters::default(),
             ttl: TtlPolicy::Constant { seconds: 30 },
             hot_share: None,
             answers: None,

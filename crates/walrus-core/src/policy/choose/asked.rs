@@ -12,7 +12,7 @@ const PREFIX_LEN_IPV4: u8 = 24;
 /// The longest IPv6 client prefix that is a domain of its own.
 const PREFIX_LEN_IPV6: u8 = 56;
 /// Fixed: all workers, Directors and Plans name a domain alike.
-const SECRETS: RapidSecrets = RapidSecrets::seed(0x7761_6c72_7573_0002);
+pub(super) const SECRETS: RapidSecrets = RapidSecrets::seed(0x7761_6c72_7573_0002);
 
 /// A query as the `choose` stage sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,6 @@ impl AskingDomain {
 
     /// The weight as it is reckoned with: finite, and above 0 whatever was told.
     #[inline]
-    #[cfg_attr(not(test), expect(dead_code, reason = "the policies that weigh domains come next"))]
     pub(super) fn counted_weight(&self) -> f64 {
         if self.weight > 0.0 { self.weight.min(WEIGHT_MAX) } else { 1.0 }
     }

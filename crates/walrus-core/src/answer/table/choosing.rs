@@ -1,0 +1,128 @@
+//! A service's `choose` stage out of a Plan: which servers it numbers, and what it looks at beside its
+//! lists.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::plan::{Plan, PlannedServer, ServiceDemand, ServicePlan};
+use crate::policy::choose::{AskingDomain, ChooseInputs, Observed, ObservedRate};
+use crate::world::{ChooseParameters, ChoosePolicy, Digest, Domain, Name};
+
+/// How the first servers of a service's answers are chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choosing<'a> {
+    pub(super) policy: ChoosePolicy,
+    pub(super) parameters: &'a ChooseParameters,
+    /// The Plan's server at each place, rising; none if the policy keeps nothing by server.
+    pub(super) servers: &'a [u32],
+}
+
+impl<'a> Choosing<'a> {
+    pub(super) const fn new(service: &'a ServicePlan, servers: &'a [u32]) -> Self {
+        Self { policy: service.choose, parameters: &service.choose_parameters, servers }
+    }
+
+    /// The place of one of the Plan's servers, where anything is kept of it.
+    pub(super) fn place_of(&self, server: u32) -> u32 {
+        let place = self.servers.binary_search(&server).ok();
+        place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)
+    }
+
+    /// All of this that a list is compiled with, in a text.
+    pub(super) fn key(&self) -> String {
+        let mut key = format!("{:?}", self.policy);
+        if self.policy == ChoosePolicy::Hash {
+            let _ = write!(key, " bound {:x}", self.parameters.hash_bound.to_bits());
+        }
+        if self.policy.numbers_servers() {
+            let servers: Vec<u8> = self.servers.iter().flat_map(|it| it.to_be_bytes()).collect();
+            let _ = write!(key, " servers {}", Digest::of([servers.as_slice()]).as_str());
+        }
+        key
+    }
+}
+
+/// The servers that a service numbers: all of the clusters that any area is pointed to, living or not,
+/// so that numbers stay while servers come and go. Places in the Plan, rising.
+pub(super) fn numbered(plan: &Plan, service: &ServicePlan) -> Vec<u32> {
+    if !service.choose.numbers_servers() {
+        return Vec::new();
+    }
+    let pointed = service.areas.iter().flat_map(|area| &area.clusters).map(|(cluster, _)| cluster);
+    let candidates = candidates(plan, service);
+    let of_candidates = candidates.iter().filter_map(|server| plan.servers.get(*server as usize));
+    let clusters: BTreeSet<&Name> = pointed.chain(of_candidates.map(|it| &it.cluster)).collect();
+    let servers = (0..).zip(&plan.servers);
+    servers
+        .filter(|(_, server)| clusters.contains(&server.cluster))
+        .map(|(place, _)| place)
+        .collect()
+}
+
+/// All candidates in any of a service's lists: places in the Plan.
+fn candidates(plan: &Plan, service: &ServicePlan) -> BTreeSet<u32> {
+    let lists = service.areas.iter().flat_map(|area| [area.ipv4, area.ipv6, area.hosts]);
+    let lists: BTreeSet<u32> = lists.flatten().collect();
+    let lists = lists.into_iter().filter_map(|list| plan.lists.get(list as usize));
+    let groups = lists.flat_map(|list| &list.groups);
+    groups.flat_map(|group| &group.candidates).map(|candidate| candidate.server).collect()
+}
+
+/// What the stage looks at beside its lists, for the servers that it numbers.
+pub(super) fn inputs(plan: &Plan, service: &ServicePlan, servers: &[u32]) -> ChooseInputs {
+    let nothing = ChooseInputs::nothing(service.name.clone(), service.choose);
+    if !service.choose.numbers_servers() {
+        return nothing;
+    }
+    let planned = || servers.iter().filter_map(|server| plan.servers.get(*server as usize));
+    let mut inputs = ChooseInputs {
+        ttl_max: service.ttl.seconds_max(),
+        servers: planned().map(|server| server.name.clone()).collect(),
+        ..nothing
+    };
+    match service.choose {
+        ChoosePolicy::Pow2 => inputs.loads = planned().map(load).collect(),
+        ChoosePolicy::Dal => {
+            let candidates = candidates(plan, service);
+            inputs.present = servers.iter().map(|server| candidates.contains(server)).collect();
+        }
+        ChoosePolicy::Crml => {
+            let backlogs: Vec<f64> = planned().map(|it| backlog(it, service)).collect();
+            inputs.observed = Arc::new(observed(service, servers, &backlogs));
+        }
+        _ => {}
+    }
+    inputs
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a load has two digits that mean something")]
+fn load(server: &PlannedServer) -> f32 {
+    server.load.map_or(f32::NAN, |load| load as f32)
+}
+
+fn backlog(server: &PlannedServer, service: &ServicePlan) -> f64 {
+    let backlog = server.backlog.filter(|_| service.choose_parameters.crml_backlog);
+    backlog.map_or(0.0, |backlog| backlog as f64)
+}
+
+fn observed(service: &ServicePlan, servers: &[u32], backlogs: &[f64]) -> Observed {
+    let nobody = ServiceDemand::default();
+    let demand = service.demand.as_ref().unwrap_or(&nobody);
+    let hot = || demand.domains.iter().filter(|domain| domain.hot).take(ServiceDemand::HOT_MAX);
+    // A text that is no prefix keeps its place, and nobody asks for it.
+    let key = |text: &str| {
+        let domain = text.parse::<Domain>();
+        domain.map_or(0, |domain| AskingDomain::key_of(domain.network(), domain.length()))
+    };
+    let keys: Vec<u64> = hot().map(|domain| key(&domain.domain)).collect();
+    let rates = (0..).zip(hot()).flat_map(|(hot, domain)| {
+        domain.observed.iter().filter_map(move |(server, rate)| {
+            let server = u32::try_from(servers.binary_search(server).ok()?).ok()?;
+            Some(ObservedRate { hot, server, rate: *rate })
+        })
+    });
+    let ttl = service.ttl.seconds_mean();
+    let horizon = service.choose_parameters.crml_horizon.unwrap_or(ttl);
+    Observed::new(&keys, backlogs, rates, ttl, horizon)
+}
