@@ -18,6 +18,25 @@ use walrus_core::zone::{add_hosts, zone_of_nameservers};
 use crate::query::query_bytes;
 use crate::system::{Question, SystemError};
 
+/// What a Director answers from before its first Plan.
+pub(crate) fn table_without_plan(
+    configuration: &Configuration,
+) -> Result<AnswerTable, SystemError> {
+    let topology = &configuration.topology;
+    let zone = |zone: &walrus_core::config::ZoneSettings| {
+        Arc::new(zone_of_nameservers(&zone.apex, &zone.nameservers))
+    };
+    let zones: Vec<_> = configuration.zones.iter().map(zone).collect();
+    let hosted = add_hosts(&zones, topology);
+    let zones = hosted.map_err(|problems| SystemError(problems.join("; ")))?.zones;
+    let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
+    let zones = ZoneTable::compile(&zones, &services)
+        .map_err(|error| SystemError(format!("the zones: {error}")))?;
+    let map =
+        Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
+    Ok(AnswerTable::new(Arc::new(zones), Arc::new(map), topology))
+}
+
 /// One worker with its table.
 #[derive(Debug)]
 pub(crate) struct NameServer {
@@ -69,19 +88,7 @@ impl Asked {
 impl NameServer {
     /// Zones come from the configuration's name servers: scenarios have no files.
     pub(crate) fn new(configuration: &Configuration, seed: u64) -> Result<Self, SystemError> {
-        let topology = &configuration.topology;
-        let zone = |zone: &walrus_core::config::ZoneSettings| {
-            Arc::new(zone_of_nameservers(&zone.apex, &zone.nameservers))
-        };
-        let zones: Vec<_> = configuration.zones.iter().map(zone).collect();
-        let hosted = add_hosts(&zones, topology);
-        let zones = hosted.map_err(|problems| SystemError(problems.join("; ")))?.zones;
-        let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
-        let zones = ZoneTable::compile(&zones, &services)
-            .map_err(|error| SystemError(format!("the zones: {error}")))?;
-        let map =
-            Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
-        let table = AnswerTable::new(Arc::new(zones), Arc::new(map), topology);
+        let table = table_without_plan(configuration)?;
         let worker = WorkerState::new(seed, &table);
         let listen = configuration.dns.listen.first().copied();
         let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 53)));

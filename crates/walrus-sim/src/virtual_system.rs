@@ -426,7 +426,7 @@ impl System for VirtualSystem {
     }
 }
 
-fn digests(configuration: &Configuration) -> Digests {
+pub(crate) fn digests(configuration: &Configuration) -> Digests {
     Digests { configuration: configuration.digest.clone(), ..Digests::default() }
 }
 

@@ -4,10 +4,22 @@
 //! decides is the shipped code; clients, resolvers, web servers and the ways between them are modelled.
 //! The guide's page on the simulator says what is modelled and what is not.
 
+mod agenda;
+mod answers;
+mod clients;
+mod controller;
+mod crowd;
+mod deeds;
+mod director;
 mod distribution;
+mod family;
+mod measures;
+mod queue;
+mod resolver;
 mod result;
+mod roles;
 mod run;
-#[allow(dead_code, unused_imports, reason = "the run reads it piece by piece")]
+mod server;
 mod study;
 
 pub use distribution::Distribution;

@@ -19,8 +19,8 @@ use walrus_core::config::{Problem, Replacement, SourceFile};
 
 pub(super) use law::{ServiceLaw, exponential};
 pub(super) use setup::{
-    Arrivals, ClientCache, Deed, Family, Link, Messages, Population, Queries, Reach, RecordType,
-    Setup, TtlRule,
+    Arrivals, ClientCache, Deed, Family, Link, Messages, Population, Reach, RecordType, Setup,
+    TtlRule,
 };
 
 /// A checked study: a TOML file with everything that a run needs but its seed.

@@ -36,6 +36,17 @@ pub(crate) struct Setup {
     pub(crate) timeline: Vec<Happening>,
 }
 
+impl Setup {
+    /// About how many events clients make in a second: what their queue is laid out for.
+    pub(crate) fn events_per_second(&self) -> f64 {
+        let pages = |population: &Population| match population.arrivals {
+            Arrivals::Closed(clients) => clients as f64 / population.think.mean().max(0.001),
+            Arrivals::Open(sessions) => sessions * population.session.mean(),
+        };
+        self.populations.iter().map(pages).sum()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Population {
     pub(crate) name: String,

@@ -1,0 +1,182 @@
+//! What a run knows of a population: how large it is now, how far everything is.
+
+use std::time::Duration;
+
+use walrus_core::map::Map;
+
+use super::resolver::Network;
+use super::study::{Arrivals, Population, RecordType, Setup};
+use crate::query::query_bytes;
+use crate::system::{Question, SystemError};
+
+/// A population in a run.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    /// The query of its resolvers; a client subnet's prefix stands at its end.
+    pub(super) query: Vec<u8>,
+    /// Bytes of that prefix; 0 if none is sent.
+    pub(super) prefix_len: usize,
+    /// Round-trip times by name server and by cluster, in nanoseconds.
+    pub(super) name_server_distances: Box<[u64]>,
+    pub(super) cluster_distances: Box<[u64]>,
+    /// A bit for each of the nearest name servers; 0 where nobody knows.
+    pub(super) nearest_name_servers: u32,
+    /// Clients of a closed population that are there.
+    pub(super) active: u64,
+    pub(super) swell: Option<Swell>,
+}
+
+/// A population grows to so many times its size, stays so, and shrinks again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Swell {
+    pub(super) from: f64,
+    pub(super) to: f64,
+    pub(super) begins: u64,
+    /// How long it takes, either way.
+    pub(super) within: u64,
+    /// When it begins to shrink.
+    pub(super) until: u64,
+}
+
+impl Swell {
+    /// How many times its own size the population has.
+    pub(super) fn factor(&self, now: u64) -> f64 {
+        let part = |since: u64| match self.within {
+            0 => 1.0,
+            within => (now.saturating_sub(since) as f64 / within as f64).min(1.0),
+        };
+        if now < self.until {
+            self.from + (self.to - self.from) * part(self.begins)
+        } else {
+            self.to + (1.0 - self.to) * part(self.until)
+        }
+    }
+
+    /// Whether it is past.
+    pub(super) const fn is_over(&self, now: u64) -> bool {
+        now > self.until.saturating_add(self.within)
+    }
+}
+
+impl Crowd {
+    pub(super) fn new(population: &Population, setup: &Setup) -> Result<Self, SystemError> {
+        let service = &setup.configuration.topology.services[population.service];
+        let network = Network::of(population, 0);
+        let question = Question {
+            name: service.name.to_string(),
+            record_type: match population.record_type {
+                RecordType::A => "A".to_owned(),
+                RecordType::Aaaa => "AAAA".to_owned(),
+            },
+            client: network.resolver(),
+            subnet: population.subnet.then(|| (network.address(), network.bits)),
+            server: None,
+        };
+        let delay = nanos(setup.queries.delay);
+        let distances = &population.name_server_distances;
+        let nearest = distances.iter().flatten().min().copied();
+        // With some named and some not, nobody can say which is nearest.
+        let is_known = distances.len() > 1 && distances.iter().all(Option::is_some);
+        let mut nearest_name_servers = 0;
+        for (place, distance) in distances.iter().enumerate() {
+            if is_known && *distance == nearest {
+                nearest_name_servers |= 1 << place;
+            }
+        }
+        Ok(Self {
+            query: query_bytes(&question)?,
+            prefix_len: if population.subnet { network.prefix_bytes().1 } else { 0 },
+            name_server_distances: distances.iter().map(|it| it.unwrap_or(delay)).collect(),
+            cluster_distances: population
+                .cluster_distances
+                .iter()
+                .map(|it| it.unwrap_or(0))
+                .collect(),
+            nearest_name_servers,
+            active: 0,
+            swell: None,
+        })
+    }
+
+    /// Its size now, relative to what the study says.
+    pub(super) fn factor(&self, now: u64) -> f64 {
+        self.swell.map_or(1.0, |swell| swell.factor(now))
+    }
+
+    /// How many clients of a closed population there should be.
+    pub(super) fn wanted(&self, population: &Population, now: u64) -> u64 {
+        match population.arrivals {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+            Arrivals::Closed(clients) => (clients as f64 * self.factor(now)).round() as u64,
+            Arrivals::Open(_) => 0,
+        }
+    }
+
+    /// Puts a domain's network into the query.
+    pub(super) fn set_subnet(&mut self, network: Network) {
+        let (bytes, len) = network.prefix_bytes();
+        let at = self.query.len().saturating_sub(self.prefix_len);
+        if let (Some(place), Some(prefix)) = (self.query.get_mut(at..), bytes.get(..len))
+            && self.prefix_len == len
+        {
+            place.copy_from_slice(prefix);
+        }
+    }
+}
+
+/// The activity of this time of day, 1 on average.
+pub(super) fn of_day(population: &Population, now: u64) -> f64 {
+    const DAY: f64 = 86_400.0 * 1e9;
+    if population.daily == 0.0 {
+        return 1.0;
+    }
+    let since = now as f64 - population.peak.as_nanos() as f64;
+    1.0 + population.daily * (since / DAY * std::f64::consts::TAU).cos()
+}
+
+/// By domain: the nearest cluster of its population's service; [`NOWHERE`] if nobody can say.
+pub(super) fn nearest_clusters(setup: &Setup) -> Result<Box<[u16]>, SystemError> {
+    let topology = &setup.configuration.topology;
+    let map =
+        Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
+    let mut nearest = Vec::new();
+    for population in &setup.populations {
+        let service = &topology.services[population.service];
+        let known = service.clusters.iter().filter_map(|cluster| {
+            Some((population.cluster_distances[cluster.index()]?, cluster.index()))
+        });
+        let by_distance = known.min().map(|(_, cluster)| cluster as u16);
+        for domain in 0..population.shares.shares().len() as u32 {
+            let home = || {
+                let area = map.lookup(Network::of(population, domain).address());
+                let area = area.unwrap_or_else(|| topology.world());
+                service.homes.get(area.index()).copied().flatten().map(|home| home.index() as u16)
+            };
+            nearest.push(by_distance.or_else(home).unwrap_or(NOWHERE));
+        }
+    }
+    Ok(nearest.into())
+}
+
+/// No cluster.
+pub(super) const NOWHERE: u16 = u16::MAX;
+
+/// In nanoseconds; the end of time beyond.
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swell_grows_stays_and_shrinks() {
+        let swell = Swell { from: 1.0, to: 21.0, begins: 100, within: 10, until: 200 };
+        let cases = [(100, 1.0), (105, 11.0), (110, 21.0), (199, 21.0), (205, 11.0), (300, 1.0)];
+        for (now, factor) in cases {
+            assert!((swell.factor(now) - factor).abs() < 1e-9, "{now}");
+        }
+        assert!(!swell.is_over(210) && swell.is_over(211));
+    }
+}

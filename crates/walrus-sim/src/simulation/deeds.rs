@@ -1,0 +1,143 @@
+//! The time line: what happens to servers, name servers, Controllers, links and populations.
+
+use std::time::Duration;
+
+use walrus_core::control::Input;
+use walrus_core::world::{OverrideState, Target, Time};
+
+use super::agenda::Due;
+use super::crowd::{Swell, nanos};
+use super::result::SimulationError;
+use super::roles::says_the_truth;
+use super::run::Run;
+use super::server::Presence;
+use super::study::{Deed, Messages, Reach};
+use crate::system::ServerState;
+
+/// How often a population that grows or shrinks is looked at.
+const SWELL_STEP: u64 = 1_000_000_000;
+/// A server that is slow does so much of what it can.
+const SLOW: f64 = 0.1;
+
+impl Run<'_> {
+    pub(super) fn happen(&mut self, place: usize) -> Result<(), SimulationError> {
+        let setup = self.setup;
+        match &setup.timeline[place].deed {
+            Deed::Servers(servers, state) => {
+                servers.iter().for_each(|server| self.set_server(*server, state));
+            }
+            Deed::Speed(servers, factor) => {
+                servers.iter().for_each(|server| self.servers[*server].speed = *factor);
+            }
+            Deed::Heal(servers) => servers.iter().for_each(|server| self.heal_server(*server)),
+            Deed::Drain { target, force } => {
+                self.set_override(target, OverrideState::Drained, *force);
+            }
+            Deed::Undrain(target) => self.set_override(target, OverrideState::None, false),
+            Deed::NameServers(list, reach) => {
+                list.iter().for_each(|place| self.set_name_server(*place, *reach));
+            }
+            Deed::Controller(number, reach) => self.set_controller(*number, *reach),
+            Deed::Cut(messages, is_cut) => {
+                self.is_cut[*messages as usize] = *is_cut;
+                if *messages == Messages::Plans && !is_cut {
+                    (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
+                }
+            }
+            Deed::Population { populations, factor, within, last } => {
+                populations.iter().for_each(|it| self.begin_swell(*it, *factor, *within, *last));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_server(&mut self, number: usize, state: &ServerState) {
+        let now = self.now;
+        let server = &mut self.servers[number];
+        if !says_the_truth(state) {
+            server.says = Some(state.clone());
+            return;
+        }
+        match state {
+            ServerState::Killed if server.presence != Presence::Killed => {
+                let lost = server.kill(now);
+                self.measures.totals.failed_pages += lost;
+                self.disconnect(number);
+            }
+            ServerState::Cut if server.presence == Presence::Up => server.presence = Presence::Cut,
+            ServerState::Slow => {
+                server.speed = SLOW;
+                server.probes_fail = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn heal_server(&mut self, number: usize) {
+        let server = &mut self.servers[number];
+        server.presence = Presence::Up;
+        server.speed = 1.0;
+        server.probes_fail = false;
+        server.says = None;
+        self.connect(number);
+    }
+
+    fn set_override(&mut self, target: &Target, state: OverrideState, force: bool) {
+        let Some(master) = self.controllers.master else { return };
+        let input = Input::SetOverride { target: target.clone(), state, force, unix_ms: 0 };
+        self.controllers.tell(master, Time::from_nanos(self.now), input);
+        self.poll(master);
+    }
+
+    fn set_name_server(&mut self, number: usize, reach: Reach) {
+        let old = std::mem::replace(&mut self.directors.list[number].reach, reach);
+        if old == Reach::Killed && reach != Reach::Killed {
+            self.directors.restart(number, Time::from_nanos(self.now));
+        }
+        if old != Reach::Well && reach == Reach::Well {
+            self.hello(number);
+            self.send_plan(number);
+        }
+    }
+
+    fn set_controller(&mut self, number: usize, reach: Reach) {
+        let old = std::mem::replace(&mut self.controllers.list[number].reach, reach);
+        if old == Reach::Killed && reach != Reach::Killed {
+            self.controllers.restart(number, Time::from_nanos(self.now));
+            for server in 0..self.servers.len() {
+                self.greet(server, number);
+            }
+            self.poll(number);
+        }
+        if reach != Reach::Well && self.controllers.master == Some(number) {
+            self.controllers.master = None;
+        }
+        self.agenda.put(self.now + nanos(self.setup.takeover), Due::Elect);
+    }
+
+    fn begin_swell(&mut self, number: usize, to: f64, within: Duration, last: Option<Duration>) {
+        let begins = self.now;
+        let from = self.crowds[number].factor(begins);
+        let until = last.map_or(u64::MAX, |last| begins.saturating_add(nanos(last)));
+        let within = nanos(within);
+        self.crowds[number].swell = Some(Swell { from, to, begins, within, until });
+        self.agenda.put(begins, Due::Swell(number));
+    }
+
+    /// A population grows or shrinks: who is missing comes, who is too many leaves with its next click.
+    pub(super) fn swell(&mut self, number: usize) -> Result<(), SimulationError> {
+        let Some(swell) = self.crowds[number].swell else { return Ok(()) };
+        self.fill_up(number)?;
+        let population = &self.setup.populations[number];
+        let crowd = &mut self.crowds[number];
+        if swell.is_over(self.now) && crowd.active <= crowd.wanted(population, self.now) {
+            crowd.swell = None;
+            return Ok(());
+        }
+        // While it stays, nothing changes.
+        let still = self.now >= swell.begins + swell.within && self.now < swell.until;
+        let next = if still { swell.until } else { self.now + SWELL_STEP };
+        self.agenda.put(next, Due::Swell(number));
+        Ok(())
+    }
+}

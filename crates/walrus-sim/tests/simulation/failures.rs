@@ -1,0 +1,115 @@
+//! What dies, is cut off, or floods: the system goes on as it should.
+
+use crate::{Site, run};
+
+fn two_clusters(service: &'static str) -> Site {
+    Site {
+        clusters: vec![
+            ("east", vec![("e1", 100), ("e2", 100)]),
+            ("west", vec![("w1", 100), ("w2", 100)]),
+        ],
+        service,
+        rest: "[[area]]\nname = \"all\"\nhome = \"east\"\nclients = [\"10.0.0.0/8\"]\n",
+    }
+}
+
+const PEOPLE: &str =
+    "[[population]]\nname = \"people\"\nclients = 100\ndomains = 50\nshares = \"even\"\n";
+
+#[test]
+fn a_cluster_that_dies_is_left_and_taken_up_again() {
+    let study = two_clusters("ttl = \"10s\"\nanswers = 1").study(&format!(
+        "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\nat 10m kill east\nat 20m heal east\n\"\"\"\n{PEOPLE}"
+    ));
+    let result = run(&study, 1);
+    let east = |minute: usize| -> f32 {
+        result.servers.iter().filter(|it| it.cluster == "east").map(|it| it.share[minute]).sum()
+    };
+    assert!(east(5) > 0.99, "{}", east(5));
+    assert!(east(12) == 0.0 && east(18) == 0.0);
+    assert!(east(29) > 0.9, "{}", east(29));
+    assert!(result.counts.moves >= 2 && result.counts.failed_attempts > 0, "{:?}", result.counts);
+    // A client keeps a dead address for its TTL at most.
+    assert!((result.counts.failed_pages as f64) < 0.05 * result.counts.pages as f64);
+}
+
+#[test]
+fn a_dead_controller_is_followed_by_the_next() {
+    let study = two_clusters("ttl = \"10s\"\nanswers = 1").study(&format!(
+        "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\nat 10m kill controller 1\nat 12m kill east\n\"\"\"\n\
+         [controllers]\ncount = 2\n{PEOPLE}"
+    ));
+    let result = run(&study, 1);
+    let west: f32 =
+        result.servers.iter().filter(|it| it.cluster == "west").map(|it| it.share[20]).sum();
+    assert!(west > 0.99, "the second Controller leads clients away: {west}");
+    let alone = two_clusters("ttl = \"10s\"\nanswers = 1").study(&format!(
+        "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\nat 10m kill controller 1\nat 12m kill east\n\
+         at 20m heal controller 1\n\"\"\"\n{PEOPLE}"
+    ));
+    let result = run(&alone, 1);
+    let served = |minute: usize| -> f32 { result.servers.iter().map(|it| it.share[minute]).sum() };
+    assert!(served(11) > 0.99 && served(16) == 0.0, "nobody decides: fail static");
+    assert!(served(25) > 0.99, "it comes back from what it stored");
+}
+
+#[test]
+fn dead_name_servers_cost_time_and_all_of_them_cost_pages() {
+    let mut site = two_clusters("ttl = \"10s\"\nanswers = 1");
+    site.rest = "[[area]]\nname = \"a\"\nhome = \"east\"\nclients = [\"10.0.0.0/9\"]\nnameservers = [\"192.0.2.1:53\"]\n\
+                 [[area]]\nname = \"b\"\nhome = \"west\"\nclients = [\"10.128.0.0/9\"]\nnameservers = [\"192.0.2.2:53\"]\n";
+    for family in ["bind", "unbound", "knot", "uniform", "sticky"] {
+        let study = site.study(&format!(
+            "duration = \"30m\"\ndiscard = \"1m\"\ntimeline = \"\"\"\nat 5m kill nameserver a\nat 15m kill nameserver b\n\
+             at 20m heal nameserver a\nat 20m heal nameserver b\n\"\"\"\ninterval = \"1m\"\n{PEOPLE}resolver = \"{family}\"\n"
+        ));
+        let result = run(&study, 2);
+        let hits =
+            |minute: usize| -> f32 { result.servers.iter().map(|it| it.share[minute - 1]).sum() };
+        assert!(hits(10) > 0.99, "{family}: one name server answers");
+        assert!(hits(18) == 0.0, "{family}: nobody answers");
+        assert!(hits(28) > 0.99, "{family}: they answer again");
+        assert!(result.counts.upstream_timeouts > 0 && result.counts.failed_lookups > 0);
+    }
+}
+
+#[test]
+fn a_flash_crowd_comes_and_goes() {
+    for people in ["clients = 20", "sessions_per_second = 0.1"] {
+        let study = two_clusters("ttl = \"10s\"\nanswers = 1\nassign = \"all\"").study(&format!(
+            "duration = \"60m\"\ninterval = \"1m\"\ntimeline = \"at 10m population people x20 within 1m for 10m\"\n\
+             [pages]\nsession = \"constant 10\"\n\
+             [[population]]\nname = \"people\"\n{people}\n"
+        ));
+        let result = run(&study, 4);
+        let busy = |from: usize, to: usize| -> f32 {
+            let of = |it: &walrus_sim::simulation::ServerSeries| {
+                it.utilisation[from..to].iter().sum::<f32>()
+            };
+            result.servers.iter().map(of).sum::<f32>() / (to - from) as f32
+        };
+        let (before, within, after) = (busy(2, 10), busy(15, 21), busy(35, 60));
+        assert!(within > 8.0 * before, "{people}: {before} {within}");
+        assert!(after < 2.0 * before + 0.05, "{people}: {before} {after}");
+    }
+}
+
+#[test]
+fn client_subnets_are_cached_by_scope() {
+    let mut site = two_clusters("ttl = \"60s\"\nanswers = 1");
+    site.rest = "[[area]]\nname = \"a\"\nhome = \"east\"\nclients = [\"10.0.0.0/24\"]\n\
+                 [[area]]\nname = \"b\"\nhome = \"west\"\nclients = [\"10.0.1.0/24\"]\n";
+    let upstream = |subnet: bool| {
+        let study = site.study(&format!(
+            "duration = \"60m\"\n[[population]]\nclients = 100\ndomains = 2\nshares = \"even\"\n\
+             domains_per_resolver = 2\nsubnet = {subnet}\n"
+        ));
+        let result = run(&study, 1);
+        let near = result.counts.near_pages as f64 / result.counts.placed_pages as f64;
+        (result.counts.upstream_queries, near)
+    };
+    let ((plain, plain_near), (by_subnet, subnet_near)) = (upstream(false), upstream(true));
+    assert!((0.4..0.6).contains(&plain_near), "the resolver lives in `a`: {plain_near}");
+    assert!(subnet_near > 0.99, "{subnet_near}");
+    assert!(by_subnet > plain * 3 / 2, "{by_subnet} {plain}");
+}
