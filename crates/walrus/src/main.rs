@@ -10,6 +10,7 @@ mod origin;
 mod output;
 mod paths;
 mod sign_offline;
+mod sim;
 mod test_clock;
 mod top;
 mod zone_files;

@@ -64,7 +64,8 @@ impl ShareSum {
 
     /// Queries.
     pub(super) fn queries(&self) -> f64 {
-        self.parts.iter().map(|(mass, share)| mass.queries * share).sum()
+        // A sum of nothing is -0.
+        0.0 + self.parts.iter().map(|(mass, share)| mass.queries * share).sum::<f64>()
     }
 
     /// The share among all these.

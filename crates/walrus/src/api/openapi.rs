@@ -10,10 +10,11 @@ use super::status::StatusView;
 use super::traffic::TrafficView;
 use super::{DoneView, DrainRequest, ErrorView, ReloadView};
 use crate::cli::check::CheckView;
+use crate::sim::ReplayView;
 use crate::top::TopView;
 
 /// Which `kind` goes with which schema: over HTTP and for `--json` alike.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("StatusView", "status"),
     ("PlanView", "plan"),
     ("DiffView", "plan_diff"),
@@ -24,6 +25,7 @@ const KINDS: [(&str, &str); 11] = [
     ("DoneView", "done"),
     ("ReloadView", "reload"),
     ("CheckView", "check"),
+    ("ReplayView", "replay"),
     ("ErrorView", "error"),
 ];
 
@@ -74,6 +76,7 @@ pub(crate) fn document() -> String {
         DoneView,
         ReloadView,
         CheckView,
+        ReplayView,
         ErrorView
     ))
 )]

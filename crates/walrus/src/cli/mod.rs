@@ -9,6 +9,7 @@ mod explain;
 pub(crate) mod keys;
 mod plan;
 mod run_roles;
+pub(crate) mod sim;
 mod status;
 mod zone;
 
@@ -82,6 +83,9 @@ enum Command {
     Zone(zone::ZoneCommand),
     /// DNSSEC keys of the signed zones: where they stand, and what is done with them.
     Keys(keys::KeysArguments),
+    /// What another configuration or policy would do, before it goes live.
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Give a server or a cluster no new clients; survives a restart.
     Drain {
         /// A server's or a cluster's name (`server:NAME` or `cluster:NAME` if both exist).
@@ -143,6 +147,7 @@ impl Arguments {
             Command::Explain(explain) => explain.json,
             Command::Top(top) => top.json,
             Command::Keys(keys) => keys.wants_json(),
+            Command::Sim(command) => command.wants_json(),
             Command::Demo(_)
             | Command::Up(_)
             | Command::Zone(_)
@@ -166,6 +171,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Top(top) => crate::top::run(&top),
         Command::Zone(command) => zone::run(command),
         Command::Keys(keys) => keys::run(keys),
+        Command::Sim(command) => sim::run(&command),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),
         Command::Reporter { config } => run_roles::reporter(&config),

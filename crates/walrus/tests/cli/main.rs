@@ -17,6 +17,7 @@ mod keys;
 mod notices;
 mod paths;
 mod reload;
+mod replay;
 mod reporter_command;
 mod running;
 mod schema;

@@ -1,0 +1,181 @@
+//! Where a replay's World comes from: a journal, a state directory, the running system.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use walrus_core::control::JournalRecord;
+use walrus_core::plan::Plan;
+use walrus_core::world::{Condition, Life, Name};
+use walrus_sim::replay::{Snapshot, World};
+
+use super::replay_view::WorldView;
+use crate::api::client::Client;
+use crate::api::status::{ServerView, StatusView};
+use crate::cli::{ApiArguments, Failure};
+use crate::load;
+
+/// The longest line of a journal that is read: ten thousand servers are two megabytes.
+const LINE_MAX: u64 = 64 << 20;
+
+/// A World and where it comes from.
+pub(super) struct Found {
+    pub(super) world: World<'static>,
+    pub(super) view: WorldView,
+    /// Lines of the journal that are none, as far as it was read.
+    pub(super) broken: Rc<Cell<u64>>,
+}
+
+/// The World that a replay is asked for.
+pub(super) fn find(asked: Option<&Path>, api: &ApiArguments) -> Result<Found, Failure> {
+    match asked {
+        Some(word) if word == Path::new("idle") => {
+            let told = "every server is up, under no load, and nobody asks".to_owned();
+            Ok(Found::still(Snapshot::default(), "idle", told))
+        }
+        Some(path) if path.is_dir() => in_directory(path),
+        Some(path) => journal(vec![path.to_owned()]),
+        None => running(api),
+    }
+}
+
+impl Found {
+    fn still(snapshot: Snapshot, source: &str, told: String) -> Self {
+        let view = WorldView { source: source.to_owned(), told, broken: 0 };
+        Self { world: World::Snapshot(Box::new(snapshot)), view, broken: Rc::default() }
+    }
+}
+
+/// A state directory: its journal, else its Plan.
+fn in_directory(path: &Path) -> Result<Found, Failure> {
+    let names = ["journal.old.jsonl", "journal.jsonl"].map(|name| path.join(name));
+    let files: Vec<PathBuf> = names.into_iter().filter(|file| file.is_file()).collect();
+    if !files.is_empty() {
+        return journal(files);
+    }
+    match load::saved_plan(path)? {
+        Some(plan) => Ok(stored(path, plan)),
+        None => Err(Failure::CouldNot(format!(
+            "there is neither a journal nor a Plan in {}",
+            path.display()
+        ))),
+    }
+}
+
+fn stored(state: &Path, plan: Arc<Plan>) -> Found {
+    let told = format!(
+        "the Plan {} stored in {}: its servers' lives and loads, which do not follow what moves; how \
+         much each area asks is not stored and counts as nothing",
+        plan.number,
+        state.display()
+    );
+    Found::still(Snapshot::of_plan(plan), "plan", told)
+}
+
+fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    // What cannot be opened is told before anything long begins.
+    for file in &files {
+        File::open(file).map_err(|error| unreadable(file, &error))?;
+    }
+    let told = format!(
+        "the journal {}: each line is replayed in the last World of its Plan; loads do not follow \
+         what moves",
+        names.join(", ")
+    );
+    let broken = Rc::new(Cell::new(0));
+    let mut reader = JournalFiles { files: files.into(), open: None, broken: Rc::clone(&broken) };
+    Ok(Found {
+        world: World::Journal(Box::new(move || reader.next())),
+        view: WorldView { source: "journal".to_owned(), told, broken: 0 },
+        broken,
+    })
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    Failure::CouldNot(format!("cannot read {}: {error}", file.display()))
+}
+
+/// The records of several files, one after the other.
+struct JournalFiles {
+    files: std::collections::VecDeque<PathBuf>,
+    open: Option<BufReader<File>>,
+    broken: Rc<Cell<u64>>,
+}
+
+impl JournalFiles {
+    fn next(&mut self) -> Option<JournalRecord> {
+        loop {
+            let Some(reader) = &mut self.open else {
+                self.open = Some(BufReader::new(File::open(self.files.pop_front()?).ok()?));
+                continue;
+            };
+            let mut line = Vec::new();
+            match reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => self.open = None,
+                Ok(_) if line.trim_ascii().is_empty() => {}
+                Ok(_) => match serde_json::from_slice(&line) {
+                    Ok(record) => return Some(record),
+                    Err(_) => self.broken.set(self.broken.get() + 1),
+                },
+            }
+        }
+    }
+}
+
+/// The running system's World; where none answers, that of the Plan which it stored.
+fn running(api: &ApiArguments) -> Result<Found, Failure> {
+    let client = Client::new(api);
+    let answer = client.get::<StatusView>("/status");
+    let answer = answer.and_then(|status| Ok((status, client.get::<Plan>("/plan")?)));
+    match answer {
+        Ok((status, plan)) => {
+            let told = format!(
+                "that of the running system at {}, under Plan {}: loads are those of now, and do \
+                 not follow what moves",
+                api.api, plan.number
+            );
+            Ok(Found::still(snapshot(&status, plan), "running", told))
+        }
+        Err(failure) => match load::saved_plan(&api.state)? {
+            Some(plan) => Ok(stored(&api.state, plan)),
+            None => Err(match failure {
+                Failure::CouldNot(text) => Failure::CouldNot(format!(
+                    "{text}; --world names a journal or a state directory instead, or `idle`"
+                )),
+                other => other,
+            }),
+        },
+    }
+}
+
+fn snapshot(status: &StatusView, plan: Plan) -> Snapshot {
+    let mut snapshot = Snapshot::of_plan(Arc::new(plan));
+    for server in &status.servers {
+        if let Some((name, condition)) = condition(server) {
+            snapshot.conditions.insert(name, condition);
+        }
+    }
+    for area in &status.areas {
+        if let Ok(name) = area.area.parse() {
+            let key = (area.service.clone(), name);
+            snapshot.area_hits.insert(key, area.queries_per_second);
+        }
+    }
+    snapshot
+}
+
+fn condition(server: &ServerView) -> Option<(Name, Condition)> {
+    let life: Life = serde_json::from_value(server.life.as_str().into()).ok()?;
+    let condition = Condition {
+        life,
+        ramp: server.ramp,
+        hits_per_second: server.hits_per_second,
+        reason: server.reason.clone(),
+        ..Condition::living(server.load)
+    };
+    Some((server.name.parse().ok()?, condition))
+}
