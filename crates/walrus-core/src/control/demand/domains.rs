@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::join::{Naming, Served, join};
-use super::rates::{Rates, weight};
+use super::rates::{Rates, averaged_over, made_good, weight, will_speak};
 use super::requests::CheckedRequests;
 use crate::plan::ServiceDemand;
 use crate::world::{Domain, ServerId, Service, ServiceCounts, ServiceId, Time, Topology};
@@ -46,7 +46,28 @@ pub(super) struct Domains {
 #[derive(Clone, Debug)]
 struct Requests {
     heard_at: Time,
+    covered: Duration,
     rates: Rates<Domain>,
+}
+
+impl Requests {
+    /// As they are now. One whose Reporter will speak again is as it said.
+    fn read(&mut self, now: Time) {
+        if !will_speak(now.since(self.heard_at), self.covered) {
+            self.rates.pass_exactly(now);
+        }
+    }
+}
+
+/// What a Director's words weigh.
+#[derive(Clone, Copy)]
+pub(super) struct Hearing {
+    /// The time that it tells of.
+    pub(super) covered: Duration,
+    /// Since it was heard before; `None` if it never was.
+    pub(super) gap: Option<Duration>,
+    /// The time over which all Directors are averaged.
+    pub(super) over: Duration,
 }
 
 impl Domains {
@@ -75,11 +96,11 @@ impl Domains {
         self.prefixes_max = (PREFIXES_ALL_MAX / shares).max(PREFIXES_MIN);
     }
 
-    /// A Director counted these for a service; it was last heard `gap` before.
+    /// A Director counted these for a service.
     pub(super) fn take(
         &mut self,
         (id, counts): (ServiceId, &ServiceCounts),
-        (covered, gap): (Duration, Option<Duration>),
+        hearing: Hearing,
         topology: &Topology,
         now: Time,
     ) {
@@ -87,7 +108,8 @@ impl Domains {
             return;
         }
         self.heard = true;
-        let part = weight(gap, covered) / covered.as_secs_f64();
+        let Hearing { covered, gap, over } = hearing;
+        let part = weight(gap, covered, over) / covered.as_secs_f64();
         for (name, answers) in &counts.servers {
             if let Some(server) = topology.server(name.as_str()) {
                 self.answers.add((id, server), part * *answers as f64);
@@ -95,6 +117,7 @@ impl Domains {
         }
         let Some(rates) = self.queries.get_mut(&id) else { return };
         rates.pass(now);
+        rates.average_over(over);
         let mut rest = counts.rest as f64;
         for counted in &counts.domains {
             // What may be overcount is surely somebody's, but nobody knows whose: a flood of names that
@@ -113,8 +136,9 @@ impl Domains {
     }
 
     /// First answers fade before a Director's are added.
-    pub(super) fn pass(&mut self, now: Time) {
+    pub(super) fn pass(&mut self, over: Duration, now: Time) {
         self.answers.pass(now);
+        self.answers.average_over(over);
     }
 
     /// A server's Reporter told of requests.
@@ -124,13 +148,14 @@ impl Domains {
         }
         self.heard = true;
         let heard_before = self.requests.get(&server).map(|it| now.since(it.heard_at));
-        let part = weight(heard_before, found.covered) / found.covered.as_secs_f64();
-        let requests = self
-            .requests
-            .entry(server)
-            .or_insert_with(|| Requests { heard_at: now, rates: Rates::default() });
-        requests.heard_at = now;
+        let covered = found.covered;
+        let over = averaged_over(covered);
+        let part = weight(heard_before, covered, over) / covered.as_secs_f64();
+        let new = || Requests { heard_at: now, covered, rates: Rates::default() };
+        let requests = self.requests.entry(server).or_insert_with(new);
+        (requests.heard_at, requests.covered) = (now, covered);
         let rates = &mut requests.rates;
+        rates.average_over(over);
         rates.pass_exactly(now);
         for (domain, count) in &found.domains {
             rates.add(*domain, part * *count as f64);
@@ -140,16 +165,20 @@ impl Domains {
     }
 
     /// The demand of every service that wants to know, by name; `before` is what was told last.
+    /// `gaps` says how long ago those Directors were heard that will speak again, and over which time
+    /// they are averaged.
     pub(super) fn reckon(
         &mut self,
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
+        (gaps, over): (impl Iterator<Item = Duration>, Duration),
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
         self.answers.pass_exactly(now);
         self.queries.values_mut().for_each(|rates| rates.pass_exactly(now));
-        self.requests.values_mut().for_each(|it| it.rates.pass_exactly(now));
+        self.requests.values_mut().for_each(|it| it.read(now));
         self.requests.retain(|_, it| !it.rates.is_empty());
+        let made_good = made_good(gaps, over);
         let mut told = BTreeMap::new();
         for (id, service) in wanting(topology) {
             let Some(queries) = self.queries.get(&id) else { continue };
@@ -163,7 +192,9 @@ impl Domains {
                 .collect();
             let naming = Naming { domains_max: self.named_max, hot_share: service.hot_share };
             let name = service.name.to_string();
-            if let Some(demand) = join(queries, &served, naming, before.get(&name)) {
+            if let Some(demand) =
+                join(&queries.scaled(made_good), &served, naming, before.get(&name))
+            {
                 told.insert(name, demand);
             }
         }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::areas::AreaRates;
-use self::domains::Domains;
+use self::domains::{Domains, Hearing};
 pub(super) use self::rates::AVERAGED_OVER;
 pub(super) use self::requests::CheckedRequests;
 use super::Refusal;
@@ -39,6 +39,16 @@ pub(super) struct Demand {
     domains: Domains,
 }
 
+/// Of the Directors that will speak again: since when, and how often they do.
+fn speaking(
+    directors: &BTreeMap<Name, Director>,
+    now: Time,
+) -> impl Iterator<Item = (Duration, Duration)> {
+    let heard = directors.values().filter_map(|director| director.observed);
+    let heard = heard.map(move |(at, covered)| (now.since(at), covered));
+    heard.filter(|(gap, covered)| rates::will_speak(*gap, *covered))
+}
+
 /// What one Director says.
 #[derive(Clone, Debug)]
 pub(super) struct Director {
@@ -48,8 +58,8 @@ pub(super) struct Director {
     pub(super) heard_at: Time,
     /// Session and sequence of the last observation.
     place: Option<(u64, u64)>,
-    /// When the last observation came.
-    observed_at: Option<Time>,
+    /// When the last observation came, and the time that it covered.
+    observed: Option<(Time, Duration)>,
     areas: AreaRates,
 }
 
@@ -122,10 +132,12 @@ impl Demand {
         entry.place = Some((session, sequence));
         entry.areas.average(&counts, covered, now);
         entry.heard_at = now;
-        let gap = entry.observed_at.replace(now).map(|before| now.since(before));
-        self.domains.pass(now);
+        let before = entry.observed.replace((now, covered));
+        let gap = before.map(|(before, _)| now.since(before));
+        let over = self.averaged_over(now);
+        self.domains.pass(over, now);
         for service in services {
-            self.domains.take(service, (covered, gap), topology, now);
+            self.domains.take(service, Hearing { covered, gap, over }, topology, now);
         }
         Ok(())
     }
@@ -146,7 +158,7 @@ impl Demand {
             plan: None,
             heard_at: now,
             place: None,
-            observed_at: None,
+            observed: None,
             areas: AreaRates::new(now),
         }))
     }
@@ -169,7 +181,15 @@ impl Demand {
         before: &BTreeMap<String, ServiceDemand>,
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
-        self.domains.reckon(topology, before, now)
+        let over = self.averaged_over(now);
+        let gaps = speaking(&self.directors, now).map(|(gap, _)| gap);
+        self.domains.reckon(topology, before, (gaps, over), now)
+    }
+
+    /// The time over which Directors' queries by domain are averaged.
+    fn averaged_over(&self, now: Time) -> Duration {
+        let longest = speaking(&self.directors, now).map(|(_, covered)| covered).max();
+        rates::averaged_over(longest.unwrap_or_default())
     }
 
     /// Whether anything was heard of who asks for a service that wants to know.

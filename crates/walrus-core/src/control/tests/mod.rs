@@ -1,6 +1,7 @@
 //! The Controller in virtual time.
 
 mod aliases;
+mod demand;
 mod detection;
 mod harness;
 mod operators;

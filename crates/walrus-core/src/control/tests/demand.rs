@@ -1,0 +1,303 @@
+//! Who asks: from observations and reports into Plans, which changes bring a Plan, and what is
+//! refused.
+
+use super::harness::*;
+use crate::control::{Input, Refusal, replay};
+use crate::plan::ServiceDemand;
+use crate::world::{DomainCount, Observation, ReportBody, RequestCounts, ServiceCounts};
+
+/// `www` looks at who asks, `plain` does not; both are served by all servers.
+fn two_services() -> String {
+    format!(
+        "{}adaptive_ttl = \"TTL/2\"\nhot_share = 0.5\n[[service]]\nname = \"plain.example.com\"\n",
+        TWO_CLUSTERS.replace("round = \"10s\"", "round = \"10s\"\njournal_rounds = 100"),
+    )
+}
+
+struct Scene {
+    harness: Harness,
+    sequence: u64,
+    /// Queries in ten seconds, by service and domain.
+    asked: Vec<(&'static str, String, u64)>,
+    /// First answers in ten seconds.
+    answered: Vec<(&'static str, &'static str, u64)>,
+    /// Requests in a second, by server and prefix.
+    served: Vec<(&'static str, &'static str, u64)>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut harness = Harness::new(&two_services());
+        harness.all_report(&busy(0.5));
+        harness.pass(1_500);
+        let (asked, answered, served) = (Vec::new(), Vec::new(), Vec::new());
+        Self { harness, sequence: 0, asked, answered, served }
+    }
+
+    fn ask(&mut self, all: &[(&'static str, &str, u64)]) {
+        self.asked = all.iter().map(|(at, of, count)| (*at, (*of).to_owned(), *count)).collect();
+    }
+
+    fn observe(&mut self) {
+        self.sequence += 1;
+        let services = ["www.example.com", "plain.example.com"].map(|service| ServiceCounts {
+            service: service.to_owned(),
+            servers: self
+                .answered
+                .iter()
+                .filter(|(of, ..)| *of == service)
+                .map(|(_, server, count)| (name(server), *count))
+                .collect(),
+            domains: self
+                .asked
+                .iter()
+                .filter(|(of, ..)| *of == service)
+                .map(|(_, domain, queries)| count(domain, *queries))
+                .collect(),
+            ..ServiceCounts::default()
+        });
+        let observation = Observation {
+            session: 1,
+            sequence: self.sequence,
+            duration_ms: 10_000,
+            services: services.into(),
+        };
+        let observed = Input::Observed { director: name("ns1"), observation };
+        self.harness.input(observed).unwrap();
+    }
+
+    /// So many times ten seconds.
+    fn pass(&mut self, times: usize) {
+        for _ in 0..times {
+            self.observe();
+            for second in 0..10 {
+                let mut servers: Vec<&str> = self.served.iter().map(|(at, ..)| *at).collect();
+                servers.sort();
+                servers.dedup();
+                for server in servers {
+                    let of = |(at, ..): &&(&str, &str, u64)| *at == server;
+                    let domains = self.served.iter().filter(of);
+                    let domains = domains.map(|(_, prefix, requests)| count(prefix, *requests));
+                    let requests =
+                        RequestCounts { duration_ms: 1000, domains: domains.collect(), rest: 0 };
+                    let report = self.harness.make_report(&name(server), busy(0.5));
+                    let sequence = 1_000_000 * (self.sequence * 10 + second);
+                    let session = 2;
+                    let requests = Some(requests);
+                    let report = crate::world::Report { session, sequence, requests, ..report };
+                    self.harness.reporters.remove(&name(server));
+                    self.harness.input(Input::Report(report)).unwrap();
+                }
+                self.harness.pass(1_000);
+            }
+        }
+    }
+
+    fn demand(&self) -> Option<ServiceDemand> {
+        let plan = self.harness.plan();
+        assert!(plan.validate().is_ok());
+        let plain = plan.services.iter().find(|it| it.name == "plain.example.com").unwrap();
+        assert_eq!(plain.demand, None, "nobody wants to know");
+        plan.services.iter().find(|it| it.name == "www.example.com").unwrap().demand.clone()
+    }
+
+    /// Domains with rates and whether they are hot.
+    fn domains(&self) -> Vec<(String, f64, bool)> {
+        let demand = self.demand().into_iter().flat_map(|demand| demand.domains);
+        demand.map(|it| (it.domain, it.rate, it.hot)).collect()
+    }
+}
+
+fn count(domain: &str, queries: u64) -> DomainCount {
+    DomainCount { domain: domain.to_owned(), queries, error: 0 }
+}
+
+#[test]
+fn a_hot_domain_shows_in_the_plan_and_fades_when_it_falls_silent() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.demand(), None);
+    scene.ask(&[("www.example.com", "192.0.2.53", 300), ("www.example.com", "10.0.0.0/24", 100)]);
+    scene.pass(3);
+    let (heavy, light) = ("192.0.2.53".to_owned(), "10.0.0.0/24".to_owned());
+    assert_eq!(scene.domains(), [(heavy.clone(), 30.0, true), (light.clone(), 10.0, false)]);
+    assert_eq!(scene.demand().unwrap().rate, 40.0);
+    scene.ask(&[("www.example.com", "10.0.0.0/24", 100)]);
+    scene.pass(12);
+    let domains = scene.domains();
+    assert_eq!((&domains[0].0, domains[0].2), (&light, true));
+    assert!(domains[1].1 < 5.0, "{domains:?}");
+    let status = scene.harness.status().services;
+    let status = status.iter().find_map(|service| service.demand.as_ref()).unwrap();
+    assert_eq!((status.named, status.hot), (2, 1));
+    // No Director is left.
+    scene.harness.pass(1_200_000);
+    assert_eq!(scene.demand(), None);
+}
+
+#[test]
+fn steady_demand_and_noise_bring_no_plan() {
+    let mut scene = Scene::new();
+    let asked = |one: u64, two: u64| {
+        [("www.example.com", "192.0.2.1", one), ("www.example.com", "192.0.2.2", two)]
+    };
+    scene.ask(&asked(300, 100));
+    scene.pass(3);
+    let settled = scene.harness.number();
+    for (one, two) in [(302, 99), (297, 103), (310, 100), (300, 95), (290, 101)] {
+        scene.ask(&asked(one, two));
+        scene.pass(2);
+    }
+    assert_eq!(scene.harness.number(), settled);
+    // At most one a round, and in the end none.
+    scene.ask(&asked(300, 1000));
+    let before = scene.harness.plans().len();
+    scene.pass(20);
+    let (plans, rounds) = (scene.harness.plans().len() - before, 20);
+    assert!((2..=rounds).contains(&plans), "{plans}");
+    assert!(scene.domains()[0].1 > 90.0);
+    let settled = scene.harness.number();
+    scene.pass(10);
+    assert_eq!(scene.harness.number(), settled);
+}
+
+#[test]
+fn between_rounds_demand_stays_as_it_was() {
+    let mut scene = Scene::new();
+    scene.ask(&[("www.example.com", "192.0.2.1", 300)]);
+    scene.observe();
+    let before = scene.demand();
+    scene.harness.report("asia1", panic());
+    scene.harness.pass(200);
+    assert_eq!((scene.demand(), before), (None, None));
+    scene.harness.pass(10_000);
+    assert!(scene.demand().is_some());
+}
+
+#[test]
+fn requests_of_a_server_are_divided_by_first_answers_and_replace_queries() {
+    let mut scene = Scene::new();
+    scene.ask(&[
+        ("www.example.com", "192.0.2.53", 10),
+        ("www.example.com", "203.0.113.53", 10),
+        ("plain.example.com", "192.0.2.53", 10),
+    ]);
+    scene.answered = vec![("www.example.com", "asia1", 30), ("plain.example.com", "asia1", 10)];
+    scene.served = vec![("asia1", "192.0.2.0/24", 80), ("europe1", "192.0.2.0/24", 20)];
+    scene.pass(3);
+    // asia1: three quarters of 80; europe1, never answered with: half of 20.
+    let expected = [("192.0.2.53".to_owned(), 70.0, true), ("203.0.113.53".to_owned(), 70.0, true)];
+    let mut domains = scene.domains();
+    domains.sort_by(|one, two| one.0.cmp(&two.0));
+    let found: Vec<_> = domains.iter().map(|(domain, rate, _)| (domain.clone(), *rate)).collect();
+    assert_eq!(found, expected.map(|(domain, rate, _)| (domain, rate)));
+    let plan = scene.harness.plan();
+    let place = |server: &str| {
+        let index = plan.servers.iter().position(|it| it.name.as_str() == server).unwrap();
+        u32::try_from(index).unwrap()
+    };
+    let demand = scene.demand().unwrap();
+    let seen = |domain: &str| {
+        let found = demand.domains.iter().find(|it| it.domain == domain).unwrap();
+        (found.hot, found.observed.clone())
+    };
+    // Both have half of the whole, which is not above half.
+    assert_eq!(seen("192.0.2.53"), (false, vec![]));
+    scene.served[0].2 = 160;
+    scene.ask(&[("www.example.com", "192.0.2.53", 10), ("www.example.com", "203.0.113.53", 1)]);
+    scene.pass(60);
+    let demand = scene.demand().unwrap();
+    let hot = demand.domains.iter().find(|it| it.hot).unwrap();
+    assert_eq!(hot.domain, "192.0.2.53");
+    let observed = [(place("asia1"), 120.0), (place("europe1"), 10.0)];
+    for ((server, rate), (expected_server, expected)) in hot.observed.iter().zip(observed) {
+        assert_eq!(*server, expected_server);
+        assert!((rate / expected - 1.0).abs() < 0.1, "{rate} for {expected}");
+    }
+}
+
+#[test]
+fn demand_is_replayed_and_survives_a_restart() {
+    let mut scene = Scene::new();
+    scene.ask(&[("www.example.com", "192.0.2.53", 333), ("www.example.com", "10.0.0.1", 77)]);
+    scene.served = vec![("asia1", "192.0.2.0/24", 80)];
+    scene.pass(4);
+    scene.served[0].2 = 400;
+    scene.pass(4);
+    let (harness, configuration) = (&scene.harness, &scene.harness.configuration);
+    let plans = harness.plans();
+    let mut replayed = 0;
+    for line in harness.journal.iter().filter(|line| line.contains("\"published\":true")) {
+        let plan = replay(line, &configuration.topology, &configuration.digest).unwrap();
+        let original = plans.iter().find(|(_, it)| it.number == plan.number).unwrap();
+        assert_eq!(*original.1, plan);
+        replayed += usize::from(plan.services.iter().any(|service| service.demand.is_some()));
+    }
+    assert!(replayed >= 3, "{replayed}");
+    let stored = crate::control::Stored { plan: Some(harness.plan()), ..Default::default() };
+    let text = two_services();
+    let again = Harness::start(&text, stored);
+    let demand = |plan: &crate::plan::Plan| -> Vec<(String, f64)> {
+        let demand = plan.services.iter().find_map(|service| service.demand.clone()).unwrap();
+        demand.domains.into_iter().map(|it| (it.domain, it.rate)).collect()
+    };
+    assert_eq!(demand(&again.plan()), demand(&harness.plan()));
+    assert!(again.number() > harness.number());
+}
+
+#[test]
+fn a_flood_of_domains_stays_bounded_and_hides_nobody() {
+    let mut scene = Scene::new();
+    for round in 0..6_u32 {
+        let mut asked: Vec<_> = (0..20_000_u32)
+            .map(|index| {
+                let address = std::net::Ipv4Addr::from_bits((round * 20_000 + index) << 4);
+                ("www.example.com", address.to_string(), 1)
+            })
+            .collect();
+        asked.push(("www.example.com", "not an address".to_owned(), 5));
+        asked.push(("www.example.com", "2001:db8::53".to_owned(), 30_000));
+        scene.asked = asked;
+        scene.pass(1);
+    }
+    let demand = scene.demand().unwrap();
+    assert_eq!(demand.domains.len(), ServiceDemand::DOMAINS_MAX);
+    let first = &demand.domains[0];
+    assert_eq!((first.domain.as_str(), first.rate, first.hot), ("2001:db8::53", 3000.0, true));
+    assert!((4_900.0..=5_100.0).contains(&demand.rate), "{}", demand.rate);
+}
+
+#[test]
+fn odd_requests_are_refused_with_a_reason_and_change_nothing() {
+    let mut scene = Scene::new();
+    let before = scene.harness.status();
+    let requests = |duration_ms, domain: &str| RequestCounts {
+        duration_ms,
+        domains: vec![count(domain, 7)],
+        rest: 0,
+    };
+    for (requests, refusal) in [
+        (requests(0, "192.0.2.0/24"), Refusal::RequestsDuration(0)),
+        (requests(1000, "example.com"), Refusal::NoPrefix("example.com".to_owned())),
+    ] {
+        let report = scene.harness.make_report(
+            &name("asia1"),
+            ReportBody::Panic { reason: "not to be taken in".to_owned() },
+        );
+        let report = crate::world::Report { session: 9, requests: Some(requests), ..report };
+        assert_eq!(scene.harness.input(Input::Report(report)), Err(refusal));
+    }
+    let after = scene.harness.status();
+    assert_eq!(after.servers, before.servers);
+    assert_eq!(after.counters.reports_refused, before.counters.reports_refused + 2);
+}
+
+#[test]
+fn a_backlog_is_what_a_reporter_counts() {
+    let mut scene = Scene::new();
+    let ReportBody::Statistics(statistics) = busy(0.9) else { panic!("no statistics") };
+    let statistics = crate::world::Statistics { busy: Some(37), ..statistics };
+    scene.harness.reporters.insert(name("asia1"), ReportBody::Statistics(statistics));
+    scene.harness.pass(20_000);
+    let backlogs: Vec<_> = scene.harness.plan().servers.iter().map(|it| it.backlog).collect();
+    assert_eq!(backlogs, [Some(37), None, None, None]);
+}
