@@ -7,6 +7,9 @@
 //! backlog. The server with the least sum over its capacity is next. Ties go round, for hot domains
 //! and normal ones apart.
 //!
+//! A domain that asks is not charged with what is observed of itself: that load goes where this
+//! answer says. Were it counted, the heaviest domain would flee from itself, from server to server.
+//!
 //! Source: Nakai, Madeira, Buzato 2010 (WEBIST), "DNS-based load balancing for web services"; what
 //! is not in its confirmed facts is ours, and says so in the guide.
 //!
@@ -126,6 +129,17 @@ impl Charges {
         self.extra.get(place as usize).copied().unwrap_or(0.0)
     }
 
+    /// What of [`Self::extra`] is the domain's own.
+    #[inline]
+    fn own(&self, hot: Option<u32>, place: u32) -> f64 {
+        let Some(hot) = hot else { return 0.0 };
+        let at = hot as usize * self.observed.servers + place as usize;
+        match (self.ends.get(at), self.observed.charges.get(at)) {
+            (Some(end), Some(charge)) if *end < self.second => *charge,
+            _ => 0.0,
+        }
+    }
+
     #[inline]
     pub(super) fn advance(&mut self, now: Time) {
         let second = seconds(now);
@@ -215,8 +229,11 @@ pub(super) fn choose(
     charges.advance(asked.now);
     let since_turn = grants.since_turn(asked.now);
     let position = &mut positions[usize::from(asked.domain.hot.is_some())];
+    let hot = asked.domain.hot;
     let chosen = servers.least(position, |place, inverse| {
-        (grants.residual(place, since_turn) + charges.extra(place)) * inverse
+        // What is summed up and taken off again may leave a rounding error below zero.
+        let charged = (charges.extra(place) - charges.own(hot, place)).max(0.0);
+        (grants.residual(place, since_turn) + charged) * inverse
     });
     let place = servers.place(chosen);
     grants.add(place, asked.domain.counted_weight(), asked.now, asked.ttl);
@@ -302,8 +319,26 @@ mod tests {
         let mut worker = Worker::new(observed(&[(0, 0, 10.0), (0, 1, 1.0)]));
         worker.charges.advance(Time::from_secs(5));
         assert_eq!(*worker.charges.extra, [36_000.0, 3_600.0]);
-        assert_eq!(worker.ask(5_000, hot(600.0)), 1);
+        worker.charges.grant(0, 1, TTL);
         assert_eq!(*worker.charges.extra, [36_000.0, 0.0]);
+    }
+
+    #[test]
+    fn a_domain_does_not_flee_from_itself() {
+        // It keeps a beyond its TTL; b has less to do, but more than a has without it.
+        let mut worker = Worker::new(observed(&[(0, 0, 10.0)]));
+        let residual = [(0, 100.0), (1, 200.0)];
+        for (place, weight) in residual {
+            worker.grants.add(place, weight, Time::ZERO, TTL);
+        }
+        let mut fresh = worker.charges.clone();
+        assert_eq!(worker.ask(1_000, hot(600.0)), 0);
+        std::mem::swap(&mut worker.charges, &mut fresh);
+        worker.grants = Grants::new(2, TTL);
+        for (place, weight) in residual {
+            worker.grants.add(place, weight, Time::ZERO, TTL);
+        }
+        assert_eq!(worker.ask(1_000, normal(1.0)), 1, "others see its load");
     }
 
     #[test]
