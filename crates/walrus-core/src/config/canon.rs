@@ -78,11 +78,15 @@ pub(super) fn shared(
 fn service_digest(service: &Service, topology: &Topology) -> Digest {
     let mut text = Canon::default();
     text.field("service", &service.name);
-    let by_nearness = service.assign == AssignPolicy::Nearest;
+    let by_capacity = service.assign == AssignPolicy::Stable;
+    let by_nearness = by_capacity || service.assign == AssignPolicy::Nearest;
     for cluster in &service.clusters {
         let cluster = &topology.clusters[cluster.index()];
         text.cluster(cluster, topology);
         text.coordinates(cluster.coordinates.filter(|_| by_nearness));
+        for id in cluster.servers.iter().filter(|_| by_capacity) {
+            text.field("capacity", topology.servers[id.index()].capacity.unwrap_or(-1.0));
+        }
     }
     for (area, home) in topology.areas.iter().zip(&service.homes) {
         text.field("area", &area.name);
@@ -108,6 +112,7 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             AssignPolicy::Failover => "failover",
             AssignPolicy::All => "all",
             AssignPolicy::Nearest => "nearest",
+            AssignPolicy::Stable => "stable",
         },
     );
     text.field(

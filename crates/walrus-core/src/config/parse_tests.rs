@@ -166,7 +166,7 @@ fn keys_and_types() {
          a.toml:18:7: `service.ttl` needs a unit: write \"30s\" or \"30ms\"\n\
          a.toml:19:11: `service.answers` must be a whole number from 1 to 64, not 0\n\
          a.toml:20:10: `service.choose` is \"weighed\": did you mean \"weighted\"?\n\
-         a.toml:21:10: `service.assign` must be \"walrus\", \"failover\", \"nearest\" or \"all\", not \"anycast\"\n\
+         a.toml:21:10: `service.assign` must be \"walrus\", \"failover\", \"nearest\", \"stable\" or \"all\", not \"anycast\"\n\
          a.toml:22:13: `service.threshold` must be a share from 0 to 1 (0.8 or \"80%\"), not the text \"110%\"\n\
          a.toml:23:9: `service.spill` must be \"spare\" or \"unassigned\", not 3\n",
     );

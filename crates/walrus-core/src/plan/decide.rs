@@ -81,7 +81,7 @@ pub fn decide(input: &DecideInput<'_>) -> Decision {
     for (index, (place, reason)) in assigned.places.iter().enumerate() {
         let pair = Pair::at(input.topology, index);
         let rank = assigned.service_ranks[pair.service];
-        let (clusters, groups) = resolve(input.topology, &mut lists, pair, *place, rank.is_some());
+        let (clusters, groups) = resolve(input.topology, &mut lists, pair, place, rank.is_some());
         let answers = answers((input, &assigned), &mut lists, pair, &clusters, &groups);
         let home_fails = pair
             .home
@@ -134,12 +134,13 @@ fn resolve(
     topology: &Topology,
     lists: &mut Lists<'_>,
     pair: Pair,
-    place: Place,
+    place: &Place,
     somebody: bool,
 ) -> (Shares<ClusterId>, Shares<GroupIndex>) {
     let clusters = match place {
-        Place::One(cluster) => vec![(cluster, 1.0)],
-        Place::Shares { to, from, share } => vec![(to, share), (from, 1.0 - share)],
+        Place::One(cluster) => vec![(*cluster, 1.0)],
+        Place::Shares { to, from, share } => vec![(*to, *share), (*from, 1.0 - share)],
+        Place::Many(shares) => shares.clone(),
         Place::All if somebody => {
             let Some(group) = lists.everywhere(pair.service) else {
                 return (Vec::new(), Vec::new());
@@ -148,7 +149,7 @@ fn resolve(
         }
         Place::All | Place::Nowhere => {
             let service = &topology.services[pair.service].clusters;
-            let home = pair.home.filter(|_| place == Place::Nowhere);
+            let home = pair.home.filter(|_| *place == Place::Nowhere);
             let all = home.as_ref().map_or(&service[..], std::slice::from_ref);
             let share = 1.0 / all.len() as f64;
             all.iter().map(|cluster| (*cluster, share)).collect()

@@ -10,7 +10,7 @@
 //! - `walrus`: where the area points, home, where the family was answered from last, then the
 //!   ranking of phase three. The first whose servers of the family are below the threshold; if
 //!   there is none, the first.
-//! - `nearest`: where the area points, then the area's order, nearest first. The first whose servers
+//! - `nearest`, `stable`: where the area points, then the area's order, nearest first. The first whose servers
 //!   of the family are below the threshold; if there is none, the first.
 //! - `all`: every cluster at once, as always.
 //!
@@ -44,7 +44,7 @@ pub(super) fn elsewhere(
             let order = pair.home.into_iter().chain(configured);
             best(lists, (pair, &service.clusters), order, family).next().map(|(group, _)| group)
         }
-        AssignPolicy::Nearest => {
+        AssignPolicy::Nearest | AssignPolicy::Stable => {
             let serves = |cluster: &ClusterId| service.clusters.contains(cluster);
             let area = AreaId((pair.index % topology.areas.len()) as u32);
             let order = Preference::of(topology, service, area).map(|(cluster, _)| cluster);

@@ -107,6 +107,7 @@ impl Memory {
             assign: AssignMemory {
                 pointing: Vec::new(),
                 over: translate_over(&self.assign.over, new, &servers, &clusters),
+                requests_a_query: self.assign.requests_a_query,
             },
             usable: Vec::new(),
             lists: self.lists.iter().map(|list| translate_list(list, &servers)).collect(),
@@ -143,13 +144,21 @@ fn pointing(topology: &Topology, service: &Service, planned: &AreaPlan, now: Tim
         topology.cluster(name.as_str()).filter(|cluster| service.clusters.contains(cluster))
     };
     let present = planned.clusters.first().and_then(cluster);
+    if service.assign == AssignPolicy::Stable {
+        let shares = planned.clusters.iter().filter_map(|it| Some((cluster(it)?, it.1)));
+        let mut pointing = Pointing { shares: shares.collect(), ..Pointing::default() };
+        pointing.keep_shares(|_| true);
+        pointing.moved = pointing.present.map(|_| now);
+        return pointing;
+    }
     let transition = match &planned.clusters[..] {
         [to, from] if present.is_some() => {
-            cluster(from).map(|from| Transition { from, since: now, share: to.1 })
+            let (since, share) = (now, to.1);
+            cluster(from).map(|from| Transition { from, since, share, from_shares: Vec::new() })
         }
         _ => None,
     };
-    Pointing { present, moved: present.map(|_| now), forced: false, reason: None, transition }
+    Pointing { present, moved: present.map(|_| now), transition, ..Pointing::default() }
 }
 
 /// By cluster: whether a server of it functioned.
@@ -211,10 +220,25 @@ fn translate_pointing(
     if pointing.present.is_none() {
         return pointing.clone();
     }
-    let Some(present) = pointing.present.and_then(translate) else { return Pointing::default() };
+    let translate_all = |shares: &[(ClusterId, f64)]| -> Vec<(ClusterId, f64)> {
+        shares.iter().filter_map(|(cluster, share)| Some((translate(*cluster)?, *share))).collect()
+    };
     let transition = pointing.transition.as_ref();
     let transition = transition.and_then(|transition| {
-        Some(Transition { from: translate(transition.from)?, ..transition.clone() })
+        let from_shares = translate_all(&transition.from_shares);
+        let whole = from_shares.len() == transition.from_shares.len();
+        let from = translate(transition.from).filter(|_| whole)?;
+        Some(Transition { from, from_shares, ..transition.clone() })
     });
-    Pointing { present: Some(present), transition, ..pointing.clone() }
+    let mut translated = Pointing {
+        present: pointing.present.and_then(translate),
+        transition,
+        shares: translate_all(&pointing.shares),
+        ..pointing.clone()
+    };
+    if !pointing.shares.is_empty() && translated.shares.is_empty() {
+        return Pointing::default();
+    }
+    translated.keep_shares(|_| true);
+    if translated.present.is_none() { Pointing::default() } else { translated }
 }

@@ -111,7 +111,7 @@ pub struct Server {
     pub weight: u32,
     /// What a client here costs, in any unit; carried for later policies.
     pub cost: f64,
-    /// Requests a second that it can serve, if known; carried for later policies.
+    /// Requests a second that it can serve, if known; `stable` needs it.
     pub capacity: Option<f64>,
     /// A Reporter is expected: its silence is death.
     pub reporter: bool,
@@ -294,6 +294,8 @@ pub enum AssignPolicy {
     All,
     /// The nearest cluster that functions and is not overloaded.
     Nearest,
+    /// As near as there is room: stable allocation under capacities.
+    Stable,
 }
 
 /// Which server comes first in this answer?

@@ -138,11 +138,13 @@ fn configuration(chance: &mut Chance, servers: &[usize]) -> String {
         let _ = writeln!(text, "[[cluster]]\nname = \"c{cluster}\"\n{source}\nservers = [");
         for server in 0..*count {
             let weight = 1 + chance.below(3);
+            let capacity = chance.of(&["0.2", "5", "1000"]);
             let name = server_name(cluster, server);
             let address = format!("192.0.{}.{}", cluster + 2, server + 1);
             let _ = writeln!(
                 text,
-                "  {{ name = \"{name}\", addresses = [\"{address}\"], weight = {weight} }},"
+                "  {{ name = \"{name}\", addresses = [\"{address}\"], weight = {weight}, \
+                 capacity = {capacity} }},"
             );
         }
         text.push_str("]\n");
@@ -166,7 +168,7 @@ fn configuration(chance: &mut Chance, servers: &[usize]) -> String {
             "[[service]]\nname = \"w{service}.example.com\"\nttl = \"{}\"\nassign = \"{}\"\n\
              spill = \"{}\"\nramp = \"{}\"\nchoose = \"{}\"",
             chance.of(&["1s", "10s", "30s"]),
-            chance.of(&["walrus", "walrus", "nearest", "failover", "all"]),
+            chance.of(&["walrus", "walrus", "nearest", "stable", "failover", "all"]),
             chance.of(&["spare", "unassigned"]),
             chance.of(&["0s", "15s"]),
             chance.of(&["weighted", "round-robin", "random"]),

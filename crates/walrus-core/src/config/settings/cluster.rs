@@ -102,7 +102,7 @@ pub(in crate::config) static SERVER: Group = Group {
             name: "capacity",
             kind: Kind::Number(0.0, f64::MAX),
             default: Default::Otherwise("unknown"),
-            meaning: "Requests a second that it can serve; kept for later policies.",
+            meaning: "Requests a second that it can serve; `assign = \"stable\"` needs it of all servers.",
             example: "500",
         },
         Setting {

@@ -1,4 +1,4 @@
-//! How near clusters are to areas, and whether a service that asks for it can know.
+//! How near clusters are to areas, and whether a service that asks for it, or for capacities, can know.
 
 use super::service::Known;
 use crate::config::findings::{Findings, Place};
@@ -9,7 +9,7 @@ use crate::world::{Area, AssignPolicy, Cluster, Nearness, Service};
 /// The longest round trip that may be written: a minute.
 pub(super) const MILLISECONDS_MAX: f64 = 60_000.0;
 
-/// So many areas are named in a warning.
+/// So many areas or servers are named.
 const NAMED_MAX: usize = 3;
 
 /// What an area says.
@@ -46,8 +46,12 @@ pub(super) fn check_service(
     known: &Known<'_>,
     findings: &Findings<'_>,
 ) {
-    if service.assign != AssignPolicy::Nearest || service.clusters.len() < 2 {
+    let is_asked = matches!(service.assign, AssignPolicy::Nearest | AssignPolicy::Stable);
+    if !is_asked || service.clusters.len() < 2 {
         return;
+    }
+    if service.assign == AssignPolicy::Stable {
+        check_capacities(service, place, known, findings);
     }
     let is_blind = |area: &&Area| {
         area.name.as_str() != Area::WORLD
@@ -58,18 +62,47 @@ pub(super) fn check_service(
     if blind.is_empty() {
         return;
     }
-    let named = blind[..blind.len().min(NAMED_MAX)].join(", ");
-    let more = blind.len().saturating_sub(NAMED_MAX);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     findings.warn(
         place,
         format!(
-            "nothing says how near the clusters of {} are to {named}{more}: their home, then the \
+            "nothing says how near the clusters of {} are to {}: their home, then the \
              order of `clusters` is taken; give these areas `nearest`, `milliseconds`, or \
              `coordinates` and the clusters too",
-            service.name
+            service.name,
+            first_few(&blind)
         ),
     );
+}
+
+/// Without a capacity nobody can say what fits; one cluster alone holds everything anyway.
+fn check_capacities(service: &Service, place: Place, known: &Known<'_>, findings: &Findings<'_>) {
+    let clusters = service.clusters.iter().map(|id| &known.clusters[id.index()]);
+    let servers =
+        clusters.flat_map(|cluster| &cluster.servers).map(|id| &known.servers[id.index()]);
+    let unknown: Vec<&str> = servers
+        .filter(|server| server.capacity.is_none())
+        .map(|server| server.name.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        findings.problem(
+            place,
+            format!(
+                "`stable` shares requests out by the servers' capacities, which are not known of {}: \
+                 give each server of the clusters of {} a `capacity` in requests a second",
+                first_few(&unknown),
+                service.name
+            ),
+        );
+    }
+}
+
+/// "a, b, c and 4 more".
+fn first_few(names: &[&str]) -> String {
+    let named = names[..names.len().min(NAMED_MAX)].join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 #[cfg(test)]

@@ -62,11 +62,12 @@ pub(in crate::config) static SERVICE: Group = Group {
         },
         Setting {
             name: "assign",
-            kind: Kind::OneOf(&["walrus", "failover", "nearest", "all"]),
+            kind: Kind::OneOf(&["walrus", "failover", "nearest", "stable", "all"]),
             default: Default::Value("\"walrus\""),
             meaning: "Which clusters serve an area: `walrus` (the thesis' four phases), `failover` \
                       (home, then the order of `clusters`), `nearest` (the nearest that is not \
-                      overloaded), `all` (every functioning one at once).",
+                      overloaded), `stable` (the nearest that has room, by the `capacity` of \
+                      servers), `all` (every functioning one at once).",
             example: "\"walrus\"",
         },
         Setting {
@@ -293,6 +294,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
             "failover" => AssignPolicy::Failover,
             "all" => AssignPolicy::All,
             "nearest" => AssignPolicy::Nearest,
+            "stable" => AssignPolicy::Stable,
             _ => AssignPolicy::Walrus,
         },
         choose: match text("choose").as_str() {

@@ -8,6 +8,7 @@ mod nearest;
 mod properties;
 mod return_home;
 mod sharing;
+mod stable;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -141,6 +142,15 @@ impl Scene {
         self.hits.resize(areas * self.topology.services.len(), 0.0);
         let area = self.topology.area(area).unwrap();
         self.hits[area.index()] = hits;
+        self
+    }
+
+    fn milliseconds(&mut self, area: &str, times: &[(&str, f64)]) -> &mut Self {
+        let id = self.topology.area(area).unwrap();
+        let cluster = |name: &str| self.topology.cluster(name).unwrap();
+        let times = times.iter().map(|(name, time)| (cluster(name), *time)).collect();
+        let nearness = Nearness::new(Vec::new(), times, None, &self.topology.clusters);
+        self.topology.areas[id.index()].nearness = nearness;
         self
     }
 

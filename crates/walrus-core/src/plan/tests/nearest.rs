@@ -17,17 +17,6 @@ fn scene(areas: &[(&str, &[(&str, f64)])]) -> Scene {
     scene
 }
 
-impl Scene {
-    fn milliseconds(&mut self, area: &str, times: &[(&str, f64)]) -> &mut Self {
-        let id = self.topology.area(area).unwrap();
-        let cluster = |name: &str| self.topology.cluster(name).unwrap();
-        let times = times.iter().map(|(name, time)| (cluster(name), *time)).collect();
-        let nearness = Nearness::new(Vec::new(), times, None, &self.topology.clusters);
-        self.topology.areas[id.index()].nearness = nearness;
-        self
-    }
-}
-
 #[test]
 fn an_area_points_at_the_nearest_that_has_room() {
     let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];

@@ -9,6 +9,7 @@ use super::*;
 enum Change {
     Load(usize, Option<f64>),
     Life(usize, Life),
+    Hits(usize, u32),
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
     let load = prop_oneof![4 => (0.0..1.2_f64).prop_map(Some), 1 => Just(None)];
     let change = prop_oneof![
         3 => (0..64_usize, load).prop_map(|(server, load)| Change::Load(server, load)),
+        1 => (0..18_usize, 0..90_u32).prop_map(|(pair, hits)| Change::Hits(pair, hits)),
         2 => (0..64_usize, life()).prop_map(|(server, life)| Change::Life(server, life)),
     ];
     let cause = prop_oneof![Just(Cause::Round), Just(Cause::Event)];
@@ -43,9 +45,10 @@ prop_compose! {
     fn scene()(
         sizes in prop::collection::vec(1..4_u32, 1..5),
         homes in prop::collection::vec(0..6_usize, 1..6),
-        policies in prop::collection::vec((0..4_usize, any::<bool>(), 0..200_u64), 1..4),
+        policies in prop::collection::vec((0..5_usize, any::<bool>(), 0..200_u64), 1..4),
         ipv6 in prop::collection::vec(any::<bool>(), 16),
         weights in prop::collection::vec(0..3_u32, 16),
+        hits in prop::collection::vec(0..90_u32, 18),
     ) -> Scene {
         let letters = ["a", "b", "c", "d", "e"];
         let clusters: Vec<(&str, u32)> = letters.into_iter().zip(sizes).collect();
@@ -59,17 +62,24 @@ prop_compose! {
         for (index, (policy, spare, ramp)) in policies.into_iter().enumerate() {
             scene.add_service(&format!("w{index}.example.com"));
             let service = scene.topology.services.last_mut().unwrap();
-            service.assign =
-                [AssignPolicy::Walrus, AssignPolicy::Nearest, AssignPolicy::Failover, AssignPolicy::All][policy];
+            service.assign = [
+                AssignPolicy::Walrus,
+                AssignPolicy::Nearest,
+                AssignPolicy::Failover,
+                AssignPolicy::Stable,
+                AssignPolicy::All,
+            ][policy];
             service.spill = if spare { Spill::Spare } else { Spill::Unassigned };
             service.ramp = Duration::from_secs(ramp);
         }
         for (index, server) in scene.topology.servers.iter_mut().enumerate() {
+            server.capacity = Some(f64::from(weights[index % weights.len()]) * 40.0);
             server.weight = weights[index % weights.len()];
             if ipv6[index % ipv6.len()] {
                 server.addresses.push(format!("2001:db8::{index:x}").parse().unwrap());
             }
         }
+        scene.hits = hits.into_iter().map(f64::from).collect();
         scene
     }
 }
@@ -85,6 +95,7 @@ impl Scene {
                 Change::Life(server, life) => {
                     self.conditions[server % count] = Condition::out(*life, "as told");
                 }
+                Change::Hits(pair, hits) => self.hits[*pair] = f64::from(*hits),
             }
         }
         self.now += Duration::from_secs(step.seconds);

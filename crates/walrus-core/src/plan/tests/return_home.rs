@@ -175,7 +175,12 @@ fn a_memory_that_makes_no_sense_does_no_harm() {
     assert_eq!(scene.event().all(), "a b");
     dead.life("a", Life::Dead).life("b", Life::Dead).event();
     assert_eq!((dead.candidates("x"), dead.candidates("y")), ("a1".into(), "b1".into()));
-    let away = Transition { from: ClusterId(7), since: scene.now, share: f64::NAN };
+    let away = Transition {
+        from: ClusterId(7),
+        since: scene.now,
+        share: f64::NAN,
+        from_shares: Vec::new(),
+    };
     scene.memory.assign.pointing[0].transition = Some(away);
     assert_eq!(scene.event().all(), "a b");
 }

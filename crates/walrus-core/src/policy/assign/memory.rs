@@ -15,6 +15,9 @@ pub struct AssignMemory {
     /// Servers above a threshold (A13) and rounds below it (A7), an entry for each pair of
     /// threshold and hysteresis that some service has.
     pub over: Vec<OverThreshold>,
+    /// How many requests a query stands for (`stable`), if it was ever measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_a_query: Option<f64>,
 }
 
 /// Where one (service, area) points.
@@ -30,6 +33,34 @@ pub struct Pointing {
     pub reason: Option<Reason>,
     /// A way home that is not yet at its end.
     pub transition: Option<Transition>,
+    /// Its clusters with their shares, `present` first, if they are several (`stable`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<(ClusterId, f64)>,
+    /// Requests a second that `stable` reckons with; 0 if it never did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub demand: f64,
+}
+
+impl Pointing {
+    /// Leaves clusters out of its shares that do not fit, and whatever is no share at all.
+    pub(crate) fn keep_shares(&mut self, fits: impl Fn(ClusterId) -> bool) {
+        if self.shares.is_empty() {
+            return;
+        }
+        self.shares.retain(|(cluster, share)| fits(*cluster) && *share > 0.0 && *share <= 1.0);
+        let sum: f64 = self.shares.iter().map(|(_, share)| share).sum();
+        if (sum - 1.0).abs() > 1e-9 {
+            self.shares.iter_mut().for_each(|(_, share)| *share /= sum);
+        }
+        self.present = self.shares.first().map(|(cluster, _)| *cluster);
+        if self.shares.len() < 2 {
+            self.shares.clear();
+        }
+    }
+}
+
+fn is_zero(demand: &f64) -> bool {
+    *demand == 0.0
 }
 
 /// An area that goes home by shares.
@@ -39,8 +70,18 @@ pub struct Transition {
     pub from: ClusterId,
     /// Since when it has the share that it has, or was last held up.
     pub since: Time,
-    /// The share of the present cluster, between 0 and 1.
+    /// The share of the present cluster, or of all present ones together, between 0 and 1.
     pub share: f64,
+    /// How the rest is split, if it is (`stable`); they add up to 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_shares: Vec<(ClusterId, f64)>,
+}
+
+impl Transition {
+    /// Where it comes from: clusters with their shares of the rest.
+    pub(crate) fn shares_before(&self) -> Vec<(ClusterId, f64)> {
+        if self.from_shares.is_empty() { vec![(self.from, 1.0)] } else { self.from_shares.clone() }
+    }
 }
 
 impl AssignMemory {

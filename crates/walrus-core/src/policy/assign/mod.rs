@@ -11,12 +11,13 @@ mod nearest;
 mod preference;
 mod reason;
 mod round;
+mod stable;
 mod standing;
 mod walrus;
 
 pub use memory::{AssignMemory, OverThreshold, Pointing, Transition};
 pub(crate) use preference::Preference;
-pub use reason::Reason;
+pub use reason::{Allocated, Reason};
 pub(crate) use standing::Standing;
 pub(crate) use walrus::notify_problems::Rank;
 
@@ -68,7 +69,7 @@ pub(crate) struct Assignments {
 }
 
 /// Where a (service, area) points.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Place {
     /// Nobody functions and nobody ever did.
     Nowhere,
@@ -76,6 +77,8 @@ pub(crate) enum Place {
     One(ClusterId),
     /// On the way from one cluster to another, which has this share.
     Shares { to: ClusterId, from: ClusterId, share: f64 },
+    /// At several clusters with these shares.
+    Many(Vec<(ClusterId, f64)>),
     /// At every functioning cluster of the service.
     All,
 }
@@ -84,6 +87,7 @@ pub(crate) enum Place {
 pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
     let mut round = RoundContext::new(input);
     let (mut walrus_pairs, mut nearest_pairs) = (Vec::new(), Vec::new());
+    let mut stable_pairs = Vec::new();
     for service in 0..input.topology.services.len() {
         let policy = input.topology.services[service].assign;
         for area in 0..round.areas {
@@ -98,10 +102,12 @@ pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
                 AssignPolicy::Failover => failover::assign(&mut round, pair),
                 AssignPolicy::All => all::assign(&mut round, pair),
                 AssignPolicy::Nearest => nearest_pairs.push(pair),
+                AssignPolicy::Stable => stable_pairs.push(pair),
             }
         }
     }
     walrus::assign(&mut round, &walrus_pairs);
     nearest::assign(&mut round, &nearest_pairs);
+    stable::assign(&mut round, &stable_pairs);
     round.finish()
 }

@@ -39,6 +39,10 @@ pub enum Reason {
     GoesNearer(Distance),
     /// Its cluster stopped functioning; the nearest of the others with room.
     ForcedNearest(Distance),
+    /// Where a stable allocation puts it (`assign = "stable"`).
+    Allocated(Allocated),
+    /// A cluster of its shares stopped functioning; where there was room.
+    ForcedAllocated(Allocated),
     /// No server lives, but some with weight 0, unseen or drained ones are left.
     LastResort,
     /// No server of the service functions: the last usable answer is kept.
@@ -51,7 +55,10 @@ impl Reason {
     /// Whether death, BYPASS, PANIC or drain forced a move.
     #[must_use]
     pub const fn is_forced(self) -> bool {
-        matches!(self, Self::Forced | Self::ForcedHome | Self::ForcedNearest(_))
+        matches!(
+            self,
+            Self::Forced | Self::ForcedHome | Self::ForcedNearest(_) | Self::ForcedAllocated(_)
+        )
     }
 }
 
@@ -65,6 +72,10 @@ impl fmt::Display for Reason {
             Self::GoesNearer(distance) => return write!(f, "nearest: goes nearer; {distance}"),
             Self::ForcedNearest(distance) => {
                 return write!(f, "forced: its cluster takes no clients; nearest: {distance}");
+            }
+            Self::Allocated(allocated) => return write!(f, "stable: {allocated}"),
+            Self::ForcedAllocated(allocated) => {
+                return write!(f, "forced: a cluster takes no clients; stable: {allocated}");
             }
             Self::Home => "phase two: home has a server below the threshold",
             Self::GoesHome => "phase two: goes home",
@@ -80,5 +91,45 @@ impl fmt::Display for Reason {
             Self::LastUsable => "nobody functions: the last usable answer",
             Self::Configured => "nobody functions: the servers of the configuration",
         })
+    }
+}
+
+/// What a stable allocation found for an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Allocated {
+    /// How far the first of its clusters is.
+    pub distance: Distance,
+    /// What it asks for: requests a second.
+    pub demand: u32,
+    /// Clusters that it would have liked better and that were full.
+    pub full: u32,
+    /// What the nearest of these can serve: requests a second.
+    pub full_capacity: u32,
+    /// How much of it fits nowhere.
+    pub overflow_percent: u32,
+}
+
+impl fmt::Display for Allocated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.demand {
+            0 => f.write_str("less than a request/s")?,
+            demand => write!(f, "{demand} requests/s")?,
+        }
+        write!(f, ", {}", self.distance)?;
+        match self.full {
+            0 => {}
+            1 => write!(f, "; a nearer cluster ({} requests/s) is full", self.full_capacity)?,
+            full => write!(
+                f,
+                "; {full} nearer clusters are full, the nearest has {} requests/s",
+                self.full_capacity
+            )?,
+        }
+        match self.overflow_percent {
+            0 => Ok(()),
+            percent => {
+                write!(f, "; {percent} % fits nowhere and goes where servers have most left")
+            }
+        }
     }
 }

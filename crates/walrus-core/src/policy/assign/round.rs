@@ -21,8 +21,8 @@ pub(super) struct RoundContext<'a> {
     pub(super) areas: usize,
     pub(super) standings: Vec<Standing>,
     pub(super) class_of: Vec<usize>,
-    server_ranks: Vec<Option<Rank>>,
-    cluster_ranks: Vec<Option<Rank>>,
+    pub(super) server_ranks: Vec<Option<Rank>>,
+    pub(super) cluster_ranks: Vec<Option<Rank>>,
     pub(super) service_ranks: Vec<Option<Rank>>,
     /// Whether a service is on a cluster, at `service * clusters + cluster`.
     serves: Vec<bool>,
@@ -37,6 +37,8 @@ pub(super) struct RoundContext<'a> {
     pub(super) received: Vec<bool>,
     /// By class, where the round robin of phase three goes on (A11).
     pub(super) turn: Vec<usize>,
+    /// How many requests a query stands for (`stable`).
+    pub(super) requests_a_query: Option<f64>,
 }
 
 impl<'a> RoundContext<'a> {
@@ -83,6 +85,7 @@ impl<'a> RoundContext<'a> {
             settled: vec![false; pairs],
             taken: vec![false; clusters],
             received: vec![false; clusters],
+            requests_a_query: input.memory.requests_a_query,
         }
     }
 
@@ -174,8 +177,37 @@ impl<'a> RoundContext<'a> {
             forced: reason.is_forced(),
             reason: Some(reason),
             transition: None,
+            shares: Vec::new(),
+            demand: pointing.demand,
         };
         self.settled[pair] = true;
+    }
+
+    /// Moves the pair to these clusters, the first of which it likes best; gradually if wanted and
+    /// its service has a ramp.
+    pub(super) fn send_shares(
+        &mut self,
+        pair: usize,
+        shares: Vec<(ClusterId, f64)>,
+        reason: Reason,
+        gradually: bool,
+    ) {
+        let Some((first, _)) = shares.first().copied() else { return };
+        let before = self.pointing[pair].mixture();
+        let functions = before.iter().all(|(cluster, _)| self.functions(pair, *cluster));
+        self.send(pair, first, reason);
+        for (cluster, _) in &shares {
+            self.received[cluster.index()] |= before.iter().all(|(of, _)| of != cluster);
+        }
+        if shares.len() > 1 {
+            self.pointing[pair].shares = shares;
+        }
+        let on_a_way = gradually && functions && !self.service(pair).ramp.is_zero();
+        if let Some((from, _)) = before.first().filter(|_| on_a_way) {
+            let (from, since, share) = (*from, self.input.now, FIRST_SHARE);
+            self.pointing[pair].transition =
+                Some(Transition { from, since, share, from_shares: before });
+        }
     }
 
     /// Moves the pair by shares, if its service wants that.
@@ -183,8 +215,12 @@ impl<'a> RoundContext<'a> {
         let from = self.present(pair).filter(|_| !self.service(pair).ramp.is_zero());
         self.send(pair, cluster, reason);
         let since = self.input.now;
-        self.pointing[pair].transition =
-            from.map(|from| Transition { from, since, share: FIRST_SHARE });
+        self.pointing[pair].transition = from.map(|from| Transition {
+            from,
+            since,
+            share: FIRST_SHARE,
+            from_shares: Vec::new(),
+        });
     }
 
     /// Takes the pair as many steps further on its way home as are due, if it is on one. Unlike
@@ -192,11 +228,15 @@ impl<'a> RoundContext<'a> {
     pub(super) fn follow_transition(&mut self, pair: usize) {
         let Some(way) = self.pointing[pair].transition.clone() else { return };
         let Some(present) = self.present(pair) else { return };
-        self.pointing[pair].transition = if !self.functions(pair, way.from) {
-            None
-        } else if self.service(pair).assign == AssignPolicy::Failover
-            || self.has_room(pair, present)
+        let comes_from = way.shares_before();
+        let waits_for_room = match self.service(pair).assign {
+            AssignPolicy::Walrus | AssignPolicy::Nearest | AssignPolicy::All => true,
+            AssignPolicy::Failover | AssignPolicy::Stable => false,
+        };
+        self.pointing[pair].transition = if !comes_from.iter().all(|it| self.functions(pair, it.0))
         {
+            None
+        } else if !waits_for_room || self.has_room(pair, present) {
             self.go_on(pair, way)
         } else {
             // The way waits; its next step is a step's time after there is room again.
@@ -238,6 +278,10 @@ impl<'a> RoundContext<'a> {
             let place = match (self.service(pair).assign, pointing.present, &pointing.transition) {
                 (AssignPolicy::All, ..) => Place::All,
                 (_, None, _) => Place::Nowhere,
+                (AssignPolicy::Stable, ..) => match &pointing.mixture()[..] {
+                    [(cluster, _)] => Place::One(*cluster),
+                    shares => Place::Many(shares.to_vec()),
+                },
                 (_, Some(to), Some(way)) => Place::Shares { to, from: way.from, share: way.share },
                 (_, Some(cluster), None) => Place::One(cluster),
             };
@@ -248,6 +292,7 @@ impl<'a> RoundContext<'a> {
             memory: AssignMemory {
                 pointing: self.pointing,
                 over: self.standings.iter().map(Standing::remember).collect(),
+                requests_a_query: self.requests_a_query,
             },
             standings: self.standings,
             class_of: self.class_of,
@@ -262,10 +307,15 @@ impl<'a> RoundContext<'a> {
 /// the service is not on does not count.
 fn forget_what_is_gone(pointing: &mut Pointing, serves: &[bool]) {
     let is_there = |cluster: ClusterId| serves.get(cluster.index()).copied().unwrap_or(false);
+    pointing.keep_shares(is_there);
     if pointing.present.is_some_and(|present| !is_there(present)) {
-        *pointing = Pointing::default();
+        *pointing = Pointing { demand: pointing.demand, ..Pointing::default() };
     }
-    let is_way = |way: &Transition| is_there(way.from) && way.share > 0.0 && way.share < 1.0;
+    let is_share = |(cluster, share): &(ClusterId, f64)| is_there(*cluster) && *share > 0.0;
+    let is_way = |way: &Transition| {
+        let from = is_there(way.from) && way.from_shares.iter().all(is_share);
+        from && way.share > 0.0 && way.share < 1.0
+    };
     pointing.transition = pointing.transition.take().filter(is_way);
 }
 
