@@ -8,12 +8,12 @@ use std::time::Duration;
 use walrus_core::answer::{AnswerTable, ZoneCompileError, ZoneTable};
 use walrus_core::map::Map;
 use walrus_core::plan::{
-    AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
-    ServicePlan,
+    AreaPlan, Candidate, CandidateList, Digests, DomainDemand, FORMAT, Group, Plan, PlanNumber,
+    PlannedServer, ServiceDemand, ServicePlan,
 };
 use walrus_core::world::{
-    Area, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, ClusterId, Digest, Life,
-    LocatePolicy, MailExchange, Nearness, Server, Service, ServiceBinding, ServicePlace,
+    AdaptiveTtl, Area, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, ClusterId, Digest,
+    Life, LocatePolicy, MailExchange, Nearness, Server, Service, ServiceBinding, ServicePlace,
     ServiceRecords, Spill, Topology, TtlPolicy,
 };
 use walrus_core::zone::Zone;
@@ -221,9 +221,27 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         locate: locate.into(),
         choose: [Choose::RoundRobin, Choose::Weighted, Choose::Random][index % 3],
         choose_parameters: ChooseParameters::default(),
-        ttl: TtlPolicy::Constant { seconds: 30 },
+        ttl: match AdaptiveTtl::ALL.get(index % 11) {
+            None => TtlPolicy::Constant { seconds: 30 },
+            Some(variant) => {
+                TtlPolicy::Adaptive { variant: *variant, seconds: 30, min: 3, max: 300 }
+            }
+        },
         answers: [Some(1), Some(2), None][index / 3 % 3],
         areas: (0..).zip(["america", "asia", "near", "world"]).map(|(p, n)| area(p, n)).collect(),
-        demand: None,
+        demand: index.is_multiple_of(2).then(demand),
     }
+}
+
+/// Of resolvers and client prefixes, one inside another.
+fn demand() -> ServiceDemand {
+    let domains = ["192.0.2.1", "203.0.113.0/24", "203.0.0.0/16", "2001:db8:a::/48", "::1"];
+    let domain = |(place, domain): (u8, &str)| DomainDemand {
+        domain: domain.to_owned(),
+        rate: 100.0 / f64::from(place + 1),
+        hot: place < 2,
+        observed: Vec::new(),
+    };
+    let domains = (0..).zip(domains).map(domain).collect();
+    ServiceDemand { rate: 400.0, domains }
 }

@@ -10,6 +10,7 @@ use domain::rdata::AllRecordData;
 use serde::{Deserialize, Serialize};
 use walrus_dns::{DomainName, rcode, record_type};
 
+use super::explain_ttl::{TtlExplanation, explain_ttl};
 use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
 use super::table::AnswerTable;
@@ -110,6 +111,9 @@ pub struct ServiceExplanation {
     pub first: Option<Name>,
     /// Seconds; 0 without an address to give.
     pub ttl: u32,
+    /// How that came about; `None` if it is constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<TtlExplanation>,
     /// Who took part, in ring order.
     pub candidates: Vec<CandidateExplanation>,
     /// The service's other servers, and why they took no part.
@@ -334,6 +338,7 @@ fn explain_service(
         choose: service.choose,
         first: decided.first.and_then(server).map(|server| server.name.clone()),
         ttl: decided.ttl,
+        adaptive: explain_ttl(table, request, decided),
         left_out: left_out(plan, service, area_plan, &candidates, request.record_type),
         candidates: candidates
             .iter()

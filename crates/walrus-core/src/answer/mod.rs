@@ -4,6 +4,7 @@ mod ahead;
 mod complete;
 mod denial;
 mod explain;
+mod explain_ttl;
 mod request;
 mod respond;
 mod service_answer;
@@ -15,6 +16,7 @@ pub use explain::{
     CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
     SignatureExplanation, explain,
 };
+pub use explain_ttl::TtlExplanation;
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
 pub use table::{

@@ -14,7 +14,7 @@ use super::complete;
 use super::denial::{Denial, Proof};
 use super::request::{Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, answer_service};
-use super::table::{AnswerTable, Entry, PrebuiltSet, ZoneTable, flags};
+use super::table::{AnswerTable, Entry, PrebuiltSet, ZoneTable, flags, set_ttl};
 use super::worker::WorkerState;
 use crate::world::ServiceType;
 
@@ -113,7 +113,14 @@ fn refuse(
 /// What stands between question and OPT.
 enum Body<'a> {
     /// One record set in the answer section, and its signatures if they are wanted.
-    Records { count: u16, bytes: &'a [u8], signatures: u16, signature_bytes: &'a [u8] },
+    Records {
+        count: u16,
+        bytes: &'a [u8],
+        signatures: u16,
+        signature_bytes: &'a [u8],
+        /// Instead of the TTL that they have, in seconds.
+        ttl: Option<u32>,
+    },
     /// Nothing, and the zone's SOA in the authority section (RFC 2308), from a signed zone with the
     /// proof if it is wanted.
     Negative { zone: u16, rcode: u16, proof: Proof<'a> },
@@ -174,7 +181,8 @@ fn find_body<'a>(
         let Some(drawn) = answer.drawn.filter(|_| !unsigned) else { return no_type() };
         let (count, bytes) = (drawn.count, drawn.records);
         let (signatures, signature_bytes) = (answer.signature_count, answer.signatures);
-        let body = Body::Records { count, bytes, signatures, signature_bytes };
+        let ttl = answer.is_adapted.then_some(answer.ttl);
+        let body = Body::Records { count, bytes, signatures, signature_bytes, ttl };
         return Some(body.signed(dnssec_ok, signatures_only));
     }
     match find_static(entry, wanted) {
@@ -224,17 +232,19 @@ fn instead_of_everything(table: &AnswerTable, entry: Entry<'_>, wanted: u16) -> 
 impl<'a> Body<'a> {
     const fn of_set(set: &PrebuiltSet<'a>) -> Self {
         let PrebuiltSet { records: count, bytes, signatures, signature_bytes } = *set;
-        Body::Records { count, bytes, signatures, signature_bytes }
+        Body::Records { count, bytes, signatures, signature_bytes, ttl: None }
     }
 
     /// With signatures, without, or these alone.
     const fn signed(self, dnssec_ok: bool, signatures_only: bool) -> Self {
         match self {
-            Body::Records { signatures: count, signature_bytes: bytes, .. } if signatures_only => {
-                Body::Records { count, bytes, signatures: 0, signature_bytes: &[] }
+            Body::Records { signatures: count, signature_bytes: bytes, ttl, .. }
+                if signatures_only =>
+            {
+                Body::Records { count, bytes, signatures: 0, signature_bytes: &[], ttl }
             }
-            Body::Records { count, bytes, .. } if !dnssec_ok => {
-                Body::Records { count, bytes, signatures: 0, signature_bytes: &[] }
+            Body::Records { count, bytes, ttl, .. } if !dnssec_ok => {
+                Body::Records { count, bytes, signatures: 0, signature_bytes: &[], ttl }
             }
             body => body,
         }
@@ -245,7 +255,7 @@ fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
     // RFC 8482 section 4.2: where no real set is given, a made-up one.
     if wanted == record_type::ANY && entry.has_data() {
         let (bytes, signature_bytes) = (&ANY_ANSWER[..], &[][..]);
-        return Some(Body::Records { count: 1, bytes, signatures: 0, signature_bytes });
+        return Some(Body::Records { count: 1, bytes, signatures: 0, signature_bytes, ttl: None });
     }
     let set = entry.set(wanted).or_else(|| {
         entry.has(flags::CNAME_OUTSIDE).then(|| entry.set(record_type::CNAME)).flatten()
@@ -289,13 +299,16 @@ fn compose(
     let room = &mut reply[question_end..body_end];
     let (mut flags, mut counts) = (reply::FLAG_AA, Counts::default());
     let written = match *body {
-        Body::Records { count, bytes, signatures, signature_bytes } => {
+        Body::Records { count, bytes, signatures, signature_bytes, ttl } => {
             counts.answer = count.saturating_add(signatures);
             let len = bytes.len() + signature_bytes.len();
             room.get_mut(..len).map(|room| {
                 let (records, behind) = room.split_at_mut(bytes.len());
                 records.copy_from_slice(bytes);
                 behind.copy_from_slice(signature_bytes);
+                if let Some(ttl) = ttl {
+                    set_ttl(&mut room[..len], ttl);
+                }
                 len
             })
         }

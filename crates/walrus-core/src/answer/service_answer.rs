@@ -40,6 +40,8 @@ pub(super) struct ServiceAnswer<'a> {
     pub(super) signature_count: u16,
     /// Seconds.
     pub(super) ttl: u32,
+    /// The records do not say so: their TTL is the longest that there is.
+    pub(super) is_adapted: bool,
     /// The client subnet's scope in bits.
     pub(super) scope: u8,
 }
@@ -68,8 +70,13 @@ pub(super) fn answer_service<'a>(
         worker.counters.count_area(service, area);
     }
     let domain = compiled.asking(client.resolver, client.told_subnet());
-    let asked = Asked { now: client.now, ttl: decided.ttl, domain };
+    // What load an answer brings ends with it.
+    let ttl_expected = compiled
+        .ttls()
+        .map_or(decided.ttl, |ttls| ttls.expected(domain.class, decided.is_halved()));
+    let asked = Asked { now: client.now, ttl: ttl_expected, domain };
     let list = decided.list(service_type);
+    let mut ttl = decided.ttl;
     let (mut signatures, mut signature_count) = (&[][..], 0);
     let drawn = list.and_then(|place| {
         let list = compiled.lists().get(place as usize)?;
@@ -85,7 +92,12 @@ pub(super) fn answer_service<'a>(
             worker.counters.count_server(service, place, drawn.ordinal);
         }
         decision.servers = drawn.servers;
-        decision.ttl = decided.ttl;
+        // All records of a set have one TTL (RFC 2181 section 5.2): that for its first server.
+        if let Some(ttls) = compiled.ttls() {
+            let by = (domain.class, place, drawn.ordinal);
+            ttl = ttls.seconds(by, decided.is_halved(), worker.generator.share());
+        }
+        decision.ttl = ttl;
         Some(drawn)
     });
     // What a signed zone promises and the Plan lacks (an alias's target may have lost it just now, or
@@ -103,7 +115,8 @@ pub(super) fn answer_service<'a>(
         _ => 0,
     };
     worker.decision.scope = scope;
-    Some(ServiceAnswer { drawn, signatures, signature_count, ttl: decided.ttl, scope })
+    let is_adapted = compiled.ttls().is_some();
+    Some(ServiceAnswer { drawn, signatures, signature_count, ttl, is_adapted, scope })
 }
 
 impl<'a> ServiceAnswer<'a> {

@@ -12,7 +12,8 @@ use std::net::IpAddr;
 
 use crate::plan::ServiceDemand;
 use crate::policy::choose::AskingDomain;
-use crate::world::Domain;
+use crate::policy::ttl::{self, Bounds, DomainClass};
+use crate::world::{Domain, DomainClasses, TtlPolicy};
 
 /// Different lengths of prefixes of a family, full addresses included: those of the heaviest
 /// domains. Domains of further lengths count among those that are not named.
@@ -43,14 +44,15 @@ struct NamedDomain {
     /// The length of the longest named prefix inside this one, which may be itself.
     longest_inside: u8,
     hot: u32,
+    class: u32,
     weight: f64,
 }
 
 impl DemandTable {
-    /// Compiles a Plan's demand for answers that are cached for so long in the mean. What cannot be
-    /// reckoned with (a text that is no prefix, a rate that is none) is as if it were not named.
-    #[must_use]
-    pub(super) fn compile(demand: &ServiceDemand, ttl_mean: u32) -> Self {
+    /// Compiles a Plan's demand for answers of such TTLs, and says which domains these treat alike.
+    /// What cannot be reckoned with (a text that is no prefix, a rate that is none) is as if it were
+    /// not named.
+    pub(super) fn compile(demand: &ServiceDemand, ttl: TtlPolicy) -> (Self, Vec<DomainClass>) {
         let mut draft = Draft::for_domains(demand.domains.len());
         let mut hot = 0;
         for domain in &demand.domains {
@@ -61,7 +63,7 @@ impl DemandTable {
                 draft.add(&domain.domain, domain.rate, place);
             }
         }
-        draft.finish(demand.rate, f64::from(ttl_mean))
+        draft.finish(demand.rate, ttl)
     }
 
     /// The domain that a query is of, by its resolver and its client subnet with the source prefix
@@ -82,7 +84,8 @@ impl DemandTable {
         match found.or_else(|| self.find(resolver, u8::MAX)) {
             Some(domain) => {
                 let hot = (domain.hot != NOT_HOT).then_some(domain.hot);
-                AskingDomain { key: domain.key, weight: domain.weight, hot, prefix_len }
+                let NamedDomain { key, weight, class, .. } = *domain;
+                AskingDomain { key, weight, hot, class, prefix_len }
             }
             None => AskingDomain { weight: self.unnamed_weight, ..unnamed },
         }
@@ -196,25 +199,51 @@ impl Draft {
         let lengths = if domain.network().is_ipv4() { &mut self.ipv4 } else { &mut self.ipv6 };
         if lengths.admit(domain.length()) {
             let longest_inside = domain.length();
-            self.domains.push(NamedDomain { key, domain, longest_inside, hot, weight: rate });
+            self.domains.push(NamedDomain {
+                key,
+                domain,
+                longest_inside,
+                hot,
+                class: 0,
+                weight: rate,
+            });
             // At most [`ServiceDemand::DOMAINS_MAX`].
             self.slots[slot] = tag_of(key) | self.domains.len() as u32;
         }
     }
 
-    fn finish(mut self, rate: f64, ttl_mean: f64) -> DemandTable {
+    fn finish(mut self, rate: f64, ttl: TtlPolicy) -> (DemandTable, Vec<DomainClass>) {
         self.look_inside();
         let unnamed = Unnamed::new(rate, &self.domains);
-        for domain in &mut self.domains {
-            domain.weight *= ttl_mean;
+        let (alike, bounds) = match ttl {
+            TtlPolicy::Constant { seconds } => {
+                (DomainClasses::One, Bounds { mean: seconds, min: seconds, max: seconds })
+            }
+            TtlPolicy::Adaptive { variant, seconds, min, max } => {
+                (variant.domain_classes(), Bounds { mean: seconds, min, max })
+            }
+        };
+        let rate = unnamed.domains * unnamed.rate;
+        let mut classes = vec![DomainClass { domains: unnamed.domains, rate }];
+        for (place, domain) in (0..).zip(&mut self.domains) {
+            domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
+            let class = domain.class as usize;
+            classes.resize(classes.len().max(class + 1), DomainClass::default());
+            classes[class].domains += 1.0;
+            classes[class].rate += domain.weight;
         }
-        DemandTable {
+        let seconds = ttl::mean_seconds(bounds, &classes);
+        for domain in &mut self.domains {
+            domain.weight *= seconds[domain.class as usize];
+        }
+        let table = DemandTable {
             slots: self.slots,
             domains: self.domains.into(),
             ipv4: self.ipv4,
             ipv6: self.ipv6,
-            unnamed_weight: unnamed.rate * ttl_mean,
-        }
+            unnamed_weight: unnamed.rate * seconds[0],
+        };
+        (table, classes)
     }
 
     /// Finds the longest prefix inside each: sorted, a prefix stands before all that are inside it.
@@ -239,16 +268,24 @@ impl Draft {
 struct Unnamed {
     /// Requests a second of one of them.
     rate: f64,
+    domains: f64,
 }
 
 impl Unnamed {
     fn new(rate: f64, named: &[NamedDomain]) -> Self {
         let rates = || named.iter().map(|domain| domain.weight);
-        let Some(least) = rates().reduce(f64::min) else { return Self { rate: 1.0 } };
+        let Some(least) = rates().reduce(f64::min) else { return Self { rate: 1.0, domains: 1.0 } };
         let rest = rate - rates().sum::<f64>();
-        Self { rate: if rest > 0.0 { rest.min(least) } else { least } }
+        if rest > 0.0 && rest.is_finite() {
+            return Self { rate: rest.min(least), domains: (rest / least).max(1.0) };
+        }
+        // There seem to be none: too few to count, but one may come.
+        Self { rate: least, domains: FEW }
     }
 }
+
+/// Domains that change no mean.
+const FEW: f64 = 1e-9;
 
 #[cfg(test)]
 mod tests {
@@ -269,6 +306,10 @@ mod tests {
         ServiceDemand { rate, domains: domains.collect() }
     }
 
+    fn compile(demand: &ServiceDemand, seconds: u32) -> DemandTable {
+        DemandTable::compile(demand, TtlPolicy::Constant { seconds }).0
+    }
+
     fn asking(table: &DemandTable, resolver: &str, subnet: Option<(&str, u8)>) -> AskingDomain {
         table.asking(ip(resolver), subnet.map(|(address, source)| (ip(address), source)))
     }
@@ -285,7 +326,7 @@ mod tests {
                 ("198.51.100.0/24", 6.0, false),
             ],
         );
-        let table = DemandTable::compile(&told, 30);
+        let table = compile(&told, 30);
         for (resolver, subnet, weight, hot, prefix_len) in [
             ("192.0.2.53", None, 300.0, Some(0), 0),
             ("192.0.2.53", Some(("203.0.113.7", 32)), 240.0, Some(1), 24),
@@ -320,7 +361,7 @@ mod tests {
     #[test]
     fn who_is_not_named_asks_at_most_as_much_as_the_lightest() {
         let weight = |rate, domains: &[_]| {
-            asking(&DemandTable::compile(&demand(rate, domains), 10), "192.0.2.1", None).weight
+            asking(&compile(&demand(rate, domains), 10), "192.0.2.1", None).weight
         };
         let named = [("192.0.2.53", 5.0, true), ("192.0.2.54", 2.0, false)];
         assert_eq!(weight(100.0, &named), 20.0);
@@ -344,11 +385,11 @@ mod tests {
                 ("192.0.2.4/32", 1.0, true),
             ],
         );
-        let table = DemandTable::compile(&told, 1);
+        let table = compile(&told, 1);
         assert_eq!(asking(&table, "192.0.2.4", None).hot, Some(4));
         assert_eq!(asking(&table, "192.0.2.4", None).weight, 2.0);
         assert_eq!(asking(&table, "192.0.2.2", None).hot, None);
-        let nobody = DemandTable::compile(&ServiceDemand::default(), 30);
+        let nobody = compile(&ServiceDemand::default(), 30);
         assert_eq!(asking(&nobody, "192.0.2.4", Some(("10.0.0.0", 24))).hot, None);
     }
 
@@ -362,7 +403,7 @@ mod tests {
             })
             .collect();
         let domains: Vec<_> = texts.iter().map(|text| (text.as_str(), 1.5, false)).collect();
-        let table = DemandTable::compile(&demand(1e6, &domains), 2);
+        let table = compile(&demand(1e6, &domains), 2);
         let found = |text: &str| {
             let domain: Domain = text.parse().unwrap();
             let (address, length) = (domain.network(), domain.length());
@@ -380,7 +421,7 @@ mod tests {
     fn lengths_are_bounded() {
         let texts: Vec<String> = (9..=24).map(|length| format!("10.0.0.0/{length}")).collect();
         let domains: Vec<_> = texts.iter().map(|text| (text.as_str(), 1.0, false)).collect();
-        let table = DemandTable::compile(&demand(16.0, &domains), 1);
+        let table = compile(&demand(16.0, &domains), 1);
         assert_eq!(table.domains.len(), LENGTHS_MAX);
         assert_eq!(asking(&table, "10.0.0.1", None).key, AskingDomain::key_of(ip("10.0.0.0"), 16));
     }

@@ -19,6 +19,7 @@ mod signed_list;
 mod signed_set;
 mod signing;
 mod slots;
+mod ttls;
 mod zone_table;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ pub use demand::DemandTable;
 pub(super) use layout::Layout;
 pub(super) use locate::Locator;
 pub use plan::PlanCompileError;
-pub(super) use ring::{Drawn, data_of, records_of};
+pub(super) use ring::{Drawn, data_of, records_of, set_ttl};
 pub use ring::{RingAnswer, RingList};
 pub use service::{ClassDecision, ServiceTable};
 #[cfg(test)]
@@ -230,8 +231,7 @@ impl AnswerTable {
         service_type: ServiceType,
     ) -> Option<&Arc<RingList>> {
         let service = self.service(service)?;
-        let class = service.class_of_area.get(area.index())?;
-        let list = service.decisions.get(usize::from(*class))?.list(service_type)?;
+        let list = service.decision_of(area)?.list(service_type)?;
         service.lists.get(list as usize)
     }
 

@@ -11,10 +11,11 @@ use super::locate::Locator;
 use super::record_data::{GivenRecords, RecordMaker};
 use super::ring::{RingList, RingParameters};
 use super::service::{ClassDecision, HOLE, ServiceTable};
+use super::ttls;
 use crate::map::ClassTable;
 use crate::plan::{AreaPlan, CandidateList, FORMAT, ListIndex, Plan, ServicePlan};
 use crate::policy::ttl;
-use crate::world::{AreaId, Digest, LocatePolicy, ServiceRecords, ServiceType};
+use crate::world::{AreaId, Digest, LocatePolicy, ServiceRecords, ServiceType, TtlPolicy};
 
 /// Why a Plan cannot be carried out. The table in force stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,9 +127,11 @@ impl<'a> Compiler<'a> {
             let falls_through = service.locate[at..].contains(&LocatePolicy::Nameserver);
             self.class_table(&class_of_area, if falls_through { HOLE } else { world })
         });
-        let ttl_mean = service.ttl.seconds_mean();
         let demand = service.demand.as_ref();
-        let demand = demand.map(|demand| DemandTable::compile(demand, ttl_mean));
+        let compiled = demand.map(|demand| DemandTable::compile(demand, service.ttl));
+        let (demand, domains) = compiled.unzip();
+        let domains = domains.unwrap_or_default();
+        let ttls = ttls::compile(self.plan, service, &draft.lists, &domains);
         Ok(ServiceTable {
             locate: service.locate.as_slice().into(),
             classes,
@@ -138,6 +141,7 @@ impl<'a> Compiler<'a> {
             lists: draft.lists.into(),
             inputs: Arc::new(choosing::inputs(self.plan, service, &numbered)),
             demand: demand.map(Arc::new),
+            ttls: ttls.map(Arc::new),
             signed: None,
         })
     }
@@ -150,7 +154,8 @@ impl<'a> Compiler<'a> {
         id: AreaId,
         draft: &mut Draft,
     ) -> Result<u16, PlanCompileError> {
-        let ttl = ttl::seconds(service.ttl, area.degraded);
+        let ttl = ttl::compiled_seconds(service.ttl, area.degraded);
+        let is_halved = area.degraded && matches!(service.ttl, TtlPolicy::Adaptive { .. });
         let mut lists = [None; ServiceType::ALL.len()];
         for service_type in records.types().iter() {
             let maker =
@@ -168,14 +173,16 @@ impl<'a> Compiler<'a> {
             };
             lists[service_type.index()] = compiled.map(|list| draft.place_of(list));
         }
-        let decided = |other: &ClassDecision| (other.ttl, other.lists) == (ttl, lists);
+        let decided = |other: &ClassDecision| {
+            (other.ttl, other.is_halved, other.lists) == (ttl, is_halved, lists)
+        };
         let class = match draft.decisions.iter().position(decided) {
             Some(class) => {
                 draft.decisions[class].only_area = None;
                 class
             }
             None => {
-                draft.decisions.push(ClassDecision { ttl, lists, only_area: Some(id) });
+                draft.decisions.push(ClassDecision { ttl, is_halved, lists, only_area: Some(id) });
                 draft.decisions.len() - 1
             }
         };

@@ -115,6 +115,19 @@ pub(in crate::answer) fn records_of(records: &[u8]) -> impl Iterator<Item = &[u8
     })
 }
 
+/// Gives all records of such a run this TTL, in seconds. Of signatures, too: the one that was signed
+/// stands in their data, and a lower one is valid (RFC 4034 section 3.1.4, RFC 4035 section 5.3.3).
+#[inline]
+pub(in crate::answer) fn set_ttl(records: &mut [u8], ttl: u32) {
+    let mut rest = records;
+    while let Some(head) = rest.first_chunk_mut::<RECORD_HEAD_LEN>() {
+        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        let len = RECORD_HEAD_LEN + usize::from(u16::from_be_bytes([head[10], head[11]]));
+        let Some(next) = rest.get_mut(len..) else { return };
+        rest = next;
+    }
+}
+
 impl RingList {
     /// Compiles a list; `None` if none of its servers has a record of the type.
     pub(super) fn compile(

@@ -55,5 +55,7 @@ fn one_answer(table: &ServiceTable, service_type: ServiceType) -> Option<RecordS
         return Some(RecordSet { record_type, ttl: signed.terms.ttl_max, data, signatures });
     }
     let data = boxed(answer.records);
+    // A copy elsewhere knows no domains.
+    let ttl = table.ttls().map_or(ttl, |ttls| ttls.bounds.mean);
     Some(RecordSet { record_type, ttl, data, signatures: Vec::new() })
 }

@@ -9,6 +9,7 @@ use super::ring::RingList;
 use super::signed_list::SignedLists;
 use crate::map::ClassTable;
 use crate::policy::choose::{AskingDomain, ChooseInputs};
+use crate::policy::ttl::AdaptiveTtls;
 use crate::world::{AreaId, LocatePolicy, ServiceType, ServiceTypes};
 
 /// The class of addresses that the map knows no area for, where a later policy decides.
@@ -30,6 +31,8 @@ pub struct ServiceTable {
     pub(super) inputs: Arc<ChooseInputs>,
     /// Who asks how much, if a stage wants to know.
     pub(super) demand: Option<Arc<DemandTable>>,
+    /// What becomes of the lists' TTLs, if that depends on who asks or who is chosen.
+    pub(super) ttls: Option<Arc<AdaptiveTtls>>,
     /// What is answered in a signed zone: the lists' sets as far as they are signed.
     pub(super) signed: Option<Arc<SignedLists>>,
 }
@@ -37,8 +40,10 @@ pub struct ServiceTable {
 /// What a class of areas is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassDecision {
-    /// Seconds.
+    /// Seconds; the longest, if the TTL is adaptive.
     pub ttl: u32,
+    /// An adaptive TTL is halved: the areas are worse off than they should be.
+    pub(super) is_halved: bool,
     /// By [`ServiceType::index`], among [`ServiceTable::lists`]; `None` is NODATA.
     pub(super) lists: [Option<u32>; ServiceType::ALL.len()],
     /// The area, if only one has this decision.
@@ -46,6 +51,11 @@ pub struct ClassDecision {
 }
 
 impl ClassDecision {
+    /// Whether an adaptive TTL is halved; a constant one is already.
+    pub(in crate::answer) const fn is_halved(&self) -> bool {
+        self.is_halved
+    }
+
     /// The list for a type of record, among [`ServiceTable::lists`]; `None` is NODATA.
     #[must_use]
     pub const fn list(&self, service_type: ServiceType) -> Option<u32> {
@@ -74,6 +84,11 @@ impl ServiceTable {
         &self.decisions
     }
 
+    /// What clients in an area are answered with.
+    pub(in crate::answer) fn decision_of(&self, area: AreaId) -> Option<&ClassDecision> {
+        self.decisions.get(usize::from(*self.class_of_area.get(area.index())?))
+    }
+
     /// What is answered in a signed zone; `None` in one that is not.
     #[inline]
     pub(in crate::answer) fn signed(&self) -> Option<&SignedLists> {
@@ -93,6 +108,12 @@ impl ServiceTable {
         self.demand.as_deref()
     }
 
+    /// What becomes of the TTL; `None` if it is constant.
+    #[inline]
+    pub(in crate::answer) fn ttls(&self) -> Option<&AdaptiveTtls> {
+        self.ttls.as_deref()
+    }
+
     /// Who asks, as far as the service's policy looks at it.
     #[inline]
     pub(in crate::answer) fn asking(
@@ -100,7 +121,8 @@ impl ServiceTable {
         resolver: IpAddr,
         subnet: Option<(IpAddr, u8)>,
     ) -> AskingDomain {
-        if !self.inputs.policy.looks_at_domain() {
+        let by_ttl = self.ttls().is_some_and(AdaptiveTtls::looks_at_domains);
+        if !by_ttl && !self.inputs.policy.looks_at_domain() {
             return AskingDomain::unknown(0);
         }
         match &self.demand {
@@ -176,5 +198,6 @@ impl ServiceTable {
             && self.decisions == other.decisions
             && self.demand == other.demand
             && self.inputs.is_same(&other.inputs)
+            && self.ttls == other.ttls
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the fast path and its tables over one small world, with the complete path as oracle.
 
+mod adaptive_ttl;
 mod ahead;
 mod cases;
 mod explained;

@@ -1,12 +1,17 @@
 //! The complete path as oracle: whatever the fast path answers, it answers byte for byte alike.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
-use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
+use walrus_dns::record_type::{
+    A, AAAA, ANY, AXFR, CAA, CNAME, DS, HTTPS, MX, NS, PTR, RRSIG, SOA, SRV, TXT,
+};
 
-use super::fixture::{Ask, both, empty_table, plan, table};
+use super::adaptive_ttl::adapt;
+use super::fixture::{Ask, both, empty_table, list, plan, table};
+use super::signer::{Signer, plan_of};
 use crate::answer::{AnswerTable, Outcome, Request, Transport, WorkerState, respond};
+use crate::world::AdaptiveTtl;
 
 const NAMES: [&str; 28] = [
     "",
@@ -39,8 +44,8 @@ const NAMES: [&str; 28] = [
     "elsewhere",
 ];
 
-const TYPES: [u16; 16] =
-    [A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT, 0, 65400, 65535];
+const TYPES: [u16; 18] =
+    [A, AAAA, ANY, AXFR, CAA, CNAME, DS, HTTPS, MX, NS, PTR, RRSIG, SOA, SRV, TXT, 0, 65400, 65535];
 
 const CLIENTS: [&str; 5] =
     ["203.0.113.1", "192.0.2.1", "198.51.100.200", "8.8.8.8", "2001:db8:1::1"];
@@ -102,13 +107,22 @@ fn ask() -> impl Strategy<Value = Ask> {
     )
 }
 
-/// Made once: with a Plan, and without.
-static TABLES: LazyLock<[AnswerTable; 2]> = LazyLock::new(|| {
+/// Made once: with a Plan, without, and with one whose TTLs are adaptive; the last also signed.
+static TABLES: LazyLock<[AnswerTable; 4]> = LazyLock::new(|| {
     let mut plan = plan();
     plan.lists[1].groups[0].candidates[1].ramp = 0.3;
     plan.services[0].answers = None;
     plan.services[2].locate.push(crate::world::LocatePolicy::Nameserver);
-    [table(plan), empty_table()]
+    let mut adaptive = plan.clone();
+    for (service, variant) in adaptive.services.iter_mut().zip(AdaptiveTtl::ALL.into_iter().rev()) {
+        adapt(service, variant);
+    }
+    let mut signer = Signer::new();
+    let mut signed = plan_of(1, Some(2), &[list(&[0, 1, 2]), list(&[3, 4])], true);
+    adapt(&mut signed.services[0], AdaptiveTtl::ServerEach);
+    let unsigned = signer.table.with_plan(Arc::new(signed)).unwrap();
+    signer.publish(&unsigned);
+    [table(plan), empty_table(), table(adaptive), signer.table]
 });
 
 /// What holds for every outcome, understood or not.

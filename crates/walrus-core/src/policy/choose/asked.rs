@@ -36,6 +36,8 @@ pub struct AskingDomain {
     pub weight: f64,
     /// Its place among the hot domains of the Plan; `None` is a normal one.
     pub hot: Option<u32>,
+    /// Its class among domains with different TTLs; 0 if the TTL does not depend on it.
+    pub class: u32,
     /// How many bits of the client's prefix name it: no answer that looks at the domain is for a
     /// wider one. 0 if the resolver's address does.
     pub prefix_len: u8,
@@ -45,7 +47,7 @@ impl AskingDomain {
     /// A domain of this key that nothing is known of stands for one request.
     #[must_use]
     pub const fn unknown(key: u64) -> Self {
-        Self { key, weight: 1.0, hot: None, prefix_len: 0 }
+        Self { key, weight: 1.0, hot: None, class: 0, prefix_len: 0 }
     }
 
     /// The client prefix if the resolver told one, else the resolver; nothing else is known of it.

@@ -54,3 +54,449 @@
 //! TTLs, that is those of the domains that matter most: `ttl_min` is to tell the policy of it.
 
 use crate::world::{AdaptiveTtl, DomainClasses};
+
+/// A scale is looked for until it is this near.
+const NEAR_ENOUGH: f64 = 1e-9;
+/// No more steps than that, whatever the numbers: each halves the distance.
+const STEPS_MAX: usize = 100;
+/// TTLs are told apart in this many steps for each doubling where there are too many to be summed up
+/// one by one: sums are then wrong by less than a ten thousandth.
+const STEPS_A_DOUBLING: f64 = 64.0;
+/// So many are.
+const ONE_BY_ONE_MAX: usize = 64;
+
+/// Domains that are treated alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct DomainClass {
+    /// How many, which may be a guess.
+    pub(crate) domains: f64,
+    /// Requests a second of all of them.
+    pub(crate) rate: f64,
+}
+
+/// The class of a domain that the Plan names at this place. 0 is that of those that are not named.
+pub(crate) const fn class_of(classes: DomainClasses, place: u32, is_hot: bool) -> u32 {
+    match classes {
+        DomainClasses::One => 0,
+        DomainClasses::Two => is_hot as u32,
+        DomainClasses::Each => place.saturating_add(1),
+    }
+}
+
+/// A server as one list gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ServerShare {
+    /// Above 0; in any unit.
+    pub(crate) capacity: f64,
+    /// The share of the list's answers that it comes first in.
+    pub(crate) share: f64,
+}
+
+/// What an adaptive policy is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    /// Seconds: the mean that is kept.
+    pub(crate) mean: u32,
+    /// Seconds.
+    pub(crate) min: u32,
+    /// Seconds.
+    pub(crate) max: u32,
+}
+
+/// The TTLs of one service: by class of domain, by list, and by server of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AdaptiveTtls {
+    pub(crate) variant: AdaptiveTtl,
+    pub(crate) bounds: Bounds,
+    /// Seconds by class, before what is the list's.
+    classes: Box<[f32]>,
+    /// By list, server by server; one for a list without servers.
+    factors: Box<[f32]>,
+    /// Where each list's begin.
+    lists: Box<[u32]>,
+}
+
+/// How a TTL came about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AdaptedTtl {
+    /// Seconds by the domain's class alone.
+    pub(crate) by_domain: f64,
+    /// What the server (and the scale of its list) makes of it.
+    pub(crate) factor: f64,
+    /// Seconds, within the bounds, not yet whole.
+    pub(crate) seconds: f64,
+}
+
+impl AdaptiveTtls {
+    /// The TTLs for these classes of domains and these lists, each with the servers at its ordinals.
+    pub(crate) fn compile(
+        variant: AdaptiveTtl,
+        bounds: Bounds,
+        classes: &[DomainClass],
+        lists: impl Iterator<Item = Vec<ServerShare>>,
+    ) -> Self {
+        let seconds = class_seconds(bounds, classes);
+        let spread = spread(&seconds, classes);
+        let (mut factors, mut starts) = (Vec::new(), Vec::new());
+        for servers in lists {
+            starts.push(u32::try_from(factors.len()).unwrap_or(u32::MAX));
+            let of_servers = server_factors(variant, &servers);
+            let shares = servers.iter().map(|server| server.share);
+            let mut by_share = gathered(of_servers.iter().copied().zip(shares));
+            if by_share.is_empty() {
+                // Records that name no server.
+                by_share.push((1.0, 1.0));
+            }
+            let scale = scale(bounds, &spread, &by_share);
+            factors.extend(of_servers.iter().map(|factor| single(factor * scale)));
+            if servers.is_empty() {
+                factors.push(single(scale));
+            }
+        }
+        let classes = seconds.into_iter().map(single).collect();
+        Self { variant, bounds, classes, factors: factors.into(), lists: starts.into() }
+    }
+
+    /// Whether the TTL depends on the domain.
+    #[inline]
+    pub(crate) const fn looks_at_domains(&self) -> bool {
+        self.classes.len() > 1
+    }
+
+    /// Whole seconds for a domain of this class that is given the server at this ordinal of this
+    /// list first. `draw`, from 0 to below 1, decides what a part of a second becomes.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+    pub(crate) fn seconds(
+        &self,
+        (class, list, ordinal): (u32, u32, u32),
+        is_halved: bool,
+        draw: f64,
+    ) -> u32 {
+        (self.adapted(class, list, ordinal, is_halved).seconds + draw) as u32
+    }
+
+    /// About how long an answer for a domain of this class may be cached, in seconds, whichever
+    /// server it begins with.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+    pub(crate) fn expected(&self, class: u32, is_halved: bool) -> u32 {
+        let seconds = self.bounds.cut(self.by_domain(class));
+        (if is_halved { seconds / 2.0 } else { seconds }).ceil() as u32
+    }
+
+    #[inline]
+    fn by_domain(&self, class: u32) -> f64 {
+        let of_class = self.classes.get(class as usize).or(self.classes.first());
+        of_class.copied().map_or(f64::from(self.bounds.mean), f64::from)
+    }
+
+    /// The same before it is whole, and how it came about.
+    #[inline]
+    pub(crate) fn adapted(
+        &self,
+        class: u32,
+        list: u32,
+        ordinal: u32,
+        is_halved: bool,
+    ) -> AdaptedTtl {
+        let by_domain = self.by_domain(class);
+        let at = self.lists.get(list as usize).map(|start| start.saturating_add(ordinal) as usize);
+        let factor = at.and_then(|at| self.factors.get(at)).copied().map_or(1.0, f64::from);
+        let mut seconds = self.bounds.cut(by_domain * factor);
+        if is_halved {
+            seconds = (seconds / 2.0).max(1.0);
+        }
+        AdaptedTtl { by_domain, factor, seconds }
+    }
+}
+
+impl Bounds {
+    /// Not `clamp`, which panics where they are the wrong way round; what is no number is the least.
+    #[inline]
+    fn cut(self, seconds: f64) -> f64 {
+        seconds.max(f64::from(self.min)).min(f64::from(self.max))
+    }
+}
+
+/// The mean TTL of each class, in seconds, where servers play no part: within the bounds.
+pub(crate) fn mean_seconds(bounds: Bounds, classes: &[DomainClass]) -> Vec<f64> {
+    let seconds = class_seconds(bounds, classes);
+    let scale = scale(bounds, &spread(&seconds, classes), &[(1.0, 1.0)]);
+    seconds.into_iter().map(|seconds| bounds.cut(seconds * scale)).collect()
+}
+
+/// T * W / W(j) by class; at least one.
+fn class_seconds(bounds: Bounds, classes: &[DomainClass]) -> Vec<f64> {
+    let mean = f64::from(bounds.mean);
+    let domains: f64 = classes.iter().map(|class| class.domains).sum();
+    let demand = classes.iter().map(|class| class.rate).sum::<f64>() / domains;
+    let seconds = |class: &DomainClass| {
+        let seconds = mean * demand * class.domains / class.rate;
+        // A class without domains or demand is nobody's.
+        if seconds.is_finite() && seconds > 0.0 { seconds } else { mean }
+    };
+    if classes.is_empty() { vec![mean] } else { classes.iter().map(seconds).collect() }
+}
+
+/// How many domains have which TTL.
+fn spread(seconds: &[f64], classes: &[DomainClass]) -> Vec<(f64, f64)> {
+    if classes.is_empty() {
+        return seconds.iter().map(|seconds| (*seconds, 1.0)).collect();
+    }
+    gathered(seconds.iter().copied().zip(classes.iter().map(|class| class.domains)))
+}
+
+/// Values with what they weigh, those that are alike together.
+fn gathered(values: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut values: Vec<(f64, f64)> = values.filter(|(_, weight)| *weight > 0.0).collect();
+    values.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let step = if values.len() > ONE_BY_ONE_MAX { STEPS_A_DOUBLING.recip().exp2() } else { 1.0 };
+    let mut gathered: Vec<(f64, f64, f64)> = Vec::new();
+    for (value, weight) in values {
+        match gathered.last_mut() {
+            Some((first, sum, weights)) if value <= *first * step => {
+                *sum += value * weight;
+                *weights += weight;
+            }
+            _ => gathered.push((value, value * weight, weight)),
+        }
+    }
+    gathered.into_iter().map(|(_, sum, weight)| (sum / weight, weight)).collect()
+}
+
+/// C(i) / C for the servers of a list.
+fn server_factors(variant: AdaptiveTtl, servers: &[ServerShare]) -> Vec<f64> {
+    let whole: f64 = servers.iter().map(|server| server.share).sum();
+    let mean = servers.iter().map(|server| server.capacity * server.share).sum::<f64>() / whole;
+    let factor = |server: &ServerShare| {
+        let factor = server.capacity / mean;
+        if variant.looks_at_servers() && factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
+    };
+    servers.iter().map(factor).collect()
+}
+
+/// What all TTLs of a list are multiplied with so that the mean is kept although bounds cut some off:
+/// 1 if they cut off none.
+fn scale(bounds: Bounds, classes: &[(f64, f64)], servers: &[(f64, f64)]) -> f64 {
+    let least = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
+    let most = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(0.0, f64::max);
+    let (shortest, longest) = (least(classes) * least(servers), most(classes) * most(servers));
+    let (min, max) = (f64::from(bounds.min), f64::from(bounds.max));
+    if min <= shortest && longest <= max {
+        return 1.0;
+    }
+    let domains: f64 = classes.iter().map(|(_, domains)| domains).sum();
+    let wanted = domains / f64::from(bounds.mean);
+    let whole: f64 = servers.iter().map(|(_, share)| share).sum();
+    // What all domains ask a second: the greater the scale, the less.
+    let asked = |scale: f64| -> f64 {
+        let mean = |seconds: f64| {
+            let of = |&(factor, share): &(f64, f64)| bounds.cut(seconds * factor * scale) * share;
+            servers.iter().map(of).sum::<f64>() / whole
+        };
+        classes.iter().map(|(seconds, domains)| domains / mean(*seconds)).sum()
+    };
+    // From where all are at the lower bound to where all are at the upper one.
+    let (mut low, mut high) = (min / longest, max / shortest);
+    for _ in 0..STEPS_MAX {
+        let middle = (low * high).sqrt();
+        if !(low < middle && middle < high) || high / low < 1.0 + NEAR_ENOUGH {
+            break;
+        }
+        if asked(middle) > wanted { low = middle } else { high = middle }
+    }
+    let scale = (low * high).sqrt();
+    if scale.is_finite() && scale > 0.0 { scale } else { 1.0 }
+}
+
+/// Half the memory, and more digits than any estimate has.
+#[expect(clippy::cast_possible_truncation, reason = "an estimate has fewer digits")]
+const fn single(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::world::Generator;
+
+    fn class(domains: f64, rate: f64) -> DomainClass {
+        DomainClass { domains, rate }
+    }
+
+    fn servers(of: &[(f64, f64)]) -> Vec<ServerShare> {
+        of.iter().map(|&(capacity, share)| ServerShare { capacity, share }).collect()
+    }
+
+    fn compile(
+        variant: AdaptiveTtl,
+        (mean, min, max): (u32, u32, u32),
+        classes: &[DomainClass],
+        list: &[(f64, f64)],
+    ) -> AdaptiveTtls {
+        let bounds = Bounds { mean, min, max };
+        AdaptiveTtls::compile(variant, bounds, classes, std::iter::once(servers(list)))
+    }
+
+    /// Seconds by class and server.
+    fn table(ttls: &AdaptiveTtls, classes: usize, servers: usize) -> Vec<Vec<f64>> {
+        let of = |class: usize, server: usize| {
+            (ttls.adapted(class as u32, 0, server as u32, false).seconds * 10.0).round() / 10.0
+        };
+        let row = |class| (0..servers).map(|server| of(class, server)).collect();
+        (0..classes).map(row).collect()
+    }
+
+    #[test]
+    fn the_worked_example() {
+        let classes = [class(1.0, 8.0), class(1.0, 1.0), class(1.0, 1.0)];
+        let wide = (240, 1, 86_400);
+        let ttls = compile(AdaptiveTtl::Each, wide, &classes, &[(3.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 3, 2), [[100.0, 100.0], [800.0, 800.0], [800.0, 800.0]]);
+        let ttls = compile(AdaptiveTtl::Each, (240, 1, 600), &classes, &[]);
+        assert_eq!(table(&ttls, 3, 1), [[109.1], [600.0], [600.0]]);
+        let ttls = compile(AdaptiveTtl::ServerEach, wide, &classes, &[(3.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 3, 2), [[150.0, 50.0], [1200.0, 400.0], [1200.0, 400.0]]);
+        // Two classes: a hot domain, and two of the same demand together.
+        let two = [class(2.0, 2.0), class(1.0, 8.0)];
+        let ttls = compile(AdaptiveTtl::ServerTwo, wide, &two, &[(3.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 2, 2), [[1200.0, 400.0], [150.0, 50.0]]);
+        // By server alone, and by nothing.
+        let one = [class(3.0, 10.0)];
+        let ttls = compile(AdaptiveTtl::ServerOne, wide, &one, &[(3.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 1, 2), [[360.0, 120.0]]);
+        let ttls = compile(AdaptiveTtl::One, wide, &one, &[(3.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 1, 2), [[240.0, 240.0]]);
+    }
+
+    #[test]
+    fn without_demand_all_domains_are_alike() {
+        for variant in AdaptiveTtl::ALL {
+            let ttls = compile(variant, (30, 3, 300), &[], &[(1.0, 1.0)]);
+            assert!(!ttls.looks_at_domains());
+            for class in [0, 1, u32::MAX] {
+                assert_eq!(ttls.seconds((class, 0, 0), false, 0.999), 30);
+                assert_eq!(ttls.seconds((class, 9, 9), true, 0.999), 15, "no such list");
+            }
+        }
+        let ttls = compile(AdaptiveTtl::ServerEach, (30, 3, 300), &[], &[(2.0, 0.5), (1.0, 0.5)]);
+        assert_eq!(table(&ttls, 1, 2), [[40.0, 20.0]]);
+    }
+
+    #[test]
+    fn halved_while_degraded_but_never_to_zero() {
+        let classes = [class(1.0, 9.0), class(1.0, 1.0)];
+        let ttls = compile(AdaptiveTtl::Each, (2, 1, 20), &classes, &[]);
+        assert_eq!(table(&ttls, 2, 1), [[1.1], [10.0]]);
+        let halved = |class| ttls.adapted(class, 0, 0, true).seconds;
+        assert_eq!((halved(0), halved(1)), (1.0, 5.0));
+    }
+
+    #[test]
+    fn parts_of_a_second_are_kept_in_the_mean() {
+        let classes = [class(1.0, 8.0), class(1.0, 3.0)];
+        let ttls = compile(AdaptiveTtl::Each, (9, 1, 90), &classes, &[]);
+        let exact = ttls.adapted(0, 0, 0, false).seconds;
+        let mut generator = Generator::new(7);
+        let draws = 10_000;
+        let mut sum = 0.0;
+        for _ in 0..draws {
+            let seconds = f64::from(ttls.seconds((0, 0, 0), false, generator.share()));
+            assert!((seconds - exact).abs() < 1.0);
+            sum += seconds;
+        }
+        let (mean, part) = (sum / f64::from(draws), exact.fract());
+        // Five deviations of a binomial.
+        let bound = 5.0 * (part * (1.0 - part) / f64::from(draws)).sqrt();
+        assert!((mean - exact).abs() <= bound, "{mean} {exact}");
+    }
+
+    #[test]
+    fn what_is_odd_is_no_panic_and_within_bounds() {
+        let odd = [f64::NAN, f64::INFINITY, -1.0, 0.0, f64::MAX, f64::MIN_POSITIVE];
+        for one in odd {
+            for other in odd {
+                let classes = [class(one, other), class(other, one), class(1.0, 1.0)];
+                for variant in AdaptiveTtl::ALL {
+                    let list = [(one, other), (other, one), (1.0, 1.0)];
+                    let ttls = compile(variant, (30, 3, 300), &classes, &list);
+                    for at in 0..4 {
+                        let seconds = ttls.seconds((at, 0, at), false, 0.5);
+                        assert!((3..=300).contains(&seconds), "{one} {other} {seconds}");
+                    }
+                }
+            }
+        }
+        // A Plan that was not validated.
+        let ttls = compile(AdaptiveTtl::Each, (30, 300, 3), &[class(1.0, 1.0)], &[]);
+        assert_eq!(ttls.seconds((0, 0, 0), false, 0.5), 3);
+    }
+
+    proptest! {
+        /// The fairness rule: domains ask as often as with the constant TTL, whatever bounds cut off.
+        #[test]
+        fn the_mean_rate_of_queries_is_kept(
+            rates in prop::collection::vec(0.001_f64..1000.0, 1..300),
+            unnamed in 0.0_f64..500.0,
+            list in prop::collection::vec((1.0_f64..20.0, 0.01_f64..1.0), 1..12),
+            mean in 2_u32..1000, shorter in 1_u32..50, longer in 1_u32..50,
+            variant in 0_usize..6,
+        ) {
+            let variant = AdaptiveTtl::ALL[variant];
+            let whole = rates.iter().sum::<f64>();
+            let is_hot = |rate: f64| rate / whole > 1.0 / rates.len() as f64;
+            let mut classes = vec![class(unnamed, unnamed * 0.001)];
+            let mut of = Vec::new();
+            for (place, rate) in (0..).zip(&rates) {
+                let at = class_of(variant.domain_classes(), place, is_hot(*rate)) as usize;
+                classes.resize(classes.len().max(at + 1), DomainClass::default());
+                classes[at].domains += 1.0;
+                classes[at].rate += rate;
+                of.push(at as u32);
+            }
+            let bounds = (mean, (mean / shorter).max(1), mean * longer);
+            let ttls = compile(variant, bounds, &classes, &list);
+            let shares: f64 = list.iter().map(|server| server.1).sum();
+            let asks = |class: u32| {
+                let of = |(server, (_, share)): (usize, &(f64, f64))| {
+                    share * ttls.adapted(class, 0, server as u32, false).seconds
+                };
+                shares / list.iter().enumerate().map(of).sum::<f64>()
+            };
+            let asked = of.iter().map(|class| asks(*class)).sum::<f64>() + unnamed * asks(0);
+            let wanted = (rates.len() as f64 + unnamed) / f64::from(mean);
+            prop_assert!((asked / wanted - 1.0).abs() < 1e-3, "{} {}", asked, wanted);
+        }
+
+        /// The heavier a domain, the shorter; the stronger a server, the longer.
+        #[test]
+        fn ttls_follow_weights_and_capacities(
+            mut rates in prop::collection::vec(0.001_f64..1000.0, 2..50),
+            mut list in prop::collection::vec((1.0_f64..20.0, 0.01_f64..1.0), 2..9),
+            mean in 2_u32..1000,
+        ) {
+            rates.sort_by(f64::total_cmp);
+            list.sort_by(|one, other| one.0.total_cmp(&other.0));
+            let mut classes = vec![class(1.0, rates[0])];
+            classes.extend(rates.iter().map(|rate| class(1.0, *rate)));
+            let bounds = (mean, 1, mean * 20);
+            for variant in [AdaptiveTtl::Each, AdaptiveTtl::ServerEach] {
+                let ttls = compile(variant, bounds, &classes, &list);
+                let seconds = |class: usize, server: usize| {
+                    ttls.adapted(class as u32, 0, server as u32, false).seconds
+                };
+                for class in 1..classes.len() {
+                    for server in 0..list.len() {
+                        prop_assert!(seconds(class, server) <= seconds(class - 1, server));
+                        if server > 0 {
+                            prop_assert!(seconds(class, server) >= seconds(class, server - 1));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

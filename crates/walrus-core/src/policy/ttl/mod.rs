@@ -1,15 +1,20 @@
 //! How long may an answer be cached?
 
+mod adaptive;
 mod constant;
+
+pub(crate) use adaptive::{
+    AdaptedTtl, AdaptiveTtls, Bounds, DomainClass, ServerShare, class_of, mean_seconds,
+};
 
 use crate::world::TtlPolicy;
 
-/// The TTL of a service's answers in an area, in seconds; at least 1 unless the policy says 0.
+/// What a service's records in an area are made with, in seconds: their TTL, at least 1 unless the
+/// policy says 0; if the policy adapts it the longest that there is, whatever the area's state.
 #[must_use]
-pub const fn seconds(policy: TtlPolicy, degraded: bool) -> u32 {
+pub const fn compiled_seconds(policy: TtlPolicy, degraded: bool) -> u32 {
     match policy {
-        TtlPolicy::Constant { seconds } | TtlPolicy::Adaptive { seconds, .. } => {
-            constant::seconds(seconds, degraded)
-        }
+        TtlPolicy::Constant { seconds } => constant::seconds(seconds, degraded),
+        TtlPolicy::Adaptive { max, .. } => max,
     }
 }
