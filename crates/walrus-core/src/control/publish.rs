@@ -4,7 +4,7 @@
 //! candidates, shares, TTLs, a server's life, or a load by at least 0.05 since the Plan in force.
 //! Smaller changes of load are left out: they would give every Director a new Plan each round
 //! for nothing, so the loads that a Plan shows may be that much off. Texts alone are no reason, nor
-//! is a backlog: where it matters it moves the load.
+//! is a backlog, but where a service weighs servers by it.
 //!
 //! Who asks how much changes all the time. A service's demand in the Plan is therefore another one
 //! only once a round, and only if [`is_worth_telling`] says so.
@@ -13,9 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::demand::AVERAGED_OVER;
 use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
+use crate::world::ChoosePolicy;
 
 /// The smallest change of a load that is worth a new Plan by itself.
 const LOAD_CHANGE_MIN: f64 = 0.05;
+
+/// The smallest change of a backlog, in requests, that is worth a new Plan where it is weighed; of a
+/// long one it is a quarter.
+const BACKLOG_CHANGE_MIN: u64 = 10;
 
 /// The changes of a service's demand, as a part of the whole, that are worth a new Plan.
 const DEMAND_CHANGE_MIN: f64 = 0.1;
@@ -26,6 +31,8 @@ pub(super) fn is_worth_a_plan(old: &Plan, new: &Plan) -> bool {
         || old.digests != new.digests
         || old.lists != new.lists
         || !same(&old.servers, &new.servers, same_server)
+        || (new.services.iter().any(weighs_backlog)
+            && !same(&old.servers, &new.servers, same_backlog))
         || !same(&old.services, &new.services, same_service)
 }
 
@@ -41,6 +48,16 @@ fn same_server(old: &PlannedServer, new: &PlannedServer) -> bool {
     same_load
         && (&old.name, &old.cluster, &old.addresses, old.life)
             == (&new.name, &new.cluster, &new.addresses, new.life)
+}
+
+fn weighs_backlog(service: &ServicePlan) -> bool {
+    service.choose == ChoosePolicy::Crml && service.choose_parameters.crml_backlog
+}
+
+/// Whether a backlog is about as long as it was.
+fn same_backlog(old: &PlannedServer, new: &PlannedServer) -> bool {
+    let (old, new) = (old.backlog.unwrap_or(0), new.backlog.unwrap_or(0));
+    old.abs_diff(new) < (old.max(new) / 4).max(BACKLOG_CHANGE_MIN)
 }
 
 fn same_service(old: &ServicePlan, new: &ServicePlan) -> bool {

@@ -8,6 +8,7 @@ mod changes;
 mod commands;
 mod countries;
 mod decisions;
+mod demand;
 mod demo;
 mod dns;
 mod fail_static;

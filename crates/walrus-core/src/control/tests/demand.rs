@@ -300,4 +300,10 @@ fn a_backlog_is_what_a_reporter_counts() {
     scene.harness.pass(20_000);
     let backlogs: Vec<_> = scene.harness.plan().servers.iter().map(|it| it.backlog).collect();
     assert_eq!(backlogs, [Some(37), None, None, None]);
+    let before = scene.harness.number();
+    let ReportBody::Statistics(statistics) = busy(0.9) else { panic!("no statistics") };
+    let statistics = crate::world::Statistics { busy: Some(100), ..statistics };
+    scene.harness.reporters.insert(name("asia1"), ReportBody::Statistics(statistics));
+    scene.harness.pass(20_000);
+    assert_eq!(scene.harness.number(), before, "no service weighs it");
 }
