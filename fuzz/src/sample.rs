@@ -219,7 +219,7 @@ fn service(index: usize, name: &DomainName) -> ServicePlan {
         name: name.to_string(),
         digest: Digest::default(),
         locate: locate.into(),
-        choose: [Choose::RoundRobin, Choose::Weighted, Choose::Random][index % 3],
+        choose: Choose::ALL[index % Choose::ALL.len()],
         choose_parameters: ChooseParameters::default(),
         ttl: match AdaptiveTtl::ALL.get(index % 11) {
             None => TtlPolicy::Constant { seconds: 30 },

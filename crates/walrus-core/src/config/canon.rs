@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use super::{ControlSettings, DnssecSettings, NotifySettings, ZoneDnssec, ZoneSettings};
 use crate::world::{
-    AssignPolicy, ChoosePolicy, ClientSpec, Cluster, ClusterId, Coordinates, Denial, Digest,
-    KeyLayout, LocatePolicy, MailExchange, Nearness, Probe, ProbeKind, Service, ServiceBinding,
-    ServicePlace, ServiceRecords, Spill, Topology, TtlPolicy,
+    AssignPolicy, ClientSpec, Cluster, ClusterId, Coordinates, Denial, Digest, KeyLayout,
+    LocatePolicy, MailExchange, Nearness, Probe, ProbeKind, Service, ServiceBinding, ServicePlace,
+    ServiceRecords, Spill, Topology, TtlPolicy,
 };
 
 /// Gives every service its digest: whatever its compiled answers and stages depend on.
@@ -115,21 +115,7 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             AssignPolicy::Stable => "stable",
         },
     );
-    text.field(
-        "choose",
-        match service.choose {
-            ChoosePolicy::RoundRobin => "round-robin",
-            ChoosePolicy::Weighted => "weighted",
-            ChoosePolicy::Random => "random",
-            ChoosePolicy::Hash => "hash",
-            ChoosePolicy::Pow2 => "pow2",
-            ChoosePolicy::Rr2 => "rr2",
-            ChoosePolicy::Prr2 => "prr2",
-            ChoosePolicy::Dal => "dal",
-            ChoosePolicy::Mrl => "mrl",
-            ChoosePolicy::Crml => "crml",
-        },
-    );
+    text.field("choose", service.choose.name());
     if !service.choose_parameters.is_default() {
         text.field("choose parameters", format!("{:?}", service.choose_parameters));
     }

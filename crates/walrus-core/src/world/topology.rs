@@ -325,6 +325,37 @@ pub enum ChoosePolicy {
 }
 
 impl ChoosePolicy {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::RoundRobin,
+        Self::Weighted,
+        Self::Random,
+        Self::Hash,
+        Self::Pow2,
+        Self::Rr2,
+        Self::Prr2,
+        Self::Dal,
+        Self::Mrl,
+        Self::Crml,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::Weighted => "weighted",
+            Self::Random => "random",
+            Self::Hash => "hash",
+            Self::Pow2 => "pow2",
+            Self::Rr2 => "rr2",
+            Self::Prr2 => "prr2",
+            Self::Dal => "dal",
+            Self::Mrl => "mrl",
+            Self::Crml => "crml",
+        }
+    }
+
     /// Whether who asks plays a part: then an answer is for one domain alone.
     #[must_use]
     pub const fn looks_at_domain(self) -> bool {

@@ -3,6 +3,7 @@
 mod adaptive_ttl;
 mod ahead;
 mod cases;
+mod choosing;
 mod explained;
 mod fixture;
 mod oracle;

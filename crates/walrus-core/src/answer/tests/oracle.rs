@@ -11,7 +11,7 @@ use super::adaptive_ttl::adapt;
 use super::fixture::{Ask, both, empty_table, list, plan, table};
 use super::signer::{Signer, plan_of};
 use crate::answer::{AnswerTable, Outcome, Request, Transport, WorkerState, respond};
-use crate::world::AdaptiveTtl;
+use crate::world::{AdaptiveTtl, ChoosePolicy};
 
 const NAMES: [&str; 28] = [
     "",
@@ -107,8 +107,9 @@ fn ask() -> impl Strategy<Value = Ask> {
     )
 }
 
-/// Made once: with a Plan, without, and with one whose TTLs are adaptive; the last also signed.
-static TABLES: LazyLock<[AnswerTable; 4]> = LazyLock::new(|| {
+/// Made once: with a Plan, without, and with one whose TTLs are adaptive, also signed; and with Plans
+/// that choose by all policies.
+static TABLES: LazyLock<Vec<AnswerTable>> = LazyLock::new(|| {
     let mut plan = plan();
     plan.lists[1].groups[0].candidates[1].ramp = 0.3;
     plan.services[0].answers = None;
@@ -122,7 +123,15 @@ static TABLES: LazyLock<[AnswerTable; 4]> = LazyLock::new(|| {
     adapt(&mut signed.services[0], AdaptiveTtl::ServerEach);
     let unsigned = signer.table.with_plan(Arc::new(signed)).unwrap();
     signer.publish(&unsigned);
-    [table(plan), empty_table(), table(adaptive), signer.table]
+    let mut tables = vec![table(plan.clone()), empty_table(), table(adaptive), signer.table];
+    for policies in ChoosePolicy::ALL[3..].chunks(3) {
+        let mut plan = plan.clone();
+        for (service, policy) in plan.services.iter_mut().zip(policies) {
+            service.choose = *policy;
+        }
+        tables.push(table(plan));
+    }
+    tables
 });
 
 /// What holds for every outcome, understood or not.

@@ -102,7 +102,9 @@ pub(in crate::config) static SERVER: Group = Group {
             name: "capacity",
             kind: Kind::Number(0.0, f64::MAX),
             default: Default::Otherwise("unknown"),
-            meaning: "Requests a second that it can serve; `assign = \"stable\"` needs it of all servers.",
+            meaning: "Requests a second that it can serve: what `hash`, `pow2`, `prr2`, `dal`, `mrl` and \
+                      `crml` go by instead of `weight`, if all servers of the answer have one; \
+                      `assign = \"stable\"` needs it of all servers.",
             example: "500",
         },
         Setting {

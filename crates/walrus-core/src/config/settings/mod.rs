@@ -3,6 +3,7 @@
 mod address_owners;
 pub(super) mod api;
 pub(super) mod area;
+mod choose;
 pub(super) mod cluster;
 pub(super) mod control;
 pub(super) mod dns;

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use walrus_dns::DomainName;
 
 use super::address_owners::{self, SharedAddress};
-use super::{Default, Group, Kind, Scope, Setting, nearness, records, ttl};
+use super::{Default, Group, Kind, Scope, Setting, choose, nearness, records, ttl};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
 use crate::config::{ZoneDnssec, ZoneSettings, datagram};
 use crate::world::{
-    Area, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Digest, LocatePolicy,
-    Name, Server, Service, Spill,
+    Area, AssignPolicy, Cluster, ClusterId, Digest, LocatePolicy, Name, Server, Service, Spill,
 };
 
 pub(in crate::config) static SERVICE: Group = Group {
@@ -72,11 +71,47 @@ pub(in crate::config) static SERVICE: Group = Group {
         },
         Setting {
             name: "choose",
-            kind: Kind::OneOf(&["round-robin", "weighted", "random"]),
+            kind: Kind::OneOf(&[
+                "round-robin",
+                "weighted",
+                "random",
+                "hash",
+                "pow2",
+                "rr2",
+                "prr2",
+                "dal",
+                "mrl",
+                "crml",
+            ]),
             default: Default::Value("\"weighted\""),
             meaning: "Which server comes first in an answer: in turn, at random by weight, or at \
-                      random all alike.",
+                      random all alike; `hash` (each domain its own server, with bounded loads), \
+                      `pow2` (the less loaded of two), `rr2`, `prr2` (in turn, busy domains apart, \
+                      by capacity), `dal` (least given so far), `mrl` (least that still comes of what \
+                      was given), `crml` (likewise, with what servers observe). See the guide.",
             example: "\"weighted\"",
+        },
+        Setting {
+            name: "hash_bound",
+            kind: Kind::Number(0.01, 10.0),
+            default: Default::Value("0.25"),
+            meaning: "`hash`: how far a server may go beyond its fair share of what is cached.",
+            example: "0.25",
+        },
+        Setting {
+            name: "crml_horizon",
+            kind: Kind::Seconds(1, 86_400),
+            default: Default::Otherwise("one `ttl`"),
+            meaning: "`crml`: over what time a server is charged with requests that it observes and that \
+                      no answer of ours explains.",
+            example: "\"1m\"",
+        },
+        Setting {
+            name: "crml_backlog",
+            kind: Kind::Flag,
+            default: Default::Value("false"),
+            meaning: "`crml`: whether a server is charged with the requests that are in it, too.",
+            example: "true",
         },
         Setting {
             name: "ttl",
@@ -284,6 +319,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     if let Some(name) = &name {
         check_name(name, section.place_of("name"), known.zones, findings);
     }
+    let (choose, choose_parameters) = choose::read(section);
     let records = records::read(section, name.as_ref(), known.zones, findings);
     let service = Service {
         name: name?,
@@ -297,12 +333,8 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
             "stable" => AssignPolicy::Stable,
             _ => AssignPolicy::Walrus,
         },
-        choose: match text("choose").as_str() {
-            "round-robin" => ChoosePolicy::RoundRobin,
-            "random" => ChoosePolicy::Random,
-            _ => ChoosePolicy::Weighted,
-        },
-        choose_parameters: ChooseParameters::default(),
+        choose,
+        choose_parameters,
         ttl: ttl::read(section, findings),
         hot_share: section.number("hot_share"),
         answers: section.count("answers").and_then(|count| u32::try_from(count).ok()),
@@ -323,6 +355,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         records::check_families(&service, clusters_at, known, findings);
     }
     nearness::check_service(&service, section.place_of("assign"), known, findings);
+    choose::check_capacities(&service, section.place_of("choose"), known, findings);
     datagram::check(&service, section.place_of("answers"), known, findings);
     Some(service)
 }
