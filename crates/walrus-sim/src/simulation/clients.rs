@@ -149,7 +149,7 @@ impl Run<'_> {
                 Presence::Killed | Presence::Cut => None,
             };
             if let Some(departs) = departs {
-                self.served(number, &entry, place, hits);
+                self.served(&entry, place, hits);
                 let way = self.crowds[number].cluster_distances[self.clusters[place]];
                 let ends = departs + way;
                 if self.measures.is_on {
@@ -179,11 +179,11 @@ impl Run<'_> {
 
     /// Counts a page that a server accepted.
     #[inline]
-    fn served(&mut self, number: usize, entry: &Entry, server: usize, hits: u16) {
+    fn served(&mut self, entry: &Entry, server: usize, hits: u16) {
         let totals = &mut self.measures.totals;
         totals.pages += 1;
         totals.hits += u64::from(hits);
-        let nearest = self.nearest[entry.domain as usize];
+        let nearest = self.resolvers.nearest_to(entry.domain);
         if nearest != NOWHERE {
             totals.placed_pages += 1;
             totals.near_pages += u64::from(usize::from(nearest) == self.clusters[server]);
@@ -192,7 +192,6 @@ impl Run<'_> {
         if let Some(count) = self.requests.get_mut(place) {
             *count += u32::from(hits);
         }
-        let _ = number;
     }
 
     /// A page ended: the client thinks and goes on.

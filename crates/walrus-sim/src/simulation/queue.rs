@@ -48,7 +48,7 @@ pub(super) enum Step {
 const BUCKETS: usize = 1 << BUCKET_BITS;
 const BUCKET_BITS: u32 = 11;
 /// Entries that a bucket of the near wheel should have.
-const DENSITY: f64 = 6.0;
+const DENSITY: f64 = 4.0;
 /// The most entries: 24 bytes each.
 const ENTRIES_MAX: usize = 60_000_000;
 

@@ -27,84 +27,97 @@ impl Held {
 /// All resolvers of all populations, and the domains that they serve.
 #[derive(Debug)]
 pub(super) struct Resolvers {
-    /// By domain: its population.
-    populations: Box<[u16]>,
-    /// By domain: its resolver.
-    resolvers: Box<[u32]>,
+    domains: Box<[Domain]>,
     /// By population: its first domain.
     first_domains: Vec<u32>,
-    /// By resolver, or by domain where client subnets are sent.
-    held: Box<[Held]>,
     /// Answers to client subnets whose scope is wider than a domain, by resolver, scope and prefix.
     wide: BTreeMap<(u32, u8, u128), Held>,
-    /// By resolver: asked so often, and at which question the nearest answered first (0: not yet).
-    windows: Box<[(u32, u32)]>,
-    /// By resolver: whether it follows its population's rule for TTLs.
-    follows: Box<[bool]>,
-    /// By resolver: its first domain.
-    homes: Box<[u32]>,
-    /// By resolver and name server; empty with just one name server.
+    /// By domain, of those that a resolver lives in: what only lookups need.
+    states: Box<[ResolverState]>,
+    /// By domain and name server; empty with just one name server.
     known: Box<[Acquaintance]>,
     name_servers: usize,
+}
+
+/// A network of clients: what each page needs, in half a cache line.
+#[derive(Clone, Copy, Debug)]
+struct Domain {
+    /// What its resolver holds: for all of its domains if it lives here; for this one if the population
+    /// sends client subnets.
+    held: Held,
+    /// The domain that its resolver lives in: the first of those that it serves, and its number.
+    home: u32,
+    population: u16,
+    /// The nearest cluster of the population's service, or [`super::crowd::NOWHERE`].
+    nearest: u16,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ResolverState {
+    /// It was answered so often.
+    windows: u32,
+    /// ... and at this question by the nearest name server first; 0: not yet.
+    first_near: u32,
+    /// It follows its population's rule for TTLs.
+    follows: bool,
 }
 
 /// As many answers of wide scope are kept; when there are more, those that ended are thrown out.
 const WIDE_MAX: usize = 1_000_000;
 
 impl Resolvers {
-    pub(super) fn new(populations: &[Population], name_servers: usize, seed: u64) -> Self {
+    /// `nearest` has each domain's nearest cluster.
+    pub(super) fn new(
+        populations: &[Population],
+        nearest: &[u16],
+        name_servers: usize,
+        seed: u64,
+    ) -> Self {
         let mut generator = Generator::new(seed);
-        let (mut of_domain, mut resolvers) = (Vec::new(), Vec::new());
-        let (mut homes, mut follows, mut first_domains) = (Vec::new(), Vec::new(), Vec::new());
+        let mut domains: Vec<Domain> = Vec::with_capacity(nearest.len());
+        let mut states: Vec<ResolverState> = Vec::with_capacity(nearest.len());
+        let mut first_domains = Vec::new();
         for (number, population) in populations.iter().enumerate() {
-            first_domains.push(of_domain.len() as u32);
+            let first = domains.len() as u32;
+            first_domains.push(first);
             for domain in 0..population.shares.shares().len() as u32 {
-                if domain % population.domains_per_resolver == 0 {
-                    homes.push(of_domain.len() as u32);
-                    follows.push(generator.share() < population.ttl_share);
-                }
-                of_domain.push(number as u16);
-                resolvers.push(homes.len() as u32 - 1);
+                let home = first + domain - domain % population.domains_per_resolver;
+                let follows = home == first + domain && generator.share() < population.ttl_share;
+                let nearest = nearest[domains.len()];
+                let population = number as u16;
+                domains.push(Domain { held: Held::NOTHING, home, population, nearest });
+                states.push(ResolverState { follows, ..ResolverState::default() });
             }
         }
-        let by_domain = populations.iter().any(|population| population.subnet);
-        let places = if by_domain { of_domain.len() } else { homes.len() };
-        let acquaintances = if name_servers > 1 { homes.len() * name_servers } else { 0 };
+        let acquaintances = if name_servers > 1 { domains.len() * name_servers } else { 0 };
         let mut known = vec![Acquaintance::UNKNOWN; acquaintances].into_boxed_slice();
-        for (home, known) in homes.iter().zip(known.chunks_mut(name_servers.max(1))) {
-            let population: u16 = of_domain[*home as usize];
-            family::begin(populations[usize::from(population)].family, known, &mut generator);
+        for (domain, known) in domains.iter().zip(known.chunks_mut(name_servers.max(1))) {
+            let family = populations[usize::from(domain.population)].family;
+            family::begin(family, known, &mut generator);
         }
-        Self {
-            populations: of_domain.into(),
-            resolvers: resolvers.into(),
-            first_domains,
-            held: vec![Held::NOTHING; places].into(),
-            wide: BTreeMap::new(),
-            windows: vec![(0, 0); homes.len()].into(),
-            follows: follows.into(),
-            homes: homes.into(),
-            known,
-            name_servers,
-        }
+        let (domains, states, wide) = (domains.into(), states.into(), BTreeMap::new());
+        Self { domains, first_domains, wide, states, known, name_servers }
     }
 
     /// Bytes that a resolver takes, with one domain and this many name servers.
     #[cfg(test)]
-    pub(super) const fn bytes_each(name_servers: usize) -> usize {
-        let domain = size_of::<u16>() + size_of::<u32>();
-        let resolver =
-            size_of::<Held>() + size_of::<(u32, u32)>() + size_of::<bool>() + size_of::<u32>();
-        domain + resolver + size_of::<Acquaintance>() * name_servers
+    const fn bytes_each(name_servers: usize) -> usize {
+        size_of::<Domain>() + size_of::<ResolverState>() + size_of::<Acquaintance>() * name_servers
     }
 
     pub(super) const fn domains(&self) -> usize {
-        self.populations.len()
+        self.domains.len()
     }
 
     #[inline]
     pub(super) fn population_of(&self, domain: u32) -> usize {
-        usize::from(self.populations[domain as usize])
+        usize::from(self.domains[domain as usize].population)
+    }
+
+    /// The nearest cluster, or [`super::crowd::NOWHERE`].
+    #[inline]
+    pub(super) fn nearest_to(&self, domain: u32) -> u16 {
+        self.domains[domain as usize].nearest
     }
 
     /// A population's first domain.
@@ -114,69 +127,50 @@ impl Resolvers {
 
     /// The first domain of a domain's resolver: in its network the resolver lives.
     pub(super) fn home_of(&self, domain: u32) -> u32 {
-        self.homes[self.resolvers[domain as usize] as usize]
+        self.domains[domain as usize].home
     }
 
     /// What the resolver of this domain has for it, if it need not ask. `subnet`: its network, if client
     /// subnets are sent.
     #[inline]
     pub(super) fn find(&self, domain: u32, now: u64, subnet: Option<Network>) -> Option<Held> {
-        let held = self.held[self.place(domain, subnet.is_some())];
+        let home = self.home_of(domain);
+        let held = self.domains[if subnet.is_some() { domain } else { home } as usize].held;
         if now < held.until {
             return Some(held);
         }
         let subnet = subnet.filter(|_| !self.wide.is_empty())?;
-        let resolver = self.resolvers[domain as usize];
         (0..subnet.bits).rev().find_map(|scope| {
-            let held = self.wide.get(&(resolver, scope, subnet.masked(scope)))?;
+            let held = self.wide.get(&(home, scope, subnet.masked(scope)))?;
             (now < held.until).then_some(*held)
         })
     }
 
     /// Keeps an answer. A scope narrower than the subnet that was sent counts as that (RFC 7871 7.3.1).
     pub(super) fn keep(&mut self, domain: u32, held: Held, subnet: Option<(Network, u8)>) {
-        let resolver = self.resolvers[domain as usize];
-        if let Some((network, scope)) = subnet
-            && scope < network.bits
-            && self.is_shared(resolver)
-        {
+        let home = self.home_of(domain);
+        let Some((network, scope)) = subnet else {
+            self.domains[home as usize].held = held;
+            return;
+        };
+        let is_shared = self.domains.get(home as usize + 1).is_some_and(|next| next.home == home);
+        if scope < network.bits && is_shared {
             if self.wide.len() >= WIDE_MAX {
                 self.wide.retain(|_, other| other.until > held.from);
             }
             if self.wide.len() < WIDE_MAX {
-                self.wide.insert((resolver, scope, network.masked(scope)), held);
+                self.wide.insert((home, scope, network.masked(scope)), held);
                 return;
             }
         }
-        let place = self.place(domain, subnet.is_some());
-        self.held[place] = held;
-    }
-
-    /// Where the answer for a domain is kept: by resolver, or, if any population sends client subnets, by
-    /// domain; that of the resolver's first one for a resolver that sends none.
-    #[inline]
-    fn place(&self, domain: u32, by_subnet: bool) -> usize {
-        let resolver = self.resolvers[domain as usize];
-        if self.held.len() == self.homes.len() {
-            resolver as usize
-        } else if by_subnet {
-            domain as usize
-        } else {
-            self.homes[resolver as usize] as usize
-        }
-    }
-
-    /// Whether a resolver serves more than one domain.
-    fn is_shared(&self, resolver: u32) -> bool {
-        let home = self.homes[resolver as usize] as usize;
-        self.resolvers.get(home + 1).is_some_and(|next| *next == resolver)
+        self.domains[domain as usize].held = held;
     }
 
     /// How long an answer is kept, in nanoseconds, for a TTL in seconds.
     pub(super) fn lifetime(&self, domain: u32, ttl: u32, rule: TtlRule) -> u64 {
         let honoured = u64::from(ttl) * 1_000_000_000;
         let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        if !self.follows[self.resolvers[domain as usize] as usize] {
+        if !self.states[self.home_of(domain) as usize].follows {
             return honoured;
         }
         match rule {
@@ -189,28 +183,30 @@ impl Resolvers {
 
     /// What the resolver of this domain knows of name servers; empty with just one.
     pub(super) fn known(&mut self, domain: u32) -> &mut [Acquaintance] {
-        let at = self.resolvers[domain as usize] as usize * self.name_servers;
+        let at = self.home_of(domain) as usize * self.name_servers;
         self.known.get_mut(at..at + self.name_servers).unwrap_or_default()
     }
 
     /// Its resolver was answered: the number of that question, from 1, and whether it is the first that
     /// the nearest answered.
     pub(super) fn count_window(&mut self, domain: u32, is_nearest: bool) -> (u32, bool) {
-        let (windows, first) = &mut self.windows[self.resolvers[domain as usize] as usize];
-        *windows += 1;
-        let is_first = is_nearest && *first == 0;
+        let home = self.home_of(domain);
+        let state = &mut self.states[home as usize];
+        state.windows += 1;
+        let is_first = is_nearest && state.first_near == 0;
         if is_first {
-            *first = *windows;
+            state.first_near = state.windows;
         }
-        (*windows, is_first)
+        (state.windows, is_first)
     }
 
     /// Resolvers of these populations that asked and never came to the nearest.
     pub(super) fn never_near(&self, counts: impl Fn(usize) -> bool) -> u64 {
-        let of = |home: &u32| usize::from(self.populations[*home as usize]);
-        let each = self.homes.iter().zip(&self.windows);
-        each.filter(|(home, (windows, first))| *windows > 0 && *first == 0 && counts(of(home)))
-            .count() as u64
+        let each = self.domains.iter().zip(&self.states);
+        let never = each.filter(|(domain, state)| {
+            state.windows > 0 && state.first_near == 0 && counts(usize::from(domain.population))
+        });
+        never.count() as u64
     }
 }
 
@@ -275,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_resolver_costs_at_most_200_bytes_with_eight_name_servers() {
-        assert!(Resolvers::bytes_each(1) <= 72, "{}", Resolvers::bytes_each(1));
+        assert!(Resolvers::bytes_each(1) <= 64, "{}", Resolvers::bytes_each(1));
         assert!(Resolvers::bytes_each(8) <= 200, "{}", Resolvers::bytes_each(8));
     }
 }

@@ -62,8 +62,6 @@ pub(super) struct Run<'a> {
     pub(super) reporters: Vec<Reporter>,
     /// Hits by server and domain since the server's last report; empty if they are not counted.
     pub(super) requests: Vec<u32>,
-    /// By domain: the nearest cluster.
-    pub(super) nearest: Box<[u16]>,
     pub(super) directors: Directors,
     pub(super) controllers: Controllers,
     /// The last Plan that a master published.
@@ -93,7 +91,12 @@ impl<'a> Run<'a> {
             service: Generator::new(seeds.draw()),
             network: Generator::new(seeds.draw()),
         };
-        let resolvers = Resolvers::new(&setup.populations, setup.name_servers.len(), seeds.draw());
+        let resolvers = Resolvers::new(
+            &setup.populations,
+            &nearest_clusters(setup)?,
+            setup.name_servers.len(),
+            seeds.draw(),
+        );
         let mut addresses = BTreeMap::new();
         for (place, server) in topology.servers.iter().enumerate() {
             addresses.extend(server.addresses.iter().map(|address| (*address, place)));
@@ -121,7 +124,6 @@ impl<'a> Run<'a> {
             addresses,
             reporters: vec![Reporter::default(); topology.servers.len()],
             requests: vec![0; counted],
-            nearest: nearest_clusters(setup)?,
             directors: Directors::new(setup, seeds.draw())?,
             controllers: Controllers::new(&setup.configuration, setup.controllers, seeds.draw())?,
             realised: None,

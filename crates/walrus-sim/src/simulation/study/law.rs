@@ -22,6 +22,9 @@ enum Shape {
     Pareto(f64, f64),
 }
 
+/// The greatest count: an entry in the queue has 16 bits for the pages that are left.
+const COUNT_MAX: f64 = 65_535.0;
+
 /// An exponential draw of mean 1.
 #[inline]
 pub(crate) fn exponential(generator: &mut Generator) -> f64 {
@@ -58,7 +61,7 @@ impl Law {
                 (least * (1.0 - generator.share()).powf(-1.0 / shape)).floor()
             }
         };
-        value.min(self.most).clamp(1.0, 65_535.0) as u16
+        value.min(self.most).clamp(1.0, COUNT_MAX) as u16
     }
 
     /// The mean, of counts as of times (their bounds aside).
@@ -109,10 +112,7 @@ pub(super) fn parse(text: &str, unit: Unit) -> Result<Law, String> {
     let wrong = || format!("must be {example}, not \"{text}\"");
     let value = |word: &str| match unit {
         Unit::Time => seconds(word).map(|time| time.as_secs_f64()),
-        Unit::Count => {
-            let least = |number: &f64| *number >= 1.0 && *number <= 65_535.0;
-            word.parse().ok().filter(least)
-        }
+        Unit::Count => word.parse().ok().filter(|number: &f64| (1.0..=1e9).contains(number)),
     };
     let words: Vec<&str> = text.split_whitespace().collect();
     let (law, most) = match words.as_slice() {
@@ -138,6 +138,8 @@ pub(super) fn parse(text: &str, unit: Unit) -> Result<Law, String> {
         Shape::Pareto(shape, _) if shape <= 1.0 && most.is_infinite() => {
             Err(format!("has no mean with a shape of {shape}: write `at most ...` behind it"))
         }
+        // Whoever writes more means without end.
+        _ if unit == Unit::Count => Ok(Law { shape, most: most.min(COUNT_MAX) }),
         _ => Ok(Law { shape, most }),
     }
 }

@@ -18,11 +18,12 @@ const CLIENTS_MAX: u64 = 50_000_000;
 
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
-/// Reads all of them.
+/// Reads all of them. Without a configuration, for it has problems of its own, what refers to it is not
+/// looked at, and no population comes of it.
 pub(super) fn read(
     root: &Section,
     pages: &Section,
-    configuration: &Configuration,
+    configuration: Option<&Configuration>,
     name_servers: &[NameServerSetup],
     reader: Reader<'_>,
     findings: &Findings<'_>,
@@ -61,7 +62,7 @@ pub(super) fn read(
 struct One<'a> {
     section: &'a Section,
     pages: &'a Section,
-    configuration: &'a Configuration,
+    configuration: Option<&'a Configuration>,
     name_servers: &'a [NameServerSetup],
     reader: Reader<'a>,
     findings: &'a Findings<'a>,
@@ -189,7 +190,8 @@ impl One<'_> {
 
     /// By name server and by cluster.
     fn distances(&self) -> (Vec<Option<u64>>, Vec<Option<u64>>) {
-        let clusters = &self.configuration.topology.clusters;
+        let Some(configuration) = self.configuration else { return (Vec::new(), Vec::new()) };
+        let clusters = &configuration.topology.clusters;
         let mut to_servers = vec![None; self.name_servers.len()];
         let mut to_clusters = vec![None; clusters.len()];
         let Some(Value::Table(entries)) = self.section.value("distances") else {
@@ -222,7 +224,7 @@ impl One<'_> {
     }
 
     fn service(&self) -> Option<usize> {
-        let services = &self.configuration.topology.services;
+        let services = &self.configuration?.topology.services;
         let Some(name) = self.section.domain("service") else {
             return (!services.is_empty()).then_some(0);
         };

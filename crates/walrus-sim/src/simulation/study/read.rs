@@ -8,7 +8,9 @@ use walrus_core::config::{Configuration, Context, Replacement, SourceFile, parse
 use walrus_core::map::Map;
 
 use super::law::ServiceLaw;
-use super::setup::{Directors, Happening, Link, NameServerSetup, Queries, Reports, Setup};
+use super::setup::{
+    Directors, Happening, Link, NameServerSetup, Population, Queries, Reports, Setup,
+};
 use super::timeline::Known;
 use super::{offered, populations, settings, timeline};
 
@@ -50,20 +52,29 @@ pub(super) fn setup(
     files: &Files<'_>,
     findings: &Findings<'_>,
 ) -> Option<Setup> {
-    let configuration = configuration(root, to_configuration, files, findings)?;
-    let name_servers = name_servers(&configuration, findings);
-    check_topology(&configuration, root, findings);
+    let configuration = configuration(root, to_configuration, files, findings);
+    let name_servers =
+        configuration.as_ref().map_or_else(Vec::new, |it| name_servers(it, findings));
     let pages = root.section("pages")?;
-    let populations =
-        populations::read(root, pages, &configuration, &name_servers, files.read, findings);
+    // What stands in the study itself is told even if its configuration is bad.
+    let populations = populations::read(
+        root,
+        pages,
+        configuration.as_deref(),
+        &name_servers,
+        files.read,
+        findings,
+    );
     let service_law = pages.text("service").map(|text| ServiceLaw::parse(&text));
     if let Some(Err(why)) = &service_law {
         findings.problem(pages.place_of("service"), format!("`pages.service` {why}"));
     }
+    let (discard, interval) = times(root, findings);
+    let configuration = configuration?;
+    check_topology(&configuration, root, findings);
     let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
     let (reports, queries) = (root.section("reports")?, root.section("queries")?);
     let duration = root.duration("duration");
-    let (discard, interval) = times(root, findings);
     let known = Known {
         topology: &configuration.topology,
         name_servers: &name_servers,
@@ -85,7 +96,7 @@ pub(super) fn setup(
         reports: Reports {
             every: reports.duration("every"),
             link: link(reports, "delay", "loss"),
-            requests: reports.flag("requests"),
+            requests: requests(reports, &configuration, &populations, findings),
             busy_max: reports.count("busy_max"),
         },
         queries: Queries {
@@ -113,6 +124,30 @@ pub(super) fn setup(
 
 fn link(section: &Section, delay: &str, loss: &str) -> Link {
     Link { delay: section.duration(delay), loss: section.number(loss).unwrap_or_default() }
+}
+
+/// Whether servers count who asks.
+fn requests(
+    reports: &Section,
+    configuration: &Configuration,
+    populations: &[Population],
+    findings: &Findings<'_>,
+) -> bool {
+    /// A count for each server and domain, of four bytes.
+    const COUNTS_MAX: usize = 100_000_000;
+    let topology = &configuration.topology;
+    let wanted = topology.services.iter().any(walrus_core::world::Service::wants_demand);
+    let counted = reports.flag_if_given("requests").unwrap_or(wanted);
+    let domains: usize = populations.iter().map(|it| it.shares.shares().len()).sum();
+    if counted && domains.saturating_mul(topology.servers.len()) > COUNTS_MAX {
+        let message = format!(
+            "{domains} domains at each of {} servers are too many to count: take fewer, or write requests \
+             = false",
+            topology.servers.len()
+        );
+        findings.problem(reports.place_of("requests"), message);
+    }
+    counted
 }
 
 /// What is discarded and the time between points of a series.

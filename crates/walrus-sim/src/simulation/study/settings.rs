@@ -116,7 +116,7 @@ static PAGES: Group = Group {
               begins anew, an open one's leaves. Laws are `constant 5`, `uniform 5 15` (whole numbers, \
               both included, where they count), `exponential 20`, `pareto 1.5 2` (shape and least), each \
               with `at most 70` behind it if it is cut off there; times have units (`exponential 7s at \
-              most 70s`). Counts are at least 1; an exponential count is geometric with that mean.",
+              most 70s`). Counts are from 1 to 65535 (what is above counts as that); an exponential count is geometric with that mean.",
     scope: Scope::Shared,
     settings: &[
         Setting {
@@ -367,7 +367,7 @@ static REPORTS: Group = Group {
         Setting {
             name: "requests",
             kind: Kind::Flag,
-            default: Default::Value("false"),
+            default: Default::Otherwise("whether a stage of a service looks at domains"),
             meaning: "Reports say how many requests came from each client network, as a Reporter does that \
                       reads the access log.",
             example: "true",

@@ -128,6 +128,8 @@ fn all_problems_are_told_at_once_with_their_lines() {
         assert!(told.iter().any(|it| it.contains(expected)), "{expected}\nin\n{}", told.join("\n"));
     }
     assert!(told.iter().all(|it| !it.starts_with("small.toml: ")), "{told:?}");
+    // What is wrong in the configuration hides nothing of the study.
+    assert!(told.iter().any(|it| it.contains("service.chose") || it.contains("`chose`")));
 }
 
 #[test]
