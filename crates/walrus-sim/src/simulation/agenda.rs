@@ -28,6 +28,8 @@ pub(super) enum Due {
     Report(usize),
     /// A name server's observation.
     Observe(usize),
+    /// A name server's workers tell each other.
+    Exchange(usize),
     /// A place in the time line.
     Deed(usize),
     /// A population grows or shrinks.

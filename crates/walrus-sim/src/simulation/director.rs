@@ -9,6 +9,7 @@ use walrus_core::answer::{
     respond_completely,
 };
 use walrus_core::plan::{Plan, PlanNumber};
+use walrus_core::policy::choose::Exchange;
 use walrus_core::world::{DomainCount, Generator, Name, Observation, ServiceCounts, Time};
 
 use super::study::{Reach, Setup};
@@ -40,6 +41,8 @@ pub(super) struct Director {
     table: Arc<AnswerTable>,
     pub(super) held: Option<PlanNumber>,
     workers: Vec<WorkerState>,
+    /// Where they tell each other what they gave.
+    exchange: Exchange,
     counted: BTreeMap<String, Counted>,
     /// The domain of each question since the last observation, with its population's service.
     asked: Vec<(u32, u32)>,
@@ -82,6 +85,7 @@ impl Directors {
                 table: Arc::clone(&empty),
                 held: None,
                 workers: (0..setup.directors.workers).map(worker).collect(),
+                exchange: Exchange::new(setup.directors.workers),
                 counted: BTreeMap::new(),
                 asked: Vec::new(),
                 session: 1,
@@ -166,9 +170,24 @@ impl Directors {
         director.take_over(Arc::clone(&self.empty));
         director.counted.clear();
         director.asked.clear();
+        director.exchange = Exchange::new(director.workers.len());
         director.session += 1;
         director.sequence = 0;
         director.observed_at = now;
+    }
+
+    /// Its workers tell each other what they gave, as the threads of a Director do.
+    pub(super) fn exchange(&mut self, number: usize, now: Time) {
+        let Some(director) = self.list.get_mut(number) else { return };
+        for (place, worker) in director.workers.iter_mut().enumerate() {
+            let mut told = director.table.telling();
+            worker.tell(now, &mut told);
+            director.exchange.tell(place, told);
+        }
+        for (place, worker) in director.workers.iter_mut().enumerate() {
+            let inputs = director.table.choose_inputs().flatten();
+            worker.hear(&director.exchange.hear(place, inputs, now));
+        }
     }
 
     /// What it saw since the last time, in the words of a Director. `service` gives the text of a

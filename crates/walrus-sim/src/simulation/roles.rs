@@ -48,6 +48,9 @@ impl Run<'_> {
         let every = nanos(self.setup.configuration.dns.observe_every);
         for director in 0..self.directors.list.len() {
             self.agenda.put(every, Due::Observe(director));
+            if self.setup.directors.workers > 1 {
+                self.agenda.put(nanos(self.setup.directors.exchange), Due::Exchange(director));
+            }
         }
         for controller in 0..self.controllers.list.len() {
             self.poll(controller);
@@ -189,6 +192,13 @@ impl Run<'_> {
         self.hello(number);
         let input = Input::Observed { director, observation };
         self.tell_all(Messages::Observations, setup.directors.observations, &input);
+    }
+
+    /// A name server's workers tell each other what they gave.
+    pub(super) fn exchange(&mut self, number: usize) {
+        let next = self.now + nanos(self.setup.directors.exchange);
+        self.agenda.put(next, Due::Exchange(number));
+        self.directors.exchange(number, Time::from_nanos(self.now));
     }
 
     /// A name server tells the master which Plan it holds.

@@ -218,6 +218,7 @@ impl<'a> Run<'a> {
             Due::Wake(controller) => self.wake(controller),
             Due::Report(server) => self.report(server),
             Due::Observe(director) => self.observe(director),
+            Due::Exchange(director) => self.exchange(director),
             Due::Deed(place) => return self.happen(place),
             Due::Swell(population) => return self.swell(population),
             Due::Elect => self.elect(),

@@ -108,6 +108,7 @@ pub(super) fn setup(
         },
         directors: Directors {
             workers: directors.whole("workers"),
+            exchange: directors.duration("exchange"),
             plans: link(directors, "plan_delay", "plan_loss"),
             observations: link(directors, "observation_delay", "observation_loss"),
         },

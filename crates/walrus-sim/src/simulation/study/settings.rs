@@ -440,6 +440,14 @@ static DIRECTORS: Group = Group {
             example: "8",
         },
         Setting {
+            name: "exchange",
+            kind: Kind::Duration(100, HOUR_MS),
+            default: Default::Value("\"1s\""),
+            meaning: "How often the workers of a name server tell each other what they gave, for policies \
+                      that remember it.",
+            example: "\"5s\"",
+        },
+        Setting {
             name: "plan_delay",
             kind: Kind::Duration(0, HOUR_MS),
             default: Default::Value("\"0s\""),

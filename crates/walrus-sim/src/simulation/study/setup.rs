@@ -148,6 +148,8 @@ pub(crate) struct Queries {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Directors {
     pub(crate) workers: usize,
+    /// How often its workers tell each other.
+    pub(crate) exchange: Duration,
     pub(crate) plans: Link,
     pub(crate) observations: Link,
 }
