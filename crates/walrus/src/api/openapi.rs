@@ -10,11 +10,11 @@ use super::status::StatusView;
 use super::traffic::TrafficView;
 use super::{DoneView, DrainRequest, ErrorView, ReloadView};
 use crate::cli::check::CheckView;
-use crate::sim::ReplayView;
+use crate::sim::{ReplayView, SimCompareView, SimRunView, SimSweepView};
 use crate::top::TopView;
 
 /// Which `kind` goes with which schema: over HTTP and for `--json` alike.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 15] = [
     ("StatusView", "status"),
     ("PlanView", "plan"),
     ("DiffView", "plan_diff"),
@@ -26,6 +26,9 @@ const KINDS: [(&str, &str); 12] = [
     ("ReloadView", "reload"),
     ("CheckView", "check"),
     ("ReplayView", "replay"),
+    ("SimRunView", "sim_run"),
+    ("SimCompareView", "sim_compare"),
+    ("SimSweepView", "sim_sweep"),
     ("ErrorView", "error"),
 ];
 
@@ -77,6 +80,9 @@ pub(crate) fn document() -> String {
         ReloadView,
         CheckView,
         ReplayView,
+        SimRunView,
+        SimCompareView,
+        SimSweepView,
         ErrorView
     ))
 )]

@@ -3,16 +3,122 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use walrus_sim::simulation::Study;
 
 use super::{ApiArguments, Failure};
 
 /// `walrus sim`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimCommand {
+    /// Run a study: its variants with its seeds, on all processors.
+    Run(RunArguments),
+    /// Two studies or variants side by side, with the same seeds.
+    Compare(CompareArguments),
+    /// A study over a range of settings.
+    Sweep(SweepArguments),
     /// Send a log of queries through a proposed configuration: who moves, where the load goes.
     ///
     /// Exits with 1 if a limit is passed, so that a pipeline can stop there.
     Replay(ReplayArguments),
+}
+
+/// Settings that replace what a study says.
+#[derive(Debug, Args)]
+pub(crate) struct SetArguments {
+    /// Replaces a setting of the study or of its configuration, such as `service.ttl=60s`; may be
+    /// given several times.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = set)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Which runs, and on how many threads.
+#[derive(Debug, Args)]
+pub(crate) struct SeedArguments {
+    /// Run with this seed alone.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Run with these seeds instead of the study's, such as `1-20`.
+    #[arg(long, value_name = "A-B", value_parser = seeds)]
+    pub(crate) seeds: Option<Seeds>,
+    /// Runs at a time; without it one a processor. Results do not depend on it.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// `1-20` as numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Seeds(Vec<u64>);
+
+impl SeedArguments {
+    /// The seeds that were asked for, else the study's.
+    pub(crate) fn of(&self, study: &Study) -> Vec<u64> {
+        match (self.seed, &self.seeds) {
+            (Some(seed), _) => vec![seed],
+            (None, Some(seeds)) => seeds.0.clone(),
+            (None, None) => study.seeds.clone(),
+        }
+    }
+}
+
+/// `walrus sim run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// A TOML file.
+    pub(crate) study: PathBuf,
+    /// Run this variant alone; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Vec<String>,
+    #[command(flatten)]
+    pub(crate) seeds: SeedArguments,
+    #[command(flatten)]
+    pub(crate) sets: SetArguments,
+    /// Write a page with plots and numbers into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// One JSON object with all results instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `walrus sim compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// `STUDY` or `STUDY:VARIANT`.
+    pub(crate) a: String,
+    /// The same; `:VARIANT` is another variant of A's study.
+    pub(crate) b: String,
+    #[command(flatten)]
+    pub(crate) seeds: SeedArguments,
+    #[command(flatten)]
+    pub(crate) sets: SetArguments,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `walrus sim sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    /// A TOML file.
+    pub(crate) study: PathBuf,
+    /// The values of a setting: `path=v1,v2,v3` or `path=1..10 step 1`; with several, all
+    /// combinations. One value alone is the same for all.
+    #[arg(long, required = true, value_name = "PATH=VALUES", value_parser = set)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Show this measure; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) measure: Vec<String>,
+    /// Run this variant alone; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Vec<String>,
+    #[command(flatten)]
+    pub(crate) seeds: SeedArguments,
+    /// Write a page with plots and numbers into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// One JSON object with all measures instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `walrus sim replay`.
@@ -69,6 +175,9 @@ impl SimCommand {
     /// Whether the answer is to be one JSON object, a failure too.
     pub(super) const fn wants_json(&self) -> bool {
         match self {
+            Self::Run(run) => run.json,
+            Self::Compare(compare) => compare.json,
+            Self::Sweep(sweep) => sweep.json,
             Self::Replay(replay) => replay.json,
         }
     }
@@ -76,8 +185,19 @@ impl SimCommand {
 
 pub(super) fn run(command: &SimCommand) -> Result<(), Failure> {
     match command {
+        SimCommand::Run(run) => crate::sim::run::run(run),
+        SimCommand::Compare(compare) => crate::sim::compare::run(compare),
+        SimCommand::Sweep(sweep) => crate::sim::sweep::run(sweep),
         SimCommand::Replay(replay) => crate::sim::replay::run(replay),
     }
+}
+
+fn set(text: &str) -> Result<(String, String), String> {
+    crate::sim::set(text)
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    crate::sim::seeds(text).map(Seeds)
 }
 
 /// "20%" as 0.2.

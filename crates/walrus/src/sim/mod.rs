@@ -1,9 +1,22 @@
 //! What stands behind `walrus sim`: files, threads, tables and reports around the simulator and the
 //! replay.
 
+pub(crate) mod compare;
+mod measures;
 mod progress;
 pub(crate) mod replay;
 mod replay_view;
 mod replay_world;
+mod report;
+pub(crate) mod run;
+mod run_view;
+mod runner;
+mod statistics;
+mod studies;
+pub(crate) mod sweep;
 
+pub(crate) use compare::SimCompareView;
 pub(crate) use replay_view::ReplayView;
+pub(crate) use run_view::SimRunView;
+pub(crate) use studies::{seeds, set};
+pub(crate) use sweep::SimSweepView;

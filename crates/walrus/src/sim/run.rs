@@ -1,0 +1,37 @@
+//! `walrus sim run`: a study's variants with its seeds.
+
+use super::measures;
+use super::run_view::{SimRunView, VariantView, render};
+use super::studies::{self, Job};
+use crate::cli::Failure;
+use crate::cli::sim::RunArguments;
+use crate::output::{say, say_json};
+
+pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    let study = studies::read(&arguments.study, &arguments.sets.set)?;
+    let variants: Vec<usize> = match &arguments.variant[..] {
+        [] => (0..study.variants.len()).collect(),
+        named => {
+            let place = |name: &String| studies::variant(&study, Some(name));
+            named.iter().map(place).collect::<Result<_, _>>()?
+        }
+    };
+    let seeds = arguments.seeds.of(&study);
+    let jobs: Vec<Job<'_>> = variants
+        .iter()
+        .flat_map(|variant| seeds.iter().map(|seed| (*variant, *seed)))
+        .map(|(variant, seed)| Job { study: &study, variant, seed })
+        .collect();
+    let runs = studies::run(&jobs, arguments.seeds.threads, &|run| run)?;
+    let by_variant = variants.iter().zip(runs.chunks(seeds.len().max(1)));
+    let views = by_variant.map(|(variant, runs)| {
+        let measured: Vec<_> = runs.iter().map(measures::all).collect();
+        VariantView::of(study.variants[*variant].clone(), &measured)
+    });
+    let variants = views.collect();
+    let view = SimRunView { title: study.title.clone(), seeds, variants, runs };
+    if let Some(directory) = &arguments.report {
+        super::report::write_run(directory, &view)?;
+    }
+    if arguments.json { say_json("sim_run", &view) } else { say(&render(&view)) }
+}

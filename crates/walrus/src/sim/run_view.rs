@@ -1,0 +1,261 @@
+//! What `walrus sim run` tells: all results as JSON, a table for people.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use walrus_sim::simulation::RunResult;
+
+use super::measures::{self, MEASURES};
+use super::statistics::mean;
+use crate::output::Table;
+
+/// Columns of a table for people; more variants follow in tables below.
+const COLUMNS_MAX: usize = 4;
+
+/// What the runs of a study came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SimRunView {
+    /// The study's title.
+    pub(crate) title: String,
+    /// The seeds that each variant ran with.
+    pub(crate) seeds: Vec<u64>,
+    /// Each variant's measures.
+    pub(crate) variants: Vec<VariantView>,
+    /// The results themselves, variant by variant and seed by seed.
+    #[schema(value_type = Vec<RunResultView>)]
+    pub(crate) runs: Vec<RunResult>,
+}
+
+/// A variant's measures.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VariantView {
+    /// Its name; empty in a study without variants.
+    pub(crate) name: String,
+    /// All measures.
+    pub(crate) measures: Vec<MeasureView>,
+}
+
+/// One measure over all seeds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MeasureView {
+    /// Its name, as `--measure` has it.
+    pub(crate) name: String,
+    /// The same in words.
+    pub(crate) label: String,
+    /// "share", "seconds", "hits", "per second" or "per hour".
+    pub(crate) unit: String,
+    /// "lower" or "higher".
+    pub(crate) better: String,
+    /// The mean over the seeds; null if no run has it.
+    pub(crate) mean: Option<f64>,
+    /// The true mean lies above this and below `high` with a probability of 95 %; null of one run.
+    pub(crate) low: Option<f64>,
+    /// See `low`.
+    pub(crate) high: Option<f64>,
+    /// By seed; null where a run has nothing to take it from.
+    pub(crate) values: Vec<Option<f64>>,
+}
+
+impl VariantView {
+    /// Of the measures of each run, in the order of [`MEASURES`].
+    pub(super) fn of(name: String, runs: &[Vec<Option<f64>>]) -> Self {
+        let measure = |(place, measure): (usize, &measures::Measure)| {
+            let values: Vec<Option<f64>> = runs.iter().map(|run| run[place]).collect();
+            let known: Vec<f64> = values.iter().flatten().copied().collect();
+            let mean = mean(&known);
+            let end = |sign: f64| mean.and_then(|it| Some(sign.mul_add(it.reach?, it.mean)));
+            MeasureView {
+                name: measure.name.to_owned(),
+                label: measure.label.to_owned(),
+                unit: measure.unit.word().to_owned(),
+                better: measure.better.word().to_owned(),
+                mean: mean.map(|it| it.mean),
+                low: end(-1.0),
+                high: end(1.0),
+                values,
+            }
+        };
+        Self {
+            name,
+            measures: MEASURES.iter().enumerate().map(|(i, it)| measure((i, it))).collect(),
+        }
+    }
+
+    /// For a heading.
+    pub(super) fn shown(&self) -> String {
+        if self.name.is_empty() { "as it is".to_owned() } else { self.name.clone() }
+    }
+}
+
+impl MeasureView {
+    /// The mean with its interval, for a table.
+    pub(super) fn text(&self) -> String {
+        let Some(measure) = measures::measure(&self.name) else { return String::new() };
+        let reach = self.high.zip(self.mean).map(|(high, mean)| high - mean);
+        self.mean.map_or_else(|| "-".to_owned(), |mean| measure.mean_text(mean, reach))
+    }
+}
+
+/// For people.
+pub(super) fn render(view: &SimRunView) -> String {
+    let mut text = format!("{}: {}", view.title, counted(view.seeds.len(), "seed"));
+    if let Some(run) = view.runs.first() {
+        let (all, cut) = (span(run.simulated.as_secs_f64()), span(run.discarded.as_secs_f64()));
+        text.push_str(&format!(", {all} simulated each, the first {cut} discarded"));
+    }
+    let events: u64 = view.runs.iter().map(|run| run.events).sum();
+    text.push_str(&format!(", {events} events\n"));
+    if view.seeds.len() > 1 {
+        text.push_str("means over the seeds; ± is half the interval of 95 % (Student's t)\n");
+    }
+    for variants in view.variants.chunks(COLUMNS_MAX) {
+        let names: Vec<String> = variants.iter().map(VariantView::shown).collect();
+        let mut head = vec!["measure"];
+        head.extend(names.iter().map(String::as_str));
+        let mut table = Table::new(&head);
+        for (place, measure) in MEASURES.iter().enumerate() {
+            let cells = variants.iter().map(|variant| variant.measures[place].text());
+            table.row(std::iter::once(measure.label.to_owned()).chain(cells));
+        }
+        text.push_str(&format!("\n{}", table.render()));
+    }
+    text
+}
+
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A time in the greatest unit that it is a whole number of.
+fn span(seconds: f64) -> String {
+    for (unit, length) in [("d", 86_400.0), ("h", 3600.0), ("m", 60.0)] {
+        if seconds >= length && seconds % length == 0.0 {
+            return format!("{:.0} {unit}", seconds / length);
+        }
+    }
+    format!("{seconds} s")
+}
+
+// ---- The schema of a result, which the simulator serialises itself -----------------------------
+
+/// A time.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct DurationView {
+    /// Whole seconds.
+    secs: u64,
+    /// And nanoseconds.
+    nanos: u32,
+}
+
+/// One run of one variant with one seed. All but `totals` and `convergence` is of the time after
+/// `discarded`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct RunResultView {
+    /// The variant's name.
+    variant: String,
+    /// What every random choice followed from.
+    seed: u64,
+    /// How much time was simulated.
+    simulated: DurationView,
+    /// How much of it was discarded.
+    discarded: DurationView,
+    /// Events over the whole run.
+    events: u64,
+    /// Counted after what is discarded.
+    counts: RunCountsView,
+    /// Counted over the whole run.
+    totals: RunCountsView,
+    /// Of each window: the greatest utilisation of any living server.
+    max_utilisation: DistributionView,
+    /// Of each sample: the most hits at any server.
+    max_system_length: DistributionView,
+    /// Of each served page: seconds from the click to its last hit.
+    response_seconds: DistributionView,
+    /// Between two points of the series.
+    interval: DurationView,
+    /// One entry a server, in the order of names.
+    servers: Vec<ServerSeriesView>,
+    /// Queries at all name servers together.
+    queries_per_second: Vec<f32>,
+    /// The share of pages from the client's nearest cluster; null where no page has one.
+    near_share: Vec<Option<f32>>,
+    /// How resolvers found the nearest name server.
+    convergence: ConvergenceView,
+}
+
+/// What was counted.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct RunCountsView {
+    /// Sessions that began.
+    sessions: u64,
+    /// Pages that were served or failed.
+    pages: u64,
+    /// Hits that a server accepted.
+    hits: u64,
+    /// Pages that got no answer.
+    failed_pages: u64,
+    /// Attempts at a server that was dead, cut off or full.
+    failed_attempts: u64,
+    /// Questions of clients to their resolvers.
+    lookups: u64,
+    /// Questions of resolvers to name servers that were answered.
+    upstream_queries: u64,
+    /// ... that got no reply in time.
+    upstream_timeouts: u64,
+    /// Lookups that ended without an address.
+    failed_lookups: u64,
+    /// Pages served by the nearest cluster.
+    near_pages: u64,
+    /// Pages for which there is one.
+    placed_pages: u64,
+    /// Plans that were published.
+    plans: u64,
+    /// Moves of areas between clusters.
+    moves: u64,
+    /// Plans by which an area moved.
+    plans_with_moves: u64,
+}
+
+/// How often which value came.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct DistributionView {
+    /// Values.
+    count: u64,
+    /// Their sum.
+    sum: f64,
+    /// The greatest.
+    max: f64,
+    /// Values that count as 0.
+    zeros: u64,
+    /// Pairs of a bin's number and its count; bin 0 begins at 2^-30, and 256 make an octave.
+    bins: Vec<(u32, u64)>,
+}
+
+/// One server over time.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct ServerSeriesView {
+    /// Its name.
+    name: String,
+    /// Its cluster's name.
+    cluster: String,
+    /// Its share of all accepted hits of each interval.
+    share: Vec<f32>,
+    /// The part of each interval in which it was busy.
+    utilisation: Vec<f32>,
+}
+
+/// How resolvers found the nearest name server, over the whole run.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct ConvergenceView {
+    /// The share of resolvers whose k-th question the nearest name server answered.
+    near_by_window: Vec<f32>,
+    /// At which question resolvers first came to the nearest.
+    windows_to_nearest: DistributionView,
+    /// Resolvers that never did.
+    never: u64,
+}

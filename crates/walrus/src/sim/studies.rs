@@ -1,0 +1,143 @@
+//! Studies from their files, and their runs.
+
+use std::path::{Path, PathBuf};
+
+use walrus_sim::simulation::{RunResult, Study, simulate};
+
+use super::runner::{self, RUNS_MAX, Tell, run_all};
+use crate::cli::Failure;
+use crate::load::folder_of;
+use crate::output::complain;
+
+/// A study and which of its variants is meant.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) study: Study,
+    pub(super) variant: usize,
+}
+
+/// One run.
+pub(super) struct Job<'a> {
+    pub(super) study: &'a Study,
+    pub(super) variant: usize,
+    pub(super) seed: u64,
+}
+
+/// Reads a study; warnings go to standard error.
+pub(super) fn read(path: &Path, sets: &[(String, String)]) -> Result<Study, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
+    let folder = folder_of(path);
+    let read =
+        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    let study = Study::parse(&name, &text, &read, sets).map_err(|problems| {
+        Failure::Problems(problems.0.iter().map(ToString::to_string).collect())
+    })?;
+    for warning in &study.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(study)
+}
+
+/// The place of a variant; the only one if none is named.
+pub(super) fn variant(study: &Study, name: Option<&str>) -> Result<usize, Failure> {
+    let found = match name {
+        Some(name) => study.variants.iter().position(|variant| variant == name),
+        None => (study.variants.len() == 1).then_some(0),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<String> = study.variants.iter().map(|it| format!("\"{it}\"")).collect();
+        let known = known.join(", ");
+        Failure::WrongUse(match name {
+            Some(name) => format!("there is no variant \"{name}\": the study has {known}"),
+            None => format!("the study has several variants: name one of {known}"),
+        })
+    })
+}
+
+/// `STUDY` or `STUDY:VARIANT`; without a study (`:VARIANT`) that of the other side.
+pub(super) fn chosen(
+    text: &str,
+    other: Option<&Path>,
+    sets: &[(String, String)],
+) -> Result<(PathBuf, Chosen), Failure> {
+    let (path, name) = match text.rsplit_once(':') {
+        Some((path, name)) if !Path::new(text).exists() => (path, Some(name)),
+        _ => (text, None),
+    };
+    let path = match (path, other) {
+        ("", Some(other)) => other.to_owned(),
+        (path, _) => PathBuf::from(path),
+    };
+    let study = read(&path, sets)?;
+    let variant = variant(&study, name)?;
+    Ok((path, Chosen { study, variant }))
+}
+
+/// `path=value`, as `--set` has it.
+pub(crate) fn set(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((path, value)) if !path.trim().is_empty() => {
+            Ok((path.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("a setting is written as path=value, such as service.ttl=60s".to_owned()),
+    }
+}
+
+/// "7", "1-5" or "1-5,9".
+pub(crate) fn seeds(text: &str) -> Result<Vec<u64>, String> {
+    let wrong = || format!("`{text}`: seeds are numbers and ranges such as 1-5,9");
+    let mut seeds = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if last < first || last - first >= RUNS_MAX as u64 {
+            return Err(wrong());
+        }
+        seeds.extend(first..=last);
+    }
+    Ok(seeds)
+}
+
+/// Runs all jobs; of each result what `keep` makes of it.
+pub(super) fn run<T: Send>(
+    jobs: &[Job<'_>],
+    threads: Option<usize>,
+    keep: &(dyn Fn(RunResult) -> T + Sync),
+) -> Result<Vec<T>, Failure> {
+    if jobs.len() > RUNS_MAX {
+        let text = format!("{} runs are more than {RUNS_MAX}: a narrower range?", jobs.len());
+        return Err(Failure::WrongUse(text));
+    }
+    let one = |job: &Job<'_>, tell: &mut Tell<'_>| {
+        let mut told = |progress: walrus_sim::simulation::Progress| {
+            let whole = progress.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+            tell(progress.simulated.as_secs_f64() / whole)
+        };
+        let result = simulate(job.study, job.variant, job.seed, &mut told);
+        result.map(keep).map_err(|error| {
+            let variant = job.study.variants.get(job.variant).map(String::as_str);
+            let variant = variant.filter(|it| !it.is_empty()).unwrap_or("the study");
+            format!("{variant}, seed {}: {error}", job.seed)
+        })
+    };
+    run_all(jobs, runner::threads(threads), &one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_seeds_are_read() {
+        assert_eq!(set("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(set("a.b").is_err() && set("=c").is_err());
+        assert_eq!(seeds("7"), Ok(vec![7]));
+        assert_eq!(seeds("1-3, 9"), Ok(vec![1, 2, 3, 9]));
+        for wrong in ["", "a", "3-1", "1-", "1-999999999"] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
