@@ -144,7 +144,7 @@ mod tests {
             }
             Err("stopped".to_owned())
         };
-        match run_all(&jobs, 4, &run) {
+        match run_all::<_, u64>(&jobs, 4, &run) {
             Err(Failure::CouldNot(text)) => assert_eq!(text, "it cannot be"),
             other => panic!("{other:?}"),
         }

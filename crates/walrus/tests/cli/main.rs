@@ -24,4 +24,5 @@ mod running;
 mod schema;
 mod schemas;
 mod signing;
+mod sim;
 mod top;

@@ -129,7 +129,7 @@ impl Plot {
         X::CoordDescType: ValueFormatter<f64>,
     {
         let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, ("sans-serif", 17))
+            .caption(&self.title, ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(48)
             .y_label_area_size(68)
@@ -143,8 +143,8 @@ impl Plot {
             .y_labels(8)
             .x_label_formatter(&|value| tick(*value))
             .y_label_formatter(&|value| tick(*value))
-            .axis_desc_style(("sans-serif", 14))
-            .label_style(("sans-serif", 13))
+            .axis_desc_style(("sans-serif", 17))
+            .label_style(("sans-serif", 15))
             .bold_line_style(BLACK.mix(0.15))
             .light_line_style(TRANSPARENT)
             .draw()
@@ -191,7 +191,7 @@ impl Plot {
     }
 
     fn draw_legend(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), String> {
-        let font = ("sans-serif", 14).into_font().color(&BLACK);
+        let font = ("sans-serif", 16).into_font().color(&BLACK);
         let font = font.pos(Pos::new(HPos::Left, VPos::Center));
         for (place, line) in self.lines.iter().take(LINES_MAX).enumerate() {
             let y = 52 + 21 * place as i32;
@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_plot_has_its_lines_labels_and_legend_and_is_the_same_again() {
-        let points = |factor: f64| (1..1000).map(|x| (f64::from(x) / 100.0, factor / f64::from(x)));
+        let points =
+            |factor: f64| (1..1000).map(move |x| (f64::from(x) / 100.0, factor / f64::from(x)));
         let line = |name: &str, factor| Line {
             name: name.to_owned(),
             points: points(factor).collect(),

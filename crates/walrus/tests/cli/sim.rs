@@ -1,0 +1,233 @@
+//! `walrus sim run`, `compare` and `sweep` on a small study.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::running::{Ended, Running, TWO_CLUSTERS, program, run};
+use crate::schema::Schemas;
+
+/// One server takes a third of the clients in one variant, half of them in the other.
+const STUDY: &str = r#"title = "A small server beside a big one"
+duration = "3m"
+discard = "30s"
+seeds = "1-3"
+configuration_text = """
+zone = "example.com"
+nameservers = ["ns1.example.com"]
+[node]
+roles = ["controller", "director"]
+[dns]
+listen = ["127.0.0.1:53"]
+[[cluster]]
+name = "one"
+reporter = true
+servers = [
+  { name = "big", addresses = ["192.0.2.1"], capacity = 100, weight = 2 },
+  { name = "small", addresses = ["192.0.2.2"], capacity = 50 },
+]
+[[service]]
+name = "www.example.com"
+choose = "round-robin"
+ttl = "20s"
+answers = 1
+"""
+[[population]]
+name = "people"
+clients = 40
+domains = 20
+
+[[variant]]
+name = "even"
+[[variant]]
+name = "by weight"
+set = { "service.choose" = "weighted" }
+"#;
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), STUDY).unwrap();
+    folder
+}
+
+fn sim(folder: &Path, arguments: &[&str]) -> Ended {
+    run(program().current_dir(folder).arg("sim").args(arguments))
+}
+
+fn object(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+#[test]
+fn a_study_s_table_has_its_variants_and_their_intervals() {
+    let folder = folder();
+    let ended = sim(folder.path(), &["run", "small.toml"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let begin = "A small server beside a big one: 3 seeds, 3 m simulated each, the first 30 s";
+    assert!(lines[0].starts_with(begin), "{}", ended.stdout);
+    let words: Vec<&str> = lines[3].split_whitespace().collect();
+    assert_eq!(words, ["MEASURE", "EVEN", "BY", "WEIGHT"]);
+    assert_eq!(lines.len(), 4 + 14, "{}", ended.stdout);
+    let queries = lines.iter().find(|line| line.starts_with("queries at")).unwrap();
+    assert_eq!(queries.matches(" ± ").count(), 2, "{queries}");
+    // One seed and one variant: no intervals.
+    let one = sim(folder.path(), &["run", "small.toml", "--seed", "7", "--variant", "even"]);
+    assert!(one.stdout.contains("1 seed,") && !one.stdout.contains('±'), "{}", one.stdout);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_bytes_on_any_number_of_threads() {
+    let folder = folder();
+    let run = |threads: &str, report: &str| {
+        let arguments = ["run", "small.toml", "--json", "--threads", threads, "--report", report];
+        let ended = sim(folder.path(), &arguments);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let page = std::fs::read_to_string(folder.path().join(report).join("index.html")).unwrap();
+        (ended.stdout, page)
+    };
+    let one = run("1", "one");
+    assert_eq!(run("1", "two"), one);
+    assert_eq!(run("5", "five"), one);
+    let other = sim(folder.path(), &["run", "small.toml", "--json", "--seeds", "2-4"]);
+    assert_ne!(other.stdout, one.0);
+}
+
+#[test]
+fn a_report_is_one_page_with_plots_that_are_well_formed() {
+    let folder = folder();
+    let report = ["run", "small.toml", "--seeds", "1,2", "--report", "out/deep"];
+    assert_eq!(sim(folder.path(), &report).code, Some(0));
+    let sweep = ["sweep", "small.toml", "--set", "service.ttl=10s,40s", "--seeds", "1,2"];
+    let sweep = sim(folder.path(), &[&sweep[..], &["--report", "out/sweep"]].concat());
+    assert_eq!(sweep.code, Some(0), "{sweep:?}");
+    let page = std::fs::read_to_string(folder.path().join("out/deep/index.html")).unwrap();
+    for part in ["utilisation", "length", "response", "shares-1", "shares-2", "queries", "near"] {
+        let file = folder.path().join(format!("out/deep/{part}.svg"));
+        let svg = std::fs::read_to_string(&file).unwrap();
+        well_formed(&svg);
+        assert!(page.contains(&svg), "{part} stands in the page itself");
+    }
+    well_formed(
+        &std::fs::read_to_string(folder.path().join("out/sweep/response-p95.svg")).unwrap(),
+    );
+    let own = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!own.contains("http") && !own.contains("src="), "nothing is fetched");
+    assert!(own.contains("<td>small</td>") && own.contains("<td>by weight</td>"));
+}
+
+/// Every element is closed, in order; every attribute has its quotes; every & begins an entity.
+fn well_formed(xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = xml;
+    while let Some((text, behind)) = rest.split_once('<') {
+        for entity in text.split('&').skip(1) {
+            let name = entity.split(';').next().unwrap();
+            assert!(["amp", "lt", "gt", "quot"].contains(&name), "{entity}");
+        }
+        let (tag, after) = behind.split_once('>').expect("a tag ends");
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') {
+            open.push(name);
+        }
+        rest = after;
+    }
+    assert!(open.is_empty() && xml.starts_with("<svg "), "{open:?}");
+}
+
+#[test]
+fn variants_are_compared_seed_by_seed() {
+    let folder = folder();
+    let pair = ["compare", "small.toml:even", ":by weight", "--seeds", "1-4"];
+    let ended = sim(folder.path(), &pair);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for text in ["A: small.toml:even\nB: small.toml:by weight\n", "4 seeds, paired", "B IS"] {
+        assert!(ended.stdout.contains(text), "{text}: {}", ended.stdout);
+    }
+    // With itself nothing differs, whatever the seeds brought about.
+    let same = ["compare", "small.toml:even", ":even", "--seeds", "1-4", "--json"];
+    for measure in object(&sim(folder.path(), &same))["measures"].as_array().unwrap() {
+        let verdict = measure["verdict"].as_str().unwrap();
+        assert!(["no difference seen", "not tested"].contains(&verdict), "{measure}");
+        assert!(measure["difference"].is_null() || measure["difference"] == 0.0);
+    }
+    // Answers that live six times as long are asked for less: no chance about it.
+    let long = STUDY.replace("\"20s\"", "\"120s\"");
+    std::fs::write(folder.path().join("long.toml"), long).unwrap();
+    let apart = ["compare", "small.toml:even", "long.toml:even", "--seeds", "1-4", "--json"];
+    let apart = object(&sim(folder.path(), &apart));
+    let measures = apart["measures"].as_array().unwrap();
+    let queries = measures.iter().find(|it| it["a"]["name"] == "queries").unwrap();
+    assert_eq!(queries["verdict"], "better", "{queries}");
+}
+
+#[test]
+fn a_setting_is_swept_over_a_range() {
+    let folder = folder();
+    let sweep = ["sweep", "small.toml", "--seed", "1", "--variant", "even", "--measure", "queries"];
+    let range = ["--set", "service.ttl=20s..60s step 20s", "--set", "population.clients=20"];
+    let ended = sim(folder.path(), &[&sweep[..], &range, &["--json"]].concat());
+    let object = object(&ended);
+    let points = object["points"].as_array().unwrap();
+    let values: Vec<&str> = points.iter().map(|it| it["values"][0].as_str().unwrap()).collect();
+    assert_eq!(
+        (values, &object["settings"][0]),
+        (vec!["20s", "40s", "60s"], &"service.ttl".into())
+    );
+    let queries = |point: &Value| -> f64 {
+        let measures = point["variants"][0]["measures"].as_array().unwrap();
+        measures.iter().find(|it| it["name"] == "queries").unwrap()["mean"].as_f64().unwrap()
+    };
+    assert!(queries(&points[0]) > queries(&points[2]), "{object:#}");
+    let table = sim(folder.path(), &[&sweep[..], &range].concat());
+    assert!(table.stdout.contains("SERVICE.TTL  EVEN"), "{}", table.stdout);
+}
+
+#[test]
+fn wrong_use_and_bad_studies_are_told() {
+    let folder = folder();
+    let bad = STUDY.replace("clients = 40", "clients = 40\ncolour = \"red\"");
+    std::fs::write(folder.path().join("bad.toml"), bad).unwrap();
+    for (arguments, code, word) in [
+        (&["run", "nowhere.toml"][..], 3, "nowhere.toml"),
+        (&["run", "bad.toml"], 1, "colour"),
+        (&["run", "small.toml", "--set", "service.colour=red"], 1, "colour"),
+        (&["run", "small.toml", "--set", "service.ttl"], 2, "path=value"),
+        (&["run", "small.toml", "--variant", "odd"], 2, "\"by weight\""),
+        (&["run", "small.toml", "--seeds", "3-1"], 2, "1-5,9"),
+        (&["run", "small.toml", "--report", "/proc/nowhere"], 3, "/proc/nowhere"),
+        (&["compare", "small.toml", "small.toml"], 2, "name one of"),
+        (&["sweep", "small.toml", "--set", "service.ttl=20s"], 2, "nothing is swept over"),
+        (&["sweep", "small.toml", "--set", "service.ttl=1..9 step 0"], 2, "no range"),
+        (&["sweep", "small.toml", "--set", "service.ttl=1s,2s", "--measure", "luck"], 2, "luck"),
+    ] {
+        let ended = sim(folder.path(), arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(word), "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn every_object_fits_its_schema() {
+    let running = Running::start(TWO_CLUSTERS);
+    let schemas = running.http("GET", "/openapi.json", "").1;
+    let schemas = Schemas(serde_json::from_str(&schemas).unwrap());
+    let folder = folder();
+    for (arguments, schema, kind) in [
+        (&["run", "small.toml", "--seed", "1"][..], "SimRunView", "sim_run"),
+        (&["run", "small.toml", "--seeds", "1,2"], "SimRunView", "sim_run"),
+        (&["compare", "small.toml:even", ":by weight"], "SimCompareView", "sim_compare"),
+        (&["compare", "small.toml:even", ":even", "--seed", "1"], "SimCompareView", "sim_compare"),
+        (&["sweep", "small.toml", "--set", "service.ttl=9s,20s"], "SimSweepView", "sim_sweep"),
+        (&["run", "nowhere.toml"], "ErrorView", "error"),
+    ] {
+        let ended = sim(folder.path(), &[arguments, &["--json"]].concat());
+        let object = object(&ended);
+        assert_eq!(object["kind"], kind, "{arguments:?}");
+        let faults = schemas.faults(schema, &object);
+        assert!(faults.is_empty(), "{arguments:?}: {faults:#?}");
+    }
+}
