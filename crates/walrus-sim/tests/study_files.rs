@@ -1,4 +1,4 @@
-//! The page of all settings of a study is what their tables say.
+//! The page of all settings of a study is what their tables say, and every study in `studies/` is well.
 //!
 //! `UPDATE=1 cargo test -p walrus-sim --test study_files` writes the page anew.
 
@@ -32,4 +32,22 @@ fn the_reference_of_studies_is_up_to_date() {
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(committed == page, "run `UPDATE=1 cargo test -p walrus-sim --test study_files`");
+}
+
+#[test]
+fn every_study_is_well() {
+    let Ok(folder) = std::fs::read_dir(root().join("studies")) else { return };
+    let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let read = |name: &str| {
+            let beside = path.parent().unwrap().join(name);
+            std::fs::read_to_string(beside).map_err(|error| error.to_string())
+        };
+        let name = path.file_name().unwrap().to_string_lossy();
+        if let Err(problems) = Study::parse(&name, &text, &read, &[]) {
+            panic!("{problems}");
+        }
+    }
 }

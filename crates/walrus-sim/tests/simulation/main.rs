@@ -5,6 +5,7 @@
 mod closed_forms;
 mod determinism;
 mod failures;
+mod policies;
 
 use std::ops::ControlFlow;
 
