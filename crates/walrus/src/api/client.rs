@@ -1,5 +1,6 @@
 //! The command line's side of the API.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,16 @@ impl Client {
             Failure::CouldNot(format!("{error}; say where the token is with --token-file"))
         })?;
         Ok(Self { token: Some(token), ..Self::new(api) })
+    }
+
+    /// For what tells more to whoever has the token: with it if one was named, or if this machine's own
+    /// is asked and the state directory's can be read. Elsewhere nobody is shown a token unasked.
+    pub(crate) fn with_token_if_any(api: &ApiArguments) -> Result<Self, Failure> {
+        if api.token_file.is_some() {
+            return Self::with_token(api);
+        }
+        let own = is_loopback(&api.api).then(|| Token::read(&api.state.join("token")).ok());
+        Ok(Self { token: own.flatten(), ..Self::new(api) })
     }
 
     /// The same for what may take long.
@@ -109,6 +120,16 @@ impl Client {
     }
 }
 
+/// Whether a URL names an address of this machine alone.
+fn is_loopback(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let address = authority.parse::<SocketAddr>().map(|socket| socket.ip());
+    let address = address.or_else(|_| authority.trim_matches(['[', ']']).parse());
+    address.is_ok_and(|address: IpAddr| address.is_loopback())
+        || authority.split(':').next() == Some("localhost")
+}
+
 /// What the system said no to, and whether it could have said yes.
 fn refusal(status: u16, body: &[u8]) -> Failure {
     let view = serde_json::from_slice::<ErrorView>(body).unwrap_or_else(|_| ErrorView {
@@ -140,4 +161,25 @@ fn percent_encode(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_known() {
+        for (url, own) in [
+            ("http://127.0.0.1:8053", true),
+            ("http://127.3.2.1", true),
+            ("http://[::1]:8053/", true),
+            ("http://localhost:8053", true),
+            ("http://192.0.2.1:8053", false),
+            ("http://localhost.example.com", false),
+            ("http://127.0.0.1.example.com/", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(url), own, "{url}");
+        }
+    }
 }

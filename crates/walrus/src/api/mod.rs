@@ -81,15 +81,26 @@ async fn index() -> &'static str {
      /keys, /metrics, /ready and /openapi.json.\n"
 }
 
-async fn status(State(node): State<Arc<Node>>) -> Answer {
-    Ok(json("status", &node.status().await?))
+async fn status(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
+    let mut status = node.status().await?;
+    if !token::is_given(&node, &headers) {
+        status.demand.iter_mut().for_each(|demand| demand.heaviest.clear());
+    }
+    Ok(json("status", &status))
 }
 
-async fn plan_in_force(State(node): State<Arc<Node>>) -> Answer {
-    match node.plan() {
-        Some(plan) => Ok(json("plan", &*plan)),
-        None => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there is no Plan yet")),
+async fn plan_in_force(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
+    let Some(plan) = node.plan() else {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there is no Plan yet"));
+    };
+    let who_asks = plan.services.iter().any(|service| service.demand.is_some());
+    if !who_asks || token::is_given(&node, &headers) {
+        return Ok(json("plan", &*plan));
     }
+    let mut plan = (*plan).clone();
+    let demands = plan.services.iter_mut().filter_map(|service| service.demand.as_mut());
+    demands.for_each(|demand| demand.domains.clear());
+    Ok(json("plan", &plan))
 }
 
 async fn plan_diff(

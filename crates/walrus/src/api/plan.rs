@@ -115,7 +115,7 @@ pub(crate) struct ServicePlanView {
 pub(crate) struct ServiceDemandView {
     /// Requests a second of all domains, those not named included.
     pub(crate) rate: f64,
-    /// The heaviest, by falling rate.
+    /// The heaviest, by falling rate; none without the token.
     pub(crate) domains: Vec<DomainDemandView>,
 }
 

@@ -166,7 +166,7 @@ pub(crate) struct DemandView {
     pub(crate) named: usize,
     /// ... of them hot ones.
     pub(crate) hot: usize,
-    /// The heaviest ten.
+    /// The heaviest ten; none without the token.
     pub(crate) heaviest: Vec<DomainDemandView>,
 }
 

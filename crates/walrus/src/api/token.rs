@@ -28,9 +28,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Trusted<T> {
 /// # Errors
 /// Without the token; `what` begins the sentence that asks for it.
 pub(super) fn check(node: &Node, headers: &HeaderMap, what: &str) -> Result<(), ApiError> {
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-    if node.api_token().matches(given.trim()) {
+    if is_given(node, headers) {
         return Ok(());
     }
     let text = format!(
@@ -38,4 +36,11 @@ pub(super) fn check(node: &Node, headers: &HeaderMap, what: &str) -> Result<(), 
          WALRUS_TOKEN_FILE or STATE/token"
     );
     Err(ApiError::new(StatusCode::UNAUTHORIZED, text))
+}
+
+/// Whether the token came along.
+pub(super) fn is_given(node: &Node, headers: &HeaderMap) -> bool {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
+    node.api_token().matches(given.trim())
 }

@@ -10,9 +10,9 @@ const SHOWN: usize = 5;
 pub(super) struct Row<'a> {
     pub(super) service: &'a str,
     pub(super) rate: f64,
-    pub(super) named: usize,
-    pub(super) hot: usize,
-    /// By falling rate; at least the first five.
+    /// How many domains are named, and how many of them are hot; `None` if that is not told.
+    pub(super) counts: Option<(usize, usize)>,
+    /// By falling rate; at least the first five. Who asks is told to whoever has the token.
     pub(super) domains: &'a [DomainDemandView],
 }
 
@@ -25,23 +25,31 @@ pub(super) fn render<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
         table.row([
             row.service.to_owned(),
             number(row.rate),
-            row.named.to_string(),
-            row.hot.to_string(),
+            count(row.counts.map(|(named, _)| named)),
+            count(row.counts.map(|(_, hot)| hot)),
             heaviest(&row),
         ]);
     }
     if is_empty { String::new() } else { format!("\n{}", table.render()) }
 }
 
+fn count(count: Option<usize>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
+}
+
 fn heaviest(row: &Row<'_>) -> String {
+    let named = row.counts.map_or(0, |(named, _)| named);
+    if row.domains.is_empty() && (named > 0 || row.counts.is_none()) {
+        return "told with the token (--token-file)".to_owned();
+    }
     let domain = |it: &DomainDemandView| {
         let mark = if it.hot { "*" } else { "" };
         let share = if row.rate > 0.0 { it.rate / row.rate * 100.0 } else { 0.0 };
         format!("{}{mark} {} ({share:.0} %)", it.domain, number(it.rate))
     };
     let mut text = row.domains.iter().take(SHOWN).map(domain).collect::<Vec<_>>().join(", ");
-    if row.named > SHOWN {
-        text.push_str(&format!(" and {} more", row.named - SHOWN));
+    if named > SHOWN {
+        text.push_str(&format!(" and {} more", named - SHOWN));
     }
     text
 }
@@ -73,8 +81,7 @@ mod tests {
         let row = |named| Row {
             service: "www.example.com",
             rate: 200.0,
-            named,
-            hot: 1,
+            counts: Some((named, 1)),
             domains: &domains[..named.min(7)],
         };
         let expected = "
@@ -84,5 +91,7 @@ www.example.com  200         2        1    192.0.2.53* 150 (75 %), 198.51.100.0/
         assert_eq!(render([row(2)].into_iter()), expected);
         assert!(render([row(7)].into_iter()).trim_end().ends_with(" and 2 more"));
         assert_eq!(render([].into_iter()), "");
+        let untold = Row { counts: None, domains: &[], ..row(2) };
+        assert!(render([untold].into_iter()).contains(" -        -    told with the token"));
     }
 }

@@ -9,7 +9,7 @@ use crate::load;
 use crate::output::{Table, say, say_json};
 
 pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
-    let plan: PlanView = Client::new(api).get("/plan")?;
+    let plan: PlanView = Client::with_token_if_any(api)?.get("/plan")?;
     if json { say_json("plan", &plan) } else { say(&render(&plan)) }
 }
 
@@ -58,8 +58,10 @@ fn render(plan: &PlanView) -> String {
         Some(demand::Row {
             service: &service.name,
             rate: demand.rate,
-            named: demand.domains.len(),
-            hot: demand.domains.iter().filter(|domain| domain.hot).count(),
+            counts: (!demand.domains.is_empty()).then(|| {
+                let hot = demand.domains.iter().filter(|domain| domain.hot).count();
+                (demand.domains.len(), hot)
+            }),
             domains: &demand.domains,
         })
     });

@@ -7,7 +7,7 @@ use crate::api::status::StatusView;
 use crate::output::{Table, percent, say, say_json};
 
 pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
-    let status: StatusView = Client::new(api).get("/status")?;
+    let status: StatusView = Client::with_token_if_any(api)?.get("/status")?;
     if json { say_json("status", &status) } else { say(&render(&status)) }
 }
 
@@ -31,8 +31,7 @@ fn render(status: &StatusView) -> String {
     text.push_str(&demand::render(status.demand.iter().map(|demand| demand::Row {
         service: &demand.service,
         rate: demand.rate,
-        named: demand.named,
-        hot: demand.hot,
+        counts: Some((demand.named, demand.hot)),
         domains: &demand.heaviest,
     })));
     text.push('\n');

@@ -128,7 +128,7 @@ impl JournalFiles {
 
 /// The running system's World; where none answers, that of the Plan which it stored.
 fn running(api: &ApiArguments) -> Result<Found, Failure> {
-    let client = Client::new(api);
+    let client = Client::with_token_if_any(api)?;
     let answer = client.get::<StatusView>("/status");
     let answer = answer.and_then(|status| Ok((status, client.get::<Plan>("/plan")?)));
     match answer {

@@ -62,6 +62,18 @@ fn a_hot_domain_shows_in_status_plan_and_metrics() {
         let text = running.ask(&[command]).stdout;
         assert!(text.contains("203.0.113.0/24* "), "{text}");
     }
+    // Who asks is not for everybody.
+    for path in ["/status", "/plan"] {
+        let (_, text) = running.http("GET", path, "");
+        assert!(text.contains("203.0.113.0/24"), "{text}");
+        let token = running.path("state/token");
+        let kept = std::fs::read(&token).unwrap();
+        std::fs::write(&token, "wrong").unwrap();
+        let (code, text) = running.http("GET", path, "");
+        std::fs::write(&token, kept).unwrap();
+        assert_eq!(code, 200);
+        assert!(text.contains("\"demand\"") && !text.contains("203.0.113"), "{text}");
+    }
     let metrics = running.http("GET", "/metrics", "").1;
     for metric in ["service_demand", "service_domains", "service_domains_hot"] {
         let line = format!("walrus_{metric}{{service=\"www.walrus.example\"}} ");
