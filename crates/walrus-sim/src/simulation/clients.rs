@@ -17,6 +17,9 @@ const FAILURE_KEPT: u64 = 1_000_000_000;
 /// An open population's rate is looked at again at least so often: always, and while it changes.
 const RATE_LOOKED_AT: f64 = 10.0;
 const RATE_CHANGES: f64 = 1.0;
+/// The least time between two clicks of a client: time goes on even where nobody thinks and every page
+/// fails at once.
+const CLICKS_APART: u64 = 1_000_000;
 
 impl Run<'_> {
     /// Puts the first clients of all populations into the queue.
@@ -43,7 +46,8 @@ impl Run<'_> {
         self.measures.totals.sessions += 1;
         let think = population.think.draw(&mut self.chance.clients);
         let left = population.session.draw_count(&mut self.chance.clients);
-        self.queue.push(Entry { time: self.now + to_nanos(think), left, ..Entry::click(domain) })
+        let time = self.now.saturating_add(to_nanos(think));
+        self.queue.push(Entry { time, left, ..Entry::click(domain) })
     }
 
     /// A closed population has grown: as many come as are missing.
@@ -151,7 +155,7 @@ impl Run<'_> {
             if let Some(departs) = departs {
                 self.served(&entry, place, hits);
                 let way = self.crowds[number].cluster_distances[self.clusters[place]];
-                let ends = departs + way;
+                let ends = departs.saturating_add(way);
                 if self.measures.is_on {
                     let response = waited + (ends - self.now);
                     self.measures.response_seconds.add(response as f64 / 1e9);
@@ -221,7 +225,7 @@ impl Run<'_> {
             }),
         };
         let think = population.think.draw(&mut self.chance.clients) / of_day(population, self.now);
-        next.time = ended + to_nanos(think);
+        next.time = ended.saturating_add(to_nanos(think)).max(self.now + CLICKS_APART);
         self.queue.push(next)
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Directors {
 /// Tables of so many Plans are kept for those that get them late.
 const COMPILED_MAX: usize = 4;
 /// Questions that are remembered for an observation: beyond, they count as of no domain.
-const ASKED_MAX: usize = 4_000_000;
+const ASKED_MAX: usize = 1_000_000;
 
 /// One name server.
 #[derive(Debug)]

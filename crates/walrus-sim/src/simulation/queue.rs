@@ -69,11 +69,13 @@ pub(super) struct Queue {
     /// Beyond the far wheel's round; looked through once a round.
     beyond: Vec<Entry>,
     len: usize,
+    /// What would happen later is left out.
+    end: u64,
 }
 
 impl Queue {
-    /// A queue for about so many events a second.
-    pub(super) fn new(events_per_second: f64) -> Self {
+    /// A queue for about so many events a second, up to this time.
+    pub(super) fn new(events_per_second: f64, end: u64) -> Self {
         let width = (DENSITY * 1e9 / events_per_second.max(1e-3)).clamp(1024.0, 4e9);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let width_bits = width.log2() as u32;
@@ -87,6 +89,7 @@ impl Queue {
             far: wheel(),
             beyond: Vec::new(),
             len: 0,
+            end,
         }
     }
 
@@ -95,12 +98,15 @@ impl Queue {
         self.len
     }
 
-    /// Puts an entry in.
+    /// Puts an entry in, unless it is for after the end.
     ///
     /// # Errors
     /// If there are too many.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry) -> Result<(), SimulationError> {
+        if entry.time > self.end {
+            return Ok(());
+        }
         self.len += 1;
         let bucket = entry.time >> self.width_bits;
         if bucket > self.turn {
@@ -227,11 +233,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_after_the_end_is_left_out() {
+        let mut queue = Queue::new(1.0, 1000);
+        queue.push(entry(u64::MAX, 1)).unwrap();
+        queue.push(entry(1000, 2)).unwrap();
+        assert_eq!((queue.len(), queue.next_time()), (1, 1000));
+        assert_eq!(queue.pop().map(|entry| entry.domain), Some(2));
+        assert_eq!((queue.next_time(), queue.pop()), (u64::MAX, None));
+    }
+
+    #[test]
     fn entries_come_in_the_order_of_time_and_then_as_they_were_put_in() {
         for (seed, rate, spread) in [(1, 1e6, 1e9), (2, 10.0, 1e12), (3, 1e3, 3e15), (4, 1e9, 50.0)]
         {
             let mut generator = Generator::new(seed);
-            let (mut queue, mut oracle) = (Queue::new(rate), std::collections::BTreeMap::new());
+            let (mut queue, mut oracle) =
+                (Queue::new(rate, u64::MAX), std::collections::BTreeMap::new());
             let (mut now, mut number) = (0, 0_u32);
             for _ in 0..20_000 {
                 for _ in 0..generator.index(3).0 {

@@ -243,7 +243,9 @@ impl Run<'_> {
     /// A Controller's deadline.
     pub(super) fn wake(&mut self, controller: usize) {
         // An older deadline, for which another one came.
-        if self.controllers.list[controller].wake.as_nanos() <= self.now {
+        let member = &mut self.controllers.list[controller];
+        if member.wake.as_nanos() <= self.now {
+            member.wake = Time::from_nanos(u64::MAX);
             self.poll(controller);
         }
     }

@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
             setup,
             seed,
             now: 0,
-            queue: Queue::new(setup.events_per_second()),
+            queue: Queue::new(setup.events_per_second(), nanos(setup.duration)),
             agenda: Agenda::default(),
             crowds: crowds?,
             answers: Answers::new(

@@ -88,9 +88,9 @@ impl Server {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let work = (law.draw(hits, generator) * mean) as u64;
         let begins = self.last_departure.max(now);
-        let departs = begins + work;
+        let departs = begins.saturating_add(work);
         self.last_departure = departs;
-        self.accepted_nanos += work;
+        self.accepted_nanos = self.accepted_nanos.saturating_add(work);
         self.hits += u64::from(hits);
         self.hits_here += u32::from(hits);
         self.here.push_back(Stay { begins, departs, hits: u32::from(hits) });
@@ -121,7 +121,7 @@ impl Server {
 
     /// The time for which it was ever busy, in nanoseconds.
     pub(super) const fn busy_nanos(&self, now: u64) -> u64 {
-        self.accepted_nanos - self.last_departure.saturating_sub(now)
+        self.accepted_nanos.saturating_sub(self.last_departure.saturating_sub(now))
     }
 
     /// It dies with all that is here; says how many pages that were.

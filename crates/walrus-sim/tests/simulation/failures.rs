@@ -113,3 +113,62 @@ fn client_subnets_are_cached_by_scope() {
     assert!(subnet_near > 0.99, "{subnet_near}");
     assert!(by_subnet > plain * 3 / 2, "{by_subnet} {plain}");
 }
+
+#[test]
+fn what_is_cut_off_slow_overloaded_or_drained_is_left() {
+    // Minutes 10 to 20 of half an hour, in which nobody should be sent to `e1` (or, for a time line that
+    // lets it be, in which it should go on).
+    let cases = [
+        ("at 10m cut e1\nat 20m heal e1", 0.02),
+        ("at 10m slow e1\nat 20m heal e1", 0.3),
+        ("at 10m overload e1\nat 20m heal e1", 0.02),
+        ("at 10m report e1 bypass for a change\nat 20m heal e1", 0.02),
+        ("at 10m report e1 silence\nat 20m heal e1", 0.02),
+        ("at 10m drain e1\nat 20m undrain e1", 0.02),
+        ("at 10m cut reports\nat 20m heal reports", 1.0),
+        ("at 10m cut plans\nat 11m kill e2\nat 20m heal plans\nat 20m heal e2", 1.0),
+    ];
+    for (timeline, most) in cases {
+        let mut site = two_clusters("ttl = \"10s\"\nanswers = 2");
+        site.rest = "[[area]]\nname = \"all\"\nhome = \"east\"\nclients = [\"10.0.0.0/8\"]\n[control]\nround = \"10s\"\n";
+        let study = site.study(&format!(
+            "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\n{timeline}\n\"\"\"\n{PEOPLE}"
+        ));
+        let result = run(&study, 1);
+        let e1 = |from: usize, to: usize| -> f32 {
+            result.servers[0].share[from..to].iter().sum::<f32>() / (to - from) as f32
+        };
+        assert!(e1(2, 10) > 0.3, "{timeline}: {}", e1(2, 10));
+        assert!(e1(13, 20) <= most, "{timeline}: {}", e1(13, 20));
+        assert!(e1(25, 30) > 0.3, "{timeline}: {}", e1(25, 30));
+        assert!(result.totals.pages > 5000, "{timeline}");
+    }
+}
+
+#[test]
+fn the_day_has_its_peak_and_its_night() {
+    for people in ["clients = 50", "sessions_per_second = 0.05"] {
+        let study = two_clusters("ttl = \"5m\"\nassign = \"all\"").study(&format!(
+            "duration = \"24h\"\ninterval = \"1h\"\n[pages]\nsession = \"constant 20\"\nthink = \"exponential 60s\"\n\
+             [[population]]\n{people}\ndaily = 0.8\npeak = \"18h\"\n"
+        ));
+        let result = run(&study, 1);
+        let busy =
+            |hour: usize| -> f32 { result.servers.iter().map(|it| it.utilisation[hour]).sum() };
+        let (peak, night) = (busy(17) + busy(18), busy(5) + busy(6));
+        assert!(peak > 4.0 * night, "{people}: {peak} {night}");
+    }
+}
+
+#[test]
+fn a_run_comes_to_its_end_even_where_nobody_thinks_and_all_fails() {
+    let mut site = two_clusters("ttl = \"1s\"\nanswers = 1");
+    site.rest = "";
+    let study = site.study(
+        "duration = \"10s\"\noverload = true\ntimeline = \"\"\"\nat 1s kill east\nat 1s kill west\n\"\"\"\n\
+         [pages]\nthink = \"constant 0s\"\nsession = \"constant 1\"\n[servers]\nqueue_max = 1\n[queries]\ndelay = \"0s\"\n\
+         [[population]]\nclients = 3\ndomains = 1\ndaily = 1.0\npeak = \"0s\"\n",
+    );
+    let result = run(&study, 1);
+    assert!(result.totals.failed_pages > 1000 && result.events < 200_000, "{:?}", result.totals);
+}

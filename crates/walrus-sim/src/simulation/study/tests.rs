@@ -194,3 +194,51 @@ fn what_cannot_be_is_said_up_front() {
         "{none:?}"
     );
 }
+
+#[test]
+fn a_time_line_says_what_is_wrong_with_each_line() {
+    let cases = [
+        ("kill a1", "begin with `at TIME`"),
+        ("at noon kill a1", "`noon` is no time"),
+        ("at 5m", "nothing that can happen"),
+        ("at 5m kill nameserver nss1", "there is no name server `nss1`: did you mean `ns1`?"),
+        ("at 5m kill controller 2", "from 1 to 1"),
+        ("at 5m slow a1 0.5", "no factor"),
+        ("at 5m drain nobody", "there is no server or cluster `nobody`; there are a1, a2, one"),
+        ("at 5m report a1 happy", "a report is"),
+        ("at 5m population peple x2", "did you mean `people`?"),
+        ("at 5m population people", "write how much"),
+        ("at 5m population people x2 within", "`within` wants a time"),
+        ("at 5m population people x2 around 5m", "write `within TIME`"),
+        ("at 5m population people x0", "no factor"),
+        ("at 5m cut everything", "no server or cluster `everything`"),
+    ];
+    for (line, expected) in cases {
+        let text = GOOD.replace("at 3m heal a1", line);
+        let number = text.lines().position(|it| it == line).unwrap() + 1;
+        let told = problems(&text, &[]);
+        let place = format!("small.toml:{number}:1: ");
+        assert!(told[0].starts_with(&place) && told[0].contains(expected), "{line}: {told:?}");
+    }
+}
+
+#[test]
+fn mangled_studies_never_panic() {
+    use walrus_core::world::Generator;
+    let mut generator = Generator::new(1);
+    for _ in 0..400 {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for _ in 0..=generator.index(6).0 {
+            let (at, draw) = generator.index(bytes.len() as u32);
+            match draw % 4 {
+                0 => drop(bytes.remove(at as usize)),
+                1 => bytes[at as usize] = b"0\"'[]{}=#.\n-"[draw as usize / 4 % 12],
+                2 => bytes.insert(at as usize, b'9'),
+                _ => bytes.truncate(bytes.len() - (draw / 4 % 40) as usize),
+            }
+        }
+        if let Ok(text) = String::from_utf8(bytes) {
+            let _ = parse(&text, &[("population.clients", &text[..text.len().min(9)])]);
+        }
+    }
+}
