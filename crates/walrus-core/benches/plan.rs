@@ -14,9 +14,9 @@ use walrus_core::plan::{
     from_bytes, to_bytes,
 };
 use walrus_core::world::{
-    Area, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Condition, Digest,
-    Life, LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill, Time,
-    Topology, TtlPolicy,
+    Area, AssignPolicy, ChooseParameters, ChoosePolicy, Cluster, ClusterId, Condition, Coordinates,
+    Digest, Life, LocatePolicy, Name, Nearness, Server, ServerId, Service, ServiceRecords, Spill,
+    Time, Topology, TtlPolicy,
 };
 
 const CLUSTERS: u32 = 200;
@@ -51,6 +51,21 @@ fn round_decide_and_build(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn round_with_fifty_thresholds(bencher: Bencher<'_, '_>) {
     let scene = Scene::new(SERVICES);
+    bencher.bench(|| scene.plan(&scene.decide(Cause::Round, &scene.conditions)));
+}
+
+/// A round of `nearest`: a third of the clusters is to be passed over.
+#[divan::bench(sample_count = 20)]
+fn round_nearest(bencher: Bencher<'_, '_>) {
+    let scene = Scene::of(AssignPolicy::Nearest, 0.0);
+    bencher.bench(|| scene.plan(&scene.decide(Cause::Round, &scene.conditions)));
+}
+
+/// A round of `stable` whose demands take this much of all capacities in per cent, so that some
+/// areas are split, many are, or nothing has room for them. Every demand has changed.
+#[divan::bench(sample_count = 20, args = [40, 75, 120])]
+fn round_stable(bencher: Bencher<'_, '_>, percent: u32) {
+    let scene = Scene::of(AssignPolicy::Stable, f64::from(percent) / 100.0);
     bencher.bench(|| scene.plan(&scene.decide(Cause::Round, &scene.conditions)));
 }
 
@@ -123,6 +138,43 @@ impl Scene {
         let mut scene = Self { topology, conditions: loads(1), hits, memory: Memory::default() };
         scene.memory = scene.decide(Cause::Round, &scene.conditions).memory;
         scene.conditions = loads(2);
+        scene
+    }
+
+    /// All services with this policy; all areas and clusters have coordinates. Demands take this part
+    /// of all capacities; two rounds have been held with other demands.
+    fn of(policy: AssignPolicy, filled: f64) -> Self {
+        let mut scene = Self::new(1);
+        let place = |n: u32| Coordinates {
+            latitude: f64::from(n * 7919 % 140) - 70.0,
+            longitude: f64::from(n * 104_729 % 360) - 180.0,
+        };
+        for (n, cluster) in (0..).zip(&mut scene.topology.clusters) {
+            cluster.coordinates = Some(place(n));
+        }
+        for (n, area) in (1..).zip(&mut scene.topology.areas) {
+            let (clusters, place) = (&scene.topology.clusters, Some(place(n)));
+            area.nearness = Nearness::new(Vec::new(), Vec::new(), place, clusters);
+        }
+        scene.topology.services.iter_mut().for_each(|service| service.assign = policy);
+        let capacities = scene.topology.servers.iter_mut().map(|server| {
+            let capacity = f64::from(server.weight) * 100.0;
+            server.capacity = Some(capacity);
+            capacity
+        });
+        let capacity: f64 = capacities.sum();
+        let demand = |seed: u32| -> Vec<f64> {
+            let hits: Vec<u32> = (0..SERVICES * AREAS).map(|n| (n * seed) % 997).collect();
+            let sum = f64::from(hits.iter().sum::<u32>());
+            hits.iter().map(|hits| f64::from(*hits) * capacity * filled / sum).collect()
+        };
+        for seed in [7, 11] {
+            scene.hits = demand(seed);
+            scene.memory = scene.decide(Cause::Round, &scene.conditions).memory;
+        }
+        scene.hits = demand(13);
+        // Long enough ago to be moved again.
+        scene.memory.assign.pointing.iter_mut().for_each(|pointing| pointing.moved = None);
         scene
     }
 

@@ -180,6 +180,39 @@ mod tests {
     }
 
     #[test]
+    fn a_stable_allocation_needs_all_capacities() {
+        let text = |capacity: &str| {
+            format!(
+                "zone = \"example.com\"\nnameservers = [\"ns.example.net\"]\n[dns]\n\
+                 listen = [\"127.0.0.1:5300\"]\n[[cluster]]\nname = \"a\"\nservers = [\n\
+                 {{ name = \"a1\", addresses = [\"192.0.2.1\"]{capacity} }},\n\
+                 {{ name = \"a2\", addresses = [\"192.0.2.2\"] }},\n\
+                 {{ name = \"a3\", addresses = [\"192.0.2.3\"], capacity = 5 }}]\n\
+                 [[cluster]]\nname = \"b\"\nservers = [\n\
+                 {{ name = \"b1\", addresses = [\"192.0.2.4\"] }},\n\
+                 {{ name = \"b2\", addresses = [\"192.0.2.5\"] }}]\n\
+                 [[service]]\nname = \"one.example.com\"\nassign = \"stable\"\nclusters = [\"b\"]\n\
+                 [[service]]\nname = \"www.example.com\"\nassign = \"stable\"\n"
+            )
+        };
+        let check = |text: String| {
+            let files = [SourceFile { name: "walrus.toml".into(), text }];
+            parse(&files, &Context { hostname: "one", read: &|_| Ok(String::new()) })
+        };
+        assert_eq!(
+            told(&check(text("")).unwrap_err()),
+            "walrus.toml:22:10: `stable` shares requests out by the servers' capacities, which are not \
+             known of a1, a2, b1 and 1 more: give each server of the clusters of www.example.com a \
+             `capacity` in requests a second\n"
+        );
+        let problems = told(&check(text(", capacity = -1")).unwrap_err());
+        assert!(
+            problems.contains("`cluster.servers.capacity` must be a number from 0"),
+            "{problems}"
+        );
+    }
+
+    #[test]
     fn the_digest_tells_what_nearness_changes() {
         let digest = |south: &str| {
             let topology = checked("nearest = [\"a\"]", south, "").unwrap().configuration.topology;

@@ -33,7 +33,7 @@ fn areas_are_as_near_as_there_is_room() {
     assert_eq!(scene.reason("x").to_string(), "stable: 60 requests/s, home");
     assert_eq!(
         scene.reason("y").to_string(),
-        "stable: 60 requests/s, home; 2 nearer clusters are full, the nearest has 100 requests/s"
+        "stable: 60 requests/s, home; 2 of its order are full, the nearest has 100 requests/s"
     );
     assert_eq!(scene.candidates("y"), "a1 a2 b1 b2 c1 c2");
     assert_eq!(scene.memory.assign.pointing[1].present, scene.topology.cluster("a"));
@@ -166,6 +166,23 @@ fn queries_stand_for_as_many_requests_as_servers_count() {
     assert_eq!(scene.memory.assign.requests_a_query, Some(10.0));
     scene.condition("b1").hits_per_second = 75.0;
     assert_eq!(scene.round().memory.assign.requests_a_query, Some(10.0), "as good as the same");
+    // A cluster dies: its requests are missed before its clients show elsewhere.
+    scene.life("b", Life::Dead).round();
+    assert_eq!(scene.memory.assign.requests_a_query, Some(9.0), "not 6.3");
+}
+
+#[test]
+fn after_a_restart_it_waits_for_all_reporters() {
+    let mut scene = example();
+    scene.topology.areas.push(Area { name: name("world"), ..scene.topology.areas[0].clone() });
+    scene.service().homes.push(None);
+    scene.round();
+    assert_eq!(scene.at("y"), "a 33, b 17, c 50");
+    scene.memory = Memory::from_plan(&scene.topology, &scene.plan(), scene.now);
+    scene.load("a1", None).hits("y", 6.0);
+    assert_eq!(scene.round().round().at("y"), "a 33, b 17, c 50");
+    scene.load("a1", 0.5);
+    assert_eq!(scene.round().at("y"), "a");
 }
 
 #[test]

@@ -118,10 +118,10 @@ impl fmt::Display for Allocated {
         write!(f, ", {}", self.distance)?;
         match self.full {
             0 => {}
-            1 => write!(f, "; a nearer cluster ({} requests/s) is full", self.full_capacity)?,
+            1 => write!(f, "; one of its order ({} requests/s) is full", self.full_capacity)?,
             full => write!(
                 f,
-                "; {full} nearer clusters are full, the nearest has {} requests/s",
+                "; {full} of its order are full, the nearest has {} requests/s",
                 self.full_capacity
             )?,
         }

@@ -2,22 +2,25 @@
 //!
 //! **From queries to requests.** Directors count queries, servers can serve so many requests. The
 //! requests that Reporters count at the clusters of `stable` services, divided by the queries for the
-//! services there, say what a query stands for; it is taken to be the same for all areas. Where no
-//! Reporter counts requests, a query is one.
+//! services there, say what a query stands for; it is taken to be the same for all areas. It may rise at
+//! once, but fall by a tenth a round only: when a cluster dies, its requests are missed before its clients
+//! show elsewhere. Where no Reporter counts requests, a query is one; but right after a start nobody knows
+//! before all Reporters were heard.
 //!
 //! **Held still.** A demand is used until the measured one is off by more than a tenth, or by more than
 //! chance can explain: of n queries in the minute over which they are averaged, three deviations are
 //! 3 / sqrt(n). So with the same clusters and as good as the same demands the same allocation comes out,
 //! to the bit, and nothing moves.
 
-use crate::world::ClusterId;
-
 use super::super::round::RoundContext;
+use crate::world::{ClusterId, Life};
 
 /// A demand that differs by less than this part of itself is the same.
 const SAME_DEMAND: f64 = 0.1;
 /// Likewise for what a query stands for.
 const SAME_RATIO: f64 = 0.05;
+/// What a query stands for falls by at most this part in a round.
+const RATIO_FALL_MAX: f64 = 0.1;
 /// Deviations of a count that chance explains.
 const DEVIATIONS: f64 = 3.0;
 /// What chance explains is at most this, or a demand that ends would be kept for ever.
@@ -57,7 +60,7 @@ pub(super) fn measure(round: &mut RoundContext<'_>, served: &[bool]) -> bool {
         }
         sum += round.pointing[pair].demand;
     }
-    sum > 0.0
+    sum > 0.0 && (round.requests_a_query.is_some() || !is_to_be_heard(round, served))
 }
 
 /// What a query stands for; as before while it is about the same, or cannot be measured.
@@ -66,7 +69,17 @@ fn requests_a_query(before: Option<f64>, requests: f64, queries: f64) -> Option<
     if !(now.is_finite() && now > 0.0) {
         return before;
     }
-    before.filter(|before| (now - before).abs() <= SAME_RATIO * before).or(Some(now))
+    let Some(before) = before.filter(|before| before.is_finite()) else { return Some(now) };
+    let is_same = (now - before).abs() <= SAME_RATIO * before;
+    Some(if is_same { before } else { now.max(before * (1.0 - RATIO_FALL_MAX)) })
+}
+
+/// Whether Reporters are still to be heard that will tell how many requests there are.
+fn is_to_be_heard(round: &RoundContext<'_>, served: &[bool]) -> bool {
+    let servers = round.input.topology.servers.iter().zip(round.input.conditions);
+    let mut servers =
+        servers.filter(|(server, _)| server.reporter && served[server.cluster.index()]);
+    servers.any(|(_, condition)| condition.life == Life::Living && condition.load.is_none())
 }
 
 /// The demand to reckon with.
@@ -106,6 +119,7 @@ mod tests {
         assert_eq!(requests_a_query(Some(50.0), 510.0, 10.0), Some(50.0));
         assert_eq!(requests_a_query(Some(50.0), 600.0, 10.0), Some(60.0));
         assert_eq!(requests_a_query(Some(50.0), 600.0, 0.0), Some(50.0));
+        assert_eq!(requests_a_query(Some(50.0), 200.0, 10.0), Some(45.0));
         assert_eq!(requests_a_query(Some(50.0), 0.0, 0.0), Some(50.0));
     }
 }
