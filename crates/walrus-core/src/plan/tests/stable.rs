@@ -235,6 +235,23 @@ fn a_cluster_that_is_gone_after_a_reload_leaves_its_share_to_the_others() {
 }
 
 #[test]
+fn another_policy_after_a_reload_takes_over_where_most_liked_it_was() {
+    let mut scene = example();
+    scene.service().ramp = Duration::from_secs(600);
+    scene.hits("z", 80.0).round();
+    scene.hits("z", 40.0).round();
+    assert_eq!(scene.at("y"), "a 33, b 3, c 63");
+    scene.service().assign = AssignPolicy::Walrus;
+    scene.event();
+    assert_eq!(scene.at("y"), "a");
+    assert_eq!(scene.memory.assign.pointing[1].shares, []);
+    scene.service().assign = AssignPolicy::Stable;
+    scene.service().ramp = Duration::ZERO;
+    assert_eq!(scene.event().at("y"), "a");
+    assert_eq!(scene.hits("z", 70.0).round().at("y"), "a 33, b 17, c 50");
+}
+
+#[test]
 fn a_memory_that_makes_no_sense_does_no_harm() {
     let mut scene = example();
     scene.round();

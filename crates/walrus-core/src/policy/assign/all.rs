@@ -21,6 +21,7 @@ use super::Reason;
 use super::round::RoundContext;
 
 pub(super) fn assign(round: &mut RoundContext<'_>, pair: usize) {
-    round.pointing[pair] = super::Pointing::default();
+    let demand = round.pointing[pair].demand;
+    round.pointing[pair] = super::Pointing { demand, ..super::Pointing::default() };
     round.stay(pair, Reason::All);
 }

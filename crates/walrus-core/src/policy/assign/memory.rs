@@ -42,6 +42,12 @@ pub struct Pointing {
 }
 
 impl Pointing {
+    /// For policies that know no shares, after a reload that changed the policy.
+    pub(super) fn forget_shares(&mut self) {
+        self.shares.clear();
+        self.transition = self.transition.take().filter(|way| way.from_shares.is_empty());
+    }
+
     /// Leaves clusters out of its shares that do not fit, and whatever is no share at all.
     pub(crate) fn keep_shares(&mut self, fits: impl Fn(ClusterId) -> bool) {
         if self.shares.is_empty() {

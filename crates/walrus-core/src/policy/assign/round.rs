@@ -70,6 +70,9 @@ impl<'a> RoundContext<'a> {
         for (pair, pointing) in pointing.iter_mut().enumerate() {
             let service = &serves[pair / areas * clusters..][..clusters];
             forget_what_is_gone(pointing, service);
+            if topology.services[pair / areas].assign != AssignPolicy::Stable {
+                pointing.forget_shares();
+            }
         }
         Self {
             input,
