@@ -112,3 +112,78 @@ fn same_area(old: &AreaPlan, new: &AreaPlan) -> bool {
     (&old.area, &old.clusters, old.ipv4, old.ipv6, old.hosts, old.degraded)
         == (&new.area, &new.clusters, new.ipv4, new.ipv6, new.hosts, new.degraded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::DomainDemand;
+
+    /// Domains with rate, whether hot, and what server 0 sees of them.
+    fn demand(domains: &[(&str, f64, bool, f64)], rest: f64) -> ServiceDemand {
+        let domain = |(domain, rate, hot, seen): &(&str, f64, bool, f64)| DomainDemand {
+            domain: (*domain).to_owned(),
+            rate: *rate,
+            hot: *hot,
+            observed: if *seen > 0.0 { vec![(0, *seen)] } else { Vec::new() },
+        };
+        let rate = domains.iter().map(|it| it.1).sum::<f64>() + rest;
+        ServiceDemand { rate, domains: domains.iter().map(domain).collect() }
+    }
+
+    #[test]
+    fn only_changes_that_matter_are_told() {
+        let old =
+            demand(&[("10.0.0.1", 600.0, true, 300.0), ("10.0.0.2", 300.0, false, 0.0)], 100.0);
+        for (new, told, why) in [
+            (old.clone(), false, "nothing"),
+            (
+                demand(&[("10.0.0.1", 630.0, true, 300.0), ("10.0.0.2", 280.0, false, 0.0)], 100.0),
+                false,
+                "5 %",
+            ),
+            (
+                demand(&[("10.0.0.1", 540.0, true, 300.0), ("10.0.0.2", 360.0, false, 0.0)], 100.0),
+                true,
+                "12 % in sum, though the whole is the same",
+            ),
+            (
+                demand(&[("10.0.0.1", 600.0, true, 300.0), ("10.0.0.2", 300.0, true, 0.0)], 100.0),
+                true,
+                "another is hot",
+            ),
+            (
+                demand(&[("10.0.0.1", 600.0, true, 100.0), ("10.0.0.2", 300.0, false, 0.0)], 100.0),
+                true,
+                "a server sees less of it",
+            ),
+            (
+                demand(&[("10.0.0.1", 600.0, true, 300.0), ("10.0.0.9", 300.0, false, 0.0)], 100.0),
+                true,
+                "another domain",
+            ),
+            (
+                demand(&[("10.0.0.1", 600.0, true, 300.0), ("10.0.0.2", 300.0, false, 0.0)], 300.0),
+                true,
+                "the rest",
+            ),
+        ] {
+            assert_eq!(is_worth_telling(&old, &new), told, "{why}");
+            assert_eq!(is_worth_telling(&new, &old), told, "{why}, backwards");
+        }
+    }
+
+    #[test]
+    fn what_chance_brings_is_no_change() {
+        // A thousand domains of one request a second each; every second strays by its tenth.
+        let domains: Vec<String> = (0..1000).map(|index| format!("10.0.{index}")).collect();
+        let all = |stray: f64| {
+            let rate = |index: usize| 1.0 + if index.is_multiple_of(2) { stray } else { -stray };
+            let named = domains.iter().enumerate();
+            let named: Vec<_> =
+                named.map(|(index, it)| (it.as_str(), rate(index), false, 0.0)).collect();
+            demand(&named, 0.0)
+        };
+        assert!(!is_worth_telling(&all(0.0), &all(0.11)));
+        assert!(is_worth_telling(&all(0.0), &all(0.2)));
+    }
+}

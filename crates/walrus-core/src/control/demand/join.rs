@@ -223,6 +223,8 @@ fn rounded(rate: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NAMING: Naming = Naming { domains_max: 100, hot_share: None };
@@ -352,5 +354,52 @@ mod tests {
         assert_eq!(demand.domains[0].rate, 1.33);
         assert_eq!(rounded(123_456.0), 123_000.0);
         assert_eq!(rounded(0.000_123_49), 0.000_123);
+    }
+
+    fn any_domain() -> impl Strategy<Value = Domain> {
+        (0..4_u32, 0..4_u32, prop_oneof![Just(8_u8), Just(16), Just(24), Just(32)]).prop_map(
+            |(high, low, length)| {
+                let address =
+                    std::net::Ipv4Addr::from_bits(0x0a00_0000 | high << 16 | low << 8 | 53);
+                Domain::new(address.into(), length)
+            },
+        )
+    }
+
+    fn any_rates() -> impl Strategy<Value = Rates<Domain>> {
+        (proptest::collection::vec((any_domain(), 0.0..1000.0_f64), 0..20), 0.0..100.0_f64)
+            .prop_map(|(all, rest)| {
+                let mut rates = Rates::default();
+                all.into_iter().for_each(|(domain, rate)| rates.add(domain, rate));
+                rates.add_rest(rest);
+                rates
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_lost_or_counted_twice_and_the_whole_is_the_sum(
+            queries in any_rates(),
+            requests in proptest::collection::vec((any_rates(), 0.0..=1.0_f64), 0..4),
+        ) {
+            let served: Vec<Served<'_>> = (0..)
+                .zip(&requests)
+                .map(|(server, (requests, part))| Served { server, part: *part, requests })
+                .collect();
+            let naming = Naming { hot_share: Some(0.0), ..NAMING };
+            let Some(demand) = join(&queries, &served, naming, None) else { return Ok(()) };
+            let close = |one: f64, two: f64| (one - two).abs() <= 0.01 * (1.0 + one.max(two));
+            // All are hot: what servers see of them is all that they serve by name.
+            let seen: f64 = demand.domains.iter().flat_map(|it| &it.observed).map(|it| it.1).sum();
+            let told = served.iter().map(|it| it.part * it.requests.named().values().sum::<f64>());
+            prop_assert!(close(seen, told.sum()), "{demand:?}");
+            for domain in demand.domains.iter().filter(|it| !it.observed.is_empty()) {
+                let seen: f64 = domain.observed.iter().map(|it| it.1).sum();
+                prop_assert!(close(seen, domain.rate), "{domain:?}");
+            }
+            let sum: f64 = demand.domains.iter().map(|it| it.rate).sum();
+            prop_assert!(demand.rate.is_finite() && sum <= demand.rate * 1.01, "{demand:?}");
+            prop_assert!(demand.domains.windows(2).all(|pair| pair[0].rate >= pair[1].rate));
+        }
     }
 }
