@@ -236,6 +236,23 @@ fn queries_alone_need_a_configuration_to_compare_with() {
     assert_eq!((outcome.queries, outcome.moved.share), (1.0, 0.0));
 }
 
+#[test]
+fn a_file_that_bind_wrote_is_read() {
+    // Three queries for www A with 203.0.113.0/24, one for www AAAA by TCP, one for ns1 A: as BIND
+    // 9.18 logged them with `dnstap { auth; }`.
+    let bytes = include_bytes!("bind.dnstap");
+    let sides = Sides { proposed: proposal(TWO), against: Some(proposal(TWO)) };
+    let mut replay = Replay::new(sides, idle()).unwrap();
+    let mut log = Log::default();
+    log.push(bytes, &mut |found| replay.take(found));
+    log.finish(&mut |found| replay.take(found));
+    let outcome = replay.finish().unwrap();
+    let counts = &outcome.log;
+    assert_eq!((counts.read, counts.broken, counts.others), (5, 0, 1.0), "{outcome:#?}");
+    assert_eq!((outcome.queries, outcome.domains.count), (3.0, 1));
+    assert_eq!((&*outcome.areas[0].area, outcome.areas.len()), ("here", 1));
+}
+
 /// The journal of a Controller whose server `near1` and `near2` are drained after ten rounds, and
 /// the numbers of the Plans before and after.
 fn journal() -> (Vec<JournalRecord>, [String; 2]) {

@@ -7,7 +7,11 @@ use crate::cli::Failure;
 use crate::cli::sim::RunArguments;
 use crate::output::{say, say_json};
 
+/// Runs whose whole results are held at once: half a megabyte each.
+const RESULTS_MAX: usize = 4000;
+
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    super::report::prepare(arguments.report.as_deref())?;
     let study = studies::read(&arguments.study, &arguments.sets.set)?;
     let variants: Vec<usize> = match &arguments.variant[..] {
         [] => (0..study.variants.len()).collect(),
@@ -22,6 +26,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         .flat_map(|variant| seeds.iter().map(|seed| (*variant, *seed)))
         .map(|(variant, seed)| Job { study: &study, variant, seed })
         .collect();
+    if jobs.len() > RESULTS_MAX {
+        return Err(Failure::WrongUse(format!(
+            "{} runs at once are more than {RESULTS_MAX}: fewer seeds or variants? (`compare` and \
+             `sweep` keep measures only)",
+            jobs.len()
+        )));
+    }
     let runs = studies::run(&jobs, arguments.seeds.threads, &|run| run)?;
     let by_variant = variants.iter().zip(runs.chunks(seeds.len().max(1)));
     let views = by_variant.map(|(variant, runs)| {

@@ -259,3 +259,54 @@ pub(crate) struct ConvergenceView {
     /// Resolvers that never did.
     never: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_measure_a_row_and_a_variant_a_column() {
+        let run = |value: f64| {
+            let mut run = vec![None; MEASURES.len()];
+            (run[0], run[7], run[11]) = (Some(value / 10.0), Some(value), Some(100.0 * value));
+            run
+        };
+        let view = SimRunView {
+            title: "A study".to_owned(),
+            seeds: vec![1, 2, 3],
+            variants: vec![
+                VariantView::of("RR".to_owned(), &[run(1.0), run(2.0), run(3.0)]),
+                VariantView::of("DAL".to_owned(), &[run(2.0), run(2.0), run(2.0)]),
+            ],
+            runs: Vec::new(),
+        };
+        let expected = "\
+A study: 3 seeds, 0 events
+means over the seeds; ± is half the interval of 95 % (Student's t)
+
+MEASURE                            RR               DAL
+time with max. utilisation < 90 %  20.00 ± 24.84 %  20.00 ± 0.00 %
+max. utilisation, 95 % of time     -                -
+imbalance of utilisation           -                -
+max. system length, half of time   -                -
+max. system length, 95 % of time   -                -
+response time, mean                -                -
+response time, half of pages       -                -
+response time, 95 % of pages       2.000 ± 2.484 s  2.000 ± 0.000 s
+pages within 3 s                   -                -
+pages that failed                  -                -
+pages from the nearest cluster     -                -
+queries at the name servers        200.0 ± 248.4/s  200.0 ± 0.000/s
+moves of areas                     -                -
+Plans                              -                -
+";
+        assert_eq!(render(&view), expected);
+    }
+
+    #[test]
+    fn times_are_told_in_whole_units() {
+        for (seconds, text) in [(90.0, "90 s"), (120.0, "2 m"), (7200.0, "2 h"), (0.0, "0 s")] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

@@ -42,6 +42,7 @@ pub(crate) struct PointView {
 }
 
 pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
+    super::report::prepare(arguments.report.as_deref())?;
     let shown = shown(&arguments.measure)?;
     let (fixed, swept) = settings(&arguments.set)?;
     let points = points(&swept)?;

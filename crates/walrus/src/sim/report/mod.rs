@@ -17,6 +17,15 @@ use super::run_view::SimRunView;
 use super::sweep::SimSweepView;
 use crate::cli::Failure;
 
+/// Makes the directory, so that what cannot be written is told before anything long begins.
+pub(super) fn prepare(directory: Option<&Path>) -> Result<(), Failure> {
+    let Some(directory) = directory else { return Ok(()) };
+    #[cfg(feature = "report")]
+    return std::fs::create_dir_all(directory).map_err(cannot(directory));
+    #[cfg(not(feature = "report"))]
+    return without(directory, &());
+}
+
 /// Writes the report of a run.
 pub(super) fn write_run(directory: &Path, view: &SimRunView) -> Result<(), Failure> {
     #[cfg(feature = "report")]
@@ -35,11 +44,6 @@ pub(super) fn write_sweep(directory: &Path, view: &SimSweepView) -> Result<(), F
 
 #[cfg(feature = "report")]
 fn write(directory: &Path, page: &page::Page) -> Result<(), Failure> {
-    let cannot = |what: &Path| {
-        let what = what.display().to_string();
-        move |error: std::io::Error| Failure::CouldNot(format!("cannot write {what}: {error}"))
-    };
-    std::fs::create_dir_all(directory).map_err(cannot(directory))?;
     let mut figures = Vec::new();
     for figure in &page.figures {
         let svg = figure.plot.svg().map_err(Failure::CouldNot)?;
@@ -49,6 +53,12 @@ fn write(directory: &Path, page: &page::Page) -> Result<(), Failure> {
     }
     let path = directory.join("index.html");
     std::fs::write(&path, page.html(&figures)).map_err(cannot(&path))
+}
+
+#[cfg(feature = "report")]
+fn cannot(what: &Path) -> impl FnOnce(std::io::Error) -> Failure + use<> {
+    let what = what.display().to_string();
+    move |error| Failure::CouldNot(format!("cannot write {what}: {error}"))
 }
 
 #[cfg(not(feature = "report"))]
