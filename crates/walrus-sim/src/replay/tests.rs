@@ -170,6 +170,18 @@ fn weights_move_shares_not_single_draws() {
 }
 
 #[test]
+fn a_policy_that_looks_at_who_asks_is_counted_draw_by_draw_and_named() {
+    for policy in ["hash", "mrl", "pow2"] {
+        let new = format!("{TWO}choose = \"{policy}\"\n");
+        let outcome = replayed(&new, Some(TWO), idle(), &ten_lines()).unwrap();
+        assert_eq!(outcome.drawn, ["www.walrus.example"], "{policy}");
+        assert_eq!(outcome.moved.share, 0.0, "{policy}: clusters stay what they are");
+        let near: f64 = outcome.servers[1..].iter().map(|it| it.queries_after).sum();
+        assert!(close(near, 8.0) && close(outcome.servers[0].queries_after, 2.0), "{policy}");
+    }
+}
+
+#[test]
 fn a_sample_stands_for_the_queries_that_it_was_taken_from() {
     let new = TWO.replace("home = \"near\"", "home = \"far\"");
     let lines = [line("203.0.113.1", None, 1000), line("198.51.100.1", None, 3000)].concat();
