@@ -237,6 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_counts_fit_into_a_message() {
+        let address = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".to_owned();
+        let longest = DomainCount { domain: address, queries: u64::MAX, error: u64::MAX };
+        let report = walrus_core::world::Report {
+            server: "x".repeat(63).parse().unwrap(),
+            session: u64::MAX,
+            sequence: u64::MAX,
+            unit_ms: u64::MAX,
+            sent_unix_ms: u64::MAX,
+            version: Some("x".repeat(200)),
+            requests: Some(RequestCounts {
+                duration_ms: u64::MAX,
+                domains: vec![longest; RequestCounts::DOMAINS_MAX],
+                rest: u64::MAX,
+            }),
+            body: walrus_core::world::ReportBody::Panic { reason: "x".repeat(1000) },
+        };
+        let message = walrus_core::message::Message::Report(report);
+        let length = walrus_core::message::encode(&message).len();
+        assert!(length <= walrus_host::frame::FRAME_MAX, "{length}");
+    }
+
+    #[test]
     fn without_a_file_nothing_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
