@@ -22,6 +22,9 @@ use crate::world::{ClusterId, Distance};
 /// so much of one unit beyond its limit, or stay empty by as much.
 pub(super) const SPLINTER: f64 = 0.01;
 
+/// What fits nowhere is spread over at least so many clusters.
+const OVERFLOW_CLUSTERS_MIN: usize = 4;
+
 /// What is to be placed: one area's demand for one service.
 #[derive(Debug)]
 pub(super) struct Unit<I> {
@@ -123,7 +126,10 @@ fn room<I>(unit: &Unit<I>, room: Room) -> f64 {
 
 /// Spreads what fits nowhere over these clusters: in proportion to what their servers could still
 /// serve above the threshold; when that is used up, to their capacities. All units get the same
-/// shares of their rests, so that no cluster fills up before the others.
+/// shares of their rests, so that no cluster fills up before the others, and areas share candidate lists.
+///
+/// Each cluster more makes the answers of all that overflow longer to compile. So it goes to those with
+/// most left: to as many as have twice of what is to be spread, four at least, if there are so many.
 pub(super) fn overflow(
     rests: &mut [(f64, &mut Placed)],
     clusters: &[ClusterId],
@@ -132,6 +138,15 @@ pub(super) fn overflow(
     let all: f64 = rests.iter().map(|(demand, placed)| demand * placed.rest).sum();
     let of = |cluster: &ClusterId| rooms[cluster.index()];
     let headroom = |cluster: &ClusterId| (of(cluster).capacity - of(cluster).used).max(0.0);
+    let mut clusters = clusters.to_vec();
+    clusters.sort_by(|a, b| headroom(b).total_cmp(&headroom(a)).then(a.cmp(b)));
+    let mut sum = 0.0;
+    let enough = clusters.iter().position(|cluster| {
+        sum += headroom(cluster);
+        sum >= 2.0 * all
+    });
+    clusters.truncate(enough.map_or(usize::MAX, |last| last + 1).max(OVERFLOW_CLUSTERS_MIN));
+    clusters.sort_unstable();
     let headrooms: f64 = clusters.iter().map(headroom).sum();
     let capacities: f64 = clusters.iter().map(|cluster| of(cluster).capacity).sum();
     let beyond = (all - headrooms).max(0.0);

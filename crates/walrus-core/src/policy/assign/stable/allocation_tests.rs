@@ -116,6 +116,23 @@ fn a_splinter_is_not_split_off() {
 }
 
 #[test]
+fn of_many_clusters_those_with_most_left_take_what_fits_nowhere() {
+    let near = |cluster: usize| -> Vec<Option<u32>> {
+        (0..9).map(|other| (other == cluster).then_some(1)).collect()
+    };
+    // 10, 20, ... 90 are left above the threshold.
+    let capacities: Vec<f64> = (1..=9).map(|n| f64::from(n) * 50.0).collect();
+    let mut asked: Vec<Asked> = (0..9).map(|n| (capacities[n] * 0.8, 0.8, near(n))).collect();
+    asked.push((100.0, 0.8, near(0)));
+    let (placed, _) = all(&asked, &capacities);
+    assert_eq!(percent(&placed[9]), [(5, 20), (6, 23), (7, 27), (8, 30)], "300 for 100");
+    asked[9].0 = 180.0;
+    let (placed, rooms) = all(&asked, &capacities);
+    assert_eq!(placed[9].shares.len(), 6, "390 for 180");
+    assert!(rooms.iter().all(|room| room.used < room.capacity));
+}
+
+#[test]
 fn what_is_kept_is_kept_though_others_like_the_place_better() {
     let mut units =
         units(&[(60.0, 0.8, vec![Some(9), Some(1)]), (60.0, 0.8, vec![Some(1), Some(9)])]);

@@ -11,7 +11,8 @@
 //! nearer ones, then by name. Areas propose down their order, clusters hold what they like best up to
 //! their limit ([`allocation`]); what does not fit in one is split. What fits nowhere goes to all
 //! functioning clusters of its service in proportion to what their servers have left above the threshold,
-//! or, when nothing is left, to capacity: so one full site does not topple the next.
+//! or, when nothing is left, to capacity: so one full site does not topple the next. Of many clusters
+//! those with most left take part.
 //!
 //! - *Several services* are one problem, because capacity belongs to servers: in turns the first by name
 //!   would take all that is near. What other policies send to a cluster is taken off first.
@@ -41,6 +42,8 @@
 
 mod allocation;
 mod demand;
+
+use std::collections::BTreeMap;
 
 use super::preference::Preference;
 use super::round::RoundContext;
@@ -160,28 +163,23 @@ fn is_struck(round: &RoundContext<'_>, pair: usize) -> bool {
     round.pointing[pair].target().iter().any(|(cluster, _)| !round.functions(pair, *cluster))
 }
 
-/// Service by service, what fits nowhere.
+/// What fits nowhere, of all services on the same clusters together.
 fn spread_rests(
     round: &RoundContext<'_>,
     pairs: &[usize],
     placed: &mut [Placed],
     rooms: &mut [Room],
 ) {
-    let mut all = pairs.iter().zip(placed).peekable();
-    while let Some((first, _)) = all.peek() {
-        let (first, service) = (**first, *first / round.areas);
-        let mut rests = Vec::new();
-        while let Some((pair, placed)) = all.next_if(|(pair, _)| **pair / round.areas == service) {
-            if placed.rest > 0.0 {
-                rests.push((round.pointing[*pair].demand, placed));
-            }
-        }
-        if !rests.is_empty() {
-            let clusters = &round.input.topology.services[service].clusters;
-            let clusters: Vec<ClusterId> =
-                clusters.iter().copied().filter(|it| round.functions(first, *it)).collect();
-            overflow(&mut rests, &clusters, rooms);
-        }
+    let mut groups: BTreeMap<Vec<ClusterId>, Vec<(f64, &mut Placed)>> = BTreeMap::new();
+    for (pair, placed) in pairs.iter().zip(placed).filter(|(_, placed)| placed.rest > 0.0) {
+        let clusters = round.service(*pair).clusters.iter().copied();
+        let mut clusters: Vec<ClusterId> =
+            clusters.filter(|cluster| round.functions(*pair, *cluster)).collect();
+        clusters.sort_unstable();
+        groups.entry(clusters).or_default().push((round.pointing[*pair].demand, placed));
+    }
+    for (clusters, mut rests) in groups {
+        overflow(&mut rests, &clusters, rooms);
     }
 }
 
