@@ -116,3 +116,28 @@ const fn kind(choice: Choice) -> Kind {
         Choice::Nobody => Kind::Nobody,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_the_bound_is_counted_and_nothing_else() {
+        let mut tally = Tally::default();
+        let place = Place { server: 1, cluster: 2 };
+        for round in 0..2 {
+            for service in 0..GROUPS_MAX as u32 + 10 {
+                let half = Some((0, Choice::Drawn(place)));
+                tally.add((service, 1), (half, None), Mass::of(3), u64::from(service));
+            }
+            assert_eq!(tally.groups.len(), GROUPS_MAX, "{round}");
+        }
+        assert_eq!(tally.beyond.queries, 2.0 * 10.0 * 3.0);
+        let group = tally.groups.values().next().unwrap();
+        assert_eq!((group.mass.queries, group.domains.count().count), (6.0, 1));
+        for code in 0..CODES_MAX as u16 + 10 {
+            tally.code(0, code, Mass::of(1));
+        }
+        assert_eq!(tally.codes.len(), CODES_MAX);
+    }
+}
