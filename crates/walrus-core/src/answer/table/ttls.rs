@@ -18,7 +18,7 @@ pub(super) fn compile(
     let TtlPolicy::Adaptive { variant, seconds, min, max } = service.ttl else { return None };
     let bounds = Bounds { mean: seconds, min, max };
     let weights = weights(plan, service);
-    let lists = lists.iter().map(|list| servers(list, &weights));
+    let lists = lists.iter().map(|list| servers(list, plan, &weights));
     Some(AdaptiveTtls::compile(variant, bounds, classes, lists))
 }
 
@@ -33,10 +33,19 @@ fn weights(plan: &Plan, service: &ServicePlan) -> BTreeMap<u32, u32> {
     candidates.map(|candidate| (candidate.server, candidate.weight)).collect()
 }
 
-/// Each server of a list with its capacity, and how often it comes first.
-fn servers(list: &RingList, weights: &BTreeMap<u32, u32>) -> Vec<ServerShare> {
+/// Each server of a list with its capacity, and how often it comes first. Where not all have a
+/// capacity, weights stand for them, as for choosers.
+fn servers(list: &RingList, plan: &Plan, weights: &BTreeMap<u32, u32>) -> Vec<ServerShare> {
+    let configured = |server: &u32| {
+        let capacity = plan.servers.get(*server as usize)?.capacity;
+        capacity.filter(|it| *it > 0.0 && it.is_finite())
+    };
+    let by_capacity = list.servers().iter().all(|server| configured(server).is_some());
     // Weight 0 is only chosen among its like: then all are alike.
-    let capacity = |server: &u32| f64::from(weights.get(server).copied().unwrap_or(1).max(1));
+    let weight = |server: &u32| f64::from(weights.get(server).copied().unwrap_or(1).max(1));
+    let capacity = |server: &u32| {
+        configured(server).filter(|_| by_capacity).unwrap_or_else(|| weight(server))
+    };
     let mut shares: BTreeMap<u32, f64> = BTreeMap::new();
     match list.expected() {
         Some(expected) => {
