@@ -43,9 +43,8 @@ fn servers(list: &RingList, plan: &Plan, weights: &BTreeMap<u32, u32>) -> Vec<Se
     let by_capacity = list.servers().iter().all(|server| configured(server).is_some());
     // Weight 0 is only chosen among its like: then all are alike.
     let weight = |server: &u32| f64::from(weights.get(server).copied().unwrap_or(1).max(1));
-    let capacity = |server: &u32| {
-        configured(server).filter(|_| by_capacity).unwrap_or_else(|| weight(server))
-    };
+    let capacity =
+        |server: &u32| configured(server).filter(|_| by_capacity).unwrap_or_else(|| weight(server));
     let mut shares: BTreeMap<u32, f64> = BTreeMap::new();
     match list.expected() {
         Some(expected) => {

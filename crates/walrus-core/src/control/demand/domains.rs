@@ -48,9 +48,18 @@ struct Requests {
     heard_at: Time,
     covered: Duration,
     rates: Rates<Domain>,
+    /// Rates of the last report alone.
+    last: BTreeMap<Domain, f64>,
 }
 
 impl Requests {
+    /// Where requests come in now. An average would tell for a minute of domains that have long gone
+    /// elsewhere; a report of which the next one is overdue tells of the past, too (papers.md 1.4:
+    /// younger than two intervals).
+    fn seen(&self, now: Time) -> Option<&BTreeMap<Domain, f64>> {
+        (now.since(self.heard_at) < self.covered * 2).then_some(&self.last)
+    }
+
     /// As they are now. One whose Reporter will speak again is as it said.
     fn read(&mut self, now: Time) {
         if !will_speak(now.since(self.heard_at), self.covered) {
@@ -151,9 +160,15 @@ impl Domains {
         let covered = found.covered;
         let over = averaged_over(covered);
         let part = weight(heard_before, covered, over) / covered.as_secs_f64();
-        let new = || Requests { heard_at: now, covered, rates: Rates::default() };
+        let new =
+            || Requests { heard_at: now, covered, rates: Rates::default(), last: BTreeMap::new() };
         let requests = self.requests.entry(server).or_insert_with(new);
         (requests.heard_at, requests.covered) = (now, covered);
+        requests.last.clear();
+        for (domain, count) in &found.domains {
+            let rate = *count as f64 / covered.as_secs_f64();
+            *requests.last.entry(*domain).or_default() += rate;
+        }
         let rates = &mut requests.rates;
         rates.average_over(over);
         rates.pass_exactly(now);
@@ -187,7 +202,8 @@ impl Domains {
                 .iter()
                 .filter_map(|(server, requests)| {
                     let part = self.part(topology, id, *server)?;
-                    Some(Served { server: server.0, part, requests: &requests.rates })
+                    let seen = requests.seen(now);
+                    Some(Served { server: server.0, part, requests: &requests.rates, seen })
                 })
                 .collect();
             let naming = Naming { domains_max: self.named_max, hot_share: service.hot_share };

@@ -42,6 +42,8 @@ pub(super) struct Served<'a> {
     pub(super) part: f64,
     /// Of all its services.
     pub(super) requests: &'a Rates<Domain>,
+    /// Where they come from now, by the last report; `None` if that is too old to tell.
+    pub(super) seen: Option<&'a BTreeMap<Domain, f64>>,
 }
 
 /// How much is named, and what is hot.
@@ -200,8 +202,8 @@ fn observe(
     }
     for it in served {
         let mut seen: BTreeMap<usize, f64> = BTreeMap::new();
-        for (prefix, rate) in it.requests.named() {
-            for (domain, share) in &attributed[prefix] {
+        for (prefix, rate) in it.seen.into_iter().flatten() {
+            for (domain, share) in attributed.get(prefix).into_iter().flatten() {
                 if let Some(index) = hot.get(domain) {
                     *seen.entry(*index).or_default() += it.part * rate * share;
                 }
@@ -237,7 +239,7 @@ mod tests {
     }
 
     fn served(requests: &Rates<Domain>) -> Served<'_> {
-        Served { server: 0, part: 1.0, requests }
+        Served { server: 0, part: 1.0, requests, seen: Some(requests.named()) }
     }
 
     fn named(demand: &ServiceDemand) -> Vec<(&str, f64)> {
@@ -313,8 +315,8 @@ mod tests {
         let one = rates(&[("192.0.2.0/24", 30.0), ("198.51.100.0/24", 1.0)], 0.0);
         let two = rates(&[("192.0.2.0/24", 8.0), ("198.51.100.0/24", 4.0)], 0.0);
         let served = [
-            Served { server: 3, part: 1.0, requests: &one },
-            Served { server: 5, part: 0.5, requests: &two },
+            Served { server: 3, part: 1.0, requests: &one, seen: Some(one.named()) },
+            Served { server: 5, part: 0.5, requests: &two, seen: Some(two.named()) },
         ];
         let demand = join(&queries, &served, NAMING, None).unwrap();
         assert_eq!(named(&demand), [("192.0.2.53", 34.0), ("198.51.100.53", 3.0)]);
@@ -384,7 +386,12 @@ mod tests {
         ) {
             let served: Vec<Served<'_>> = (0..)
                 .zip(&requests)
-                .map(|(server, (requests, part))| Served { server, part: *part, requests })
+                .map(|(server, (requests, part))| Served {
+                    server,
+                    part: *part,
+                    requests,
+                    seen: Some(requests.named()),
+                })
                 .collect();
             let naming = Naming { hot_share: Some(0.0), ..NAMING };
             let Some(demand) = join(&queries, &served, naming, None) else { return Ok(()) };
