@@ -21,7 +21,8 @@ use walrus_core::policy::choose::{
     ServiceMemory,
 };
 use walrus_core::world::{
-    Area, ChooseParameters, ChoosePolicy, ClientSpec, Generator, Nearness, Time, Topology,
+    AdaptiveTtl, Area, ChooseParameters, ChoosePolicy, ClientSpec, Generator, Nearness, Time,
+    Topology,
 };
 use walrus_dns::query;
 use world::World;
@@ -161,6 +162,27 @@ fn domain(number: u32) -> AskingDomain {
     AskingDomain { weight: 1e5 / f64::from(number + 1), hot, ..AskingDomain::unknown(key) }
 }
 
+/// Which domain asks: 4,096 client prefixes are named, half of those that ask.
+#[divan::bench(sample_count = 200, sample_size = 5000)]
+fn e2_find_domain(bencher: Bencher<'_, '_>) {
+    let world = World::new(NAMES, 100).adaptive(AdaptiveTtl::ServerEach);
+    let demand = world.table.service(0).and_then(|service| service.demand()).expect("demand");
+    let (mut generator, resolver) = (Generator::new(7), IpAddr::from([192, 0, 2, 1]));
+    bencher.counter(1_usize).bench_local(|| {
+        let [_, _, high, low] = generator.index(2 * world::DOMAINS).0.to_be_bytes();
+        let subnet = Some((IpAddr::from([10, high, low, 0]), 24));
+        black_box(demand.asking(black_box(resolver), subnet).weight)
+    });
+}
+
+/// A Plan whose demand changed: 4,096 domains of a service, its lists as before.
+#[divan::bench(sample_count = 20, sample_size = 10)]
+fn e3_compile_demand(bencher: Bencher<'_, '_>) {
+    let world = World::new(NAMES, 100).adaptive(AdaptiveTtl::ServerEach);
+    let plan = Arc::clone(world.table.plan().expect("a Plan"));
+    bencher.bench_local(|| black_box(world.table.with_plan(Arc::clone(&plan))).is_ok());
+}
+
 /// Everything: a static name.
 #[divan::bench(sample_count = 200, sample_size = 5000)]
 fn f1_whole_static_name(bencher: Bencher<'_, '_>) {
@@ -195,4 +217,13 @@ fn f4_whole_no_such_name(bencher: Bencher<'_, '_>, signed: bool) {
 fn f5_whole_signed_service(bencher: Bencher<'_, '_>) {
     let world = World::signed(NAMES, 100, Denial::Nsec);
     each(bencher, &Queries::of_signed_service(), load::respond_to(&world));
+}
+
+/// Everything: a weighted service for a client subnet, with a constant TTL, and with an adaptive one
+/// for 4,096 named domains, half of those that ask.
+#[divan::bench(sample_count = 200, sample_size = 5000, args = [false, true])]
+fn f6_whole_adaptive_service(bencher: Bencher<'_, '_>, is_adaptive: bool) {
+    let world = World::new(NAMES, 10_000);
+    let world = if is_adaptive { world.adaptive(AdaptiveTtl::ServerEach) } else { world };
+    each(bencher, &Queries::of_domains(), load::respond_to(&world));
 }

@@ -178,10 +178,41 @@ pub(crate) struct ServiceExplanationView {
     pub(crate) first: Option<String>,
     /// Seconds.
     pub(crate) ttl: u32,
+    /// How that came about; null if it is constant.
+    #[serde(default)]
+    pub(crate) adaptive: Option<TtlExplanationView>,
     /// Who took part, in ring order.
     pub(crate) candidates: Vec<CandidateExplanationView>,
     /// The service's other servers, and why they took no part.
     pub(crate) left_out: Vec<LeftOutView>,
+}
+
+/// How an adaptive TTL came about.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TtlExplanationView {
+    /// The policy's name: TTL/K.
+    pub(crate) policy: String,
+    /// Seconds: the mean that is kept.
+    pub(crate) mean: u32,
+    /// Seconds: no shorter.
+    pub(crate) min: u32,
+    /// Seconds: no longer.
+    pub(crate) max: u32,
+    /// The domains that this one is treated like: all, hot, normal, itself, or the rest that is not
+    /// named.
+    pub(crate) class: String,
+    /// Requests that follow an answer to the domain; null if the TTL does not look at it.
+    pub(crate) weight: Option<f64>,
+    /// Seconds, by the domain alone.
+    pub(crate) by_domain: f64,
+    /// What this is multiplied with for the server, and for the bounds' sake.
+    pub(crate) factor: f64,
+    /// A bound cut it off.
+    pub(crate) bounded: bool,
+    /// It was halved while the area is degraded.
+    pub(crate) halved: bool,
+    /// Seconds, before they are drawn to be whole.
+    pub(crate) seconds: f64,
 }
 
 /// What one locate policy said.
@@ -269,6 +300,23 @@ pub(crate) fn render(view: &ExplanationView) -> String {
     text
 }
 
+fn render_ttl(ttl: &TtlExplanationView) -> String {
+    let domain = match ttl.class.as_str() {
+        "all" => "all domains are alike".to_owned(),
+        "rest" => "the domain is not named".to_owned(),
+        "itself" => "the domain is a class of its own".to_owned(),
+        class => format!("the domain is {class}"),
+    };
+    let weight = ttl.weight.map(|weight| format!(" (weight {weight:.1})")).unwrap_or_default();
+    let bounds = if ttl.bounded { ", cut off" } else { "" };
+    let halved = if ttl.halved { ", halved" } else { "" };
+    format!(
+        "        {} for a mean of {} s: {domain}{weight}, {:.1} s; times {:.3} for the server and the \
+         bounds; within {} and {} s{bounds}{halved}: {:.1} s\n",
+        ttl.policy, ttl.mean, ttl.by_domain, ttl.factor, ttl.min, ttl.max, ttl.seconds
+    )
+}
+
 fn render_service(service: &ServiceExplanationView) -> String {
     let mut text = "\n".to_owned();
     for step in &service.locate {
@@ -282,7 +330,11 @@ fn render_service(service: &ServiceExplanationView) -> String {
     let first = service.first.as_deref().unwrap_or("nobody");
     text.push_str(&format!("choose  {}: {first} comes first\n", service.choose));
     let halved = if service.degraded { ", halved while the area is degraded" } else { "" };
-    text.push_str(&format!("ttl     {} s{halved}\n\n", service.ttl));
+    text.push_str(&format!("ttl     {} s{halved}\n", service.ttl));
+    if let Some(adaptive) = &service.adaptive {
+        text.push_str(&render_ttl(adaptive));
+    }
+    text.push('\n');
     let mut table =
         Table::new(&["candidate", "cluster", "weight", "ramp", "load", "next 1,000 answers"]);
     for candidate in &service.candidates {
