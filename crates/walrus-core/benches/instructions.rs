@@ -1,8 +1,10 @@
 //! Answers a fixed number of queries and ends: for counting instructions and cache misses under
 //! `valgrind`, which no neighbour on the machine can disturb. `bench/instructions` runs it.
 //!
-//! usage: instructions calibration|static|missing|service|signed-static|signed-missing|signed-service COUNT [PREFIXES]
+//! usage: instructions calibration|domains|adaptive|static|missing|service|signed-static|signed-missing|signed-service COUNT [PREFIXES]
 
+#[path = "respond/adaptive.rs"]
+mod adaptive;
 #[path = "respond/load.rs"]
 mod load;
 #[path = "respond/world.rs"]
@@ -10,8 +12,10 @@ mod world;
 
 use std::hint::black_box;
 
+use adaptive::adaptive;
 use load::{NAMES, Queries};
 use walrus_core::dnssec::Denial;
+use walrus_core::world::AdaptiveTtl;
 use world::World;
 
 fn main() {
@@ -25,10 +29,13 @@ fn main() {
         "calibration" | "static" => (Queries::of_names(NAMES), 100),
         "missing" => (Queries::missing(), 100),
         "service" => (Queries::of_service(), prefixes),
+        "domains" | "adaptive" => (adaptive::queries(), 10_000),
         "signed-static" => (Queries::of_signed_names(NAMES), 100),
         "signed-missing" => (Queries::missing_signed(), 100),
         "signed-service" => (Queries::of_signed_service(), 100),
-        _ => panic!("calibration, static, missing or service, the last three also with signed-"),
+        _ => {
+            panic!("calibration, domains, adaptive; static, missing or service, also with signed-")
+        }
     };
     if what == "calibration" {
         return run(&queries, count, load::calibrate());
@@ -37,6 +44,8 @@ fn main() {
         true => World::signed(NAMES, prefixes, Denial::Nsec),
         false => World::new(NAMES, prefixes),
     };
+    let is_adaptive = what == "adaptive";
+    let world = if is_adaptive { adaptive(&world, AdaptiveTtl::ServerEach) } else { world };
     run(&queries, count, load::respond_to(&world));
 }
 

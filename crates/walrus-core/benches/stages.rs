@@ -3,6 +3,8 @@
 //! What is left of the whole is finding the entry, composing the reply, and counting. Stages that run by
 //! themselves have the caches for themselves: their sum is a little less than the whole.
 
+#[path = "respond/adaptive.rs"]
+mod adaptive;
 #[path = "respond/load.rs"]
 mod load;
 #[path = "respond/world.rs"]
@@ -11,6 +13,7 @@ mod world;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use adaptive::adaptive;
 use divan::{Bencher, black_box};
 use load::{NAMES, Queries};
 use walrus_core::answer::look_ahead;
@@ -165,11 +168,11 @@ fn domain(number: u32) -> AskingDomain {
 /// Which domain asks: 4,096 client prefixes are named, half of those that ask.
 #[divan::bench(sample_count = 200, sample_size = 5000)]
 fn e2_find_domain(bencher: Bencher<'_, '_>) {
-    let world = World::new(NAMES, 100).adaptive(AdaptiveTtl::ServerEach);
+    let world = adaptive(&World::new(NAMES, 100), AdaptiveTtl::ServerEach);
     let demand = world.table.service(0).and_then(|service| service.demand()).expect("demand");
     let (mut generator, resolver) = (Generator::new(7), IpAddr::from([192, 0, 2, 1]));
     bencher.counter(1_usize).bench_local(|| {
-        let [_, _, high, low] = generator.index(2 * world::DOMAINS).0.to_be_bytes();
+        let [_, _, high, low] = generator.index(2 * DOMAINS).0.to_be_bytes();
         let subnet = Some((IpAddr::from([10, high, low, 0]), 24));
         black_box(demand.asking(black_box(resolver), subnet).weight)
     });
@@ -178,7 +181,7 @@ fn e2_find_domain(bencher: Bencher<'_, '_>) {
 /// A Plan whose demand changed: 4,096 domains of a service, its lists as before.
 #[divan::bench(sample_count = 20, sample_size = 10)]
 fn e3_compile_demand(bencher: Bencher<'_, '_>) {
-    let world = World::new(NAMES, 100).adaptive(AdaptiveTtl::ServerEach);
+    let world = adaptive(&World::new(NAMES, 100), AdaptiveTtl::ServerEach);
     let plan = Arc::clone(world.table.plan().expect("a Plan"));
     bencher.bench_local(|| black_box(world.table.with_plan(Arc::clone(&plan))).is_ok());
 }
@@ -224,6 +227,6 @@ fn f5_whole_signed_service(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 200, sample_size = 5000, args = [false, true])]
 fn f6_whole_adaptive_service(bencher: Bencher<'_, '_>, is_adaptive: bool) {
     let world = World::new(NAMES, 10_000);
-    let world = if is_adaptive { world.adaptive(AdaptiveTtl::ServerEach) } else { world };
-    each(bencher, &Queries::of_domains(), load::respond_to(&world));
+    let world = if is_adaptive { adaptive(&world, AdaptiveTtl::ServerEach) } else { world };
+    each(bencher, &adaptive::queries(), load::respond_to(&world));
 }

@@ -6,7 +6,7 @@ use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond};
 use walrus_core::world::{Generator, Time};
 use walrus_dns::query;
 
-use crate::world::{self, DOMAINS, World};
+use crate::world::{self, World};
 
 /// Static names in most worlds.
 pub(crate) const NAMES: usize = 10_000;
@@ -21,7 +21,7 @@ pub(crate) struct Queries {
 }
 
 impl Queries {
-    fn new(mut query: impl FnMut() -> Vec<u8>) -> Self {
+    pub(crate) fn new(mut query: impl FnMut() -> Vec<u8>) -> Self {
         let mut queries = Self { bytes: Vec::new(), starts: vec![0] };
         for _ in 0..QUERIES {
             queries.bytes.extend(query());
@@ -48,16 +48,6 @@ impl Queries {
         let mut generator = Generator::new(3);
         let name = world::wire("www.example.com");
         Self::new(|| world::query(&name, Some(generator.draw().to_be_bytes())))
-    }
-
-    /// The service for one of 8,192 client subnets of 24 bits; the first half are named domains.
-    pub(crate) fn of_domains() -> Self {
-        let mut generator = Generator::new(5);
-        let name = world::wire("www.example.com");
-        Self::new(|| {
-            let [_, _, high, low] = generator.index(2 * DOMAINS).0.to_be_bytes();
-            world::query(&name, Some([10, high, low, 0, 0, 0, 0, 0]))
-        })
     }
 
     /// So many static names in random order, DO.

@@ -7,12 +7,12 @@ use walrus_core::answer::{AnswerTable, ZoneTable};
 use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
 use walrus_core::plan::{
-    AreaPlan, Candidate, CandidateList, Digests, DomainDemand, FORMAT, Group, Plan, PlanNumber,
-    PlannedServer, ServiceDemand, ServicePlan,
+    AreaPlan, Candidate, CandidateList, Digests, FORMAT, Group, Plan, PlanNumber, PlannedServer,
+    ServicePlan,
 };
 use walrus_core::world::{
-    AdaptiveTtl, Area, ChooseParameters, ChoosePolicy, ClientSpec, Digest, Generator, Life,
-    LocatePolicy, Name, Nearness, Topology, TtlPolicy,
+    Area, ChooseParameters, ChoosePolicy, ClientSpec, Digest, Generator, Life, LocatePolicy, Name,
+    Nearness, Topology, TtlPolicy,
 };
 use walrus_core::zone::read_zone;
 use walrus_dns::DomainName;
@@ -24,9 +24,6 @@ mod signed;
 /// Areas beside `world`; each, and `world`, is served by eight servers of its own.
 const AREAS: u32 = 50;
 const SERVERS_PER_AREA: u32 = 8;
-
-/// Client prefixes of 24 bits that an adaptive service's Plan names: 10.0.0.0/24 and so on.
-pub(crate) const DOMAINS: u32 = ServiceDemand::DOMAINS_MAX as u32;
 
 /// What is measured.
 pub(crate) struct World {
@@ -43,22 +40,6 @@ impl World {
     /// The same, signed.
     pub(crate) fn signed(names: usize, prefixes: usize, denial: Denial) -> Self {
         Self::with(names, prefixes, Some(denial))
-    }
-
-    /// This world with another TTL for its service, and with its demand by domain.
-    pub(crate) fn adaptive(self, variant: AdaptiveTtl) -> Self {
-        let mut plan = Plan::clone(self.table.plan().expect("a Plan"));
-        let service = &mut plan.services[0];
-        service.ttl = TtlPolicy::Adaptive { variant, seconds: 30, min: 3, max: 300 };
-        let domain = |number: u32| DomainDemand {
-            domain: format!("10.{}.{}.0/24", number >> 8 & 255, number & 255),
-            rate: 1e4 / f64::from(number + 1),
-            hot: number < 256,
-            observed: Vec::new(),
-        };
-        let domains = (0..DOMAINS).map(domain).collect();
-        service.demand = Some(ServiceDemand { rate: 1e5, domains });
-        Self { table: self.table.with_plan(Arc::new(plan)).expect("a Plan") }
     }
 
     fn with(names: usize, prefixes: usize, denial: Option<Denial>) -> Self {

@@ -23,8 +23,8 @@ pub struct TtlExplanation {
     /// The domains that this one is treated like: `all`, `hot`, `normal`, `itself`, or those that the
     /// Plan does not name (`rest`).
     pub class: String,
-    /// The domain's hidden load weight: requests that follow an answer; `None` if the TTL does not
-    /// look at it.
+    /// The domain's hidden load weight: its requests in the mean TTL; `None` if the TTL does not look
+    /// at it.
     pub weight: Option<f64>,
     /// Seconds, by the domain alone.
     pub by_domain: f64,

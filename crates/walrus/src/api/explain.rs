@@ -201,7 +201,7 @@ pub(crate) struct TtlExplanationView {
     /// The domains that this one is treated like: all, hot, normal, itself, or the rest that is not
     /// named.
     pub(crate) class: String,
-    /// Requests that follow an answer to the domain; null if the TTL does not look at it.
+    /// The domain's requests in the mean TTL; null if the TTL does not look at it.
     pub(crate) weight: Option<f64>,
     /// Seconds, by the domain alone.
     pub(crate) by_domain: f64,

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use crate::plan::ServiceDemand;
 use crate::policy::choose::AskingDomain;
-use crate::policy::ttl::{self, Bounds, DomainClass};
+use crate::policy::ttl::{self, DomainClass};
 use crate::world::{Domain, DomainClasses, TtlPolicy};
 
 /// Different lengths of prefixes of a family, full addresses included: those of the heaviest
@@ -76,12 +76,17 @@ impl DemandTable {
         // Another client's prefix of that length might be named, whoever is found in the end.
         let mut prefix_len = unnamed.prefix_len;
         if let Some((address, _)) = subnet.filter(|_| prefix_len > 0) {
-            found = self.find(address, prefix_len);
+            found = self.find(Domain::new(address, prefix_len), Some(unnamed.key));
             if let Some(domain) = found {
                 prefix_len = prefix_len.min(domain.longest_inside);
             }
         }
-        match found.or_else(|| self.find(resolver, u8::MAX)) {
+        let by_resolver = || {
+            // What names a domain that nothing else is known of is the resolver's address then.
+            let key = (prefix_len == 0).then_some(unnamed.key);
+            self.find(Domain::of_address(resolver), key)
+        };
+        match found.or_else(by_resolver) {
             Some(domain) => {
                 let hot = (domain.hot != NOT_HOT).then_some(domain.hot);
                 let NamedDomain { key, weight, class, .. } = *domain;
@@ -91,15 +96,16 @@ impl DemandTable {
         }
     }
 
-    /// The longest named prefix that holds the first so many bits of an address.
+    /// The longest named prefix that holds this one, whose own key may be known.
     #[inline]
-    fn find(&self, address: IpAddr, length: u8) -> Option<&NamedDomain> {
-        let asked = Domain::new(address, length);
+    fn find(&self, asked: Domain, key: Option<u64>) -> Option<&NamedDomain> {
         let lengths = if asked.network().is_ipv4() { &self.ipv4 } else { &self.ipv6 };
         let mut fitting = lengths.iter().filter(|length| *length <= asked.length());
         fitting.find_map(|length| {
             let domain = Domain::new(asked.network(), length);
-            self.find_exactly(AskingDomain::key_of(domain.network(), length), domain)
+            let own = key.filter(|_| length == asked.length());
+            let key = own.unwrap_or_else(|| AskingDomain::key_of(domain.network(), length));
+            self.find_exactly(key, domain)
         })
     }
 
@@ -215,14 +221,11 @@ impl Draft {
     fn finish(mut self, rate: f64, ttl: TtlPolicy) -> (DemandTable, Vec<DomainClass>) {
         self.look_inside();
         let unnamed = Unnamed::new(rate, &self.domains);
-        let (alike, bounds) = match ttl {
-            TtlPolicy::Constant { seconds } => {
-                (DomainClasses::One, Bounds { mean: seconds, min: seconds, max: seconds })
-            }
-            TtlPolicy::Adaptive { variant, seconds, min, max } => {
-                (variant.domain_classes(), Bounds { mean: seconds, min, max })
-            }
+        let alike = match ttl {
+            TtlPolicy::Constant { .. } => DomainClasses::One,
+            TtlPolicy::Adaptive { variant, .. } => variant.domain_classes(),
         };
+        let mean = f64::from(ttl.seconds_mean());
         let rate = unnamed.domains * unnamed.rate;
         let mut classes = vec![DomainClass { domains: unnamed.domains, rate }];
         for (place, domain) in (0..).zip(&mut self.domains) {
@@ -231,17 +234,14 @@ impl Draft {
             classes.resize(classes.len().max(class + 1), DomainClass::default());
             classes[class].domains += 1.0;
             classes[class].rate += domain.weight;
-        }
-        let seconds = ttl::mean_seconds(bounds, &classes);
-        for domain in &mut self.domains {
-            domain.weight *= seconds[domain.class as usize];
+            domain.weight *= mean;
         }
         let table = DemandTable {
             slots: self.slots,
             domains: self.domains.into(),
             ipv4: self.ipv4,
             ipv6: self.ipv6,
-            unnamed_weight: unnamed.rate * seconds[0],
+            unnamed_weight: unnamed.rate * mean,
         };
         (table, classes)
     }

@@ -189,7 +189,7 @@ fn an_explanation_tells_how_the_ttl_came_about() {
     let (ttl, Some(told)) = explained(plan.clone(), HEAVY) else { panic!("adaptive") };
     assert_eq!((ttl, &*told.policy, &*told.class), (75, "TTL/S_K", "itself"));
     assert_eq!((told.mean, told.min, told.max), (240, 24, 2400));
-    assert_eq!(told.weight.map(f64::round), Some(800.0), "8 a second for 100 seconds");
+    assert_eq!(told.weight, Some(1920.0), "8 a second for 240 seconds");
     assert_eq!((told.by_domain, told.factor, told.seconds), (100.0, 1.5, 75.0));
     assert!(told.halved && !told.bounded);
     plan.services[2].ttl =

@@ -19,7 +19,7 @@ pub(super) const SECRETS: RapidSecrets = RapidSecrets::seed(0x7761_6c72_7573_000
 pub struct Asked {
     /// When it came.
     pub now: Time,
-    /// How long the answer may be cached, in seconds: the policy's mean, where that varies.
+    /// How long the answer may be cached, in seconds: where that varies, the mean for this domain.
     pub ttl: u32,
     /// Who asks.
     pub domain: AskingDomain,
@@ -31,8 +31,9 @@ pub struct AskingDomain {
     /// A hash of its address or prefix ([`AskingDomain::key_of`]): the same on all workers and
     /// Directors.
     pub key: u64,
-    /// Its hidden load weight: the requests that follow an answer during its TTL. Above 0; of one
-    /// that nothing is known of 1, or the mean of all that are not named.
+    /// Its hidden load weight: the requests that follow an answer during one TTL, the mean one where
+    /// TTLs are adaptive, so that weights are as rates are. Above 0; of one that nothing is known of 1,
+    /// or the mean of all that are not named.
     pub weight: f64,
     /// Its place among the hot domains of the Plan; `None` is a normal one.
     pub hot: Option<u32>,

@@ -53,15 +53,17 @@
 //! come than are counted on. Resolvers that keep answers for a least time of their own undo the short
 //! TTLs, that is those of the domains that matter most: `ttl_min` is to tell the policy of it.
 
+use std::collections::BTreeMap;
+
 use crate::world::{AdaptiveTtl, DomainClasses};
 
 /// A scale is looked for until it is this near.
-const NEAR_ENOUGH: f64 = 1e-9;
+const NEAR_ENOUGH: f64 = 1e-6;
 /// No more steps than that, whatever the numbers: each halves the distance.
 const STEPS_MAX: usize = 100;
 /// TTLs are told apart in this many steps for each doubling where there are too many to be summed up
 /// one by one: sums are then wrong by less than a ten thousandth.
-const STEPS_A_DOUBLING: f64 = 64.0;
+const STEPS_A_DOUBLING: f64 = 16.0;
 /// So many are.
 const ONE_BY_ONE_MAX: usize = 64;
 
@@ -138,6 +140,8 @@ impl AdaptiveTtls {
         let seconds = class_seconds(bounds, classes);
         let spread = spread(&seconds, classes);
         let (mut factors, mut starts) = (Vec::new(), Vec::new());
+        // Lists of servers of the same capacities are many.
+        let mut scales: BTreeMap<Vec<[u64; 2]>, f64> = BTreeMap::new();
         for servers in lists {
             starts.push(u32::try_from(factors.len()).unwrap_or(u32::MAX));
             let of_servers = server_factors(variant, &servers);
@@ -147,7 +151,9 @@ impl AdaptiveTtls {
                 // Records that name no server.
                 by_share.push((1.0, 1.0));
             }
-            let scale = scale(bounds, &spread, &by_share);
+            let key = by_share.iter().map(|(factor, share)| [factor.to_bits(), share.to_bits()]);
+            let scale = scales.entry(key.collect());
+            let scale = *scale.or_insert_with(|| scale_of(bounds, &spread, &by_share));
             factors.extend(of_servers.iter().map(|factor| single(factor * scale)));
             if servers.is_empty() {
                 factors.push(single(scale));
@@ -219,13 +225,6 @@ impl Bounds {
     }
 }
 
-/// The mean TTL of each class, in seconds, where servers play no part: within the bounds.
-pub(crate) fn mean_seconds(bounds: Bounds, classes: &[DomainClass]) -> Vec<f64> {
-    let seconds = class_seconds(bounds, classes);
-    let scale = scale(bounds, &spread(&seconds, classes), &[(1.0, 1.0)]);
-    seconds.into_iter().map(|seconds| bounds.cut(seconds * scale)).collect()
-}
-
 /// T * W / W(j) by class; at least one.
 fn class_seconds(bounds: Bounds, classes: &[DomainClass]) -> Vec<f64> {
     let mean = f64::from(bounds.mean);
@@ -278,7 +277,7 @@ fn server_factors(variant: AdaptiveTtl, servers: &[ServerShare]) -> Vec<f64> {
 
 /// What all TTLs of a list are multiplied with so that the mean is kept although bounds cut some off:
 /// 1 if they cut off none.
-fn scale(bounds: Bounds, classes: &[(f64, f64)], servers: &[(f64, f64)]) -> f64 {
+fn scale_of(bounds: Bounds, classes: &[(f64, f64)], servers: &[(f64, f64)]) -> f64 {
     let least = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
     let most = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(0.0, f64::max);
     let (shortest, longest) = (least(classes) * least(servers), most(classes) * most(servers));

@@ -3,9 +3,7 @@
 mod adaptive;
 mod constant;
 
-pub(crate) use adaptive::{
-    AdaptedTtl, AdaptiveTtls, Bounds, DomainClass, ServerShare, class_of, mean_seconds,
-};
+pub(crate) use adaptive::{AdaptedTtl, AdaptiveTtls, Bounds, DomainClass, ServerShare, class_of};
 
 use crate::world::TtlPolicy;
 
