@@ -36,7 +36,7 @@ pub(super) enum Better {
 }
 
 /// All measures, in the order of tables.
-pub(super) static MEASURES: [Measure; 14] = [
+pub(super) static MEASURES: [Measure; 16] = [
     Measure {
         name: "utilisation_below_90",
         label: "time with max. utilisation < 90 %",
@@ -71,6 +71,20 @@ pub(super) static MEASURES: [Measure; 14] = [
         unit: Unit::Count,
         better: Better::Lower,
         of: |run| filled(run.max_system_length.count(), run.max_system_length.quantile(0.95)),
+    },
+    Measure {
+        name: "length_below_250",
+        label: "time with max. system length < 250",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |run| filled(run.max_system_length.count(), run.max_system_length.below(250.0)),
+    },
+    Measure {
+        name: "length_below_1500",
+        label: "time with max. system length < 1500",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |run| filled(run.max_system_length.count(), run.max_system_length.below(1500.0)),
     },
     Measure {
         name: "response_mean",

@@ -268,7 +268,7 @@ mod tests {
     fn a_table_has_a_measure_a_row_and_a_variant_a_column() {
         let run = |value: f64| {
             let mut run = vec![None; MEASURES.len()];
-            (run[0], run[7], run[11]) = (Some(value / 10.0), Some(value), Some(100.0 * value));
+            (run[0], run[9], run[13]) = (Some(value / 10.0), Some(value), Some(100.0 * value));
             run
         };
         let view = SimRunView {
@@ -284,21 +284,23 @@ mod tests {
 A study: 3 seeds, 0 events
 means over the seeds; ± is half the interval of 95 % (Student's t)
 
-MEASURE                            RR               DAL
-time with max. utilisation < 90 %  20.00 ± 24.84 %  20.00 ± 0.00 %
-max. utilisation, 95 % of time     -                -
-imbalance of utilisation           -                -
-max. system length, half of time   -                -
-max. system length, 95 % of time   -                -
-response time, mean                -                -
-response time, half of pages       -                -
-response time, 95 % of pages       2.000 ± 2.484 s  2.000 ± 0.000 s
-pages within 3 s                   -                -
-pages that failed                  -                -
-pages from the nearest cluster     -                -
-queries at the name servers        200.0 ± 248.4/s  200.0 ± 0.000/s
-moves of areas                     -                -
-Plans                              -                -
+MEASURE                              RR               DAL
+time with max. utilisation < 90 %    20.00 ± 24.84 %  20.00 ± 0.00 %
+max. utilisation, 95 % of time       -                -
+imbalance of utilisation             -                -
+max. system length, half of time     -                -
+max. system length, 95 % of time     -                -
+time with max. system length < 250   -                -
+time with max. system length < 1500  -                -
+response time, mean                  -                -
+response time, half of pages         -                -
+response time, 95 % of pages         2.000 ± 2.484 s  2.000 ± 0.000 s
+pages within 3 s                     -                -
+pages that failed                    -                -
+pages from the nearest cluster       -                -
+queries at the name servers          200.0 ± 248.4/s  200.0 ± 0.000/s
+moves of areas                       -                -
+Plans                                -                -
 ";
         assert_eq!(render(&view), expected);
     }

@@ -68,7 +68,7 @@ fn a_study_s_table_has_its_variants_and_their_intervals() {
     assert!(lines[0].starts_with(begin), "{}", ended.stdout);
     let words: Vec<&str> = lines[3].split_whitespace().collect();
     assert_eq!(words, ["MEASURE", "EVEN", "BY", "WEIGHT"]);
-    assert_eq!(lines.len(), 4 + 14, "{}", ended.stdout);
+    assert_eq!(lines.len(), 4 + 16, "{}", ended.stdout);
     let queries = lines.iter().find(|line| line.starts_with("queries at")).unwrap();
     assert_eq!(queries.matches(" ± ").count(), 2, "{queries}");
     // One seed and one variant: no intervals.
