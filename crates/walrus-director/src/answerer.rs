@@ -154,6 +154,11 @@ impl Answering for Answerer {
         if self.serving.is_wanted(self.thread) {
             self.hand_over();
         }
+        if let Some(words) = self.serving.words().get(self.thread)
+            && words.is_wanted()
+        {
+            words.exchange(&mut self.state, self.now);
+        }
     }
 
     fn look_ahead<'a>(&self, queries: impl Iterator<Item = &'a [u8]>) {

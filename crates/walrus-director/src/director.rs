@@ -25,6 +25,7 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::counters::{CounterSnapshot, Counters};
 use crate::decision_log::DecisionLog;
+use crate::given::Given;
 use crate::keys::KeyPair;
 use crate::latency::{Latency, LatencyCounters};
 use crate::observe::Gathering;
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) control: Mutex<Control>,
     /// Held by the one that wants the threads' counts; before `control`, never after it.
     pub(crate) collecting: Mutex<()>,
+    /// Never held together with `control`.
+    pub(crate) given: Mutex<Given>,
     pub(crate) changes: Mutex<LatencyCounters>,
     /// How signing of answers stands, for those who do not wait for `control`.
     pub(crate) figures: Arc<ArcSwap<Figures>>,

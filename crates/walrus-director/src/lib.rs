@@ -17,6 +17,7 @@ mod counters;
 mod decision_log;
 mod director;
 mod domains;
+mod given;
 pub mod keys;
 mod latency;
 mod observe;

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use walrus_core::answer::{AnswerTable, Counters, Positions};
 
 use crate::domains::DomainCounts;
+use crate::given::Words;
 use crate::sample::Sample;
 
 /// A table with a slot for each answering thread.
@@ -22,6 +23,8 @@ pub(crate) struct Serving {
     /// The first table in a row that number services alike: domains are counted by these numbers.
     services_since: u64,
     slots: Box<[Slot]>,
+    /// By thread: what it tells and hears of what was given.
+    words: Box<[Words]>,
 }
 
 /// Where one thread and the outside exchange what is too large to copy. The lock is only ever
@@ -115,7 +118,13 @@ impl Serving {
             }),
         };
         let slots = (0..threads).map(slot).collect();
-        Self { generation, table, services_since, slots }
+        let words = (0..threads).map(|_| Words::default()).collect();
+        Self { generation, table, services_since, slots, words }
+    }
+
+    /// By thread: what it tells and hears of what was given.
+    pub(crate) const fn words(&self) -> &[Words] {
+        &self.words
     }
 
     /// Whether both tables number services alike.

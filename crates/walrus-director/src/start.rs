@@ -21,6 +21,7 @@ use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
+use crate::given::Given;
 use crate::latency::LatencyCounters;
 use crate::observe::Gathering;
 use crate::serving::{Current, Serving};
@@ -82,6 +83,7 @@ impl Director {
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
         let (table, signed) = first_table(&start)?;
+        let given = Given::new(&table, threads);
         let serving = Serving::new(table, threads, dns.observe_domains);
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
@@ -126,6 +128,7 @@ impl Director {
             wakers,
             control: Mutex::new(control),
             collecting: Mutex::new(()),
+            given: Mutex::new(given),
             changes: Mutex::new(LatencyCounters::new()),
             figures,
             zones_told: ArcSwap::from_pointee(zones_told),

@@ -2,6 +2,7 @@
 //! worker's state, with everything that took part written down.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use domain::base::Message;
 use domain::base::message::RecordSection;
@@ -10,6 +11,7 @@ use domain::rdata::AllRecordData;
 use serde::{Deserialize, Serialize};
 use walrus_dns::{DomainName, rcode, record_type};
 
+use super::explain_choice::{ChoiceExplanation, explain_choice};
 use super::explain_ttl::{TtlExplanation, explain_ttl};
 use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
@@ -37,6 +39,8 @@ pub struct ExplainRequest {
     pub client: Option<(IpAddr, u8)>,
     /// The address that is asked.
     pub local: SocketAddr,
+    /// When, by the clock of whoever made the worker's state.
+    pub now: Time,
 }
 
 /// An answer and why it is what it is.
@@ -107,6 +111,9 @@ pub struct ServiceExplanation {
     pub degraded: bool,
     /// How the first server is chosen.
     pub choose: ChoosePolicy,
+    /// What that looked at; `None` without an answer to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<ChoiceExplanation>,
     /// The server that came first.
     pub first: Option<Name>,
     /// Seconds; 0 without an address to give.
@@ -148,7 +155,8 @@ pub struct CandidateExplanation {
     pub load: Option<f64>,
     /// It is here for want of servers below the threshold.
     pub over_threshold: bool,
-    /// How often it would come first in the next 1,000 such answers of this worker, 0 to 1.
+    /// How often it would come first in the next 1,000 such answers of this worker, 0 to 1: at once, or
+    /// with `hash` one after the other has ended.
     pub expected_share: f64,
 }
 
@@ -164,14 +172,15 @@ pub struct LeftOut {
 /// Answers on a copy of the worker's state and tells how it came about.
 #[must_use]
 pub fn explain(table: &AnswerTable, worker: &WorkerState, request: &ExplainRequest) -> Explanation {
-    let mut copy = worker.clone();
+    let (mut copy, mut before) = (worker.clone(), worker.clone());
     let query = query_bytes(request);
     let mut reply = vec![0; 65_535];
     let (len, decision) = run(table, &mut copy, request, &query, &mut reply);
     let told = Told::of(&reply[..len]);
-    let service = decision
-        .service
-        .and_then(|decided| explain_service(table, &mut copy, request, &query, &decided));
+    let service = decision.service.and_then(|decided| {
+        let choice = explain_choice(table, &mut before, request, &decided, request.now);
+        explain_service(table, (&mut copy, choice), request, &query, &decided)
+    });
     Explanation {
         name: request.name.to_string(),
         record_type: request.record_type,
@@ -206,7 +215,7 @@ fn run(
         client: request.resolver,
         local: request.local,
         transport: Transport::Tcp,
-        now: Time::ZERO,
+        now: request.now,
         udp_size_max: 1232,
     };
     let mut outcome = respond(table, worker, &request, reply);
@@ -311,7 +320,7 @@ impl Told {
 
 fn explain_service(
     table: &AnswerTable,
-    worker: &mut WorkerState,
+    (worker, choice): (&mut WorkerState, Option<ChoiceExplanation>),
     request: &ExplainRequest,
     query: &[u8],
     decided: &ServiceDecision,
@@ -326,7 +335,7 @@ fn explain_service(
         .find(|other| other.area == *area)
         .or_else(|| service.areas.iter().find(|other| other.area.as_str() == "world"))?;
     let candidates = candidates(plan, area_plan, request.record_type);
-    let shares = expected_shares(table, worker, request, query, plan.servers.len());
+    let shares = expected_shares(table, worker, request, query, (service, plan.servers.len()));
     let server = |index: u32| plan.servers.get(index as usize);
     Some(ServiceExplanation {
         service: name,
@@ -336,6 +345,7 @@ fn explain_service(
         assigned_because: because(plan, area_plan, request.record_type),
         degraded: area_plan.degraded,
         choose: service.choose,
+        choice,
         first: decided.first.and_then(server).map(|server| server.name.clone()),
         ttl: decided.ttl,
         adaptive: explain_ttl(table, request, decided),
@@ -429,12 +439,19 @@ fn expected_shares(
     worker: &mut WorkerState,
     request: &ExplainRequest,
     query: &[u8],
-    servers: usize,
+    (service, servers): (&ServicePlan, usize),
 ) -> Vec<f64> {
     let mut counts = vec![0_u32; servers];
     let mut reply = vec![0; 65_535];
+    let mut request = request.clone();
     for _ in 0..DRAWS {
-        let (_, decision) = run(table, worker, request, query, &mut reply);
+        let (_, decision) = run(table, worker, &request, query, &mut reply);
+        // A domain that belongs to a server comes back when its answer has ended; asked a thousand times
+        // at once it would be spread.
+        if service.choose == ChoosePolicy::Hash {
+            let ttl = decision.service.map_or(0, |service| service.ttl);
+            request.now += Duration::from_secs(u64::from(ttl) + 1);
+        }
         let first = decision.service.and_then(|service| service.first);
         if let Some(count) = first.and_then(|first| counts.get_mut(first as usize)) {
             *count += 1;

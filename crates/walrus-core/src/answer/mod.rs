@@ -4,6 +4,7 @@ mod ahead;
 mod complete;
 mod denial;
 mod explain;
+mod explain_choice;
 mod explain_ttl;
 mod request;
 mod respond;
@@ -16,6 +17,7 @@ pub use explain::{
     CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
     SignatureExplanation, explain,
 };
+pub use explain_choice::{ChoiceExplanation, ServerChoiceExplanation};
 pub use explain_ttl::TtlExplanation;
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};

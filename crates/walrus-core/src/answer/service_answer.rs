@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::request::ServiceDecision;
-use super::table::{AnswerTable, Drawn, data_of};
+use super::table::{AnswerTable, ClassDecision, Drawn, ServiceTable, data_of};
 use super::worker::WorkerState;
-use crate::policy::choose::Asked;
+use crate::policy::choose::{Asked, AskingDomain};
 use crate::world::{ServiceType, Time};
 
 /// Who asks, as far as a service's policy may know.
@@ -71,10 +71,7 @@ pub(super) fn answer_service<'a>(
     }
     let domain = compiled.asking(client.resolver, client.told_subnet());
     // What load an answer brings ends with it.
-    let ttl_expected = compiled
-        .ttls()
-        .map_or(decided.ttl, |ttls| ttls.expected(domain.class, decided.is_halved()));
-    let asked = Asked { now: client.now, ttl: ttl_expected, domain };
+    let asked = Asked { now: client.now, ttl: expected_ttl(compiled, decided, &domain), domain };
     let list = decided.list(service_type);
     let mut ttl = decided.ttl;
     let (mut signatures, mut signature_count) = (&[][..], 0);
@@ -117,6 +114,17 @@ pub(super) fn answer_service<'a>(
     worker.decision.scope = scope;
     let is_adapted = compiled.ttls().is_some();
     Some(ServiceAnswer { drawn, signatures, signature_count, ttl, is_adapted, scope })
+}
+
+/// How long an answer to this domain is expected to be cached, before its server is chosen.
+#[inline]
+pub(super) fn expected_ttl(
+    service: &ServiceTable,
+    decided: &ClassDecision,
+    domain: &AskingDomain,
+) -> u32 {
+    let ttls = service.ttls();
+    ttls.map_or(decided.ttl, |ttls| ttls.expected(domain.class, decided.is_halved()))
 }
 
 impl<'a> ServiceAnswer<'a> {

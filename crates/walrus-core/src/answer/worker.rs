@@ -74,6 +74,11 @@ impl WorkerState {
         }
     }
 
+    /// Goes on from what another worker, of this table or an earlier one, remembers: for explaining.
+    pub fn know(&mut self, other: &Self) {
+        carry_over(&mut self.positions.memories, &mut other.positions.clone().memories);
+    }
+
     /// The counts so far.
     #[must_use]
     pub const fn counters(&self) -> &Counters {

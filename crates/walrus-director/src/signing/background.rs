@@ -1,4 +1,5 @@
-//! Two threads of low priority: one makes what answer sets lack, one renews zones.
+//! Threads of low priority: one makes what answer sets lack, one renews zones, one carries what the
+//! answering threads tell each other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -8,6 +9,7 @@ use std::{io, thread};
 
 use super::key_ring::give_way;
 use crate::director::{DirectorHandle, Inner};
+use crate::given::EXCHANGE_EVERY;
 
 /// How often they look at the clocks although nobody called them.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -39,9 +41,11 @@ impl Background {
     /// # Errors
     /// If there are no more threads.
     pub(crate) fn start(&self, director: &Arc<Inner>) -> io::Result<()> {
-        for (name, work) in
-            [("sign-answers", answers as fn(&Shared, &Weak<Inner>)), ("sign-zones", zones)]
-        {
+        for (name, work) in [
+            ("sign-answers", answers as fn(&Shared, &Weak<Inner>)),
+            ("sign-zones", zones),
+            ("exchange", exchange),
+        ] {
             let (shared, director) = (Arc::clone(&self.shared), Arc::downgrade(director));
             let run = move || {
                 give_way();
@@ -112,6 +116,18 @@ fn answers(shared: &Shared, director: &Weak<Inner>) {
     if let Some(director) = director.upgrade().map(DirectorHandle::of) {
         director.keep_signatures();
         director.keep_signatures_again();
+    }
+}
+
+fn exchange(shared: &Shared, director: &Weak<Inner>) {
+    let mut seen = 0;
+    let mut exchanged = Instant::now();
+    while shared.wait(&mut seen) {
+        let Some(director) = director.upgrade().map(DirectorHandle::of) else { return };
+        if exchanged.elapsed() >= EXCHANGE_EVERY {
+            exchanged = Instant::now();
+            director.exchange_given();
+        }
     }
 }
 

@@ -58,6 +58,7 @@ impl ExplainQuery {
             resolver,
             client,
             local: SocketAddr::new(self.server.unwrap_or(listen.ip()), listen.port()),
+            now: walrus_core::world::Time::ZERO,
         })
     }
 }
@@ -174,6 +175,9 @@ pub(crate) struct ServiceExplanationView {
     pub(crate) degraded: bool,
     /// How the first server is chosen.
     pub(crate) choose: String,
+    /// What that looked at; absent without an answer to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) choice: Option<ChoiceView>,
     /// The server that came first; null without one.
     pub(crate) first: Option<String>,
     /// Seconds.
@@ -247,6 +251,39 @@ pub(crate) struct CandidateExplanationView {
     pub(crate) expected_share: f64,
 }
 
+/// What the choice of the first server looked at.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ChoiceView {
+    /// The rule, in a sentence.
+    pub(crate) rule: String,
+    /// Who asked, a resolver's address or a client prefix; null if the policy does not look at it.
+    pub(crate) domain: Option<String>,
+    /// Its hidden load weight: requests that follow an answer; null if that is not looked at.
+    pub(crate) weight: Option<f64>,
+    /// It is a hot domain.
+    pub(crate) hot: bool,
+    /// Each candidate of the group that was drawn.
+    pub(crate) servers: Vec<ServerChoiceView>,
+}
+
+/// What was known of one candidate; null is what the policy does not look at.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ServerChoiceView {
+    /// Its name.
+    pub(crate) server: String,
+    /// Weight of its living answers (hash), bin (dal), residual load in weight times seconds (mrl,
+    /// crml), or load (pow2).
+    pub(crate) given: Option<f64>,
+    /// What is charged beyond that (crml).
+    pub(crate) charged: Option<f64>,
+    /// What was compared, over its capacity.
+    pub(crate) compared: Option<f64>,
+    /// Below how much of that it would take the answer (hash).
+    pub(crate) bound: Option<f64>,
+    /// It was drawn (pow2), it was its turn, or the domain belongs to it (hash).
+    pub(crate) marked: bool,
+}
+
 /// One server that took no part.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LeftOutView {
@@ -254,6 +291,34 @@ pub(crate) struct LeftOutView {
     pub(crate) server: String,
     /// Why.
     pub(crate) reason: String,
+}
+
+/// The rule, who asked, and each candidate of which something was known.
+fn render_choice(choice: &ChoiceView) -> String {
+    let mut text = format!("        {}\n", choice.rule);
+    if let (Some(domain), Some(weight)) = (&choice.domain, choice.weight) {
+        let tier = if choice.hot { "hot" } else { "normal" };
+        text.push_str(&format!("        for domain {domain} ({tier}) of weight {weight:.1}\n"));
+    }
+    for server in &choice.servers {
+        let known = [
+            ("given", server.given),
+            ("charged", server.charged),
+            ("compared", server.compared),
+            ("bound", server.bound),
+        ];
+        let mut known: Vec<String> = known
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} {:.2}", value?)))
+            .collect();
+        if server.marked {
+            known.push("marked".to_owned());
+        }
+        if !known.is_empty() {
+            text.push_str(&format!("        {}: {}\n", server.server, known.join(", ")));
+        }
+    }
+    text
 }
 
 impl ExplanationView {
@@ -329,6 +394,9 @@ fn render_service(service: &ServiceExplanationView) -> String {
     text.push_str(&format!("assign  {}: {}\n", places.join(", "), service.assigned_because));
     let first = service.first.as_deref().unwrap_or("nobody");
     text.push_str(&format!("choose  {}: {first} comes first\n", service.choose));
+    if let Some(choice) = &service.choice {
+        text.push_str(&render_choice(choice));
+    }
     let halved = if service.degraded { ", halved while the area is degraded" } else { "" };
     text.push_str(&format!("ttl     {} s{halved}\n", service.ttl));
     if let Some(adaptive) = &service.adaptive {

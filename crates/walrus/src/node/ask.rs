@@ -107,9 +107,12 @@ impl Node {
         let Some(director) = self.director() else { return Err(no_name_server()) };
         let bad = |text: String| ApiError::new(StatusCode::BAD_REQUEST, text);
         let listen = self.loaded().configuration.dns.listen.first().copied();
-        let request = query.request(listen).map_err(bad)?;
+        let mut request = query.request(listen).map_err(bad)?;
         let table = director.table();
-        let worker = WorkerState::new(self.seed.for_part("explain"), &table);
+        let mut worker = WorkerState::new(self.seed.for_part("explain"), &table);
+        // What all threads gave, as far as policies look at it.
+        worker.know(&director.overview());
+        request.now = self.clock.now();
         let view = ExplanationView::of(&explain(&table, &worker, &request));
         view.map_err(ApiError::internal)
     }

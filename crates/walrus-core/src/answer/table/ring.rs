@@ -10,7 +10,7 @@ use super::choosing::Choosing;
 use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
 use super::ring_draft::{RecordsDraft, Start};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
-use crate::policy::choose::{self, Asked, Chooser, ChooserState, ServiceMemory};
+use crate::policy::choose::{self, Asked, ChoiceTrace, Chooser, ChooserState, ServiceMemory};
 use crate::world::{ChooseParameters, ChoosePolicy, Generator, ServiceType};
 
 /// Steps of gradual return in a list; finer ones are rounded up, so that a list of n servers never
@@ -264,6 +264,25 @@ impl RingList {
             ordinal: ring.ordinals[first as usize],
             servers: ring.take,
         }
+    }
+
+    /// What drawing an answer would look at, with the Plan's servers of the ring that is drawn. To be
+    /// given copies.
+    pub(in crate::answer) fn trace(
+        &self,
+        asked: &Asked,
+        generator: &mut Generator,
+        positions: &mut [[u32; 2]],
+        memory: Option<&mut ServiceMemory>,
+    ) -> (Vec<u32>, ChoiceTrace) {
+        let index = if self.cutoffs.is_empty() { 0 } else { self.draw_ring(generator) };
+        let ring = &self.rings[index];
+        let mut nowhere = [0; 2];
+        let positions = positions.get_mut(index).unwrap_or(&mut nowhere);
+        let trace = ring.chooser.trace(asked, ChooserState { generator, positions, memory });
+        let servers = ring.ordinals.iter();
+        let servers = servers.filter_map(|ordinal| self.servers.get(*ordinal as usize).copied());
+        (servers.collect(), trace)
     }
 
     fn draw_ring(&self, generator: &mut Generator) -> usize {

@@ -101,6 +101,12 @@ impl ServiceTable {
         &self.lists
     }
 
+    /// What the `choose` stage looks at beside the lists.
+    #[must_use]
+    pub fn inputs(&self) -> &ChooseInputs {
+        &self.inputs
+    }
+
     /// Who asks how much; `None` if no stage wants to know.
     #[inline]
     #[must_use]

@@ -182,6 +182,7 @@ fn an_explanation_tells_how_the_ttl_came_about() {
             resolver: resolver.parse().unwrap(),
             client: None,
             local: "192.0.2.99:53".parse().unwrap(),
+            now: crate::world::Time::ZERO,
         };
         let told = explain(&table, &WorkerState::new(1, &table), &request).service.unwrap();
         (told.ttl, told.adaptive)

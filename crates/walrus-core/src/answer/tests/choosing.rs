@@ -9,7 +9,8 @@ use walrus_dns::record_type::{A, AAAA};
 
 use super::fixture::{Ask, label, list, plan, table};
 use crate::answer::{
-    AnswerTable, Counters, Outcome, Positions, Request, WorkerState, respond, respond_completely,
+    AnswerTable, Counters, ExplainRequest, Outcome, Positions, Request, WorkerState, explain,
+    respond, respond_completely,
 };
 use crate::plan::{DomainDemand, Plan, ServiceDemand};
 use crate::world::{ChoosePolicy, Time};
@@ -334,6 +335,68 @@ proptest! {
             let other = respond_completely(&table, &mut copy, &request, &mut complete);
             prop_assert_eq!((one, fast), (other, complete));
             prop_assert!(matches!(one, Outcome::Reply(_)));
+        }
+    }
+}
+
+#[test]
+fn every_policy_explains_what_it_looks_at() {
+    for choose in ChoosePolicy::ALL {
+        let mut plan = plan_with_demand(choose);
+        plan.servers[0].load = Some(0.5);
+        plan.services[2].demand.as_mut().unwrap().domains[0].observed = vec![(1, 2.0)];
+        let table = table(plan);
+        let mut worker = WorkerState::new(1, &table);
+        let now = Time::from_secs(20);
+        let given = first(&table, &mut worker, &from("203.0.113.2"), now).0;
+        let request = ExplainRequest {
+            name: SERVICE.parse().unwrap(),
+            record_type: A,
+            resolver: "203.0.113.1".parse().unwrap(),
+            client: None,
+            local: "192.0.2.99:53".parse().unwrap(),
+            now,
+        };
+        let before = format!("{worker:?}");
+        let explained = explain(&table, &worker, &request).service.unwrap();
+        assert_eq!(format!("{worker:?}"), before, "explaining changes nothing");
+        let choice = explained.choice.unwrap();
+        assert_eq!(choice.servers.len(), 2, "{choose:?}");
+        assert!(!choice.rule.is_empty());
+        let looks = choose.looks_at_domain();
+        assert_eq!(choice.domain.as_deref(), looks.then_some("203.0.113.1"), "{choose:?}");
+        assert_eq!(choice.weight, looks.then_some(600.0));
+        assert_eq!(choice.hot, looks);
+        let given = &choice.servers[usize::from(given)];
+        match choose {
+            ChoosePolicy::Mrl | ChoosePolicy::Crml => {
+                // 30 requests that were granted for 30 s just now; half a bucket is 7.
+                assert!((given.given.unwrap() - 900.0).abs() < 10.0, "{given:?}");
+            }
+            ChoosePolicy::Dal | ChoosePolicy::Hash => assert_eq!(given.given, Some(30.0)),
+            ChoosePolicy::Pow2 => {
+                assert_eq!(choice.servers[0].given, Some(0.5));
+                assert_eq!(choice.servers[1].given, None);
+            }
+            _ => assert_eq!(given.given, None),
+        }
+        let charged = choice.servers[1].charged;
+        // Its own requests are no reason to send a domain elsewhere.
+        assert_eq!(charged, (choose == ChoosePolicy::Crml).then_some(0.0));
+        if let Some(bound) = choice.servers[0].bound {
+            assert!((bound - 1.25 * 630.0 / 2.0).abs() < 1e-6, "{bound}");
+        }
+        // What is told to come first is least of what was compared, or was drawn.
+        let first = explained.first.unwrap();
+        let of_first = choice.servers.iter().find(|it| it.server == first).unwrap();
+        if let (Some(least), None) = (of_first.compared, of_first.bound) {
+            assert!(
+                choice.servers.iter().all(|it| it.compared.unwrap() >= least),
+                "{choice:?} {first}"
+            );
+        }
+        if choose == ChoosePolicy::Pow2 {
+            assert!(of_first.marked);
         }
     }
 }

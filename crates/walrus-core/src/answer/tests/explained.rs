@@ -13,6 +13,7 @@ fn ask(question: &str, record_type: u16) -> ExplainRequest {
         resolver: "192.0.2.77".parse().unwrap(),
         client: Some(("198.51.100.9".parse().unwrap(), 25)),
         local: "192.0.2.99:53".parse().unwrap(),
+        now: crate::world::Time::ZERO,
     }
 }
 

@@ -32,6 +32,7 @@ fn an_explanation_tells_who_signed_and_for_how_long() {
         resolver: [192, 0, 2, 77].into(),
         client: None,
         local: ([192, 0, 2, 99], 53).into(),
+        now: crate::world::Time::ZERO,
     };
     let told = explain(&signer.table, &worker, &ask(record_type::A));
     assert!(told.answer.iter().all(|record| !record.contains("RRSIG")), "{told:#?}");

@@ -24,13 +24,17 @@ pub(super) struct Bins {
     bins: Box<[f64]>,
     /// What this thread added since it told the others.
     untold: Box<[f64]>,
+    /// How many times what this thread adds the others add (see `grants`) ...
+    alike: f64,
+    /// ... and what they are taken to have added since they were heard: part of the bins.
+    expected: Box<[f64]>,
 }
 
 impl Bins {
     /// Empty ones, for servers `0..servers`.
     pub(super) fn new(servers: usize) -> Self {
         let bins = vec![0.0; servers].into_boxed_slice();
-        Self { untold: bins.clone(), bins }
+        Self { untold: bins.clone(), expected: bins.clone(), bins, alike: 0.0 }
     }
 
     /// A server's bin.
@@ -42,11 +46,13 @@ impl Bins {
     #[inline]
     fn add(&mut self, place: u32, weight: f64) {
         let place = place as usize;
-        if let (Some(bin), Some(untold)) = (self.bins.get_mut(place), self.untold.get_mut(place))
+        if let (Some(bin), Some(untold), Some(expected)) =
+            (self.bins.get_mut(place), self.untold.get_mut(place), self.expected.get_mut(place))
             && weight.is_finite()
         {
-            *bin += weight;
+            *bin += weight * (1.0 + self.alike);
             *untold += weight;
+            *expected += weight * self.alike;
         }
     }
 
@@ -57,9 +63,18 @@ impl Bins {
         }
     }
 
-    /// What the others added.
-    pub(super) fn hear(&mut self, told: &[f64]) {
-        self.bins.iter_mut().zip(told).for_each(|(bin, told)| *bin += told);
+    /// What the others, so many of them, added.
+    pub(super) fn hear(&mut self, told: &[f64], speakers: u32) {
+        let (mut theirs, mut own) = (0.0, 0.0);
+        for ((bin, expected), told) in self.bins.iter_mut().zip(&mut self.expected).zip(told) {
+            *bin += told - *expected;
+            own += *expected / self.alike;
+            theirs += told;
+            *expected = 0.0;
+        }
+        // In the first round nothing was expected, and nothing is known of shares.
+        let times = if own > 0.0 { theirs / own } else { f64::from(speakers) };
+        self.alike = if theirs > 0.0 { times.min(f64::from(speakers)) } else { 0.0 };
     }
 
     /// Goes over to other servers: `before` says where each of the new ones was, if it was among the
@@ -73,7 +88,9 @@ impl Bins {
             // Only differences count: they start anew from zero.
             self.bins[server] = place.map_or(0.0, |place| from.bins[place] - least);
             self.untold[server] = place.map_or(0.0, |place| from.untold[place]);
+            self.expected[server] = place.map_or(0.0, |place| from.expected[place]);
         }
+        self.alike = from.alike;
     }
 }
 
@@ -150,7 +167,7 @@ mod tests {
         choose(&servers, &asked(3.0), &mut other, &mut 0);
         let mut told = [0.0; 2];
         other.tell(&mut told);
-        one.hear(&told);
+        one.hear(&told, 1);
         assert_eq!(*one.bins, [3.0, 0.0]);
         one.tell(&mut told);
         assert_eq!(told, [0.0; 2]);

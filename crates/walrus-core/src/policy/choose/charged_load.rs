@@ -131,7 +131,7 @@ impl Charges {
 
     /// What of [`Self::extra`] is the domain's own.
     #[inline]
-    fn own(&self, hot: Option<u32>, place: u32) -> f64 {
+    pub(super) fn own(&self, hot: Option<u32>, place: u32) -> f64 {
         let Some(hot) = hot else { return 0.0 };
         let at = hot as usize * self.observed.servers + place as usize;
         match (self.ends.get(at), self.observed.charges.get(at)) {

@@ -10,6 +10,10 @@
 //! load. Until they are told again, others' grants fade as if they had been given evenly over one
 //! TTL: after dt of a mean rest r the weight is (1 - dt / 2r) of what it was and the residual load
 //! the square of that. For grants that did come evenly this is exact; for any others its slope is.
+//!
+//! All threads hear the same and would all send to the same servers until they hear again (the herd of
+//! stale reports). So each takes it that the others do as it does itself: until it hears, what it gives
+//! counts as often as there are threads like it.
 
 use crate::world::Time;
 
@@ -33,6 +37,11 @@ pub(super) struct Grants {
     /// Everybody else's by server, as told at `others_at`.
     others: Box<[Living]>,
     others_at: Time,
+    /// How many times what this thread gives the others give.
+    alike: f64,
+    /// What they are taken to have given since they were heard, by server. Moments are from the begin
+    /// of `current` on.
+    expected: Box<[Living]>,
     /// All of them by server. Moments are from the begin of `current` on.
     living: Box<[Living]>,
 }
@@ -81,6 +90,8 @@ impl Grants {
             ends: vec![0.0; servers * BUCKETS].into(),
             others: vec![Living::default(); servers].into(),
             others_at: Time::ZERO,
+            alike: 0.0,
+            expected: vec![Living::default(); servers].into(),
             living: vec![Living::default(); servers].into(),
         }
     }
@@ -102,23 +113,33 @@ impl Grants {
     #[inline]
     pub(super) fn add(&mut self, server: u32, weight: f64, now: Time, ttl: u32) {
         let end = now.as_nanos().saturating_add(u64::from(ttl) * 1_000_000_000);
-        self.add_until(server as usize, weight, end);
+        let added = self.add_until(server as usize, weight, end);
+        if self.alike > 0.0 {
+            let likewise =
+                Living { weight: added.weight * self.alike, moment: added.moment * self.alike };
+            for sums in [&mut self.living, &mut self.expected] {
+                if let Some(sum) = sums.get_mut(server as usize) {
+                    sum.add(likewise);
+                }
+            }
+        }
     }
 
     #[inline]
-    fn add_until(&mut self, server: usize, weight: f64, end: u64) {
+    fn add_until(&mut self, server: usize, weight: f64, end: u64) -> Living {
         let nanos = end.saturating_sub(self.begin());
         // Longer TTLs than the longest are cut; what ends now is in the bucket of now.
         let behind = ((nanos as f64 * self.inverse) as usize).min(BUCKETS - 1);
         let slot = (self.current as usize + behind) % BUCKETS;
         let servers = self.living.len();
-        let Some(living) = self.living.get_mut(server) else { return };
-        let seconds = middle(behind, self.bucket);
-        living.add(Living { weight, moment: weight * seconds });
+        let added = Living { weight, moment: weight * middle(behind, self.bucket) };
+        let Some(living) = self.living.get_mut(server) else { return Living::default() };
+        living.add(added);
         if let Some(sum) = self.ends.get_mut(slot * servers + server) {
             // 24 bits: in a bucket a million grants still count each.
             *sum += weight as f32;
         }
+        added
     }
 
     /// The weight of a server's living grants.
@@ -152,14 +173,21 @@ impl Grants {
         }
     }
 
-    /// What everybody else told together, as of that time, in place of what they told before. That
-    /// of another number of servers is left out.
-    pub(super) fn hear(&mut self, others: &[Living], at: Time) {
-        if others.len() == self.others.len() {
-            self.others.copy_from_slice(others);
-            self.others_at = at;
-            self.sum_up();
+    /// What everybody else, so many of them, told together, as of that time, in place of what they
+    /// told before. That of another number of servers is left out.
+    pub(super) fn hear(&mut self, others: &[Living], speakers: u32, at: Time) {
+        if others.len() != self.others.len() {
+            return;
         }
+        self.advance(at);
+        self.others.copy_from_slice(others);
+        self.others_at = at;
+        self.expected.fill(Living::default());
+        self.sum_up();
+        let sum = |living: &[Living]| living.iter().map(|living| living.weight).sum::<f64>();
+        let theirs = sum(&self.others);
+        let own = (sum(&self.living) - theirs).max(0.0);
+        self.alike = if theirs > 0.0 { (theirs / own).min(f64::from(speakers)) } else { 0.0 };
     }
 
     /// Goes over to these servers and this longest TTL from others: `before` says where each was.
@@ -181,6 +209,7 @@ impl Grants {
                 }
             }
         }
+        self.alike = from.alike;
         self.sum_up();
     }
 
@@ -208,7 +237,15 @@ impl Grants {
     #[cold]
     fn turn(&mut self, now: Time) {
         let (before, servers) = (self.current, self.servers());
+        let begun = self.begin();
         self.begin_at(now);
+        let seconds = self.begin().saturating_sub(begun) as f64 / 1e9;
+        for expected in &mut self.expected {
+            expected.moment -= seconds * expected.weight;
+            if expected.moment <= 0.0 {
+                *expected = Living::default();
+            }
+        }
         let passed = (self.current - before).min(BUCKETS as u64);
         for bucket in before..before + passed {
             let at = bucket as usize % BUCKETS * servers;
@@ -224,6 +261,7 @@ impl Grants {
         for (sum, told) in living.iter_mut().zip(&self.others) {
             *sum = told.faded(seconds);
         }
+        living.iter_mut().zip(&self.expected).for_each(|(sum, expected)| sum.add(*expected));
         self.add_own(&mut living);
         self.living = living;
     }
@@ -322,7 +360,7 @@ mod tests {
         }
         let now = Time::from_secs(5);
         one.advance(now);
-        one.hear(&told(&mut other, now), now);
+        one.hear(&told(&mut other, now), 1, now);
         all.advance(now);
         for server in 0..2 {
             assert!((one.weight(server) - all.weight(server)).abs() < 1e-6);
@@ -331,9 +369,30 @@ mod tests {
             assert!((heard - own).abs() < 1.0, "{heard} {own}");
         }
         // What was told before is replaced, and nothing is told on.
-        one.hear(&told(&mut other, now), now);
+        one.hear(&told(&mut other, now), 1, now);
         assert!((one.weight(1) - 2.0).abs() < 1e-6);
         assert_eq!(told(&mut one, now)[1], Living::default());
+    }
+
+    #[test]
+    fn others_are_taken_to_do_likewise_until_they_are_heard() {
+        let (mut one, mut other) = (Grants::new(2, 30), Grants::new(2, 30));
+        let now = at(1_000);
+        for (grants, weight) in [(&mut one, 2.0), (&mut other, 6.0)] {
+            grants.advance(now);
+            grants.add(0, weight, now, 30);
+        }
+        // The other gives three times as much, but is one alone; then twice as much, as by two.
+        for (speakers, alike) in [(1, 1.0), (7, 2.0)] {
+            one.hear(&told(&mut other, now), speakers, now);
+            one.add(1, 1.0, now, 30);
+            assert!((one.weight(1) - told(&mut one, now)[1].weight - alike).abs() < 1e-6);
+        }
+        // Told truly, and gone when it is heard again.
+        assert_eq!(told(&mut one, now)[1].weight, 2.0);
+        assert!(residual(&mut one, 1, at(20_000)) > 3.0 * 10.0);
+        one.hear(&told(&mut other, at(20_000)), 1, at(20_000));
+        assert!((one.weight(1) - 2.0).abs() < 1e-6);
     }
 
     #[test]
@@ -346,7 +405,7 @@ mod tests {
         }
         let now = at(30_000);
         one.advance(now);
-        one.hear(&told(&mut other, now), now);
+        one.hear(&told(&mut other, now), 1, now);
         for second in [30, 33, 40, 55] {
             let now = Time::from_secs(second);
             let (heard, own) = (residual(&mut one, 0, now), residual(&mut other, 0, now));

@@ -103,7 +103,6 @@ impl Circle {
     }
 
     /// The candidate that the domain belongs to, if it has room.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what is explained comes next"))]
     pub(super) fn home(&self, key: u64) -> Option<u32> {
         let point = self.points.get(self.first_point(key)).or_else(|| self.points.first());
         point.map(|point| point.candidate)

@@ -122,17 +122,17 @@ impl ServiceMemory {
         }
         match (&mut self.kept, &told.word) {
             (Kept::Grants(grants), Word::Grants(living)) => {
-                grants.advance(told.at);
-                grants.hear(living, told.at);
+                // Domains belong to servers: others do not give them to whom this thread does.
+                let is_hash = self.inputs.policy == ChoosePolicy::Hash;
+                grants.hear(living, if is_hash { 0 } else { told.speakers }, told.at);
             }
             (Kept::Charged(grants, charges), Word::Charged(living, ends)) => {
-                grants.advance(told.at);
-                grants.hear(living, told.at);
+                grants.hear(living, told.speakers, told.at);
                 if told.inputs.observed.names_alike(&self.inputs.observed) {
                     charges.hear(ends);
                 }
             }
-            (Kept::Bins(bins), Word::Bins(added)) => bins.hear(added),
+            (Kept::Bins(bins), Word::Bins(added)) => bins.hear(added, told.speakers),
             _ => {}
         }
     }

@@ -23,6 +23,9 @@ mod round_robin;
 mod round_robin2;
 mod servers;
 mod told;
+#[cfg(test)]
+mod told_tests;
+mod trace;
 mod weighted;
 
 pub use asked::{Asked, AskingDomain};
@@ -30,6 +33,7 @@ pub use charged_load::{CHARGES_MAX, Observed, ObservedRate};
 pub use inputs::ChooseInputs;
 pub use memory::ServiceMemory;
 pub use told::{Exchange, Told};
+pub use trace::{CandidateTrace, ChoiceTrace};
 
 use rapidhash::v3::rapidhash_v3_nano_inline;
 

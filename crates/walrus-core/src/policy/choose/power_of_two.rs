@@ -44,7 +44,8 @@ impl TwoChoices {
         [self.draws.choose(generator), self.draws.choose(generator)]
     }
 
-    fn load(&self, candidate: u32, loads: &[f32]) -> f32 {
+    /// A candidate's load; NaN is unknown.
+    pub(super) fn load(&self, candidate: u32, loads: &[f32]) -> f32 {
         let place = self.places.get(candidate as usize);
         place.and_then(|place| loads.get(*place as usize)).copied().unwrap_or(f32::NAN)
     }

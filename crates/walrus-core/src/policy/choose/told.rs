@@ -19,6 +19,8 @@ pub struct Told {
     pub(super) inputs: Arc<ChooseInputs>,
     /// When.
     pub(super) at: Time,
+    /// Of how many threads it is the sum.
+    pub(super) speakers: u32,
     pub(super) word: Word,
 }
 
@@ -51,7 +53,7 @@ impl Told {
             ChoosePolicy::Crml => Word::Charged(living(), vec![0; inputs.observed.places()].into()),
             ChoosePolicy::Dal => Word::Bins(vec![0.0; servers].into()),
         };
-        Some(Self { inputs: Arc::clone(inputs), at: Time::ZERO, word })
+        Some(Self { inputs: Arc::clone(inputs), at: Time::ZERO, speakers: 0, word })
     }
 
     /// Whose it is, and of which servers.
@@ -141,9 +143,12 @@ impl Exchange {
         let unheard = self.threads.get_mut(thread).map(|it| std::mem::take(&mut it.unheard));
         let mut sums: Vec<Told> = inputs.filter_map(Told::new).collect();
         let others = self.threads.iter().enumerate().filter(|(index, _)| *index != thread);
+        let others = others.filter(|(_, other)| !other.told.is_empty());
+        let speakers = u32::try_from(others.clone().count()).unwrap_or(u32::MAX);
         let others: Vec<&Told> = others.flat_map(|(_, other)| &other.told).collect();
         for sum in &mut sums {
             sum.at = now;
+            sum.speakers = speakers;
             let parts = match sum.word {
                 Word::Bins(_) => unheard.iter().flatten().collect(),
                 _ => others.clone(),

@@ -1,0 +1,85 @@
+//! Why this server comes first: what the `choose` stage looked at, server by server.
+
+use serde::{Deserialize, Serialize};
+
+use super::explain::ExplainRequest;
+use super::request::ServiceDecision;
+use super::service_answer::expected_ttl;
+use super::table::AnswerTable;
+use super::worker::WorkerState;
+use crate::policy::choose::{Asked, ChoiceTrace};
+use crate::world::{Domain, Name, ServiceType, Time};
+
+/// What one choice looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChoiceExplanation {
+    /// The rule and what it was given, in a sentence.
+    pub rule: String,
+    /// Who asked, if the policy looks at that: a resolver's address or a client prefix.
+    pub domain: Option<String>,
+    /// Its hidden load weight: requests that follow an answer; 1 if nothing is known.
+    pub weight: Option<f64>,
+    /// Whether it is a hot domain.
+    pub hot: bool,
+    /// What was known of each candidate of the group that was drawn.
+    pub servers: Vec<ServerChoiceExplanation>,
+}
+
+/// What was known of one candidate. Each number is `None` where the policy does not look at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerChoiceExplanation {
+    /// Its name.
+    pub server: Name,
+    /// The weight of its living grants (`hash`), its bin (`dal`), its residual load in weight times
+    /// seconds (`mrl`, `crml`), or its load in the Plan (`pow2`).
+    pub given: Option<f64>,
+    /// What is charged beyond that (`crml`), in the same unit.
+    pub charged: Option<f64>,
+    /// What was compared, over its capacity.
+    pub compared: Option<f64>,
+    /// Below how much of that it would take the answer (`hash`).
+    pub bound: Option<f64>,
+    /// It was drawn (`pow2`), it was its turn, or the domain belongs to it (`hash`).
+    pub marked: bool,
+}
+
+/// What the choice of this decision looked at; `worker` is a copy from before it.
+pub(super) fn explain_choice(
+    table: &AnswerTable,
+    worker: &mut WorkerState,
+    request: &ExplainRequest,
+    decided: &ServiceDecision,
+    now: Time,
+) -> Option<ChoiceExplanation> {
+    let plan = table.plan()?;
+    let service = table.service(decided.service)?;
+    let client = request.client.filter(|(_, len)| *len > 0);
+    let domain = service.asking(request.resolver, client);
+    let service_type =
+        ServiceType::of(request.record_type).or_else(|| table.first_type(decided.service))?;
+    let decision = service.decision_of(decided.area?)?;
+    let place = decision.list(service_type)?;
+    let list = service.lists().get(place as usize)?;
+    let asked = Asked { now, ttl: expected_ttl(service, decision, &domain), domain };
+    let (positions, memory) = worker.positions.of(decided.service, place);
+    let (servers, trace) = list.trace(&asked, &mut worker.generator, positions, memory);
+    let looks = service.inputs().policy.looks_at_domain();
+    let named = match client.filter(|_| domain.prefix_len > 0) {
+        Some((address, _)) => Domain::new(address, domain.prefix_len),
+        None => Domain::of_address(request.resolver),
+    };
+    let ChoiceTrace { rule, candidates } = trace;
+    let known = servers.into_iter().zip(candidates).filter_map(|(server, known)| {
+        let server = plan.servers.get(server as usize)?.name.clone();
+        let (given, charged, compared) = (known.given, known.charged, known.compared);
+        let (bound, marked) = (known.bound, known.marked);
+        Some(ServerChoiceExplanation { server, given, charged, compared, bound, marked })
+    });
+    Some(ChoiceExplanation {
+        rule,
+        domain: looks.then(|| named.to_string()),
+        weight: looks.then_some(domain.weight),
+        hot: domain.hot.is_some(),
+        servers: known.collect(),
+    })
+}
