@@ -1,5 +1,6 @@
-//! Scenario scripts over the core, in virtual time.
+//! Scenario scripts, simulation and replay over the core, in virtual time.
 //!
+//! [`simulation`] runs studies: clients, resolvers and servers around the code that decides.
 //! A scenario is a text that says what stands where, what happens and what must be seen
 //! ([`scenario`] has the language). It runs against anything that is a [`System`]: here the core
 //! itself in virtual time ([`VirtualSystem`]), in the tests of the binary the real program over

@@ -91,9 +91,8 @@ fn a_cache_is_hit_as_often_as_rate_and_ttl_say() {
 }
 
 #[test]
-fn domains_ask_by_their_shares() {
-    // With a server a domain by chance of the draw nothing could be told; with a tenth of a second of TTL
-    // each page asks anew, and round robin deals pages out evenly whatever the domains.
+fn round_robin_deals_evenly_where_nothing_is_cached() {
+    // Of many domains with a short TTL nearly each page asks anew, and round robin deals pages out evenly.
     let site = Site {
         service: "ttl = \"1s\"\nchoose = \"round-robin\"\nanswers = 1",
         ..Site::of_servers(vec![("a1", 50), ("a2", 50), ("a3", 50), ("a4", 50)])
