@@ -119,7 +119,7 @@ pub struct ServiceExplanation {
     /// Seconds; 0 without an address to give.
     pub ttl: u32,
     /// How that came about; `None` if it is constant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub adaptive: Option<TtlExplanation>,
     /// Who took part, in ring order.
     pub candidates: Vec<CandidateExplanation>,
