@@ -20,7 +20,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Counts of at most so many keys. See the [module](self).
+/// Counts of at most so many keys, by space-saving.
 #[derive(Clone, Debug)]
 pub struct SpaceSaving<K> {
     counts: BTreeMap<K, Count>,
