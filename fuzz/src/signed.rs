@@ -12,7 +12,7 @@ use walrus_core::dnssec::{
 };
 use walrus_core::zone::{RecordSet, Zone};
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{DS, NS};
+use walrus_dns::record_type::{DNSKEY, DS, NS};
 
 /// Seconds since 1970.
 const NOW: u64 = 1_800_000_000;
@@ -77,15 +77,13 @@ pub fn sign_all(
     zones.iter().map(sign).collect()
 }
 
-/// The table with all answer sets of services in these zones signed, or so many at most: single
-/// servers stand in for the others.
-pub fn sign_answers(
-    table: &AnswerTable,
-    zones: impl IntoIterator<Item = DomainName>,
-    sets_max: usize,
-) -> AnswerTable {
+/// The table with all answer sets of services in those of its zones that are signed, or so many at
+/// most: single servers stand in for the others.
+pub fn sign_answers(table: &AnswerTable, zones: &[Arc<Zone>], sets_max: usize) -> AnswerTable {
     let signing = AnswerSigning { keys: [key()].into(), policy: ValidityPolicy::default() };
-    let zones = zones.into_iter().map(|zone| (zone, Some(signing.clone()))).collect();
+    // An unsigned zone says so, lest a signed one above it speaks for its services.
+    let terms = |zone: &Arc<Zone>| zone.set(zone.apex(), DNSKEY).map(|_| signing.clone());
+    let zones = zones.iter().map(|zone| (zone.apex().clone(), terms(zone))).collect();
     let mut signatures = Signatures::default();
     let mut signed = table.clone();
     // First what cannot be done without, then the rest.

@@ -12,7 +12,7 @@ use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{A, AAAA, ANY, AXFR, DNSKEY, HTTPS, MX, NSEC, RRSIG, TXT};
+use walrus_dns::record_type::{A, AAAA, ANY, AXFR, HTTPS, MX, NSEC, RRSIG, TXT};
 
 #[path = "random/queries.rs"]
 mod queries;
@@ -48,9 +48,7 @@ proptest! {
             denials[place].map(|hashed| if hashed { Denial::Nsec3 } else { Denial::Nsec })
         });
         let table = sample::table(&zones, &services).expect("each service has its place");
-        let of_signed = zones.iter().filter(|zone| zone.set(zone.apex(), DNSKEY).is_some());
-        let apexes = of_signed.map(|zone| zone.apex().clone());
-        let table = if signed_answers { signed::sign_answers(&table, apexes, 50) } else { table };
+        let table = if signed_answers { signed::sign_answers(&table, &zones, 50) } else { table };
         let (mut fast, mut complete) = (WorkerState::new(seed, &table), WorkerState::new(seed, &table));
         for (query, client, tcp) in &queries {
             let request = Request {
@@ -95,7 +93,7 @@ fn the_fast_path_answers_what_is_usual() {
     for denial in [None, Some(Denial::Nsec), Some(Denial::Nsec3)] {
         let zones = signed::sign_all(&zones, &given(&services), |_| denial);
         let table = sample::table(&zones, &services).expect("a table");
-        let table = signed::sign_answers(&table, denial.map(|_| name("example.com")), 50);
+        let table = signed::sign_answers(&table, &zones, 50);
         let mut worker = WorkerState::new(1, &table);
         for (owner, record_type) in [
             ("www", A),

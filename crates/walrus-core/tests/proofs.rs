@@ -2,6 +2,7 @@
 //! our chains as RFC 8198 allows never comes to deny what exists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +11,7 @@ use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{DNSKEY, NS, RRSIG};
+use walrus_dns::record_type::{MX, NS, RRSIG, SOA};
 
 mod proof;
 mod random;
@@ -22,7 +23,7 @@ mod sample;
 mod signed;
 
 use proof::{Link, Reply, Trust};
-use random::{APEXES, name, names, query, types, zones};
+use random::{APEXES, name, names, query, set, types, zones};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -36,63 +37,87 @@ proptest! {
         // They take a thousand times longer than the rest.
         signed_answers in proptest::bool::weighted(0.05),
     ) {
-        let mut services = services;
-        let mut placed = Vec::new();
-        services.retain(|service| {
-            placed.push(service.clone());
-            let sound = sample::table(&zones, &placed).is_ok();
-            if !sound {
-                placed.pop();
-            }
-            sound
-        });
-        let trusted: BTreeMap<DomainName, bool> = zones
-            .iter()
-            .map(|zone| {
-                let place = APEXES.iter().position(|text| name(text) == *zone.apex());
-                (zone.apex().clone(), place.is_some_and(|place| denials[place].is_some()))
-            })
-            .collect();
-        let zones = signed::sign_all(&zones, &given(&services), |apex| {
-            let place = APEXES.iter().position(|text| name(text) == *apex)?;
-            denials[place].map(|hashed| if hashed { Denial::Nsec3 } else { Denial::Nsec })
-        });
-        let table = sample::table(&zones, &services).expect("each service has its place");
-        let of_signed = zones.iter().filter(|zone| zone.set(zone.apex(), DNSKEY).is_some());
-        let apexes = of_signed.map(|zone| zone.apex().clone());
-        let table = if signed_answers { signed::sign_answers(&table, apexes, 50) } else { table };
-        let mut worker = WorkerState::new(1, &table);
-        let of_service = |owner: &DomainName, record_type: u16| {
-            // The sample leaves some areas without what a service promises.
-            services.iter().enumerate().any(|(index, service)| {
-                (service == owner || stands_for(service, owner))
-                    && sample::given(index).chain([RRSIG]).any(|given| given == record_type)
-            })
+        check(&zones, services, &queries, denials, signed_answers);
+    }
+}
+
+/// Signatures come from the zone that a service is in, and an unsigned one has none.
+#[test]
+fn an_unsigned_zone_below_a_signed_one_stays_unsigned() {
+    let zone = |apex: &str| {
+        let soa = [name("ns.other").as_wire(), name("admin.other").as_wire(), &[0; 20]].concat();
+        let head = [(SOA, soa), (NS, name("ns.other").as_wire().to_vec())];
+        let sets = head.map(|(record_type, data)| set(record_type, vec![data.into()]));
+        Arc::new(Zone::from_sets(name(apex), sets.map(|set| (name(apex), set))))
+    };
+    let services = ["www.b.example.com", "*.b.example.com"].map(name).to_vec();
+    let queries = [(name("*.www.b.example.com"), MX), (name("a.a.b.example.com"), MX)];
+    let denials = [None, None, None, Some(true)];
+    check(&[zone("b.example.com"), zone(".")], services, &queries, denials, true);
+}
+
+/// Asks all this and looks at each reply as a validator would; `denials` by [`APEXES`]: whether a
+/// zone is signed, and whether its chain is hashed.
+fn check(
+    zones: &[Arc<Zone>],
+    mut services: Vec<DomainName>,
+    queries: &[(DomainName, u16)],
+    denials: [Option<bool>; 4],
+    signed_answers: bool,
+) {
+    let mut placed = Vec::new();
+    services.retain(|service| {
+        placed.push(service.clone());
+        let sound = sample::table(zones, &placed).is_ok();
+        if !sound {
+            placed.pop();
+        }
+        sound
+    });
+    let trusted: BTreeMap<DomainName, bool> = zones
+        .iter()
+        .map(|zone| {
+            let place = APEXES.iter().position(|text| name(text) == *zone.apex());
+            (zone.apex().clone(), place.is_some_and(|place| denials[place].is_some()))
+        })
+        .collect();
+    let zones = signed::sign_all(zones, &given(&services), |apex| {
+        let place = APEXES.iter().position(|text| name(text) == *apex)?;
+        denials[place].map(|hashed| if hashed { Denial::Nsec3 } else { Denial::Nsec })
+    });
+    let table = sample::table(&zones, &services).expect("each service has its place");
+    let table = if signed_answers { signed::sign_answers(&table, &zones, 50) } else { table };
+    let mut worker = WorkerState::new(1, &table);
+    let of_service = |owner: &DomainName, record_type: u16| {
+        // The sample leaves some areas without what a service promises.
+        services.iter().enumerate().any(|(index, service)| {
+            (service == owner || stands_for(service, owner))
+                && sample::given(index).chain([RRSIG]).any(|given| given == record_type)
+        })
+    };
+    let trust = Trust { zones: &trusted, unsigned: &of_service };
+    let mut cached = BTreeSet::new();
+    for (name, record_type) in queries {
+        let query = query(name, *record_type, 1, Some((1232, 0x80, Vec::new())));
+        let request = Request {
+            query: &query,
+            client: [203, 0, 113, 9].into(),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport: Transport::Tcp,
+            now: Time::ZERO,
+            udp_size_max: 1232,
         };
-        let trust = Trust { zones: &trusted, unsigned: &of_service };
-        let mut cached = BTreeSet::new();
-        for (name, record_type) in &queries {
-            let query = query(name, *record_type, 1, Some((1232, 0x80, Vec::new())));
-            let request = Request {
-                query: &query,
-                client: [203, 0, 113, 9].into(),
-                local: ([192, 0, 2, 53], 53).into(),
-                transport: Transport::Tcp,
-                now: Time::ZERO,
-                udp_size_max: 1232,
-            };
-            let mut bytes = vec![0; 65_535];
-            let Outcome::Reply(len) = respond_completely(&table, &mut worker, &request, &mut bytes)
-            else {
-                panic!("every question is answered");
-            };
-            let reply = Reply::read(&bytes[..len]);
-            trust.check(&reply, name, *record_type);
-            cached.extend(reply.chain());
-        }
-        for zone in &zones {
-            check_aggressive_use(zone, &trusted, &services, &cached);
-        }
+        let mut bytes = vec![0; 65_535];
+        let Outcome::Reply(len) = respond_completely(&table, &mut worker, &request, &mut bytes)
+        else {
+            panic!("every question is answered");
+        };
+        let reply = Reply::read(&bytes[..len]);
+        trust.check(&reply, name, *record_type);
+        cached.extend(reply.chain());
+    }
+    for zone in &zones {
+        check_aggressive_use(zone, &trusted, &services, &cached);
     }
 }
 

@@ -57,13 +57,13 @@ impl World {
         let zone = read_zone("bench", text.as_bytes(), &apex).expect("a zone").zone;
         let service: DomainName = "www.example.com".parse().expect("a name");
         let given = [(service.clone(), vec![1, 28])];
-        let zones = signed::sign_all(&[Arc::new(zone)], &given, |_| denial);
-        let zones = ZoneTable::compile(&zones, &[service]).expect("a table");
+        let sources = signed::sign_all(&[Arc::new(zone)], &given, |_| denial);
+        let zones = ZoneTable::compile(&sources, &[service]).expect("a table");
         let topology = topology(prefixes);
         let map = Map::build(&topology, &[]).expect("a map");
         let table = AnswerTable::new(Arc::new(zones), Arc::new(map), &topology);
         let table = table.with_plan(Arc::new(plan(&topology))).expect("a Plan");
-        Self { table: signed::sign_answers(&table, denial.map(|_| apex), usize::MAX) }
+        Self { table: signed::sign_answers(&table, &sources, usize::MAX) }
     }
 }
 
