@@ -32,11 +32,22 @@ impl Run<'_> {
             let first = self.resolvers.first_domain(number);
             for (domain, clients) in (first..).zip(population.shares.deal(clients)) {
                 for _ in 0..clients {
-                    self.come(number, domain)?;
+                    self.be_there(number, domain)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A client of a closed population was there before time began: it is somewhere in its session and in
+    /// its thinking, so that a run begins as it goes on.
+    fn be_there(&mut self, number: usize, domain: u32) -> Result<(), SimulationError> {
+        let population = &self.setup.populations[number];
+        self.crowds[number].active += 1;
+        self.measures.totals.sessions += 1;
+        let think = population.think.draw_rest(&mut self.chance.clients) / of_day(population, 0);
+        let left = population.session.draw_count_rest(&mut self.chance.clients);
+        self.queue.push(Entry { time: to_nanos(think), left, ..Entry::click(domain) })
     }
 
     /// A client of a closed population comes: it thinks, and begins a session.
@@ -313,16 +324,15 @@ impl Run<'_> {
             let Some(learned) = learned else { break };
             let from = self.now + delay;
             let lifetime = self.resolvers.lifetime(domain, learned.ttl, population.ttl_rule);
-            let held = Held { from, until: from + lifetime, answer: learned.answer };
+            let until = from.saturating_add(lifetime);
+            let held = Held { from, until, answer: learned.answer };
             let scope = network.map(|network| (network, learned.scope.unwrap_or_default()));
-            self.resolvers.keep(domain, held, scope);
-            return held;
+            return self.resolvers.keep(domain, held, scope);
         }
         self.measures.totals.failed_lookups += 1;
         let from = self.now + delay;
         let held = Held { from, until: from + FAILURE_KEPT, answer: Entry::NO_ANSWER };
-        self.resolvers.keep(domain, held, network.map(|network| (network, network.bits)));
-        held
+        self.resolvers.keep(domain, held, network.map(|network| (network, network.bits)))
     }
 }
 

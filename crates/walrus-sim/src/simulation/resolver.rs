@@ -37,6 +37,8 @@ pub(super) struct Resolvers {
     /// By domain and name server; empty with just one name server.
     known: Box<[Acquaintance]>,
     name_servers: usize,
+    /// The seed of the phases in which caches begin.
+    phases: u64,
 }
 
 /// A network of clients: what each page needs, in half a cache line.
@@ -96,7 +98,8 @@ impl Resolvers {
             family::begin(family, known, &mut generator);
         }
         let (domains, states, wide) = (domains.into(), states.into(), BTreeMap::new());
-        Self { domains, first_domains, wide, states, known, name_servers }
+        let phases = generator.draw();
+        Self { domains, first_domains, wide, states, known, name_servers, phases }
     }
 
     /// Bytes that a resolver takes, with one domain and this many name servers.
@@ -146,12 +149,19 @@ impl Resolvers {
         })
     }
 
-    /// Keeps an answer. A scope narrower than the subnet that was sent counts as that (RFC 7871 7.3.1).
-    pub(super) fn keep(&mut self, domain: u32, held: Held, subnet: Option<(Network, u8)>) {
+    /// Keeps an answer, and says how long. A scope narrower than the subnet that was sent counts as that
+    /// (RFC 7871 7.3.1).
+    pub(super) fn keep(
+        &mut self,
+        domain: u32,
+        mut held: Held,
+        subnet: Option<(Network, u8)>,
+    ) -> Held {
         let home = self.home_of(domain);
         let Some((network, scope)) = subnet else {
+            self.begin_in_phase(home, &mut held);
             self.domains[home as usize].held = held;
-            return;
+            return held;
         };
         let is_shared = self.domains.get(home as usize + 1).is_some_and(|next| next.home == home);
         if scope < network.bits && is_shared {
@@ -159,11 +169,30 @@ impl Resolvers {
                 self.wide.retain(|_, other| other.until > held.from);
             }
             if self.wide.len() < WIDE_MAX {
+                self.begin_in_phase(home, &mut held);
                 self.wide.insert((home, scope, network.masked(scope)), held);
-                return;
+                return held;
             }
         }
+        self.begin_in_phase(domain, &mut held);
         self.domains[domain as usize].held = held;
+        held
+    }
+
+    /// Cuts what is kept in the first TTL short, at a random part of it, as if the answer had been there
+    /// before time began. Else all caches would be filled in the first seconds and expire in step for
+    /// hours: with a TTL of minutes and a click every few seconds, chance moves them apart slowly.
+    fn begin_in_phase(&self, domain: u32, held: &mut Held) {
+        let lifetime = held.until - held.from;
+        if held.from >= lifetime || held.answer == Entry::NO_ANSWER {
+            return;
+        }
+        let mixed = self.phases ^ u64::from(domain).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shorter")]
+        let end = (Generator::new(mixed).share() * lifetime as f64) as u64;
+        if held.from < end {
+            held.until = end;
+        }
     }
 
     /// How long an answer is kept, in nanoseconds, for a TTL in seconds.

@@ -91,6 +91,29 @@ fn a_cache_is_hit_as_often_as_rate_and_ttl_say() {
 }
 
 #[test]
+fn caches_expire_at_any_time_from_the_beginning_on() {
+    // 200 resolvers that are asked every third of a second: 20 expire in each half minute of a TTL of
+    // five. Were all filled at the beginning and no more said, nobody would ask for minutes, and then all.
+    let site = Site { service: "ttl = \"300s\"", ..Site::of_servers(vec![("a1", 100_000)]) };
+    for think in ["exponential 15s", "constant 15s", "uniform 10s 20s"] {
+        let study = site.study(&format!(
+            "duration = \"20m\"\ninterval = \"30s\"\n[pages]\nhits = \"constant 1\"\n\
+             think = \"{think}\"\nsession = \"constant 20\"\n[[population]]\nclients = 10000\n\
+             domains = 200\nshares = \"even\"\n"
+        ));
+        let result = run(&study, 9);
+        // Binomial: five deviations of 4.2.
+        for (place, rate) in result.queries_per_second.iter().enumerate().skip(1) {
+            let asked = rate * 30.0;
+            assert!((1.0..=42.0).contains(&asked), "{think}, half minute {place}: {asked}");
+        }
+        let pages: f64 = result.counts.pages as f64 / (20.0 * 60.0);
+        // Each of the ten thousand has its next page after 15 s and a way.
+        assert!((pages - 10_000.0 / 15.0).abs() < 20.0, "{think}: {pages} pages a second");
+    }
+}
+
+#[test]
 fn round_robin_deals_evenly_where_nothing_is_cached() {
     // Of many domains with a short TTL nearly each page asks anew, and round robin deals pages out evenly.
     let site = Site {

@@ -64,13 +64,58 @@ impl Law {
         value.min(self.most).clamp(1.0, COUNT_MAX) as u16
     }
 
+    /// What is left of a time that began at some time in the past, in seconds: of min(X, most) with the
+    /// distribution that a renewal process has in equilibrium.
+    pub(crate) fn draw_rest(&self, generator: &mut Generator) -> f64 {
+        self.rest(self.mean() * generator.share())
+    }
+
+    /// What is left of a count that began at some time in the past, at least 1: exact for `constant` and
+    /// `exponential`, which has no memory; of the others as of times, rounded up.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+    pub(crate) fn draw_count_rest(&self, generator: &mut Generator) -> u16 {
+        if matches!(self.shape, Shape::Exponential(_)) {
+            return self.draw_count(generator);
+        }
+        self.draw_rest(generator).ceil().clamp(1.0, COUNT_MAX) as u16
+    }
+
+    /// The time up to which the integral of P(X > t) is `area`, which is less than the mean.
+    fn rest(&self, area: f64) -> f64 {
+        let rest = match self.shape {
+            Shape::Constant(_) => area,
+            Shape::Uniform(low, _) if area <= low => area,
+            Shape::Uniform(low, high) => {
+                let width = high - low;
+                high - (width * (width - 2.0 * (area - low))).max(0.0).sqrt()
+            }
+            Shape::Exponential(mean) => -mean * (-area / mean.max(f64::MIN_POSITIVE)).ln_1p(),
+            Shape::Pareto(_, least) if area <= least => area,
+            Shape::Pareto(shape, least) => {
+                let beyond = area / least - 1.0;
+                let power = shape - 1.0;
+                if power.abs() < 1e-9 {
+                    least * beyond.exp()
+                } else {
+                    least * (1.0 - beyond * power).max(f64::MIN_POSITIVE).powf(-1.0 / power)
+                }
+            }
+        };
+        // Rounding may lead to where nothing is.
+        if rest.is_nan() { 0.0 } else { rest.clamp(0.0, self.most) }
+    }
+
     /// The mean, of counts as of times (their bounds aside).
     pub(crate) fn mean(&self) -> f64 {
         match self.shape {
             Shape::Constant(value) => value.min(self.most),
-            Shape::Uniform(low, high) if high <= self.most => low.midpoint(high),
-            Shape::Uniform(low, _) => low.midpoint(self.most),
             // What lies above the bound counts as the bound.
+            Shape::Uniform(low, high) if high <= self.most => low.midpoint(high),
+            Shape::Uniform(low, _) if low >= self.most => self.most,
+            Shape::Uniform(low, high) => {
+                let (width, above) = (high - low, high - self.most);
+                low + (width * width - above * above) / (2.0 * width)
+            }
             Shape::Exponential(mean) if mean > 0.0 => mean * -(-self.most / mean).exp_m1(),
             Shape::Exponential(_) => 0.0,
             Shape::Pareto(shape, least) => pareto_mean(shape, least, self.most),
@@ -244,6 +289,8 @@ mod tests {
             ("uniform 10s 30s", Unit::Time, 20.0),
             ("exponential 15s", Unit::Time, 15.0),
             ("exponential 7s at most 70s", Unit::Time, 7.0 * (1.0 - (-10.0_f64).exp())),
+            ("uniform 0s 10s at most 5s", Unit::Time, 3.75),
+            ("uniform 6s 10s at most 5s", Unit::Time, 5.0),
             ("pareto 2.5 3s", Unit::Time, 5.0),
             ("pareto 1 1s at most 100s", Unit::Time, 1.0 + 100.0_f64.ln()),
             ("constant 7", Unit::Count, 7.0),
@@ -261,6 +308,45 @@ mod tests {
             };
             let (mean, deviation) = mean_of((0..200_000).map(draw));
             assert!((mean - expected).abs() <= 5.0 * deviation, "{text}: {mean} +- {deviation}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_time_has_the_mean_of_the_equilibrium() {
+        let laws = [
+            "constant 15s",
+            "uniform 10s 30s",
+            "uniform 0s 10s at most 5s",
+            "exponential 15s",
+            "exponential 7s at most 20s",
+            "pareto 6 3s",
+            "pareto 0.5 1s at most 100s",
+            "pareto 1 1s at most 100s",
+        ];
+        for text in laws {
+            let law = parse(text, Unit::Time).unwrap();
+            let mut generator = Generator::new(11);
+            let (squares, spread) = mean_of((0..400_000).map(|_| law.draw(&mut generator).powi(2)));
+            let expected = squares / (2.0 * law.mean());
+            let deviation = spread / (2.0 * law.mean());
+            let (mean, own) = mean_of((0..400_000).map(|_| law.draw_rest(&mut generator)));
+            let bound = 5.0 * deviation.hypot(own);
+            assert!((mean - expected).abs() <= bound, "{text}: {mean}, not {expected} +- {bound}");
+        }
+        let nothing = parse("constant 0s", Unit::Time).unwrap();
+        assert_eq!(nothing.draw_rest(&mut Generator::new(1)), 0.0);
+        let nothing = parse("exponential 0s", Unit::Time).unwrap();
+        assert_eq!(nothing.draw_rest(&mut Generator::new(1)), 0.0);
+    }
+
+    #[test]
+    fn what_is_left_of_a_count_is_any_part_of_it() {
+        for (text, expected) in [("constant 20", 10.5), ("exponential 20", 20.0)] {
+            let law = parse(text, Unit::Count).unwrap();
+            let mut generator = Generator::new(5);
+            let draws = (0..200_000).map(|_| f64::from(law.draw_count_rest(&mut generator)));
+            let (mean, deviation) = mean_of(draws);
+            assert!((mean - expected).abs() <= 5.0 * deviation, "{text}: {mean}");
         }
     }
 
