@@ -70,15 +70,15 @@ pub(super) fn answer_service<'a>(
         worker.counters.count_area(service, area);
     }
     let domain = compiled.asking(client.resolver, client.told_subnet());
-    // What load an answer brings ends with it.
-    let asked = Asked { now: client.now, ttl: expected_ttl(compiled, decided, &domain), domain };
+    let mut asked =
+        Asked { now: client.now, ttl: expected_ttl(compiled, decided, &domain), domain };
     let list = decided.list(service_type);
     let mut ttl = decided.ttl;
     let (mut signatures, mut signature_count) = (&[][..], 0);
     let drawn = list.and_then(|place| {
         let list = compiled.lists().get(place as usize)?;
-        let (positions, memory) = worker.positions.of(service, place);
-        let mut drawn = list.draw(&asked, &mut worker.generator, positions, memory);
+        let (positions, mut memory) = worker.positions.of(service, place);
+        let mut drawn = list.draw(&asked, &mut worker.generator, positions, memory.as_deref_mut());
         // In a signed zone another set may stand in until this one is signed.
         if let Some(signed) = compiled.signed().and_then(|signed| signed.answer(place, drawn)) {
             drawn = signed.drawn;
@@ -95,6 +95,9 @@ pub(super) fn answer_service<'a>(
             ttl = ttls.seconds(by, decided.is_halved(), worker.generator.share());
         }
         decision.ttl = ttl;
+        // What load an answer brings ends with it.
+        asked.ttl = ttl;
+        list.grant(&drawn, &asked, memory);
         Some(drawn)
     });
     // What a signed zone promises and the Plan lacks (an alias's target may have lost it just now, or

@@ -33,6 +33,15 @@ impl TtlPolicy {
         }
     }
 
+    /// The shortest TTL that this policy gives out where nothing is degraded, in seconds.
+    #[must_use]
+    pub const fn seconds_min(self) -> u32 {
+        match self {
+            Self::Constant { seconds } => seconds,
+            Self::Adaptive { min, .. } => min,
+        }
+    }
+
     /// The longest TTL that this policy ever gives out, in seconds.
     #[must_use]
     pub const fn seconds_max(self) -> u32 {

@@ -77,6 +77,8 @@ pub(super) fn inputs(plan: &Plan, service: &ServicePlan, servers: &[u32]) -> Cho
     }
     let planned = || servers.iter().filter_map(|server| plan.servers.get(*server as usize));
     let mut inputs = ChooseInputs {
+        ttl_min: service.ttl.seconds_min(),
+        ttl_mean: service.ttl.seconds_mean(),
         ttl_max: service.ttl.seconds_max(),
         servers: planned().map(|server| server.name.clone()).collect(),
         ..nothing

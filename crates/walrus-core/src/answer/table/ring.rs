@@ -240,7 +240,8 @@ impl RingList {
         Some(expected)
     }
 
-    /// Draws an answer. `positions` are the worker's for this list, `memory` for its service.
+    /// Draws an answer, which counts with [`Self::grant`]. `positions` are the worker's for this list,
+    /// `memory` for its service.
     #[inline]
     pub(in crate::answer) fn draw(
         &self,
@@ -263,6 +264,19 @@ impl RingList {
             first,
             ordinal: ring.ordinals[first as usize],
             servers: ring.take,
+        }
+    }
+
+    /// Notes what the answer's first server was given, once its TTL is known: that in `asked`.
+    #[inline]
+    pub(in crate::answer) fn grant(
+        &self,
+        drawn: &Drawn<'_>,
+        asked: &Asked,
+        memory: Option<&mut ServiceMemory>,
+    ) {
+        if let Some(ring) = self.rings.get(drawn.ring as usize) {
+            ring.chooser.grant(drawn.first, asked, memory);
         }
     }
 

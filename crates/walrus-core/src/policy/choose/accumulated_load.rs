@@ -1,8 +1,9 @@
 //! Problem: share load, not answers, between servers, without knowing when an answer's load ends.
 //!
-//! Rule: DAL, dynamically accumulated load: each answer adds the domain's weight over its server's
-//! capacity to that server's bin, for ever; the server whose bin, with this answer in it, would be
-//! least is next. Ties go round.
+//! Rule: DAL, dynamically accumulated load: each answer adds the requests that follow it, over its
+//! server's capacity, to that server's bin, for ever; the server whose bin, with this answer in it,
+//! would be least is next. Ties go round. What follows an answer is its domain's weight, which is for the mean
+//! TTL, times its own TTL over that one.
 //!
 //! Source: Colajanni, Yu, Dias 1998 (TPDS 9:6), papers.md 2.2. There a bin holds weights and is divided
 //! by the capacity when it is compared; dividing when it is filled is the same while capacities stay,
@@ -28,13 +29,22 @@ pub(super) struct Bins {
     alike: f64,
     /// ... and what they are taken to have added since they were heard: part of the bins.
     expected: Box<[f64]>,
+    /// 1 / the TTL in seconds that weights are for.
+    inverse_ttl: f64,
 }
 
 impl Bins {
-    /// Empty ones, for servers `0..servers`.
-    pub(super) fn new(servers: usize) -> Self {
+    /// Empty ones, for servers `0..servers` and weights for a TTL of so many seconds.
+    pub(super) fn new(servers: usize, ttl: u32) -> Self {
         let bins = vec![0.0; servers].into_boxed_slice();
-        Self { untold: bins.clone(), expected: bins.clone(), bins, alike: 0.0 }
+        let inverse_ttl = 1.0 / f64::from(ttl.max(1));
+        Self { untold: bins.clone(), expected: bins.clone(), bins, alike: 0.0, inverse_ttl }
+    }
+
+    /// The requests that follow an answer.
+    #[inline]
+    pub(super) fn requests(&self, asked: &Asked) -> f64 {
+        asked.domain.counted_weight() * f64::from(asked.ttl) * self.inverse_ttl
     }
 
     /// A server's bin.
@@ -94,18 +104,17 @@ impl Bins {
     }
 }
 
-/// The server with the least bin, which gets the answer.
+/// The server with the least bin, this answer in it.
 #[inline]
-pub(super) fn choose(servers: &Servers, asked: &Asked, bins: &mut Bins, position: &mut u32) -> u32 {
-    let weight = asked.domain.counted_weight();
-    let chosen = least(servers, weight, bins, position);
-    bins.add(servers.place(chosen), weight * servers.inverse(chosen));
-    chosen
+pub(super) fn choose(servers: &Servers, asked: &Asked, bins: &Bins, position: &mut u32) -> u32 {
+    let requests = bins.requests(asked);
+    servers.least(position, |place, inverse| bins.bin(place) + requests * inverse)
 }
 
+/// The server gets the answer.
 #[inline]
-fn least(servers: &Servers, weight: f64, bins: &Bins, position: &mut u32) -> u32 {
-    servers.least(position, |place, inverse| bins.bin(place) + weight * inverse)
+pub(super) fn grant(servers: &Servers, chosen: u32, asked: &Asked, bins: &mut Bins) {
+    bins.add(servers.place(chosen), bins.requests(asked) * servers.inverse(chosen));
 }
 
 #[cfg(test)]
@@ -119,41 +128,60 @@ mod tests {
         Asked { now: Time::ZERO, ttl: 30, domain }
     }
 
+    fn give(servers: &Servers, asked: &Asked, bins: &mut Bins, position: &mut u32) -> u32 {
+        let chosen = choose(servers, asked, bins, position);
+        grant(servers, chosen, asked, bins);
+        chosen
+    }
+
     #[test]
     fn the_worked_example() {
-        let (servers, mut bins, mut position) = (Servers::alike(2), Bins::new(2), 0);
-        let mut ask = |weight| choose(&servers, &asked(weight), &mut bins, &mut position);
+        let (servers, mut bins, mut position) = (Servers::alike(2), Bins::new(2, 30), 0);
+        let mut ask = |weight| give(&servers, &asked(weight), &mut bins, &mut position);
         assert_eq!([ask(5.0), ask(2.0), ask(2.0), ask(2.0)], [0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_shorter_ttl_brings_less() {
+        let (servers, mut bins, mut position) = (Servers::alike(2), Bins::new(2, 30), 0);
+        let mut ask = |weight, ttl| {
+            let asked = Asked { ttl, ..asked(weight) };
+            give(&servers, &asked, &mut bins, &mut position)
+        };
+        // An elephant of ten times the demand for a tenth of the time: a mouse, as far as bins go.
+        let chosen = [ask(10.0, 3), ask(1.0, 30), ask(10.0, 3), ask(10.0, 3), ask(0.5, 60)];
+        assert_eq!(chosen, [0, 1, 0, 1, 0]);
+        assert_eq!(*bins.bins, [3.0, 2.0]);
     }
 
     #[test]
     fn capacity_divides_the_load() {
         let servers = Servers::new(&[(0, 3.0), (1, 1.0)]);
-        let (mut bins, mut position) = (Bins::new(2), 0);
+        let (mut bins, mut position) = (Bins::new(2, 30), 0);
         let mut counts = [0; 2];
         for _ in 0..400 {
-            counts[choose(&servers, &asked(1.0), &mut bins, &mut position) as usize] += 1;
+            counts[give(&servers, &asked(1.0), &mut bins, &mut position) as usize] += 1;
         }
         assert_eq!(counts, [300, 100]);
     }
 
     #[test]
     fn who_joins_begins_with_the_least() {
-        let mut before = Bins::new(2);
+        let mut before = Bins::new(2, 30);
         before.bins.copy_from_slice(&[1000.0, 1004.0]);
-        let mut after = Bins::new(3);
+        let mut after = Bins::new(3, 30);
         after.carry_over(&mut before, |server| [Some(1), None, Some(0)][server]);
         assert_eq!(*after.bins, [4.0, 0.0, 0.0]);
     }
 
     #[test]
     fn a_capacity_that_grows_is_for_what_is_to_come() {
-        let (mut bins, mut position) = (Bins::new(2), 0);
+        let (mut bins, mut position) = (Bins::new(2, 30), 0);
         for capacity in [0.1, 0.5, 1.0] {
             let servers = Servers::new(&[(0, 1.0), (1, capacity)]);
             let mut own = 0.0;
             for _ in 0..1100 {
-                let chosen = choose(&servers, &asked(1.0), &mut bins, &mut position);
+                let chosen = give(&servers, &asked(1.0), &mut bins, &mut position);
                 own += f64::from(chosen);
             }
             let share = capacity / (1.0 + capacity);
@@ -163,8 +191,8 @@ mod tests {
 
     #[test]
     fn what_others_add_counts_and_is_not_told_on() {
-        let (servers, mut one, mut other) = (Servers::alike(2), Bins::new(2), Bins::new(2));
-        choose(&servers, &asked(3.0), &mut other, &mut 0);
+        let (servers, mut one, mut other) = (Servers::alike(2), Bins::new(2, 30), Bins::new(2, 30));
+        give(&servers, &asked(3.0), &mut other, &mut 0);
         let mut told = [0.0; 2];
         other.tell(&mut told);
         one.hear(&told, 1);

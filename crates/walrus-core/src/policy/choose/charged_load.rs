@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use super::grants::Grants;
-use super::{Asked, Servers};
+use super::{Asked, Servers, residual_load};
 use crate::world::Time;
 
 /// The most places of hot domains times servers of one service: what a worker keeps (4 bytes each),
@@ -217,7 +217,7 @@ pub(super) fn carry_ends(
     }
 }
 
-/// The server with the least residual and charged load, which gets the grant.
+/// The server with the least residual and charged load.
 #[inline]
 pub(super) fn choose(
     servers: &Servers,
@@ -230,17 +230,25 @@ pub(super) fn choose(
     let since_turn = grants.since_turn(asked.now);
     let position = &mut positions[usize::from(asked.domain.hot.is_some())];
     let hot = asked.domain.hot;
-    let chosen = servers.least(position, |place, inverse| {
+    servers.least(position, |place, inverse| {
         // What is summed up and taken off again may leave a rounding error below zero.
         let charged = (charges.extra(place) - charges.own(hot, place)).max(0.0);
         (grants.residual(place, since_turn) + charged) * inverse
-    });
-    let place = servers.place(chosen);
-    grants.add(place, asked.domain.counted_weight(), asked.now, asked.ttl);
+    })
+}
+
+/// The server gets the grant.
+#[inline]
+pub(super) fn grant(
+    servers: &Servers,
+    chosen: u32,
+    asked: &Asked,
+    (grants, charges): (&mut Grants, &mut Charges),
+) {
+    residual_load::grant(servers, chosen, asked, grants);
     if let Some(hot) = asked.domain.hot {
-        charges.grant(hot, place, asked.ttl);
+        charges.grant(hot, servers.place(chosen), asked.ttl);
     }
-    chosen
 }
 
 /// Whole seconds, begun ones too, from 1 on: 0 is "no grant". So a grant lives a second too long
@@ -251,7 +259,7 @@ fn seconds(now: Time) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AskingDomain, residual_load};
+    use super::super::AskingDomain;
     use super::*;
 
     const TTL: u32 = 60;
@@ -278,7 +286,9 @@ mod tests {
         fn ask(&mut self, millis: u64, domain: AskingDomain) -> u32 {
             let asked = Asked { now: Time::from_millis(millis), ttl: TTL, domain };
             let memory = (&mut self.grants, &mut self.charges);
-            choose(&self.servers, &asked, memory, &mut self.positions)
+            let chosen = choose(&self.servers, &asked, memory, &mut self.positions);
+            grant(&self.servers, chosen, &asked, (&mut self.grants, &mut self.charges));
+            chosen
         }
 
         fn hear(&mut self, observed: Observed) {
@@ -309,9 +319,9 @@ mod tests {
         worker.charges.advance(Time::from_secs(30));
         assert_eq!(*worker.charges.extra, [0.0, 0.0], "the grant lives: nothing on top of it");
         // The grant has ended, the requests have not: a is charged 10 x 60 requests.
-        let chosen: Vec<u32> = (0..6).map(|_| worker.ask(70_000, normal(100.0))).collect();
-        assert_eq!(chosen, [1; 6], "six grants of 100 make b's load that of a");
-        assert_eq!(worker.ask(70_000, normal(100.0)), 0);
+        let chosen: Vec<u32> = (0..6).map(|_| worker.ask(70_000, normal(105.0))).collect();
+        assert_eq!(chosen, [1; 6], "six grants of 105 make b's load more than that of a");
+        assert_eq!(worker.ask(70_000, normal(105.0)), 0);
     }
 
     #[test]
@@ -421,6 +431,7 @@ mod tests {
                 crml.positions = [position; 2];
                 let chosen = crml.ask(now, domain);
                 let expected = residual_load::choose(&servers, &asked, &mut grants, &mut position);
+                residual_load::grant(&servers, expected, &asked, &mut grants);
                 proptest::prop_assert_eq!(chosen, expected);
                 if domain.hot.is_some() {
                     granted[chosen as usize] = Some(now);

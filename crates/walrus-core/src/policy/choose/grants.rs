@@ -2,9 +2,16 @@
 //! loads count.
 //!
 //! A grant is the right to one server for one TTL. Grants are not kept one by one: those of one
-//! server that end within the same 62nd of the longest TTL are one sum. So the memory is some 300
-//! bytes a server however many answers are given, nothing is allocated, and the end of a grant is off
-//! by a 124th of the longest TTL at most.
+//! server that end within the same tick are one sum. The longer a grant lives, the longer its ticks:
+//! a wheel of [`BUCKETS`] ticks holds what ends soon, the next one, of ticks twice as long, what it
+//! cannot hold, and so on until the longest TTL fits. So the end of a grant is off by at most a 124th of
+//! its TTL where all TTLs are alike, and by a 62nd where they differ; the memory is 260 bytes a server
+//! and wheel, however many answers are given, and nothing is allocated. A wheel is there for each
+//! doubling between the shortest and the longest TTL: one if there is one TTL, seven if the longest is
+//! a hundred times the shortest.
+//!
+//! A grant's weight is as its domain's rate, whatever its TTL is: weight times the seconds left is then as the
+//! requests that are still to come, for short TTLs and for long ones.
 //!
 //! Threads tell each other two numbers a server: the weight of their living grants, and its residual
 //! load. Until they are told again, others' grants fade as if they had been given evenly over one
@@ -17,32 +24,38 @@
 
 use crate::world::Time;
 
-/// Ends of grants are told apart to this part of the longest TTL, but for two.
+/// How many ends of grants a wheel tells apart, but for one or two.
 const BUCKETS: usize = 64;
+/// The most wheels: the longest TTL is then some two hundred times the shortest one that is told apart
+/// as well.
+const WHEELS_MAX: u32 = 8;
 
 /// The living grants of one service: those of one answering thread, and those of all the others as
 /// they were told last.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Grants {
-    /// How many nanoseconds a bucket covers; above 0.
-    bucket: u64,
-    /// 1 / bucket.
+    /// How many nanoseconds a tick of the first wheel covers; above 0. Of the next one twice that.
+    tick: u64,
+    /// 1 / tick.
     inverse: f64,
-    /// The bucket of the latest `now`, counted from time zero.
+    /// At least 1.
+    wheels: u32,
+    /// The first wheel's tick of the latest `now`, counted from time zero.
     current: u64,
     /// When it ends, in nanoseconds.
     turn_at: u64,
-    /// This thread's, by bucket of their end (modulo [`BUCKETS`]) and server: sums of weights.
+    /// This thread's, by wheel, tick in which they end (modulo [`BUCKETS`]) and server: sums of weights.
     ends: Box<[f32]>,
+    /// This thread's by server. All moments are from the begin of `current` on.
+    own: Box<[Living]>,
     /// Everybody else's by server, as told at `others_at`.
     others: Box<[Living]>,
     others_at: Time,
     /// How many times what this thread gives the others give.
     alike: f64,
-    /// What they are taken to have given since they were heard, by server. Moments are from the begin
-    /// of `current` on.
+    /// What they are taken to have given since they were heard, by server.
     expected: Box<[Living]>,
-    /// All of them by server. Moments are from the begin of `current` on.
+    /// All of them by server.
     living: Box<[Living]>,
 }
 
@@ -59,7 +72,7 @@ impl Living {
     /// What is left of it after so many seconds.
     pub(super) fn faded(self, seconds: f64) -> Self {
         if seconds <= 0.0 {
-            // Told a moment after the bucket began: then it had so much longer to live.
+            // Told a moment after the tick began: then it had so much longer to live.
             return Self { moment: self.moment - seconds * self.weight, ..self };
         }
         let left = 1.0 - seconds * self.weight / (2.0 * self.moment);
@@ -75,24 +88,35 @@ impl Living {
         self.weight += other.weight;
         self.moment += other.moment;
     }
+
+    fn times(self, factor: f64) -> Self {
+        Self { weight: self.weight * factor, moment: self.moment * factor }
+    }
 }
 
 impl Grants {
-    /// None yet, for servers `0..servers` and TTLs of up to so many seconds.
-    pub(super) fn new(servers: usize, ttl_max: u32) -> Self {
+    /// None yet, for servers `0..servers` and TTLs from the shortest to the longest, in seconds. A
+    /// shorter one is told apart less well.
+    pub(super) fn between(servers: usize, ttl_min: u32, ttl_max: u32) -> Self {
+        let doublings = (ttl_max.max(1) / ttl_min.max(1)).checked_ilog2().unwrap_or(0);
+        let wheels = 1 + doublings.min(WHEELS_MAX - 1);
         // The last bucket must not be the one that is just ending.
-        let bucket = u64::from(ttl_max.max(1)) * 1_000_000_000 / (BUCKETS as u64 - 2);
+        let ticks = (BUCKETS as u64 - 2) << (wheels - 1);
+        let tick = (u64::from(ttl_max.max(1)) * 1_000_000_000).div_ceil(ticks);
+        let nobody = vec![Living::default(); servers].into_boxed_slice();
         Self {
-            bucket,
-            inverse: 1.0 / bucket as f64,
+            tick,
+            inverse: 1.0 / tick as f64,
+            wheels,
             current: 0,
-            turn_at: bucket,
-            ends: vec![0.0; servers * BUCKETS].into(),
-            others: vec![Living::default(); servers].into(),
+            turn_at: tick,
+            ends: vec![0.0; wheels as usize * servers * BUCKETS].into(),
+            own: nobody.clone(),
+            others: nobody.clone(),
             others_at: Time::ZERO,
             alike: 0.0,
-            expected: vec![Living::default(); servers].into(),
-            living: vec![Living::default(); servers].into(),
+            expected: nobody.clone(),
+            living: nobody,
         }
     }
 
@@ -112,33 +136,43 @@ impl Grants {
     /// Adds a grant for so many seconds.
     #[inline]
     pub(super) fn add(&mut self, server: u32, weight: f64, now: Time, ttl: u32) {
+        let server = server as usize;
         let end = now.as_nanos().saturating_add(u64::from(ttl) * 1_000_000_000);
-        let added = self.add_until(server as usize, weight, end);
-        if self.alike > 0.0 {
-            let likewise =
-                Living { weight: added.weight * self.alike, moment: added.moment * self.alike };
-            for sums in [&mut self.living, &mut self.expected] {
-                if let Some(sum) = sums.get_mut(server as usize) {
-                    sum.add(likewise);
-                }
-            }
+        let added = self.add_until(server, weight, end);
+        let likewise = added.times(self.alike);
+        if let (Some(living), Some(expected)) =
+            (self.living.get_mut(server), self.expected.get_mut(server))
+        {
+            living.add(added);
+            living.add(likewise);
+            expected.add(likewise);
         }
     }
 
+    /// Adds to what is this thread's, and says what.
     #[inline]
     fn add_until(&mut self, server: usize, weight: f64, end: u64) -> Living {
-        let nanos = end.saturating_sub(self.begin());
-        // Longer TTLs than the longest are cut; what ends now is in the bucket of now.
-        let behind = ((nanos as f64 * self.inverse) as usize).min(BUCKETS - 1);
-        let slot = (self.current as usize + behind) % BUCKETS;
-        let servers = self.living.len();
-        let added = Living { weight, moment: weight * middle(behind, self.bucket) };
-        let Some(living) = self.living.get_mut(server) else { return Living::default() };
-        living.add(added);
-        if let Some(sum) = self.ends.get_mut(slot * servers + server) {
-            // 24 bits: in a bucket a million grants still count each.
-            *sum += weight as f32;
-        }
+        let ticks = end.saturating_sub(self.begin()) as f64 * self.inverse;
+        // The first wheel that reaches so far; what is beyond the last one is cut.
+        let reaches = ticks as u64 / (BUCKETS as u64 - 2);
+        let wheel = (u64::BITS - reaches.leading_zeros()).min(self.wheels - 1);
+        let begun = self.current >> wheel;
+        let since_begin = (self.current - (begun << wheel)) as f64;
+        let behind = (ticks + since_begin) / f64::from(1_u32 << wheel) + 0.5;
+        // One that ends at once is there until the tick is over.
+        let behind = (behind as u64).clamp(1, BUCKETS as u64 - 1);
+        let slot = slot_of(wheel, begun + behind);
+        let at = slot * self.others.len() + server;
+        let (Some(own), Some(sum)) = (self.own.get_mut(server), self.ends.get_mut(at)) else {
+            return Living::default();
+        };
+        // 24 bits: among a million grants each still counts. What is added is what will be taken off.
+        let before = *sum;
+        *sum += weight as f32;
+        let weight = f64::from(*sum) - f64::from(before);
+        let left = (behind << wheel) as f64 - since_begin;
+        let added = Living { weight, moment: weight * left * self.tick as f64 / 1e9 };
+        own.add(added);
         added
     }
 
@@ -152,11 +186,11 @@ impl Grants {
     #[inline]
     pub(super) fn residual(&self, server: u32, since_turn: f64) -> f64 {
         let living = self.living.get(server as usize).copied().unwrap_or_default();
-        // A bucket's grants end in its middle: those of the current one may just have.
+        // Grants end where ticks do: this is below zero by rounding errors alone.
         (living.moment - since_turn * living.weight).max(0.0)
     }
 
-    /// Seconds since the current bucket began, for [`Self::residual`].
+    /// Seconds since the current tick began, for [`Self::residual`].
     #[inline]
     pub(super) const fn since_turn(&self, now: Time) -> f64 {
         now.as_nanos().saturating_sub(self.begin()) as f64 / 1e9
@@ -165,11 +199,10 @@ impl Grants {
     /// Writes down this thread's own grants as of `now`, for the others: as many servers as here.
     pub(super) fn tell(&mut self, now: Time, told: &mut [Living]) {
         self.advance(now);
-        told.fill(Living::default());
-        self.add_own(told);
         let since_turn = self.since_turn(now);
-        for living in told {
-            living.moment = (living.moment - since_turn * living.weight).max(0.0);
+        told.fill(Living::default());
+        for (told, own) in told.iter_mut().zip(&self.own) {
+            *told = Living { moment: (own.moment - since_turn * own.weight).max(0.0), ..*own };
         }
     }
 
@@ -185,27 +218,23 @@ impl Grants {
         self.expected.fill(Living::default());
         self.sum_up();
         let sum = |living: &[Living]| living.iter().map(|living| living.weight).sum::<f64>();
-        let theirs = sum(&self.others);
-        let own = (sum(&self.living) - theirs).max(0.0);
+        let (theirs, own) = (sum(&self.others), sum(&self.own).max(0.0));
         self.alike = if theirs > 0.0 { (theirs / own).min(f64::from(speakers)) } else { 0.0 };
     }
 
-    /// Goes over to these servers and this longest TTL from others: `before` says where each was.
+    /// Goes over to these servers and these TTLs from others: `before` says where each was.
     pub(super) fn carry_over(&mut self, from: &mut Self, before: impl Fn(usize) -> Option<usize>) {
         let known = |server| before(server).filter(|place| *place < from.servers());
-        self.begin_at(Time::from_nanos(from.begin()));
+        self.begin_at(from.begin());
         self.others_at = from.others_at;
         let count = from.servers();
         for server in 0..self.servers() {
             let Some(place) = known(server) else { continue };
             self.others[server] = from.others[place];
-            for behind in 0..BUCKETS {
-                let slot = (from.current as usize + behind) % BUCKETS;
-                let weight = f64::from(from.ends[slot * count + place]);
+            for (wheel, tick) in from.ticks() {
+                let weight = f64::from(from.ends[slot_of(wheel, tick) * count + place]);
                 if weight > 0.0 {
-                    let end =
-                        from.begin().saturating_add(from.bucket * (2 * behind as u64 + 1) / 2);
-                    self.add_until(server, weight, end);
+                    self.add_until(server, weight, (from.tick << wheel).saturating_mul(tick));
                 }
             }
         }
@@ -213,81 +242,108 @@ impl Grants {
         self.sum_up();
     }
 
-    /// Likewise, where servers and longest TTL are the same: at no cost.
+    /// Likewise, where servers and TTLs are the same: at no cost.
     pub(super) fn take_over(&mut self, from: &mut Self) -> bool {
-        let is_alike = self.bucket == from.bucket && self.servers() == from.servers();
+        let is_alike = (self.tick, self.wheels) == (from.tick, from.wheels)
+            && self.servers() == from.servers();
         if is_alike {
             std::mem::swap(self, from);
         }
         is_alike
     }
 
-    /// When the current bucket began, in nanoseconds.
+    /// When the current tick began, in nanoseconds.
     const fn begin(&self) -> u64 {
-        self.turn_at.saturating_sub(self.bucket)
+        self.current * self.tick
     }
 
-    fn begin_at(&mut self, now: Time) {
-        self.current = now.as_nanos() / self.bucket;
-        self.turn_at = (self.current + 1).saturating_mul(self.bucket);
+    const fn begin_at(&mut self, nanos: u64) {
+        self.current = nanos / self.tick;
+        self.turn_at = self.begin().saturating_add(self.tick);
     }
 
-    /// Goes on to the bucket of `now`. Rare (each 62nd of a TTL), so that sums are made anew instead
-    /// of carried on: no rounding error piles up.
+    /// The ticks that grants may end in, of all wheels: as (wheel, tick).
+    fn ticks(&self) -> impl Iterator<Item = (u32, u64)> + use<> {
+        let current = self.current;
+        let behind =
+            move |wheel: u32| (1..BUCKETS as u64).map(move |it| (wheel, it + (current >> wheel)));
+        (0..self.wheels).flat_map(behind)
+    }
+
+    /// Goes on to the tick of `now`: takes off what has ended.
     #[cold]
     fn turn(&mut self, now: Time) {
-        let (before, servers) = (self.current, self.servers());
-        let begun = self.begin();
-        self.begin_at(now);
-        let seconds = self.begin().saturating_sub(begun) as f64 / 1e9;
-        for expected in &mut self.expected {
-            expected.moment -= seconds * expected.weight;
-            if expected.moment <= 0.0 {
-                *expected = Living::default();
+        let before = self.current;
+        self.begin_at(now.as_nanos());
+        let tick = self.tick as f64 / 1e9;
+        let seconds = (self.current - before) as f64 * tick;
+        for living in self.own.iter_mut().chain(&mut self.expected) {
+            living.moment -= seconds * living.weight;
+        }
+        for expected in self.expected.iter_mut().filter(|expected| expected.moment <= 0.0) {
+            *expected = Living::default();
+        }
+        let servers = self.others.len();
+        for wheel in 0..self.wheels {
+            let (from, to) = (before >> wheel, self.current >> wheel);
+            for ended in from + 1..=to.min(from + BUCKETS as u64 - 1) {
+                let at = slot_of(wheel, ended) * servers;
+                let since = (self.current - (ended << wheel)) as f64 * tick;
+                for (own, sum) in self.own.iter_mut().zip(&mut self.ends[at..at + servers]) {
+                    let weight = f64::from(std::mem::take(sum));
+                    own.weight -= weight;
+                    own.moment += weight * since;
+                }
             }
         }
-        let passed = (self.current - before).min(BUCKETS as u64);
-        for bucket in before..before + passed {
-            let at = bucket as usize % BUCKETS * servers;
-            self.ends[at..at + servers].fill(0.0);
+        let last = self.wheels - 1;
+        if before >> last != self.current >> last {
+            self.add_up_own();
         }
         self.sum_up();
     }
 
+    /// What is this thread's, anew: so no rounding error piles up. As often as the last wheel ticks, each
+    /// 62nd of the longest TTL.
+    fn add_up_own(&mut self) {
+        self.own.fill(Living::default());
+        let servers = self.others.len();
+        for (wheel, tick) in self.ticks() {
+            let left = (tick << wheel).saturating_sub(self.current);
+            let seconds = left as f64 * self.tick as f64 / 1e9;
+            let ends = self.ends[slot_of(wheel, tick) * servers..].iter();
+            for (own, weight) in self.own.iter_mut().zip(ends) {
+                let weight = f64::from(*weight);
+                own.add(Living { weight, moment: weight * seconds });
+            }
+        }
+    }
+
+    /// All together, from the parts.
     fn sum_up(&mut self) {
         let begin = Time::from_nanos(self.begin());
         let seconds = begin.as_secs_f64() - self.others_at.as_secs_f64();
-        let mut living = std::mem::take(&mut self.living);
-        for (sum, told) in living.iter_mut().zip(&self.others) {
-            *sum = told.faded(seconds);
-        }
-        living.iter_mut().zip(&self.expected).for_each(|(sum, expected)| sum.add(*expected));
-        self.add_own(&mut living);
-        self.living = living;
-    }
-
-    /// This thread's, with moments from the begin of the current bucket on.
-    fn add_own(&self, sums: &mut [Living]) {
-        let servers = self.others.len();
-        if servers == 0 {
-            return;
-        }
-        for behind in 0..BUCKETS {
-            let seconds = middle(behind, self.bucket);
-            let slot = (self.current as usize + behind) % BUCKETS;
-            let ends = self.ends[slot * servers..].iter();
-            for (sum, weight) in sums.iter_mut().zip(ends) {
-                let weight = f64::from(*weight);
-                sum.add(Living { weight, moment: weight * seconds });
-            }
+        let parts = self.own.iter().zip(&self.others).zip(&self.expected);
+        for (living, ((own, told), expected)) in self.living.iter_mut().zip(parts) {
+            *living = told.faded(seconds);
+            living.add(*expected);
+            living.add(*own);
         }
     }
 }
 
-/// Seconds from the begin of the current bucket to the middle of one so many behind it.
+/// Where the sums of a wheel's tick stand.
 #[inline]
-const fn middle(behind: usize, bucket: u64) -> f64 {
-    (behind as f64 + 0.5) * bucket as f64 / 1e9
+const fn slot_of(wheel: u32, tick: u64) -> usize {
+    wheel as usize * BUCKETS + tick as usize % BUCKETS
+}
+
+#[cfg(test)]
+impl Grants {
+    /// None yet, for servers `0..servers` and TTLs of so many seconds.
+    pub(super) fn new(servers: usize, ttl: u32) -> Self {
+        Self::between(servers, ttl, ttl)
+    }
 }
 
 #[cfg(test)]
@@ -316,11 +372,65 @@ mod tests {
         grants.add(1, 3.0, at(10_000), 60);
         for (millis, expected) in [(10_000, 180.0), (40_000, 90.0), (69_000, 3.0), (72_000, 0.0)] {
             let residual = residual(&mut grants, 1, at(millis));
-            // A bucket is a second: half of one either way, for a weight of 3.
+            // A tick is a second: half of one either way, for a weight of 3.
             assert!((residual - expected).abs() <= 1.5 + 1e-3, "{millis}: {residual}");
         }
         assert_eq!(grants.weight(1), 0.0);
         assert_eq!(grants.weight(0), 0.0);
+    }
+
+    #[test]
+    fn short_grants_among_long_ones_end_in_time() {
+        let mut grants = Grants::between(1, 6, 600);
+        for start in [0_u64, 100_000, 777_777] {
+            for ttl in [6_u32, 7, 12, 25, 60, 130, 599, 600] {
+                let begun = start + u64::from(ttl) * 7;
+                for (part, left) in [(0, 1.0), (250, 0.75), (500, 0.5), (900, 0.1), (1_020, 0.0)] {
+                    let mut grants = grants.clone();
+                    grants.advance(at(begun));
+                    grants.add(0, 3.0, at(begun), ttl);
+                    let seconds = f64::from(ttl);
+                    let found = residual(&mut grants, 0, at(begun + u64::from(ttl) * part));
+                    let error = (found - 3.0 * left * seconds).abs();
+                    assert!(error <= 3.0 * seconds / 62.0 + 1e-3, "{ttl} s, {part}: {found}");
+                    assert_eq!(grants.weight(0) > 0.0, left > 0.0, "{ttl} s, {part}");
+                }
+            }
+            grants.advance(at(start));
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_the_grants_that_live() {
+        let mut draws = crate::world::Generator::new(11);
+        let mut grants = Grants::between(2, 3, 300);
+        let mut given: Vec<(u32, f64, u64, u32)> = Vec::new();
+        let mut millis = 0;
+        for _ in 0..3_000 {
+            millis += u64::from(draws.index(400).0);
+            let (server, ttl) = (draws.index(2).0, 3 + draws.index(298).0);
+            let weight = 1.0 + 1e3 * draws.share().powi(8);
+            grants.advance(at(millis));
+            grants.add(server, weight, at(millis), ttl);
+            given.push((server, weight, millis, ttl));
+            given.retain(|(_, _, from, ttl)| from + u64::from(*ttl) * 1_100 > millis);
+            let since = grants.since_turn(at(millis));
+            for server in 0..2 {
+                let (mut exact, mut error) = (0.0, 1e-6);
+                for (_, weight, from, ttl) in given.iter().filter(|it| it.0 == server) {
+                    let left = f64::from(*ttl) - (millis - from) as f64 / 1e3;
+                    exact += weight * left.max(0.0);
+                    error += weight * f64::from(*ttl) / 62.0;
+                }
+                let found = grants.residual(server, since);
+                assert!(
+                    (found - exact).abs() <= error,
+                    "{found} for {exact}, give or take {error}"
+                );
+            }
+        }
+        grants.advance(at(millis + 400_000));
+        assert_eq!(*grants.living, [Living::default(); 2]);
     }
 
     #[test]
@@ -409,7 +519,7 @@ mod tests {
         for second in [30, 33, 40, 55] {
             let now = Time::from_secs(second);
             let (heard, own) = (residual(&mut one, 0, now), residual(&mut other, 0, now));
-            // Of 4,500 at first; half a bucket is 75.
+            // Of 4,500 at first; half a tick is 75.
             assert!((heard - own).abs() < 100.0, "{second}: {heard} for {own}");
             assert!((one.weight(0) - other.weight(0)).abs() < 8.0, "{second}");
         }
@@ -429,5 +539,9 @@ mod tests {
         let mut alike = Grants::new(2, 60);
         assert!(alike.take_over(&mut after));
         assert_eq!(alike.weight(0), 5.0);
+        let mut adaptive = Grants::between(2, 6, 60);
+        assert!(!adaptive.take_over(&mut alike), "other wheels");
+        adaptive.carry_over(&mut alike, Some);
+        assert!((residual(&mut adaptive, 0, at(10_000)) - 100.0).abs() < 7.5);
     }
 }

@@ -90,9 +90,7 @@ impl Circle {
         let chosen = behind.iter().chain(before).find(|point| has_room(point));
         // Somebody holds no more than the fair share; this is for sums that are not exact.
         let chosen = chosen.or_else(|| behind.first()).or_else(|| before.first());
-        let chosen = chosen.map_or(0, |point| point.candidate);
-        grants.add(servers.place(chosen), weight, asked.now, asked.ttl);
-        chosen
+        chosen.map_or(0, |point| point.candidate)
     }
 
     /// Below how much over its capacity a server takes an answer of this weight.
@@ -134,7 +132,7 @@ const fn upper_half(draw: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::AskingDomain;
+    use super::super::{AskingDomain, residual_load};
     use super::*;
     use crate::world::Time;
 
@@ -147,6 +145,12 @@ mod tests {
 
     fn asked(key: u64) -> Asked {
         Asked { now: Time::ZERO, ttl: 30, domain: AskingDomain::unknown(key) }
+    }
+
+    fn give(circle: &Circle, servers: &Servers, asked: &Asked, grants: &mut Grants) -> u32 {
+        let chosen = circle.choose(servers, asked, grants);
+        residual_load::grant(servers, chosen, asked, grants);
+        chosen
     }
 
     fn keys(seed: u64) -> impl Iterator<Item = u64> {
@@ -219,7 +223,7 @@ mod tests {
         let mut grants = Grants::new(3, 30);
         let domain = AskingDomain { weight: 1e9, ..AskingDomain::unknown(5) };
         let asked = Asked { domain, ..asked(5) };
-        let first = circle.choose(&servers, &asked, &mut grants);
+        let first = give(&circle, &servers, &asked, &mut grants);
         assert_eq!(first, home(&circle, &servers, 5));
         assert_ne!(circle.choose(&servers, &asked, &mut grants), first);
     }
@@ -231,7 +235,7 @@ mod tests {
             let servers = Servers::new(&[(0, odd), (1, 1.0)]);
             let mut grants = Grants::new(2, 30);
             for key in keys(1).take(50) {
-                assert!(circle.choose(&servers, &asked(key), &mut grants) < 2);
+                assert!(give(&circle, &servers, &asked(key), &mut grants) < 2);
             }
         }
         let nobody = Circle::compile(&[(1, 0.0)], 0.25);
@@ -253,7 +257,7 @@ mod tests {
             for (given, key) in (1..=300).zip(keys(seed)) {
                 // A few domains that ask again and again are the hard case.
                 let key = if few { (key % 3) << 61 } else { key };
-                let chosen = circle.choose(&servers, &asked(key), &mut grants);
+                let chosen = give(&circle, &servers, &asked(key), &mut grants);
                 let bound = (1.25 * f64::from(given) * weights[chosen as usize] / sum).ceil();
                 proptest::prop_assert!(grants.weight(chosen) <= bound + 1e-6);
             }
@@ -273,7 +277,8 @@ mod tests {
                 let weight = f64::from(weight);
                 given += weight;
                 let domain = AskingDomain { weight, ..AskingDomain::unknown(key) };
-                let chosen = circle.choose(&servers, &Asked { domain, ..asked(key) }, &mut grants);
+                let asked = Asked { domain, ..asked(key) };
+                let chosen = give(&circle, &servers, &asked, &mut grants);
                 let bound = 1.25 * given * weights[chosen as usize] / sum + weight;
                 proptest::prop_assert!(grants.weight(chosen) <= bound * (1.0 + 1e-9));
             }

@@ -13,6 +13,10 @@ pub struct ChooseInputs {
     pub service: String,
     /// Its policy.
     pub policy: ChoosePolicy,
+    /// The shortest TTL that it gives, in seconds, where nothing is degraded.
+    pub ttl_min: u32,
+    /// The TTL in seconds that domains' weights are for: the mean one.
+    pub ttl_mean: u32,
     /// The longest TTL that it gives, in seconds.
     pub ttl_max: u32,
     /// Its servers by place, sorted; none if the policy keeps nothing by server.
@@ -32,6 +36,8 @@ impl ChooseInputs {
         Self {
             service,
             policy,
+            ttl_min: 0,
+            ttl_mean: 0,
             ttl_max: 0,
             servers: Arc::new([]),
             present: Box::default(),
@@ -52,7 +58,8 @@ impl ChooseInputs {
         let bits = |loads: &[f32]| loads.iter().map(|load| load.to_bits()).collect::<Vec<u32>>();
         self.service == other.service
             && self.policy == other.policy
-            && self.ttl_max == other.ttl_max
+            && (self.ttl_min, self.ttl_mean, self.ttl_max)
+                == (other.ttl_min, other.ttl_mean, other.ttl_max)
             && self.numbers_alike(other)
             && self.present == other.present
             && bits(&self.loads) == bits(&other.loads)

@@ -37,7 +37,7 @@ impl ServiceMemory {
     #[must_use]
     pub fn new(inputs: &Arc<ChooseInputs>) -> Self {
         let servers = inputs.servers.len();
-        let grants = || Grants::new(servers, inputs.ttl_max);
+        let grants = || Grants::between(servers, inputs.ttl_min, inputs.ttl_max);
         let kept = match inputs.policy {
             ChoosePolicy::RoundRobin
             | ChoosePolicy::Weighted
@@ -47,7 +47,7 @@ impl ServiceMemory {
             ChoosePolicy::Pow2 => Kept::Loads(Arc::clone(&inputs.loads)),
             ChoosePolicy::Hash | ChoosePolicy::Mrl => Kept::Grants(grants()),
             ChoosePolicy::Crml => Kept::Charged(grants(), Charges::new(&inputs.observed)),
-            ChoosePolicy::Dal => Kept::Bins(Bins::new(servers)),
+            ChoosePolicy::Dal => Kept::Bins(Bins::new(servers, inputs.ttl_mean)),
         };
         Self { inputs: Arc::clone(inputs), kept }
     }

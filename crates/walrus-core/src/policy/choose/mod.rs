@@ -2,7 +2,8 @@
 //!
 //! A [`Chooser`] is compiled once for each ring of candidates; [`Chooser::choose`] returns the
 //! index of the first server and nothing else, without allocation: in constant time where the
-//! policy compares no servers, else in one pass over the ring.
+//! policy compares no servers, else in one pass over the ring. How long the answer may be cached can
+//! depend on that server; once it is known, [`Chooser::grant`] notes what the server was given.
 //!
 //! What a ring's answers depend on beside the ring stands in three places: who asks ([`Asked`]), what
 //! the thread itself remembers of the service ([`ServiceMemory`]), and what the Plan says of it
@@ -143,8 +144,9 @@ impl Chooser {
         self.len
     }
 
-    /// The index of the answer's first server, below [`Self::candidates`]. A memory of another
-    /// policy leaves round robin.
+    /// The index of the answer's first server, below [`Self::candidates`]; `asked.ttl` is what is expected
+    /// before that is known. A memory of another policy leaves round robin. The answer counts with
+    /// [`Self::grant`].
     #[inline]
     pub fn choose(&self, asked: &Asked, state: ChooserState<'_>) -> u32 {
         let ChooserState { generator, positions, memory } = state;
@@ -170,6 +172,26 @@ impl Chooser {
                 charged_load::choose(servers, asked, (grants, charges), positions)
             }
             _ => round_robin::choose(self.len, &mut positions[0]),
+        }
+    }
+
+    /// Notes that the server at this index was given an answer of the TTL in `asked`, where the policy
+    /// remembers that.
+    #[inline]
+    pub fn grant(&self, chosen: u32, asked: &Asked, memory: Option<&mut ServiceMemory>) {
+        let Some(memory) = memory else { return };
+        match (&self.policy, &mut memory.kept) {
+            (
+                Compiled::Hash(_, servers) | Compiled::ResidualLoad(servers),
+                Kept::Grants(grants),
+            ) => residual_load::grant(servers, chosen, asked, grants),
+            (Compiled::AccumulatedLoad(servers), Kept::Bins(bins)) => {
+                accumulated_load::grant(servers, chosen, asked, bins);
+            }
+            (Compiled::ChargedLoad(servers), Kept::Charged(grants, charges)) => {
+                charged_load::grant(servers, chosen, asked, (grants, charges));
+            }
+            _ => {}
         }
     }
 

@@ -4,8 +4,9 @@
 //! Rule: MRL, minimum residual load: the server with the least sum, over its living grants, of the
 //! domain's weight times the time left, over its capacity. Ties go round.
 //!
-//! Source: Colajanni, Yu, Dias 1998 (TPDS 9:6), papers.md 2.2. There the time left is a share of the
-//! one TTL; here it is in seconds, which compares alike and holds where TTLs differ, too.
+//! Source: Colajanni, Yu, Dias 1998 (TPDS 9:6), papers.md 2.2. There a weight is the requests of one TTL, and
+//! the time left a share of it. Here both are by the same TTL for all (a weight is as a rate, and the
+//! time left is in seconds): that compares alike, and where TTLs differ, it is what is still to come.
 //!
 //! When it is wrong: where resolvers keep answers beyond their TTL: such load is forgotten while it
 //! still comes (see `crml`); and where demand is not known, then each answer counts the same. Where
@@ -18,7 +19,7 @@
 use super::grants::Grants;
 use super::{Asked, Servers};
 
-/// The server with the least residual load, which gets the grant.
+/// The server with the least residual load.
 #[inline]
 pub(super) fn choose(
     servers: &Servers,
@@ -28,10 +29,14 @@ pub(super) fn choose(
 ) -> u32 {
     grants.advance(asked.now);
     let since_turn = grants.since_turn(asked.now);
-    let chosen =
-        servers.least(position, |place, inverse| grants.residual(place, since_turn) * inverse);
+    servers.least(position, |place, inverse| grants.residual(place, since_turn) * inverse)
+}
+
+/// The server gets the grant.
+#[inline]
+pub(super) fn grant(servers: &Servers, chosen: u32, asked: &Asked, grants: &mut Grants) {
+    grants.advance(asked.now);
     grants.add(servers.place(chosen), asked.domain.counted_weight(), asked.now, asked.ttl);
-    chosen
 }
 
 #[cfg(test)]
@@ -40,6 +45,12 @@ mod tests {
     use super::*;
     use crate::world::Time;
 
+    fn give(servers: &Servers, asked: &Asked, grants: &mut Grants, position: &mut u32) -> u32 {
+        let chosen = choose(servers, asked, grants, position);
+        grant(servers, chosen, asked, grants);
+        chosen
+    }
+
     #[test]
     fn the_worked_example() {
         let servers = Servers::alike(2);
@@ -47,7 +58,7 @@ mod tests {
         let mut ask = |second, weight| {
             let domain = AskingDomain { weight, ..AskingDomain::unknown(0) };
             let asked = Asked { now: Time::from_secs(second), ttl: 60, domain };
-            choose(&servers, &asked, &mut grants, &mut position)
+            give(&servers, &asked, &mut grants, &mut position)
         };
         let chosen = [ask(0, 10.0), ask(1, 4.0), ask(2, 4.0), ask(3, 4.0), ask(4, 4.0)];
         assert_eq!(chosen, [0, 1, 1, 1, 0]);
@@ -60,7 +71,7 @@ mod tests {
         let mut counts = [0; 2];
         for _ in 0..400 {
             let asked = Asked { now: Time::ZERO, ttl: 60, domain: AskingDomain::unknown(0) };
-            counts[choose(&servers, &asked, &mut grants, &mut position) as usize] += 1;
+            counts[give(&servers, &asked, &mut grants, &mut position) as usize] += 1;
         }
         assert_eq!(counts, [300, 100]);
     }
@@ -73,7 +84,7 @@ mod tests {
             .map(|turn| {
                 let now = Time::from_secs(turn * 100);
                 let asked = Asked { now, ttl: 10, domain: AskingDomain::unknown(0) };
-                choose(&servers, &asked, &mut grants, &mut position)
+                give(&servers, &asked, &mut grants, &mut position)
             })
             .collect();
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2]);

@@ -16,6 +16,8 @@ const SECONDS: u64 = 120;
 fn inputs(policy: ChoosePolicy) -> Arc<ChooseInputs> {
     let observed = Observed::new(&[], &[0.0; SERVERS as usize], std::iter::empty(), TTL, TTL);
     Arc::new(ChooseInputs {
+        ttl_min: TTL,
+        ttl_mean: TTL,
         ttl_max: TTL,
         servers: (0..SERVERS).map(name).collect(),
         present: [true; SERVERS as usize].into(),
@@ -75,7 +77,9 @@ fn deviation(policy: ChoosePolicy, workers: usize, tells: bool) -> (f64, f64) {
         // The kernel gives a resolver's queries to one worker.
         let Worker { generator, positions, memory } = &mut all[key as usize % workers];
         let state = ChooserState { generator, positions, memory: Some(memory) };
-        let chosen = chooser.choose(&Asked { now, ttl: TTL, domain }, state);
+        let asked = Asked { now, ttl: TTL, domain };
+        let chosen = chooser.choose(&asked, state);
+        chooser.grant(chosen, &asked, Some(memory));
         given[chosen as usize] += weight;
         truth.advance(now);
         truth.add(chosen, weight, now, TTL);

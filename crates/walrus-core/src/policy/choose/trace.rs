@@ -77,7 +77,7 @@ impl Chooser {
             (Compiled::AccumulatedLoad(servers), Kept::Bins(bins)) => {
                 fill(&mut candidates, servers, |place| (bins.bin(place), None));
                 for (index, candidate) in (0..).zip(&mut candidates) {
-                    let own = weight * servers.inverse(index);
+                    let own = bins.requests(asked) * servers.inverse(index);
                     candidate.compared = candidate.given.map(|given| given + own);
                 }
                 "the least bin, which is over the capacity already, with this answer in it"
