@@ -18,6 +18,7 @@ use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
 use super::publish::{is_worth_a_plan, is_worth_telling};
 use super::servers::{Judge, Servers};
+use super::silence::LastHeard;
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
 use crate::config::Configuration;
 use crate::plan::{
@@ -78,6 +79,7 @@ pub struct Controller {
     pub(super) next_round: Time,
     pub(super) numbering: Numbering,
     memory: Memory,
+    last_heard: LastHeard,
     effects: VecDeque<Effect>,
     pub(super) warnings: Vec<String>,
     /// Overrides changed and are to be written down.
@@ -119,6 +121,7 @@ impl Controller {
             notices: Notices::new(configuration.notify.again, now),
             counters: Counters::default(),
             plan,
+            last_heard: LastHeard::new(&memory, now),
             memory,
             effects: VecDeque::new(),
             warnings: Vec::new(),
@@ -168,6 +171,7 @@ impl Controller {
         let old = std::mem::replace(&mut self.configuration, configuration);
         self.digests = digests;
         self.memory = self.memory.carry(&old.topology, &self.configuration.topology);
+        self.last_heard = self.last_heard.carry(&old.topology, &self.configuration.topology);
         self.next_round = self.next_round.min(self.now + self.round());
         self.retarget(&old);
         let configuration = self.configuration.clone();
@@ -234,6 +238,7 @@ impl Controller {
         let mut copy = self.clone();
         copy.reconfigure(now, configuration, digests);
         copy.judge_due();
+        copy.weigh_silence();
         copy.world(Cause::Round).decide(&copy, self.number()).0
     }
 
@@ -250,6 +255,7 @@ impl Controller {
         let mut copy = self.clone();
         copy.reconfigure(now, configuration, digests);
         copy.judge_due();
+        copy.weigh_silence();
         copy.world(Cause::Event).decide(&copy, self.number()).0
     }
 
@@ -366,6 +372,7 @@ impl Controller {
         if cause == Cause::Round {
             self.tell_demand();
         }
+        self.weigh_silence();
         let world = self.world(cause);
         let following = self.numbering.following();
         let (plan, memory) = world.decide(self, following.clone());
@@ -394,6 +401,7 @@ impl Controller {
             demand: self.told.clone(),
             memory: std::mem::replace(&mut self.memory, memory),
         };
+        self.last_heard.decided(self.now);
         // An event that changed nothing would only push rounds out of the journal.
         let telling = cause == Cause::Round || published;
         if telling && self.configuration.control.journal_rounds > 0 {
@@ -403,6 +411,18 @@ impl Controller {
         let returns = self.servers.step_returns(ramp, self.now);
         let ways = self.memory.assign.next_step(&self.configuration.topology);
         self.next_step = returns.into_iter().chain(ways).min();
+    }
+
+    /// Where all servers of a service fell silent together, it is as it was before that.
+    fn weigh_silence(&mut self) {
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        let judge = judge(&configuration, &self.overrides, self.now);
+        let begun = self.servers.weigh_silence(&judge);
+        self.last_heard.confirm(&self.servers, topology, &self.memory);
+        for service in begun {
+            self.last_heard.restore(service, topology, &mut self.memory);
+        }
     }
 
     fn notify(&mut self) {

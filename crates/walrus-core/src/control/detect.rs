@@ -15,6 +15,9 @@
 //! with the time of a round for a Reporter whose unit is not known yet (A23: a round is at least a
 //! unit). Until a source has spoken, what the stored Plan says of the server goes on; without
 //! one it counts as up.
+//!
+//! Silence is told apart from what was said, because silence of all together is another matter
+//! ([`super::silence`]).
 
 use std::time::Duration;
 
@@ -35,13 +38,20 @@ pub(super) struct Verdict {
     pub(super) reason: String,
     /// When it changes by the passing of time alone.
     pub(super) until: Option<Time>,
+    /// Nothing speaks against it but that it is no longer heard or seen, since this last sign of life.
+    pub(super) silent: Option<Time>,
 }
 
 impl Verdict {
-    pub(super) const LIVING: Self = Self { life: Life::Living, reason: String::new(), until: None };
+    pub(super) const LIVING: Self =
+        Self { life: Life::Living, reason: String::new(), until: None, silent: None };
 
     pub(super) fn out(life: Life, reason: impl Into<String>) -> Self {
-        Self { life, reason: reason.into(), until: None }
+        Self { life, reason: reason.into(), until: None, silent: None }
+    }
+
+    fn silent(reason: impl Into<String>, last_sign: Time) -> Self {
+        Self { silent: Some(last_sign), ..Self::out(Life::Dead, reason) }
     }
 
     /// The worse of both, until either changes.
@@ -50,8 +60,15 @@ impl Verdict {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
         };
+        // Silence is all there is only if neither says anything else.
+        let silent = match (self.silent, other.silent) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one
+                .filter(|_| other.life == Life::Living)
+                .or(two.filter(|_| self.life == Life::Living)),
+        };
         let worse = if other.life > self.life { other } else { self };
-        Self { until, ..worse }
+        Self { until, silent, ..worse }
     }
 }
 
@@ -73,17 +90,21 @@ pub(super) fn by_reporter(
     now: Time,
 ) -> Verdict {
     let (Some(heard), Some(at)) = (heard, heard.and_then(|heard| heard.at)) else {
-        let end = since + rules.round.saturating_mul(rules.missed_units.max(1)) + LATE;
+        let end = since + detection(rules.round, rules);
         if now >= end {
-            return Verdict::out(Life::Dead, "its Reporter has never been heard");
+            return Verdict::silent("its Reporter has never been heard", since);
         }
         return Verdict { until: Some(end), ..prior.cloned().unwrap_or(Verdict::LIVING) };
     };
-    let detection = heard.unit.saturating_mul(rules.missed_units.max(1)) + LATE;
+    let detection = detection(heard.unit, rules);
     let (dead_at, reason) = reporter_dead_at(heard, at, detection, rules);
     let dead_at = dead_at.max(since + detection);
     if now >= dead_at {
-        return Verdict::out(Life::Dead, reason);
+        // What said BYPASS, PANIC or TEMPFAIL too often last was out before it fell silent.
+        let was_well = matches!(heard.answer, Some(Answer::Statistics(_)));
+        let only_silent = was_well && heard.tempfails < rules.tempfail_rounds.max(1);
+        let silent = only_silent.then_some(at);
+        return Verdict { silent, ..Verdict::out(Life::Dead, reason) };
     }
     let verdict = match &heard.answer {
         Some(Answer::Statistics(_)) => Verdict::LIVING,
@@ -95,6 +116,11 @@ pub(super) fn by_reporter(
         }
     };
     Verdict { until: Some(dead_at), ..verdict }
+}
+
+/// How long a Reporter of this unit may be silent.
+pub(super) fn detection(unit: Duration, rules: Rules) -> Duration {
+    unit.saturating_mul(rules.missed_units.max(1)) + LATE
 }
 
 /// When it counts as dead if nothing more is heard, and why.
@@ -125,12 +151,18 @@ pub(super) enum Health {
     Down(String),
 }
 
-/// What a probe's target says.
-pub(super) fn by_probe(health: &Health, target: &str, prior: Option<&Verdict>) -> Verdict {
+/// What a probe's target says that was last seen up then, or never since the server is known. Whatever
+/// made a probe fail, the target did not speak for itself as a Reporter does.
+pub(super) fn by_probe(
+    health: &Health,
+    target: &str,
+    prior: Option<&Verdict>,
+    last_up: Time,
+) -> Verdict {
     match health {
         Health::Unseen => prior.cloned().unwrap_or(Verdict::LIVING),
         Health::Up => Verdict::LIVING,
-        Health::Down(reason) => Verdict::out(Life::Dead, format!("probe {target}: {reason}")),
+        Health::Down(reason) => Verdict::silent(format!("probe {target}: {reason}"), last_up),
     }
 }
 
@@ -232,12 +264,41 @@ mod tests {
 
     #[test]
     fn the_worst_verdict_holds_until_the_first_change() {
-        let probe = by_probe(&Health::Down("refused".to_owned()), "tcp", None);
+        let probe = by_probe(&Health::Down("refused".to_owned()), "tcp", None, Time::ZERO);
         let heard = heard(&[(100, statistics())]);
         let now = Time::from_secs(101);
         let both = by_reporter(Some(&heard), None, Time::ZERO, RULES, now).and(probe);
         assert_eq!(both.life, Life::Dead);
         assert_eq!(both.reason, "probe tcp: refused");
         assert_eq!(both.until, Some(Time::from_millis(120_500)));
+    }
+
+    #[test]
+    fn silence_is_told_apart_from_what_was_said() {
+        let silent = |bodies: &[(u64, ReportBody)]| {
+            let verdict =
+                by_reporter(Some(&heard(bodies)), None, Time::ZERO, RULES, Time::from_secs(1000));
+            assert_eq!(verdict.life, Life::Dead);
+            verdict.silent
+        };
+        let panic = ReportBody::Panic { reason: "disk".to_owned() };
+        let last = Some(Time::from_secs(100));
+        assert_eq!(silent(&[(100, statistics())]), last);
+        assert_eq!(silent(&[(90, statistics()), (100, tempfail())]), last, "statistics in force");
+        assert_eq!(silent(&[(90, statistics()), (100, panic)]), None);
+        assert_eq!(silent(&[(100, tempfail())]), None);
+        let late = Time::from_secs(1000);
+        let never = by_reporter(None, None, Time::from_secs(7), RULES, late);
+        assert_eq!(never.silent, Some(Time::from_secs(7)));
+        for (other, expected) in [
+            (Verdict::LIVING, Some(7)),
+            (Verdict::silent("probe", Time::from_secs(3)), Some(3)),
+            (Verdict::out(Life::Drained, "drained by an operator"), None),
+            (Verdict::out(Life::Dead, "as stored"), None),
+        ] {
+            let expected = expected.map(Time::from_secs);
+            assert_eq!(never.clone().and(other.clone()).silent, expected, "{other:?}");
+            assert_eq!(other.clone().and(never.clone()).silent, expected, "{other:?}");
+        }
     }
 }

@@ -88,6 +88,7 @@ impl Controller {
                 return;
             }
         }
+        let is_up = outcome == ProbeOutcome::Up;
         let changed = self.probes.count(id, outcome);
         let Some(target) = self.probes.target(id) else { return };
         let key = (id, self.name.clone());
@@ -95,6 +96,9 @@ impl Controller {
             let Some(record) = self.servers.get_mut(*server) else { continue };
             if let Some(probed) = record.probed.get_mut(&key) {
                 probed.at = Some(self.now);
+                if is_up {
+                    probed.up_at = Some(self.now);
+                }
                 probed.health = target.health().clone();
             }
         }

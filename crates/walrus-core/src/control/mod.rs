@@ -23,6 +23,7 @@ mod problems;
 mod publish;
 mod refusal;
 mod servers;
+mod silence;
 mod status;
 
 pub use aliases::{ResolveRequest, Resolved};

@@ -28,6 +28,8 @@ pub(super) struct Servers {
     agenda: BTreeSet<(Time, ServerId)>,
     /// Servers on their way back.
     returning: BTreeSet<ServerId>,
+    /// Servers that were silent with all others and are no longer.
+    heard_again: Vec<usize>,
 }
 
 /// One server.
@@ -55,6 +57,12 @@ pub(super) struct Record {
     /// When it came back to life, while its weight still grows.
     returned: Option<Time>,
     judge_at: Option<Time>,
+    /// Out for silence alone, and when it last gave a sign of life.
+    pub(super) silent: Option<Time>,
+    /// Silent with all others ([`super::silence`]): unknown rather than dead.
+    pub(super) unheard: bool,
+    /// Until then silence is no death.
+    spared_until: Time,
 }
 
 /// What an observer's probes of a target found.
@@ -64,6 +72,8 @@ pub(super) struct Probed {
     pub(super) health: Health,
     /// The last result, if any.
     pub(super) at: Option<Time>,
+    /// The last success, if any.
+    pub(super) up_at: Option<Time>,
 }
 
 /// What servers are judged by.
@@ -127,6 +137,7 @@ impl Servers {
                     target: target.name.clone(),
                     health: target.health().clone(),
                     at: None,
+                    up_at: None,
                 });
             }
         }
@@ -187,6 +198,15 @@ impl Servers {
             return false;
         };
         let verdict = record.verdict(server, judge);
+        record.silent = verdict.silent;
+        if record.unheard && verdict.silent.is_none() {
+            record.unheard = false;
+            // What an operator says of it is nothing heard from it.
+            if verdict.life != Life::Dead {
+                self.heard_again.push(id.index());
+            }
+        }
+        let verdict = record.weigh_silence(verdict, judge.now);
         if let Some(at) = record.judge_at.take() {
             self.agenda.remove(&(at, id));
         }
@@ -195,7 +215,8 @@ impl Servers {
             self.agenda.insert((at, id));
         }
         record.reason = verdict.reason;
-        record.was_out |= verdict.life != Life::Living && !record.says_only_tempfail(verdict.life);
+        record.was_out |= !matches!(verdict.life, Life::Living | Life::Unknown)
+            && !record.says_only_tempfail(verdict.life);
         if record.judged && record.life == verdict.life {
             return false;
         }
@@ -211,6 +232,41 @@ impl Servers {
             self.returning.remove(&id);
         }
         true
+    }
+
+    /// The record at a place.
+    pub(super) fn record(&self, index: usize) -> Option<&Record> {
+        self.records.get(index)
+    }
+
+    /// Who was heard again after a silence of all, since this was asked last.
+    pub(super) fn take_heard_again(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.heard_again)
+    }
+
+    /// Whether a server is silent with all others.
+    pub(super) fn set_unheard(&mut self, index: usize, unheard: bool, judge: &Judge<'_>) {
+        let Some(record) = self.records.get_mut(index).filter(|it| it.unheard != unheard) else {
+            return;
+        };
+        record.unheard = unheard;
+        // It was handed out all the time: there is nothing to come back from.
+        record.was_out = false;
+        self.judge_at(index, judge);
+    }
+
+    /// Gives a server that is silent with all others one detection time to be heard.
+    pub(super) fn spare(&mut self, index: usize, judge: &Judge<'_>) {
+        let Some(record) = self.records.get_mut(index).filter(|it| it.unheard) else { return };
+        record.unheard = false;
+        record.spared_until = judge.now + record.detection(judge.rules());
+        self.judge_at(index, judge);
+    }
+
+    fn judge_at(&mut self, index: usize, judge: &Judge<'_>) {
+        if let Ok(id) = u32::try_from(index) {
+            self.judge(ServerId(id), judge);
+        }
     }
 
     /// How every server fares now.
@@ -264,6 +320,9 @@ impl Record {
             was_out: false,
             returned: None,
             judge_at: None,
+            silent: None,
+            unheard: false,
+            spared_until: now,
         }
     }
 
@@ -316,12 +375,42 @@ impl Record {
             verdict = detect::by_reporter(self.latest(), prior, self.since, rules, judge.now);
         }
         for probed in self.probed.values() {
-            verdict = verdict.and(detect::by_probe(&probed.health, &probed.target, prior));
+            let last_up = probed.up_at.unwrap_or(self.since);
+            let found = detect::by_probe(&probed.health, &probed.target, prior, last_up);
+            verdict = verdict.and(found);
         }
         if judge.is_drained(server) {
             verdict = verdict.and(Verdict::out(Life::Drained, "drained by an operator"));
         }
         verdict
+    }
+
+    /// What silence alone comes to here.
+    fn weigh_silence(&self, verdict: Verdict, now: Time) -> Verdict {
+        if verdict.silent.is_none() {
+            return verdict;
+        }
+        if self.unheard {
+            let reason = format!("{}; no other is heard or seen: as before", verdict.reason);
+            return Verdict { life: Life::Unknown, reason, ..verdict };
+        }
+        if now < self.spared_until {
+            return Verdict { until: Some(self.spared_until), ..Verdict::LIVING };
+        }
+        verdict
+    }
+
+    /// How long its silence lasts before it counts.
+    fn detection(&self, rules: Rules) -> Duration {
+        let heard = self.latest().filter(|heard| heard.at.is_some());
+        detect::detection(heard.map_or(rules.round, |heard| heard.unit), rules)
+    }
+
+    /// When it last gave a sign of life.
+    pub(super) fn last_sign(&self) -> Option<Time> {
+        let heard = self.latest().and_then(|heard| heard.at);
+        let seen = self.probed.values().filter_map(|probed| probed.up_at).max();
+        heard.max(seen)
     }
 
     /// How it fares now.

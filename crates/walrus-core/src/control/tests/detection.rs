@@ -153,7 +153,7 @@ fn probes_without_results_are_bounded_and_count_as_failures() {
     let mut harness = Harness::new(&probed());
     harness.deaf = true;
     harness.pass(10_000);
-    assert_eq!(harness.life("asia1"), Life::Dead);
+    assert_eq!(harness.life("asia1"), Life::Unknown);
     let counters = harness.status().counters;
     assert!(counters.probes_lost >= 4 * 3 && counters.probes <= 4 * 8, "{counters:?}");
     let stray = Input::Probed { target: 99, outcome: ProbeOutcome::Up };

@@ -8,4 +8,5 @@ mod operators;
 mod people;
 mod plans;
 mod properties;
+mod silence;
 mod start;

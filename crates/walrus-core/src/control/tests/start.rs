@@ -28,6 +28,7 @@ fn the_first_plan_sends_every_area_home_though_nobody_was_seen() {
 #[test]
 fn nothing_is_dead_before_one_detection_time_has_passed() {
     let mut harness = Harness::new(TWO_CLUSTERS);
+    harness.reporters.insert(name("europe1"), busy(0.5));
     harness.pass(20_499);
     assert_eq!(harness.life("asia1"), Life::Living, "two rounds stand for unknown units");
     harness.pass(1);

@@ -45,6 +45,8 @@ pub enum Reason {
     ForcedAllocated(Allocated),
     /// No server lives, but some with weight 0, unseen or drained ones are left.
     LastResort,
+    /// No server is heard, and they fell silent together: as it was before.
+    Unseen,
     /// No server of the service functions: the last usable answer is kept.
     LastUsable,
     /// No server of the service functions and none ever did: what the configuration says.
@@ -88,6 +90,7 @@ impl fmt::Display for Reason {
             Self::Failover => "failover: the first functioning cluster in order",
             Self::All => "all: every functioning cluster",
             Self::LastResort => "last resort: no server lives",
+            Self::Unseen => "nobody is heard, all fell silent together: as before",
             Self::LastUsable => "nobody functions: the last usable answer",
             Self::Configured => "nobody functions: the servers of the configuration",
         })

@@ -274,9 +274,10 @@ impl<'a> RoundContext<'a> {
         let mut places = Vec::with_capacity(self.pointing.len());
         for (pair, pointing) in self.pointing.iter().enumerate() {
             let mut reason = pointing.reason.unwrap_or(Reason::Unmoved);
-            let rank = self.service_ranks[pair / self.areas];
-            if rank.is_some_and(|rank| rank != Rank::Living) {
-                reason = Reason::LastResort;
+            match self.service_ranks[pair / self.areas] {
+                None | Some(Rank::Living) => {}
+                Some(Rank::Unknown) => reason = Reason::Unseen,
+                Some(Rank::Standby | Rank::Drained) => reason = Reason::LastResort,
             }
             let place = match (self.service(pair).assign, pointing.present, &pointing.transition) {
                 (AssignPolicy::All, ..) => Place::All,
@@ -329,7 +330,7 @@ pub(super) fn way_step(ramp: Duration) -> Option<Duration> {
 
 /// A reason that must not outlive the plight that it tells of.
 const fn is_last(reason: Reason) -> bool {
-    matches!(reason, Reason::LastResort | Reason::LastUsable | Reason::Configured)
+    matches!(reason, Reason::LastResort | Reason::Unseen | Reason::LastUsable | Reason::Configured)
 }
 
 /// One standing for each pair of threshold and hysteresis, and each service's place among them.
