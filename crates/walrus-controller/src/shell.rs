@@ -199,9 +199,10 @@ impl Shell {
                     }
                     self.parts.notifier.tell(&notice);
                 }
-                Effect::Journal(round) => {
+                Effect::Journal(mut round) => {
+                    round.unix_ms = Some(self.parts.clock.unix_ms());
                     let rounds = self.parts.configuration.control.journal_rounds;
-                    self.parts.disk.journal(round, rounds);
+                    self.parts.disk.journal(round.to_line(), rounds);
                 }
                 Effect::Warn(line) => tracing::warn!("{line}"),
             }

@@ -391,6 +391,7 @@ impl Controller {
         }
         let record = JournalRecord {
             now: self.now,
+            unix_ms: None,
             cause,
             number: self.numbering.current(),
             published,
@@ -405,7 +406,7 @@ impl Controller {
         // An event that changed nothing would only push rounds out of the journal.
         let telling = cause == Cause::Round || published;
         if telling && self.configuration.control.journal_rounds > 0 {
-            self.effects.push_back(Effect::Journal(record.to_line()));
+            self.effects.push_back(Effect::Journal(Box::new(record)));
         }
         let ramp = self.configuration.control.server_ramp;
         let returns = self.servers.step_returns(ramp, self.now);

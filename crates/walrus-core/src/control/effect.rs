@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::JournalRecord;
 use crate::plan::Plan;
 use crate::world::{Overrides, ProbeKind};
 
@@ -24,8 +25,8 @@ pub enum Effect {
     Resolve(super::ResolveRequest),
     /// Tell a person.
     Notify(Notice),
-    /// Append to the journal: a JSON object, the World of this round.
-    Journal(String),
+    /// Append to the journal, with the time of day: the World of this round.
+    Journal(Box<JournalRecord>),
     /// A line for the log: something refused, something odd.
     Warn(String),
 }

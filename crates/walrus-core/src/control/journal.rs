@@ -17,6 +17,10 @@ use crate::world::{Condition, Name, Time, Topology};
 pub struct JournalRecord {
     /// When, by the Controller's own clock.
     pub now: Time,
+    /// When, in milliseconds of Unix time: whoever writes the line says it, for the core has no such
+    /// clock. None in journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix_ms: Option<u64>,
     /// A round, or something that died, drained or returned.
     pub cause: Cause,
     /// The Plan in force after it.

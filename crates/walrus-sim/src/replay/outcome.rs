@@ -57,7 +57,8 @@ pub struct LogCounts {
     pub beyond: f64,
     /// Lines answered from a Plan that the journal lacks: the World before it stood in.
     pub without_world: u64,
-    /// Lines that came after others of a later Plan: the later World stood in.
+    /// Lines that came after others of a later Plan, or are older than the journal: the later World
+    /// stood in.
     pub late: u64,
 }
 

@@ -224,11 +224,11 @@ impl<'a> Replay<'a> {
         Answered { rcode: recorded.rcode, service }
     }
 
-    /// Goes on in the journal to the World of the line's Plan.
+    /// Goes on in the journal to the World of the line's Plan and time.
     fn follow_journal(&mut self, asked: &Asked) -> Result<(), ReplayError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let mut newest: Option<JournalRecord> = None;
-        while let Some(record) = journal.reader.next_until(asked.plan.as_ref()) {
+        while let Some(record) = journal.reader.next_until(asked) {
             // Another configuration numbers other servers.
             if record.digests.configuration != journal.digest {
                 continue;
@@ -247,6 +247,8 @@ impl<'a> Replay<'a> {
         if let Some(plan) = &asked.plan {
             self.log.late += u64::from(*plan < journal.reader.number);
             self.log.without_world += u64::from(*plan > journal.reader.number);
+        } else if asked.unix_ms > 0 {
+            self.log.late += u64::from(journal.reader.unix_ms.is_some_and(|it| it > asked.unix_ms));
         }
         Ok(())
     }

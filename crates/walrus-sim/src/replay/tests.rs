@@ -6,10 +6,11 @@ use walrus_core::answer::ZoneTable;
 use walrus_core::config::{Context, SourceFile, parse};
 use walrus_core::control::{Controller, Effect, Input, JournalRecord, Start, Stored};
 use walrus_core::map::Map;
-use walrus_core::plan::Digests;
+use walrus_core::plan::{Digests, PlanNumber};
 use walrus_core::world::{Condition, Life, OverrideState, Target, Time};
 use walrus_core::zone::zone_of_nameservers;
 
+use super::worlds::JournalReader;
 use super::*;
 
 /// `near` (two servers), `far` (one); `here` at home in near, the world in far.
@@ -289,8 +290,8 @@ fn journal() -> (Vec<JournalRecord>, [String; 2]) {
             controller.handle(now, drain).unwrap();
         }
         while let Some(effect) = controller.poll(now) {
-            if let Effect::Journal(line) = effect {
-                records.push(serde_json::from_str(&line).unwrap());
+            if let Effect::Journal(record) = effect {
+                records.push(*record);
             }
         }
     }
@@ -319,6 +320,93 @@ fn each_line_is_replayed_in_the_world_of_its_plan() {
     let odd = lines(&after) + &lines("9/one/1") + &lines(&before);
     let outcome = replayed(TWO, Some(TWO), journal_world(), &odd).unwrap();
     assert_eq!((outcome.log.without_world, outcome.log.late), (10, 10));
+}
+
+/// The journal with times of day: the drain was so many milliseconds after a question of the dnstap
+/// file, or before it.
+fn timed_journal(drain_after_ms: i64) -> Vec<JournalRecord> {
+    let mut records = journal().0;
+    for record in &mut records {
+        let since_drain = i64::try_from(record.now.as_nanos() / 1_000_000).unwrap() - 10_000;
+        let unix_ms = 1_795_356_187_000 + drain_after_ms + since_drain;
+        record.unix_ms = Some(u64::try_from(unix_ms).unwrap());
+    }
+    records
+}
+
+#[test]
+fn a_dnstap_file_is_replayed_in_the_world_of_its_time() {
+    let far_of = |records: Vec<JournalRecord>| {
+        let mut records = records.into_iter();
+        let world = World::Journal(Box::new(move || records.next()));
+        let sides = Sides { proposed: proposal(TWO), against: Some(proposal(TWO)) };
+        let mut replay = Replay::new(sides, world).unwrap();
+        let mut log = Log::default();
+        log.push(include_bytes!("bind.dnstap"), &mut |found| replay.take(found));
+        log.finish(&mut |found| replay.take(found));
+        let outcome = replay.finish().unwrap();
+        let far = outcome.servers.iter().find(|it| it.server == "far1");
+        (far.map_or(0.0, |far| far.queries_after), outcome.log.late, outcome.log.without_world)
+    };
+    assert_eq!(far_of(timed_journal(5_000)), (0.0, 0, 0), "before the drain");
+    assert_eq!(far_of(timed_journal(-5_000)), (3.0, 0, 0), "after it");
+    assert_eq!(far_of(journal().0), (3.0, 0, 0), "without times the last World stands in");
+    assert_eq!(far_of(timed_journal(60_000)), (0.0, 5, 0), "older than the journal");
+}
+
+#[test]
+fn within_a_plan_a_line_is_of_the_round_of_its_time() {
+    let first = journal().0.remove(0);
+    let record = |sequence: u64, unix_ms| {
+        let number = PlanNumber { sequence, ..first.number.clone() };
+        JournalRecord { number, unix_ms, ..first.clone() }
+    };
+    let timed = [(1, 1000), (1, 2000), (1, 3000), (2, 4000), (2, 5000)];
+    let old = [(1, None), (1, None), (2, None), (2, Some(5000)), (2, Some(6000))];
+    let timed = timed.map(|(sequence, at)| (sequence, Some(at)));
+    // (the journal, the line's Plan and time, how many records it has passed)
+    for (journal, plan, unix_ms, passed) in [
+        (timed, Some(1), 2500, 2),
+        (timed, Some(1), 4500, 3),
+        (timed, Some(2), 4500, 4),
+        // The name server's clock is slow, or the Plan was late.
+        (timed, Some(2), 3500, 4),
+        (timed, Some(2), 9000, 5),
+        (timed, Some(9), 1000, 5),
+        (timed, None, 3500, 3),
+        (timed, None, 500, 1),
+        (timed, None, 0, 5),
+        (timed, Some(1), 0, 3),
+        (old, Some(1), 1000, 2),
+        (old, None, 1000, 3),
+        (old, None, 5500, 4),
+    ] {
+        let mut records = journal.into_iter().map(|(sequence, at)| record(sequence, at));
+        let (mut reader, _) = JournalReader::open(Box::new(move || records.next())).unwrap();
+        let number = |sequence| PlanNumber { sequence, ..first.number.clone() };
+        let asked = Asked { plan: plan.map(number), unix_ms, ..asked() };
+        let mut count = 1;
+        while reader.next_until(&asked).is_some() {
+            count += 1;
+        }
+        assert_eq!(count, passed, "{journal:?} {plan:?} {unix_ms}");
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
+        name: "www.walrus.example".parse().unwrap(),
+        record_type: 1,
+        resolver: "192.0.2.1".parse().unwrap(),
+        subnet: None,
+        local: None,
+        is_udp: true,
+        dnssec_ok: false,
+        unix_ms: 0,
+        weight: 1,
+        plan: None,
+        recorded: None,
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use walrus_core::control::JournalRecord;
 use walrus_core::plan::{Memory, PlanNumber};
 use walrus_core::world::Topology;
 
+use super::asked::Asked;
 use super::world::Snapshot;
 
 /// The records of a journal, in its order: the oldest first. `None` at its end. Lines that are none
@@ -18,6 +19,8 @@ pub(super) struct JournalReader<'a> {
     next: Option<JournalRecord>,
     /// The number of the record in force.
     pub(super) number: PlanNumber,
+    /// When it was decided, in milliseconds of Unix time, if the journal says so.
+    pub(super) unix_ms: Option<u64>,
 }
 
 impl<'a> JournalReader<'a> {
@@ -25,15 +28,28 @@ impl<'a> JournalReader<'a> {
     pub(super) fn open(mut records: Records<'a>) -> Option<(Self, JournalRecord)> {
         let first = records()?;
         let next = records();
-        let number = first.number.clone();
-        Some((Self { records, next, number }, first))
+        let (number, unix_ms) = (first.number.clone(), first.unix_ms);
+        Some((Self { records, next, number, unix_ms }, first))
     }
 
-    /// The next record if it comes before or with this Plan, or in any case without one.
-    pub(super) fn next_until(&mut self, plan: Option<&PlanNumber>) -> Option<JournalRecord> {
-        let record = self.next.take_if(|next| plan.is_none_or(|plan| next.number <= *plan))?;
+    /// The next record, if it was in force when this was asked or before: by its Plan, and among the
+    /// records of a Plan by its time. A question without a Plan goes by its time alone, and one without
+    /// either comes after all. Records without a time are from before those that have one.
+    pub(super) fn next_until(&mut self, asked: &Asked) -> Option<JournalRecord> {
+        let time = (asked.unix_ms > 0).then_some(asked.unix_ms);
+        let current = &self.number;
+        let record = self.next.take_if(|next| {
+            let is_past = next.unix_ms.zip(time).is_none_or(|(decided, asked)| decided <= asked);
+            match &asked.plan {
+                None => is_past,
+                // The two clocks need not agree to the second: the Plan decides.
+                Some(plan) if next.number == *plan => is_past || next.number != *current,
+                Some(plan) => next.number < *plan,
+            }
+        })?;
         self.next = (self.records)();
         self.number = record.number.clone();
+        self.unix_ms = record.unix_ms;
         Some(record)
     }
 }

@@ -105,7 +105,8 @@ pub(crate) struct LogCountsView {
     pub(crate) beyond: f64,
     /// Lines answered from a Plan that the journal lacks: the World before it stood in.
     pub(crate) without_world: u64,
-    /// Lines that came after others of a later Plan: the later World stood in.
+    /// Lines that came after others of a later Plan, or are older than the journal: the later World
+    /// stood in.
     pub(crate) late: u64,
 }
 
@@ -266,7 +267,10 @@ fn head(view: &ReplayView) -> String {
             log.without_world as f64,
             "lines of Plans that the journal lacks: the World before stood in",
         ),
-        (log.late as f64, "lines later than their Plan: a later World stood in"),
+        (
+            log.late as f64,
+            "lines later than their Plan, or older than the journal: a later World stood in",
+        ),
         (view.world.broken as f64, "broken lines in the journal"),
     ];
     for (number, what) in counted.into_iter().filter(|(number, _)| *number > 0.0) {

@@ -82,7 +82,7 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
         File::open(file).map_err(|error| unreadable(file, &error))?;
     }
     let told = format!(
-        "the journal {}: each line is replayed in the last World of its Plan; loads do not follow \
+        "the journal {}: each line is replayed in the World of its Plan and time; loads do not follow \
          what moves",
         names.join(", ")
     );

@@ -57,6 +57,10 @@ fn a_name_servers_own_log_tells_who_would_move() {
         (Some(0), &"journal".into()),
         "{ended:?}"
     );
+    // Its lines say when.
+    let lines = std::fs::read_to_string(running.path("state/journal.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(line["unix_ms"].as_u64() > Some(1_600_000_000_000), "{line}");
     let result = &journal["result"];
     assert_eq!((&result["moved"]["share"], &result["log"]["late"]), (&0.8.into(), &0.into()));
     let flow = &result["flows"][0];

@@ -207,7 +207,7 @@ impl Harness {
         for _ in 0..10_000 {
             match self.controller.poll(self.now) {
                 None => return,
-                Some(Effect::Journal(line)) => self.journal.push(line),
+                Some(Effect::Journal(record)) => self.journal.push(record.to_line()),
                 Some(Effect::Probe(request)) => self.probe(request),
                 Some(effect) => self.effects.push((self.now, effect)),
             }
