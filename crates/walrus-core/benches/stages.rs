@@ -124,7 +124,8 @@ fn e_choose(bencher: Bencher<'_, '_>, (policy, servers): (ChoosePolicy, u32)) {
         |place: u32| Candidate { key: place.into(), place, weight: f64::from(1 + place) };
     let candidates: Vec<Candidate> = (0..servers).map(candidate).collect();
     let parameters = ChooseParameters::default();
-    let chooser = Chooser::compile(policy, &parameters, &candidates).expect("servers");
+    let chooser =
+        Chooser::compile(policy, &parameters, &candidates, f64::from(servers)).expect("servers");
     let mut memory = ServiceMemory::new(&Arc::new(inputs(policy, servers)));
     let (mut generator, mut positions) = (Generator::new(1), [0; 2]);
     let domains: Vec<AskingDomain> = (0..DOMAINS).map(domain).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::plan::{Plan, PlannedServer, ServiceDemand, ServicePlan};
 use crate::policy::choose::{AskingDomain, ChooseInputs, Observed, ObservedRate};
-use crate::world::{ChooseParameters, ChoosePolicy, Digest, Domain, Name};
+use crate::world::{ChooseParameters, ChoosePolicy, Digest, Domain, Name, Service, Topology};
 
 /// How the first servers of a service's answers are chosen.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +16,39 @@ pub(super) struct Choosing<'a> {
     pub(super) parameters: &'a ChooseParameters,
     /// The Plan's server at each place, rising; none if the policy keeps nothing by server.
     pub(super) servers: &'a [u32],
+    pub(super) largest: Largest,
+}
+
+/// The most that any of a service's servers bears as configured, living or not; 0 where nobody asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Largest {
+    pub(super) weight: f64,
+    pub(super) capacity: f64,
+}
+
+impl Largest {
+    /// `None` for a service whose rings do not depend on it.
+    pub(super) fn of(topology: &Topology, service: &Service) -> Option<Self> {
+        if service.choose != ChoosePolicy::Hash {
+            return None;
+        }
+        let serves = |cluster| service.clusters.contains(cluster);
+        let servers = || topology.servers.iter().filter(|server| serves(&server.cluster));
+        let capacities = servers().filter_map(|server| server.capacity);
+        Some(Self {
+            weight: servers().map(|server| f64::from(server.weight)).fold(0.0, f64::max),
+            capacity: capacities.fold(0.0, f64::max),
+        })
+    }
 }
 
 impl<'a> Choosing<'a> {
-    pub(super) const fn new(service: &'a ServicePlan, servers: &'a [u32]) -> Self {
-        Self { policy: service.choose, parameters: &service.choose_parameters, servers }
+    pub(super) const fn new(
+        service: &'a ServicePlan,
+        servers: &'a [u32],
+        largest: Largest,
+    ) -> Self {
+        Self { policy: service.choose, parameters: &service.choose_parameters, servers, largest }
     }
 
     /// The place of one of the Plan's servers, where anything is kept of it.
@@ -33,7 +61,10 @@ impl<'a> Choosing<'a> {
     pub(super) fn key(&self) -> String {
         let mut key = format!("{:?}", self.policy);
         if self.policy == ChoosePolicy::Hash {
-            let _ = write!(key, " bound {:x}", self.parameters.hash_bound.to_bits());
+            let Largest { weight, capacity } = self.largest;
+            let [bound, weight, capacity] =
+                [self.parameters.hash_bound, weight, capacity].map(f64::to_bits);
+            let _ = write!(key, " bound {bound:x} largest {weight:x} {capacity:x}");
         }
         if self.policy.numbers_servers() {
             let servers: Vec<u8> = self.servers.iter().flat_map(|it| it.to_be_bytes()).collect();

@@ -105,7 +105,7 @@ impl<'a> Compiler<'a> {
         let given = self.given;
         let records = given.of(name);
         let numbered = choosing::numbered(self.plan, service);
-        let choosing = Choosing::new(service, &numbered);
+        let choosing = Choosing::new(service, &numbered, given.largest(name));
         let mut draft = Draft { decisions: Vec::new(), lists: Vec::new() };
         let mut class_of_area = vec![None; self.locator.areas.len()];
         for area in &service.areas {

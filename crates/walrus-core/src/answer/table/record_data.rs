@@ -9,17 +9,18 @@ use std::net::IpAddr;
 
 use walrus_dns::DomainName;
 
+use super::choosing::Largest;
 use crate::plan::PlannedServer;
 use crate::world::{
-    Name, ServiceBinding, ServiceId, ServiceRecords, ServiceType, ServiceTypes, Topology,
+    Name, Service, ServiceBinding, ServiceId, ServiceRecords, ServiceType, ServiceTypes, Topology,
     below_service,
 };
 
 /// Bytes of a record whose owner is a pointer, before its data.
 pub(super) const RECORD_HEAD_LEN: usize = 12;
 
-/// What the configuration says of services' records; it changes with the configuration, not with
-/// the Plan.
+/// What the configuration says of services' records and of the servers behind them; it changes with
+/// the configuration, not with the Plan.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GivenRecords {
     /// Services that give other records than addresses alone.
@@ -28,6 +29,8 @@ pub(super) struct GivenRecords {
     owed: BTreeMap<DomainName, ServiceTypes>,
     /// Servers that have a name of their own.
     hosts: BTreeMap<Name, DomainName>,
+    /// By service whose rings want to know.
+    largest: BTreeMap<DomainName, Largest>,
 }
 
 impl GivenRecords {
@@ -40,7 +43,12 @@ impl GivenRecords {
             let promised = topology.promised_types(id).into_iter().filter_map(ServiceType::of);
             (service.name.clone(), promised.fold(ServiceTypes::default(), ServiceTypes::with))
         });
+        let of_largest = |service: &Service| {
+            let largest = Largest::of(topology, service)?;
+            Some((service.name.clone(), largest))
+        };
         Self {
+            largest: topology.services.iter().filter_map(of_largest).collect(),
             services: services.map(|it| (it.name.clone(), it.records.clone())).collect(),
             owed: owed.collect(),
             hosts: hosts.filter_map(|it| Some((it.name.clone(), it.host.clone()?))).collect(),
@@ -64,6 +72,11 @@ impl GivenRecords {
     /// What a service gives; addresses if the configuration does not know it.
     pub(super) fn of(&self, service: &DomainName) -> Cow<'_, ServiceRecords> {
         self.services.get(service).map_or_else(Cow::default, Cow::Borrowed)
+    }
+
+    /// The most that any of a service's servers bears.
+    pub(super) fn largest(&self, service: &DomainName) -> Largest {
+        self.largest.get(service).copied().unwrap_or_default()
     }
 
     /// The types of which a service never says that it has none: what a signed zone promises.

@@ -422,7 +422,7 @@ fn fixed_point(share: f64) -> u32 {
 /// The chooser of a list with one answer.
 fn only_choice() -> Option<Chooser> {
     let candidate = choose::Candidate { key: 0, place: 0, weight: 1.0 };
-    Chooser::compile(ChoosePolicy::RoundRobin, &ChooseParameters::default(), &[candidate])
+    Chooser::compile(ChoosePolicy::RoundRobin, &ChooseParameters::default(), &[candidate], 0.0)
 }
 
 /// The chooser among these members: by their capacities where the policy wants to know them and all
@@ -432,7 +432,7 @@ fn chooser(
     parameters: RingParameters<'_>,
     weight: impl Fn(&Member<'_>) -> f64,
 ) -> Option<Chooser> {
-    let Choosing { policy, parameters: tuned, .. } = parameters.choosing;
+    let Choosing { policy, parameters: tuned, largest, .. } = parameters.choosing;
     let capacity = |member: &Member<'_>| member.server.capacity.filter(|it| *it > 0.0);
     let by_capacity =
         policy.weighs_capacities() && members.iter().all(|member| capacity(member).is_some());
@@ -447,7 +447,8 @@ fn chooser(
         }
     };
     let candidates: Vec<choose::Candidate> = members.iter().map(candidate).collect();
-    Chooser::compile(policy, tuned, &candidates)
+    let largest = if by_capacity { largest.capacity } else { largest.weight };
+    Chooser::compile(policy, tuned, &candidates, largest)
 }
 
 impl Ring {

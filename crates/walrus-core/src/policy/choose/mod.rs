@@ -105,12 +105,14 @@ pub struct ChooserState<'a> {
 }
 
 impl Chooser {
-    /// Compiles the policy. `None` for no candidates or more than [`CANDIDATES_MAX`].
+    /// Compiles the policy; `largest` is the most that any server of the service may ever bear, living
+    /// or not, 0 if unknown. `None` for no candidates or more than [`CANDIDATES_MAX`].
     #[must_use]
     pub fn compile(
         policy: ChoosePolicy,
         parameters: &ChooseParameters,
         candidates: &[Candidate],
+        largest: f64,
     ) -> Option<Self> {
         if candidates.is_empty() || candidates.len() > CANDIDATES_MAX {
             return None;
@@ -123,7 +125,7 @@ impl Chooser {
             ChoosePolicy::Weighted => Compiled::Weighted(AliasTable::compile(&weights)),
             ChoosePolicy::Hash => {
                 let keys: Vec<_> = candidates.iter().map(|it| (it.key, it.weight)).collect();
-                Compiled::Hash(Circle::compile(&keys, parameters.hash_bound), servers())
+                Compiled::Hash(Circle::compile(&keys, largest, parameters.hash_bound), servers())
             }
             ChoosePolicy::Pow2 => {
                 let places = candidates.iter().map(|it| it.place);

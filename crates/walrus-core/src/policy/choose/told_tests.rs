@@ -37,7 +37,7 @@ fn chooser(policy: ChoosePolicy) -> Chooser {
         weight: capacity(place),
     };
     let candidates: Vec<Candidate> = (0..SERVERS).map(candidate).collect();
-    Chooser::compile(policy, &ChooseParameters::default(), &candidates).unwrap()
+    Chooser::compile(policy, &ChooseParameters::default(), &candidates, 2.0).unwrap()
 }
 
 /// One half has twice the capacity of the other.
