@@ -22,7 +22,8 @@ pub(crate) fn adaptive(world: &World, variant: AdaptiveTtl) -> World {
         hot: number < 256,
         observed: Vec::new(),
     };
-    service.demand = Some(ServiceDemand { rate: 1e5, domains: (0..DOMAINS).map(domain).collect() });
+    let domains = (0..DOMAINS).map(domain).collect();
+    service.demand = Some(ServiceDemand { rate: 1e5, queries: 100.0, domains });
     World { table: world.table.with_plan(Arc::new(plan)).expect("a Plan") }
 }
 

@@ -127,7 +127,7 @@ mod tests {
             observed: if *seen > 0.0 { vec![(0, *seen)] } else { Vec::new() },
         };
         let rate = domains.iter().map(|it| it.1).sum::<f64>() + rest;
-        ServiceDemand { rate, domains: domains.iter().map(domain).collect() }
+        ServiceDemand { rate, queries: 0.0, domains: domains.iter().map(domain).collect() }
     }
 
     #[test]

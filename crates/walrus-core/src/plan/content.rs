@@ -160,6 +160,9 @@ pub struct AreaPlan {
 pub struct ServiceDemand {
     /// Requests a second of all domains, those not named included.
     pub rate: f64,
+    /// Queries a second that Directors tell of, all together; 0 is not known.
+    #[serde(default)]
+    pub queries: f64,
     /// The heaviest, by falling rate; at most [`ServiceDemand::DOMAINS_MAX`].
     pub domains: Vec<DomainDemand>,
 }

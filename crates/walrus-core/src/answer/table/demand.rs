@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use crate::plan::ServiceDemand;
 use crate::policy::choose::AskingDomain;
-use crate::policy::ttl::{self, DomainClass};
+use crate::policy::ttl::{self, AlikeDomains};
 use crate::world::{Domain, DomainClasses, TtlPolicy};
 
 /// Different lengths of prefixes of a family, full addresses included: those of the heaviest
@@ -49,10 +49,11 @@ struct NamedDomain {
 }
 
 impl DemandTable {
-    /// Compiles a Plan's demand for answers of such TTLs, and says which domains these treat alike.
+    /// Compiles a Plan's demand for answers of such TTLs, and says who asks, by the classes that these
+    /// treat alike.
     /// What cannot be reckoned with (a text that is no prefix, a rate that is none) is as if it were
     /// not named.
-    pub(super) fn compile(demand: &ServiceDemand, ttl: TtlPolicy) -> (Self, Vec<DomainClass>) {
+    pub(super) fn compile(demand: &ServiceDemand, ttl: TtlPolicy) -> (Self, Vec<AlikeDomains>) {
         let mut draft = Draft::for_domains(demand.domains.len());
         let mut hot = 0;
         for domain in &demand.domains {
@@ -218,7 +219,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self, rate: f64, ttl: TtlPolicy) -> (DemandTable, Vec<DomainClass>) {
+    fn finish(mut self, rate: f64, ttl: TtlPolicy) -> (DemandTable, Vec<AlikeDomains>) {
         self.look_inside();
         let unnamed = Unnamed::new(rate, &self.domains);
         let alike = match ttl {
@@ -227,13 +228,10 @@ impl Draft {
         };
         let mean = f64::from(ttl.seconds_mean());
         let rate = unnamed.domains * unnamed.rate;
-        let mut classes = vec![DomainClass { domains: unnamed.domains, rate }];
+        let mut asking = vec![AlikeDomains { class: 0, domains: unnamed.domains, rate }];
         for (place, domain) in (0..).zip(&mut self.domains) {
             domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
-            let class = domain.class as usize;
-            classes.resize(classes.len().max(class + 1), DomainClass::default());
-            classes[class].domains += 1.0;
-            classes[class].rate += domain.weight;
+            asking.push(AlikeDomains { class: domain.class, domains: 1.0, rate: domain.weight });
             domain.weight *= mean;
         }
         let table = DemandTable {
@@ -243,7 +241,7 @@ impl Draft {
             ipv6: self.ipv6,
             unnamed_weight: unnamed.rate * mean,
         };
-        (table, classes)
+        (table, asking)
     }
 
     /// Finds the longest prefix inside each: sorted, a prefix stands before all that are inside it.
@@ -303,7 +301,7 @@ mod tests {
             hot,
             observed: Vec::new(),
         });
-        ServiceDemand { rate, domains: domains.collect() }
+        ServiceDemand { rate, queries: 0.0, domains: domains.collect() }
     }
 
     fn compile(demand: &ServiceDemand, seconds: u32) -> DemandTable {

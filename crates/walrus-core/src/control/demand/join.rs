@@ -89,6 +89,7 @@ pub(super) fn join(
         (*domain, if joined.requests > 0.0 { joined.requests } else { joined.queries * factor })
     });
     let mut demand = name(rates.collect(), rest, naming, before)?;
+    demand.queries = rounded(queries.named().values().sum::<f64>() + queries.rest());
     observe(&mut demand, served, &attributed);
     Some(demand)
 }
@@ -185,7 +186,7 @@ fn name(
         hot_left -= usize::from(hot);
         domains.push(DomainDemand { domain, rate: rounded(rate), hot, observed: Vec::new() });
     }
-    Some(ServiceDemand { rate: rounded(whole), domains })
+    Some(ServiceDemand { rate: rounded(whole), queries: 0.0, domains })
 }
 
 /// Says at which servers hot domains are seen.
@@ -253,7 +254,7 @@ mod tests {
         let demand = join(&queries, &[served(&requests)], NAMING, None).unwrap();
         let expected = [("203.0.113.53", 20.0), ("198.51.100.53", 10.0), ("192.0.2.0/24", 5.0)];
         assert_eq!(named(&demand), expected);
-        assert_eq!(demand.rate, 35.0);
+        assert_eq!((demand.rate, demand.queries), (35.0, 3.0));
         assert_eq!(
             demand.domains.iter().map(|it| it.hot).collect::<Vec<_>>(),
             [true, false, false]

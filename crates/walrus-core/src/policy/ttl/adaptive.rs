@@ -15,24 +15,9 @@
 //! where C is the mean capacity of the first servers of the answers that a list gives. Bounded
 //! by `ttl_min` and `ttl_max`, and halved while the area is degraded, as a constant TTL is.
 //!
-//! **What is kept** (the papers' fairness rule: compare no policies that ask name servers more often
-//! than others): domains ask as often as with the constant TTL T, in the mean over all K of them:
-//!
-//! ```text
-//! K / T = sum over j of 1 / E[TTL(i, j)]       E over the servers of j's answers
-//! ```
-//!
-//! The papers' texts let this be read with E[1/TTL] as well. We use 1/E[TTL] throughout: a domain that
-//! always has clients waiting asks anew when its answer ends, and by the theorem of renewals that
-//! happens once in the *mean* of the times between, whatever their spread. E[1/TTL] is higher (two
-//! servers at 20 s and 40 s: one query in 30 s, not in 26.7), so that TTLs normalised by it would be
-//! longer than they need be. Without an influence of servers, the two are the same.
-//!
-//! The closed form above keeps it: the mean over servers of C(i)/C is 1 by its definition, and the sum
-//! of W(j)/(T*W) over all j is K/T by that of W. It holds in each area by itself, since C belongs to
-//! a list. Where bounds cut TTLs off, all of a list are scaled until it holds again: with `ttl_min` <=
-//! T <= `ttl_max` there is always such a scale, as all are T at most at one end, and at least at the
-//! other. TTLs are whole seconds in an answer: 12.4 s is 12 or 13, drawn so that the mean stays.
+//! All TTLs of a list are scaled so that domains ask as often as with the constant TTL T: see
+//! [`super::normalised`]. TTLs are whole seconds in an answer: 12.4 s is 12 or 13, drawn so that the mean
+//! stays.
 //!
 //! Example: T = 240, domains of 8, 1, 1 requests a second: W is 10/3, so they get 100, 800 and 800
 //! seconds (1/100 + 2/800 = 3/240). With `ttl_max = 600` the light ones are cut off, and the heavy one
@@ -48,32 +33,30 @@
 //! server; the scale is ours, so that it is no matter. Whole seconds by chance are ours.
 //!
 //! When it is wrong: `TTL/S_n` with a chooser that gives stronger servers more answers counts capacity
-//! twice: it wants `round-robin`, `random` or `rr2`, and `TTL/n` wants `weighted` or `prr2`. A domain
-//! that asks more seldom than its TTL ends asks no more often for a shorter one: then fewer queries
-//! come than are counted on. Resolvers that keep answers for a least time of their own undo the short
+//! twice: it wants `round-robin`, `random` or `rr2`, and `TTL/n` wants `weighted` or `prr2`. Resolvers that keep answers for a least time of their own undo the short
 //! TTLs, that is those of the domains that matter most: `ttl_min` is to tell the policy of it.
 
 use std::collections::BTreeMap;
 
+use super::normalised::{self, Bounds, Fairness, ServerShare};
 use crate::world::{AdaptiveTtl, DomainClasses};
 
-/// A scale is looked for until it is this near.
-const NEAR_ENOUGH: f64 = 1e-6;
-/// No more steps than that, whatever the numbers: each halves the distance.
-const STEPS_MAX: usize = 100;
-/// TTLs are told apart in this many steps for each doubling where there are too many to be summed up
-/// one by one: sums are then wrong by less than a ten thousandth.
-const STEPS_A_DOUBLING: f64 = 16.0;
-/// So many are.
-const ONE_BY_ONE_MAX: usize = 64;
-
-/// Domains that are treated alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct DomainClass {
+/// Domains of one class that ask alike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AlikeDomains {
+    pub(crate) class: u32,
     /// How many, which may be a guess.
     pub(crate) domains: f64,
     /// Requests a second of all of them.
     pub(crate) rate: f64,
+}
+
+/// All who ask.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Askers {
+    pub(crate) domains: Vec<AlikeDomains>,
+    /// Queries a second of all of them, for addresses of one family; 0 is not known.
+    pub(crate) queries: f64,
 }
 
 /// The class of a domain that the Plan names at this place. 0 is that of those that are not named.
@@ -83,26 +66,6 @@ pub(crate) const fn class_of(classes: DomainClasses, place: u32, is_hot: bool) -
         DomainClasses::Two => is_hot as u32,
         DomainClasses::Each => place.saturating_add(1),
     }
-}
-
-/// A server as one list gives it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ServerShare {
-    /// Above 0; in any unit.
-    pub(crate) capacity: f64,
-    /// The share of the list's answers that it comes first in.
-    pub(crate) share: f64,
-}
-
-/// What an adaptive policy is told.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bounds {
-    /// Seconds: the mean that is kept.
-    pub(crate) mean: u32,
-    /// Seconds.
-    pub(crate) min: u32,
-    /// Seconds.
-    pub(crate) max: u32,
 }
 
 /// The TTLs of one service: by class of domain, by list, and by server of the list.
@@ -134,11 +97,11 @@ impl AdaptiveTtls {
     pub(crate) fn compile(
         variant: AdaptiveTtl,
         bounds: Bounds,
-        classes: &[DomainClass],
+        askers: &Askers,
         lists: impl Iterator<Item = Vec<ServerShare>>,
     ) -> Self {
-        let seconds = class_seconds(bounds, classes);
-        let spread = spread(&seconds, classes);
+        let seconds = class_seconds(bounds, &askers.domains);
+        let fairness = Fairness::new(bounds, askers, &seconds);
         let (mut factors, mut starts) = (Vec::new(), Vec::new());
         // Lists of servers of the same capacities are many.
         let mut scales: BTreeMap<Vec<[u64; 2]>, f64> = BTreeMap::new();
@@ -146,14 +109,10 @@ impl AdaptiveTtls {
             starts.push(u32::try_from(factors.len()).unwrap_or(u32::MAX));
             let of_servers = server_factors(variant, &servers);
             let shares = servers.iter().map(|server| server.share);
-            let mut by_share = gathered(of_servers.iter().copied().zip(shares));
-            if by_share.is_empty() {
-                // Records that name no server.
-                by_share.push((1.0, 1.0));
-            }
+            let by_share = normalised::factors(of_servers.iter().copied().zip(shares));
             let key = by_share.iter().map(|(factor, share)| [factor.to_bits(), share.to_bits()]);
             let scale = scales.entry(key.collect());
-            let scale = *scale.or_insert_with(|| scale_of(bounds, &spread, &by_share));
+            let scale = *scale.or_insert_with(|| fairness.scale(&by_share));
             factors.extend(of_servers.iter().map(|factor| single(factor * scale)));
             if servers.is_empty() {
                 factors.push(single(scale));
@@ -217,51 +176,24 @@ impl AdaptiveTtls {
     }
 }
 
-impl Bounds {
-    /// Not `clamp`, which panics where they are the wrong way round; what is no number is the least.
-    #[inline]
-    fn cut(self, seconds: f64) -> f64 {
-        seconds.max(f64::from(self.min)).min(f64::from(self.max))
-    }
-}
-
 /// T * W / W(j) by class; at least one.
-fn class_seconds(bounds: Bounds, classes: &[DomainClass]) -> Vec<f64> {
+fn class_seconds(bounds: Bounds, domains: &[AlikeDomains]) -> Vec<f64> {
     let mean = f64::from(bounds.mean);
-    let domains: f64 = classes.iter().map(|class| class.domains).sum();
-    let demand = classes.iter().map(|class| class.rate).sum::<f64>() / domains;
-    let seconds = |class: &DomainClass| {
-        let seconds = mean * demand * class.domains / class.rate;
+    let count = domains.iter().map(|it| it.class as usize + 1).max().unwrap_or(1);
+    let mut classes = vec![(0.0, 0.0); count];
+    for alike in domains {
+        let (domains, rate) = &mut classes[alike.class as usize];
+        *domains += alike.domains;
+        *rate += alike.rate;
+    }
+    let all: f64 = classes.iter().map(|(domains, _)| domains).sum();
+    let demand = classes.iter().map(|(_, rate)| rate).sum::<f64>() / all;
+    let seconds = |(domains, rate): (f64, f64)| {
+        let seconds = mean * demand * domains / rate;
         // A class without domains or demand is nobody's.
         if seconds.is_finite() && seconds > 0.0 { seconds } else { mean }
     };
-    if classes.is_empty() { vec![mean] } else { classes.iter().map(seconds).collect() }
-}
-
-/// How many domains have which TTL.
-fn spread(seconds: &[f64], classes: &[DomainClass]) -> Vec<(f64, f64)> {
-    if classes.is_empty() {
-        return seconds.iter().map(|seconds| (*seconds, 1.0)).collect();
-    }
-    gathered(seconds.iter().copied().zip(classes.iter().map(|class| class.domains)))
-}
-
-/// Values with what they weigh, those that are alike together.
-fn gathered(values: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    let mut values: Vec<(f64, f64)> = values.filter(|(_, weight)| *weight > 0.0).collect();
-    values.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let step = if values.len() > ONE_BY_ONE_MAX { STEPS_A_DOUBLING.recip().exp2() } else { 1.0 };
-    let mut gathered: Vec<(f64, f64, f64)> = Vec::new();
-    for (value, weight) in values {
-        match gathered.last_mut() {
-            Some((first, sum, weights)) if value <= *first * step => {
-                *sum += value * weight;
-                *weights += weight;
-            }
-            _ => gathered.push((value, value * weight, weight)),
-        }
-    }
-    gathered.into_iter().map(|(_, sum, weight)| (sum / weight, weight)).collect()
+    classes.into_iter().map(seconds).collect()
 }
 
 /// C(i) / C for the servers of a list.
@@ -273,40 +205,6 @@ fn server_factors(variant: AdaptiveTtl, servers: &[ServerShare]) -> Vec<f64> {
         if variant.looks_at_servers() && factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
     };
     servers.iter().map(factor).collect()
-}
-
-/// What all TTLs of a list are multiplied with so that the mean is kept although bounds cut some off:
-/// 1 if they cut off none.
-fn scale_of(bounds: Bounds, classes: &[(f64, f64)], servers: &[(f64, f64)]) -> f64 {
-    let least = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
-    let most = |values: &[(f64, f64)]| values.iter().map(|it| it.0).fold(0.0, f64::max);
-    let (shortest, longest) = (least(classes) * least(servers), most(classes) * most(servers));
-    let (min, max) = (f64::from(bounds.min), f64::from(bounds.max));
-    if min <= shortest && longest <= max {
-        return 1.0;
-    }
-    let domains: f64 = classes.iter().map(|(_, domains)| domains).sum();
-    let wanted = domains / f64::from(bounds.mean);
-    let whole: f64 = servers.iter().map(|(_, share)| share).sum();
-    // What all domains ask a second: the greater the scale, the less.
-    let asked = |scale: f64| -> f64 {
-        let mean = |seconds: f64| {
-            let of = |&(factor, share): &(f64, f64)| bounds.cut(seconds * factor * scale) * share;
-            servers.iter().map(of).sum::<f64>() / whole
-        };
-        classes.iter().map(|(seconds, domains)| domains / mean(*seconds)).sum()
-    };
-    // From where all are at the lower bound to where all are at the upper one.
-    let (mut low, mut high) = (min / longest, max / shortest);
-    for _ in 0..STEPS_MAX {
-        let middle = (low * high).sqrt();
-        if !(low < middle && middle < high) || high / low < 1.0 + NEAR_ENOUGH {
-            break;
-        }
-        if asked(middle) > wanted { low = middle } else { high = middle }
-    }
-    let scale = (low * high).sqrt();
-    if scale.is_finite() && scale > 0.0 { scale } else { 1.0 }
 }
 
 /// Half the memory, and more digits than any estimate has.
@@ -322,8 +220,9 @@ mod tests {
     use super::*;
     use crate::world::Generator;
 
-    fn class(domains: f64, rate: f64) -> DomainClass {
-        DomainClass { domains, rate }
+    /// So many domains that are a class of their own.
+    fn class(domains: f64, rate: f64) -> (f64, f64) {
+        (domains, rate)
     }
 
     fn servers(of: &[(f64, f64)]) -> Vec<ServerShare> {
@@ -333,11 +232,26 @@ mod tests {
     fn compile(
         variant: AdaptiveTtl,
         (mean, min, max): (u32, u32, u32),
-        classes: &[DomainClass],
+        classes: &[(f64, f64)],
+        list: &[(f64, f64)],
+    ) -> AdaptiveTtls {
+        let of = |(class, (domains, rate)): (u32, &(f64, f64))| AlikeDomains {
+            class,
+            domains: *domains,
+            rate: *rate,
+        };
+        let domains = (0..).zip(classes).map(of).collect();
+        compile_for(variant, (mean, min, max), &Askers { domains, queries: 0.0 }, list)
+    }
+
+    fn compile_for(
+        variant: AdaptiveTtl,
+        (mean, min, max): (u32, u32, u32),
+        askers: &Askers,
         list: &[(f64, f64)],
     ) -> AdaptiveTtls {
         let bounds = Bounds { mean, min, max };
-        AdaptiveTtls::compile(variant, bounds, classes, std::iter::once(servers(list)))
+        AdaptiveTtls::compile(variant, bounds, askers, std::iter::once(servers(list)))
     }
 
     /// Seconds by class and server.
@@ -369,6 +283,24 @@ mod tests {
         assert_eq!(table(&ttls, 1, 2), [[360.0, 120.0]]);
         let ttls = compile(AdaptiveTtl::One, wide, &one, &[(3.0, 0.5), (1.0, 0.5)]);
         assert_eq!(table(&ttls, 1, 2), [[240.0, 240.0]]);
+    }
+
+    #[test]
+    fn who_waits_for_clients_is_reckoned_with() {
+        let of = |(class, rate)| AlikeDomains { class, domains: 1.0, rate };
+        let domains: Vec<_> = [(0, 8.0), (1, 1.0), (2, 1.0)].map(of).into();
+        let seconds = |queries| {
+            let askers = Askers { domains: domains.clone(), queries };
+            let ttls = compile_for(AdaptiveTtl::Each, (60, 1, 6_000), &askers, &[]);
+            table(&ttls, 3, 1).concat()
+        };
+        assert_eq!(seconds(1.0 / 63.75 + 2.0 / 90.0), [29.2, 233.8, 233.8]);
+        // Not known, or as many as a TTL of a minute allows: the papers' rule.
+        for queries in [0.0, 0.05, 1e9, f64::NAN, f64::INFINITY] {
+            assert_eq!(seconds(queries), [25.0, 200.0, 200.0], "{queries}");
+        }
+        // Next to none: domains wait so long that TTLs change nothing.
+        assert!(seconds(1e-9).iter().all(|seconds| (1.0..=6_000.0).contains(seconds)));
     }
 
     #[test]
@@ -435,7 +367,8 @@ mod tests {
     }
 
     proptest! {
-        /// The fairness rule: domains ask as often as with the constant TTL, whatever bounds cut off.
+        /// The fairness rule: domains ask as often as with the constant TTL, whatever bounds cut off
+        /// and however long they wait for the next client.
         #[test]
         fn the_mean_rate_of_queries_is_kept(
             rates in prop::collection::vec(0.001_f64..1000.0, 1..300),
@@ -443,31 +376,33 @@ mod tests {
             list in prop::collection::vec((1.0_f64..20.0, 0.01_f64..1.0), 1..12),
             mean in 2_u32..1000, shorter in 1_u32..50, longer in 1_u32..50,
             variant in 0_usize..6,
+            requests_a_lookup in prop_oneof![Just(0.0), 0.1_f64..1000.0],
         ) {
             let variant = AdaptiveTtl::ALL[variant];
             let whole = rates.iter().sum::<f64>();
             let is_hot = |rate: f64| rate / whole > 1.0 / rates.len() as f64;
-            let mut classes = vec![class(unnamed, unnamed * 0.001)];
-            let mut of = Vec::new();
+            let mut domains = vec![AlikeDomains { class: 0, domains: unnamed, rate: unnamed * 0.001 }];
             for (place, rate) in (0..).zip(&rates) {
-                let at = class_of(variant.domain_classes(), place, is_hot(*rate)) as usize;
-                classes.resize(classes.len().max(at + 1), DomainClass::default());
-                classes[at].domains += 1.0;
-                classes[at].rate += rate;
-                of.push(at as u32);
+                let class = class_of(variant.domain_classes(), place, is_hot(*rate));
+                domains.push(AlikeDomains { class, domains: 1.0, rate: *rate });
             }
+            let asks = |it: &AlikeDomains, ttl: f64| {
+                let gap = requests_a_lookup * it.domains / it.rate;
+                if it.domains > 0.0 { it.domains / (ttl + gap) } else { 0.0 }
+            };
+            let wanted: f64 = domains.iter().map(|it| asks(it, f64::from(mean))).sum();
+            let askers = Askers { domains, queries: wanted };
             let bounds = (mean, (mean / shorter).max(1), mean * longer);
-            let ttls = compile(variant, bounds, &classes, &list);
+            let ttls = compile_for(variant, bounds, &askers, &list);
             let shares: f64 = list.iter().map(|server| server.1).sum();
-            let asks = |class: u32| {
+            let mean_of = |class: u32| {
                 let of = |(server, (_, share)): (usize, &(f64, f64))| {
                     share * ttls.adapted(class, 0, server as u32, false).seconds
                 };
-                shares / list.iter().enumerate().map(of).sum::<f64>()
+                list.iter().enumerate().map(of).sum::<f64>() / shares
             };
-            let asked = of.iter().map(|class| asks(*class)).sum::<f64>() + unnamed * asks(0);
-            let wanted = (rates.len() as f64 + unnamed) / f64::from(mean);
-            prop_assert!((asked / wanted - 1.0).abs() < 1e-3, "{} {}", asked, wanted);
+            let asked: f64 = askers.domains.iter().map(|it| asks(it, mean_of(it.class))).sum();
+            prop_assert!((asked / wanted - 1.0).abs() < 2e-3, "{} {}", asked, wanted);
         }
 
         /// The heavier a domain, the shorter; the stronger a server, the longer.

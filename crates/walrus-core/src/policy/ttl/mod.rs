@@ -2,8 +2,10 @@
 
 mod adaptive;
 mod constant;
+mod normalised;
 
-pub(crate) use adaptive::{AdaptedTtl, AdaptiveTtls, Bounds, DomainClass, ServerShare, class_of};
+pub(crate) use adaptive::{AdaptedTtl, AdaptiveTtls, AlikeDomains, Askers, class_of};
+pub(crate) use normalised::{Bounds, ServerShare};
 
 use crate::world::TtlPolicy;
 
