@@ -1,19 +1,15 @@
-//! Clients: sessions, clicks, lookups, calls. This is where nearly all of the time of a run goes.
+//! Clients: sessions, clicks, calls. This is where nearly all of the time of a run goes.
 
-use walrus_core::world::Time;
+use walrus_core::world::Generator;
 
-use super::crowd::{NOWHERE, nanos, of_day};
-use super::director::Question;
-use super::family;
-use super::queue::{Entry, Step};
-use super::resolver::{Held, Network};
+use super::chance::{next_page, of_page, of_work};
+use super::crowd::{NOWHERE, nanos, of_day, thought, to_nanos};
+use super::queue::{Entry, Step, Wait};
 use super::result::SimulationError;
 use super::run::Run;
-use super::server::Presence;
-use super::study::{Arrivals, ClientCache, Reach, exponential};
+use super::server::{Page, Presence};
+use super::study::{Arrivals, ClientCache, exponential};
 
-/// How long "there is no address" is kept.
-const FAILURE_KEPT: u64 = 1_000_000_000;
 /// An open population's rate is looked at again at least so often: always, and while it changes.
 const RATE_LOOKED_AT: f64 = 10.0;
 const RATE_CHANGES: f64 = 1.0;
@@ -43,22 +39,20 @@ impl Run<'_> {
     /// its thinking, so that a run begins as it goes on.
     fn be_there(&mut self, number: usize, domain: u32) -> Result<(), SimulationError> {
         let population = &self.setup.populations[number];
+        let mut chance = self.next_client(number);
         self.crowds[number].active += 1;
         self.measures.totals.sessions += 1;
-        let think = population.think.draw_rest(&mut self.chance.clients) / of_day(population, 0);
-        let left = population.session.draw_count_rest(&mut self.chance.clients);
-        self.queue.push(Entry { time: to_nanos(think), left, ..Entry::click(domain) })
+        let think = population.think.draw_rest(&mut chance);
+        let left = population.session.draw_count_rest(&mut chance);
+        let time = thought(population, 0, think);
+        self.queue.push(Entry { time, left, ..Entry::click(domain, chance.draw()) })
     }
 
-    /// A client of a closed population comes: it thinks, and begins a session.
-    fn come(&mut self, number: usize, domain: u32) -> Result<(), SimulationError> {
-        let population = &self.setup.populations[number];
-        self.crowds[number].active += 1;
-        self.measures.totals.sessions += 1;
-        let think = population.think.draw(&mut self.chance.clients);
-        let left = population.session.draw_count(&mut self.chance.clients);
-        let time = self.now.saturating_add(to_nanos(think));
-        self.queue.push(Entry { time, left, ..Entry::click(domain) })
+    /// What the choices of the next client to come follow from.
+    fn next_client(&mut self, number: usize) -> Generator {
+        let crowd = &mut self.crowds[number];
+        crowd.came += 1;
+        self.chance.client(number, crowd.came)
     }
 
     /// A closed population has grown: as many come as are missing.
@@ -68,8 +62,15 @@ impl Run<'_> {
         let wanted = self.crowds[number].wanted(population, self.now);
         let first = self.resolvers.first_domain(number);
         while self.crowds[number].active < wanted {
-            let domain = first + population.shares.draw(&mut self.chance.clients);
-            self.come(number, domain)?;
+            let mut chance = self.next_client(number);
+            let domain = first + population.shares.draw(&mut chance);
+            self.crowds[number].active += 1;
+            self.measures.totals.sessions += 1;
+            // It thinks, and begins a session.
+            let think = population.think.draw(&mut chance);
+            let left = population.session.draw_count(&mut chance);
+            let time = thought(population, self.now, think);
+            self.queue.push(Entry { time, left, ..Entry::click(domain, chance.draw()) })?;
         }
         Ok(())
     }
@@ -79,14 +80,14 @@ impl Run<'_> {
         let (population, crowd) = (&self.setup.populations[number], &self.crowds[number]);
         let Arrivals::Open(rate) = population.arrivals else { return Ok(()) };
         let rate = rate * crowd.factor(self.now) * of_day(population, self.now);
-        let wait = exponential(&mut self.chance.clients) / rate.max(1e-12);
+        let wait = exponential(&mut self.chance.arrivals[number]) / rate.max(1e-12);
         let most = if crowd.swell.is_some() { RATE_CHANGES } else { RATE_LOOKED_AT };
         self.queue.push(Entry {
-            time: self.now + to_nanos(wait.min(most)),
+            time: self.now.saturating_add(to_nanos(wait.min(most))),
             step: Step::Session,
             // An exponential time has no memory: what was cut off is drawn anew.
             left: u16::from(wait <= most),
-            ..Entry::click(number as u32)
+            ..Entry::click(number as u32, 0)
         })
     }
 
@@ -98,11 +99,12 @@ impl Run<'_> {
             return Ok(());
         }
         let population = &self.setup.populations[number];
+        let mut chance = self.next_client(number);
         let first = self.resolvers.first_domain(number);
-        let domain = first + population.shares.draw(&mut self.chance.clients);
-        let left = population.session.draw_count(&mut self.chance.clients);
+        let domain = first + population.shares.draw(&mut chance);
+        let left = population.session.draw_count(&mut chance);
         self.measures.totals.sessions += 1;
-        self.click(Entry { left, ..Entry::click(domain) })
+        self.click(Entry { left, ..Entry::click(domain, chance.draw()) })
     }
 
     /// A client asks for a page.
@@ -113,16 +115,35 @@ impl Run<'_> {
             return Ok(());
         }
         if entry.answer != Entry::NO_ANSWER && self.now / Entry::TICK < u64::from(entry.held) {
-            return self.call(number, entry, 0, Some(entry.held));
+            return self.call(number, Entry { tried: 0, ..entry }, self.now);
         }
-        let held = self.look_up(number, entry.domain);
-        let entry = Entry { answer: held.answer, tried: 0, ..entry };
-        if held.from <= self.now {
-            return self.call(number, entry, 0, None);
+        let found = self.look_up(number, entry.domain);
+        let from = found.from.max(self.now);
+        let held = self.held_until(number, from);
+        let entry = Entry { answer: found.answer, tried: 0, held, ..entry };
+        if from == self.now {
+            return self.call(number, entry, self.now);
         }
-        let waited = (held.from - self.now) / 1000;
-        let held_field = u32::try_from(waited).unwrap_or(u32::MAX);
-        self.queue.push(Entry { time: held.from, step: Step::Call, held: held_field, ..entry })
+        self.wait(entry, self.now, from)
+    }
+
+    /// Until when a client keeps addresses that it has from now on, in [`Entry::TICK`]s.
+    #[inline]
+    fn held_until(&self, number: usize, from: u64) -> u32 {
+        match self.setup.populations[number].client_cache {
+            ClientCache::None => 0,
+            ClientCache::Session => u32::MAX,
+            ClientCache::Time(time) => {
+                let until = from.saturating_add(nanos(time)) / Entry::TICK;
+                u32::try_from(until).unwrap_or(u32::MAX)
+            }
+        }
+    }
+
+    /// A client waits to call.
+    fn wait(&mut self, entry: Entry, clicked: u64, time: u64) -> Result<(), SimulationError> {
+        let held = self.waits.put(Wait { clicked, held: entry.held });
+        self.queue.push(Entry { time, step: Step::Call, held, ..entry })
     }
 
     /// Whether a client of a population that shrinks goes away now.
@@ -138,48 +159,47 @@ impl Run<'_> {
     /// A client that waited for an address or for a server that does not answer calls.
     pub(super) fn call_after_wait(&mut self, entry: Entry) -> Result<(), SimulationError> {
         let number = self.resolvers.population_of(entry.domain);
-        self.call(number, entry, u64::from(entry.held) * 1000, None)
+        let Wait { clicked, held } = self.waits.take(entry.held);
+        self.call(number, Entry { held, ..entry }, clicked)
     }
 
-    /// A client calls at a server. `kept`: until when it keeps the answer, if it had it before.
+    /// A client calls at a server.
     #[inline]
-    fn call(
-        &mut self,
-        number: usize,
-        entry: Entry,
-        waited: u64,
-        kept: Option<u32>,
-    ) -> Result<(), SimulationError> {
+    fn call(&mut self, number: usize, entry: Entry, clicked: u64) -> Result<(), SimulationError> {
         let setup = self.setup;
-        let population = &setup.populations[number];
-        let hits = population.hits.draw_count(&mut self.chance.clients);
+        let mut chance = of_page(entry.chance);
+        let hits = setup.populations[number].hits.draw_count(&mut chance);
         let mut tried = entry.tried;
         let addresses = self.answers.servers(entry.answer);
         while let Some(place) = addresses.get(usize::from(tried)) {
             let place = usize::from(*place);
             let server = &mut self.servers[place];
             let (law, most) = (setup.service_law, setup.queue_max);
+            let way = self.crowds[number].cluster_distances[self.clusters[place]];
+            let page = Page {
+                hits,
+                is_measured: self.measures.is_on,
+                since: clicked.cast_signed().saturating_sub_unsigned(way),
+                next: next_page(entry.chance),
+            };
             let departs = match server.presence {
-                Presence::Up => server.accept(self.now, hits, law, most, &mut self.chance.service),
+                Presence::Up => {
+                    server.accept(self.now, page, law, most, &mut of_work(entry.chance))
+                }
                 Presence::Killed | Presence::Cut => None,
             };
             if let Some(departs) = departs {
                 self.served(&entry, place, hits);
-                let way = self.crowds[number].cluster_distances[self.clusters[place]];
-                let ends = departs.saturating_add(way);
                 if self.measures.is_on {
-                    let response = waited + (ends - self.now);
-                    self.measures.response_seconds.add(response as f64 / 1e9);
+                    self.measures.response_seconds.add(page.response(departs));
                 }
-                return self.think(number, entry, ends, kept);
+                return self.think(number, entry, departs.saturating_add(way), chance);
             }
             self.measures.totals.failed_attempts += 1;
             tried = tried.saturating_add(1);
             if server.presence == Presence::Cut {
-                let timeout = nanos(setup.connect_timeout);
-                let held = u32::try_from((waited + timeout) / 1000).unwrap_or(u32::MAX);
-                let (time, step) = (self.now + timeout, Step::Call);
-                return self.queue.push(Entry { time, step, held, tried, ..entry });
+                let time = self.now.saturating_add(nanos(setup.connect_timeout));
+                return self.wait(Entry { tried, ..entry }, clicked, time);
             }
             if tried == u8::MAX {
                 break;
@@ -188,8 +208,8 @@ impl Run<'_> {
         self.measures.totals.pages += 1;
         self.measures.totals.failed_pages += 1;
         // Its addresses are of no use: it asks anew.
-        let entry = Entry { answer: Entry::NO_ANSWER, ..entry };
-        self.think(number, entry, self.now, Some(0))
+        let entry = Entry { answer: Entry::NO_ANSWER, held: 0, ..entry };
+        self.think(number, entry, self.now, chance)
     }
 
     /// Counts a page that a server accepted.
@@ -216,136 +236,29 @@ impl Run<'_> {
         number: usize,
         entry: Entry,
         ended: u64,
-        kept: Option<u32>,
+        mut chance: Generator,
     ) -> Result<(), SimulationError> {
         let population = &self.setup.populations[number];
-        let mut next = Entry { step: Step::Click, tried: 0, left: entry.left - 1, ..entry };
+        let think = population.think.draw(&mut chance);
+        let (left, page) = (entry.left - 1, next_page(entry.chance));
+        let mut next = Entry { step: Step::Click, tried: 0, left, chance: page, ..entry };
         if next.left == 0 {
             if matches!(population.arrivals, Arrivals::Open(_)) {
                 return Ok(());
             }
             self.measures.totals.sessions += 1;
-            next.left = population.session.draw_count(&mut self.chance.clients);
+            next.left = population.session.draw_count(&mut chance);
             next.answer = Entry::NO_ANSWER;
         }
-        next.held = match population.client_cache {
-            ClientCache::None => 0,
-            ClientCache::Session => u32::MAX,
-            ClientCache::Time(time) => kept.unwrap_or_else(|| {
-                u32::try_from((self.now + nanos(time)) / Entry::TICK).unwrap_or(u32::MAX)
-            }),
-        };
-        let think = population.think.draw(&mut self.chance.clients) / of_day(population, self.now);
-        next.time = ended.saturating_add(to_nanos(think)).max(self.now + CLICKS_APART);
+        next.time = thought(population, ended, think).max(self.now + CLICKS_APART);
         self.queue.push(next)
-    }
-
-    /// A client asks its resolver, which asks a name server if it has to.
-    #[inline]
-    fn look_up(&mut self, number: usize, domain: u32) -> Held {
-        self.measures.totals.lookups += 1;
-        let population = &self.setup.populations[number];
-        let network = population
-            .subnet
-            .then(|| Network::of(population, domain - self.resolvers.first_domain(number)));
-        match self.resolvers.find(domain, self.now, network) {
-            Some(held) => held,
-            None => self.ask(number, domain, network),
-        }
-    }
-
-    /// A resolver asks name servers until one answers or it gives up.
-    fn ask(&mut self, number: usize, domain: u32, network: Option<Network>) -> Held {
-        let setup = self.setup;
-        let population = &setup.populations[number];
-        let home = self.resolvers.home_of(domain);
-        let first = self.resolvers.first_domain(number);
-        let resolver = Network::of(population, home - first).resolver();
-        if let Some(network) = network {
-            self.crowds[number].set_subnet(network);
-        }
-        let (mut delay, mut asked) = (0, 0_u32);
-        let now_ms = u32::try_from(self.now / 1_000_000).unwrap_or(u32::MAX);
-        for _ in 0..setup.queries.tries {
-            let known = self.resolvers.known(domain);
-            let place = match known.len() {
-                0 => 0,
-                _ => family::choose(
-                    population.family,
-                    known,
-                    asked,
-                    now_ms,
-                    &mut self.chance.network,
-                ),
-            };
-            asked |= 1 << place;
-            let lost = setup.queries.loss > 0.0 && self.chance.network.share() < setup.queries.loss;
-            let crowd = &self.crowds[number];
-            let reply = if self.directors.list[place].reach != Reach::Well || lost {
-                None
-            } else {
-                let counts_for = match network {
-                    Some(_) => (population.service as u32, domain),
-                    None => (population.service as u32, home),
-                };
-                let now = Time::from_nanos(self.now);
-                let question = Question { query: &crowd.query, resolver, now, counts_for };
-                self.directors.answer(place, &question, &mut self.chance.network)
-            };
-            let Some(reply) = reply else {
-                let timeout = nanos(setup.queries.timeout);
-                delay += timeout;
-                self.measures.totals.upstream_timeouts += 1;
-                if !known.is_empty() {
-                    let time = timeout as f32 / 1e6;
-                    family::timed_out(population.family, known, place, time, now_ms);
-                }
-                continue;
-            };
-            let jitter = setup.queries.jitter;
-            let spread = 1.0 + jitter * (2.0 * self.chance.network.share() - 1.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a minute")]
-            let way = (crowd.name_server_distances[place] as f64 * spread) as u64;
-            delay += way;
-            self.measures.totals.upstream_queries += 1;
-            if !known.is_empty() {
-                family::answered(population.family, known, place, way as f32 / 1e6);
-            }
-            let learned = self.answers.learn(reply, population.record_type);
-            // SERVFAIL: it asks another one.
-            if learned.is_none() && reply.get(3).is_some_and(|flags| flags & 0x0f == 2) {
-                continue;
-            }
-            if crowd.nearest_name_servers != 0 {
-                let is_nearest = crowd.nearest_name_servers >> place & 1 == 1;
-                let (window, is_first) = self.resolvers.count_window(domain, is_nearest);
-                self.measures.answered(window, is_nearest, is_first);
-            }
-            let Some(learned) = learned else { break };
-            let from = self.now + delay;
-            let lifetime = self.resolvers.lifetime(domain, learned.ttl, population.ttl_rule);
-            let until = from.saturating_add(lifetime);
-            let held = Held { from, until, answer: learned.answer };
-            let scope = network.map(|network| (network, learned.scope.unwrap_or_default()));
-            return self.resolvers.keep(domain, held, scope);
-        }
-        self.measures.totals.failed_lookups += 1;
-        let from = self.now + delay;
-        let held = Held { from, until: from + FAILURE_KEPT, answer: Entry::NO_ANSWER };
-        self.resolvers.keep(domain, held, network.map(|network| (network, network.bits)))
     }
 }
 
 impl Entry {
     /// A client of this domain that holds no address.
-    const fn click(domain: u32) -> Self {
+    const fn click(domain: u32, chance: u64) -> Self {
         let (time, answer, held) = (0, Self::NO_ANSWER, 0);
-        Self { time, domain, answer, held, left: 0, step: Step::Click, tried: 0 }
+        Self { time, chance, domain, answer, held, left: 0, step: Step::Click, tried: 0 }
     }
-}
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn to_nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }

@@ -1,5 +1,6 @@
 //! What a run knows of a population: how large it is now, how far everything is.
 
+use std::f64::consts::TAU;
 use std::time::Duration;
 
 use walrus_core::map::Map;
@@ -23,6 +24,8 @@ pub(super) struct Crowd {
     pub(super) nearest_name_servers: u32,
     /// Clients of a closed population that are there.
     pub(super) active: u64,
+    /// Clients, or sessions of an open population, that ever came.
+    pub(super) came: u64,
     pub(super) swell: Option<Swell>,
 }
 
@@ -94,6 +97,7 @@ impl Crowd {
                 .collect(),
             nearest_name_servers,
             active: 0,
+            came: 0,
             swell: None,
         })
     }
@@ -124,14 +128,60 @@ impl Crowd {
     }
 }
 
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
+/// Where in the day this is, as an angle from its peak.
+fn angle(population: &Population, now: u64) -> f64 {
+    let since = now as f64 / 1e9 - population.peak.as_secs_f64();
+    since / DAY * TAU
+}
+
 /// The activity of this time of day, 1 on average.
 pub(super) fn of_day(population: &Population, now: u64) -> f64 {
-    const DAY: f64 = 86_400.0 * 1e9;
     if population.daily == 0.0 {
         return 1.0;
     }
-    let since = now as f64 - population.peak.as_nanos() as f64;
-    1.0 + population.daily * (since / DAY * std::f64::consts::TAU).cos()
+    1.0 + population.daily * angle(population, now).cos()
+}
+
+/// When a client has thought for so many seconds of an average time of day. In a closed population it is
+/// the slower the less active the time of day is, at each moment of its thinking: who begins in the dead
+/// of night goes on in the morning. Clients of an open one think as they do; fewer of them come.
+pub(super) fn thought(population: &Population, from: u64, seconds: f64) -> u64 {
+    let daily = population.daily;
+    if daily == 0.0 || matches!(population.arrivals, Arrivals::Open(_)) {
+        return from.saturating_add(to_nanos(seconds));
+    }
+    // Whole days are as long as they are; of the rest, the integral of the activity is what was thought.
+    let rest = seconds % DAY;
+    let begin = angle(population, from);
+    let swing = daily * DAY / TAU;
+    let (mut low, mut high) = (0.0, DAY);
+    let mut after: f64 = rest / (1.0 + daily * begin.cos()).max(1e-3);
+    for _ in 0..60 {
+        after = if low < after && after < high { after } else { f64::midpoint(low, high) };
+        let (sine, cosine) = (begin + after / DAY * TAU).sin_cos();
+        let too_much = after + swing * (sine - begin.sin()) - rest;
+        // A microsecond, which is more than rounding makes.
+        if too_much.abs() < 1e-6 {
+            break;
+        }
+        if too_much > 0.0 {
+            high = after;
+        } else {
+            low = after;
+        }
+        after -= too_much / (1.0 + daily * cosine);
+    }
+    from.saturating_add(to_nanos(seconds - rest + after))
+}
+
+/// In nanoseconds; the end of time beyond.
+#[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+pub(super) fn to_nanos(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// By domain: the nearest cluster of its population's service; [`NOWHERE`] if nobody can say.

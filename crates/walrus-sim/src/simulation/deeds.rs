@@ -1,5 +1,6 @@
 //! The time line: what happens to servers, name servers, Controllers, links and populations.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use walrus_core::control::Input;
@@ -25,11 +26,15 @@ impl Run<'_> {
         match &setup.timeline[place].deed {
             Deed::Servers(servers, state) => {
                 servers.iter().for_each(|server| self.set_server(*server, state));
+                if *state == ServerState::Slow {
+                    self.set_speed(servers, SLOW)?;
+                }
             }
-            Deed::Speed(servers, factor) => {
-                servers.iter().for_each(|server| self.servers[*server].speed = *factor);
+            Deed::Speed(servers, factor) => self.set_speed(servers, *factor)?,
+            Deed::Heal(servers) => {
+                servers.iter().for_each(|server| self.heal_server(*server));
+                self.set_speed(servers, 1.0)?;
             }
-            Deed::Heal(servers) => servers.iter().for_each(|server| self.heal_server(*server)),
             Deed::Drain { target, force } => {
                 self.set_override(target, OverrideState::Drained, *force);
             }
@@ -65,18 +70,29 @@ impl Run<'_> {
                 self.disconnect(number);
             }
             ServerState::Cut if server.presence == Presence::Up => server.presence = Presence::Cut,
-            ServerState::Slow => {
-                server.speed = SLOW;
-                server.probes_fail = true;
-            }
+            ServerState::Slow => server.probes_fail = true,
             _ => {}
         }
+    }
+
+    /// Servers work so many times as fast as they can; what waits there leaves earlier or later, and its
+    /// clients go on earlier or later.
+    fn set_speed(&mut self, servers: &[usize], speed: f64) -> Result<(), SimulationError> {
+        let mut shifts = BTreeMap::new();
+        let responses = &mut self.measures.response_seconds;
+        for number in servers {
+            self.servers[*number].set_speed(self.now, speed, &mut shifts, &mut |page, shift| {
+                if page.is_measured {
+                    responses.replace(page.response(shift.from), page.response(shift.to));
+                }
+            });
+        }
+        if shifts.is_empty() { Ok(()) } else { self.queue.shift(&shifts) }
     }
 
     fn heal_server(&mut self, number: usize) {
         let server = &mut self.servers[number];
         server.presence = Presence::Up;
-        server.speed = 1.0;
         server.probes_fail = false;
         server.says = None;
         self.connect(number);
@@ -118,8 +134,9 @@ impl Run<'_> {
     fn begin_swell(&mut self, number: usize, to: f64, within: Duration, last: Option<Duration>) {
         let begins = self.now;
         let from = self.crowds[number].factor(begins);
-        let until = last.map_or(u64::MAX, |last| begins.saturating_add(nanos(last)));
         let within = nanos(within);
+        let grown = begins.saturating_add(within);
+        let until = last.map_or(u64::MAX, |last| grown.saturating_add(nanos(last)));
         self.crowds[number].swell = Some(Swell { from, to, begins, within, until });
         self.agenda.put(begins, Due::Swell(number));
     }
@@ -135,7 +152,8 @@ impl Run<'_> {
             return Ok(());
         }
         // While it stays, nothing changes.
-        let still = self.now >= swell.begins + swell.within && self.now < swell.until;
+        let grown = swell.begins.saturating_add(swell.within);
+        let still = self.now >= grown && self.now < swell.until;
         let next = if still { swell.until } else { self.now + SWELL_STEP };
         self.agenda.put(next, Due::Swell(number));
         Ok(())

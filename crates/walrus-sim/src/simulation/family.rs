@@ -8,10 +8,13 @@
 //!   those of the others fall by 2 %, so that they are tried again. Who was never asked begins with a
 //!   small random time, so that all are tried first. A timeout doubles it, to at least the timeout.
 //! - `unbound`: any of those within 400 ms of the lowest, at random; who was never asked counts with
-//!   376 ms. A timeout doubles the time.
+//!   376 ms. Each timeout in a row doubles the time, from at least 50 ms on. What is known of one is forgotten 15
+//!   minutes after it was first asked (`infra-host-ttl`): so one that was out is tried again, and left again while
+//!   it is still out.
 //! - `knot`: who was never asked first; else the lowest time plus four deviations (RFC 6298), and one
 //!   time in twenty any. Four timeouts in a row: dead for a second.
-//! - `uniform`: any, at random. `sticky`: one, drawn at the start, until it fails; then the next.
+//! - `uniform`: any, at random. `sticky`: one, drawn at the start, until it fails; then any other that
+//!   answers.
 //!
 //! No family asks a name server twice for one question while there is another that it has not asked.
 //!
@@ -32,8 +35,8 @@ pub(super) struct Acquaintance {
     smoothed: f32,
     /// Smoothed deviation in milliseconds (`knot`).
     deviation: f32,
-    /// Dead until then, in milliseconds since the start (`knot`).
-    dead_until: u32,
+    /// Dead (`knot`) or known (`unbound`) until then, in milliseconds since the start; 0 if it never was.
+    until: u32,
     /// Timeouts in a row.
     timeouts: u16,
     /// The one that is stuck to (`sticky`).
@@ -42,11 +45,33 @@ pub(super) struct Acquaintance {
 
 const UNBOUND_UNKNOWN: f32 = 376.0;
 const UNBOUND_BAND: f32 = 400.0;
+/// The least time that a timeout doubles, and for how many milliseconds one is known.
+const UNBOUND_LEAST: f32 = 50.0;
+const UNBOUND_KNOWN: u32 = 900_000;
 const TIME_MAX: f32 = 120_000.0;
 
 impl Acquaintance {
     pub(super) const UNKNOWN: Self =
-        Self { smoothed: 0.0, deviation: 0.0, dead_until: 0, timeouts: 0, chosen: false };
+        Self { smoothed: 0.0, deviation: 0.0, until: 0, timeouts: 0, chosen: false };
+
+    /// The time that `unbound` reckons with.
+    fn unbound_time(&self, now_ms: u32) -> f32 {
+        if self.until <= now_ms {
+            return UNBOUND_UNKNOWN;
+        }
+        let time = if self.smoothed == 0.0 { UNBOUND_UNKNOWN } else { self.smoothed };
+        match self.timeouts {
+            0 => time,
+            many => (time.max(UNBOUND_LEAST) * f32::from(many.min(32)).exp2()).min(TIME_MAX),
+        }
+    }
+
+    /// `unbound` begins anew with one that it does not know any more.
+    fn meet(&mut self, family: Family, now_ms: u32) {
+        if family == Family::Unbound && self.until <= now_ms {
+            *self = Self { until: now_ms.saturating_add(UNBOUND_KNOWN), ..Self::UNKNOWN };
+        }
+    }
 }
 
 /// Before the first question: `bind` begins with small random times, `sticky` with its choice.
@@ -79,15 +104,12 @@ pub(super) fn choose(
         Family::Uniform => any(places, generator),
         Family::Bind => lowest(places, |place| known[place].smoothed),
         Family::Unbound => {
-            let time = |place: usize| match known[place].smoothed {
-                0.0 => UNBOUND_UNKNOWN,
-                time => time,
-            };
+            let time = |place: usize| known[place].unbound_time(now_ms);
             let least = places.clone().map(time).fold(f32::MAX, f32::min);
             any(places.filter(|place| time(*place) <= least + UNBOUND_BAND), generator)
         }
         Family::Knot => {
-            let alive = |place: &usize| known[*place].dead_until <= now_ms;
+            let alive = |place: &usize| known[*place].until <= now_ms;
             let living = places.clone().filter(alive);
             if living.clone().next().is_none() {
                 return any(places, generator);
@@ -109,8 +131,15 @@ pub(super) fn choose(
 }
 
 /// It answered after so many milliseconds.
-pub(super) fn answered(family: Family, known: &mut [Acquaintance], place: usize, time: f32) {
+pub(super) fn answered(
+    family: Family,
+    known: &mut [Acquaintance],
+    place: usize,
+    time: f32,
+    now_ms: u32,
+) {
     let time = time.max(0.001);
+    known[place].meet(family, now_ms);
     if family == Family::Bind {
         known.iter_mut().for_each(|other| other.smoothed *= 0.98);
         // Its own does not decay.
@@ -147,23 +176,21 @@ pub(super) fn timed_out(
     now_ms: u32,
 ) {
     let one = &mut known[place];
+    one.meet(family, now_ms);
     one.timeouts = one.timeouts.saturating_add(1);
     match family {
         Family::Bind => one.smoothed = (2.0 * one.smoothed).clamp(time, TIME_MAX),
-        Family::Unbound => {
-            let held = if one.smoothed == 0.0 { UNBOUND_UNKNOWN } else { one.smoothed };
-            one.smoothed = (2.0 * held).min(TIME_MAX);
-        }
         Family::Knot => {
             if one.smoothed == 0.0 {
                 one.smoothed = time;
             }
             if one.timeouts >= 4 {
-                one.dead_until = now_ms.saturating_add(1000);
+                one.until = now_ms.saturating_add(1000);
                 one.timeouts = 0;
             }
         }
-        Family::Uniform | Family::Sticky => {}
+        // What it is for `unbound`, the number of timeouts says.
+        Family::Unbound | Family::Uniform | Family::Sticky => {}
     }
 }
 
@@ -196,7 +223,7 @@ mod tests {
         for number in 0..questions {
             let now = number as u32 * 60_000;
             let place = choose(family, &known, 0, now, &mut generator);
-            answered(family, &mut known, place, times[place]);
+            answered(family, &mut known, place, times[place], now);
             asked.push(place);
         }
         asked
@@ -217,7 +244,8 @@ mod tests {
             assert!((share_of(family) - 1.0 / 3.0).abs() < 5.0 * (2.0_f64 / 9.0 / 20_000.0).sqrt());
         }
         let far = asked(Family::Unbound, &[10.0, 900.0], 2000, 5);
-        assert!(share(&far, 0) > 0.99, "beyond the band");
+        // Beyond the band: asked only when it is forgotten, each 15 minutes.
+        assert!(share(&far, 0) > 0.9, "{}", share(&far, 0));
     }
 
     #[test]
@@ -232,6 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn unbound_comes_back_to_one_that_was_out() {
+        let mut generator = Generator::new(1);
+        let mut known = vec![Acquaintance::UNKNOWN; 2];
+        let mut asked = vec![0_u32; 100];
+        // One question a minute; the first name server is out from minute 10 to 40.
+        for minute in 0..100_u32 {
+            let now = minute * 60_000;
+            for _ in 0..10 {
+                let place = choose(Family::Unbound, &known, 0, now, &mut generator);
+                asked[minute as usize] += u32::from(place == 0);
+                if place == 0 && (10..40).contains(&minute) {
+                    timed_out(Family::Unbound, &mut known, place, 800.0, now);
+                } else {
+                    answered(Family::Unbound, &mut known, place, 10.0, now);
+                }
+            }
+        }
+        let sum = |minutes: std::ops::Range<usize>| asked[minutes].iter().sum::<u32>();
+        // Half of 100, within five deviations.
+        assert!((25..=75).contains(&sum(0..10)), "{asked:?}");
+        // Each 15 minutes anew it takes a few timeouts: 50, 100, 200, 400, 800 ms.
+        assert!((4..=20).contains(&sum(10..40)), "{asked:?}");
+        assert!(sum(56..100) > 165, "half of 440, less five deviations: {asked:?}");
+    }
+
+    #[test]
     fn who_does_not_answer_is_left() {
         for family in [Family::Bind, Family::Unbound, Family::Knot, Family::Uniform, Family::Sticky]
         {
@@ -242,7 +296,7 @@ mod tests {
             timed_out(family, &mut known, first, 800.0, 0);
             let second = choose(family, &known, 1 << first, 800, &mut generator);
             assert_ne!(first, second, "{family:?}");
-            answered(family, &mut known, second, 20.0);
+            answered(family, &mut known, second, 20.0, 800);
             if family == Family::Sticky {
                 assert_eq!(choose(family, &known, 0, 60_000, &mut generator), second);
             }

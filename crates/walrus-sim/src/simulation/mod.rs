@@ -6,6 +6,7 @@
 
 mod agenda;
 mod answers;
+mod chance;
 mod clients;
 mod controller;
 mod crowd;
@@ -13,6 +14,7 @@ mod deeds;
 mod director;
 mod distribution;
 mod family;
+mod lookup;
 mod measures;
 mod queue;
 mod resolver;

@@ -5,6 +5,8 @@
 //! sorted among a handful of others just before it happens: three sequential touches, whatever the number
 //! of entries. Entries of the same time keep the order in which they came.
 
+use std::collections::BTreeMap;
+
 use super::result::SimulationError;
 
 /// A waiting client: all there is of it.
@@ -12,12 +14,14 @@ use super::result::SimulationError;
 pub(super) struct Entry {
     /// When, in nanoseconds since the start.
     pub(super) time: u64,
+    /// What the random choices of the client's next page follow from; no other client has it.
+    pub(super) chance: u64,
     /// The client's domain; the population for [`Step::Session`].
     pub(super) domain: u32,
     /// The addresses that it holds, as the place of an answer; [`Entry::NO_ANSWER`].
     pub(super) answer: u32,
     /// For a click: until when the client keeps its answer, in [`Entry::TICK`]s. For a call at a server:
-    /// how long it has waited since its click, in microseconds.
+    /// its place among [`Waits`].
     pub(super) held: u32,
     /// Pages left in its session, the next one included.
     pub(super) left: u16,
@@ -44,12 +48,53 @@ pub(super) enum Step {
     Session,
 }
 
+/// What is known of clients between their click and a call at a server.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    list: Vec<Wait>,
+    free: Vec<u32>,
+}
+
+/// A client that waits for an address, or for a server that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// When it clicked.
+    pub(super) clicked: u64,
+    /// Until when it keeps its answer, in [`Entry::TICK`]s.
+    pub(super) held: u32,
+}
+
+impl Waits {
+    /// Keeps it, and says where.
+    pub(super) fn put(&mut self, wait: Wait) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.list[place as usize] = wait;
+            return place;
+        }
+        self.list.push(wait);
+        self.list.len() as u32 - 1
+    }
+
+    /// Takes it out.
+    pub(super) fn take(&mut self, place: u32) -> Wait {
+        self.free.push(place);
+        self.list[place as usize]
+    }
+}
+
+/// A page ends at another time than was told when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shift {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
 /// Buckets of a wheel.
 const BUCKETS: usize = 1 << BUCKET_BITS;
 const BUCKET_BITS: u32 = 11;
 /// Entries that a bucket of the near wheel should have.
 const DENSITY: f64 = 4.0;
-/// The most entries: 24 bytes each.
+/// The most entries: 32 bytes each.
 const ENTRIES_MAX: usize = 60_000_000;
 
 /// Entries by time.
@@ -69,13 +114,16 @@ pub(super) struct Queue {
     /// Beyond the far wheel's round; looked through once a round.
     beyond: Vec<Entry>,
     len: usize,
-    /// What would happen later is left out.
+    /// What would happen later is left out,
     end: u64,
+    /// ... or stands here, if it may come to be earlier.
+    late: Option<Vec<Entry>>,
 }
 
 impl Queue {
-    /// A queue for about so many events a second, up to this time.
-    pub(super) fn new(events_per_second: f64, end: u64) -> Self {
+    /// A queue for about so many events a second, up to this time. `may_shift`: whether entries may come
+    /// to be for another time.
+    pub(super) fn new(events_per_second: f64, end: u64, may_shift: bool) -> Self {
         let width = (DENSITY * 1e9 / events_per_second.max(1e-3)).clamp(1024.0, 4e9);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let width_bits = width.log2() as u32;
@@ -90,6 +138,7 @@ impl Queue {
             beyond: Vec::new(),
             len: 0,
             end,
+            late: may_shift.then(Vec::new),
         }
     }
 
@@ -105,6 +154,7 @@ impl Queue {
     #[inline]
     pub(super) fn push(&mut self, entry: Entry) -> Result<(), SimulationError> {
         if entry.time > self.end {
+            self.late.iter_mut().for_each(|late| late.push(entry));
             return Ok(());
         }
         self.len += 1;
@@ -149,6 +199,30 @@ impl Queue {
         self.next += 1;
         self.len -= 1;
         Some(entry)
+    }
+
+    /// Moves the next clicks of these clients, by their `chance`. Looks at each entry: for what happens
+    /// seldom.
+    pub(super) fn shift(&mut self, shifts: &BTreeMap<u64, Shift>) -> Result<(), SimulationError> {
+        let mut found = Vec::new();
+        let mut take = |list: &mut Vec<Entry>| {
+            list.retain(|entry| {
+                let shift = shifts.get(&entry.chance).filter(|_| entry.step == Step::Click);
+                let time =
+                    |shift: &Shift| entry.time.saturating_sub(shift.from).saturating_add(shift.to);
+                found.extend(shift.map(|shift| Entry { time: time(shift), ..*entry }));
+                shift.is_none()
+            });
+        };
+        self.late.iter_mut().for_each(&mut take);
+        self.current.drain(..self.next);
+        self.next = 0;
+        take(&mut self.current);
+        self.near.iter_mut().chain(&mut self.far).for_each(&mut take);
+        take(&mut self.beyond);
+        let lists = self.near.iter().chain(&self.far).chain([&self.current, &self.beyond]);
+        self.len = lists.map(Vec::len).sum();
+        found.into_iter().try_for_each(|entry| self.push(entry))
     }
 
     /// Goes to the next bucket that holds something; `false` if there is none.
@@ -224,17 +298,49 @@ mod tests {
 
     fn entry(time: u64, domain: u32) -> Entry {
         let (answer, held, left, tried) = (0, 0, 0, 0);
-        Entry { time, domain, answer, held, left, tried, step: Step::Click }
+        let chance = u64::from(domain);
+        Entry { time, chance, domain, answer, held, left, tried, step: Step::Click }
     }
 
     #[test]
-    fn a_waiting_client_costs_24_bytes() {
-        assert_eq!(size_of::<Entry>(), 24);
+    fn a_waiting_client_costs_32_bytes() {
+        assert_eq!(size_of::<Entry>(), 32);
+    }
+
+    #[test]
+    fn what_shifts_comes_at_its_new_time() {
+        for rate in [1.0, 1e3, 1e9] {
+            let mut queue = Queue::new(rate, 1_000_000, true);
+            for number in 0..100 {
+                queue.push(entry(u64::from(number) * 20_000, number)).unwrap();
+            }
+            assert_eq!((queue.next_time(), queue.len()), (0, 51));
+            queue.pop();
+            // Of those within the end, one leaves it; of those beyond, one comes.
+            let shift = |from, to| Shift { from, to };
+            let shifts = [(10, shift(100_000, 1_100_000)), (90, shift(1_700_000, 5))];
+            queue.shift(&shifts.into()).unwrap();
+            let mut order = Vec::new();
+            while queue.next_time() != u64::MAX {
+                order.extend(queue.pop().map(|it| (it.time, it.domain)));
+            }
+            assert!(order.is_sorted() && order.len() == 50, "{order:?}");
+            assert!(order.contains(&(100_005, 90)) && order.iter().all(|it| it.1 != 10));
+        }
+    }
+
+    #[test]
+    fn places_of_waits_are_used_again() {
+        let mut waits = Waits::default();
+        let wait = |clicked| Wait { clicked, held: 7 };
+        let (one, two) = (waits.put(wait(1)), waits.put(wait(2)));
+        assert_eq!((waits.take(one), waits.put(wait(3))), (wait(1), one));
+        assert_eq!((waits.take(two), waits.take(one)), (wait(2), wait(3)));
     }
 
     #[test]
     fn what_is_for_after_the_end_is_left_out() {
-        let mut queue = Queue::new(1.0, 1000);
+        let mut queue = Queue::new(1.0, 1000, false);
         queue.push(entry(u64::MAX, 1)).unwrap();
         queue.push(entry(1000, 2)).unwrap();
         assert_eq!((queue.len(), queue.next_time()), (1, 1000));
@@ -248,7 +354,7 @@ mod tests {
         {
             let mut generator = Generator::new(seed);
             let (mut queue, mut oracle) =
-                (Queue::new(rate, u64::MAX), std::collections::BTreeMap::new());
+                (Queue::new(rate, u64::MAX, false), std::collections::BTreeMap::new());
             let (mut now, mut number) = (0, 0_u32);
             for _ in 0..20_000 {
                 for _ in 0..generator.index(3).0 {

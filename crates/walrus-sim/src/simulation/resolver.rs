@@ -60,6 +60,8 @@ struct ResolverState {
     windows: u32,
     /// ... and at this question by the nearest name server first; 0: not yet.
     first_near: u32,
+    /// It asked so often.
+    questions: u32,
     /// It follows its population's rule for TTLs.
     follows: bool,
 }
@@ -214,6 +216,14 @@ impl Resolvers {
     pub(super) fn known(&mut self, domain: u32) -> &mut [Acquaintance] {
         let at = self.home_of(domain) as usize * self.name_servers;
         self.known.get_mut(at..at + self.name_servers).unwrap_or_default()
+    }
+
+    /// Its resolver asks: the number of that question.
+    pub(super) fn count_question(&mut self, domain: u32) -> u32 {
+        let home = self.home_of(domain);
+        let state = &mut self.states[home as usize];
+        state.questions = state.questions.wrapping_add(1);
+        state.questions
     }
 
     /// Its resolver was answered: the number of that question, from 1, and whether it is the first that

@@ -42,7 +42,7 @@ impl Run<'_> {
                 continue;
             }
             self.connect(server);
-            let first = every.mul_f64(self.chance.network.share());
+            let first = every.mul_f64(self.chance.begin.share());
             self.agenda.put(nanos(first), Due::Report(server));
         }
         let every = nanos(self.setup.configuration.dns.observe_every);
@@ -216,7 +216,7 @@ impl Run<'_> {
     /// Sends something to all Controllers.
     fn tell_all(&mut self, messages: Messages, link: Link, input: &Input) {
         for controller in 0..self.controllers.list.len() {
-            let lost = link.loss > 0.0 && self.chance.network.share() < link.loss;
+            let lost = link.loss > 0.0 && self.chance.messages(messages).share() < link.loss;
             if lost || self.is_cut[messages as usize] {
                 continue;
             }
@@ -299,7 +299,7 @@ impl Run<'_> {
         let Some(plan) = self.realised.clone() else { return };
         let link = self.setup.directors.plans;
         let mut delay = nanos(link.delay);
-        while link.loss > 0.0 && self.chance.network.share() < link.loss {
+        while link.loss > 0.0 && self.chance.messages(Messages::Plans).share() < link.loss {
             delay += PLAN_AGAIN;
         }
         if delay == 0 {

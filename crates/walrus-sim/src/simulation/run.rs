@@ -11,11 +11,12 @@ use walrus_core::world::Generator;
 
 use super::agenda::{Agenda, Due};
 use super::answers::Answers;
+use super::chance::Chance;
 use super::controller::Controllers;
 use super::crowd::{Crowd, nanos, nearest_clusters};
 use super::director::Directors;
 use super::measures::Measures;
-use super::queue::{Queue, Step};
+use super::queue::{Queue, Step, Waits};
 use super::resolver::Resolvers;
 use super::result::{Progress, RunResult, SimulationError};
 use super::roles::Reporter;
@@ -50,6 +51,7 @@ pub(super) struct Run<'a> {
     pub(super) now: u64,
     /// Clients.
     pub(super) queue: Queue,
+    pub(super) waits: Waits,
     /// Everything else.
     pub(super) agenda: Agenda,
     pub(super) crowds: Vec<Crowd>,
@@ -73,24 +75,11 @@ pub(super) struct Run<'a> {
     events: u64,
 }
 
-/// Random choices, apart by what they are for: so variants of a study differ in what they do, not in what
-/// their clients happen to be.
-#[derive(Debug)]
-pub(super) struct Chance {
-    pub(super) clients: Generator,
-    pub(super) service: Generator,
-    pub(super) network: Generator,
-}
-
 impl<'a> Run<'a> {
     fn new(setup: &'a Setup, seed: u64) -> Result<Self, SystemError> {
         let topology = &setup.configuration.topology;
         let mut seeds = Generator::new(seed);
-        let chance = Chance {
-            clients: Generator::new(seeds.draw()),
-            service: Generator::new(seeds.draw()),
-            network: Generator::new(seeds.draw()),
-        };
+        let chance = Chance::new(&mut seeds, setup.populations.len());
         let resolvers = Resolvers::new(
             &setup.populations,
             &nearest_clusters(setup)?,
@@ -109,7 +98,12 @@ impl<'a> Run<'a> {
             setup,
             seed,
             now: 0,
-            queue: Queue::new(setup.events_per_second(), nanos(setup.duration)),
+            queue: Queue::new(
+                setup.events_per_second(),
+                nanos(setup.duration),
+                setup.changes_speed(),
+            ),
+            waits: Waits::default(),
             agenda: Agenda::default(),
             crowds: crowds?,
             answers: Answers::new(

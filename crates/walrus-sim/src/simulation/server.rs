@@ -1,12 +1,14 @@
 //! Web servers as queues: one hit after another, first come, first served.
 //!
 //! When a page arrives it is known when its last hit leaves: after those before it (Lindley's
-//! recursion), so departures are no events. What is still at the server is kept only for its length.
+//! recursion), so departures are no events. What is still at the server is kept for its length, and for when the
+//! server becomes faster or slower: then all that is here leaves earlier or later.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use walrus_core::world::Generator;
 
+use super::queue::Shift;
 use super::study::ServiceLaw;
 use crate::system::ServerState;
 
@@ -16,7 +18,7 @@ pub(super) struct Server {
     /// Nanoseconds of a hit at full speed, on average.
     hit_nanos: f64,
     /// Many times this fast; 1 if nothing is wrong.
-    pub(super) speed: f64,
+    speed: f64,
     pub(super) presence: Presence,
     /// What its Reporter says whatever is true; `None` is the truth.
     pub(super) says: Option<ServerState>,
@@ -47,10 +49,30 @@ pub(super) enum Presence {
 /// A page at a server.
 #[derive(Clone, Copy, Debug)]
 struct Stay {
-    /// When its first hit is served.
-    begins: u64,
+    /// When its first hit is served. Before time began, for a page that a server that was slow since
+    /// then has as far as that.
+    begins: i64,
     departs: u64,
-    hits: u32,
+    page: Page,
+}
+
+/// A page of a client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    pub(super) hits: u16,
+    /// Whether its response time was counted: from `since`, in nanoseconds, to its departure.
+    pub(super) is_measured: bool,
+    pub(super) since: i64,
+    /// Its client's next click, by [`super::queue::Entry::chance`].
+    pub(super) next: u64,
+}
+
+impl Page {
+    /// Its response time in seconds.
+    #[inline]
+    pub(super) fn response(&self, departs: u64) -> f64 {
+        (i128::from(departs) - i128::from(self.since)) as f64 / 1e9
+    }
 }
 
 impl Server {
@@ -75,12 +97,13 @@ impl Server {
     pub(super) fn accept(
         &mut self,
         now: u64,
-        hits: u16,
+        page: Page,
         law: ServiceLaw,
         queue_max: u32,
         generator: &mut Generator,
     ) -> Option<u64> {
         self.forget(now);
+        let hits = page.hits;
         if self.hits_here + u32::from(hits) > queue_max && self.hits_here > 0 {
             return None;
         }
@@ -93,7 +116,7 @@ impl Server {
         self.accepted_nanos = self.accepted_nanos.saturating_add(work);
         self.hits += u64::from(hits);
         self.hits_here += u32::from(hits);
-        self.here.push_back(Stay { begins, departs, hits: u32::from(hits) });
+        self.here.push_back(Stay { begins: begins.cast_signed(), departs, page });
         Some(departs)
     }
 
@@ -101,7 +124,7 @@ impl Server {
     #[inline]
     fn forget(&mut self, now: u64) {
         while let Some(first) = self.here.front().filter(|first| first.departs <= now) {
-            self.hits_here -= first.hits;
+            self.hits_here -= u32::from(first.page.hits);
             self.here.pop_front();
         }
     }
@@ -110,18 +133,54 @@ impl Server {
     /// evenly over its time.
     pub(super) fn length(&mut self, now: u64) -> u32 {
         self.forget(now);
-        let Some(first) = self.here.front().filter(|first| first.begins < now) else {
+        let since = |first: &Stay| now.cast_signed().saturating_sub(first.begins);
+        let Some(first) = self.here.front().filter(|first| since(first) > 0) else {
             return self.hits_here;
         };
-        let part = (now - first.begins) as f64 / (first.departs - first.begins) as f64;
+        let done = since(first) as f64;
+        let part = done / (done + (first.departs - now) as f64);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below hits")]
-        let gone = (part * f64::from(first.hits)) as u32;
-        self.hits_here - gone.min(first.hits - 1)
+        let gone = (part * f64::from(first.page.hits)) as u32;
+        self.hits_here - gone.min(u32::from(first.page.hits) - 1)
     }
 
     /// The time for which it was ever busy, in nanoseconds.
     pub(super) const fn busy_nanos(&self, now: u64) -> u64 {
         self.accepted_nanos.saturating_sub(self.last_departure.saturating_sub(now))
+    }
+
+    /// It works so many times as fast as it can from now on: what is left of the work that is here takes
+    /// as much longer or shorter. `tell` hears of each page that leaves at another time; `shifts` gets when
+    /// their clients' next clicks move, by [`super::queue::Entry::chance`].
+    pub(super) fn set_speed(
+        &mut self,
+        now: u64,
+        speed: f64,
+        shifts: &mut BTreeMap<u64, Shift>,
+        tell: &mut dyn FnMut(&Page, Shift),
+    ) {
+        self.forget(now);
+        let ratio = self.speed / speed;
+        self.speed = speed;
+        if ratio == 1.0 || self.here.is_empty() {
+            return;
+        }
+        let busy = self.busy_nanos(now);
+        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+        let scaled = |time: i64| (time as f64 * ratio) as i64;
+        let moved =
+            |time: u64| now.saturating_add_signed(scaled(time.cast_signed() - now.cast_signed()));
+        for stay in &mut self.here {
+            let shift = Shift { from: stay.departs, to: moved(stay.departs).max(now + 1) };
+            stay.departs = shift.to;
+            // So that the part of it that is done stays the same.
+            let begins = now.cast_signed().saturating_sub(stay.begins);
+            stay.begins = now.cast_signed().saturating_sub(scaled(begins));
+            shifts.insert(stay.page.next, shift);
+            tell(&stay.page, shift);
+        }
+        self.last_departure = moved(self.last_departure).max(now + 1);
+        self.accepted_nanos = busy.saturating_add(self.last_departure - now);
     }
 
     /// It dies with all that is here; says how many pages that were.
@@ -141,12 +200,47 @@ impl Server {
 mod tests {
     use super::*;
 
+    const fn page(hits: u16) -> Page {
+        Page { hits, is_measured: true, since: 0, next: hits as u64 }
+    }
+
+    #[test]
+    fn what_waits_is_served_at_the_speed_of_the_moment() {
+        let (mut server, mut generator) = (Server::new(10.0), Generator::new(1));
+        let second = 1_000_000_000;
+        for hits in [10, 20] {
+            server.accept(0, page(hits), ServiceLaw::Constant, 40, &mut generator);
+        }
+        let (mut shifts, mut told) = (BTreeMap::new(), Vec::new());
+        // Half a second of the first is done; what is left takes ten times as long.
+        server.set_speed(second / 2, 0.1, &mut shifts, &mut |page, shift| {
+            told.push((page.hits, page.response(shift.to)));
+        });
+        assert_eq!(told, [(10, 5.5), (20, 25.5)]);
+        assert_eq!(shifts[&20], Shift { from: 3 * second, to: 25 * second + second / 2 });
+        assert_eq!((server.length(second / 2 + 1), server.length(3 * second)), (25, 23));
+        assert_eq!(server.busy_nanos(second / 2), second / 2);
+        assert_eq!(server.busy_nanos(3 * second), 3 * second);
+        // At its old speed again: 22.5 s of slow work are 2.25 s.
+        server.set_speed(3 * second, 1.0, &mut shifts, &mut |_, _| {});
+        assert_eq!(shifts[&20], Shift { from: 25_500_000_000, to: 5_250_000_000 });
+        assert_eq!(server.length(3 * second), 23);
+        assert_eq!(
+            (server.length(5_250_000_000), server.busy_nanos(9 * second)),
+            (0, 5_250_000_000)
+        );
+        assert_eq!(
+            server.accept(5 * second, page(10), ServiceLaw::Constant, 40, &mut generator),
+            Some(6_250_000_000)
+        );
+    }
+
     #[test]
     fn pages_leave_one_after_another() {
         let (mut server, mut generator) = (Server::new(10.0), Generator::new(1));
         let second = 1_000_000_000;
         let mut accept = |server: &mut Server, at: u64, hits| {
-            server.accept(at, hits, ServiceLaw::Constant, 40, &mut generator)
+            server.accept(at, page(hits), ServiceLaw::Constant, 40, &mut generator)
         };
         assert_eq!(accept(&mut server, 0, 10), Some(second));
         assert_eq!(accept(&mut server, second / 2, 20), Some(3 * second));
@@ -163,7 +257,7 @@ mod tests {
     fn what_is_here_dies_with_it() {
         let (mut server, mut generator) = (Server::new(10.0), Generator::new(1));
         for _ in 0..3 {
-            server.accept(0, 10, ServiceLaw::Constant, 1000, &mut generator);
+            server.accept(0, page(10), ServiceLaw::Constant, 1000, &mut generator);
         }
         assert_eq!(server.kill(1_500_000_000), 2);
         assert_eq!(

@@ -146,6 +146,28 @@ fn what_is_cut_off_slow_overloaded_or_drained_is_left() {
 }
 
 #[test]
+fn what_waits_at_a_slow_server_is_served_when_it_is_well_again() {
+    let site = Site::of_servers(vec![("s1", 100), ("s2", 100)]);
+    let study = site.study(
+        "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\nat 4m slow one x0.1\nat 8m heal one\n\"\"\"\n\
+         [[population]]\nsessions_per_second = 5\nsession = \"constant 2\"\nhits = \"constant 10\"\n",
+    );
+    let result = run(&study, 1);
+    let busy = |from: usize, to: usize| -> f32 {
+        let sum = |it: &walrus_sim::simulation::ServerSeries| {
+            it.utilisation[from..to].iter().sum::<f32>()
+        };
+        result.servers.iter().map(sum).sum::<f32>() / (2 * (to - from)) as f32
+    };
+    // Four minutes leave 9,600 hits at each of two that do 50 a second more than come: 3.2 minutes.
+    assert!(busy(5, 10) > 0.99, "{}", busy(5, 10));
+    assert!((0.35..0.65).contains(&busy(13, 30)), "{}", busy(13, 30));
+    assert!(result.response_seconds.max() < 6.0 * 60.0, "{}", result.response_seconds.max());
+    let text = |result| serde_json::to_string(result).unwrap();
+    assert!(text(&result) == text(&run(&study, 1)), "the same seed gives the same bytes");
+}
+
+#[test]
 fn the_day_has_its_peak_and_its_night() {
     for people in ["clients = 50", "sessions_per_second = 0.05"] {
         let study = two_clusters("ttl = \"5m\"\nassign = \"all\"").study(&format!(

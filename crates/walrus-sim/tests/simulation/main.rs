@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod clients;
 mod closed_forms;
 mod determinism;
 mod failures;

@@ -189,7 +189,10 @@ pub(super) fn parse(text: &str, unit: Unit) -> Result<Law, String> {
     }
 }
 
-/// A time with its unit; a bare 0 is one as well.
+/// No time of a study is longer: two years.
+const SECONDS_MAX: f64 = 731.0 * 86_400.0;
+
+/// A time with its unit, of at most two years; a bare 0 is one as well.
 pub(super) fn seconds(word: &str) -> Option<Duration> {
     let split = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
     let (number, unit) = word.split_at(split);
@@ -203,7 +206,7 @@ pub(super) fn seconds(word: &str) -> Option<Duration> {
         "" if number == 0.0 => 1.0,
         _ => return None,
     };
-    Some(Duration::from_secs_f64(number * factor))
+    Some(number * factor).filter(|time| *time <= SECONDS_MAX).map(Duration::from_secs_f64)
 }
 
 /// How the time of a hit is spread around its mean.
@@ -382,8 +385,14 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        let cases =
-            [("1.5s", Some(1500)), ("2m", Some(120_000)), ("0", Some(0)), ("5", None), ("x", None)];
+        let cases = [
+            ("1.5s", Some(1500)),
+            ("2m", Some(120_000)),
+            ("0", Some(0)),
+            ("5", None),
+            ("x", None),
+            ("300000d", None),
+        ];
         for (text, millis) in cases {
             assert_eq!(seconds(text), millis.map(Duration::from_millis), "{text}");
         }

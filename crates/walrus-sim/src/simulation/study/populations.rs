@@ -13,7 +13,7 @@ use super::setup::{
 };
 use super::shares::{self, Shares};
 
-/// As many clients in all: each is an entry of 24 bytes in the queue.
+/// As many clients in all: each is an entry of 32 bytes in the queue.
 const CLIENTS_MAX: u64 = 50_000_000;
 
 type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
@@ -182,8 +182,14 @@ impl One<'_> {
             return None;
         }
         let cleared = match address {
-            IpAddr::V4(it) => IpAddr::V4((it.to_bits() & u32::MAX << (32 - network_bits)).into()),
-            IpAddr::V6(it) => IpAddr::V6((it.to_bits() & u128::MAX << (128 - network_bits)).into()),
+            IpAddr::V4(it) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or_default();
+                IpAddr::V4((it.to_bits() & mask).into())
+            }
+            IpAddr::V6(it) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or_default();
+                IpAddr::V6((it.to_bits() & mask).into())
+            }
         };
         Some((cleared, network_bits))
     }

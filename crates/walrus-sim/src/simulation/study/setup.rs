@@ -45,6 +45,13 @@ impl Setup {
         };
         self.populations.iter().map(pages).sum()
     }
+
+    /// Whether a server becomes slower or faster.
+    pub(crate) fn changes_speed(&self) -> bool {
+        self.timeline
+            .iter()
+            .any(|it| matches!(it.deed, Deed::Speed(..) | Deed::Servers(_, ServerState::Slow)))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +194,8 @@ pub(crate) enum Deed {
     Controller(usize, Reach),
     /// All messages of a kind get lost.
     Cut(Messages, bool),
-    /// Its load becomes so many times what it was, growing within a time, for a time (or for good).
+    /// Its load becomes so many times what it was: it grows within a time, stays for a time (or for
+    /// good), and shrinks within the first.
     Population {
         populations: Vec<usize>,
         factor: f64,
