@@ -6,6 +6,7 @@
 //! nor allocates. Between two exchanges a thread does not see what the others give: how far that
 //! leaves the whole from one that sees everything is measured in the tests of this module.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ChooseInputs;
@@ -107,8 +108,8 @@ pub struct Exchange {
 struct Thread {
     /// What it told last: one entry a service.
     told: Vec<Told>,
-    /// What others added to bins since it heard: one entry a service.
-    unheard: Vec<Told>,
+    /// What others added to bins since it heard, by service.
+    unheard: BTreeMap<String, Told>,
 }
 
 impl Exchange {
@@ -145,18 +146,22 @@ impl Exchange {
         let others = self.threads.iter().enumerate().filter(|(index, _)| *index != thread);
         let others = others.filter(|(_, other)| !other.told.is_empty());
         let speakers = u32::try_from(others.clone().count()).unwrap_or(u32::MAX);
-        let others: Vec<&Told> = others.flat_map(|(_, other)| &other.told).collect();
+        let others = others.flat_map(|(_, other)| &other.told).map(|part| (part, false));
         for sum in &mut sums {
             sum.at = now;
             sum.speakers = speakers;
-            let parts = match sum.word {
-                Word::Bins(_) => unheard.iter().flatten().collect(),
-                _ => others.clone(),
-            };
-            for part in parts {
-                if part.inputs.service == sum.inputs.service {
-                    sum.add(part);
-                }
+        }
+        let mut place_of: BTreeMap<String, usize> = BTreeMap::new();
+        for (place, sum) in sums.iter().enumerate() {
+            place_of.insert(sum.inputs.service.clone(), place);
+        }
+        let unheard = unheard.unwrap_or_default();
+        for (part, is_unheard) in unheard.values().map(|part| (part, true)).chain(others) {
+            let sum = place_of.get(&part.inputs.service).and_then(|place| sums.get_mut(*place));
+            // Bins tell what is new, all else what there is.
+            let sum = sum.filter(|sum| matches!(sum.word, Word::Bins(_)) == is_unheard);
+            if let Some(sum) = sum {
+                sum.add(part);
             }
         }
         sums
@@ -165,9 +170,8 @@ impl Exchange {
 
 impl Thread {
     fn add_unheard(&mut self, told: &Told) {
-        let same = |it: &&mut Told| it.inputs.service == told.inputs.service;
-        let Some(unheard) = self.unheard.iter_mut().find(same) else {
-            self.unheard.push(told.clone());
+        let Some(unheard) = self.unheard.get_mut(&told.inputs.service) else {
+            self.unheard.insert(told.inputs.service.clone(), told.clone());
             return;
         };
         if !unheard.inputs.numbers_alike(&told.inputs) {
