@@ -1,7 +1,7 @@
 //! A service's `choose` stage out of a Plan: which servers it numbers, and what it looks at beside its
 //! lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -74,21 +74,51 @@ impl<'a> Choosing<'a> {
     }
 }
 
-/// The servers that a service numbers: all of the clusters that any area is pointed to, living or not,
-/// so that numbers stay while servers come and go. Places in the Plan, rising.
-pub(super) fn numbered(plan: &Plan, service: &ServicePlan) -> Vec<u32> {
-    if !service.choose.numbers_servers() {
-        return Vec::new();
+/// Which servers the services of one Plan number: of many services on thousands of servers each is
+/// looked up and named once.
+#[derive(Debug, Default)]
+pub(super) struct Numbering<'a> {
+    /// The Plan's servers in each cluster, once anybody asks.
+    by_cluster: Option<BTreeMap<&'a Name, Vec<u32>>>,
+    /// The names of servers that were numbered before.
+    names: BTreeMap<Vec<u32>, Arc<[Name]>>,
+}
+
+impl<'a> Numbering<'a> {
+    /// The servers that a service numbers: all of the clusters that any area is pointed to, living
+    /// or not, so that numbers stay while servers come and go. Places in the Plan, rising.
+    pub(super) fn of(&mut self, plan: &'a Plan, service: &ServicePlan) -> Vec<u32> {
+        if !service.choose.numbers_servers() {
+            return Vec::new();
+        }
+        let by_cluster = self.by_cluster.get_or_insert_with(|| {
+            let mut by_cluster: BTreeMap<&Name, Vec<u32>> = BTreeMap::new();
+            for (place, server) in (0..).zip(&plan.servers) {
+                by_cluster.entry(&server.cluster).or_default().push(place);
+            }
+            by_cluster
+        });
+        let areas = service.areas.iter();
+        let pointed = areas.flat_map(|area| &area.clusters).map(|(cluster, _)| cluster);
+        let candidates = candidates(plan, service);
+        let candidates = candidates.iter().filter_map(|server| plan.servers.get(*server as usize));
+        let clusters: BTreeSet<&Name> = pointed.chain(candidates.map(|it| &it.cluster)).collect();
+        let servers = clusters.into_iter().filter_map(|cluster| by_cluster.get(cluster));
+        let mut numbered: Vec<u32> = servers.flatten().copied().collect();
+        numbered.sort_unstable();
+        numbered
     }
-    let pointed = service.areas.iter().flat_map(|area| &area.clusters).map(|(cluster, _)| cluster);
-    let candidates = candidates(plan, service);
-    let of_candidates = candidates.iter().filter_map(|server| plan.servers.get(*server as usize));
-    let clusters: BTreeSet<&Name> = pointed.chain(of_candidates.map(|it| &it.cluster)).collect();
-    let servers = (0..).zip(&plan.servers);
-    servers
-        .filter(|(_, server)| clusters.contains(&server.cluster))
-        .map(|(place, _)| place)
-        .collect()
+
+    /// Their names, shared by all services that number the same ones.
+    fn names(&mut self, plan: &Plan, servers: &[u32]) -> Arc<[Name]> {
+        if let Some(names) = self.names.get(servers) {
+            return Arc::clone(names);
+        }
+        let planned = servers.iter().filter_map(|server| plan.servers.get(*server as usize));
+        let names: Arc<[Name]> = planned.map(|server| server.name.clone()).collect();
+        self.names.insert(servers.to_vec(), Arc::clone(&names));
+        names
+    }
 }
 
 /// All candidates in any of a service's lists: places in the Plan.
@@ -101,7 +131,12 @@ fn candidates(plan: &Plan, service: &ServicePlan) -> BTreeSet<u32> {
 }
 
 /// What the stage looks at beside its lists, for the servers that it numbers.
-pub(super) fn inputs(plan: &Plan, service: &ServicePlan, servers: &[u32]) -> ChooseInputs {
+pub(super) fn inputs(
+    plan: &Plan,
+    service: &ServicePlan,
+    servers: &[u32],
+    numbering: &mut Numbering<'_>,
+) -> ChooseInputs {
     let nothing = ChooseInputs::nothing(service.name.clone(), service.choose);
     if !service.choose.numbers_servers() {
         return nothing;
@@ -111,7 +146,7 @@ pub(super) fn inputs(plan: &Plan, service: &ServicePlan, servers: &[u32]) -> Cho
         ttl_min: service.ttl.seconds_min(),
         ttl_mean: service.ttl.seconds_mean(),
         ttl_max: service.ttl.seconds_max(),
-        servers: planned().map(|server| server.name.clone()).collect(),
+        servers: numbering.names(plan, servers),
         ..nothing
     };
     match service.choose {

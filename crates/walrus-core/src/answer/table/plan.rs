@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use walrus_dns::DomainName;
 
-use super::choosing::{self, Choosing};
+use super::choosing::{self, Choosing, Numbering};
 use super::demand::DemandTable;
 use super::locate::Locator;
 use super::record_data::{GivenRecords, RecordMaker};
@@ -58,6 +58,7 @@ pub(super) struct Compiler<'a> {
     shared: Shared,
     /// Each list's content as bytes, made when it is first wanted.
     contents: BTreeMap<ListIndex, Digest>,
+    numbering: Numbering<'a>,
 }
 
 impl<'a> Compiler<'a> {
@@ -74,7 +75,8 @@ impl<'a> Compiler<'a> {
             return Err(PlanCompileError::TooManyAreas(locator.areas.len()));
         }
         let (shared, contents) = (Shared::default(), BTreeMap::new());
-        Ok(Self { plan, locator, given, earlier, shared, contents })
+        let numbering = Numbering::default();
+        Ok(Self { plan, locator, given, earlier, shared, contents, numbering })
     }
 
     /// Compiles the Plan's part for each of these services; `None` where it has none.
@@ -104,7 +106,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<ServiceTable, PlanCompileError> {
         let given = self.given;
         let records = given.of(name);
-        let numbered = choosing::numbered(self.plan, service);
+        let numbered = self.numbering.of(self.plan, service);
         let choosing = Choosing::new(service, &numbered, given.largest(name));
         let mut draft = Draft { decisions: Vec::new(), lists: Vec::new() };
         let mut class_of_area = vec![None; self.locator.areas.len()];
@@ -139,7 +141,7 @@ impl<'a> Compiler<'a> {
             world,
             decisions: draft.decisions.into(),
             lists: draft.lists.into(),
-            inputs: Arc::new(choosing::inputs(self.plan, service, &numbered)),
+            inputs: Arc::new(choosing::inputs(self.plan, service, &numbered, &mut self.numbering)),
             demand: demand.map(Arc::new),
             ttls: ttls.map(Arc::new),
             signed: None,

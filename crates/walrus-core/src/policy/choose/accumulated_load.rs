@@ -29,6 +29,8 @@ pub(super) struct Bins {
     alike: f64,
     /// ... and what they are taken to have added since they were heard: part of the bins.
     expected: Box<[f64]>,
+    /// What this thread added since it heard the others.
+    added: f64,
     /// 1 / the TTL in seconds that weights are for.
     inverse_ttl: f64,
 }
@@ -38,7 +40,14 @@ impl Bins {
     pub(super) fn new(servers: usize, ttl: u32) -> Self {
         let bins = vec![0.0; servers].into_boxed_slice();
         let inverse_ttl = 1.0 / f64::from(ttl.max(1));
-        Self { untold: bins.clone(), expected: bins.clone(), bins, alike: 0.0, inverse_ttl }
+        Self {
+            untold: bins.clone(),
+            expected: bins.clone(),
+            bins,
+            alike: 0.0,
+            added: 0.0,
+            inverse_ttl,
+        }
     }
 
     /// The requests that follow an answer.
@@ -63,6 +72,7 @@ impl Bins {
             *bin += weight * (1.0 + self.alike);
             *untold += weight;
             *expected += weight * self.alike;
+            self.added += weight;
         }
     }
 
@@ -75,16 +85,17 @@ impl Bins {
 
     /// What the others, so many of them, added.
     pub(super) fn hear(&mut self, told: &[f64], speakers: u32) {
-        let (mut theirs, mut own) = (0.0, 0.0);
+        let mut theirs = 0.0;
         for ((bin, expected), told) in self.bins.iter_mut().zip(&mut self.expected).zip(told) {
             *bin += told - *expected;
-            own += *expected / self.alike;
             theirs += told;
             *expected = 0.0;
         }
-        // In the first round nothing was expected, and nothing is known of shares.
-        let times = if own > 0.0 { theirs / own } else { f64::from(speakers) };
-        self.alike = if theirs > 0.0 { times.min(f64::from(speakers)) } else { 0.0 };
+        // From a round in which this thread gave nothing nothing is learnt of shares.
+        if self.added > 0.0 {
+            self.alike = (theirs / self.added).min(f64::from(speakers));
+        }
+        self.added = 0.0;
     }
 
     /// Goes over to other servers: `before` says where each of the new ones was, if it was among the
@@ -100,7 +111,7 @@ impl Bins {
             self.untold[server] = place.map_or(0.0, |place| from.untold[place]);
             self.expected[server] = place.map_or(0.0, |place| from.expected[place]);
         }
-        self.alike = from.alike;
+        (self.alike, self.added) = (from.alike, from.added);
     }
 }
 
@@ -187,6 +198,19 @@ mod tests {
             let share = capacity / (1.0 + capacity);
             assert!((own / 1100.0 - share).abs() < 0.02, "{own} of 1100 for {capacity}");
         }
+    }
+
+    #[test]
+    fn a_quiet_second_of_the_others_says_nothing_of_the_next() {
+        let (servers, mut one) = (Servers::alike(2), Bins::new(2, 30));
+        let mut round = |theirs: f64| {
+            give(&servers, &asked(4.0), &mut one, &mut 0);
+            one.hear(&[theirs, 0.0], 15);
+            one.alike
+        };
+        assert_eq!([round(8.0), round(0.0), round(8.0), round(900.0)], [2.0, 0.0, 2.0, 15.0]);
+        one.hear(&[8.0, 0.0], 15);
+        assert_eq!(one.alike, 15.0, "a second in which only the others gave");
     }
 
     #[test]

@@ -82,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn the_worked_example() {
+        let shares = shares(&[2.0, 1.0], 30_000);
+        // Five deviations of a binomial.
+        assert!((shares[0] - 2.0 / 3.0).abs() < 0.0136, "{shares:?}");
+    }
+
+    #[test]
     fn in_the_long_run_shares_are_the_capacities() {
         let shares = shares(&[2.0, 1.0, 1.0, 0.0], 40_000);
         // No wider than a binomial's five deviations: 0.0125 for a half.
