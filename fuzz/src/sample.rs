@@ -243,5 +243,5 @@ fn demand() -> ServiceDemand {
         observed: Vec::new(),
     };
     let domains = (0..).zip(domains).map(domain).collect();
-    ServiceDemand { rate: 400.0, queries: 20.0, domains }
+    ServiceDemand { rate: 400.0, queries: 20.0, domains, observed_over_ms: 9_000 }
 }

@@ -47,6 +47,8 @@ impl Words {
     /// For a thread: tells and hears; if the lock is held just now, after the next batch.
     pub(crate) fn exchange(&self, state: &mut WorkerState, now: Time) {
         let Ok(mut words) = self.words.try_lock() else { return };
+        // Under the lock, and first: what is wanted from now on is wanted again.
+        self.is_wanted.store(false, Ordering::Release);
         if let Some(mut room) = words.room.take() {
             state.tell(now, &mut room);
             words.told = Some(room);
@@ -55,13 +57,12 @@ impl Words {
             state.hear(&to_hear);
             words.heard = Some(to_hear);
         }
-        drop(words);
-        self.is_wanted.store(false, Ordering::Release);
     }
 
     /// From outside: asks the thread to tell.
     fn want(&self, table: &AnswerTable) {
-        self.lock().room.get_or_insert_with(|| table.telling());
+        let mut words = self.lock();
+        words.room.get_or_insert_with(|| table.telling());
         self.is_wanted.store(true, Ordering::Release);
     }
 

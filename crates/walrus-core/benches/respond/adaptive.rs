@@ -23,7 +23,8 @@ pub(crate) fn adaptive(world: &World, variant: AdaptiveTtl) -> World {
         observed: Vec::new(),
     };
     let domains = (0..DOMAINS).map(domain).collect();
-    service.demand = Some(ServiceDemand { rate: 1e5, queries: 100.0, domains });
+    service.demand =
+        Some(ServiceDemand { rate: 1e5, queries: 100.0, domains, observed_over_ms: 0 });
     World { table: world.table.with_plan(Arc::new(plan)).expect("a Plan") }
 }
 

@@ -16,7 +16,7 @@ use super::journal::JournalRecord;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
-use super::publish::{is_worth_a_plan, is_worth_telling};
+use super::publish::{is_observed_too_long_ago, is_worth_a_plan, is_worth_telling};
 use super::servers::{Judge, Servers};
 use super::silence::LastHeard;
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
@@ -31,6 +31,9 @@ const EVENTS_APART: Duration = Duration::from_millis(100);
 
 /// The shortest round, whatever is configured: no loop without a bound.
 const ROUND_MIN: Duration = Duration::from_millis(100);
+
+/// How much older what servers observed is taken for than a stored Plan says: a day.
+const UNKNOWN_AGE_MS: u64 = 24 * 3600 * 1000;
 
 /// What a Controller starts from.
 #[derive(Clone, Debug)]
@@ -73,6 +76,10 @@ pub struct Controller {
     pub(super) demand: Demand,
     /// Who asks for services that want to know, by service, as Plans say it.
     pub(super) told: BTreeMap<String, ServiceDemand>,
+    /// When that was as old as it says.
+    told_at: Time,
+    /// It says the same as in the Plan in force, but of a later time that is worth a Plan.
+    told_again: bool,
     pub(super) notices: Notices,
     pub(super) counters: Counters,
     pub(super) plan: Option<Arc<Plan>>,
@@ -118,6 +125,8 @@ impl Controller {
             resolved: None,
             demand: Demand::default(),
             told: plan.as_ref().map_or_else(BTreeMap::new, |plan| stored_demand(plan)),
+            told_at: now,
+            told_again: false,
             notices: Notices::new(configuration.notify.again, now),
             counters: Counters::default(),
             plan,
@@ -369,6 +378,7 @@ impl Controller {
         self.event = false;
         self.event_not_before = self.now + EVENTS_APART;
         self.problems_stale = true;
+        self.age_demand();
         if cause == Cause::Round {
             self.tell_demand();
         }
@@ -380,8 +390,9 @@ impl Controller {
         let ours = |old: &Arc<Plan>| {
             (old.number.epoch, &old.number.controller) == (following.epoch, &following.controller)
         };
-        let published =
-            !self.plan.as_ref().is_some_and(|old| ours(old) && !is_worth_a_plan(old, &plan));
+        let told_again = std::mem::take(&mut self.told_again);
+        let is_same = |old: &Arc<Plan>| ours(old) && !is_worth_a_plan(old, &plan);
+        let published = told_again || !self.plan.as_ref().is_some_and(is_same);
         if published {
             self.numbering.advance();
             self.counters.plans += 1;
@@ -465,12 +476,25 @@ impl Controller {
         let topology = &self.configuration.topology;
         let fresh = self.demand.by_domain(topology, &self.told, self.now);
         self.told.retain(|service, _| fresh.contains_key(service));
-        for (service, demand) in fresh {
-            let told = self.told.get(&service);
-            if told.is_none_or(|told| is_worth_telling(told, &demand)) {
-                self.told.insert(service, demand);
+        for (name, demand) in fresh {
+            let told = self.told.get(&name);
+            let is_told_again = told.is_some_and(|told| {
+                let service = name.parse().ok().and_then(|name| topology.service(&name));
+                let service = service.and_then(|id| topology.services.get(id.index()));
+                service.is_some_and(|of| is_observed_too_long_ago(of, told, &demand))
+            });
+            self.told_again |= is_told_again;
+            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand)) {
+                self.told.insert(name, demand);
             }
         }
+    }
+
+    /// What was told gets older while it is told on.
+    fn age_demand(&mut self) {
+        let passed = self.now.since(std::mem::replace(&mut self.told_at, self.now));
+        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        self.told.values_mut().for_each(|demand| demand.age(millis));
     }
 
     /// The same for a topology that changed, where servers have other places. What was not yet heard
@@ -482,11 +506,13 @@ impl Controller {
             service.is_some_and(|id| topology.services[id.index()].wants_demand())
         };
         self.told.retain(|name, _| wants(name));
+        self.told_at = self.now;
         if self.demand.knows_domains() {
             self.told = self.demand.by_domain(topology, &self.told, self.now);
         } else {
             let domains = self.told.values_mut().flat_map(|demand| &mut demand.domains);
             domains.for_each(|domain| domain.observed.clear());
+            self.told.values_mut().for_each(|demand| demand.observed_over_ms = 0);
         }
     }
 
@@ -563,9 +589,15 @@ impl World {
     }
 }
 
+/// Nobody knows how old it is.
 fn stored_demand(plan: &Plan) -> BTreeMap<String, ServiceDemand> {
     let demands = plan.services.iter();
-    demands.filter_map(|service| Some((service.name.clone(), service.demand.clone()?))).collect()
+    let demands = demands.filter_map(|service| Some((&service.name, service.demand.clone()?)));
+    let aged = demands.map(|(name, mut demand)| {
+        demand.age(UNKNOWN_AGE_MS);
+        (name.clone(), demand)
+    });
+    aged.collect()
 }
 
 const fn judge<'a>(

@@ -7,13 +7,14 @@
 //! is a backlog, but where a service weighs servers by it.
 //!
 //! Who asks how much changes all the time. A service's demand in the Plan is therefore another one
-//! only once a round, and only if [`is_worth_telling`] says so.
+//! only once a round, and only if [`is_worth_telling`] says so; how old it is says each Plan, and that
+//! alone is no reason. What `crml` charges is told again after a TTL ([`is_observed_too_long_ago`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::demand::AVERAGED_OVER;
 use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
-use crate::world::ChoosePolicy;
+use crate::world::{ChoosePolicy, Service};
 
 /// The smallest change of a load that is worth a new Plan by itself.
 const LOAD_CHANGE_MIN: f64 = 0.05;
@@ -64,7 +65,10 @@ fn same_service(old: &ServicePlan, new: &ServicePlan) -> bool {
     (&old.name, &old.digest, &old.locate, old.choose, old.ttl, old.answers)
         == (&new.name, &new.digest, &new.locate, new.choose, new.ttl, new.answers)
         && same(&old.areas, &new.areas, same_area)
-        && old.demand == new.demand
+        && match (&old.demand, &new.demand) {
+            (Some(old), Some(new)) => old.is_alike(new),
+            (old, new) => old.is_none() && new.is_none(),
+        }
 }
 
 /// Whether demand has changed enough to be told: a domain has become hot or is so no longer, or the
@@ -75,6 +79,19 @@ pub(super) fn is_worth_telling(old: &ServiceDemand, new: &ServiceDemand) -> bool
         || hot(old) != hot(new)
         || changes(rates(old), rates(new)) > enough
         || changes(observed(old), observed(new)) > enough
+}
+
+/// Whether what servers observe is to be told again though it is about the same: of a domain that was
+/// granted a server since, Directors count nothing of what was observed before, and the grant stands
+/// for it for one TTL only. So what was told may be a TTL older than what is known.
+pub(super) fn is_observed_too_long_ago(
+    service: &Service,
+    told: &ServiceDemand,
+    known: &ServiceDemand,
+) -> bool {
+    let ttl = u64::from(service.ttl.seconds_mean()).saturating_mul(1000);
+    service.choose == ChoosePolicy::Crml
+        && told.observed_over_ms > known.observed_over_ms.saturating_add(ttl)
 }
 
 fn hot(demand: &ServiceDemand) -> BTreeSet<&str> {
@@ -127,7 +144,11 @@ mod tests {
             observed: if *seen > 0.0 { vec![(0, *seen)] } else { Vec::new() },
         };
         let rate = domains.iter().map(|it| it.1).sum::<f64>() + rest;
-        ServiceDemand { rate, queries: 0.0, domains: domains.iter().map(domain).collect() }
+        ServiceDemand {
+            rate,
+            domains: domains.iter().map(domain).collect(),
+            ..ServiceDemand::default()
+        }
     }
 
     #[test]

@@ -165,6 +165,10 @@ pub struct ServiceDemand {
     pub queries: f64,
     /// The heaviest, by falling rate; at most [`ServiceDemand::DOMAINS_MAX`].
     pub domains: Vec<DomainDemand>,
+    /// How long before this Plan the time began in which servers observed domains, in milliseconds;
+    /// 0 if none did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub observed_over_ms: u64,
 }
 
 impl ServiceDemand {
@@ -172,6 +176,18 @@ impl ServiceDemand {
     pub const DOMAINS_MAX: usize = 4096;
     /// The most of them that are hot.
     pub const HOT_MAX: usize = 256;
+
+    /// The same so many milliseconds later, if nothing was heard since.
+    pub(crate) const fn age(&mut self, millis: u64) {
+        if self.observed_over_ms > 0 {
+            self.observed_over_ms = self.observed_over_ms.saturating_add(millis);
+        }
+    }
+
+    /// Whether both say the same; when that was observed is left out.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        (self.rate, self.queries, &self.domains) == (other.rate, other.queries, &other.domains)
+    }
 }
 
 /// How much one domain asks of a service.
@@ -188,4 +204,9 @@ pub struct DomainDemand {
     /// domains only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observed: Vec<(u32, f64)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(millis: &u64) -> bool {
+    *millis == 0
 }

@@ -192,5 +192,6 @@ fn observed(service: &ServicePlan, servers: &[u32], backlogs: &[f64]) -> Observe
     });
     let ttl = service.ttl.seconds_mean();
     let horizon = service.choose_parameters.crml_horizon.unwrap_or(ttl);
-    Observed::new(&keys, backlogs, rates, ttl, horizon)
+    let over = u32::try_from(demand.observed_over_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+    Observed::new(&keys, backlogs, rates, ttl, horizon).made_over(over)
 }

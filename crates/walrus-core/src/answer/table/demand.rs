@@ -301,7 +301,7 @@ mod tests {
             hot,
             observed: Vec::new(),
         });
-        ServiceDemand { rate, queries: 0.0, domains: domains.collect() }
+        ServiceDemand { rate, domains: domains.collect(), ..ServiceDemand::default() }
     }
 
     fn compile(demand: &ServiceDemand, seconds: u32) -> DemandTable {

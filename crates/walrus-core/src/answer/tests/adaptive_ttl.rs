@@ -21,7 +21,7 @@ pub(super) fn demand() -> ServiceDemand {
     };
     let domains =
         vec![domain(HEAVY, 8.0, true), domain(LIGHT, 1.0, false), domain(PREFIX, 1.0, false)];
-    ServiceDemand { rate: 10.0, queries: 0.0, domains }
+    ServiceDemand { rate: 10.0, domains, ..ServiceDemand::default() }
 }
 
 const HEAVY: &str = "203.0.113.9";

@@ -51,7 +51,11 @@ fn demand(domains: &[(&str, f64)], hot: usize) -> ServiceDemand {
         observed: Vec::new(),
     };
     let rate = domains.iter().map(|(_, rate)| rate).sum();
-    ServiceDemand { rate, queries: 0.0, domains: domains.iter().enumerate().map(domain).collect() }
+    ServiceDemand {
+        rate,
+        domains: domains.iter().enumerate().map(domain).collect(),
+        ..ServiceDemand::default()
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::join::{Naming, Served, join};
+use super::join::{Naming, Seen, Served, join};
 use super::rates::{Rates, averaged_over, made_good, weight, will_speak};
 use super::requests::CheckedRequests;
 use crate::plan::ServiceDemand;
@@ -53,11 +53,13 @@ struct Requests {
 }
 
 impl Requests {
-    /// Where requests come in now. An average would tell for a minute of domains that have long gone
+    /// Where requests come in now, and how long ago that began. An average would tell for a minute of domains that have long gone
     /// elsewhere; a report of which the next one is overdue tells of the past, too (papers.md 1.4:
     /// younger than two intervals).
-    fn seen(&self, now: Time) -> Option<&BTreeMap<Domain, f64>> {
-        (now.since(self.heard_at) < self.covered * 2).then_some(&self.last)
+    fn seen(&self, now: Time) -> Option<Seen<'_>> {
+        let age = now.since(self.heard_at);
+        let over = age.saturating_add(self.covered);
+        (age < self.covered * 2).then_some(Seen { rates: &self.last, over })
     }
 
     /// As they are now. One whose Reporter will speak again is as it said.

@@ -24,6 +24,7 @@
 //! 198.51.100.53 10, 192.0.2.0/24 5.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::rates::Rates;
 use crate::plan::{DomainDemand, ServiceDemand};
@@ -42,8 +43,16 @@ pub(super) struct Served<'a> {
     pub(super) part: f64,
     /// Of all its services.
     pub(super) requests: &'a Rates<Domain>,
-    /// Where they come from now, by the last report; `None` if that is too old to tell.
-    pub(super) seen: Option<&'a BTreeMap<Domain, f64>>,
+    /// Where they come from now; `None` if the last report is too old to tell.
+    pub(super) seen: Option<Seen<'a>>,
+}
+
+/// What a server's last report alone tells.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) rates: &'a BTreeMap<Domain, f64>,
+    /// How long ago the time began that it covers.
+    pub(super) over: Duration,
 }
 
 /// How much is named, and what is hot.
@@ -186,7 +195,7 @@ fn name(
         hot_left -= usize::from(hot);
         domains.push(DomainDemand { domain, rate: rounded(rate), hot, observed: Vec::new() });
     }
-    Some(ServiceDemand { rate: rounded(whole), queries: 0.0, domains })
+    Some(ServiceDemand { rate: rounded(whole), queries: 0.0, domains, observed_over_ms: 0 })
 }
 
 /// Says at which servers hot domains are seen.
@@ -203,7 +212,8 @@ fn observe(
     }
     for it in served {
         let mut seen: BTreeMap<usize, f64> = BTreeMap::new();
-        for (prefix, rate) in it.seen.into_iter().flatten() {
+        let Some(Seen { rates, over }) = it.seen else { continue };
+        for (prefix, rate) in rates {
             for (domain, share) in attributed.get(prefix).into_iter().flatten() {
                 if let Some(index) = hot.get(domain) {
                     *seen.entry(*index).or_default() += it.part * rate * share;
@@ -214,6 +224,8 @@ fn observe(
             let rate = rounded(rate);
             if rate > 0.0 {
                 demand.domains[index].observed.push((it.server, rate));
+                let over = u64::try_from(over.as_millis()).unwrap_or(u64::MAX);
+                demand.observed_over_ms = demand.observed_over_ms.max(over);
             }
         }
     }
@@ -240,7 +252,11 @@ mod tests {
     }
 
     fn served(requests: &Rates<Domain>) -> Served<'_> {
-        Served { server: 0, part: 1.0, requests, seen: Some(requests.named()) }
+        Served { server: 0, part: 1.0, requests, seen: seen(requests, 1) }
+    }
+
+    fn seen(requests: &Rates<Domain>, seconds: u64) -> Option<Seen<'_>> {
+        Some(Seen { rates: requests.named(), over: Duration::from_secs(seconds) })
     }
 
     fn named(demand: &ServiceDemand) -> Vec<(&str, f64)> {
@@ -316,13 +332,17 @@ mod tests {
         let one = rates(&[("192.0.2.0/24", 30.0), ("198.51.100.0/24", 1.0)], 0.0);
         let two = rates(&[("192.0.2.0/24", 8.0), ("198.51.100.0/24", 4.0)], 0.0);
         let served = [
-            Served { server: 3, part: 1.0, requests: &one, seen: Some(one.named()) },
-            Served { server: 5, part: 0.5, requests: &two, seen: Some(two.named()) },
+            Served { server: 3, part: 1.0, requests: &one, seen: seen(&one, 7) },
+            Served { server: 5, part: 0.5, requests: &two, seen: seen(&two, 9) },
         ];
         let demand = join(&queries, &served, NAMING, None).unwrap();
         assert_eq!(named(&demand), [("192.0.2.53", 34.0), ("198.51.100.53", 3.0)]);
         assert_eq!(demand.domains[0].observed, [(3, 30.0), (5, 4.0)]);
         assert!(demand.domains[1].observed.is_empty(), "it is not hot");
+        assert_eq!(demand.observed_over_ms, 9_000, "of the oldest report");
+        let naming = Naming { hot_share: Some(1.0), ..NAMING };
+        let nobody_is_hot = join(&queries, &served, naming, None).unwrap();
+        assert_eq!(nobody_is_hot.observed_over_ms, 0);
     }
 
     #[test]
@@ -391,7 +411,7 @@ mod tests {
                     server,
                     part: *part,
                     requests,
-                    seen: Some(requests.named()),
+                    seen: seen(requests, 1),
                 })
                 .collect();
             let naming = Naming { hot_share: Some(0.0), ..NAMING };

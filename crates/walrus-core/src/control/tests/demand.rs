@@ -27,7 +27,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let mut harness = Harness::new(&two_services());
+        Self::of(&two_services())
+    }
+
+    fn of(text: &str) -> Self {
+        let mut harness = Harness::new(text);
         harness.all_report(&busy(0.5));
         harness.pass(1_500);
         let (asked, answered, served) = (Vec::new(), Vec::new(), Vec::new());
@@ -212,6 +216,37 @@ fn requests_of_a_server_are_divided_by_first_answers_and_replace_queries() {
     for ((server, rate), (expected_server, expected)) in hot.observed.iter().zip(observed) {
         assert_eq!(*server, expected_server);
         assert!((rate / expected - 1.0).abs() < 0.1, "{rate} for {expected}");
+    }
+}
+
+/// Reports come every second and tell of that second; rounds are every ten. What is told on is of a
+/// second or two ago at first and gets ten seconds older a round; with a TTL of 30 s it is told again
+/// once it is 30 s older than what is known, though it has not changed.
+#[test]
+fn what_crml_charges_says_how_old_it_is_and_is_told_again_after_a_ttl() {
+    for (choose, told_again) in [("crml", true), ("mrl", false)] {
+        let policy = format!("ttl = \"30s\"\nchoose = \"{choose}\"\nhot_share = 0.5\n");
+        let text = two_services().replace("ttl = \"5s\"", &policy);
+        let text = text.replace("adaptive_ttl = \"TTL/2\"\nhot_share = 0.5\n", "");
+        let mut scene = Scene::of(&text);
+        scene.ask(&[("www.example.com", "192.0.2.53", 10)]);
+        scene.served = vec![("asia1", "192.0.2.0/24", 80)];
+        scene.pass(4);
+        let (plans, mut ages) = (scene.harness.plans().len(), Vec::new());
+        for _ in 0..20 {
+            scene.pass(1);
+            ages.push(scene.demand().unwrap().observed_over_ms);
+        }
+        let plans = scene.harness.plans().len() - plans;
+        assert_eq!(plans, if told_again { 5 } else { 0 }, "{choose}: once in four rounds");
+        assert!(ages.iter().all(|age| (1_000..=2_000).contains(age)), "{choose}: {ages:?}");
+        // A Plan for another reason: of what was told then, not of now.
+        scene.pass(2);
+        scene.harness.report("europe2", panic());
+        scene.harness.pass(200);
+        let age = scene.demand().unwrap().observed_over_ms;
+        let told = if told_again { 10_000..=32_000 } else { 200_000..=300_000 };
+        assert!(told.contains(&age), "{choose}: {age}");
     }
 }
 

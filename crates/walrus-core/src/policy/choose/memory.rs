@@ -105,9 +105,9 @@ impl ServiceMemory {
         told.at = now;
         match (&mut self.kept, &mut told.word) {
             (Kept::Grants(grants), Word::Grants(living)) => grants.tell(now, living),
-            (Kept::Charged(grants, charges), Word::Charged(living, ends)) => {
+            (Kept::Charged(grants, charges), Word::Charged(living, hot)) => {
                 grants.tell(now, living);
-                charges.tell(ends);
+                charges.tell(hot);
             }
             (Kept::Bins(bins), Word::Bins(added)) => bins.tell(added),
             // Made for another policy of this service: there is nothing to tell.
@@ -126,10 +126,11 @@ impl ServiceMemory {
                 let is_hash = self.inputs.policy == ChoosePolicy::Hash;
                 grants.hear(living, if is_hash { 0 } else { told.speakers }, told.at);
             }
-            (Kept::Charged(grants, charges), Word::Charged(living, ends)) => {
+            (Kept::Charged(grants, charges), Word::Charged(living, hot)) => {
                 grants.hear(living, told.speakers, told.at);
-                if told.inputs.observed.names_alike(&self.inputs.observed) {
-                    charges.hear(ends);
+                let is_alike = told.inputs.observed.names_alike(&self.inputs.observed);
+                if is_alike && told.speakers > 0 {
+                    charges.hear(hot, told.at);
                 }
             }
             (Kept::Bins(bins), Word::Bins(added)) => bins.hear(added, told.speakers),

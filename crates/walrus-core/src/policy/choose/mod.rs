@@ -14,8 +14,10 @@ mod asked;
 mod charged_load;
 mod grants;
 mod hash;
+mod hot_grants;
 mod inputs;
 mod memory;
+mod observed;
 mod power_of_two;
 mod probabilistic_round_robin2;
 mod random;
@@ -30,9 +32,9 @@ mod trace;
 mod weighted;
 
 pub use asked::{Asked, AskingDomain};
-pub use charged_load::{CHARGES_MAX, Observed, ObservedRate};
 pub use inputs::ChooseInputs;
 pub use memory::ServiceMemory;
+pub use observed::{CHARGES_MAX, Observed, ObservedRate};
 pub use told::{Exchange, Told};
 pub use trace::{CandidateTrace, ChoiceTrace};
 

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ChooseInputs;
-use super::charged_load::carry_ends;
 use super::grants::Living;
+use super::hot_grants::HotGrants;
 use crate::world::{ChoosePolicy, Time};
 
 /// One service's part of what a thread tells, or of what it hears of all others.
@@ -31,8 +31,8 @@ pub(super) enum Word {
     Nothing,
     /// Living grants as of then.
     Grants(Box<[Living]>),
-    /// Likewise, and until when hot domains have grants: by hot domain and server.
-    Charged(Box<[Living]>, Box<[u32]>),
+    /// Likewise, and those of hot domains.
+    Charged(Box<[Living]>, HotGrants),
     /// What was added to bins.
     Bins(Box<[f64]>),
 }
@@ -51,7 +51,7 @@ impl Told {
             | ChoosePolicy::Rr2
             | ChoosePolicy::Prr2 => return None,
             ChoosePolicy::Hash | ChoosePolicy::Mrl => Word::Grants(living()),
-            ChoosePolicy::Crml => Word::Charged(living(), vec![0; inputs.observed.places()].into()),
+            ChoosePolicy::Crml => Word::Charged(living(), HotGrants::new(&inputs.observed)),
             ChoosePolicy::Dal => Word::Bins(vec![0.0; servers].into()),
         };
         Some(Self { inputs: Arc::clone(inputs), at: Time::ZERO, speakers: 0, word })
@@ -69,9 +69,9 @@ impl Told {
         let before = self.inputs.before(&other.inputs);
         match (&mut self.word, &other.word) {
             (Word::Grants(sums), Word::Grants(told)) => add_living(sums, told, seconds, before),
-            (Word::Charged(sums, ends), Word::Charged(told, told_ends)) => {
-                let from = (&*other.inputs.observed, &**told_ends);
-                carry_ends(from, (&self.inputs.observed, ends), &before);
+            (Word::Charged(sums, grants), Word::Charged(told, told_grants)) => {
+                let from = (&*other.inputs.observed, told_grants);
+                grants.carry(&self.inputs.observed, from, &before);
                 add_living(sums, told, seconds, before);
             }
             (Word::Bins(sums), Word::Bins(told)) => {

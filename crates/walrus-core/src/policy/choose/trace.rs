@@ -99,7 +99,8 @@ impl Chooser {
                     (grants.residual(place, since), Some(charged))
                 });
                 format!(
-                    "the least residual and charged load over its capacity; ties go round among \
+                    "the least residual and charged load over its capacity (what was observed \
+                     before a domain's newest answer is not charged); ties go round among \
                      {tier_name} domains"
                 )
             }

@@ -1,0 +1,281 @@
+//! Charges from worked figures, and that they leave MRL where nothing is observed astray.
+
+use super::super::{AskingDomain, ObservedRate};
+use super::*;
+
+const TTL: u32 = 60;
+const HOT: [u64; 1] = [9];
+
+struct Worker {
+    servers: Servers,
+    grants: Grants,
+    charges: Charges,
+    positions: [u32; 2],
+}
+
+impl Worker {
+    fn new(observed: Observed) -> Self {
+        let count = observed.servers();
+        Self {
+            servers: Servers::alike(count as u32),
+            grants: Grants::new(count, TTL),
+            charges: Charges::new(&Arc::new(observed)),
+            positions: [0, 0],
+        }
+    }
+
+    fn ask(&mut self, millis: u64, domain: AskingDomain) -> u32 {
+        let asked = Asked { now: Time::from_millis(millis), ttl: TTL, domain };
+        let memory = (&mut self.grants, &mut self.charges);
+        let chosen = choose(&self.servers, &asked, memory, &mut self.positions);
+        grant(&self.servers, chosen, &asked, (&mut self.grants, &mut self.charges));
+        chosen
+    }
+
+    fn hear(&mut self, observed: Observed) {
+        let mut next = Charges::new(&Arc::new(observed));
+        next.carry_over(&self.charges, Some);
+        self.charges = next;
+    }
+}
+
+fn hot(weight: f64) -> AskingDomain {
+    AskingDomain { weight, hot: Some(0), ..AskingDomain::unknown(HOT[0]) }
+}
+
+fn normal(weight: f64) -> AskingDomain {
+    AskingDomain { weight, ..AskingDomain::unknown(1) }
+}
+
+fn observed(entries: &[(u32, u32, f64)]) -> Observed {
+    let rates = entries.iter().map(|&(hot, server, rate)| ObservedRate { hot, server, rate });
+    Observed::new(&HOT, &[0.0; 2], rates, TTL, TTL)
+}
+
+#[test]
+fn a_domain_that_stays_beyond_its_ttl_is_charged() {
+    let mut worker = Worker::new(observed(&[]));
+    assert_eq!(worker.ask(0, hot(600.0)), 0, "granted a");
+    worker.charges.advance(Time::from_secs(25));
+    worker.hear(observed(&[(0, 0, 10.0)]).made_over(10));
+    worker.charges.advance(Time::from_secs(30));
+    assert_eq!(*worker.charges.extra, [0.0, 0.0], "the grant lives: nothing on top of it");
+    // The grant has ended, the requests have not: a is charged 10 x 60 requests.
+    let chosen: Vec<u32> = (0..6).map(|_| worker.ask(70_000, normal(105.0))).collect();
+    assert_eq!(chosen, [1; 6], "six grants of 105 make b's load more than that of a");
+    assert_eq!(worker.ask(70_000, normal(105.0)), 0);
+}
+
+/// Worked figures of the rule. TTL 60, a Plan that came at 100 s and tells of the ten seconds before it:
+/// servers a and b observe the domain at 10 and 1 requests a second, which is 36,000 and 3,600 over an
+/// horizon of 60 s. What is charged at 103 s, and at 165 s, when no grant lives any more.
+#[test]
+fn what_was_observed_before_the_newest_grant_is_void() {
+    for (granted, server, at_103, at_165, why) in [
+        (None, 0, [36_000.0, 3_600.0], [36_000.0, 3_600.0], "never granted"),
+        (Some(20), 0, [36_000.0, 3_600.0], [36_000.0, 3_600.0], "long ago: it stays beyond it"),
+        (Some(60), 0, [0.0, 3_600.0], [36_000.0, 3_600.0], "the grant of a lives, not that of b"),
+        (Some(88), 0, [0.0, 3_600.0], [36_000.0, 3_600.0], "just before it was observed"),
+        (Some(91), 0, [0.0, 0.0], [0.0, 0.0], "while it was observed: b told of the past"),
+        (Some(91), 1, [0.0, 0.0], [0.0, 0.0], "likewise, granted to b: a told of the past"),
+        (Some(99), 1, [0.0, 0.0], [0.0, 0.0], "after it was observed, before the Plan"),
+        (Some(101), 0, [0.0, 0.0], [0.0, 0.0], "after the Plan"),
+        (Some(103), 1, [0.0, 0.0], [0.0, 0.0], "just now"),
+    ] {
+        let mut worker = Worker::new(observed(&[]));
+        let mut granted = granted.map(Time::from_secs).into_iter().peekable();
+        if let Some(at) = granted.next_if(|at| *at < Time::from_secs(100)) {
+            worker.charges.advance(at);
+            worker.charges.grant(0, server, TTL);
+        }
+        worker.charges.advance(Time::from_secs(100));
+        worker.hear(observed(&[(0, 0, 10.0), (0, 1, 1.0)]).made_over(10));
+        if let Some(at) = granted.next() {
+            worker.charges.advance(at);
+            worker.charges.grant(0, server, TTL);
+        }
+        worker.charges.advance(Time::from_secs(103));
+        assert_eq!(*worker.charges.extra, at_103, "{why}");
+        worker.charges.advance(Time::from_secs(165));
+        assert_eq!(*worker.charges.extra, at_165, "{why}");
+    }
+}
+
+#[test]
+fn the_next_observation_counts_again() {
+    let mut worker = Worker::new(observed(&[(0, 0, 10.0)]).made_over(5));
+    worker.charges.advance(Time::from_secs(100));
+    worker.charges.grant(0, 1, 10);
+    for (second, charged) in [(103, 0.0), (105, 0.0), (106, 36_000.0)] {
+        worker.charges.advance(Time::from_secs(second));
+        worker.hear(observed(&[(0, 0, 10.0)]).made_over(5));
+        assert_eq!(worker.charges.extra(0), charged, "a Plan at {second}");
+    }
+    // The Plan in force goes on under another table: it is as old as it was.
+    let mut again = Charges::new(&worker.charges.observed);
+    worker.charges.advance(Time::from_secs(200));
+    again.carry_over(&worker.charges, Some);
+    assert_eq!(again.began, worker.charges.began);
+}
+
+#[test]
+fn each_grant_voids_its_own_domain_alone_and_once() {
+    let rates = [(0, 0, 10.0), (0, 1, 1.0), (1, 0, 0.1), (1, 1, 0.3)];
+    let rates = rates.into_iter().map(|(hot, server, rate)| ObservedRate { hot, server, rate });
+    let observed = Observed::new(&[9, 5], &[2.0, 0.0], rates, TTL, TTL);
+    let mut charges = Charges::new(&Arc::new(observed));
+    charges.advance(Time::from_secs(100));
+    assert_eq!(*charges.extra, [120.0 + 36_000.0 + 360.0, 3_600.0 + 1_080.0]);
+    for (hot, server, expected) in [
+        (0, 1, [120.0 + 360.0, 1_080.0]),
+        (0, 0, [120.0 + 360.0, 1_080.0]),
+        (1, 0, [120.0, 0.0]),
+        (1, 0, [120.0, 0.0]),
+        (7, 0, [120.0, 0.0]),
+    ] {
+        charges.grant(hot, server, TTL);
+        assert_eq!(*charges.extra, expected);
+        assert!((0..2).all(|place| charges.own(Some(0), place) == 0.0));
+    }
+    for second in [101, 161, 1_000] {
+        charges.advance(Time::from_secs(second));
+        assert_eq!(*charges.extra, [120.0, 0.0], "nothing comes back at {second}");
+    }
+}
+
+#[test]
+fn a_domain_does_not_flee_from_itself() {
+    // It keeps a beyond its TTL; b has less to do, but more than a has without it.
+    let mut worker = Worker::new(observed(&[(0, 0, 10.0)]));
+    let residual = [(0, 100.0), (1, 200.0)];
+    for (place, weight) in residual {
+        worker.grants.add(place, weight, Time::ZERO, TTL);
+    }
+    let mut fresh = worker.charges.clone();
+    assert_eq!(worker.ask(1_000, hot(600.0)), 0);
+    std::mem::swap(&mut worker.charges, &mut fresh);
+    worker.grants = Grants::new(2, TTL);
+    for (place, weight) in residual {
+        worker.grants.add(place, weight, Time::ZERO, TTL);
+    }
+    assert_eq!(worker.ask(1_000, normal(1.0)), 1, "others see its load");
+}
+
+#[test]
+fn backlog_is_charged_where_it_is_reported() {
+    let mut worker = Worker::new(Observed::new(&HOT, &[3.0, 0.0], std::iter::empty(), TTL, TTL));
+    let chosen = [1, 2, 3, 4].map(|_| worker.ask(0, normal(1.0)));
+    assert_eq!(chosen, [1, 1, 1, 0]);
+}
+
+#[test]
+fn nobody_is_charged_where_nobody_is() {
+    let nobody = Observed::new(&HOT, &[], std::iter::empty(), TTL, TTL);
+    Charges::new(&Arc::new(nobody)).advance(Time::from_secs(9));
+}
+
+#[test]
+fn what_others_granted_counts_here_too() {
+    let report = || observed(&[(0, 0, 10.0)]).made_over(5);
+    let mut one = Worker::new(report());
+    let mut other = one.charges.clone();
+    other.advance(Time::ZERO);
+    other.grant(0, 0, TTL);
+    let mut told = HotGrants::new(&report());
+    other.tell(&mut told);
+    one.charges.advance(Time::ZERO);
+    assert_eq!(one.charges.extra(0), 36_000.0);
+    one.charges.hear(&told, Time::from_secs(1));
+    assert_eq!(one.charges.second, 2, "who has heard knows how late it is");
+    assert_eq!(one.charges.extra(0), 0.0);
+    let after = u64::from(TTL) + 1;
+    one.charges.advance(Time::from_secs(after));
+    assert_eq!(one.charges.extra(0), 0.0, "it was observed before that grant");
+    one.hear(report());
+    assert_eq!(one.charges.extra(0), 36_000.0, "and still is after it");
+}
+
+#[test]
+fn hot_domains_keep_their_grants_where_their_order_changes() {
+    let nothing = || std::iter::empty();
+    let observed = Observed::new(&[7, 9], &[0.0; 2], nothing(), TTL, TTL);
+    let mut before = Charges::new(&Arc::new(observed));
+    before.advance(Time::ZERO);
+    before.grant(1, 0, TTL);
+    before.advance(Time::from_secs(20));
+    before.grant(0, 1, TTL);
+    before.advance(Time::from_secs(30));
+    // Places now: domain 9 holds the grant of what is server 2, domain 7 that of server 1.
+    let rates = [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0), (2, 2, 1.0)];
+    let rates = rates.into_iter().map(|(hot, server, rate)| ObservedRate { hot, server, rate });
+    let observed = Observed::new(&[9, 5, 7], &[0.0; 3], rates, TTL, TTL).made_over(15);
+    let mut after = Charges::new(&Arc::new(observed));
+    after.carry_over(&before, |server| [None, Some(1), Some(0)][server]);
+    // Domain 9 beside its grant, and domain 5; that of 7 is void.
+    assert_eq!(*after.extra, [0.0, 3_600.0, 3_600.0]);
+}
+
+proptest::proptest! {
+    /// Reports for living grants only, or of the time before the newest grant, or none at all: MRL,
+    /// choice by choice.
+    #[test]
+    fn without_strays_it_is_mrl(
+        asks in proptest::collection::vec((0_u64..4_000, 0_u32..3, 1_u32..50), 1..200),
+        reports in 0..3,
+    ) {
+        let mut crml = Worker::new(observed(&[]));
+        let (servers, mut grants) = (Servers::alike(2), Grants::new(2, TTL));
+        let (mut position, mut now) = (0, 0);
+        let mut granted = [None; 2];
+        for (pause, domain, weight) in asks {
+            now += pause;
+            let weight = f64::from(weight);
+            let domain = if domain == 0 { hot(weight) } else { normal(weight) };
+            match reports {
+                1 => {
+                    let lives = |at: &Option<u64>| at.is_some_and(|at| at + 60_000 > now);
+                    let rates = (0..).zip(&granted).filter(|(_, at)| lives(at));
+                    let rates: Vec<_> = rates.map(|(server, _)| (0, server, 5.0)).collect();
+                    crml.hear(observed(&rates));
+                }
+                2 if granted.iter().any(Option::is_some) => {
+                    // So old that nothing was granted yet when it began.
+                    crml.hear(observed(&[(0, 0, 7.1), (0, 1, 0.3)]).made_over(now as u32));
+                }
+                _ => {}
+            }
+            let asked = Asked { now: Time::from_millis(now), ttl: TTL, domain };
+            // With one pointer: ties go round together.
+            crml.positions = [position; 2];
+            let chosen = crml.ask(now, domain);
+            let expected = residual_load::choose(&servers, &asked, &mut grants, &mut position);
+            residual_load::grant(&servers, expected, &asked, &mut grants);
+            proptest::prop_assert_eq!(chosen, expected);
+            if domain.hot.is_some() {
+                granted[chosen as usize] = Some(now);
+            }
+        }
+    }
+
+    /// What comes off piece by piece is what a sum made anew leaves out.
+    #[test]
+    fn sums_are_the_same_however_they_came_about(
+        rates in proptest::collection::vec((0_u32..4, 0_u32..3, 0.0_f64..1e6), 0..12),
+        backlog in 0.0_f64..1e6,
+        steps in proptest::collection::vec((0_u64..3, 0_u32..5, 0_u32..4, 1_u32..5), 1..60),
+    ) {
+        let rates = rates.into_iter();
+        let rates = rates.map(|(hot, server, rate)| ObservedRate { hot, server, rate });
+        let observed = Observed::new(&[1, 2, 3, 4], &[backlog, 0.0, 1.0], rates, TTL, TTL);
+        let mut charges = Charges::new(&Arc::new(observed.made_over(3)));
+        let mut now = 0;
+        for (pause, hot, server, ttl) in steps {
+            now += pause;
+            charges.advance(Time::from_secs(now));
+            charges.grant(hot, server, ttl);
+            let mut anew = charges.clone();
+            anew.sum_up();
+            proptest::prop_assert_eq!(&charges.extra, &anew.extra);
+        }
+    }
+}
