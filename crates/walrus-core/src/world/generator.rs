@@ -33,6 +33,13 @@ impl Generator {
         ((((draw >> 32) * u64::from(len)) >> 32) as u32, draw as u32)
     }
 
+    /// Below which half of a draw lies with this probability, 0 to 1; what is none saturates.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+    pub fn threshold(probability: f64) -> u32 {
+        (probability * 4_294_967_296.0) as u32
+    }
+
     /// Evenly spread from 0 (inclusive) to 1 (exclusive).
     #[inline]
     pub fn share(&mut self) -> f64 {

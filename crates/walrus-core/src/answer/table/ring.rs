@@ -364,7 +364,7 @@ impl Draft {
         let mut cutoffs = Vec::with_capacity(self.shares.len());
         for share in &self.shares {
             before += share / sum;
-            cutoffs.push(fixed_point(before));
+            cutoffs.push(Generator::threshold(before));
         }
         cutoffs.pop()?;
         Some(RingList {
@@ -412,11 +412,6 @@ fn returns_by_steps(parameters: RingParameters<'_>) -> bool {
 /// A ramp that can be reckoned with: above 0, at most 1.
 fn ramp(candidate: &Candidate) -> f64 {
     if candidate.ramp.is_nan() { 1.0 } else { candidate.ramp.clamp(1e-6, 1.0) }
-}
-
-/// A share of 0 to 1 in 1/2^32; `as` saturates.
-fn fixed_point(share: f64) -> u32 {
-    (share * 4_294_967_296.0) as u32
 }
 
 /// The chooser of a list with one answer.

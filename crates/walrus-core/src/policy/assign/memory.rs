@@ -42,6 +42,28 @@ pub struct Pointing {
 }
 
 impl Pointing {
+    /// Where it is to point, once it is at the end of its way: clusters and their shares.
+    pub(super) fn target(&self) -> Vec<(ClusterId, f64)> {
+        if self.shares.is_empty() {
+            self.present.map(|cluster| (cluster, 1.0)).into_iter().collect()
+        } else {
+            self.shares.clone()
+        }
+    }
+
+    /// Where it points now.
+    pub(super) fn mixture(&self) -> Vec<(ClusterId, f64)> {
+        let mut mixture = self.target();
+        let Some(way) = self.transition.as_ref().filter(|_| !mixture.is_empty()) else {
+            return mixture;
+        };
+        mixture.iter_mut().for_each(|(_, share)| *share *= way.share);
+        for (cluster, share) in way.shares_before() {
+            add_share(&mut mixture, cluster, share * (1.0 - way.share));
+        }
+        mixture
+    }
+
     /// For policies that know no shares, after a reload that changed the policy.
     pub(super) fn forget_shares(&mut self) {
         self.shares.clear();
@@ -116,4 +138,12 @@ pub struct OverThreshold {
     pub servers: Vec<ServerId>,
     /// For how many rounds in a row each cluster had a server far enough below (A7), by cluster.
     pub rounds_below: Vec<u32>,
+}
+
+/// Adds to a cluster's share.
+pub(super) fn add_share(shares: &mut Vec<(ClusterId, f64)>, cluster: ClusterId, share: f64) {
+    match shares.iter_mut().find(|(of, _)| *of == cluster) {
+        Some((_, sum)) => *sum += share,
+        None => shares.push((cluster, share)),
+    }
 }

@@ -30,9 +30,8 @@
 //! b. All are above: it stays.
 
 use super::Reason;
-use super::preference::Preference;
 use super::round::RoundContext;
-use crate::world::{AreaId, ClusterId, Distance};
+use crate::world::{ClusterId, Distance};
 
 /// Assigns pairs of services in which somebody functions.
 pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
@@ -66,15 +65,9 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     }
 }
 
-fn preference<'a>(round: &RoundContext<'a>, pair: usize) -> Preference<'a> {
-    // There are at most as many areas as ids.
-    let area = AreaId((pair % round.areas) as u32);
-    Preference::of(round.input.topology, round.service(pair), area)
-}
-
 /// Its cluster does not function, or it points nowhere yet.
 fn move_away(round: &mut RoundContext<'_>, pair: usize) {
-    let mut order = preference(round, pair).filter(|(cluster, _)| round.functions(pair, *cluster));
+    let mut order = round.preference(pair).filter(|(cluster, _)| round.functions(pair, *cluster));
     let first = order.clone().next();
     let with_room = order.find(|(cluster, _)| round.has_room(pair, *cluster));
     let Some((cluster, distance)) = with_room.or(first) else { return };
@@ -93,7 +86,7 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
     }
     let rounds_min = round.service(pair).home_rounds.max(1);
     let forced = round.pointing[pair].forced;
-    let nearer = preference(round, pair).take_while(|(cluster, _)| *cluster != present).find(
+    let nearer = round.preference(pair).take_while(|(cluster, _)| *cluster != present).find(
         |(cluster, _)| {
             let rounds_below = round.standing(pair).clusters[cluster.index()].rounds_below;
             round.has_room(pair, *cluster)
@@ -108,7 +101,8 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
 
 /// Its cluster has no room: outward to the next that has, if there is one.
 fn pass_over(round: &mut RoundContext<'_>, pair: usize) {
-    let next = preference(round, pair)
+    let next = round
+        .preference(pair)
         .find(|(cluster, _)| round.has_room(pair, *cluster) && !round.received[cluster.index()]);
     match next {
         Some((cluster, distance)) => round.send(pair, cluster, Reason::PassedOver(distance)),
@@ -118,8 +112,7 @@ fn pass_over(round: &mut RoundContext<'_>, pair: usize) {
 
 /// Why it may stay where it is.
 fn why_there(round: &RoundContext<'_>, pair: usize, present: ClusterId) -> Reason {
-    let functioning =
-        preference(round, pair).filter(|(cluster, _)| round.functions(pair, *cluster));
+    let functioning = round.preference(pair).filter(|(cluster, _)| round.functions(pair, *cluster));
     let mut nearer_have_room = false;
     for (place, (cluster, distance)) in functioning.enumerate() {
         if cluster == present {

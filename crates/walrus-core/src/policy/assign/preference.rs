@@ -1,5 +1,6 @@
 //! Which clusters an area likes best, for `nearest` and `stable`.
 
+use super::round::RoundContext;
 use crate::world::{AreaId, ClusterId, Distance, Nearness, Service, Topology};
 
 /// All clusters from which an area could have a service, nearest first: its home; what the
@@ -26,6 +27,15 @@ impl<'a> Preference<'a> {
             near: nearness.nearest_first().iter(),
             configured: (1..).zip(&service.clusters),
         }
+    }
+}
+
+impl<'a> RoundContext<'a> {
+    /// That of a pair.
+    pub(super) fn preference(&self, pair: usize) -> Preference<'a> {
+        // There are at most as many areas as ids.
+        let area = AreaId((pair % self.areas) as u32);
+        Preference::of(self.input.topology, self.service(pair), area)
     }
 }
 

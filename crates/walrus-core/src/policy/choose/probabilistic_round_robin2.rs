@@ -27,7 +27,7 @@ impl Chances {
     pub(super) fn compile(capacities: &[f64]) -> Self {
         let most = capacities.iter().copied().fold(0.0, f64::max).min(f64::MAX);
         let chance = |capacity: &f64| {
-            if most > 0.0 { fixed_point(capacity.min(most) / most) } else { u32::MAX }
+            if most > 0.0 { Generator::threshold(capacity.min(most) / most) } else { u32::MAX }
         };
         Self(capacities.iter().map(chance).collect())
     }
@@ -59,11 +59,6 @@ impl Chances {
         *position = if index + 1 == len { 0 } else { index + 1 };
         index
     }
-}
-
-/// A share of 0 to 1 in 1/2^32; `as` saturates.
-fn fixed_point(share: f64) -> u32 {
-    (share * 4_294_967_296.0) as u32
 }
 
 #[cfg(test)]

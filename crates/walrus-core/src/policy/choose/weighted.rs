@@ -42,7 +42,7 @@ impl AliasTable {
         while let (Some(&under), Some(&over)) = (low.last(), high.last()) {
             low.pop();
             columns[under] =
-                Column { height: fixed_point(heights[under]), alias: column_index(over) };
+                Column { height: Generator::threshold(heights[under]), alias: column_index(over) };
             heights[over] -= 1.0 - heights[under];
             if heights[over] < 1.0 {
                 high.pop();
@@ -76,12 +76,6 @@ impl AliasTable {
 
 fn column_index(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// A share of 0 to 1 in 1/2^32.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-fn fixed_point(share: f64) -> u32 {
-    (share * 4_294_967_296.0) as u32
 }
 
 #[cfg(test)]

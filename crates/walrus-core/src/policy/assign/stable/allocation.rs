@@ -16,6 +16,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::super::memory::add_share;
 use crate::world::{ClusterId, Distance};
 
 /// The smallest part of a unit's demand that is worth a share of its own. A cluster may be filled by
@@ -111,7 +112,7 @@ fn propose<I>(unit: &Unit<I>, place: &mut Placed, cluster: ClusterId, rooms: &mu
         return;
     }
     let share = if room < place.rest - SPLINTER { room } else { place.rest };
-    add(&mut place.shares, cluster, share);
+    add_share(&mut place.shares, cluster, share);
     rooms[cluster.index()].used += share * unit.demand;
     place.rest = if share < place.rest { place.rest - share } else { 0.0 };
 }
@@ -165,17 +166,9 @@ pub(super) fn overflow(
         }
         for (_, placed) in rests.iter_mut() {
             let share = placed.rest * part / sum;
-            add(&mut placed.shares, *cluster, share);
+            add_share(&mut placed.shares, *cluster, share);
         }
         rooms[cluster.index()].used += all * part / sum;
-    }
-}
-
-/// Adds to a cluster's share.
-pub(super) fn add(shares: &mut Vec<(ClusterId, f64)>, cluster: ClusterId, share: f64) {
-    match shares.iter_mut().find(|(of, _)| *of == cluster) {
-        Some((_, sum)) => *sum += share,
-        None => shares.push((cluster, share)),
     }
 }
 

@@ -45,10 +45,9 @@ mod demand;
 
 use std::collections::BTreeMap;
 
-use super::preference::Preference;
 use super::round::RoundContext;
-use super::{Allocated, Pointing, Reason};
-use crate::world::{AreaId, AssignPolicy, ClusterId};
+use super::{Allocated, Reason};
+use crate::world::{AssignPolicy, ClusterId};
 use allocation::{Placed, Room, SPLINTER, Unit, allocate, overflow};
 
 /// Assigns pairs of services in which somebody functions; all other services' are settled.
@@ -68,7 +67,7 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
             demand: context.pointing[*pair].demand,
             threshold: context.service(*pair).threshold,
             kept: if *free { Vec::new() } else { kept(context, *pair) },
-            order: preference(context, *pair).filter(|(it, _)| context.functions(*pair, *it)),
+            order: context.preference(*pair).filter(|(it, _)| context.functions(*pair, *it)),
         })
         .collect();
     let mut placed = allocate(&mut units, &mut rooms);
@@ -82,12 +81,6 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     for (at, (pair, placed)) in pairs.iter().zip(placed).enumerate() {
         settle(round, *pair, frees[at], placed, (fulls[at], rests[at]));
     }
-}
-
-fn preference<'a>(round: &RoundContext<'a>, pair: usize) -> Preference<'a> {
-    // There are at most as many areas as ids.
-    let area = AreaId((pair % round.areas) as u32);
-    Preference::of(round.input.topology, round.service(pair), area)
 }
 
 /// By cluster: whether a service with this policy is there.
@@ -200,7 +193,7 @@ fn settle(
         shares.iter_mut().for_each(|(_, share)| *share /= sum);
     }
     let first = shares[0].0;
-    let distance = preference(round, pair).find(|(cluster, _)| *cluster == first);
+    let distance = round.preference(pair).find(|(cluster, _)| *cluster == first);
     let Some((_, distance)) = distance else { return };
     let allocated = Allocated {
         distance,
@@ -237,7 +230,7 @@ fn change(
     let share = |shares: &[(ClusterId, f64)], cluster: ClusterId| {
         shares.iter().find(|(of, _)| *of == cluster).map_or(0.0, |(_, share)| *share)
     };
-    preference(round, pair).find_map(|(cluster, _)| {
+    round.preference(pair).find_map(|(cluster, _)| {
         let change = share(after, cluster) - share(before, cluster);
         (change.abs() >= SPLINTER).then_some(change > 0.0)
     })
@@ -246,28 +239,4 @@ fn change(
 /// For people; saturates.
 fn whole(number: f64) -> u32 {
     number.round() as u32
-}
-
-impl Pointing {
-    /// Where it is to point, once it is at the end of its way: clusters and their shares.
-    pub(super) fn target(&self) -> Vec<(ClusterId, f64)> {
-        if self.shares.is_empty() {
-            self.present.map(|cluster| (cluster, 1.0)).into_iter().collect()
-        } else {
-            self.shares.clone()
-        }
-    }
-
-    /// Where it points now.
-    pub(super) fn mixture(&self) -> Vec<(ClusterId, f64)> {
-        let mut mixture = self.target();
-        let Some(way) = self.transition.as_ref().filter(|_| !mixture.is_empty()) else {
-            return mixture;
-        };
-        mixture.iter_mut().for_each(|(_, share)| *share *= way.share);
-        for (cluster, share) in way.shares_before() {
-            allocation::add(&mut mixture, cluster, share * (1.0 - way.share));
-        }
-        mixture
-    }
 }
