@@ -240,8 +240,8 @@ fn demand() -> ServiceDemand {
         domain: domain.to_owned(),
         rate: 100.0 / f64::from(place + 1),
         hot: place < 2,
-        observed: Vec::new(),
+        ..DomainDemand::default()
     };
     let domains = (0..).zip(domains).map(domain).collect();
-    ServiceDemand { rate: 400.0, queries: 20.0, domains, observed_over_ms: 9_000 }
+    ServiceDemand { rate: 400.0, queries: 20.0, domains, silent: 60.0, observed_over_ms: 9_000 }
 }

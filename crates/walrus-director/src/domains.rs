@@ -19,6 +19,7 @@
 
 use std::net::IpAddr;
 
+use walrus_core::world;
 use walrus_dns::edns::ClientSubnet;
 
 /// Places that a domain may stand in.
@@ -39,15 +40,20 @@ pub(crate) struct Domain {
 const IPV4: u8 = 128 + 1;
 
 impl Domain {
-    /// The client subnet if it says anything, else the resolver.
+    /// The client subnet if it says anything, as far as answers tell clients apart; else the resolver.
     #[inline]
     pub(crate) fn of(subnet: Option<&ClientSubnet>, resolver: IpAddr) -> Self {
         let subnet = subnet.and_then(|subnet| Some((subnet.address()?, subnet.source())));
-        match subnet.unwrap_or((resolver, 128)) {
-            (IpAddr::V4(address), length) => {
-                Self { bits: u128::from(address.to_bits()), length: IPV4 + length.min(32) }
+        // As `AskingDomain::of` has it: what is counted here must be found when it asks again.
+        let domain = match subnet.filter(|(address, _)| address.to_canonical() == *address) {
+            Some((address, source)) => world::Domain::new(address, source).of_client(),
+            None => world::Domain::of_address(resolver),
+        };
+        match domain.network() {
+            IpAddr::V4(address) => {
+                Self { bits: u128::from(address.to_bits()), length: IPV4 + domain.length() }
             }
-            (IpAddr::V6(address), length) => Self { bits: address.to_bits(), length },
+            IpAddr::V6(address) => Self { bits: address.to_bits(), length: domain.length() },
         }
     }
 
@@ -198,9 +204,18 @@ mod tests {
         let ipv4 = subnet(&[0, 1, 24, 0, 198, 51, 100]);
         let ipv6 = subnet(&[0, 2, 32, 0, 0x20, 0x01, 0x0d, 0xb8]);
         let none = subnet(&[0, 1, 0, 0]);
+        let long_ipv4 = subnet(&[0, 1, 32, 0, 198, 51, 100, 7]);
+        let long_ipv6 = subnet(&[0, 2, 64, 0, 0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2]);
+        let mut mapped = [0; 20];
+        mapped[1..3].copy_from_slice(&[2, 128]);
+        mapped[14..].copy_from_slice(&[0xff, 0xff, 198, 51, 100, 7]);
+        let mapped = subnet(&mapped);
         for (subnet, expected) in [
             (Some(&ipv4), "198.51.100.0/24"),
             (Some(&ipv6), "2001:db8::/32"),
+            (Some(&long_ipv4), "198.51.100.0/24"),
+            (Some(&long_ipv6), "2001:db8:1::/56"),
+            (Some(&mapped), "192.0.2.53"),
             (Some(&none), "192.0.2.53"),
             (None, "192.0.2.53"),
         ] {

@@ -20,11 +20,11 @@ pub(crate) fn adaptive(world: &World, variant: AdaptiveTtl) -> World {
         domain: format!("10.{}.{}.0/24", number >> 8 & 255, number & 255),
         rate: 1e4 / f64::from(number + 1),
         hot: number < 256,
-        observed: Vec::new(),
+        ..DomainDemand::default()
     };
     let domains = (0..DOMAINS).map(domain).collect();
     service.demand =
-        Some(ServiceDemand { rate: 1e5, queries: 100.0, domains, observed_over_ms: 0 });
+        Some(ServiceDemand { rate: 1e5, queries: 100.0, domains, ..ServiceDemand::default() });
     World { table: world.table.with_plan(Arc::new(plan)).expect("a Plan") }
 }
 

@@ -99,7 +99,8 @@ fn hot(demand: &ServiceDemand) -> BTreeSet<&str> {
 }
 
 fn rates(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
-    demand.domains.iter().map(|it| ((it.domain.as_str(), 0), it.rate))
+    // One that asks now and did not is another.
+    demand.domains.iter().map(|it| ((it.domain.as_str(), u32::from(it.silent)), it.rate))
 }
 
 fn observed(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
@@ -142,6 +143,7 @@ mod tests {
             rate: *rate,
             hot: *hot,
             observed: if *seen > 0.0 { vec![(0, *seen)] } else { Vec::new() },
+            silent: false,
         };
         let rate = domains.iter().map(|it| it.1).sum::<f64>() + rest;
         ServiceDemand {

@@ -169,6 +169,10 @@ pub struct ServiceDemand {
     /// 0 if none did.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub observed_over_ms: u64,
+    /// How much of the rate is of clients of whom no Director is asked under their own prefix, named
+    /// or not: they are no domains to whom answers could be given.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub silent: f64,
 }
 
 impl ServiceDemand {
@@ -186,20 +190,30 @@ impl ServiceDemand {
 
     /// Whether both say the same; when that was observed is left out.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        (self.rate, self.queries, &self.domains) == (other.rate, other.queries, &other.domains)
+        (self.rate, self.silent, self.queries, &self.domains)
+            == (other.rate, other.silent, other.queries, &other.domains)
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_nothing(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
 /// How much one domain asks of a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DomainDemand {
     /// A resolver's address or an ECS prefix.
     pub domain: String,
     /// Requests a second; above 0.
     pub rate: f64,
-    /// Its part of the whole is above the service's hot share.
+    /// Its part of what all ask that are not silent is above the service's hot share.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hot: bool,
+    /// No Director is asked by it, as far as they name who asks: only servers' access logs tell of it.
+    /// A resolver that stands in it is taken for it, but it does not count among those that ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
     /// Requests a second that servers report to get from it: places in [`Plan::servers`]. Of hot
     /// domains only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -39,6 +39,19 @@ impl Domain {
         }
     }
 
+    /// The longest client prefix that is a domain of its own, in bits: answers look for no longer one
+    /// (RFC 7871 section 11.1 wants resolvers to send none).
+    #[must_use]
+    pub const fn client_length_max(address: IpAddr) -> u8 {
+        if address.is_ipv4() { 24 } else { 56 }
+    }
+
+    /// The domain of a client in this prefix or at this address: shortened to what answers look for.
+    #[must_use]
+    pub fn of_client(self) -> Self {
+        Self::new(self.network, self.length.min(Self::client_length_max(self.network)))
+    }
+
     /// A single address.
     #[must_use]
     pub fn of_address(address: IpAddr) -> Self {
@@ -142,6 +155,20 @@ mod tests {
 
     fn domain(text: &str) -> Domain {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn clients_are_told_apart_as_far_as_answers_do() {
+        for (text, cut) in [
+            ("192.0.2.129", "192.0.2.0/24"),
+            ("192.0.2.0/25", "192.0.2.0/24"),
+            ("192.0.0.0/16", "192.0.0.0/16"),
+            ("2001:db8:1:2:3::/64", "2001:db8:1::/56"),
+            ("2001:db8::/48", "2001:db8::/48"),
+            ("::ffff:192.0.2.1", "192.0.2.0/24"),
+        ] {
+            assert_eq!(domain(text).of_client().to_string(), cut);
+        }
     }
 
     #[test]

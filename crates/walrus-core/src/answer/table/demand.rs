@@ -10,7 +10,7 @@
 
 use std::net::IpAddr;
 
-use crate::plan::ServiceDemand;
+use crate::plan::{DomainDemand, ServiceDemand};
 use crate::policy::choose::AskingDomain;
 use crate::policy::ttl::{self, AlikeDomains};
 use crate::world::{Domain, DomainClasses, TtlPolicy};
@@ -45,6 +45,8 @@ struct NamedDomain {
     longest_inside: u8,
     hot: u32,
     class: u32,
+    /// How many it counts for where domains are counted: [`FEW`] if it never asks.
+    count: f64,
     weight: f64,
 }
 
@@ -61,10 +63,10 @@ impl DemandTable {
             let place = if domain.hot { hot } else { NOT_HOT };
             hot += u32::from(domain.hot);
             if domain.rate.is_finite() && domain.rate > 0.0 {
-                draft.add(&domain.domain, domain.rate, place);
+                draft.add(domain, place);
             }
         }
-        draft.finish(demand.rate, ttl)
+        draft.finish(demand.rate - demand.silent, ttl)
     }
 
     /// The domain that a query is of, by its resolver and its client subnet with the source prefix
@@ -189,8 +191,8 @@ impl Draft {
         }
     }
 
-    fn add(&mut self, text: &str, rate: f64, hot: u32) {
-        let Ok(domain) = text.parse::<Domain>() else { return };
+    fn add(&mut self, told: &DomainDemand, hot: u32) {
+        let Ok(domain) = told.domain.parse::<Domain>() else { return };
         if self.domains.len() >= ServiceDemand::DOMAINS_MAX {
             return;
         }
@@ -212,13 +214,15 @@ impl Draft {
                 longest_inside,
                 hot,
                 class: 0,
-                weight: rate,
+                count: if told.silent { FEW } else { 1.0 },
+                weight: told.rate,
             });
             // At most [`ServiceDemand::DOMAINS_MAX`].
             self.slots[slot] = tag_of(key) | self.domains.len() as u32;
         }
     }
 
+    /// `rate` is of all that ask.
     fn finish(mut self, rate: f64, ttl: TtlPolicy) -> (DemandTable, Vec<AlikeDomains>) {
         self.look_inside();
         let unnamed = Unnamed::new(rate, &self.domains);
@@ -231,7 +235,8 @@ impl Draft {
         let mut asking = vec![AlikeDomains { class: 0, domains: unnamed.domains, rate }];
         for (place, domain) in (0..).zip(&mut self.domains) {
             domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
-            asking.push(AlikeDomains { class: domain.class, domains: 1.0, rate: domain.weight });
+            let (domains, rate) = (domain.count, domain.weight * domain.count);
+            asking.push(AlikeDomains { class: domain.class, domains, rate });
             domain.weight *= mean;
         }
         let table = DemandTable {
@@ -271,9 +276,11 @@ struct Unnamed {
 
 impl Unnamed {
     fn new(rate: f64, named: &[NamedDomain]) -> Self {
+        let asking = || named.iter().filter(|domain| domain.count == 1.0).map(|it| it.weight);
         let rates = || named.iter().map(|domain| domain.weight);
-        let Some(least) = rates().reduce(f64::min) else { return Self { rate: 1.0, domains: 1.0 } };
-        let rest = rate - rates().sum::<f64>();
+        let least = asking().reduce(f64::min).or_else(|| rates().reduce(f64::min));
+        let Some(least) = least else { return Self { rate: 1.0, domains: 1.0 } };
+        let rest = rate - asking().sum::<f64>();
         if rest > 0.0 && rest.is_finite() {
             return Self { rate: rest.min(least), domains: (rest / least).max(1.0) };
         }
@@ -288,7 +295,6 @@ const FEW: f64 = 1e-9;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::DomainDemand;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -299,7 +305,7 @@ mod tests {
             domain: domain.to_owned(),
             rate,
             hot,
-            observed: Vec::new(),
+            ..DomainDemand::default()
         });
         ServiceDemand { rate, domains: domains.collect(), ..ServiceDemand::default() }
     }

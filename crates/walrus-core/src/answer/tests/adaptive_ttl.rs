@@ -17,7 +17,7 @@ pub(super) fn demand() -> ServiceDemand {
         domain: domain.to_owned(),
         rate,
         hot,
-        observed: Vec::new(),
+        ..DomainDemand::default()
     };
     let domains =
         vec![domain(HEAVY, 8.0, true), domain(LIGHT, 1.0, false), domain(PREFIX, 1.0, false)];
@@ -84,6 +84,34 @@ fn the_ttl_is_that_of_the_domain_and_of_the_server_that_comes_first() {
         // Another service's stays what it is.
         let other = Ask::new("deep.service.example", A).from(HEAVY);
         assert_eq!(ttl(&other.answer(&table, &mut WorkerState::new(1, &table))), 30);
+    }
+}
+
+/// Client networks that only access logs tell of: whoever asks keeps its TTL, and so do the queries.
+#[test]
+fn who_never_asks_does_not_count() {
+    let mut plan = adaptive_plan(AdaptiveTtl::Each);
+    let demand = plan.services[2].demand.as_mut().unwrap();
+    let stranger = |index| DomainDemand {
+        domain: format!("100.64.{index}.0/24"),
+        rate: 5.0,
+        silent: true,
+        ..DomainDemand::default()
+    };
+    demand.domains.extend((0..100).map(stranger));
+    // Those that are not named included.
+    demand.silent = 1000.0;
+    demand.rate += demand.silent;
+    for variant in [AdaptiveTtl::Two, AdaptiveTtl::Each] {
+        plan.services[2].ttl = TtlPolicy::Adaptive { variant, seconds: 240, min: 24, max: 2400 };
+        let table = table(plan.clone());
+        let ask = Ask::new("www.example", A);
+        assert_eq!(both_servers(&table, &ask.clone().from(HEAVY)), [100, 100]);
+        assert_eq!(both_servers(&table, &ask.clone().from(LIGHT)), [800, 800]);
+        assert_eq!(both_servers(&table, &ask.clone().from("203.0.113.77")), [800, 800]);
+        // A resolver in such a network is taken for it: 240 x 10/3 / 5.
+        let expected = if variant == AdaptiveTtl::Each { 160 } else { 800 };
+        assert_eq!(both_servers(&table, &ask.from("100.64.7.53")), [expected; 2]);
     }
 }
 

@@ -48,7 +48,7 @@ fn demand(domains: &[(&str, f64)], hot: usize) -> ServiceDemand {
         domain: domain.to_owned(),
         rate,
         hot: place < hot,
-        observed: Vec::new(),
+        ..DomainDemand::default()
     };
     let rate = domains.iter().map(|(_, rate)| rate).sum();
     ServiceDemand {

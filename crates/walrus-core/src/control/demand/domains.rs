@@ -12,7 +12,9 @@ use super::join::{Naming, Seen, Served, join};
 use super::rates::{Rates, averaged_over, made_good, weight, will_speak};
 use super::requests::CheckedRequests;
 use crate::plan::ServiceDemand;
-use crate::world::{Domain, ServerId, Service, ServiceCounts, ServiceId, Time, Topology};
+use crate::world::{
+    ChoosePolicy, Domain, ServerId, Service, ServiceCounts, ServiceId, Time, Topology,
+};
 
 /// Domains that are named in a Plan, over all services: about 1 MB of it.
 const NAMED_ALL_MAX: usize = 1 << 14;
@@ -136,6 +138,8 @@ impl Domains {
             let error = counted.error.min(counted.queries);
             match counted.domain.parse::<Domain>() {
                 Ok(domain) => {
+                    let is_prefix = domain.length() < domain.length_max();
+                    let domain = if is_prefix { domain.of_client() } else { domain };
                     rest += error as f64;
                     rates.add(domain, part * (counted.queries - error) as f64);
                 }
@@ -179,6 +183,7 @@ impl Domains {
         }
         rates.add_rest(part * found.rest as f64);
         rates.keep(self.prefixes_max);
+        requests.last.retain(|domain, _| requests.rates.named().contains_key(domain));
     }
 
     /// The demand of every service that wants to know, by name; `before` is what was told last.
@@ -208,7 +213,11 @@ impl Domains {
                     Some(Served { server: server.0, part, requests: &requests.rates, seen })
                 })
                 .collect();
-            let naming = Naming { domains_max: self.named_max, hot_share: service.hot_share };
+            let naming = Naming {
+                domains_max: self.named_max,
+                hot_share: service.hot_share,
+                observes: service.choose == ChoosePolicy::Crml,
+            };
             let name = service.name.to_string();
             if let Some(demand) =
                 join(&queries.scaled(made_good), &served, naming, before.get(&name))
@@ -240,4 +249,54 @@ impl Domains {
 
 fn wanting(topology: &Topology) -> impl Iterator<Item = (ServiceId, &Service)> {
     (0..).map(ServiceId).zip(&topology.services).filter(|(_, service)| service.wants_demand())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> Domain {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_last_report_is_seen_for_two_intervals_and_averaged_for_three() {
+        let (heard_at, covered) = (Time::from_secs(1000), Duration::from_secs(30));
+        let over = averaged_over(covered);
+        let mut rates = Rates::default();
+        rates.average_over(over);
+        rates.pass_exactly(heard_at);
+        rates.add(prefix("192.0.2.0/24"), 10.0);
+        let last = rates.named().clone();
+        let mut requests = Requests { heard_at, covered, rates, last };
+        let after = |seconds| heard_at + Duration::from_secs(seconds);
+        assert!(requests.seen(after(59)).is_some());
+        assert!(requests.seen(after(60)).is_none());
+        let mut rate_after = |seconds| {
+            requests.read(after(seconds));
+            requests.rates.named().get(&prefix("192.0.2.0/24")).copied()
+        };
+        assert_eq!(rate_after(90), Some(10.0));
+        let faded = rate_after(91).unwrap();
+        assert!((faded - 10.0 * (-91.0_f64 / 90.0).exp()).abs() < 1e-9, "{faded}");
+        assert_eq!(rate_after(2000), None);
+    }
+
+    #[test]
+    fn no_more_is_kept_of_a_server_than_its_share() {
+        let queries = BTreeMap::from([(ServiceId(0), Rates::default())]);
+        let mut domains = Domains { queries, named_max: 10, prefixes_max: 8, ..Domains::default() };
+        for round in 0..20_u64 {
+            let counted = (0..100).map(|index| (prefix(&format!("10.0.{index}.0/24")), index + 1));
+            let found = CheckedRequests {
+                covered: Duration::from_secs(1),
+                domains: counted.collect(),
+                rest: 7,
+            };
+            domains.take_requests(ServerId(3), &found, Time::from_secs(round));
+            let kept = &domains.requests[&ServerId(3)];
+            assert_eq!((kept.rates.named().len(), kept.last.len()), (8, 8));
+            assert_eq!(kept.last[&prefix("10.0.99.0/24")], 100.0);
+        }
+    }
 }

@@ -12,10 +12,19 @@
 //! times 1: the unit is queries then. The rest is what is told without names on either side, whichever
 //! is more.
 //!
+//! Prefixes that are domains of their own ask nobody: their clients' resolvers do, wherever they are.
+//! They are **silent**: named, for a resolver that Directors did not name may stand in one, but neither
+//! counted nor hot. Where nobody asks at all (Directors are not heard), all count.
+//!
+//! A resolver may have a few clients in its own network and most elsewhere. So a domain that asks has
+//! at least a tenth ([`LEAST_PART`]) of what its queries stand for in the mean, and one with less than
+//! that says nothing about the mean.
+//!
 //! **Source.** papers.md 2.3 (Colajanni, Yu, Dias: servers count requests by domain) and 5 (which
 //! resolver a client uses must come from logs or ECS); the join by prefix is Walrus' own.
 //!
-//! **When it is wrong.** A resolver far from its clients without ECS: their requests stand under
+//! **When it is wrong.** A resolver far from its clients, of whom a few are in its own network, has a tenth
+//! of the mean at least and may have more in truth. A resolver far from its clients without ECS: their requests stand under
 //! their own prefixes and once more in its estimate. Shares among those who ask stay right, the whole
 //! is too high. Where only some servers tell, all rates are too low by the same part.
 //!
@@ -33,6 +42,14 @@ use crate::world::Domain;
 /// A hot domain stays hot until its share is below this part of what made it hot: one at the border
 /// would else bring a Plan each round.
 const STAYS_HOT: f64 = 0.8;
+
+/// A domain that asks has this part of what its queries stand for in the mean, however few requests
+/// come from around it. Who really has so few is then taken for as light as few others are.
+const LEAST_PART: f64 = 0.1;
+
+/// Those that both sides saw say alone what a query stands for if they have this part of all queries;
+/// the fewer they are, the more all others have a say.
+const PART_OF_BOTH: f64 = 0.1;
 
 /// What one server serves of a service.
 #[derive(Clone, Copy)]
@@ -60,8 +77,11 @@ pub(super) struct Seen<'a> {
 pub(super) struct Naming {
     /// The most domains that are named.
     pub(super) domains_max: usize,
-    /// The share of the whole above which a domain is hot; one in the number of domains if `None`.
+    /// The share of what all ask that are not silent above which a domain is hot; one in the number
+    /// of domains if `None`.
     pub(super) hot_share: Option<f64>,
+    /// Whether anybody looks at where hot domains are seen.
+    pub(super) observes: bool,
 }
 
 /// One domain, both sides.
@@ -93,14 +113,45 @@ pub(super) fn join(
     }
     let rest_of_requests: f64 = served.iter().map(|it| it.part * it.requests.rest()).sum();
     let factor = requests_per_query(&domains, queries.rest(), rest_of_requests);
-    let rest = (queries.rest() * factor).max(rest_of_requests);
-    let rates = domains.iter().map(|(domain, joined)| {
-        (*domain, if joined.requests > 0.0 { joined.requests } else { joined.queries * factor })
+    let asks_at_all = queries.rest() > 0.0 || !queries.named().is_empty();
+    let rates = domains.into_iter().map(|(domain, joined)| Rated {
+        domain,
+        rate: joined.rate(factor),
+        is_silent: asks_at_all && joined.queries <= 0.0,
     });
-    let mut demand = name(rates.collect(), rest, naming, before)?;
+    let asked = queries.rest() * factor;
+    let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
+    let mut demand = name(rates.filter(|it| it.rate > 0.0).collect(), rest, naming, before)?;
     demand.queries = rounded(queries.named().values().sum::<f64>() + queries.rest());
-    observe(&mut demand, served, &attributed);
+    if naming.observes {
+        observe(&mut demand, served, &attributed);
+    }
     Some(demand)
+}
+
+impl Joined {
+    /// Requests a second, where a query stands for `factor` in the mean.
+    fn rate(self, factor: f64) -> f64 {
+        let least = if self.requests > 0.0 { LEAST_PART } else { 1.0 };
+        self.requests.max(self.queries * factor * least)
+    }
+}
+
+/// A domain with its requests a second.
+#[derive(Clone, Copy)]
+struct Rated {
+    domain: Domain,
+    rate: f64,
+    is_silent: bool,
+}
+
+/// What is told without names: requests a second.
+#[derive(Clone, Copy)]
+struct Rest {
+    asked: f64,
+    /// What servers have on top of it.
+    silent: f64,
+    asks_at_all: bool,
 }
 
 /// What Directors were asked, to look prefixes up in.
@@ -139,46 +190,66 @@ fn attribute(asked: &Asked<'_>, served: &[Served<'_>]) -> BTreeMap<Domain, Vec<(
     attributed
 }
 
+/// How many requests a query stands for in the mean.
 fn requests_per_query(
     domains: &BTreeMap<Domain, Joined>,
     queries_rest: f64,
     requests_rest: f64,
 ) -> f64 {
-    let (mut both, mut all) = (Joined::default(), Joined::default());
-    for it in domains.values() {
-        all.queries += it.queries;
-        all.requests += it.requests;
-        if it.queries > 0.0 && it.requests > 0.0 {
-            both.queries += it.queries;
-            both.requests += it.requests;
-        }
-    }
+    let sum = |counts: &dyn Fn(&Joined) -> bool| {
+        let counted = domains.values().filter(|it| counts(it));
+        counted.fold(Joined::default(), |sum, it| Joined {
+            queries: sum.queries + it.queries,
+            requests: sum.requests + it.requests,
+        })
+    };
+    let all = sum(&|_| true);
     let (queries, requests) = (all.queries + queries_rest, all.requests + requests_rest);
-    if both.queries > 0.0 {
-        both.requests / both.queries
-    } else if queries > 0.0 && requests > 0.0 {
-        requests / queries
-    } else {
-        1.0
+    let of_all = if queries > 0.0 && requests > 0.0 { requests / queries } else { 1.0 };
+    let is_both = |it: &Joined| it.queries > 0.0 && it.requests > 0.0;
+    let both = sum(&is_both);
+    if both.queries <= 0.0 {
+        return of_all;
     }
+    // Whose clients are elsewhere says nothing of those who have theirs at home.
+    let least = both.requests / both.queries * LEAST_PART;
+    let at_home = sum(&|it| is_both(it) && it.requests >= it.queries * least);
+    let of_both = at_home.requests / at_home.queries;
+    // The logarithms' mean: both may be off by orders of magnitude.
+    let part = (both.queries / queries / PART_OF_BOTH).min(1.0);
+    of_both.powf(part) * of_all.powf(1.0 - part)
 }
 
 /// Names the heaviest, marks the hot ones, and rounds: noise in the fourth digit is no news.
 fn name(
-    mut rates: Vec<(Domain, f64)>,
-    mut rest: f64,
+    mut rates: Vec<Rated>,
+    mut rest: Rest,
     naming: Naming,
     before: Option<&ServiceDemand>,
 ) -> Option<ServiceDemand> {
-    rates.sort_by(|one, two| two.1.total_cmp(&one.1).then(one.0.cmp(&two.0)));
+    let by_rate =
+        |one: &Rated, two: &Rated| two.rate.total_cmp(&one.rate).then(one.domain.cmp(&two.domain));
     let most = naming.domains_max.min(ServiceDemand::DOMAINS_MAX);
-    rest += rates.iter().skip(most).map(|(_, rate)| rate).sum::<f64>();
-    rates.truncate(most);
-    let whole = rates.iter().map(|(_, rate)| rate).sum::<f64>() + rest;
-    if whole <= 0.0 {
+    if rates.len() > most {
+        // Who asks goes first.
+        rates.sort_by(|one, two| one.is_silent.cmp(&two.is_silent).then(by_rate(one, two)));
+        for it in rates.drain(most..) {
+            *(if it.is_silent { &mut rest.silent } else { &mut rest.asked }) += it.rate;
+        }
+    }
+    rates.sort_by(by_rate);
+    let sum = |is_silent: bool| -> f64 {
+        rates.iter().filter(|it| it.is_silent == is_silent).map(|it| it.rate).sum()
+    };
+    let (mut asked, mut silent) = (sum(false) + rest.asked, sum(true) + rest.silent);
+    if !rest.asks_at_all {
+        (asked, silent) = (asked + silent, 0.0);
+    }
+    if asked + silent <= 0.0 {
         return None;
     }
-    let hot_share = naming.hot_share.unwrap_or_else(|| 1.0 / rates.len().max(1) as f64);
+    let asking = rates.iter().filter(|it| !it.is_silent).count();
+    let hot_share = naming.hot_share.unwrap_or_else(|| 1.0 / asking.max(1) as f64);
     let were_hot: BTreeSet<&str> = before
         .iter()
         .flat_map(|before| &before.domains)
@@ -187,15 +258,17 @@ fn name(
         .collect();
     let mut hot_left = ServiceDemand::HOT_MAX;
     let mut domains: Vec<DomainDemand> = Vec::with_capacity(rates.len());
-    for (domain, rate) in rates {
+    for Rated { domain, rate, is_silent } in rates {
         let domain = domain.to_string();
-        let share = rate / whole;
+        let share = rate / asked;
         let stays = share > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
-        let hot = hot_left > 0 && (share > hot_share || stays);
+        let hot = !is_silent && hot_left > 0 && (share > hot_share || stays);
         hot_left -= usize::from(hot);
-        domains.push(DomainDemand { domain, rate: rounded(rate), hot, observed: Vec::new() });
+        let (rate, observed) = (rounded(rate), Vec::new());
+        domains.push(DomainDemand { domain, rate, hot, silent: is_silent, observed });
     }
-    Some(ServiceDemand { rate: rounded(whole), queries: 0.0, domains, observed_over_ms: 0 })
+    let (rate, silent) = (rounded(asked + silent), rounded(silent));
+    Some(ServiceDemand { rate, domains, silent, ..ServiceDemand::default() })
 }
 
 /// Says at which servers hot domains are seen.
@@ -242,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    const NAMING: Naming = Naming { domains_max: 100, hot_share: None };
+    const NAMING: Naming = Naming { domains_max: 100, hot_share: None, observes: true };
 
     fn rates(all: &[(&str, f64)], rest: f64) -> Rates<Domain> {
         let mut rates = Rates::default();
@@ -303,6 +376,95 @@ mod tests {
             let found: Vec<_> = found.iter().map(|(it, share)| (it.to_string(), *share)).collect();
             let expected: Vec<_> = expected.iter().map(|(it, s)| (it.to_string(), *s)).collect();
             assert_eq!(found, expected, "{prefix}");
+        }
+    }
+
+    /// A thousand client networks behind ten resolvers elsewhere, none of whom is hotter than others.
+    #[test]
+    fn strangers_in_a_log_are_not_counted_among_those_who_ask() {
+        let resolver = |index: usize| format!("198.51.100.{index}");
+        let resolvers: Vec<String> = (0..10).map(resolver).collect();
+        let mut queries = rates(&[], 0.0);
+        resolvers.iter().for_each(|it| queries.add(it.parse().unwrap(), 1.0));
+        let mut requests = rates(&[], 0.0);
+        for index in 0..1000 {
+            requests.add(format!("10.{}.{}.0/24", index / 250, index % 250).parse().unwrap(), 1.0);
+        }
+        let naming = Naming { domains_max: 1100, ..NAMING };
+        let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
+        assert_eq!((demand.domains.len(), demand.rate, demand.silent), (1010, 2000.0, 1000.0));
+        for domain in &demand.domains {
+            assert_eq!(domain.silent, !resolvers.contains(&domain.domain), "{domain:?}");
+            assert!(!domain.hot, "{domain:?}");
+        }
+        // One that asks for a third of all is hot.
+        queries.add(resolvers[0].parse().unwrap(), 4.0);
+        let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
+        let hot: Vec<_> = demand.domains.iter().filter(|it| it.hot).map(|it| &it.domain).collect();
+        assert_eq!(hot, [&resolvers[0]]);
+        // Those who ask are named first, though others are heavier.
+        let naming = Naming { domains_max: 12, ..NAMING };
+        queries.add_rest(1000.0);
+        let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
+        assert_eq!(demand.domains.iter().filter(|it| it.silent).count(), 2);
+        assert_eq!(demand.silent, 1000.0, "998 of them without a name");
+        // Where nobody asks, prefixes are all that is known.
+        let demand = join(&rates(&[], 0.0), &[served(&requests)], NAMING, None).unwrap();
+        assert_eq!(demand.silent, 0.0);
+        assert!(demand.domains.iter().all(|it| !it.silent));
+    }
+
+    /// The first resolver asks for a million clients elsewhere, and one person sits beside it.
+    #[test]
+    fn a_few_clients_at_home_do_not_hide_the_others() {
+        let queries = rates(&[("192.0.2.53", 10.0), ("198.51.100.53", 1.0)], 0.0);
+        let requests = rates(&[("192.0.2.0/24", 0.1), ("198.51.100.0/24", 100.0)], 0.0);
+        let demand = join(&queries, &[served(&requests)], NAMING, None).unwrap();
+        assert_eq!(named(&demand), [("192.0.2.53", 100.0), ("198.51.100.53", 100.0)]);
+        // Nothing is seen of it: all clients are elsewhere.
+        let requests = rates(&[("198.51.100.0/24", 100.0)], 0.0);
+        let demand = join(&queries, &[served(&requests)], NAMING, None).unwrap();
+        assert_eq!(named(&demand)[0].0, "192.0.2.53");
+        assert!((500.0..1000.0).contains(&demand.domains[0].rate), "{demand:?}");
+    }
+
+    #[test]
+    fn next_to_nothing_does_not_say_what_a_query_stands_for() {
+        let queries = |both| rates(&[("192.0.2.53", both), ("198.51.100.53", 1.0)], 0.0);
+        let requests = rates(&[("192.0.2.0/24", 10.0), ("10.0.0.0/8", 90.0)], 0.0);
+        let rate = |both| {
+            let demand = join(&queries(both), &[served(&requests)], NAMING, None).unwrap();
+            demand.domains.iter().find(|it| it.domain == "198.51.100.53").unwrap().rate
+        };
+        // All have 100 requests a query, give or take.
+        assert!((90.0..250.0).contains(&rate(1e-4)), "{}", rate(1e-4));
+        // A query in nine is enough.
+        assert_eq!(rate(0.125), 80.0);
+        let mut last = rate(0.12);
+        for both in [0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001] {
+            let now = rate(both);
+            assert!((0.3..5.0).contains(&(now / last)), "{both}: no leaps ({last}, {now})");
+            last = now;
+        }
+    }
+
+    #[test]
+    fn who_has_no_part_is_not_named() {
+        let queries = rates(&[("192.0.2.53", 1.0)], 0.0);
+        let requests = rates(&[("198.51.100.0/24", 10.0)], 0.0);
+        let served = [Served { part: 0.0, ..served(&requests) }];
+        let demand = join(&queries, &served, NAMING, None).unwrap();
+        assert_eq!(named(&demand), [("192.0.2.53", 1.0)]);
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_not_observed() {
+        let queries = rates(&[("192.0.2.53", 1.0)], 0.0);
+        let requests = rates(&[("192.0.2.0/24", 10.0)], 0.0);
+        for observes in [true, false] {
+            let naming = Naming { hot_share: Some(0.0), observes, ..NAMING };
+            let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
+            assert_eq!(demand.domains[0].observed.len(), usize::from(observes));
         }
     }
 
@@ -369,7 +531,7 @@ mod tests {
             let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + host);
             queries.add(Domain::of_address(address.into()), 1.0 + 1.0 / f64::from(host + 3));
         }
-        let naming = Naming { domains_max: 1 << 20, hot_share: Some(0.0) };
+        let naming = Naming { domains_max: 1 << 20, hot_share: Some(0.0), ..NAMING };
         let demand = join(&queries, &[], naming, None).unwrap();
         assert_eq!(demand.domains.len(), ServiceDemand::DOMAINS_MAX);
         assert_eq!(demand.domains.iter().filter(|it| it.hot).count(), ServiceDemand::HOT_MAX);
@@ -417,13 +579,18 @@ mod tests {
             let naming = Naming { hot_share: Some(0.0), ..NAMING };
             let Some(demand) = join(&queries, &served, naming, None) else { return Ok(()) };
             let close = |one: f64, two: f64| (one - two).abs() <= 0.01 * (1.0 + one.max(two));
-            // All are hot: what servers see of them is all that they serve by name.
-            let seen: f64 = demand.domains.iter().flat_map(|it| &it.observed).map(|it| it.1).sum();
+            // All that ask are hot: what servers see of them, and of those that do not ask, is all
+            // that they serve by name.
+            let seen = |it: &DomainDemand| match it.silent {
+                true => it.rate,
+                false => it.observed.iter().map(|it| it.1).sum(),
+            };
             let told = served.iter().map(|it| it.part * it.requests.named().values().sum::<f64>());
-            prop_assert!(close(seen, told.sum()), "{demand:?}");
-            for domain in demand.domains.iter().filter(|it| !it.observed.is_empty()) {
-                let seen: f64 = domain.observed.iter().map(|it| it.1).sum();
-                prop_assert!(close(seen, domain.rate), "{domain:?}");
+            let told: f64 = told.sum();
+            prop_assert!(close(demand.domains.iter().map(seen).sum(), told), "{demand:?}");
+            for domain in &demand.domains {
+                prop_assert!(seen(domain) <= domain.rate * 1.01, "{domain:?}");
+                prop_assert!(domain.rate > 0.0 && !(domain.hot && domain.silent), "{domain:?}");
             }
             let sum: f64 = demand.domains.iter().map(|it| it.rate).sum();
             prop_assert!(demand.rate.is_finite() && sum <= demand.rate * 1.01, "{demand:?}");

@@ -12,7 +12,7 @@ const COVERED_MAX_MS: u64 = 24 * 3600 * 1000;
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::control) struct CheckedRequests {
     pub(super) covered: Duration,
-    /// Without what may be overcount.
+    /// Without what may be overcount; as far as answers tell clients apart.
     pub(super) domains: Vec<(Domain, u64)>,
     pub(super) rest: u64,
 }
@@ -30,10 +30,11 @@ impl CheckedRequests {
         let mut rest = counts.rest;
         let mut domains = Vec::with_capacity(counts.domains.len());
         for counted in &counts.domains {
-            let domain = counted.domain.parse().map_err(|_| {
+            let domain: Domain = counted.domain.parse().map_err(|_| {
                 // A sender must not choose how long our words are.
                 Refusal::NoPrefix(counted.domain.chars().take(50).collect())
             })?;
+            let domain = domain.of_client();
             let error = counted.error.min(counted.queries);
             domains.push((domain, counted.queries - error));
             rest = rest.saturating_add(error);
@@ -57,6 +58,8 @@ mod tests {
         let good = CheckedRequests::new(&counts(1000, "198.51.100.0/24")).unwrap();
         assert_eq!(good.domains, [("198.51.100.0/24".parse().unwrap(), 4)]);
         assert_eq!(good.rest, 8);
+        let address = CheckedRequests::new(&counts(1000, "198.51.100.7")).unwrap();
+        assert_eq!(address.domains, good.domains);
         for millis in [0, COVERED_MAX_MS + 1, u64::MAX] {
             let refused = CheckedRequests::new(&counts(millis, "198.51.100.0/24"));
             assert_eq!(refused, Err(Refusal::RequestsDuration(millis)));

@@ -14,6 +14,11 @@ fn two_services() -> String {
     )
 }
 
+/// The same, where `www` also looks at what servers see of it.
+fn observing() -> String {
+    two_services().replace("adaptive_ttl = \"TTL/2\"", "choose = \"crml\"")
+}
+
 struct Scene {
     harness: Harness,
     sequence: u64,
@@ -23,6 +28,8 @@ struct Scene {
     answered: Vec<(&'static str, &'static str, u64)>,
     /// Requests in a second, by server and prefix.
     served: Vec<(&'static str, &'static str, u64)>,
+    /// Servers that report as before but have lost their log.
+    without_log: Vec<&'static str>,
 }
 
 impl Scene {
@@ -35,7 +42,7 @@ impl Scene {
         harness.all_report(&busy(0.5));
         harness.pass(1_500);
         let (asked, answered, served) = (Vec::new(), Vec::new(), Vec::new());
-        Self { harness, sequence: 0, asked, answered, served }
+        Self { harness, sequence: 0, asked, answered, served, without_log: Vec::new() }
     }
 
     fn ask(&mut self, all: &[(&'static str, &str, u64)]) {
@@ -75,7 +82,8 @@ impl Scene {
         for _ in 0..times {
             self.observe();
             for second in 0..10 {
-                let mut servers: Vec<&str> = self.served.iter().map(|(at, ..)| *at).collect();
+                let mut servers = self.without_log.clone();
+                servers.extend(self.served.iter().map(|(at, ..)| *at));
                 servers.sort();
                 servers.dedup();
                 for server in servers {
@@ -87,7 +95,7 @@ impl Scene {
                     let report = self.harness.make_report(&name(server), busy(0.5));
                     let sequence = 1_000_000 * (self.sequence * 10 + second);
                     let session = 2;
-                    let requests = Some(requests);
+                    let requests = Some(requests).filter(|_| !self.without_log.contains(&server));
                     let report = crate::world::Report { session, sequence, requests, ..report };
                     self.harness.reporters.remove(&name(server));
                     self.harness.input(Input::Report(report)).unwrap();
@@ -179,7 +187,7 @@ fn between_rounds_demand_stays_as_it_was() {
 
 #[test]
 fn requests_of_a_server_are_divided_by_first_answers_and_replace_queries() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::of(&observing());
     scene.ask(&[
         ("www.example.com", "192.0.2.53", 10),
         ("www.example.com", "203.0.113.53", 10),
@@ -213,6 +221,7 @@ fn requests_of_a_server_are_divided_by_first_answers_and_replace_queries() {
     let hot = demand.domains.iter().find(|it| it.hot).unwrap();
     assert_eq!(hot.domain, "192.0.2.53");
     let observed = [(place("asia1"), 120.0), (place("europe1"), 10.0)];
+    assert_eq!(hot.observed.len(), observed.len());
     for ((server, rate), (expected_server, expected)) in hot.observed.iter().zip(observed) {
         assert_eq!(*server, expected_server);
         assert!((rate / expected - 1.0).abs() < 0.1, "{rate} for {expected}");
@@ -239,15 +248,79 @@ fn what_crml_charges_says_how_old_it_is_and_is_told_again_after_a_ttl() {
         }
         let plans = scene.harness.plans().len() - plans;
         assert_eq!(plans, if told_again { 5 } else { 0 }, "{choose}: once in four rounds");
-        assert!(ages.iter().all(|age| (1_000..=2_000).contains(age)), "{choose}: {ages:?}");
+        let told = if told_again { 1_000..=2_000 } else { 0..=0 };
+        assert!(ages.iter().all(|age| told.contains(age)), "{choose}: {ages:?}");
         // A Plan for another reason: of what was told then, not of now.
         scene.pass(2);
         scene.harness.report("europe2", panic());
         scene.harness.pass(200);
         let age = scene.demand().unwrap().observed_over_ms;
-        let told = if told_again { 10_000..=32_000 } else { 200_000..=300_000 };
+        let told = if told_again { 10_000..=32_000 } else { 0..=0 };
         assert!(told.contains(&age), "{choose}: {age}");
     }
+}
+
+#[test]
+fn what_servers_see_is_told_only_to_whom_it_matters() {
+    for (text, is_told) in [(two_services(), false), (observing(), true)] {
+        let mut scene = Scene::of(&text);
+        scene.ask(&[("www.example.com", "192.0.2.53", 10)]);
+        scene.served = vec![("asia1", "192.0.2.0/24", 80)];
+        scene.pass(4);
+        let demand = scene.demand().unwrap();
+        assert!(demand.domains[0].hot);
+        assert_eq!(!demand.domains[0].observed.is_empty(), is_told);
+    }
+}
+
+/// Reports go on, but tell of no requests any more.
+#[test]
+fn requests_of_which_nothing_is_told_are_soon_unseen_and_fade() {
+    let mut scene = Scene::of(&observing());
+    scene.answered = vec![("www.example.com", "asia1", 30)];
+    scene.ask(&[("www.example.com", "192.0.2.53", 10), ("www.example.com", "203.0.113.53", 10)]);
+    scene.served = vec![("asia1", "192.0.2.0/24", 80)];
+    scene.pass(4);
+    assert!(!scene.demand().unwrap().domains[0].hot);
+    let rate = |scene: &Scene, domain: &str| {
+        scene.domains().iter().find(|it| it.0 == domain).map_or(0.0, |it| it.1)
+    };
+    let observed = |scene: &Scene| {
+        scene.demand().unwrap().domains.iter().map(|it| it.observed.len()).sum::<usize>()
+    };
+    assert_eq!((rate(&scene, "192.0.2.53"), observed(&scene)), (80.0, 0), "none is hot");
+    scene.served[0].2 = 800;
+    scene.ask(&[("www.example.com", "192.0.2.53", 10), ("www.example.com", "203.0.113.53", 1)]);
+    scene.pass(12);
+    let before = rate(&scene, "192.0.2.53");
+    assert!(before > 600.0 && observed(&scene) == 1, "{:?}", scene.demand());
+    scene.without_log = vec!["asia1"];
+    scene.pass(2);
+    assert_eq!(observed(&scene), 0, "two intervals are long over");
+    let soon = rate(&scene, "192.0.2.53");
+    assert!(soon > 0.5 * before, "{soon} of {before}");
+    scene.pass(12);
+    let later = rate(&scene, "192.0.2.53");
+    assert!((0.05..0.3).contains(&(later / before)), "{later} of {before}");
+    scene.pass(120);
+    assert_eq!(scene.domains()[0], ("192.0.2.53".to_owned(), 1.0, true), "queries are left");
+    assert_eq!(scene.harness.status().servers[0].condition.life, crate::world::Life::Living);
+}
+
+/// A resolver may tell more of a client than anybody looks at when it asks again.
+#[test]
+fn clients_are_named_as_far_as_answers_look_for_them() {
+    let mut scene = Scene::new();
+    scene.ask(&[
+        ("www.example.com", "2001:db8:1:2::/64", 10),
+        ("www.example.com", "2001:db8:1:3::/64", 20),
+        ("www.example.com", "198.51.100.128/25", 40),
+        ("www.example.com", "192.0.2.53", 80),
+    ]);
+    scene.pass(4);
+    let named: Vec<_> = scene.domains().into_iter().map(|it| (it.0, it.1)).collect();
+    let expected = [("192.0.2.53", 8.0), ("198.51.100.0/24", 4.0), ("2001:db8:1::/56", 3.0)];
+    assert_eq!(named, expected.map(|(domain, rate)| (domain.to_owned(), rate)));
 }
 
 #[test]

@@ -4,13 +4,8 @@ use std::net::IpAddr;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
-use crate::world::Time;
+use crate::world::{Domain, Time};
 
-/// The longest IPv4 client prefix that is a domain of its own: a longer one is cut (RFC 7871
-/// section 11.1 wants resolvers to send no more).
-const PREFIX_LEN_IPV4: u8 = 24;
-/// The longest IPv6 client prefix that is a domain of its own.
-const PREFIX_LEN_IPV6: u8 = 56;
 /// Fixed: all workers, Directors and Plans name a domain alike.
 pub(super) const SECRETS: RapidSecrets = RapidSecrets::seed(0x7761_6c72_7573_0002);
 
@@ -52,14 +47,17 @@ impl AskingDomain {
     }
 
     /// The client prefix if the resolver told one, else the resolver; nothing else is known of it.
+    /// Prefixes longer than [`Domain::client_length_max`] are cut. IPv4 written as IPv6 is no client's
+    /// prefix (RFC 7871 section 6 has a family for each), and names nobody.
     #[inline]
     #[must_use]
     pub fn of(resolver: IpAddr, subnet: Option<(IpAddr, u8)>) -> Self {
-        let Some((address, source)) = subnet.filter(|(_, source)| *source > 0) else {
+        let says_anything =
+            |(address, source): &(IpAddr, u8)| *source > 0 && address.to_canonical() == *address;
+        let Some((address, source)) = subnet.filter(says_anything) else {
             return Self::unknown(Self::key_of(resolver, u8::MAX));
         };
-        let longest = if address.is_ipv4() { PREFIX_LEN_IPV4 } else { PREFIX_LEN_IPV6 };
-        let prefix_len = source.min(longest);
+        let prefix_len = source.min(Domain::client_length_max(address));
         Self { prefix_len, ..Self::unknown(Self::key_of(address, prefix_len)) }
     }
 
@@ -104,6 +102,7 @@ mod tests {
         let of = |subnet| AskingDomain::of(resolver, subnet);
         assert_eq!(of(None).key, AskingDomain::key_of(resolver, 32));
         assert_eq!(of(Some((ip("203.0.113.7"), 0))), of(None));
+        assert_eq!(of(Some((ip("::ffff:203.0.113.7"), 128))), of(None), "no scope is wide enough");
         for (address, source, prefix_len) in [
             ("203.0.113.7", 32, 24),
             ("203.0.113.200", 24, 24),
