@@ -42,6 +42,8 @@ pub(super) struct Charges {
     /// By server, the sum of its charges at `second`, and its backlog.
     extra: Box<[f64]>,
     second: u32,
+    /// The last second before a grant ends whose domain is observed: sums hold until then.
+    holds_until: u32,
     /// In which second the observation began; 0 before the first `advance`.
     began: u32,
 }
@@ -50,8 +52,14 @@ impl Charges {
     /// For what servers report; nothing was granted yet.
     pub(super) fn new(observed: &Arc<Observed>) -> Self {
         let (grants, extra) = (HotGrants::new(observed), observed.backlog().into());
-        let mut charges =
-            Self { observed: Arc::clone(observed), grants, extra, second: 0, began: 0 };
+        let mut charges = Self {
+            observed: Arc::clone(observed),
+            grants,
+            extra,
+            second: 0,
+            holds_until: 0,
+            began: 0,
+        };
         charges.sum_up();
         charges
     }
@@ -91,7 +99,9 @@ impl Charges {
                 // Nothing was granted here before, so nothing is void that should not be.
                 self.began = self.observed.began(second);
             }
-            self.sum_up();
+            if second > self.holds_until {
+                self.sum_up();
+            }
         }
     }
 
@@ -149,11 +159,12 @@ impl Charges {
         self.sum_up();
     }
 
-    /// Once a second: a pass over a table of at most [`CHARGES_MAX`](super::CHARGES_MAX) places.
+    /// Where grants ended, once a second at most: a pass over a table of at most [`CHARGES_MAX`](super::CHARGES_MAX) places.
     #[cold]
     fn sum_up(&mut self) {
         let servers = self.observed.servers();
         self.extra.copy_from_slice(self.observed.backlog());
+        self.holds_until = u32::MAX;
         if servers == 0 {
             return;
         }
@@ -165,6 +176,9 @@ impl Charges {
             }
             for ((extra, charge), end) in self.extra.iter_mut().zip(charges).zip(ends) {
                 *extra += charged(*charge, *end, self.second);
+                if *charge > 0.0 && *end >= self.second {
+                    self.holds_until = self.holds_until.min(*end);
+                }
             }
         }
     }

@@ -161,6 +161,16 @@ fn a_domain_does_not_flee_from_itself() {
     assert_eq!(worker.ask(1_000, normal(1.0)), 1, "others see its load");
 }
 
+/// Server b has three times the capacity of a: charged 3,600 each, a has 3,600 and b 1,200, so that b
+/// gets 2,400 x 3 more: grants of 100 over 60 s come to 6,000, two to b and then one to a.
+#[test]
+fn what_is_charged_is_over_the_capacity() {
+    let mut worker = Worker::new(observed(&[(0, 0, 1.0), (0, 1, 1.0)]));
+    worker.servers = Servers::compile([(0, 1.0), (1, 3.0)].into_iter());
+    let chosen = [1, 2, 3, 4].map(|_| worker.ask(0, normal(100.0)));
+    assert_eq!(chosen, [1, 1, 0, 1]);
+}
+
 #[test]
 fn backlog_is_charged_where_it_is_reported() {
     let mut worker = Worker::new(Observed::new(&HOT, &[3.0, 0.0], std::iter::empty(), TTL, TTL));
@@ -257,7 +267,7 @@ proptest::proptest! {
         }
     }
 
-    /// What comes off piece by piece is what a sum made anew leaves out.
+    /// What comes off piece by piece, and what is not summed up each second, is as if it were.
     #[test]
     fn sums_are_the_same_however_they_came_about(
         rates in proptest::collection::vec((0_u32..4, 0_u32..3, 0.0_f64..1e6), 0..12),
@@ -267,12 +277,20 @@ proptest::proptest! {
         let rates = rates.into_iter();
         let rates = rates.map(|(hot, server, rate)| ObservedRate { hot, server, rate });
         let observed = Observed::new(&[1, 2, 3, 4], &[backlog, 0.0, 1.0], rates, TTL, TTL);
-        let mut charges = Charges::new(&Arc::new(observed.made_over(3)));
+        let observed = Arc::new(observed.made_over(3));
+        let mut charges = Charges::new(&observed);
         let mut now = 0;
         for (pause, hot, server, ttl) in steps {
             now += pause;
             charges.advance(Time::from_secs(now));
-            charges.grant(hot, server, ttl);
+            if server < 3 {
+                charges.grant(hot, server, ttl);
+            } else {
+                // The same is observed once more.
+                let mut next = Charges::new(&Arc::new(Observed::clone(&observed)));
+                next.carry_over(&charges, Some);
+                charges = next;
+            }
             let mut anew = charges.clone();
             anew.sum_up();
             proptest::prop_assert_eq!(&charges.extra, &anew.extra);

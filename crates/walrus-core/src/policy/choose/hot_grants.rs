@@ -67,10 +67,13 @@ impl HotGrants {
             if let Some(newest) = self.newest.get_mut(row) {
                 *newest = (*newest).max(grants.newest(old_row));
             }
-            for server in 0..here.servers() {
-                let Some(place) = before(server).filter(|place| *place < earlier.servers()) else {
-                    continue;
-                };
+        }
+        // Servers are looked for by name, hot domains are walked along: once each is enough.
+        for server in 0..here.servers() {
+            let Some(place) = before(server).filter(|place| *place < earlier.servers()) else {
+                continue;
+            };
+            for (row, old_row) in here.rows_of(earlier) {
                 if let Some(end) = self.ends.get_mut(row * here.servers() + server) {
                     *end = (*end).max(grants.end(old_row * earlier.servers() + place));
                 }

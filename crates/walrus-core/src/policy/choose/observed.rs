@@ -2,7 +2,7 @@
 //! all workers. `crml` charges it.
 
 /// The most places of hot domains times servers of one service: what a worker keeps (4 bytes each),
-/// and goes through once a second.
+/// and goes through where a grant ended, once a second at most.
 pub const CHARGES_MAX: usize = 1 << 16;
 
 /// Charges are whole numbers of this part of a request times second: so they come off a sum again
@@ -104,9 +104,11 @@ impl Observed {
         &'a self,
         earlier: &'a Self,
     ) -> impl Iterator<Item = (usize, usize)> + 'a {
-        self.hot.iter().filter_map(|(key, row)| {
-            let found = earlier.hot.binary_search_by_key(key, |(key, _)| *key).ok()?;
-            Some((*row as usize, earlier.hot[found].1 as usize))
+        let mut theirs = earlier.hot.iter().peekable();
+        self.hot.iter().filter_map(move |(key, row)| {
+            while theirs.next_if(|(other, _)| other < key).is_some() {}
+            let (_, old_row) = theirs.peek().filter(|(other, _)| other == key)?;
+            Some((*row as usize, *old_row as usize))
         })
     }
 }
@@ -136,6 +138,29 @@ mod tests {
         let backlog = [f64::NAN, -1.0];
         let odd = Observed::new(&HOT, &backlog, std::iter::empty(), TTL, TTL);
         assert_eq!(*odd.backlog, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_charge_is_the_rate_over_the_horizon_for_a_ttl() {
+        let rates = [(0, 1, 2.0), (1, 0, 0.5)];
+        let rates = rates.into_iter().map(|(hot, server, rate)| ObservedRate { hot, server, rate });
+        let observed = Observed::new(&[7, 5], &[3.0, 0.0], rates, 30, 90);
+        assert_eq!(*observed.charges, [0.0, 2.0 * 90.0 * 30.0, 0.5 * 90.0 * 30.0, 0.0]);
+        assert_eq!(*observed.backlog, [3.0 * 30.0, 0.0]);
+    }
+
+    #[test]
+    fn hot_domains_are_found_again_by_key() {
+        let of = |keys: &[u64]| Observed::new(keys, &[0.0], std::iter::empty(), TTL, TTL);
+        for (keys, earlier, expected) in [
+            (&[9, 5, 7][..], &[7, 9][..], &[(2, 0), (0, 1)][..]),
+            (&[1, 2], &[3, 4], &[]),
+            (&[4, 3], &[1, 2, 3], &[(1, 2)]),
+            (&[], &[1], &[]),
+            (&[1], &[], &[]),
+        ] {
+            assert_eq!(of(keys).rows_of(&of(earlier)).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

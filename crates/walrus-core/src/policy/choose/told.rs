@@ -2,8 +2,8 @@
 //! given all answers itself.
 //!
 //! The shell carries it: every second or so it asks each thread for its [`Told`]s, and hands each one
-//! the sum of all the others' ([`Exchange`]). A thread copies two numbers a server, and neither locks
-//! nor allocates. Between two exchanges a thread does not see what the others give: how far that
+//! the sum of all the others' ([`Exchange`]). A thread copies two numbers a server (`crml` one more a
+//! server and hot domain), and neither locks nor allocates. Between two exchanges a thread does not see what the others give: how far that
 //! leaves the whole from one that sees everything is measured in the tests of this module.
 
 use std::collections::BTreeMap;
