@@ -49,7 +49,10 @@ impl Words {
         let Ok(mut words) = self.words.try_lock() else { return };
         // Under the lock, and first: what is wanted from now on is wanted again.
         self.is_wanted.store(false, Ordering::Release);
-        if let Some(mut room) = words.room.take() {
+        // What was told and not fetched yet is neither lost nor freed here.
+        if words.told.is_none()
+            && let Some(mut room) = words.room.take()
+        {
             state.tell(now, &mut room);
             words.told = Some(room);
         }
@@ -59,11 +62,13 @@ impl Words {
         }
     }
 
-    /// From outside: asks the thread to tell.
-    fn want(&self, table: &AnswerTable) {
+    /// From outside: asks the thread to tell; what it told too late the last time.
+    fn want(&self, table: &AnswerTable) -> Option<Vec<Told>> {
         let mut words = self.lock();
+        let late = words.told.take();
         words.room.get_or_insert_with(|| table.telling());
         self.is_wanted.store(true, Ordering::Release);
+        late
     }
 
     /// From outside: what was told since, once.
@@ -117,15 +122,16 @@ impl DirectorHandle {
             return;
         }
         let words = serving.words();
-        words.iter().for_each(|words| words.want(table));
+        let late: Vec<_> = words.iter().map(|words| words.want(table)).collect();
         inner.wakers.wake();
         let begun = Instant::now();
         while words.iter().any(Words::is_wanted) && begun.elapsed() < TELL_WITHIN {
             std::thread::park_timeout(Duration::from_millis(1));
         }
         let mut given = inner.given.lock().unwrap_or_else(PoisonError::into_inner);
-        for (thread, words) in words.iter().enumerate() {
-            if let Some(told) = words.take_told() {
+        for (thread, (words, late)) in words.iter().zip(late).enumerate() {
+            // In the order in which it was told: some of it is news and told only once.
+            for told in late.into_iter().chain(words.take_told()) {
                 given.exchange.tell(thread, told);
             }
         }
@@ -196,7 +202,7 @@ mod tests {
                 };
                 let outcome = respond(&table, worker, &request, &mut [0; 1232]);
                 assert!(matches!(outcome, Outcome::Reply(_)));
-                words.want(&table);
+                assert!(words.want(&table).is_none());
                 assert!(words.is_wanted());
                 let used = measure(|| words.exchange(worker, now));
                 assert_eq!((used.count_total, used.count_current), (0, 0), "{choose:?}");
@@ -212,5 +218,21 @@ mod tests {
                 assert_eq!((used.count_total, used.count_current), (0, 0), "{choose:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_told_late_is_fetched_the_next_time() {
+        let table = table(ChoosePolicy::Dal);
+        let (mut worker, words) = (WorkerState::new(1, &table), Words::default());
+        let now = Time::from_secs(7);
+        assert!(words.want(&table).is_none());
+        words.exchange(&mut worker, now);
+        assert!(words.want(&table).is_some(), "told after everybody went on");
+        words.exchange(&mut worker, now);
+        // Nobody fetches it, and there is room again: it stays, and nothing is freed here.
+        words.lock().room = Some(table.telling());
+        let used = measure(|| words.exchange(&mut worker, now));
+        assert_eq!((used.count_total, used.count_current), (0, 0));
+        assert!(words.lock().room.is_some() && words.take_told().is_some());
     }
 }
