@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::explain::ExplainRequest;
 use super::request::ServiceDecision;
-use super::service_answer::expected_ttl;
+use super::service_answer::asked;
 use super::table::AnswerTable;
 use super::worker::WorkerState;
-use crate::policy::choose::{Asked, ChoiceTrace};
+use crate::policy::choose::ChoiceTrace;
 use crate::world::{Domain, Name, ServiceType, Time};
 
 /// What one choice looked at.
@@ -60,7 +60,7 @@ pub(super) fn explain_choice(
     let decision = service.decision_of(decided.area?)?;
     let place = decision.list(service_type)?;
     let list = service.lists().get(place as usize)?;
-    let asked = Asked { now, ttl: expected_ttl(service, decision, &domain), domain };
+    let asked = asked(service, decision, domain, now);
     let (positions, memory) = worker.positions.of(decided.service, place);
     let (servers, trace) = list.trace(&asked, &mut worker.generator, positions, memory);
     let looks = service.inputs().policy.looks_at_domain();

@@ -70,8 +70,7 @@ pub(super) fn answer_service<'a>(
         worker.counters.count_area(service, area);
     }
     let domain = compiled.asking(client.resolver, client.told_subnet());
-    let mut asked =
-        Asked { now: client.now, ttl: expected_ttl(compiled, decided, &domain), domain };
+    let mut asked = asked(compiled, decided, domain, client.now);
     let list = decided.list(service_type);
     let mut ttl = decided.ttl;
     let (mut signatures, mut signature_count) = (&[][..], 0);
@@ -97,7 +96,9 @@ pub(super) fn answer_service<'a>(
         decision.ttl = ttl;
         // What load an answer brings ends with it.
         asked.ttl = ttl;
-        list.grant(&drawn, &asked, memory);
+        if decided.brings_load(service_type) {
+            list.grant(&drawn, &asked, memory);
+        }
         Some(drawn)
     });
     // What a signed zone promises and the Plan lacks (an alias's target may have lost it just now, or
@@ -119,9 +120,25 @@ pub(super) fn answer_service<'a>(
     Some(ServiceAnswer { drawn, signatures, signature_count, ttl, is_adapted, scope })
 }
 
+/// What a choice may depend on: what this answer is expected to bring, before its server is chosen.
+#[inline]
+pub(super) fn asked(
+    service: &ServiceTable,
+    decided: &ClassDecision,
+    mut domain: AskingDomain,
+    now: Time,
+) -> Asked {
+    let ttl = expected_ttl(service, decided, &domain);
+    // Clients of both families ask for both, and connect to one of the answers.
+    if decided.has_both_families() {
+        domain.weight /= 2.0;
+    }
+    Asked { now, ttl, domain }
+}
+
 /// How long an answer to this domain is expected to be cached, before its server is chosen.
 #[inline]
-pub(super) fn expected_ttl(
+fn expected_ttl(
     service: &ServiceTable,
     decided: &ClassDecision,
     domain: &AskingDomain,

@@ -56,6 +56,21 @@ impl ClassDecision {
         self.is_halved
     }
 
+    /// Whether there are addresses of both families.
+    #[inline]
+    pub(in crate::answer) const fn has_both_families(&self) -> bool {
+        self.list(ServiceType::A).is_some() && self.list(ServiceType::Aaaa).is_some()
+    }
+
+    /// Whether load follows an answer of this type: whoever asks how to connect (HTTPS, SVCB) asks
+    /// for addresses as well, and is counted there.
+    #[inline]
+    pub(in crate::answer) const fn brings_load(&self, service_type: ServiceType) -> bool {
+        let has_addresses =
+            self.list(ServiceType::A).is_some() || self.list(ServiceType::Aaaa).is_some();
+        !(has_addresses && matches!(service_type, ServiceType::Https | ServiceType::Svcb))
+    }
+
     /// The list for a type of record, among [`ServiceTable::lists`]; `None` is NODATA.
     #[must_use]
     pub const fn list(&self, service_type: ServiceType) -> Option<u32> {

@@ -10,9 +10,6 @@
 //! doubling between the shortest and the longest TTL: one if there is one TTL, seven if the longest is
 //! a hundred times the shortest.
 //!
-//! A grant's weight is as its domain's rate, whatever its TTL is: weight times the seconds left is then as the
-//! requests that are still to come, for short TTLs and for long ones.
-//!
 //! Threads tell each other two numbers a server: the weight of their living grants, and its residual
 //! load. Until they are told again, others' grants fade as if they had been given evenly over one
 //! TTL: after dt of a mean rest r the weight is (1 - dt / 2r) of what it was and the residual load
@@ -40,6 +37,8 @@ pub(super) struct Grants {
     inverse: f64,
     /// At least 1.
     wheels: u32,
+    /// The TTL in seconds that domains' weights are for; above 0.
+    ttl_mean: f64,
     /// The first wheel's tick of the latest `now`, counted from time zero.
     current: u64,
     /// When it ends, in nanoseconds.
@@ -95,9 +94,9 @@ impl Living {
 }
 
 impl Grants {
-    /// None yet, for servers `0..servers` and TTLs from the shortest to the longest, in seconds. A
-    /// shorter one is told apart less well.
-    pub(super) fn between(servers: usize, ttl_min: u32, ttl_max: u32) -> Self {
+    /// None yet, for servers `0..servers` and TTLs from the shortest to the longest, in seconds, with
+    /// domains' weights for the mean one. A shorter one is told apart less well.
+    pub(super) fn between(servers: usize, (ttl_min, ttl_mean, ttl_max): (u32, u32, u32)) -> Self {
         let doublings = (ttl_max.max(1) / ttl_min.max(1)).checked_ilog2().unwrap_or(0);
         let wheels = 1 + doublings.min(WHEELS_MAX - 1);
         // The last bucket must not be the one that is just ending.
@@ -108,6 +107,7 @@ impl Grants {
             tick,
             inverse: 1.0 / tick as f64,
             wheels,
+            ttl_mean: f64::from(ttl_mean.max(1)),
             current: 0,
             turn_at: tick,
             ends: vec![0.0; wheels as usize * servers * BUCKETS].into(),
@@ -118,6 +118,12 @@ impl Grants {
             expected: nobody.clone(),
             living: nobody,
         }
+    }
+
+    /// The TTL in seconds that domains' weights are for.
+    #[inline]
+    pub(super) const fn ttl_mean(&self) -> f64 {
+        self.ttl_mean
     }
 
     /// How many servers there are.
@@ -244,8 +250,8 @@ impl Grants {
 
     /// Likewise, where servers and TTLs are the same: at no cost.
     pub(super) fn take_over(&mut self, from: &mut Self) -> bool {
-        let is_alike = (self.tick, self.wheels) == (from.tick, from.wheels)
-            && self.servers() == from.servers();
+        let ttls = |it: &Self| (it.tick, it.wheels, it.ttl_mean.to_bits());
+        let is_alike = ttls(self) == ttls(from) && self.servers() == from.servers();
         if is_alike {
             std::mem::swap(self, from);
         }
@@ -342,7 +348,7 @@ const fn slot_of(wheel: u32, tick: u64) -> usize {
 impl Grants {
     /// None yet, for servers `0..servers` and TTLs of so many seconds.
     pub(super) fn new(servers: usize, ttl: u32) -> Self {
-        Self::between(servers, ttl, ttl)
+        Self::between(servers, (ttl, ttl, ttl))
     }
 }
 
@@ -381,7 +387,7 @@ mod tests {
 
     #[test]
     fn short_grants_among_long_ones_end_in_time() {
-        let mut grants = Grants::between(1, 6, 600);
+        let mut grants = Grants::between(1, (6, 60, 600));
         for start in [0_u64, 100_000, 777_777] {
             for ttl in [6_u32, 7, 12, 25, 60, 130, 599, 600] {
                 let begun = start + u64::from(ttl) * 7;
@@ -403,7 +409,7 @@ mod tests {
     #[test]
     fn sums_are_those_of_the_grants_that_live() {
         let mut draws = crate::world::Generator::new(11);
-        let mut grants = Grants::between(2, 3, 300);
+        let mut grants = Grants::between(2, (3, 30, 300));
         let mut given: Vec<(u32, f64, u64, u32)> = Vec::new();
         let mut millis = 0;
         for _ in 0..3_000 {
@@ -539,7 +545,7 @@ mod tests {
         let mut alike = Grants::new(2, 60);
         assert!(alike.take_over(&mut after));
         assert_eq!(alike.weight(0), 5.0);
-        let mut adaptive = Grants::between(2, 6, 60);
+        let mut adaptive = Grants::between(2, (6, 60, 60));
         assert!(!adaptive.take_over(&mut alike), "other wheels");
         adaptive.carry_over(&mut alike, Some);
         assert!((residual(&mut adaptive, 0, at(10_000)) - 100.0).abs() < 7.5);

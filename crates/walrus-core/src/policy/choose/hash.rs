@@ -98,6 +98,14 @@ impl Circle {
         chosen.map_or(0, |point| point.candidate)
     }
 
+    /// The server gets the grant: for its weight, however long it lives, since bounds are for what comes
+    /// at once.
+    #[inline]
+    pub(super) fn grant(servers: &Servers, chosen: u32, asked: &Asked, grants: &mut Grants) {
+        grants.advance(asked.now);
+        grants.add(servers.place(chosen), asked.domain.counted_weight(), asked.now, asked.ttl);
+    }
+
     /// Below how much over its capacity a server takes an answer of this weight.
     #[inline]
     pub(super) fn bound(&self, servers: &Servers, weight: f64, grants: &Grants) -> f64 {
@@ -137,7 +145,7 @@ const fn upper_half(draw: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AskingDomain, residual_load};
+    use super::super::AskingDomain;
     use super::*;
     use crate::world::Time;
 
@@ -154,7 +162,7 @@ mod tests {
 
     fn give(circle: &Circle, servers: &Servers, asked: &Asked, grants: &mut Grants) -> u32 {
         let chosen = circle.choose(servers, asked, grants);
-        residual_load::grant(servers, chosen, asked, grants);
+        Circle::grant(servers, chosen, asked, grants);
         chosen
     }
 

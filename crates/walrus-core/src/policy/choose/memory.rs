@@ -37,7 +37,8 @@ impl ServiceMemory {
     #[must_use]
     pub fn new(inputs: &Arc<ChooseInputs>) -> Self {
         let servers = inputs.servers.len();
-        let grants = || Grants::between(servers, inputs.ttl_min, inputs.ttl_max);
+        let ttls = (inputs.ttl_min, inputs.ttl_mean, inputs.ttl_max);
+        let grants = || Grants::between(servers, ttls);
         let kept = match inputs.policy {
             ChoosePolicy::RoundRobin
             | ChoosePolicy::Weighted

@@ -10,6 +10,8 @@
 //! ([`ChooseInputs`], which the memory holds). Threads tell each other what they gave ([`Exchange`]).
 
 mod accumulated_load;
+#[cfg(test)]
+mod adaptive_ttl_tests;
 mod asked;
 mod charged_load;
 mod grants;
@@ -185,10 +187,12 @@ impl Chooser {
     pub fn grant(&self, chosen: u32, asked: &Asked, memory: Option<&mut ServiceMemory>) {
         let Some(memory) = memory else { return };
         match (&self.policy, &mut memory.kept) {
-            (
-                Compiled::Hash(_, servers) | Compiled::ResidualLoad(servers),
-                Kept::Grants(grants),
-            ) => residual_load::grant(servers, chosen, asked, grants),
+            (Compiled::Hash(_, servers), Kept::Grants(grants)) => {
+                Circle::grant(servers, chosen, asked, grants);
+            }
+            (Compiled::ResidualLoad(servers), Kept::Grants(grants)) => {
+                residual_load::grant(servers, chosen, asked, grants);
+            }
             (Compiled::AccumulatedLoad(servers), Kept::Bins(bins)) => {
                 accumulated_load::grant(servers, chosen, asked, bins);
             }
