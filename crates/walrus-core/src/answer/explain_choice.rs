@@ -17,7 +17,8 @@ pub struct ChoiceExplanation {
     pub rule: String,
     /// Who asked, if the policy looks at that: a resolver's address or a client prefix.
     pub domain: Option<String>,
-    /// Its hidden load weight: requests that follow an answer; 1 if nothing is known.
+    /// Its hidden load weight: requests that follow an answer, half of the domain's where there are
+    /// addresses of both families; 1 if nothing is known.
     pub weight: Option<f64>,
     /// Whether it is a hot domain.
     pub hot: bool,
@@ -78,7 +79,7 @@ pub(super) fn explain_choice(
     Some(ChoiceExplanation {
         rule,
         domain: looks.then(|| named.to_string()),
-        weight: looks.then_some(domain.weight),
+        weight: looks.then_some(asked.domain.weight),
         hot: domain.hot.is_some(),
         servers: known.collect(),
     })

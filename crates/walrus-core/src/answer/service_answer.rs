@@ -138,11 +138,7 @@ pub(super) fn asked(
 
 /// How long an answer to this domain is expected to be cached, before its server is chosen.
 #[inline]
-fn expected_ttl(
-    service: &ServiceTable,
-    decided: &ClassDecision,
-    domain: &AskingDomain,
-) -> u32 {
+fn expected_ttl(service: &ServiceTable, decided: &ClassDecision, domain: &AskingDomain) -> u32 {
     let ttls = service.ttls();
     ttls.map_or(decided.ttl, |ttls| ttls.expected(domain.class, decided.is_halved()))
 }

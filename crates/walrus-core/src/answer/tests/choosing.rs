@@ -201,6 +201,36 @@ fn hot_domains_and_normal_ones_go_round_apart() {
 }
 
 #[test]
+fn who_asks_for_both_families_counts_once() {
+    let mut both = plan_with_demand(ChoosePolicy::Dal);
+    both.lists[0] = list(&[0, 2]);
+    both.lists[3] = list(&[0, 2]);
+    let mut one = both.clone();
+    one.services[2].areas.iter_mut().for_each(|area| area.ipv6 = None);
+    for (plan, types, times) in
+        [(both.clone(), &[A, AAAA][..], 1.0), (one, &[A], 1.0), (both, &[A], 0.5)]
+    {
+        let table = table(plan);
+        let mut worker = WorkerState::new(1, &table);
+        for record_type in types {
+            let ask = Ask::new(SERVICE, *record_type).from("203.0.113.2");
+            first(&table, &mut worker, &ask, Time::ZERO);
+        }
+        let request = ExplainRequest {
+            name: SERVICE.parse().unwrap(),
+            record_type: A,
+            resolver: "203.0.113.1".parse().unwrap(),
+            client: None,
+            local: "192.0.2.99:53".parse().unwrap(),
+            now: Time::ZERO,
+        };
+        let choice = explain(&table, &worker, &request).service.unwrap().choice.unwrap();
+        let given: f64 = choice.servers.iter().filter_map(|server| server.given).sum();
+        assert_eq!(given, 30.0 * times, "{types:?}");
+    }
+}
+
+#[test]
 fn what_was_given_counts_in_lists_of_both_families() {
     let mut plan = plan_with_demand(ChoosePolicy::Mrl);
     plan.lists[0] = list(&[0, 2]);
@@ -369,15 +399,19 @@ fn every_policy_explains_what_it_looks_at() {
         assert!(!choice.rule.is_empty());
         let looks = choose.looks_at_domain();
         assert_eq!(choice.domain.as_deref(), looks.then_some("203.0.113.1"), "{choose:?}");
-        assert_eq!(choice.weight, looks.then_some(600.0));
+        assert_eq!(
+            choice.weight,
+            looks.then_some(300.0),
+            "600, of which the answers for IPv6 bring half"
+        );
         assert_eq!(choice.hot, looks);
         let given = &choice.servers[usize::from(given)];
         match choose {
             ChoosePolicy::Mrl | ChoosePolicy::Crml => {
-                // 30 requests that were granted for 30 s just now; half a bucket is 7.
-                assert!((given.given.unwrap() - 900.0).abs() < 10.0, "{given:?}");
+                // 15 requests that were granted for 30 s just now; half a tick is 4.
+                assert!((given.given.unwrap() - 450.0).abs() < 5.0, "{given:?}");
             }
-            ChoosePolicy::Dal | ChoosePolicy::Hash => assert_eq!(given.given, Some(30.0)),
+            ChoosePolicy::Dal | ChoosePolicy::Hash => assert_eq!(given.given, Some(15.0)),
             ChoosePolicy::Pow2 => {
                 assert_eq!(choice.servers[0].given, Some(0.5));
                 assert_eq!(choice.servers[1].given, None);
@@ -388,7 +422,7 @@ fn every_policy_explains_what_it_looks_at() {
         // Its own requests are no reason to send a domain elsewhere.
         assert_eq!(charged, (choose == ChoosePolicy::Crml).then_some(0.0));
         if let Some(bound) = choice.servers[0].bound {
-            assert!((bound - 1.25 * 630.0 / 2.0).abs() < 1e-6, "{bound}");
+            assert!((bound - 1.25 * 315.0 / 2.0).abs() < 1e-6, "{bound}");
         }
         // What is told to come first is least of what was compared, or was drawn.
         let first = explained.first.unwrap();

@@ -21,7 +21,8 @@ fn rate(rank: u32) -> f64 {
 
 fn inputs(policy: ChoosePolicy, is_adaptive: bool) -> ChooseInputs {
     let name = |place: u32| format!("s{place:02}").parse().unwrap();
-    let (ttl_min, ttl_max) = if is_adaptive { (BOUNDS.min, BOUNDS.max) } else { (BOUNDS.mean, BOUNDS.mean) };
+    let (ttl_min, ttl_max) =
+        if is_adaptive { (BOUNDS.min, BOUNDS.max) } else { (BOUNDS.mean, BOUNDS.mean) };
     ChooseInputs {
         ttl_min,
         ttl_mean: BOUNDS.mean,
@@ -46,15 +47,21 @@ fn fullest(policy: ChoosePolicy, variant: Option<AdaptiveTtl>) -> [f64; 2] {
         let classes = variant.map_or(DomainClasses::One, AdaptiveTtl::domain_classes);
         let class = class_of(classes, rank, is_hot);
         let weight = rate(rank) * f64::from(BOUNDS.mean);
-        AskingDomain { weight, class, hot: is_hot.then_some(rank), ..AskingDomain::unknown(rank.into()) }
+        AskingDomain {
+            weight,
+            class,
+            hot: is_hot.then_some(rank),
+            ..AskingDomain::unknown(rank.into())
+        }
     };
     let alike = |rank| AlikeDomains { class: domain(rank).class, domains: 1.0, rate: rate(rank) };
     let askers = Askers { domains: (0..DOMAINS).map(alike).collect(), queries: 0.0 };
     let server = ServerShare { capacity: 1.0, share: 1.0 };
     let lists = std::iter::once(vec![server; SERVERS as usize]);
     let ttls = variant.map(|variant| AdaptiveTtls::compile(variant, BOUNDS, &askers, lists));
-    let mut questions: BinaryHeap<Reverse<(u64, u32)>> =
-        (0..DOMAINS).map(|rank| Reverse((u64::from(generator.index(60_000_000).0) * 1_000, rank))).collect();
+    let mut questions: BinaryHeap<Reverse<(u64, u32)>> = (0..DOMAINS)
+        .map(|rank| Reverse((u64::from(generator.index(60_000_000).0) * 1_000, rank)))
+        .collect();
     let mut at = vec![0_usize; DOMAINS as usize];
     let mut kept = vec![[0.0_f64; SERVERS as usize]; DOMAINS as usize];
     let (mut sums, mut samples) = ([0.0; 2], 0.0);
@@ -65,10 +72,12 @@ fn fullest(policy: ChoosePolicy, variant: Option<AdaptiveTtl>) -> [f64; 2] {
             }
             questions.pop();
             let domain = domain(rank);
-            let expected = ttls.as_ref().map_or(BOUNDS.mean, |ttls| ttls.expected(domain.class, false));
+            let expected =
+                ttls.as_ref().map_or(BOUNDS.mean, |ttls| ttls.expected(domain.class, false));
             let mut asked = Asked { now: Time::from_nanos(nanos), ttl: expected, domain };
             let (generator, positions) = (&mut generator, &mut positions);
-            let chosen = chooser.choose(&asked, ChooserState { generator, positions, memory: Some(&mut memory) });
+            let chosen = chooser
+                .choose(&asked, ChooserState { generator, positions, memory: Some(&mut memory) });
             if let Some(ttls) = &ttls {
                 asked.ttl = ttls.seconds((domain.class, 0, chosen), false, generator.share());
             }
@@ -76,7 +85,10 @@ fn fullest(policy: ChoosePolicy, variant: Option<AdaptiveTtl>) -> [f64; 2] {
             at[rank as usize] = chosen as usize;
             // The next client comes sooner or later.
             let gap = generator.index(4_000_000).0;
-            questions.push(Reverse((nanos + u64::from(asked.ttl) * 1_000_000_000 + u64::from(gap) * 1_000, rank)));
+            questions.push(Reverse((
+                nanos + u64::from(asked.ttl) * 1_000_000_000 + u64::from(gap) * 1_000,
+                rank,
+            )));
         }
         let mut loads = [[0.0; SERVERS as usize]; 2];
         for rank in 0..DOMAINS {
