@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use walrus_core::config::Configuration;
-use walrus_core::control::{Controller, Effect, Input, ProbeRequest, Start, Stored};
+use walrus_core::control::{Controller, Effect, Input, ProbeRequest, Refusal, Start, Stored};
 use walrus_core::plan::Plan;
 use walrus_core::world::{Name, Time};
 
@@ -98,11 +98,9 @@ impl Controllers {
         well.min_by_key(|(_, member)| member.joined).map(|(number, _)| number)
     }
 
-    /// Tells one of them something; what it refuses is its own to count.
-    pub(super) fn tell(&mut self, number: usize, now: Time, input: Input) {
-        if let Some(member) = self.list.get_mut(number) {
-            let _ = member.controller.handle(now, input);
-        }
+    /// Tells one of them something.
+    pub(super) fn tell(&mut self, number: usize, now: Time, input: Input) -> Result<(), Refusal> {
+        self.list.get_mut(number).map_or(Ok(()), |member| member.controller.handle(now, input))
     }
 
     /// All that it wants done now, and when it next wants to be asked.

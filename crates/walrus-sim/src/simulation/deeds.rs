@@ -99,9 +99,15 @@ impl Run<'_> {
     }
 
     fn set_override(&mut self, target: &Target, state: OverrideState, force: bool) {
-        let Some(master) = self.controllers.master else { return };
+        let verb = if state == OverrideState::None { "undrain" } else { "drain" };
+        let Some(master) = self.controllers.master else {
+            let text = format!("{verb} {target}: there is no master to do so");
+            return self.measures.warn(self.now, &text);
+        };
         let input = Input::SetOverride { target: target.clone(), state, force, unix_ms: 0 };
-        self.controllers.tell(master, Time::from_nanos(self.now), input);
+        if let Err(refusal) = self.tell_controller(master, input) {
+            self.measures.warn(self.now, &format!("{verb} {target}: {refusal}"));
+        }
         self.poll(master);
     }
 

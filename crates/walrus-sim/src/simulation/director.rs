@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, respond,
-    respond_completely,
+    AnswerTable, Counters, Outcome, PlanCompileError, Positions, Request, Transport, WorkerState,
+    respond, respond_completely,
 };
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::policy::choose::Exchange;
@@ -141,17 +141,20 @@ impl Directors {
     }
 
     /// A Plan arrives. One with a lower number than the one in force, or damaged, changes nothing.
-    pub(super) fn apply(&mut self, number: usize, plan: &Arc<Plan>) {
-        let Some(director) = self.list.get_mut(number) else { return };
+    pub(super) fn apply(
+        &mut self,
+        number: usize,
+        plan: &Arc<Plan>,
+    ) -> Result<(), PlanCompileError> {
+        let Some(director) = self.list.get_mut(number) else { return Ok(()) };
         if director.held.as_ref().is_some_and(|held| *held >= plan.number) {
-            return;
+            return Ok(());
         }
         let known = self.compiled.iter().find(|(number, _)| *number == plan.number);
         let table = match known {
             Some((_, table)) => Arc::clone(table),
             None => {
-                let Ok(table) = director.table.with_plan(Arc::clone(plan)) else { return };
-                let table = Arc::new(table);
+                let table = Arc::new(director.table.with_plan(Arc::clone(plan))?);
                 if self.compiled.len() == COMPILED_MAX {
                     self.compiled.remove(0);
                 }
@@ -161,6 +164,7 @@ impl Directors {
         };
         director.held = Some(plan.number.clone());
         director.take_over(table);
+        Ok(())
     }
 
     /// Starts anew, without a Plan: a simulated name server has no disk.

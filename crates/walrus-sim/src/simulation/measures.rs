@@ -21,12 +21,17 @@ pub(super) struct Measures {
     servers: Vec<Track>,
     queries_per_second: Vec<f32>,
     near_share: Vec<f32>,
+    failed_share: Vec<f32>,
     /// At the last interval's end.
     last: RunCounts,
     /// By question of a resolver: answered, and by the nearest.
     windows: Vec<(u64, u64)>,
     windows_to_nearest: Distribution,
+    warnings: Vec<String>,
 }
+
+/// As many warnings of a run are kept.
+const WARNINGS_MAX: usize = 20;
 
 /// One server's past.
 #[derive(Debug, Default)]
@@ -39,6 +44,13 @@ struct Track {
 }
 
 impl Measures {
+    /// Something did not happen as the study says; the first few are told.
+    pub(super) fn warn(&mut self, now: u64, text: &str) {
+        if self.warnings.len() < WARNINGS_MAX {
+            self.warnings.push(format!("at {:?}: {text}", Duration::from_nanos(now)));
+        }
+    }
+
     pub(super) fn new(servers: usize) -> Self {
         Self {
             totals: RunCounts::default(),
@@ -50,9 +62,11 @@ impl Measures {
             servers: (0..servers).map(|_| Track::default()).collect(),
             queries_per_second: Vec::new(),
             near_share: Vec::new(),
+            failed_share: Vec::new(),
             last: RunCounts::default(),
             windows: Vec::new(),
             windows_to_nearest: Distribution::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -109,6 +123,10 @@ impl Measures {
         let placed = (now.placed_pages - last.placed_pages) as f64;
         // 0 / 0 is the gap that it should be.
         self.near_share.push(((now.near_pages - last.near_pages) as f64 / placed) as f32);
+        let failed = (now.failed_pages - last.failed_pages) as f64;
+        let share = failed / (now.pages - last.pages) as f64;
+        // Pages that were under way when their server died were counted before.
+        self.failed_share.push(if share > 1.0 { 1.0 } else { share as f32 });
         self.last = self.totals;
     }
 
@@ -145,6 +163,7 @@ impl Measures {
             events,
             counts: self.totals.since(&self.discarded),
             totals: self.totals,
+            warnings: self.warnings,
             max_utilisation: self.max_utilisation,
             max_system_length: self.max_system_length,
             response_seconds: self.response_seconds,
@@ -152,6 +171,7 @@ impl Measures {
             servers: series.collect(),
             queries_per_second: self.queries_per_second,
             near_share: self.near_share,
+            failed_share: self.failed_share,
             convergence: Convergence {
                 near_by_window: self.windows.iter().map(share).collect(),
                 windows_to_nearest: self.windows_to_nearest,
@@ -179,6 +199,7 @@ impl RunCounts {
             plans: self.plans - earlier.plans,
             moves: self.moves - earlier.moves,
             plans_with_moves: self.plans_with_moves - earlier.plans_with_moves,
+            refused: self.refused - earlier.refused,
         }
     }
 }

@@ -26,6 +26,9 @@ pub struct RunResult {
     pub counts: RunCounts,
     /// Counted over the whole run.
     pub totals: RunCounts,
+    /// What the time line says and could not take place, such as a drain that the master refused: the
+    /// first few.
+    pub warnings: Vec<String>,
     /// Of each `window`: the greatest utilisation (0 to 1) of any server that was alive.
     pub max_utilisation: Distribution,
     /// Of each `sample`: the greatest number of hits, waiting or being served, at any server.
@@ -44,6 +47,9 @@ pub struct RunResult {
     /// least distance, else the home of the client's area. NaN, written as null, where no page had one.
     #[serde(with = "gaps")]
     pub near_share: Vec<f32>,
+    /// The share of the pages that failed. NaN, written as null, where no page was asked for.
+    #[serde(with = "gaps")]
+    pub failed_share: Vec<f32>,
     /// How resolvers found the nearest name server.
     pub convergence: Convergence,
 }
@@ -80,6 +86,8 @@ pub struct RunCounts {
     pub moves: u64,
     /// Plans by which a (service, area) moved, at most one a Plan.
     pub plans_with_moves: u64,
+    /// Reports, observations and drains that a Controller refused.
+    pub refused: u64,
 }
 
 /// One server over time.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use walrus_core::control::{Input, ProbeOutcome, ProbeRequest};
+use walrus_core::control::{Input, ProbeOutcome, ProbeRequest, Refusal};
 use walrus_core::plan::Plan;
 use walrus_core::world::{DomainCount, Name, Report, ReportBody, RequestCounts, Statistics, Time};
 
@@ -209,8 +209,15 @@ impl Run<'_> {
         };
         let plan = self.directors.list[number].held.clone();
         let input = Input::DirectorHello { director: name.clone(), plan };
-        self.controllers.tell(master, Time::from_nanos(self.now), input);
+        let _ = self.tell_controller(master, input);
         self.poll(master);
+    }
+
+    /// Tells a Controller something, and counts it if that refuses.
+    pub(super) fn tell_controller(&mut self, number: usize, input: Input) -> Result<(), Refusal> {
+        let told = self.controllers.tell(number, Time::from_nanos(self.now), input);
+        self.measures.totals.refused += u64::from(told.is_err());
+        told
     }
 
     /// Sends something to all Controllers.
@@ -235,7 +242,7 @@ impl Run<'_> {
         let reach = self.controllers.list[controller].reach;
         let is_own = matches!(input, Input::Probed { .. });
         if reach == Reach::Well || reach == Reach::Cut && is_own {
-            self.controllers.tell(controller, Time::from_nanos(self.now), input);
+            let _ = self.tell_controller(controller, input);
             self.poll(controller);
         }
     }
@@ -310,8 +317,12 @@ impl Run<'_> {
     }
 
     pub(super) fn plan_arrives(&mut self, director: usize, plan: &Arc<Plan>) {
-        if self.directors.list[director].reach == Reach::Well {
-            self.directors.apply(director, plan);
+        if self.directors.list[director].reach != Reach::Well {
+            return;
+        }
+        if let Err(why) = self.directors.apply(director, plan) {
+            let text = format!("Plan {} cannot be carried out: {why}", plan.number);
+            self.measures.warn(self.now, &text);
         }
     }
 

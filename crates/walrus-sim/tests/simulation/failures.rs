@@ -194,3 +194,20 @@ fn a_run_comes_to_its_end_even_where_nobody_thinks_and_all_fails() {
     let result = run(&study, 1);
     assert!(result.totals.failed_pages > 1000 && result.events < 200_000, "{:?}", result.totals);
 }
+
+#[test]
+fn what_is_refused_is_told() {
+    // The last usable servers are not drained without force; nobody drains while no Controller is there.
+    let study =
+        two_clusters("ttl = \"20s\"").study("duration = \"20m\"\n[[population]]\nclients = 20\n\n");
+    assert!(run(&study, 1).warnings.is_empty());
+    let study = two_clusters("ttl = \"20s\"").study(
+        "duration = \"20m\"\ntimeline = \"\"\"\nat 1m drain east\nat 2m drain west\n\
+         at 5m kill controller 1\nat 6m undrain east\n\"\"\"\n[[population]]\nclients = 20\n",
+    );
+    let result = run(&study, 1);
+    assert_eq!(result.warnings.len(), 2, "{:?}", result.warnings);
+    assert!(result.warnings[0].starts_with("at 120s: drain "), "{:?}", result.warnings);
+    assert!(result.warnings[1].contains("no master"), "{:?}", result.warnings);
+    assert_eq!(result.counts.refused, 1);
+}

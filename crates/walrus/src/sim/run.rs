@@ -40,7 +40,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         VariantView::of(study.variants[*variant].clone(), &measured)
     });
     let variants = views.collect();
-    let view = SimRunView { title: study.title.clone(), seeds, variants, runs };
+    let told = study.warnings.iter().map(ToString::to_string);
+    let warnings = told.chain(studies::warnings(&runs)).collect();
+    let view = SimRunView { title: study.title.clone(), seeds, warnings, variants, runs };
     if let Some(directory) = &arguments.report {
         super::report::write_run(directory, &view)?;
     }

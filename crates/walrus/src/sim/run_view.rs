@@ -18,6 +18,8 @@ pub(crate) struct SimRunView {
     pub(crate) title: String,
     /// The seeds that each variant ran with.
     pub(crate) seeds: Vec<u64>,
+    /// What works but was hardly meant, and what could not take place.
+    pub(crate) warnings: Vec<String>,
     /// Each variant's measures.
     pub(crate) variants: Vec<VariantView>,
     /// The results themselves, variant by variant and seed by seed.
@@ -166,6 +168,8 @@ pub(crate) struct RunResultView {
     counts: RunCountsView,
     /// Counted over the whole run.
     totals: RunCountsView,
+    /// What the time line says and could not take place: the first few.
+    warnings: Vec<String>,
     /// Of each window: the greatest utilisation of any living server.
     max_utilisation: DistributionView,
     /// Of each sample: the most hits at any server.
@@ -180,6 +184,8 @@ pub(crate) struct RunResultView {
     queries_per_second: Vec<f32>,
     /// The share of pages from the client's nearest cluster; null where no page has one.
     near_share: Vec<Option<f32>>,
+    /// The share of pages that failed; null where none was asked for.
+    failed_share: Vec<Option<f32>>,
     /// How resolvers found the nearest name server.
     convergence: ConvergenceView,
 }
@@ -216,6 +222,8 @@ pub(crate) struct RunCountsView {
     moves: u64,
     /// Plans by which an area moved.
     plans_with_moves: u64,
+    /// Reports, observations and drains that a Controller refused.
+    refused: u64,
 }
 
 /// How often which value came.
@@ -274,6 +282,7 @@ mod tests {
         let view = SimRunView {
             title: "A study".to_owned(),
             seeds: vec![1, 2, 3],
+            warnings: Vec::new(),
             variants: vec![
                 VariantView::of("RR".to_owned(), &[run(1.0), run(2.0), run(3.0)]),
                 VariantView::of("DAL".to_owned(), &[run(2.0), run(2.0), run(2.0)]),

@@ -1,6 +1,8 @@
 //! Studies from their files, and their runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use walrus_sim::simulation::{RunResult, Study, simulate};
 
@@ -15,6 +17,9 @@ pub(super) struct Chosen {
     pub(super) study: Study,
     pub(super) variant: usize,
 }
+
+/// As many warnings of runs are told.
+const WARNINGS_MAX: usize = 20;
 
 /// One run.
 pub(super) struct Job<'a> {
@@ -101,7 +106,22 @@ pub(crate) fn seeds(text: &str) -> Result<Vec<u64>, String> {
     Ok(seeds)
 }
 
-/// Runs all jobs; of each result what `keep` makes of it.
+/// What could not take place in these runs, each once.
+pub(super) fn warnings(runs: &[RunResult]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for run in runs {
+        for warning in &run.warnings {
+            let of = if run.variant.is_empty() { "" } else { ": " };
+            let text = format!("{}{of}{warning}", run.variant);
+            if !all.contains(&text) && all.len() < WARNINGS_MAX {
+                all.push(text);
+            }
+        }
+    }
+    all
+}
+
+/// Runs all jobs; of each result what `keep` makes of it. What could not take place goes to standard error.
 pub(super) fn run<T: Send>(
     jobs: &[Job<'_>],
     threads: Option<usize>,
@@ -111,19 +131,33 @@ pub(super) fn run<T: Send>(
         let text = format!("{} runs are more than {RUNS_MAX}: a narrower range?", jobs.len());
         return Err(Failure::WrongUse(text));
     }
+    let odd: Mutex<BTreeSet<String>> = Mutex::default();
     let one = |job: &Job<'_>, tell: &mut Tell<'_>| {
         let mut told = |progress: walrus_sim::simulation::Progress| {
             let whole = progress.duration.as_secs_f64().max(f64::MIN_POSITIVE);
             tell(progress.simulated.as_secs_f64() / whole)
         };
         let result = simulate(job.study, job.variant, job.seed, &mut told);
-        result.map(keep).map_err(|error| {
+        let kept = |run: RunResult| {
+            let told = warnings(std::slice::from_ref(&run));
+            let mut odd = odd.lock().unwrap_or_else(PoisonError::into_inner);
+            told.into_iter().take(WARNINGS_MAX.saturating_sub(odd.len())).for_each(|it| {
+                odd.insert(it);
+            });
+            drop(odd);
+            keep(run)
+        };
+        result.map(kept).map_err(|error| {
             let variant = job.study.variants.get(job.variant).map(String::as_str);
             let variant = variant.filter(|it| !it.is_empty()).unwrap_or("the study");
             format!("{variant}, seed {}: {error}", job.seed)
         })
     };
-    run_all(jobs, runner::threads(threads), &one)
+    let results = run_all(jobs, runner::threads(threads), &one)?;
+    for warning in odd.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(results)
 }
 
 #[cfg(test)]

@@ -165,6 +165,46 @@ fn variants_are_compared_seed_by_seed() {
 }
 
 #[test]
+fn a_report_stays_small_however_many_variants_there_are() {
+    // Forty variants, two minutes by the second.
+    let mut text = STUDY[..STUDY.find("\n[[variant]]").unwrap()].to_owned();
+    for number in 0..40 {
+        text += &format!(
+            "\n[[variant]]\nname = \"number {number}\"\nset = {{ \"service.ttl\" = \"{}s\" }}\n",
+            number + 5
+        );
+    }
+    let folder = folder();
+    std::fs::write(folder.path().join("many.toml"), text).unwrap();
+    let ended = sim(
+        folder.path(),
+        &["run", "many.toml", "--seed", "1", "--set", "interval=8s", "--report", "out"],
+    );
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let file = |name: &str| folder.path().join(format!("out/{name}"));
+    let page = std::fs::metadata(file("index.html")).unwrap().len();
+    assert!(page < 1_000_000, "{page} bytes");
+    assert!(file("failed.svg").exists() && file("shares-24.svg").exists());
+    assert!(!file("shares-25.svg").exists());
+}
+
+#[test]
+fn what_is_after_an_end_that_was_set_is_left_out_with_a_word() {
+    let folder = folder();
+    let time_line =
+        "timeline = \"\"\"\nat 1m drain one\nat 2m kill big\nat 150s heal big\n\"\"\"\n";
+    let text = STUDY.replacen("configuration_text", &format!("{time_line}configuration_text"), 1);
+    std::fs::write(folder.path().join("events.toml"), text).unwrap();
+    let run = ["run", "events.toml", "--seed", "1", "--variant", "even", "--set", "duration=90s"];
+    let ended = sim(folder.path(), &[&run[..], &["--json"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let warnings = object(&ended)["warnings"].to_string();
+    for words in ["2 events of the time line after the end", "even: at 60s: drain"] {
+        assert!(warnings.contains(words) && ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_setting_is_swept_over_a_range() {
     let folder = folder();
     let sweep = ["sweep", "small.toml", "--seed", "1", "--variant", "even", "--measure", "queries"];

@@ -76,7 +76,10 @@ impl Study {
         let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }, sets_file];
         let findings = Findings::about(&files, &settings::STUDY);
         let study = check(&files, &sets, read, &findings);
-        let (problems, warnings) = findings.into_lists();
+        let (problems, mut warnings) = findings.into_lists();
+        // Every variant has those of the study.
+        let mut told = std::collections::BTreeSet::new();
+        warnings.retain(|warning| told.insert(warning.to_string()));
         match study {
             Some(study) if problems.is_empty() => Ok(Self { warnings, ..study }),
             _ => Err(StudyProblems(problems)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use walrus_core::config::settings_file::{CONFIGURATION, Findings, Place, Section};
 use walrus_core::config::{Configuration, Context, Replacement, SourceFile, parse_with};
 use walrus_core::map::Map;
+use walrus_core::world::Time;
 
 use super::law::ServiceLaw;
 use super::setup::{
@@ -74,18 +75,16 @@ pub(super) fn setup(
     check_topology(&configuration, root, findings);
     let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
     let (reports, queries) = (root.section("reports")?, root.section("queries")?);
-    let duration = root.duration("duration");
     let known = Known {
         topology: &configuration.topology,
         name_servers: &name_servers,
         populations: populations.iter().map(|population| population.name.as_str()).collect(),
         controllers: controllers.whole("count"),
-        duration,
     };
     let timeline = timeline(root, &known, files, findings);
     let setup = Setup {
         name: name.to_owned(),
-        duration,
+        duration: root.duration("duration"),
         discard,
         window: root.duration("window"),
         sample: root.duration("sample"),
@@ -158,6 +157,10 @@ fn times(root: &Section, findings: &Findings<'_>) -> (Duration, Duration) {
     /// The most that are kept.
     const POINTS_MAX: u128 = 100_000;
     let (duration, discard) = (root.duration("duration"), root.duration("discard"));
+    // What is wrong in itself was told already.
+    if ["duration", "discard", "window", "sample"].iter().any(|name| root.value(name).is_none()) {
+        return (discard, Duration::from_secs(1));
+    }
     if discard >= duration {
         let message = format!(
             "nothing is left to measure: `discard` ({discard:?}) must be shorter than `duration` \
@@ -173,6 +176,13 @@ fn times(root: &Section, findings: &Findings<'_>) -> (Duration, Duration) {
     if measured.as_nanos() > POINTS_MAX * interval.as_nanos().max(1) {
         let message = format!("`interval` makes more than {POINTS_MAX} points: make it longer");
         findings.problem(root.place_of("interval"), message);
+    }
+    let what = [("window", window), ("sample", root.duration("sample")), ("interval", interval)];
+    for (name, _) in what.into_iter().filter(|(_, time)| *time > measured && discard < duration) {
+        let message = format!(
+            "`{name}` is longer than what is measured ({measured:?}): nothing comes of it; make it shorter"
+        );
+        findings.warn(root.place_of(name), message);
     }
     (discard, interval)
 }
@@ -286,7 +296,8 @@ fn check_topology(configuration: &Configuration, root: &Section, findings: &Find
     }
 }
 
-/// Every line of the time line.
+/// Every line of the time line. What is after the end is a mistake in the study; where the end was set from
+/// outside it is left out.
 fn timeline(
     root: &Section,
     known: &Known<'_>,
@@ -297,12 +308,35 @@ fn timeline(
     let place = root.place_of("timeline");
     let file = files.study.get(place.file as usize).map_or("", |file| &file.text);
     let first = first_line(file, place);
-    let mut happenings = Vec::new();
+    let end = root.value("duration").map(|_| Time::ZERO + root.duration("duration"));
+    let is_set_outside = root.place_of("duration").file > 0;
+    let mut happenings: Vec<Happening> = Vec::new();
+    let mut left_out = 0;
     for (number, line) in text.lines().enumerate() {
+        let place = line_place(file, place, first + number);
         match timeline::line(line, known) {
+            Ok(Some(happening)) if end.is_some_and(|end| happening.at > end) => {
+                left_out += 1;
+                if !is_set_outside {
+                    let message = format!(
+                        "{:?} is after the end of the run, {:?}: make `duration` longer or leave it out",
+                        Duration::from_nanos(happening.at.as_nanos()),
+                        root.duration("duration"),
+                    );
+                    findings.problem(place, message);
+                }
+            }
             Ok(happening) => happenings.extend(happening),
-            Err(why) => findings.problem(line_place(file, place, first + number), why),
+            Err(why) => findings.problem(place, why),
         }
+    }
+    if is_set_outside && left_out > 0 {
+        let (events, are) = if left_out == 1 { ("event", "is") } else { ("events", "are") };
+        let message = format!(
+            "{left_out} {events} of the time line after the end ({:?}) {are} left out",
+            root.duration("duration")
+        );
+        findings.warn(root.place_of("duration"), message);
     }
     if happenings.len() > HAPPENINGS_MAX {
         findings.problem(place, format!("at most {HAPPENINGS_MAX} things happen in a run"));

@@ -281,7 +281,7 @@ static POPULATION: Group = Group {
         Setting {
             name: "service",
             kind: Kind::Domain,
-            default: Default::Otherwise("the first service of the configuration"),
+            default: Default::Otherwise("the first by name of the configuration's services"),
             meaning: "The name that its clients ask for.",
             example: "\"www.example.com\"",
         },

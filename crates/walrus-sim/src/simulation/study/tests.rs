@@ -196,6 +196,39 @@ fn what_cannot_be_is_said_up_front() {
 }
 
 #[test]
+fn what_is_after_an_end_that_was_set_outside_is_left_out() {
+    let study = parse(GOOD, &[("duration", "2m")]).unwrap();
+    let warnings: Vec<String> = study.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["--set:1:12: 1 event of the time line after the end (120s) is left out"]);
+    assert_eq!(study.setup(0).unwrap().timeline.len(), 2);
+    // In the file itself, and in a variant of it, it is a mistake; what is wrong besides is told too.
+    let short = GOOD.replace("duration = \"10m\"", "duration = \"2m\"");
+    let told = problems(&short.replace("kill a1", "kill a"), &[]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("`a`"), "{told:?}");
+    assert!(told[1].contains("180s is after the end of the run, 120s: make"), "{told:?}");
+    let variant = GOOD.replace("set = {", "set = { duration = \"2m\",");
+    assert!(problems(&variant, &[])[0].contains("after the end"));
+}
+
+#[test]
+fn a_duration_that_is_none_hides_nothing_and_makes_nothing_else_wrong() {
+    let text = GOOD.replace("duration = \"10m\"", "duration = \"5x\"");
+    let told = problems(&text.replace("at 2m kill a1", "at 2m kill zork"), &[]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("`duration`") && told[1].contains("zork"), "{told:?}");
+}
+
+#[test]
+fn times_of_which_nothing_comes_are_warned_of() {
+    let study = parse(GOOD, &[("interval", "30m"), ("window", "20m"), ("sample", "20m")]).unwrap();
+    let told: Vec<String> = study.warnings.iter().map(ToString::to_string).collect();
+    for name in ["interval", "window", "sample"] {
+        assert!(told.iter().any(|it| it.contains(&format!("`{name}` is longer"))), "{told:?}");
+    }
+}
+
+#[test]
 fn a_time_line_says_what_is_wrong_with_each_line() {
     let cases = [
         ("kill a1", "begin with `at TIME`"),

@@ -16,7 +16,6 @@ pub(super) struct Known<'a> {
     pub(super) name_servers: &'a [NameServerSetup],
     pub(super) populations: Vec<&'a str>,
     pub(super) controllers: usize,
-    pub(super) duration: Duration,
 }
 
 /// Reads one line; `None` if nothing stands there. The error says what to write instead.
@@ -33,9 +32,6 @@ pub(super) fn line(text: &str, known: &Known<'_>) -> Result<Option<Happening>, S
         ));
     };
     let at = time(at)?;
-    if at > known.duration {
-        return Err(format!("{at:?} is after the end of the run, {:?}", known.duration));
-    }
     Ok(Some(Happening { at: Time::ZERO + at, deed: deed_of(deed, known)? }))
 }
 

@@ -1,14 +1,17 @@
-//! The report of a run: the papers' six plots.
+//! The report of a run: the papers' six plots, and failures.
 
 use walrus_sim::simulation::{Distribution, RunResult};
 
 use super::page::{Figure, HtmlTable, Page};
 use super::plot::{Axis, LINES_MAX, Line, Plot};
 use crate::sim::measures::{self, MEASURES};
-use crate::sim::run_view::{SimRunView, VariantView, counted};
+use crate::sim::run_view::{MeasureView, SimRunView, VariantView, counted};
 
 /// Shares whose values stand beside a cumulative plot.
 const QUANTILES: [f64; 5] = [0.5, 0.75, 0.9, 0.95, 0.99];
+
+/// Plots of servers' shares: one a variant, of some 100 kB.
+const SHARES_MAX: usize = 24;
 
 /// A variant's runs, added up over its seeds.
 struct Variant<'a> {
@@ -30,10 +33,18 @@ pub(super) fn page(view: &SimRunView) -> Page {
         cumulative(&variants, &LENGTH),
         cumulative(&variants, &RESPONSE),
     ];
-    figures.extend(variants.iter().enumerate().map(|(place, it)| shares(place, it)));
-    figures.push(over_time(&variants, &QUERIES));
-    figures.push(over_time(&variants, &NEAR));
-    Page { title: view.title.clone(), about: about(view), tables: vec![table(&variants)], figures }
+    figures.extend([&FAILED, &QUERIES, &NEAR].map(|what| over_time(&variants, what)));
+    let shown = variants.iter().take(SHARES_MAX).enumerate();
+    figures.extend(shown.map(|(place, variant)| shares(place, variant)));
+    let mut about = about(view);
+    if variants.len() > SHARES_MAX {
+        about.push(format!(
+            "Of {} variants the first {SHARES_MAX} have a plot of their servers' shares; `--variant` shows \
+             those of others.",
+            variants.len()
+        ));
+    }
+    Page { title: view.title.clone(), about, tables: vec![table(&variants)], figures }
 }
 
 fn about(view: &SimRunView) -> Vec<String> {
@@ -54,7 +65,8 @@ fn about(view: &SimRunView) -> Vec<String> {
     let about = "Means over the seeds; behind ± stands half the interval of 95 % (Student's t). In the \
                  plots the seeds of a variant are one line: distributions are added up, series over time \
                  are means.";
-    vec![text, about.to_owned()]
+    let warnings = view.warnings.iter().map(|warning| format!("Warning: {warning}"));
+    [text, about.to_owned()].into_iter().chain(warnings).collect()
 }
 
 fn table(variants: &[Variant<'_>]) -> HtmlTable {
@@ -162,7 +174,7 @@ fn cumulative(variants: &[Variant<'_>], what: &Cumulative) -> Figure {
     }
 }
 
-/// A plot over time.
+/// A plot over time with a line a variant.
 struct OverTime {
     name: &'static str,
     title: &'static str,
@@ -170,8 +182,27 @@ struct OverTime {
     caption: &'static str,
     of: fn(&RunResult) -> &[f32],
     measure: &'static str,
-    is_share: bool,
+    height: Height,
 }
+
+/// How far the y axis reaches.
+#[derive(Clone, Copy)]
+enum Height {
+    /// From 0 to 1.
+    Whole,
+    /// To the greatest value.
+    Greatest,
+}
+
+static FAILED: OverTime = OverTime {
+    name: "failed",
+    title: "Pages that failed",
+    label: "share of pages",
+    caption: "The share of the pages that got no answer: no address, or every one dead, cut off or full.",
+    of: |run| &run.failed_share,
+    measure: "failed",
+    height: Height::Greatest,
+};
 
 static QUERIES: OverTime = OverTime {
     name: "queries",
@@ -180,7 +211,7 @@ static QUERIES: OverTime = OverTime {
     caption: "What resolvers ask all name servers together.",
     of: |run| &run.queries_per_second,
     measure: "queries",
-    is_share: false,
+    height: Height::Greatest,
 };
 
 static NEAR: OverTime = OverTime {
@@ -190,21 +221,13 @@ static NEAR: OverTime = OverTime {
     caption: "The share of the pages that came from the cluster nearest to their client.",
     of: |run| &run.near_share,
     measure: "near",
-    is_share: true,
+    height: Height::Whole,
 };
 
 fn over_time(variants: &[Variant<'_>], what: &OverTime) -> Figure {
-    let unit = time_unit(variants);
-    let line = |variant: &Variant<'_>| {
-        let series: Vec<&[f32]> = variant.runs.iter().map(what.of).collect();
-        let points = timed(variant.runs, unit.1, &means(&series));
-        Line { name: variant.name.clone(), points, reaches: Vec::new() }
-    };
-    let lines: Vec<Line> = variants.iter().map(line).collect();
-    let place = MEASURES.iter().position(|measure| measure.name == what.measure);
     let row = |variant: &Variant<'_>| {
-        let text = place.map(|place| variant.view.measures[place].text());
-        vec![variant.name.clone(), text.unwrap_or_default()]
+        let found = variant.view.measures.iter().find(|it| it.name == what.measure);
+        vec![variant.name.clone(), found.map(MeasureView::text).unwrap_or_default()]
     };
     Figure {
         caption: what.caption.to_owned(),
@@ -212,64 +235,85 @@ fn over_time(variants: &[Variant<'_>], what: &OverTime) -> Figure {
             head: vec!["variant".to_owned(), "mean".to_owned()],
             rows: variants.iter().map(row).collect(),
         },
-        plot: Plot {
-            name: what.name.to_owned(),
-            title: what.title.to_owned(),
-            x: time_axis(&lines, unit.0),
-            y: if what.is_share {
-                Axis::share(what.label)
-            } else {
-                let all = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
-                Axis::up_to(what.label, all)
-            },
-            lines,
-        },
+        plot: plot_over_time(
+            (what.name.to_owned(), what.title.to_owned()),
+            (what.label, what.height),
+            variants.iter().map(|variant| mean_of(variant, what.of)).collect(),
+        ),
     }
+}
+
+fn mean_of<'a>(variant: &Variant<'a>, of: fn(&RunResult) -> &[f32]) -> Series<'a> {
+    let of_runs: Vec<&[f32]> = variant.runs.iter().map(of).collect();
+    Series { name: variant.name.clone(), runs: variant.runs, values: means(&of_runs) }
 }
 
 /// Each server's share of the hits over time, for one variant.
 fn shares(place: usize, variant: &Variant<'_>) -> Figure {
-    let unit = time_unit(std::slice::from_ref(variant));
     let servers = variant.runs.first().map_or(&[][..], |run| &run.servers);
+    let of_server = |at: usize| {
+        let of_run = |run: &'_ RunResult| Some(run.servers.get(at)?.share.clone());
+        let of_runs: Vec<Vec<f32>> = variant.runs.iter().filter_map(of_run).collect();
+        let share = means(&of_runs.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let known: Vec<f64> = share.iter().copied().filter(|it| it.is_finite()).collect();
+        (known.iter().sum::<f64>() / known.len().max(1) as f64, share)
+    };
     let mut lines = Vec::new();
     let mut rows = Vec::new();
     for (at, server) in servers.iter().enumerate() {
-        let of = |run: &'_ RunResult| run.servers.get(at).map_or(Vec::new(), |it| it.share.clone());
-        let series: Vec<Vec<f32>> = variant.runs.iter().map(of).collect();
-        let series: Vec<&[f32]> = series.iter().map(Vec::as_slice).collect();
-        let share = means(&series);
-        let known: Vec<f64> = share.iter().copied().filter(|it| it.is_finite()).collect();
-        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        rows.push((
-            mean,
-            vec![server.name.clone(), server.cluster.clone(), format!("{:.1} %", mean * 100.0)],
-        ));
-        let points = timed(variant.runs, unit.1, &share);
-        lines.push((mean, Line { name: server.name.clone(), points, reaches: Vec::new() }));
+        let (mean, share) = of_server(at);
+        let text = format!("{:.1} %", mean * 100.0);
+        rows.push(vec![server.name.clone(), server.cluster.clone(), text]);
+        lines.push((mean, Series { name: server.name.clone(), runs: variant.runs, values: share }));
     }
     if lines.len() > LINES_MAX {
         // Those that bear most; the table has all.
         lines.sort_by(|one, other| other.0.total_cmp(&one.0));
     }
-    let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
-    let all = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
-    let y = Axis::up_to("share of all hits", all);
     let name = if variant.view.name.is_empty() { "" } else { &variant.name };
     let of = if name.is_empty() { String::new() } else { format!(": {name}") };
     Figure {
         caption: "Which part of all hits each server accepted, over time.".to_owned(),
         numbers: HtmlTable {
             head: ["server", "cluster", "mean share"].map(str::to_owned).into(),
-            rows: rows.into_iter().map(|(_, row)| row).collect(),
+            rows,
         },
-        plot: Plot {
-            name: format!("shares-{}", place + 1),
-            title: format!("Share per server over time{of}"),
-            x: time_axis(&lines, unit.0),
-            y: Axis { to: y.to.min(1.0), ..y },
-            lines,
-        },
+        plot: plot_over_time(
+            (format!("shares-{}", place + 1), format!("Share per server over time{of}")),
+            ("share of all hits", Height::Greatest),
+            lines.into_iter().map(|(_, series)| series).collect(),
+        ),
     }
+}
+
+/// A line over time, and the runs that it is the mean of.
+struct Series<'a> {
+    name: String,
+    runs: &'a [RunResult],
+    values: Vec<f64>,
+}
+
+/// A plot of a name and a title, with a label of its y axis: a line for each series.
+fn plot_over_time(
+    (name, title): (String, String),
+    (label, height): (&str, Height),
+    series: Vec<Series<'_>>,
+) -> Plot {
+    let unit = time_unit(&series);
+    let line = |series: Series<'_>| Line {
+        points: timed(series.runs, unit.1, &series.values),
+        name: series.name,
+        reaches: Vec::new(),
+    };
+    let lines: Vec<Line> = series.into_iter().map(line).collect();
+    let times = lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
+    let x = Axis::up_to(&format!("simulated time ({})", unit.0), times);
+    let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
+    let y = match height {
+        Height::Whole => Axis::share(label),
+        Height::Greatest => Axis::up_to(label, values),
+    };
+    Plot { name, title, x, y, lines }
 }
 
 /// The mean of several series at each point; NaN where none has a number.
@@ -292,17 +336,12 @@ fn timed(runs: &[RunResult], unit: f64, series: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// In what time is told: its name and its seconds.
-fn time_unit(variants: &[Variant<'_>]) -> (&'static str, f64) {
-    let runs = variants.iter().flat_map(|variant| variant.runs);
+fn time_unit(series: &[Series<'_>]) -> (&'static str, f64) {
+    let runs = series.iter().flat_map(|series| series.runs);
     match runs.map(|run| run.simulated.as_secs()).max().unwrap_or(0) {
         0..600 => ("s", 1.0),
         600..14_400 => ("min", 60.0),
         14_400..345_600 => ("h", 3600.0),
         _ => ("d", 86_400.0),
     }
-}
-
-fn time_axis(lines: &[Line], unit: &str) -> Axis {
-    let times = lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
-    Axis::up_to(&format!("simulated time ({unit})"), times)
 }
