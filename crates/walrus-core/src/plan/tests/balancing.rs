@@ -32,8 +32,14 @@ fn busy() -> Scene {
 #[test]
 fn a3_worst_is_the_highest_load_then_most_hits_then_name() {
     assert_eq!(busy().round().all(), "a d b", "b is worse than a; y comes before z");
-    assert_eq!(busy().hits("z", 9.0).round().all(), "a b d", "z has more hits");
-    assert_eq!(busy().load("a", 0.99).hits("z", 9.0).round().all(), "d b b", "a is worst");
+    let asked = || {
+        let mut scene = busy();
+        // Large enough for any of them.
+        scene.weight("d1", 10).hits("x", 1.0).hits("y", 8.0).hits("z", 9.0);
+        scene
+    };
+    assert_eq!(asked().round().all(), "a b d", "z has more hits");
+    assert_eq!(asked().load("a", 0.99).round().all(), "d b b", "a is worst");
 }
 
 #[test]
@@ -61,7 +67,7 @@ impl Scene {
 fn spill_spare_may_pick_a_taken_cluster_with_load_to_spare() {
     let mut scene = Scene::new(&[("a", 1), ("d", 1)], &[("x", "a"), ("y", "d")]);
     scene.service().spill = Spill::Spare;
-    scene.round();
+    scene.weight("d1", 10).round();
     assert_eq!(scene.load("a", 0.95).load("d", 0.1).round().all(), "d d");
     assert_eq!(scene.reason("x"), Reason::Balanced);
     assert!(!scene.memory.assign.pointing[1].forced);
@@ -103,9 +109,12 @@ fn two_areas_and_two_clusters_both_above_the_threshold_do_not_move() {
 #[test]
 fn a8_significantly_better_is_by_ratio_and_by_difference() {
     let moves = |from: f64, to: f64, threshold: f64| {
-        let mut scene = Scene::new(&[("a", 1), ("b", 1)], &[("x", ""), ("world", "")]);
+        let areas = &[("x", ""), ("large", ""), ("world", "")];
+        let mut scene = Scene::new(&[("a", 1), ("b", 1)], areas);
         scene.service().threshold = threshold;
-        scene.point("x", "a").point("world", "b").load("a", from).load("b", to);
+        scene.point("x", "a").point("large", "a").point("world", "b");
+        // What x brings along is next to nothing.
+        scene.hits("x", 1.0).hits("large", 1e12).load("a", from).load("b", to);
         scene.round().at("x") == "b"
     };
     assert!(moves(1.0, 0.75, 0.8), "exactly a quarter less");
@@ -118,11 +127,12 @@ fn a8_significantly_better_is_by_ratio_and_by_difference() {
 #[test]
 fn a23_no_area_is_balanced_twice_within_its_ttl() {
     let mut scene = busy();
+    scene.hits("x", 1.0).hits("y", 10.0).hits("z", 10.0).hits("world", 90.0);
     scene.service().ttl = TtlPolicy::Constant { seconds: 300 };
     assert_eq!(scene.round().at("y"), "d");
     // Now d is worst and a is idle; four minutes later y still may not move, five it may.
     scene.load("d", 0.95).load("a", 0.1).load("b", 0.7);
-    scene.point("x", "b").point("world", "b");
+    scene.point("x", "b");
     scene.life("b", Life::Living).load("b", 0.7);
     for minute in 1..=5 {
         scene.round();
@@ -140,7 +150,7 @@ fn oscillation_one_idle_cluster_and_many_overloaded_areas_move_one_a_round() {
         for (area, _) in &areas {
             scene.point(area, "a");
         }
-        scene.load("a", 0.99).load("b", 0.0);
+        scene.weight("b1", 8).load("a", 0.99).load("b", 0.0);
         for round in 1..=8 {
             scene.round();
             let moved = scene.decision.areas.iter().filter(|a| a.clusters[0].0 == ClusterId(1));
@@ -166,12 +176,65 @@ fn a_cluster_receives_one_area_a_round_over_all_services() {
     for pointing in &mut scene.memory.assign.pointing {
         pointing.present = Some(ClusterId(0));
     }
-    scene.load("a", 0.95).load("b", 0.1);
+    scene.weight("b1", 4).load("a", 0.95).load("b", 0.1);
     for moved in 1..=4 {
         scene.round();
         let at_b = scene.decision.areas.iter().filter(|area| area.clusters[0].0 == ClusterId(1));
         assert_eq!(at_b.count(), moved);
     }
+}
+
+#[test]
+fn an_area_that_is_as_heavy_as_a_cluster_stays_where_it_is() {
+    for spill in [Spill::Unassigned, Spill::Spare] {
+        let mut scene = Scene::new(
+            &[("a", 1), ("b", 1), ("idle", 1)],
+            &[("x", "a"), ("y", "b"), ("world", "")],
+        );
+        scene.service().spill = spill;
+        scene.point("world", "idle").hits("x", 9.0).hits("y", 9.0);
+        scene.load("a", 0.95).load("b", 0.95).load("idle", 0.0);
+        for _ in 0..5 {
+            assert_eq!(scene.round().all(), "a b", "{spill:?}: it would bring 0.95 along");
+        }
+        // Six times as large: 0.16, and 0.32 with the second.
+        scene.weight("idle1", 6);
+        assert_eq!(scene.round().all(), "idle b", "one a round");
+        scene.load("a", 0.0).load("idle", 0.16);
+        // Home is idle, but would not be with x; and y would bring as much there as it has now.
+        assert_eq!(scene.round().all(), "idle idle", "{spill:?}");
+        scene.load("b", 0.0).load("idle", 0.32);
+        for _ in 0..5 {
+            assert_eq!(scene.round().all(), "idle idle", "{spill:?}: nobody swings");
+        }
+        // Half of the clients are gone: home can take x, and y.
+        scene.load("idle", 0.16);
+        assert_eq!(scene.round().all(), "a b", "{spill:?}");
+    }
+}
+
+#[test]
+fn what_an_area_brings_goes_by_capacity_where_all_have_one_and_by_weight_else() {
+    for (capacity, weight, moves) in
+        [(Some(600.0), 1, true), (Some(100.0), 6, false), (None, 6, true)]
+    {
+        let mut scene = Scene::new(&[("a", 1), ("idle", 1)], &[("x", "a")]);
+        scene.topology.servers[0].capacity = Some(100.0);
+        scene.topology.servers[1].capacity = capacity;
+        scene.weight("idle1", weight).load("a", 0.95).load("idle", 0.0);
+        let expected = if moves { "idle" } else { "a" };
+        scene.round();
+        assert_eq!(scene.round().at("x"), expected, "{capacity:?} {weight}");
+    }
+}
+
+#[test]
+fn an_area_that_nobody_asks_for_is_not_moved_for_load() {
+    let mut scene = busy();
+    scene.hits("z", 4.0).hits("x", 4.0);
+    scene.weight("d1", 10).load("b", 0.99);
+    // y has no clients; by its name it would be the first at b to go.
+    assert_eq!(scene.round().all(), "a b d");
 }
 
 #[test]

@@ -145,6 +145,12 @@ impl Scene {
         self
     }
 
+    fn weight(&mut self, server: &str, weight: u32) -> &mut Self {
+        let id = self.topology.server(server).unwrap();
+        self.topology.servers[id.index()].weight = weight;
+        self
+    }
+
     fn milliseconds(&mut self, area: &str, times: &[(&str, f64)]) -> &mut Self {
         let id = self.topology.area(area).unwrap();
         let cluster = |name: &str| self.topology.cluster(name).unwrap();

@@ -178,3 +178,23 @@ proptest! {
         prop_assert_eq!(scene.round().at("x"), letters[expected.unwrap_or(0)]);
     }
 }
+
+#[test]
+fn outward_is_not_nearer_and_who_has_no_clients_stays() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    let mut away = scene(&[("x", times)]);
+    away.service().home_rounds = 3;
+    away.round();
+    away.load("a", 0.9).round();
+    assert_eq!(away.at("x"), "b");
+    // b is full and a has room again, but for one round only: x goes on outward, not back all at once.
+    away.load("a", 0.1).load("b", 0.9).round();
+    assert_eq!(away.at("x"), "c");
+    assert_eq!(away.round().at("x"), "c");
+    assert_eq!(away.round().at("x"), "a", "after three rounds");
+
+    let mut idle = scene(&[("x", times), ("y", times)]);
+    idle.hits("x", 0.0).hits("y", 5.0).round();
+    idle.load("a", 0.9).round();
+    assert_eq!(idle.all(), "a b", "x has no load to move");
+}

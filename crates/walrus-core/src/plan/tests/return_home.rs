@@ -9,7 +9,8 @@ fn away(load: f64) -> Scene {
     scene.round();
     scene.life("a", Life::Dead).event();
     assert_eq!(scene.at("x"), "b");
-    scene.load("a", load);
+    // What b is busy with is y's.
+    scene.load("a", load).hits("x", 1.0).hits("y", 1e12);
     scene
 }
 

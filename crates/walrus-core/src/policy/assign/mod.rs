@@ -5,6 +5,7 @@
 //! Within a phase the order is that of names (ids) unless the phase says otherwise.
 
 mod all;
+mod brought;
 mod failover;
 mod memory;
 mod nearest;

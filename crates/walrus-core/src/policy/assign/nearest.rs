@@ -13,7 +13,8 @@
 //!
 //! - *Outward*, when its cluster has no server below the threshold: to the next of its order that has,
 //!   and that received no area in this round (what that brings is not measured yet), worst area
-//!   first as in the thesis' phase four. If none has room it stays: moving would gain nothing.
+//!   first as in the thesis' phase four. If none has room it stays: moving would gain nothing. So does
+//!   an area that nobody asks for: it has no load to move.
 //! - *Back*, when a nearer one has been below the threshold by the hysteresis for `home_rounds`
 //!   rounds (A7), by shares if the service has a ramp. An area that load sent away comes back only to
 //!   a cluster that received none in this round, so that the others wait until its return shows.
@@ -47,7 +48,8 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         // Who is on its way waits while there is no room: most of it is elsewhere anyway.
         let may_leave = round.pointing[pair].transition.is_none()
             && round.may_balance(pair)
-            && round.has_dwelt(pair);
+            && round.has_dwelt(pair)
+            && !round.is_idle(pair);
         if may_leave && !round.has_room(pair, present) {
             let load = round.standing(pair).clusters[present.index()].load;
             overloaded.push((load.unwrap_or(0.0), pair));
@@ -99,10 +101,13 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
     true
 }
 
-/// Its cluster has no room: outward to the next that has, if there is one.
+/// Its cluster has no room: outward to the next that has, if there is one. To a nearer one it goes by
+/// the rules of coming back alone.
 fn pass_over(round: &mut RoundContext<'_>, pair: usize) {
+    let present = round.present(pair);
     let next = round
         .preference(pair)
+        .skip_while(|(cluster, _)| Some(*cluster) != present)
         .find(|(cluster, _)| round.has_room(pair, *cluster) && !round.received[cluster.index()]);
     match next {
         Some((cluster, distance)) => round.send(pair, cluster, Reason::PassedOver(distance)),

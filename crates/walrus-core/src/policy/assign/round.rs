@@ -1,5 +1,6 @@
 //! What all (service, area) pairs of one round share: how everything stands, and who took what.
 
+use super::brought::Brought;
 use super::standing::{EPSILON, Standing};
 use super::walrus::notify_problems::{Rank, rank_servers};
 use super::{AssignInput, AssignMemory, Assignments, Cause, Place, Pointing, Reason, Transition};
@@ -39,6 +40,8 @@ pub(super) struct RoundContext<'a> {
     pub(super) turn: Vec<usize>,
     /// How many requests a query stands for (`stable`).
     pub(super) requests_a_query: Option<f64>,
+    /// What the loads of this round are made of.
+    pub(super) brought: Brought,
 }
 
 impl<'a> RoundContext<'a> {
@@ -75,6 +78,7 @@ impl<'a> RoundContext<'a> {
             }
         }
         Self {
+            brought: Brought::new(topology, input.area_hits, &pointing),
             input,
             areas,
             turn: vec![0; standings.len()],
@@ -145,6 +149,13 @@ impl<'a> RoundContext<'a> {
     pub(super) fn may_balance(&self, pair: usize) -> bool {
         let rank = self.service_ranks[pair / self.areas];
         self.is_round() && matches!(rank, Some(Rank::Living | Rank::Standby))
+    }
+
+    /// A8: whether a load is significantly better than the present one, to pay for the change.
+    pub(super) fn is_better(&self, pair: usize, present: f64, load: f64) -> bool {
+        let service = self.service(pair);
+        load <= present * (1.0 - service.better_ratio) + EPSILON
+            && present - load >= service.better_by - EPSILON
     }
 
     /// Queries a second of the pair's clients.

@@ -8,28 +8,31 @@
 //! that they point at, then most hits, then by name (A3). Each may go to the best cluster (A2)
 //! that was not yet given an area in this round by any phase, over all services (what it brings
 //! is not measured yet), and that, with `spill = "unassigned"`, nothing was assigned to in this round at all (A4). It goes only if
-//! that cluster's load is at most (1 - `better_ratio`) of the present one's and lower by
-//! `better_by` (A8), and if its last move has been out for a TTL (A23). Only clusters with
-//! measured load to spare are picked, and home is left to phase two.
+//! that cluster's load, with what the area brings along ([`super::super::brought`]), is at most (1 -
+//! `better_ratio`) of the present one's and lower by `better_by` (A8), and if its last move has been out for a TTL
+//! (A23). So it is better off there for good, and has no cause to return. Only clusters with measured load to spare are
+//! picked, home is left to phase two, and an area that nobody asks for stays: it has no load to move.
 //!
 //! **Source.** Thesis (004) sections 6.1 and 6.2.
 //!
 //! **When it is wrong.** Right after many areas lost their home it takes many rounds to spread
 //! them: the price of never swinging.
 //!
-//! **Example.** Areas x, y, z at a cluster with load 0.95, another idle: x moves in this round, y
-//! in the next if the difference is still worth it. Two clusters, both above the threshold:
-//! nothing moves.
+//! **Example.** Areas x, y, z, alike, at a cluster with load 0.95, another idle: x moves in this round, to
+//! 0.32; y in the next, to 0.63; z, alone, would gain nothing. Two clusters, both above the threshold: nothing
+//! moves. One area at 0.95, another cluster idle: it stays, for it would bring 0.95 along.
 
 use super::super::Reason;
 use super::super::round::RoundContext;
-use super::super::standing::EPSILON;
 use crate::world::{ClusterId, Spill};
 
 pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     let mut waiting: Vec<(f64, usize)> = Vec::new();
     for &pair in pairs {
-        let may_move = !round.settled[pair] && round.may_balance(pair) && round.has_dwelt(pair);
+        let may_move = !round.settled[pair]
+            && round.may_balance(pair)
+            && round.has_dwelt(pair)
+            && !round.is_idle(pair);
         if may_move && let Some(load) = present_load(round, pair) {
             waiting.push((load, pair));
         }
@@ -40,7 +43,7 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     });
     for (load, pair) in waiting {
         let Some(best) = best_free_cluster(round, pair) else { continue };
-        if is_worth_it(round, pair, load, best) {
+        if round.load_with(pair, best).is_some_and(|with| round.is_better(pair, load, with)) {
             round.send(pair, best, Reason::Balanced);
             round.taken[best.index()] = true;
         }
@@ -70,13 +73,4 @@ fn best_free_cluster(round: &RoundContext<'_>, pair: usize) -> Option<ClusterId>
         .take_while(|cluster| standing.clusters[cluster.index()].spare > 0.0)
         .filter(|cluster| Some(*cluster) != present && Some(*cluster) != home)
         .find(|cluster| is_free(cluster) && round.functions(pair, *cluster))
-}
-
-/// A8: "significantly better", to pay for the change.
-fn is_worth_it(round: &RoundContext<'_>, pair: usize, load: f64, best: ClusterId) -> bool {
-    let service = round.service(pair);
-    round.standing(pair).clusters[best.index()].load.is_some_and(|candidate| {
-        candidate <= load * (1.0 - service.better_ratio) + EPSILON
-            && load - candidate >= service.better_by - EPSILON
-    })
 }

@@ -13,14 +13,21 @@
 //!
 //! **Source.** Thesis (004) section 6.1, phase two.
 //!
-//! **When it is wrong.** If an area's own demand is what overloads its home, it goes away and
-//! comes back; dwell, hysteresis and ramp make that slow, not impossible.
+//! An area that would bring its home above the threshold less the hysteresis does not go home while
+//! phase four would send it back at once: that is while its present cluster is significantly better (A8) than home would be with
+//! what it brings along ([`super::super::brought`]). Else the two phases would send it to and fro for ever.
+//!
+//! **When it is wrong.** What an area brings is reckoned from queries. Where these say little of its
+//! load, it may go away and come back; dwell, hysteresis and ramp make that slow, not impossible.
 //!
 //! **Example.** Threshold 0.8, hysteresis 0.05, home at 0.78: an area at home stays, one that is
-//! away waits until 0.75.
+//! away waits until 0.75. Home idle, the area at a cluster of the same size with a load of 0.4, all of it its
+//! own: it goes home. At one six times as large with a load of 0.16: home would be at 0.95, and it stays.
 
 use super::super::Reason;
 use super::super::round::RoundContext;
+use super::super::standing::EPSILON;
+use crate::world::ClusterId;
 
 pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     for &pair in pairs {
@@ -38,7 +45,7 @@ fn prefer_home(round: &mut RoundContext<'_>, pair: usize) {
             let on_the_way = round.pointing[pair].transition.is_some();
             round.stay(pair, if on_the_way { Reason::GoesHome } else { Reason::Home });
         }
-        Some(present) if present != home && may_return(round, pair, home.index()) => {
+        Some(present) if present != home && may_return(round, pair, home) => {
             round.send_gradually(pair, home, Reason::GoesHome);
         }
         _ => return,
@@ -47,9 +54,19 @@ fn prefer_home(round: &mut RoundContext<'_>, pair: usize) {
 }
 
 /// A7 and A23.
-fn may_return(round: &RoundContext<'_>, pair: usize, home: usize) -> bool {
-    let rounds_below = round.standing(pair).clusters[home].rounds_below;
+fn may_return(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
+    let rounds_below = round.standing(pair).clusters[home.index()].rounds_below;
     round.may_balance(pair)
         && round.has_dwelt(pair)
         && rounds_below >= round.service(pair).home_rounds.max(1)
+        && !is_better_off(round, pair, home)
+}
+
+/// Whether home would be too busy with the pair's clients, and where they are is significantly better.
+fn is_better_off(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
+    let service = round.service(pair);
+    let present = round.present(pair);
+    let present = present.and_then(|it| round.standing(pair).clusters[it.index()].load);
+    let (Some(with), Some(present)) = (round.load_with(pair, home), present) else { return false };
+    with > service.threshold - service.hysteresis + EPSILON && round.is_better(pair, with, present)
 }

@@ -1,0 +1,95 @@
+//! What an area brings along: the load that its clients make, where it points and where it would go.
+//!
+//! **Problem.** Measured loads say how busy a cluster is *without* the area that is to come. Whoever compares
+//! them as they are sends an area that is as heavy as a cluster to the idle one, finds the one that it left
+//! idle in the next round, and so on for ever.
+//!
+//! **Rule.** Of the load of a cluster an area makes the part that its queries have among the queries of all
+//! areas that point there, over all services; where nobody counts queries, all areas count alike. At another
+//! cluster that is a load in proportion to both clusters' sizes: the capacities of their servers if
+//! all have one, else the weights.
+//!
+//! **When it is wrong.** A query stands for the same load everywhere, and a load that is full may stand for
+//! more than a full one. Both make an area look lighter or heavier than it is by some factor; the next
+//! round measures it.
+//!
+//! **Example.** Cluster a (two servers of weight 1) has a load of 0.9, of 30 queries a second 10 are area
+//! x's: x makes 0.3 of it. At b (one server) it would be 0.6 more.
+
+use super::Pointing;
+use super::round::RoundContext;
+use crate::world::{AssignPolicy, ClusterId, Topology};
+
+/// Whose clients load which cluster, as the loads of this round were measured.
+#[derive(Debug)]
+pub(super) struct Brought {
+    /// Somebody counts queries.
+    is_known: bool,
+    /// By cluster: queries a second, or the number of areas if nobody counts.
+    asked: Vec<f64>,
+}
+
+impl Brought {
+    /// `hits` as in [`super::AssignInput`].
+    pub(super) fn new(topology: &Topology, hits: &[f64], pointing: &[Pointing]) -> Self {
+        let hits = |pair: usize| hits.get(pair).copied().filter(|it| it.is_finite());
+        let is_known = (0..pointing.len()).any(|pair| hits(pair).unwrap_or(0.0) > 0.0);
+        let mut asked = vec![0.0; topology.clusters.len()];
+        for (pair, pointing) in pointing.iter().enumerate() {
+            let service = &topology.services[pair / topology.areas.len()];
+            let asks = if is_known { hits(pair).unwrap_or(0.0) } else { 1.0 };
+            if service.assign == AssignPolicy::All {
+                let weights = service.clusters.iter().map(|it| (*it, weight(topology, *it)));
+                let sum: f64 = weights.clone().map(|(_, weight)| weight).sum();
+                for (cluster, weight) in weights.filter(|_| sum > 0.0) {
+                    asked[cluster.index()] += asks * weight / sum;
+                }
+            } else {
+                for (cluster, share) in pointing.mixture() {
+                    asked[cluster.index()] += asks * share;
+                }
+            }
+        }
+        Self { is_known, asked }
+    }
+}
+
+fn weight(topology: &Topology, cluster: ClusterId) -> f64 {
+    let servers = topology.clusters[cluster.index()].servers.iter();
+    servers.map(|id| f64::from(topology.servers[id.index()].weight)).sum()
+}
+
+impl RoundContext<'_> {
+    /// Whether nobody asks for the pair, which moves no load wherever it points.
+    pub(super) fn is_idle(&self, pair: usize) -> bool {
+        self.brought.is_known && self.hits(pair) <= 0.0
+    }
+
+    /// The load of a cluster once the pair's clients are there too; `None` if nothing is measured.
+    pub(super) fn load_with(&self, pair: usize, cluster: ClusterId) -> Option<f64> {
+        let present = self.present(pair)?;
+        let load = |cluster: ClusterId| self.standing(pair).clusters[cluster.index()].load;
+        let asks = if self.brought.is_known { self.hits(pair) } else { 1.0 };
+        let asked = self.brought.asked[present.index()].max(asks);
+        let part = if asked > 0.0 { asks / asked } else { 0.0 };
+        let (from, to) = self.sizes(present, cluster);
+        let brought = load(present)? * part * from / to;
+        Some(load(cluster)? + if brought.is_finite() { brought } else { 0.0 })
+    }
+
+    /// What two clusters' servers of their best ranks can do, in the same unit.
+    fn sizes(&self, one: ClusterId, two: ClusterId) -> (f64, f64) {
+        let topology = self.input.topology;
+        let size = |cluster: ClusterId, of: &dyn Fn(usize) -> Option<f64>| -> Option<f64> {
+            let best = self.cluster_ranks[cluster.index()];
+            let servers = topology.clusters[cluster.index()].servers.iter().map(|id| id.index());
+            servers.filter(|id| self.server_ranks[*id] == best).map(of).sum()
+        };
+        let capacity = |id: usize| topology.servers[id].capacity;
+        if let (Some(one), Some(two)) = (size(one, &capacity), size(two, &capacity)) {
+            return (one, two);
+        }
+        let weight = |id: usize| Some(f64::from(topology.servers[id].weight));
+        (size(one, &weight).unwrap_or(1.0), size(two, &weight).unwrap_or(1.0))
+    }
+}
