@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod balancing;
 mod clients;
 mod closed_forms;
 mod determinism;
@@ -56,5 +57,9 @@ impl Site {
 }
 
 fn run(study: &Study, seed: u64) -> RunResult {
-    simulate(study, 0, seed, &mut |_| ControlFlow::Continue(())).unwrap()
+    run_variant(study, 0, seed)
+}
+
+fn run_variant(study: &Study, variant: usize, seed: u64) -> RunResult {
+    simulate(study, variant, seed, &mut |_| ControlFlow::Continue(())).unwrap()
 }

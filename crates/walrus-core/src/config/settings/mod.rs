@@ -18,6 +18,7 @@ pub(super) mod probe;
 mod records;
 pub(super) mod reporter;
 pub(super) mod service;
+mod threshold;
 mod ttl;
 pub(super) mod zone;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use walrus_dns::DomainName;
 
 use super::address_owners::{self, SharedAddress};
-use super::{Default, Group, Kind, Scope, Setting, choose, nearness, records, ttl};
+use super::{Default, Group, Kind, Scope, Setting, choose, nearness, records, threshold, ttl};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::{area_named, cluster_named};
 use crate::config::section::{Section, Value};
@@ -300,20 +300,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
     let homes = homes(section, &clusters, known, findings);
     let text = |name| section.text(name).unwrap_or_default();
     let number = |name| section.number(name).unwrap_or_default();
-    let (threshold, hysteresis) = (number("threshold"), number("hysteresis"));
-    if section.number("threshold").is_some() && hysteresis > threshold {
-        findings.problem(
-            section.place_of(if section.is_given("hysteresis") {
-                "hysteresis"
-            } else {
-                "threshold"
-            }),
-            format!(
-                "`hysteresis` ({hysteresis}) must not be above `threshold` ({threshold}): no \
-                     server would ever be used again"
-            ),
-        );
-    }
+    threshold::check_hysteresis(section, findings);
     let locate = locate(section, findings);
     let name = section.domain("name");
     if let Some(name) = &name {
@@ -338,8 +325,8 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         ttl: ttl::read(section, findings),
         hot_share: section.number("hot_share"),
         answers: section.count("answers").and_then(|count| u32::try_from(count).ok()),
-        threshold,
-        hysteresis,
+        threshold: number("threshold"),
+        hysteresis: number("hysteresis"),
         home_rounds: section.whole("home_rounds"),
         spill: if text("spill") == "unassigned" { Spill::Unassigned } else { Spill::Spare },
         better_ratio: number("better_ratio"),
@@ -355,6 +342,7 @@ fn service(section: &Section, known: &Known<'_>, findings: &Findings<'_>) -> Opt
         records::check_families(&service, clusters_at, known, findings);
     }
     nearness::check_service(&service, section.place_of("assign"), known, findings);
+    threshold::warn_of_none(section, &service, findings);
     choose::check_capacities(&service, section.place_of("choose"), known, findings);
     datagram::check(&service, section.place_of("answers"), known, findings);
     Some(service)

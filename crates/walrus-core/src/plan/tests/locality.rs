@@ -121,7 +121,7 @@ fn forced_moves_do_not_wait_for_the_ttl() {
 #[test]
 fn an_event_moves_only_whom_it_strikes() {
     let mut scene = Scene::new(&[("a", 1), ("b", 1), ("c", 1)], &[("x", "a"), ("y", "b")]);
-    scene.point("y", "a").point("x", "c").load("a", 0.9).load("b", 0.1);
+    scene.point("y", "a").point("x", "c").load("a", 0.9).load("b", 0.1).weight("b1", 10);
     // A round would send y home to b; the event takes only x from c.
     assert_eq!(scene.life("c", Life::Dead).event().all(), "b a");
     assert_eq!(scene.reason("y"), Reason::Unmoved);

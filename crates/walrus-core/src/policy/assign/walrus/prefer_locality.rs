@@ -13,9 +13,9 @@
 //!
 //! **Source.** Thesis (004) section 6.1, phase two.
 //!
-//! An area that would bring its home above the threshold less the hysteresis does not go home while
-//! phase four would send it back at once: that is while its present cluster is significantly better (A8) than home would be with
-//! what it brings along ([`super::super::brought`]). Else the two phases would send it to and fro for ever.
+//! An area that would bring its home above the threshold less the hysteresis, with what it brings along
+//! ([`super::super::brought`]), does not go home while home would then be busier than where it is: else phase four
+//! would send it away again, and the two phases it to and fro for ever.
 //!
 //! **When it is wrong.** What an area brings is reckoned from queries. Where these say little of its
 //! load, it may go away and come back; dwell, hysteresis and ramp make that slow, not impossible.
@@ -62,11 +62,12 @@ fn may_return(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
         && !is_better_off(round, pair, home)
 }
 
-/// Whether home would be too busy with the pair's clients, and where they are is significantly better.
+/// Whether home would be too busy with the pair's clients, and busier than where they are. Phase four asks
+/// for more than that: between what drives an area away and what lets it return there is a gap.
 fn is_better_off(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
     let service = round.service(pair);
     let present = round.present(pair);
     let present = present.and_then(|it| round.standing(pair).clusters[it.index()].load);
     let (Some(with), Some(present)) = (round.load_with(pair, home), present) else { return false };
-    with > service.threshold - service.hysteresis + EPSILON && round.is_better(pair, with, present)
+    with > service.threshold - service.hysteresis + EPSILON && with > present
 }
