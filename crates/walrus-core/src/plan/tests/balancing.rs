@@ -229,6 +229,15 @@ fn what_an_area_brings_goes_by_capacity_where_all_have_one_and_by_weight_else() 
 }
 
 #[test]
+fn what_keeps_a_server_busy_that_was_left_out_is_not_brought_along() {
+    let mut scene = Scene::new(&[("a", 2), ("b", 2)], &[("x", "a"), ("world", "")]);
+    scene.point("world", "b").hits("x", 9.0).load("a", 0.4).load("b", 0.0).round();
+    assert_eq!(scene.load("a1", 1.0).round().candidates("x"), "a2");
+    // a2 alone has 0.85 of x's; at b that would be 0.43.
+    assert_eq!(scene.load("a2", 0.85).round().at("x"), "b");
+}
+
+#[test]
 fn an_area_that_nobody_asks_for_is_not_moved_for_load() {
     let mut scene = busy();
     scene.hits("z", 4.0).hits("x", 4.0);

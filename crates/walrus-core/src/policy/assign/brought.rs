@@ -5,19 +5,21 @@
 //! idle in the next round, and so on for ever.
 //!
 //! **Rule.** Of the load of a cluster an area makes the part that its queries have among the queries of all
-//! areas that point there, over all services; where nobody counts queries, all areas count alike. At another
+//! areas that point there, over all services; where nobody counts queries, all areas count alike. Servers that were
+//! left out of answers for their load do not count: what keeps them busy is not these clients. At another
 //! cluster that is a load in proportion to both clusters' sizes: the capacities of their servers if
 //! all have one, else the weights.
 //!
 //! **When it is wrong.** A query stands for the same load everywhere, and a load that is full may stand for
-//! more than a full one. Both make an area look lighter or heavier than it is by some factor; the next
-//! round measures it.
+//! more than a full one; what a server does for others than these clients counts as theirs. Each makes an area look
+//! lighter or heavier than it is by some factor; the next round measures it.
 //!
 //! **Example.** Cluster a (two servers of weight 1) has a load of 0.9, of 30 queries a second 10 are area
 //! x's: x makes 0.3 of it. At b (one server) it would be 0.6 more.
 
 use super::Pointing;
 use super::round::RoundContext;
+use super::standing::known_load;
 use crate::world::{AssignPolicy, ClusterId, Topology};
 
 /// Whose clients load which cluster, as the loads of this round were measured.
@@ -72,24 +74,29 @@ impl RoundContext<'_> {
         let asks = if self.brought.is_known { self.hits(pair) } else { 1.0 };
         let asked = self.brought.asked[present.index()].max(asks);
         let part = if asked > 0.0 { asks / asked } else { 0.0 };
-        let (from, to) = self.sizes(present, cluster);
-        let brought = load(present)? * part * from / to;
+        let brought = part * self.work_in_terms_of(pair, present, cluster);
         Some(load(cluster)? + if brought.is_finite() { brought } else { 0.0 })
     }
 
-    /// What two clusters' servers of their best ranks can do, in the same unit.
-    fn sizes(&self, one: ClusterId, two: ClusterId) -> (f64, f64) {
+    /// The load that clients make at `one`, as it would be at `two`.
+    fn work_in_terms_of(&self, pair: usize, one: ClusterId, two: ClusterId) -> f64 {
         let topology = self.input.topology;
-        let size = |cluster: ClusterId, of: &dyn Fn(usize) -> Option<f64>| -> Option<f64> {
+        let members = |cluster: ClusterId| {
             let best = self.cluster_ranks[cluster.index()];
             let servers = topology.clusters[cluster.index()].servers.iter().map(|id| id.index());
-            servers.filter(|id| self.server_ranks[*id] == best).map(of).sum()
+            servers.filter(move |id| self.server_ranks[*id] == best)
         };
-        let capacity = |id: usize| topology.servers[id].capacity;
-        if let (Some(one), Some(two)) = (size(one, &capacity), size(two, &capacity)) {
-            return (one, two);
-        }
-        let weight = |id: usize| Some(f64::from(topology.servers[id].weight));
-        (size(one, &weight).unwrap_or(1.0), size(two, &weight).unwrap_or(1.0))
+        let capacity = |id: usize| topology.servers[id].capacity.filter(|it| *it > 0.0);
+        let by_capacity = members(one).chain(members(two)).all(|id| capacity(id).is_some());
+        let size = |id: usize| match capacity(id).filter(|_| by_capacity) {
+            Some(capacity) => capacity,
+            None => f64::from(topology.servers[id].weight),
+        };
+        let was_over = |id: usize| self.standing(pair).was_over[id];
+        let all_over = members(one).all(was_over);
+        let handed_out = members(one).filter(|id| all_over || !was_over(*id));
+        let work =
+            handed_out.filter_map(|id| Some(known_load(self.input.conditions, id)? * size(id)));
+        work.sum::<f64>() / members(two).map(size).sum::<f64>()
     }
 }

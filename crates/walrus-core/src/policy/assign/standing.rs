@@ -19,6 +19,8 @@ pub(crate) struct Standing {
     hysteresis: f64,
     /// By server: above the threshold, or was and has not fallen far enough (A13).
     pub(crate) over: Vec<bool>,
+    /// By server: the same at the last decision, under which the loads of this one were measured.
+    pub(super) was_over: Vec<bool>,
     /// By cluster.
     pub(crate) clusters: Vec<ClusterStanding>,
     /// All clusters, best first (A2).
@@ -55,12 +57,19 @@ impl Standing {
                 *flag = true;
             }
         }
+        let was_over = over.clone();
         for (server, flag) in over.iter_mut().enumerate() {
             let limit = if *flag { threshold - hysteresis } else { threshold };
             *flag = known_load(conditions, server).is_some_and(|load| load > limit + EPSILON);
         }
-        let mut standing =
-            Self { threshold, hysteresis, over, clusters: Vec::new(), ranking: Vec::new() };
+        let mut standing = Self {
+            threshold,
+            hysteresis,
+            over,
+            was_over,
+            clusters: Vec::new(),
+            ranking: Vec::new(),
+        };
         for cluster in 0..topology.clusters.len() {
             let rounds = past.and_then(|past| past.rounds_below.get(cluster)).copied().unwrap_or(0);
             let members = members(topology, ranks, cluster);
