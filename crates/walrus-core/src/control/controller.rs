@@ -6,12 +6,12 @@
 //! and decisions for events are at least a tenth of a second apart, so that nobody who reports
 //! can make a Plan per message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::aliases::{self, Aliases};
-use super::demand::Demand;
+use super::demand::{Demand, Joint};
 use super::journal::JournalRecord;
 use super::notices::Notices;
 use super::numbering::Numbering;
@@ -34,6 +34,13 @@ const ROUND_MIN: Duration = Duration::from_millis(100);
 
 /// How much older what servers observed is taken for than a stored Plan says: a day.
 const UNKNOWN_AGE_MS: u64 = 24 * 3600 * 1000;
+
+/// After a start, what the stored Plan says of who asks holds for so long: who speaks first may be one
+/// Director of many, and may speak of queries before any server speaks of requests.
+const STORED_DEMAND_HOLDS: Duration = Duration::from_secs(60);
+
+/// Nobody speaks of who asks: after so long the stored Plan says nothing of it any more.
+const STORED_DEMAND_FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// What a Controller starts from.
 #[derive(Clone, Debug)]
@@ -76,7 +83,10 @@ pub struct Controller {
     pub(super) demand: Demand,
     /// Who asks for services that want to know, by service, as Plans say it.
     pub(super) told: BTreeMap<String, ServiceDemand>,
-    /// When that was as old as it says.
+    started: Time,
+    /// Services whose demand is still the stored Plan's.
+    stored_demand: BTreeSet<String>,
+    /// When what was told was as old as it says.
     told_at: Time,
     /// It says the same as in the Plan in force, but of a later time that is worth a Plan.
     told_again: bool,
@@ -125,6 +135,8 @@ impl Controller {
             resolved: None,
             demand: Demand::default(),
             told: plan.as_ref().map_or_else(BTreeMap::new, |plan| stored_demand(plan)),
+            started: now,
+            stored_demand: plan.as_ref().map_or_else(BTreeSet::new, |plan| with_demand(plan)),
             told_at: now,
             told_again: false,
             notices: Notices::new(configuration.notify.again, now),
@@ -470,13 +482,22 @@ impl Controller {
 
     /// Reckons who asks, and takes over what is worth telling.
     fn tell_demand(&mut self) {
+        let since_start = self.now.since(self.started);
         if !self.demand.knows_domains() {
+            if since_start >= STORED_DEMAND_FORGOTTEN {
+                self.told.clear();
+            }
             return;
         }
+        if since_start >= STORED_DEMAND_HOLDS {
+            self.stored_demand.clear();
+        }
         let topology = &self.configuration.topology;
-        let fresh = self.demand.by_domain(topology, &self.told, self.now);
-        self.told.retain(|service, _| fresh.contains_key(service));
-        for (name, demand) in fresh {
+        let mut fresh = self.demand.by_domain(topology, &self.told, self.now);
+        fresh.retain(|service, _| !self.stored_demand.contains(service));
+        let stored = &self.stored_demand;
+        self.told.retain(|name, _| fresh.contains_key(name) || stored.contains(name));
+        for (name, Joint { demand, grains }) in fresh {
             let told = self.told.get(&name);
             let is_told_again = told.is_some_and(|told| {
                 let service = name.parse().ok().and_then(|name| topology.service(&name));
@@ -484,7 +505,7 @@ impl Controller {
                 service.is_some_and(|of| is_observed_too_long_ago(of, told, &demand))
             });
             self.told_again |= is_told_again;
-            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand)) {
+            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand, &grains)) {
                 self.told.insert(name, demand);
             }
         }
@@ -508,7 +529,9 @@ impl Controller {
         self.told.retain(|name, _| wants(name));
         self.told_at = self.now;
         if self.demand.knows_domains() {
-            self.told = self.demand.by_domain(topology, &self.told, self.now);
+            let fresh = self.demand.by_domain(topology, &self.told, self.now);
+            self.told = fresh.into_iter().map(|(name, joint)| (name, joint.demand)).collect();
+            self.stored_demand.clear();
         } else {
             let domains = self.told.values_mut().flat_map(|demand| &mut demand.domains);
             domains.for_each(|domain| domain.observed.clear());
@@ -587,6 +610,12 @@ impl World {
         let plan = plan::build(topology, &self.conditions, &decision, number, digests);
         (plan.with_demand(&controller.told), decision.memory)
     }
+}
+
+/// The services whose demand a Plan tells.
+fn with_demand(plan: &Plan) -> BTreeSet<String> {
+    let services = plan.services.iter().filter(|service| service.demand.is_some());
+    services.map(|service| service.name.clone()).collect()
 }
 
 /// Nobody knows how old it is.

@@ -22,6 +22,7 @@ pub use domain::{Domain, DomainInvalid};
 pub use generator::Generator;
 pub use name::{Name, NameError};
 pub use nearness::{Coordinates, Distance, Nearness};
+pub(crate) use observation::AVERAGED_OVER;
 pub use observation::{DomainCount, Observation, ServiceCounts};
 pub use overrides::{Override, OverrideState, Overrides, Target};
 pub use report::{Report, ReportBody, RequestCounts, Statistics};

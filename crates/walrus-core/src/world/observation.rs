@@ -1,8 +1,13 @@
 //! What a Director saw since it last said so.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Name;
+
+/// Controllers average what Directors count over this time, at least.
+pub(crate) const AVERAGED_OVER: Duration = Duration::from_secs(60);
 
 /// How many queries a Director answered since its last observation, by service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -35,12 +35,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::rates::Rates;
+use super::rates::{AVERAGED_OVER, Rates};
 use crate::plan::{DomainDemand, ServiceDemand};
 use crate::world::Domain;
 
-/// A hot domain stays hot until its share is below this part of what made it hot: one at the border
-/// would else bring a Plan each round.
+/// A hot domain stays hot until its share is below this part of what made it hot, by more than chance:
+/// one at the border would else bring a Plan each round.
 const STAYS_HOT: f64 = 0.8;
 
 /// A domain that asks has this part of what its queries stand for in the mean, however few requests
@@ -84,6 +84,35 @@ pub(super) struct Naming {
     pub(super) observes: bool,
 }
 
+/// One service's demand, and how exactly it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::control) struct Joint {
+    pub(in crate::control) demand: ServiceDemand,
+    pub(in crate::control) grains: Grains,
+}
+
+/// How many requests stand behind each event that was counted: a rate of r requests a second that was
+/// counted over t seconds strays by the root of r x grain / t.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::control) struct Grains {
+    /// By named domain: 1 where servers counted requests, else a query's.
+    pub(in crate::control) named: BTreeMap<String, f64>,
+    /// Of all others.
+    pub(in crate::control) rest: f64,
+}
+
+impl Grains {
+    pub(in crate::control) fn of(&self, domain: &str) -> f64 {
+        self.named.get(domain).copied().unwrap_or(self.rest).max(1.0)
+    }
+}
+
+/// What chance makes of a rate, a second, whose events have this grain: the deviation of the difference
+/// of two averages.
+pub(in crate::control) fn chance(rate: f64, grain: f64) -> f64 {
+    (rate.max(0.0) * grain.max(1.0) / AVERAGED_OVER.as_secs_f64()).sqrt()
+}
+
 /// One domain, both sides.
 #[derive(Clone, Copy, Default)]
 struct Joined {
@@ -97,7 +126,7 @@ pub(super) fn join(
     served: &[Served<'_>],
     naming: Naming,
     before: Option<&ServiceDemand>,
-) -> Option<ServiceDemand> {
+) -> Option<Joint> {
     let asked = Asked::new(queries);
     let attributed = attribute(&asked, served);
     let mut domains: BTreeMap<Domain, Joined> = BTreeMap::new();
@@ -117,16 +146,20 @@ pub(super) fn join(
     let rates = domains.into_iter().map(|(domain, joined)| Rated {
         domain,
         rate: joined.rate(factor),
+        grain: joined.grain(factor),
         is_silent: asks_at_all && joined.queries <= 0.0,
     });
     let asked = queries.rest() * factor;
     let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
-    let mut demand = name(rates.filter(|it| it.rate > 0.0).collect(), rest, naming, before)?;
+    let rates: Vec<Rated> = rates.filter(|it| it.rate > 0.0).collect();
+    let named = rates.iter().map(|it| (it.domain.to_string(), it.grain));
+    let grains = Grains { named: named.collect(), rest: factor };
+    let mut demand = name(rates, rest, naming, before)?;
     demand.queries = rounded(queries.named().values().sum::<f64>() + queries.rest());
     if naming.observes {
         observe(&mut demand, served, &attributed);
     }
-    Some(demand)
+    Some(Joint { demand, grains })
 }
 
 impl Joined {
@@ -135,6 +168,12 @@ impl Joined {
         let least = if self.requests > 0.0 { LEAST_PART } else { 1.0 };
         self.requests.max(self.queries * factor * least)
     }
+
+    /// How many requests stand behind each event of that.
+    fn grain(self, factor: f64) -> f64 {
+        let rate = self.rate(factor);
+        if rate > self.requests { rate / self.queries } else { 1.0 }
+    }
 }
 
 /// A domain with its requests a second.
@@ -142,6 +181,7 @@ impl Joined {
 struct Rated {
     domain: Domain,
     rate: f64,
+    grain: f64,
     is_silent: bool,
 }
 
@@ -258,10 +298,11 @@ fn name(
         .collect();
     let mut hot_left = ServiceDemand::HOT_MAX;
     let mut domains: Vec<DomainDemand> = Vec::with_capacity(rates.len());
-    for Rated { domain, rate, is_silent } in rates {
+    for Rated { domain, rate, grain, is_silent } in rates {
         let domain = domain.to_string();
         let share = rate / asked;
-        let stays = share > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
+        let might_be = (rate + chance(rate, grain)) / asked;
+        let stays = might_be > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
         let hot = !is_silent && hot_left > 0 && (share > hot_share || stays);
         hot_left -= usize::from(hot);
         let (rate, observed) = (rounded(rate), Vec::new());
@@ -316,6 +357,15 @@ mod tests {
     use super::*;
 
     const NAMING: Naming = Naming { domains_max: 100, hot_share: None, observes: true };
+
+    fn join(
+        queries: &Rates<Domain>,
+        served: &[Served<'_>],
+        naming: Naming,
+        before: Option<&ServiceDemand>,
+    ) -> Option<ServiceDemand> {
+        super::join(queries, served, naming, before).map(|joint| joint.demand)
+    }
 
     fn rates(all: &[(&str, f64)], rest: f64) -> Rates<Domain> {
         let mut rates = Rates::default();
@@ -377,6 +427,30 @@ mod tests {
             let expected: Vec<_> = expected.iter().map(|(it, s)| (it.to_string(), *s)).collect();
             assert_eq!(found, expected, "{prefix}");
         }
+    }
+
+    #[test]
+    fn a_query_stands_for_many_requests_at_once() {
+        let queries = rates(&[("192.0.2.53", 1.0), ("203.0.113.53", 0.1), ("10.0.0.1", 9.0)], 0.0);
+        let requests = rates(&[("192.0.2.0/24", 300.0), ("10.0.0.0/24", 1.0)], 0.0);
+        let joint = super::join(&queries, &[served(&requests)], NAMING, None).unwrap();
+        let grain = |domain| (joint.grains.of(domain), joint.grains.rest);
+        assert_eq!(grain("192.0.2.53"), (1.0, 300.0), "requests were counted");
+        assert_eq!(grain("203.0.113.53"), (300.0, 300.0));
+        assert_eq!(grain("10.0.0.1"), (30.0, 300.0), "it is told a tenth of the mean");
+        assert_eq!(grain("10.9.9.9"), (300.0, 300.0), "of those that are not named");
+        // One that was hot and had 10 queries in the last minute may have fewer by chance.
+        let naming = Naming { hot_share: Some(0.25), ..NAMING };
+        let demand = |count: f64, before| {
+            let queries = rates(&[("192.0.2.53", 1.0), ("203.0.113.53", count / 60.0)], 0.0);
+            join(&queries, &[served(&requests)], naming, before).unwrap()
+        };
+        let hot = |demand: &ServiceDemand| {
+            demand.domains.iter().any(|it| it.hot && it.domain == "203.0.113.53")
+        };
+        let was = demand(22.0, None);
+        assert!(hot(&was) && !hot(&demand(14.0, None)));
+        assert!(hot(&demand(14.0, Some(&was))) && !hot(&demand(9.0, Some(&was))));
     }
 
     /// A thousand client networks behind ten resolvers elsewhere, none of whom is hotter than others.

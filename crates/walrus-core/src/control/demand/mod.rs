@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::areas::AreaRates;
 use self::domains::{Domains, Hearing};
-pub(super) use self::rates::AVERAGED_OVER;
+pub(super) use self::join::{Grains, Joint, chance};
 pub(super) use self::requests::CheckedRequests;
 use super::Refusal;
 use crate::plan::{PlanNumber, ServiceDemand};
@@ -27,7 +27,7 @@ const DIRECTORS_MAX: usize = 1024;
 /// A Director is forgotten with its name after this.
 const DIRECTOR_FORGOTTEN: Duration = Duration::from_secs(600);
 
-/// The longest time that an observation may cover, in milliseconds.
+/// The longest time that an observation or a report of requests may cover, in milliseconds.
 const COVERED_MAX_MS: u64 = 24 * 3600 * 1000;
 
 /// What all Directors say, and what servers' logs say.
@@ -180,7 +180,7 @@ impl Demand {
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
         now: Time,
-    ) -> BTreeMap<String, ServiceDemand> {
+    ) -> BTreeMap<String, Joint> {
         let over = self.averaged_over(now);
         let gaps = speaking(&self.directors, now).map(|(gap, _)| gap);
         self.domains.reckon(topology, before, (gaps, over), now)

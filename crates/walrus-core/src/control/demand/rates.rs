@@ -16,10 +16,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(super) use crate::world::AVERAGED_OVER;
 use crate::world::Time;
-
-/// The time over which rates are averaged, at least.
-pub(in crate::control) const AVERAGED_OVER: Duration = Duration::from_secs(60);
 
 /// A rate below this, a second, has faded away: an event that came once in ten seconds, after
 /// seven minutes.

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use super::COVERED_MAX_MS;
 use crate::control::Refusal;
 use crate::world::{Domain, RequestCounts};
-
-/// The longest time that they may cover, in milliseconds.
-const COVERED_MAX_MS: u64 = 24 * 3600 * 1000;
 
 /// Requests that were understood.
 #[derive(Clone, Debug, PartialEq)]

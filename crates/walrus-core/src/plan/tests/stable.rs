@@ -159,16 +159,60 @@ fn queries_stand_for_as_many_requests_as_servers_count() {
     }
     assert_eq!(scene.round().all(), "a a b");
     // 190 requests/s for 19 queries/s.
-    for (server, requests) in [("a1", 60.0), ("a2", 60.0), ("b1", 70.0)] {
+    for (server, requests) in [("a1", 60.0), ("a2", 60.0), ("b1", 35.0), ("b2", 35.0)] {
         scene.condition(server).hits_per_second = requests;
     }
     assert_eq!(scene.round().all(), "a a 33, b 17, c 50 b");
     assert_eq!(scene.memory.assign.requests_a_query, Some(10.0));
-    scene.condition("b1").hits_per_second = 75.0;
+    for (servers, requests) in [(["a1", "a2"], 40.0), (["b1", "b2"], 40.0), (["c1", "c2"], 17.0)] {
+        servers.into_iter().for_each(|it| scene.condition(it).hits_per_second = requests);
+    }
     assert_eq!(scene.round().memory.assign.requests_a_query, Some(10.0), "as good as the same");
     // A cluster dies: its requests are missed before its clients show elsewhere.
-    scene.life("b", Life::Dead).round();
+    scene.life("b", Life::Dead).round().round();
     assert_eq!(scene.memory.assign.requests_a_query, Some(9.0), "not 6.3");
+}
+
+/// Of b one server is counted, of c none.
+#[test]
+fn servers_that_are_counted_stand_for_the_others() {
+    let mut scene = example();
+    for (area, hits) in [("x", 6.0), ("y", 6.0), ("z", 7.0)] {
+        scene.hits(area, hits);
+    }
+    scene.topology.servers[3].capacity = Some(150.0);
+    assert_eq!(scene.round().all(), "a a b");
+    for (server, requests) in [("a1", 60.0), ("a2", 60.0), ("b1", 17.5)] {
+        scene.condition(server).hits_per_second = requests;
+    }
+    scene.round();
+    assert_eq!(scene.memory.assign.requests_a_query, Some(10.0));
+}
+
+/// Another service has a cluster in common with the stable one, and most of its clients elsewhere.
+#[test]
+fn of_other_services_only_what_is_sent_there_counts() {
+    for others in [AssignPolicy::Failover, AssignPolicy::Walrus, AssignPolicy::All] {
+        let mut scene = example();
+        scene.add_service("zzz.example.com");
+        let cluster = |scene: &Scene, name| scene.topology.cluster(name).unwrap();
+        let (a, b, c) = (cluster(&scene, "a"), cluster(&scene, "b"), cluster(&scene, "c"));
+        scene.topology.services[0].clusters = vec![a, c];
+        scene.topology.services[0].homes = vec![Some(a), Some(a), None];
+        scene.topology.services[1].clusters = vec![a, b];
+        scene.topology.services[1].homes = vec![Some(b), Some(b), Some(b)];
+        scene.topology.services[1].assign = others;
+        scene.hits = vec![2.0, 2.0, 0.0, 10.0, 20.0, 30.0];
+        scene.round();
+        // Half of the other's 60 where all clusters are given, else none.
+        let at_a = if others == AssignPolicy::All { 34.0 } else { 4.0 };
+        for server in ["a1", "a2"] {
+            scene.condition(server).hits_per_second = at_a * 5.0;
+        }
+        scene.condition("b1").hits_per_second = 300.0;
+        scene.round();
+        assert_eq!(scene.memory.assign.requests_a_query, Some(10.0), "{others:?}");
+    }
 }
 
 #[test]

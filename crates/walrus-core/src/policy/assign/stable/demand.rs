@@ -1,8 +1,10 @@
 //! What areas are taken to ask for: requests a second that hold still while they only waver.
 //!
 //! **From queries to requests.** Directors count queries, servers can serve so many requests. The
-//! requests that Reporters count at the clusters of `stable` services, divided by the queries for the
-//! services there, say what a query stands for; it is taken to be the same for all areas. It may rise at
+//! requests that Reporters count at the clusters of `stable` services, divided by the queries that are
+//! sent there, say what a query stands for; it is taken to be the same for all areas. Of a cluster where
+//! only some servers' requests are counted, these stand for the others by capacity; one where none are counts
+//! on neither side. It may rise at
 //! once, but fall by a tenth a round only: when a cluster dies, its requests are missed before its clients
 //! show elsewhere. Where no Reporter counts requests, a query is one; but right after a start nobody knows
 //! before all Reporters were heard.
@@ -13,7 +15,7 @@
 //! to the bit, and nothing moves.
 
 use super::super::round::RoundContext;
-use crate::world::{ClusterId, Life};
+use crate::world::{AVERAGED_OVER, AssignPolicy, Cluster, ClusterId, Life};
 
 /// A demand that differs by less than this part of itself is the same.
 const SAME_DEMAND: f64 = 0.1;
@@ -25,8 +27,6 @@ const RATIO_FALL_MAX: f64 = 0.1;
 const DEVIATIONS: f64 = 3.0;
 /// What chance explains is at most this, or a demand that ends would be kept for ever.
 const CHANCE_MAX: f64 = 0.5;
-/// The time over which queries are averaged, in seconds (`control::demand`).
-const AVERAGED_OVER_S: f64 = 60.0;
 
 /// Brings all demands up to date, and tells whether anything is asked for at all. `served` tells by
 /// cluster whether a `stable` service is there.
@@ -36,15 +36,11 @@ pub(super) fn measure(round: &mut RoundContext<'_>, served: &[bool]) -> bool {
     let counts: Vec<bool> =
         topology.services.iter().map(|it| it.clusters.iter().any(is_served)).collect();
     if round.is_round() {
-        let pairs = 0..round.pointing.len();
-        let queries: f64 =
-            pairs.filter(|pair| counts[pair / round.areas]).map(|pair| round.hits(pair)).sum();
-        let servers = topology.servers.iter().zip(round.input.conditions);
-        let requests: f64 = servers
-            .filter(|(server, _)| served[server.cluster.index()])
-            .map(|(_, condition)| condition.hits_per_second)
-            .filter(|hits| hits.is_finite() && *hits > 0.0)
-            .sum();
+        let requests = requests(round, served);
+        let sent = |pair| round.hits(pair) * share_at(round, pair, &requests);
+        let pairs = (0..round.pointing.len()).filter(|pair| counts[pair / round.areas]);
+        let queries: f64 = pairs.map(sent).sum();
+        let requests = requests.iter().flatten().sum();
         round.requests_a_query = requests_a_query(round.requests_a_query, requests, queries);
     }
     let ratio = round.requests_a_query.unwrap_or(1.0);
@@ -61,6 +57,44 @@ pub(super) fn measure(round: &mut RoundContext<'_>, served: &[bool]) -> bool {
         sum += round.pointing[pair].demand;
     }
     sum > 0.0 && (round.requests_a_query.is_some() || !is_to_be_heard(round, served))
+}
+
+/// By cluster of `stable` services: the requests a second that it serves; `None` where nobody counts.
+fn requests(round: &RoundContext<'_>, served: &[bool]) -> Vec<Option<f64>> {
+    let (topology, conditions) = (round.input.topology, round.input.conditions);
+    let requests = |(cluster, is_served): (&Cluster, &bool)| {
+        let (mut counted, mut of_counted, mut of_all) = (0.0, 0.0, 0.0);
+        for id in cluster.servers.iter().filter(|_| *is_served) {
+            let Some(condition) = conditions.get(id.index()) else { continue };
+            let ramp = if condition.ramp.is_finite() { condition.ramp } else { 1.0 };
+            let capacity = topology.servers[id.index()].capacity.unwrap_or(0.0) * ramp;
+            let hits = condition.hits_per_second;
+            if hits.is_finite() && hits > 0.0 {
+                counted += hits;
+                of_counted += capacity;
+                of_all += capacity;
+            } else if condition.life == Life::Living {
+                of_all += capacity;
+            }
+        }
+        let scale = of_all / of_counted;
+        (counted > 0.0).then_some(if scale.is_finite() { counted * scale } else { counted })
+    };
+    topology.clusters.iter().zip(served).map(requests).collect()
+}
+
+/// The share of a pair's clients that are sent to clusters whose requests are counted.
+fn share_at(round: &RoundContext<'_>, pair: usize, requests: &[Option<f64>]) -> f64 {
+    let is_counted = |cluster: &ClusterId| requests[cluster.index()].is_some();
+    let service = round.service(pair);
+    if service.clusters.iter().all(is_counted) {
+        return 1.0;
+    }
+    let shares = match service.assign {
+        AssignPolicy::All => super::everywhere(round, pair),
+        _ => round.pointing[pair].mixture(),
+    };
+    shares.iter().filter(|(cluster, _)| is_counted(cluster)).map(|(_, share)| share).sum()
 }
 
 /// What a query stands for; as before while it is about the same, or cannot be measured.
@@ -85,7 +119,7 @@ fn is_to_be_heard(round: &RoundContext<'_>, served: &[bool]) -> bool {
 /// The demand to reckon with.
 fn hold(held: f64, queries: f64, ratio: f64) -> f64 {
     let now = queries * ratio;
-    let chance = (DEVIATIONS / (queries * AVERAGED_OVER_S).sqrt()).min(CHANCE_MAX);
+    let chance = (DEVIATIONS / (queries * AVERAGED_OVER.as_secs_f64()).sqrt()).min(CHANCE_MAX);
     if held.is_finite() && (now - held).abs() <= (SAME_DEMAND + chance) * held { held } else { now }
 }
 

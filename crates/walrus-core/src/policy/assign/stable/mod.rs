@@ -120,16 +120,8 @@ fn take_others(round: &RoundContext<'_>, rooms: &mut [Room]) {
             AssignPolicy::Stable => {}
             AssignPolicy::All => {
                 let demand: f64 = pairs.clone().map(|pair| round.pointing[pair].demand).sum();
-                let clusters = service.clusters.iter();
-                let clusters = clusters.filter(|it| round.functions(pairs.start, **it));
-                let weight = |cluster: &ClusterId| -> f64 {
-                    let servers = &topology.clusters[cluster.index()].servers;
-                    servers.iter().map(|id| f64::from(topology.servers[id.index()].weight)).sum()
-                };
-                let weights: Vec<(ClusterId, f64)> = clusters.map(|it| (*it, weight(it))).collect();
-                let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-                for (cluster, weight) in weights.iter().filter(|_| sum > 0.0) {
-                    rooms[cluster.index()].used += demand * weight / sum;
+                for (cluster, share) in everywhere(round, pairs.start) {
+                    rooms[cluster.index()].used += demand * share;
                 }
             }
             AssignPolicy::Walrus | AssignPolicy::Failover | AssignPolicy::Nearest => {
@@ -141,6 +133,20 @@ fn take_others(round: &RoundContext<'_>, rooms: &mut [Room]) {
             }
         }
     }
+}
+
+/// The shares of a service's clusters where all are given to everybody (`all`): by servers' weights.
+fn everywhere(round: &RoundContext<'_>, pair: usize) -> Vec<(ClusterId, f64)> {
+    let topology = round.input.topology;
+    let clusters = round.service(pair).clusters.iter().filter(|it| round.functions(pair, **it));
+    let weight = |cluster: &ClusterId| -> f64 {
+        let servers = &topology.clusters[cluster.index()].servers;
+        servers.iter().map(|id| f64::from(topology.servers[id.index()].weight)).sum()
+    };
+    let weights: Vec<(ClusterId, f64)> = clusters.map(|it| (*it, weight(it))).collect();
+    let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    let shares = weights.into_iter().map(|(cluster, weight)| (cluster, weight / sum));
+    shares.filter(|_| sum > 0.0).collect()
 }
 
 /// What of a pair stays where it is: all of it, unless some of its clusters do not function.
