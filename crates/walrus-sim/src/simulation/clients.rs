@@ -3,7 +3,7 @@
 use walrus_core::world::Generator;
 
 use super::chance::{next_page, of_page, of_work};
-use super::crowd::{NOWHERE, nanos, of_day, thought, to_nanos};
+use super::crowd::{nanos, of_day, thought, to_nanos};
 use super::queue::{Entry, Step, Wait};
 use super::result::SimulationError;
 use super::run::Run;
@@ -219,14 +219,11 @@ impl Run<'_> {
         totals.pages += 1;
         totals.hits += u64::from(hits);
         let nearest = self.resolvers.nearest_to(entry.domain);
-        if nearest != NOWHERE {
+        if let Some(is_near) = self.nearest.has(nearest, self.clusters[server]) {
             totals.placed_pages += 1;
-            totals.near_pages += u64::from(usize::from(nearest) == self.clusters[server]);
+            totals.near_pages += u64::from(is_near);
         }
-        let place = server * self.resolvers.domains() + entry.domain as usize;
-        if let Some(count) = self.requests.get_mut(place) {
-            *count += u32::from(hits);
-        }
+        self.requests.add(server, entry.domain, hits);
     }
 
     /// A page ended: the client thinks and goes on.

@@ -1,5 +1,6 @@
 //! What a run knows of a population: how large it is now, how far everything is.
 
+use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::time::Duration;
 
@@ -184,32 +185,67 @@ pub(super) fn to_nanos(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
-/// By domain: the nearest cluster of its population's service; [`NOWHERE`] if nobody can say.
-pub(super) fn nearest_clusters(setup: &Setup) -> Result<Box<[u16]>, SystemError> {
-    let topology = &setup.configuration.topology;
-    let map =
-        Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
-    let mut nearest = Vec::new();
-    for population in &setup.populations {
-        let service = &topology.services[population.service];
-        let known = service.clusters.iter().filter_map(|cluster| {
-            Some((population.cluster_distances[cluster.index()]?, cluster.index()))
-        });
-        let by_distance = known.min().map(|(_, cluster)| cluster as u16);
-        for domain in 0..population.shares.shares().len() as u32 {
-            let home = || {
-                let area = map.lookup(Network::of(population, domain).address());
-                let area = area.unwrap_or_else(|| topology.world());
-                service.homes.get(area.index()).copied().flatten().map(|home| home.index() as u16)
-            };
-            nearest.push(by_distance.or_else(home).unwrap_or(NOWHERE));
-        }
-    }
-    Ok(nearest.into())
+/// The nearest clusters of domains: those with the least distance, if the study has one for each cluster
+/// of the service; else the home of the area.
+#[derive(Debug, Default)]
+pub(super) struct Nearest {
+    /// Clusters that are nearest together. The first set is empty: nobody can say.
+    sets: Vec<Vec<usize>>,
+    /// By domain: the number of its set.
+    by_domain: Vec<u16>,
 }
 
-/// No cluster.
-pub(super) const NOWHERE: u16 = u16::MAX;
+impl Nearest {
+    pub(super) fn new(setup: &Setup) -> Result<Self, SystemError> {
+        let topology = &setup.configuration.topology;
+        let map =
+            Map::build(topology, &[]).map_err(|error| SystemError(format!("the map: {error}")))?;
+        let mut this = Self { sets: vec![Vec::new()], by_domain: Vec::new() };
+        // By population's service and area: few, so that not each domain is compared with all sets.
+        let mut homes: BTreeMap<Option<usize>, u16> = BTreeMap::new();
+        for population in &setup.populations {
+            let service = &topology.services[population.service];
+            let nearest = population.nearest_clusters(service);
+            let by_distance = nearest.map(|nearest| this.number_of(nearest));
+            for domain in 0..population.shares.shares().len() as u32 {
+                let home = || {
+                    let area = map.lookup(Network::of(population, domain).address());
+                    let area = area.unwrap_or_else(|| topology.world());
+                    let home = service.homes.get(area.index()).copied().flatten();
+                    home.map(walrus_core::world::ClusterId::index)
+                };
+                let number = by_distance.unwrap_or_else(|| {
+                    let home = home();
+                    *homes.entry(home).or_insert_with(|| this.number_of(home.into_iter().collect()))
+                });
+                this.by_domain.push(number);
+            }
+        }
+        Ok(this)
+    }
+
+    fn number_of(&mut self, set: Vec<usize>) -> u16 {
+        let known = self.sets.iter().position(|it| *it == set);
+        let number = known.unwrap_or_else(|| {
+            self.sets.push(set);
+            self.sets.len() - 1
+        });
+        // One a population and one a cluster at most.
+        u16::try_from(number).unwrap_or_default()
+    }
+
+    /// By domain: the number of its set.
+    pub(super) fn by_domain(&self) -> &[u16] {
+        &self.by_domain
+    }
+
+    /// Whether a cluster is among the nearest; `None` if nobody can say.
+    #[inline]
+    pub(super) fn has(&self, set: u16, cluster: usize) -> Option<bool> {
+        let set = self.sets.get(usize::from(set)).filter(|set| !set.is_empty())?;
+        Some(set.contains(&cluster))
+    }
+}
 
 /// In nanoseconds; the end of time beyond.
 pub(super) fn nanos(time: Duration) -> u64 {

@@ -10,7 +10,9 @@ use walrus_core::answer::{
 };
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::policy::choose::Exchange;
-use walrus_core::world::{DomainCount, Generator, Name, Observation, ServiceCounts, Time};
+use walrus_core::world::{
+    DomainCount, Generator, Heavy, Name, Observation, ServiceCounts, SpaceSaving, Time,
+};
 
 use super::study::{Reach, Setup};
 use crate::system::SystemError;
@@ -29,7 +31,7 @@ pub(super) struct Directors {
 
 /// Tables of so many Plans are kept for those that get them late.
 const COMPILED_MAX: usize = 4;
-/// Questions that are remembered for an observation: beyond, they count as of no domain.
+/// Questions that are remembered for an observation: beyond, they count as the rest.
 const ASKED_MAX: usize = 1_000_000;
 
 /// One name server.
@@ -46,6 +48,8 @@ pub(super) struct Director {
     counted: BTreeMap<String, Counted>,
     /// The domain of each question since the last observation, with its population's service.
     asked: Vec<(u32, u32)>,
+    /// Questions beyond those that are remembered, by service.
+    beyond: BTreeMap<u32, u64>,
     session: u64,
     sequence: u64,
     observed_at: Time,
@@ -88,6 +92,7 @@ impl Directors {
                 exchange: Exchange::new(setup.directors.workers),
                 counted: BTreeMap::new(),
                 asked: Vec::new(),
+                beyond: BTreeMap::new(),
                 session: 1,
                 sequence: 0,
                 observed_at: Time::ZERO,
@@ -133,6 +138,8 @@ impl Directors {
         };
         if director.asked.len() < ASKED_MAX {
             director.asked.push(question.counts_for);
+        } else {
+            *director.beyond.entry(question.counts_for.0).or_default() += 1;
         }
         match outcome {
             Outcome::Reply(len) => self.reply.get(..len),
@@ -174,6 +181,7 @@ impl Directors {
         director.take_over(Arc::clone(&self.empty));
         director.counted.clear();
         director.asked.clear();
+        director.beyond.clear();
         director.exchange = Exchange::new(director.workers.len());
         director.session += 1;
         director.sequence = 0;
@@ -216,27 +224,24 @@ impl Directors {
             };
             services.insert(name, counts);
         }
-        director.asked.sort_unstable();
-        for of_service in director.asked.chunk_by(|one, other| one.0 == other.0) {
+        // In the order in which they came, which decides who is counted if there are many.
+        let mut asked = std::mem::take(&mut director.asked);
+        asked.sort_by_key(|(service, _)| *service);
+        let beyond = std::mem::take(&mut director.beyond);
+        for of_service in asked.chunk_by(|one, other| one.0 == other.0) {
             let Some(number) = of_service.first().map(|asked| asked.0) else { continue };
-            let name = service(number);
-            let Some(counts) = services.get_mut(&name) else { continue };
-            let mut domains: Vec<(u64, u32)> = of_service
-                .chunk_by(|one, other| one.1 == other.1)
-                .filter_map(|same| Some((same.len() as u64, same.first()?.1)))
-                .collect();
-            domains
-                .sort_unstable_by_key(|(queries, domain)| (std::cmp::Reverse(*queries), *domain));
-            let kept = domains.len().min(self.domains_max);
-            counts.rest = domains[kept..].iter().map(|(queries, _)| queries).sum();
-            let told = domains[..kept].iter().map(|(queries, number)| DomainCount {
-                domain: domain(*number),
-                queries: *queries,
-                error: 0,
+            let Some(counts) = services.get_mut(&service(number)) else { continue };
+            let (heavy, rest) = heaviest(of_service, self.domains_max);
+            counts.rest = rest + beyond.get(&number).copied().unwrap_or_default();
+            let told = heavy.into_iter().map(|heavy| DomainCount {
+                domain: domain(heavy.key),
+                queries: heavy.count,
+                error: heavy.error,
             });
             counts.domains = told.collect();
         }
-        director.asked.clear();
+        asked.clear();
+        director.asked = asked;
         director.sequence += 1;
         let millis = u64::try_from(now.since(director.observed_at).as_millis()).unwrap_or(u64::MAX);
         director.observed_at = now;
@@ -253,6 +258,25 @@ impl Directors {
     pub(super) fn name(&self, number: usize) -> Option<&Name> {
         self.list.get(number).map(|director| &director.name)
     }
+}
+
+/// The heaviest domains of a service's questions and the number of all others' questions, as a Director
+/// counts them: by space-saving, with twice as many places as it tells.
+fn heaviest(asked: &[(u32, u32)], domains_max: usize) -> (Vec<Heavy<u32>>, u64) {
+    let places = domains_max.saturating_mul(2);
+    let mut sorted: Vec<u32> = asked.iter().map(|(_, domain)| *domain).collect();
+    sorted.sort_unstable();
+    let counted = sorted.chunk_by(|one, other| one == other);
+    let mut counts = SpaceSaving::new(places);
+    if counted.clone().count() <= places {
+        // Nobody takes another's place: it is the same whatever the order, and quicker.
+        for same in counted {
+            counts.add(same[0], same.len() as u64);
+        }
+    } else {
+        asked.iter().for_each(|(_, domain)| counts.add(*domain, 1));
+    }
+    counts.take(domains_max)
 }
 
 impl Director {

@@ -50,7 +50,7 @@ struct Domain {
     /// The domain that its resolver lives in: the first of those that it serves, and its number.
     home: u32,
     population: u16,
-    /// The nearest cluster of the population's service, or [`super::crowd::NOWHERE`].
+    /// Its nearest clusters, by number among [`super::crowd::Nearest`].
     nearest: u16,
 }
 
@@ -70,7 +70,7 @@ struct ResolverState {
 const WIDE_MAX: usize = 1_000_000;
 
 impl Resolvers {
-    /// `nearest` has each domain's nearest cluster.
+    /// `nearest` has each domain's nearest clusters, by number.
     pub(super) fn new(
         populations: &[Population],
         nearest: &[u16],
@@ -119,7 +119,7 @@ impl Resolvers {
         usize::from(self.domains[domain as usize].population)
     }
 
-    /// The nearest cluster, or [`super::crowd::NOWHERE`].
+    /// Its nearest clusters, by number among [`super::crowd::Nearest`].
     #[inline]
     pub(super) fn nearest_to(&self, domain: u32) -> u16 {
         self.domains[domain as usize].nearest

@@ -104,7 +104,7 @@ impl Run<'_> {
     pub(super) fn report(&mut self, number: usize) {
         let reports = self.setup.reports;
         self.agenda.put(self.now + nanos(reports.every), Due::Report(number));
-        let requests = reports.requests.then(|| self.take_requests(number)).flatten();
+        let requests = self.take_requests(number);
         let server = &mut self.servers[number];
         let reporter = &mut self.reporters[number];
         let (length, busy) = (server.length(self.now), server.busy_nanos(self.now));
@@ -142,19 +142,11 @@ impl Run<'_> {
 
     /// What a server got from each domain since its last report; `None` if that is not counted.
     fn take_requests(&mut self, server: usize) -> Option<RequestCounts> {
-        let domains = self.resolvers.domains();
-        let row = self.requests.get_mut(server * domains..(server + 1) * domains)?;
-        let mut counts: Vec<(u32, u32)> = Vec::new();
-        for (domain, count) in (0_u32..).zip(row.iter_mut()).filter(|(_, count)| **count > 0) {
-            counts.push((std::mem::take(count), domain));
-        }
-        counts.sort_unstable_by_key(|(count, domain)| (std::cmp::Reverse(*count), *domain));
-        let kept = counts.len().min(RequestCounts::DOMAINS_MAX);
-        let rest = counts[kept..].iter().map(|(count, _)| u64::from(*count)).sum();
-        let told = counts[..kept].iter().map(|(count, domain)| DomainCount {
-            domain: self.network(*domain).to_string(),
-            queries: u64::from(*count),
-            error: 0,
+        let (heavy, rest) = self.requests.take(server)?;
+        let told = heavy.into_iter().map(|heavy| DomainCount {
+            domain: self.network(heavy.key).to_string(),
+            queries: heavy.count,
+            error: heavy.error,
         });
         let domains = told.collect();
         let covered = self.now - self.reporters[server].said_at;

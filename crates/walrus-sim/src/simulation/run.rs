@@ -13,10 +13,11 @@ use super::agenda::{Agenda, Due};
 use super::answers::Answers;
 use super::chance::Chance;
 use super::controller::Controllers;
-use super::crowd::{Crowd, nanos, nearest_clusters};
+use super::crowd::{Crowd, Nearest, nanos};
 use super::director::Directors;
 use super::measures::Measures;
 use super::queue::{Queue, Step, Waits};
+use super::requests::Requests;
 use super::resolver::Resolvers;
 use super::result::{Progress, RunResult, SimulationError};
 use super::roles::Reporter;
@@ -56,14 +57,14 @@ pub(super) struct Run<'a> {
     pub(super) agenda: Agenda,
     pub(super) crowds: Vec<Crowd>,
     pub(super) resolvers: Resolvers,
+    pub(super) nearest: Nearest,
     pub(super) answers: Answers,
     pub(super) servers: Vec<Server>,
     /// By server: its cluster.
     pub(super) clusters: Box<[usize]>,
     pub(super) addresses: BTreeMap<IpAddr, usize>,
     pub(super) reporters: Vec<Reporter>,
-    /// Hits by server and domain since the server's last report; empty if they are not counted.
-    pub(super) requests: Vec<u32>,
+    pub(super) requests: Requests,
     pub(super) directors: Directors,
     pub(super) controllers: Controllers,
     /// The last Plan that a master published.
@@ -80,9 +81,10 @@ impl<'a> Run<'a> {
         let topology = &setup.configuration.topology;
         let mut seeds = Generator::new(seed);
         let chance = Chance::new(&mut seeds, setup.populations.len());
+        let nearest = Nearest::new(setup)?;
         let resolvers = Resolvers::new(
             &setup.populations,
-            &nearest_clusters(setup)?,
+            nearest.by_domain(),
             setup.name_servers.len(),
             seeds.draw(),
         );
@@ -92,8 +94,8 @@ impl<'a> Run<'a> {
         }
         let crowds: Result<Vec<Crowd>, SystemError> =
             setup.populations.iter().map(|population| Crowd::new(population, setup)).collect();
-        let counted =
-            if setup.reports.requests { topology.servers.len() * resolvers.domains() } else { 0 };
+        let requests =
+            Requests::new(setup.reports.requests, topology.servers.len(), resolvers.domains());
         Ok(Self {
             setup,
             seed,
@@ -117,7 +119,7 @@ impl<'a> Run<'a> {
             clusters: topology.servers.iter().map(|server| server.cluster.index()).collect(),
             addresses,
             reporters: vec![Reporter::default(); topology.servers.len()],
-            requests: vec![0; counted],
+            requests,
             directors: Directors::new(setup, seeds.draw())?,
             controllers: Controllers::new(&setup.configuration, setup.controllers, seeds.draw())?,
             realised: None,
@@ -126,6 +128,7 @@ impl<'a> Run<'a> {
             measures: Measures::new(topology.servers.len()),
             events: 0,
             resolvers,
+            nearest,
         })
     }
 

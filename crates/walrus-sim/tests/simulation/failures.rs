@@ -168,6 +168,21 @@ fn what_waits_at_a_slow_server_is_served_when_it_is_well_again() {
 }
 
 #[test]
+fn clusters_that_are_equally_near_are_all_near() {
+    let near = |distances: &str| {
+        let study = two_clusters("ttl = \"10s\"\nanswers = 1\nassign = \"all\"")
+            .study(&format!("duration = \"10m\"\n{PEOPLE}distances = {{ {distances} }}\n"));
+        let counts = run(&study, 1).counts;
+        (counts.near_pages as f64 / counts.placed_pages as f64, study.warnings.len())
+    };
+    assert_eq!(near("east = \"20ms\", west = \"20ms\""), (1.0, 0));
+    let (west, warnings) = near("east = \"30ms\", west = \"20ms\"");
+    assert!((0.3..0.7).contains(&west) && warnings == 0, "{west}");
+    let (home, warnings) = near("west = \"20ms\"");
+    assert!((0.3..0.7).contains(&home) && warnings == 1, "{home}");
+}
+
+#[test]
 fn the_day_has_its_peak_and_its_night() {
     for people in ["clients = 50", "sessions_per_second = 0.05"] {
         let study = two_clusters("ttl = \"5m\"\nassign = \"all\"").study(&format!(

@@ -8,6 +8,7 @@ use walrus_core::config::{Configuration, Context, Replacement, SourceFile, parse
 use walrus_core::map::Map;
 use walrus_core::world::Time;
 
+use super::super::requests::Requests;
 use super::law::ServiceLaw;
 use super::setup::{
     Directors, Happening, Link, NameServerSetup, Population, Queries, Reports, Setup,
@@ -133,16 +134,16 @@ fn requests(
     populations: &[Population],
     findings: &Findings<'_>,
 ) -> bool {
-    /// A count for each server and domain, of four bytes.
-    const COUNTS_MAX: usize = 100_000_000;
+    /// Counts in all: of four bytes each where all domains are counted, of a hundred otherwise.
+    const COUNTS_MAX: usize = 20_000_000;
     let topology = &configuration.topology;
     let wanted = topology.services.iter().any(walrus_core::world::Service::wants_demand);
     let counted = reports.flag_if_given("requests").unwrap_or(wanted);
     let domains: usize = populations.iter().map(|it| it.shares.shares().len()).sum();
-    if counted && domains.saturating_mul(topology.servers.len()) > COUNTS_MAX {
+    let counts = domains.min(Requests::COUNTED_MAX).saturating_mul(topology.servers.len());
+    if counted && counts > COUNTS_MAX {
         let message = format!(
-            "{domains} domains at each of {} servers are too many to count: take fewer, or write requests \
-             = false",
+            "who asks each of {} servers is too much to count: take fewer, or write requests = false",
             topology.servers.len()
         );
         findings.problem(reports.place_of("requests"), message);

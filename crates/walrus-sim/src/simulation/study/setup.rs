@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::config::Configuration;
-use walrus_core::world::{Target, Time};
+use walrus_core::world::{Service, Target, Time};
 
 use super::law::{Law, ServiceLaw};
 use super::shares::Shares;
@@ -82,6 +82,18 @@ pub(crate) struct Population {
     pub(crate) session: Law,
     pub(crate) hits: Law,
     pub(crate) client_cache: ClientCache,
+}
+
+impl Population {
+    /// The clusters of its service that are nearest by its distances; `None` where one has none, for then
+    /// nobody can say.
+    pub(crate) fn nearest_clusters(&self, service: &Service) -> Option<Vec<usize>> {
+        let distance = |cluster: usize| self.cluster_distances.get(cluster).copied().flatten();
+        let clusters = || service.clusters.iter().map(|cluster| cluster.index());
+        let distances: Option<Vec<u64>> = clusters().map(distance).collect();
+        let least = distances?.into_iter().min()?;
+        Some(clusters().filter(|cluster| distance(*cluster) == Some(least)).collect())
+    }
 }
 
 /// Where a population's sessions come from.

@@ -275,3 +275,25 @@ fn mangled_studies_never_panic() {
         }
     }
 }
+
+#[test]
+fn impossible_loads_and_types_are_told_and_odd_networks_warned_of() {
+    let second = "[[service]]\nname = \"two.example.com\"\n\"\"\"\ntimeline";
+    let text = GOOD.replace("\"\"\"\ntimeline", second);
+    // 200 hits/s that both services have together.
+    let people = |service: &str, sessions: &str| {
+        format!(
+            "\n[[population]]\nname = \"p-{sessions}\"\nservice = \"{service}.example.com\"\n\
+             sessions_per_second = 0.{sessions}\nprefix = \"11.0.0.0/8\"\n"
+        )
+    };
+    let both =
+        |one: &str, other: &str| format!("{text}{}{}", people("www", one), people("two", other));
+    let problems = parse(&both("5", "6"), &[]).unwrap_err().to_string();
+    assert!(problems.contains("two.example.com and www.example.com ask for 2"), "{problems}");
+    let study = parse(&both("1", "2"), &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(study.warnings.len(), 1, "{:?}", study.warnings);
+    assert!(study.warnings[0].to_string().contains("are those of population `p-1`"));
+    let problems = parse(&text, &[("population.type", "AAAA")]).unwrap_err().to_string();
+    assert!(problems.contains("has an IPv6 address"), "{problems}");
+}
