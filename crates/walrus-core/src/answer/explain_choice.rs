@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decided_service::DecidedService;
 use super::explain::ExplainRequest;
 use super::request::ServiceDecision;
 use super::service_answer::asked;
 use super::table::AnswerTable;
 use super::worker::WorkerState;
 use crate::policy::choose::ChoiceTrace;
-use crate::world::{Domain, Name, ServiceType, Time};
+use crate::world::{Domain, Name, Time};
 
 /// What one choice looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,15 +54,9 @@ pub(super) fn explain_choice(
     now: Time,
 ) -> Option<ChoiceExplanation> {
     let plan = table.plan()?;
-    let service = table.service(decided.service)?;
-    let client = request.client.filter(|(_, len)| *len > 0);
-    let domain = service.asking(request.resolver, client);
-    let service_type =
-        ServiceType::of(request.record_type).or_else(|| table.first_type(decided.service))?;
-    let decision = service.decision_of(decided.area?)?;
-    let place = decision.list(service_type)?;
-    let list = service.lists().get(place as usize)?;
-    let asked = asked(service, decision, domain, now);
+    let looked_at = DecidedService::of(table, request, decided)?;
+    let DecidedService { service, class, place, list, client, domain } = looked_at;
+    let asked = asked(service, class, domain, now);
     let (positions, memory) = worker.positions.of(decided.service, place);
     let (servers, trace) = list.trace(&asked, &mut worker.generator, positions, memory);
     let looks = service.inputs().policy.looks_at_domain();

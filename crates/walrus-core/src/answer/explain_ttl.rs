@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decided_service::DecidedService;
 use super::explain::ExplainRequest;
 use super::request::ServiceDecision;
 use super::table::AnswerTable;
 use crate::policy::choose::AskingDomain;
 use crate::policy::ttl::{AdaptedTtl, AdaptiveTtls};
-use crate::world::{DomainClasses, ServiceType};
+use crate::world::DomainClasses;
 
 /// How an adaptive TTL came about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,19 +45,13 @@ pub(super) fn explain_ttl(
     request: &ExplainRequest,
     decided: &ServiceDecision,
 ) -> Option<TtlExplanation> {
-    let service = table.service(decided.service)?;
+    let looked_at = DecidedService::of(table, request, decided)?;
+    let DecidedService { service, class, place, list, domain, .. } = looked_at;
     let ttls = service.ttls()?;
-    let client = request.client.filter(|(_, len)| *len > 0);
-    let domain = service.asking(request.resolver, client);
-    let service_type =
-        ServiceType::of(request.record_type).or_else(|| table.first_type(decided.service))?;
-    let decision = service.decision_of(decided.area?)?;
-    let place = decision.list(service_type)?;
-    let list = service.lists().get(place as usize)?;
     let is_first = |server: &u32| Some(*server) == decided.first;
     let ordinal = list.servers().iter().position(is_first).unwrap_or(0);
     let ordinal = u32::try_from(ordinal).ok()?;
-    let halved = decision.is_halved();
+    let halved = class.is_halved();
     let AdaptedTtl { by_domain, factor, seconds } =
         ttls.adapted(domain.class, place, ordinal, halved);
     let uncut = by_domain * factor;

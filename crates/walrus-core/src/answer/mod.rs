@@ -2,9 +2,11 @@
 
 mod ahead;
 mod complete;
+mod decided_service;
 mod denial;
 mod explain;
 mod explain_choice;
+mod explain_service;
 mod explain_ttl;
 mod request;
 mod respond;
@@ -13,11 +15,9 @@ mod table;
 mod worker;
 
 pub use ahead::{AHEAD_MAX, look_ahead};
-pub use explain::{
-    CandidateExplanation, ExplainRequest, Explanation, LeftOut, LocateStep, ServiceExplanation,
-    SignatureExplanation, explain,
-};
+pub use explain::{ExplainRequest, Explanation, SignatureExplanation, explain};
 pub use explain_choice::{ChoiceExplanation, ServerChoiceExplanation};
+pub use explain_service::{CandidateExplanation, LeftOut, LocateStep, ServiceExplanation};
 pub use explain_ttl::TtlExplanation;
 pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
