@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::aliases::{self, Aliases};
 use super::demand::{Demand, Joint};
 use super::journal::JournalRecord;
+use super::mastership::Hearing;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
@@ -97,6 +98,7 @@ pub struct Controller {
     pub(super) numbering: Numbering,
     memory: Memory,
     last_heard: LastHeard,
+    pub(super) hearing: Hearing,
     effects: VecDeque<Effect>,
     pub(super) warnings: Vec<String>,
     /// Overrides changed and are to be written down.
@@ -144,6 +146,7 @@ impl Controller {
             plan,
             last_heard: LastHeard::new(&memory, now),
             memory,
+            hearing: Hearing::default(),
             effects: VecDeque::new(),
             warnings: Vec::new(),
             overrides_unstored: false,

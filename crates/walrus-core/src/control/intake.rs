@@ -12,7 +12,7 @@ const WARNINGS_MAX: usize = 16;
 impl Controller {
     pub(super) fn report(&mut self, mut report: Report) -> Result<(), Refusal> {
         let observer = self.name.clone();
-        let requests = report.requests.take();
+        let (requests, unit) = (report.requests.take(), report.unit());
         let taken = self.reporter_server(&report.server).and_then(|id| {
             let requests = requests.as_ref().map(CheckedRequests::new).transpose()?;
             let Some(record) = self.servers.get_mut(id) else {
@@ -29,6 +29,7 @@ impl Controller {
         match taken {
             Ok(id) => {
                 self.counters.reports += 1;
+                self.heard_from(Some(unit));
                 self.judge(id);
                 Ok(())
             }
@@ -89,6 +90,9 @@ impl Controller {
             }
         }
         let is_up = outcome == ProbeOutcome::Up;
+        if is_up {
+            self.heard_from(None);
+        }
         let changed = self.probes.count(id, outcome);
         let Some(target) = self.probes.target(id) else { return };
         let key = (id, self.name.clone());

@@ -16,6 +16,7 @@ mod input;
 mod intake;
 mod journal;
 mod load;
+mod mastership;
 mod notices;
 mod numbering;
 mod probes;
@@ -31,6 +32,7 @@ pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};
 pub use journal::{JournalRecord, ReplayError, replay};
+pub use mastership::{Candidacy, elect};
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,

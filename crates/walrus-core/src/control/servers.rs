@@ -86,7 +86,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> Rules {
         Rules {
             missed_units: self.control.missed_units,
             tempfail_rounds: self.control.tempfail_rounds,

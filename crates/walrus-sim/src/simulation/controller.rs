@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use walrus_core::config::Configuration;
-use walrus_core::control::{Controller, Effect, Input, ProbeRequest, Refusal, Start, Stored};
+use walrus_core::control::{
+    Candidacy, Controller, Effect, Input, ProbeRequest, Refusal, Start, Stored, elect,
+};
 use walrus_core::plan::Plan;
 use walrus_core::world::{Name, Time};
 
@@ -29,7 +31,7 @@ pub(super) struct Member {
     controller: Controller,
     name: Name,
     pub(super) reach: Reach,
-    /// The order of joining: the first that is well is master.
+    /// The order of joining: of those that are well and hear, the first is master.
     joined: u64,
     /// What its state directory holds.
     stored: Stored,
@@ -92,10 +94,14 @@ impl Controllers {
         }
     }
 
-    /// The first to have joined of those that are well.
-    pub(super) fn elect(&self) -> Option<usize> {
+    /// The master of those that are well.
+    pub(super) fn elect(&self, now: Time) -> Option<usize> {
         let well = self.list.iter().enumerate().filter(|(_, it)| it.reach == Reach::Well);
-        well.min_by_key(|(_, member)| member.joined).map(|(number, _)| number)
+        let candidacy = |member: &Member| Candidacy {
+            joined: member.joined,
+            hears: member.controller.hears(now),
+        };
+        elect(well.map(|(number, member)| (number, candidacy(member))))
     }
 
     /// Tells one of them something.

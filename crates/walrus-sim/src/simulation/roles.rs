@@ -338,7 +338,7 @@ impl Run<'_> {
 
     /// Controllers agree on a master, who hears from the name servers and realises its Plan.
     pub(super) fn elect(&mut self) {
-        let elected = self.controllers.elect();
+        let elected = self.controllers.elect(Time::from_nanos(self.now));
         if elected == self.controllers.master {
             return;
         }

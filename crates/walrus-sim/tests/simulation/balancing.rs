@@ -1,18 +1,6 @@
 //! The thesis' phases over the studies of them: what moves, and whether it ends.
 
-use std::path::Path;
-
-use walrus_sim::simulation::Study;
-
-use super::run_variant;
-
-fn study(file: &str, duration: &str) -> Study {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies").join(file);
-    let text = std::fs::read_to_string(path).unwrap();
-    let sets = [("duration".to_owned(), duration.to_owned())];
-    Study::parse(file, &text, &|_| Err("no files here".to_owned()), &sets)
-        .unwrap_or_else(|problems| panic!("{problems}"))
-}
+use crate::{run_variant, study_file};
 
 /// Five overloaded homes and an idle cluster, in rounds of a minute: nobody swings, whichever `spill` it is.
 #[test]
@@ -26,7 +14,7 @@ fn areas_that_left_an_overloaded_home_stay_away_and_those_that_gain_nothing_stay
         // An area is a quarter of what its home has: three of them fit.
         ("walrus-oscillation-fine.toml", "spare, equal", 2..=12, 0.02),
     ] {
-        let study = study(file, "30m");
+        let study = study_file(file, "30m");
         let number = study.variants.iter().position(|name| name == variant).unwrap();
         let result = run_variant(&study, number, 1);
         let slow = 1.0 - result.response_seconds.below(3.0);

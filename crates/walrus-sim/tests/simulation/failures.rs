@@ -1,6 +1,6 @@
 //! What dies, is cut off, or floods: the system goes on as it should.
 
-use crate::{Site, run};
+use crate::{Site, run, run_variant, study_file};
 
 fn two_clusters(service: &'static str) -> Site {
     Site {
@@ -225,4 +225,21 @@ fn what_is_refused_is_told() {
     assert!(result.warnings[0].starts_with("at 120s: drain "), "{:?}", result.warnings);
     assert!(result.warnings[1].contains("no master"), "{:?}", result.warnings);
     assert_eq!(result.counts.refused, 1);
+}
+
+/// One fault from minute 20 to minute 40, in a system in which nobody is busy.
+#[test]
+fn who_cannot_hear_moves_nobody() {
+    let study = study_file("walrus-failures.toml", "50m");
+    for variant in ["reports cut", "Controller cut off"] {
+        let number = study.variants.iter().position(|name| name == variant).unwrap();
+        let result = run_variant(&study, number, 1);
+        let east = |minute: usize| result.near_share[(minute - 15) * 6];
+        // Reporters fall silent within eight seconds of each other, and who asks then keeps it for a TTL.
+        for minute in [17, 22, 30, 39, 43, 48] {
+            assert!(east(minute) > 0.85, "{variant}, minute {minute}: {}", east(minute));
+        }
+        let slow = 1.0 - result.response_seconds.below(3.0);
+        assert!(slow < 0.02, "{variant}: {slow} of the pages take over 3 s");
+    }
 }

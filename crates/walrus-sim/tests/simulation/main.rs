@@ -10,6 +10,7 @@ mod failures;
 mod policies;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use walrus_sim::simulation::{RunResult, Study, simulate};
 
@@ -54,6 +55,15 @@ impl Site {
         Study::parse("study", &text, &|_| Err("no files here".to_owned()), &[])
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
     }
+}
+
+/// A study of `studies/`, in less time.
+fn study_file(file: &str, duration: &str) -> Study {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let sets = [("duration".to_owned(), duration.to_owned())];
+    Study::parse(file, &text, &|_| Err("no files here".to_owned()), &sets)
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn run(study: &Study, seed: u64) -> RunResult {

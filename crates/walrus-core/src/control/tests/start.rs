@@ -207,3 +207,25 @@ fn a_clock_that_jumps_makes_up_for_no_rounds() {
     assert_eq!(harness.status().counters.rounds, 1);
     assert!(harness.controller.next_deadline().0 > harness.now);
 }
+
+#[test]
+fn a_controller_hears_once_it_has_heard_for_a_detection_time() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    assert!(!harness.controller.hears(harness.now));
+    harness.all_report(&busy(0.5));
+    harness.pass(1_000);
+    assert!(!harness.controller.hears(harness.now), "some may be silent, who knows");
+    harness.pass(2_000);
+    assert!(harness.controller.hears(harness.now));
+    harness.reporters.clear();
+    harness.pass(10_000);
+    assert!(!harness.controller.hears(harness.now), "cut off");
+    harness.all_report(&busy(0.5));
+    assert!(!harness.controller.hears(harness.now), "what it knows is old");
+    harness.pass(3_000);
+    assert!(harness.controller.hears(harness.now));
+    let probes = Harness::new(&probed());
+    assert!(!probes.controller.hears(probes.now));
+    let nothing = Harness::new(&TWO_CLUSTERS.replace("reporter = true", ""));
+    assert!(nothing.controller.hears(nothing.now), "there is nothing to hear");
+}

@@ -480,8 +480,8 @@ static DIRECTORS: Group = Group {
 
 static CONTROLLERS: Group = Group {
     header: "[controllers]",
-    meaning: "Controllers all hear the same; the first that is alive is master, and only its Plans are \
-              realised.",
+    meaning: "Controllers all hear the same; the first that is alive and was not cut off of late is master, \
+              and only its Plans are realised.",
     scope: Scope::Shared,
     settings: &[
         Setting {
