@@ -45,8 +45,23 @@ impl Run<'_> {
             Deed::Controller(number, reach) => self.set_controller(*number, *reach),
             Deed::Cut(messages, is_cut) => {
                 self.is_cut[*messages as usize] = *is_cut;
-                if *messages == Messages::Plans && !is_cut {
-                    (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
+                if !is_cut {
+                    self.cut.retain(|(kind, ..)| kind != messages);
+                    self.send_plans_again(*messages);
+                }
+            }
+            Deed::CutSome { messages, parts, controller, is_cut } => {
+                let all = 0..self.controllers.list.len();
+                let to = controller.map_or(all, |one| one..one + 1);
+                for way in parts.iter().flat_map(|it| to.clone().map(|to| (*messages, *it, to))) {
+                    if *is_cut {
+                        self.cut.insert(way)
+                    } else {
+                        self.cut.remove(&way)
+                    };
+                }
+                if !is_cut {
+                    self.send_plans_again(*messages);
                 }
             }
             Deed::Population { populations, factor, within, last } => {
@@ -54,6 +69,13 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Name servers that heard of no Plan for a while hear of it at once.
+    fn send_plans_again(&mut self, healed: Messages) {
+        if healed == Messages::Plans {
+            (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
+        }
     }
 
     fn set_server(&mut self, number: usize, state: &ServerState) {

@@ -58,42 +58,40 @@ impl Run<'_> {
     }
 
     /// A Reporter's connection opens.
-    pub(super) fn connect(&mut self, server: usize) {
-        let reporter = &mut self.reporters[server];
-        if reporter.is_there || !self.setup.configuration.topology.servers[server].reporter {
+    pub(super) fn connect(&mut self, number: usize) {
+        let reporter = &mut self.reporters[number];
+        if reporter.is_there || !self.setup.configuration.topology.servers[number].reporter {
             return;
         }
         reporter.is_there = true;
         reporter.session += 1;
         reporter.sequence = 0;
         let session = reporter.session;
-        let server = self.server_name(server);
-        self.tell_all(
-            Messages::Reports,
-            Link::default(),
-            &Input::ReporterHello { server, session },
-        );
+        let server = self.server_name(number);
+        let hello = Input::ReporterHello { server, session };
+        self.tell_all(Messages::Reports, number, Link::default(), &hello);
     }
 
     /// A Reporter that is there says hello to a Controller that is new.
     pub(super) fn greet(&mut self, server: usize, controller: usize) {
         let Reporter { is_there, session, .. } = self.reporters[server];
-        if is_there && !self.is_cut[Messages::Reports as usize] {
+        if is_there && !self.is_lost(Messages::Reports, server, controller) {
             let server = self.server_name(server);
             self.arrive(controller, Input::ReporterHello { server, session });
         }
     }
 
     /// A Reporter's connection closes.
-    pub(super) fn disconnect(&mut self, server: usize) {
-        let reporter = &mut self.reporters[server];
+    pub(super) fn disconnect(&mut self, number: usize) {
+        let reporter = &mut self.reporters[number];
         if !reporter.is_there {
             return;
         }
         reporter.is_there = false;
         let session = reporter.session;
-        let server = self.server_name(server);
-        self.tell_all(Messages::Reports, Link::default(), &Input::ReporterGone { server, session });
+        let server = self.server_name(number);
+        let gone = Input::ReporterGone { server, session };
+        self.tell_all(Messages::Reports, number, Link::default(), &gone);
     }
 
     fn server_name(&self, server: usize) -> Name {
@@ -137,7 +135,7 @@ impl Run<'_> {
         let (sent_unix_ms, version) = (0, None);
         let report =
             Report { server, session, sequence, unit_ms, sent_unix_ms, version, requests, body };
-        self.tell_all(Messages::Reports, reports.link, &Input::Report(report));
+        self.tell_all(Messages::Reports, number, reports.link, &Input::Report(report));
     }
 
     /// What a server got from each domain since its last report; `None` if that is not counted.
@@ -183,7 +181,7 @@ impl Run<'_> {
         }
         self.hello(number);
         let input = Input::Observed { director, observation };
-        self.tell_all(Messages::Observations, setup.directors.observations, &input);
+        self.tell_all(Messages::Observations, number, setup.directors.observations, &input);
     }
 
     /// A name server's workers tell each other what they gave.
@@ -212,11 +210,17 @@ impl Run<'_> {
         told
     }
 
-    /// Sends something to all Controllers.
-    fn tell_all(&mut self, messages: Messages, link: Link, input: &Input) {
+    /// Whether the way of messages of a kind is cut, from a server or name server to a Controller.
+    fn is_lost(&self, messages: Messages, from: usize, controller: usize) -> bool {
+        let some = || !self.cut.is_empty() && self.cut.contains(&(messages, from, controller));
+        self.is_cut[messages as usize] || some()
+    }
+
+    /// Sends something to all Controllers, from a server or name server.
+    fn tell_all(&mut self, messages: Messages, from: usize, link: Link, input: &Input) {
         for controller in 0..self.controllers.list.len() {
             let lost = link.loss > 0.0 && self.chance.messages(messages).share() < link.loss;
-            if lost || self.is_cut[messages as usize] {
+            if lost || self.is_lost(messages, from, controller) {
                 continue;
             }
             if link.delay == Duration::ZERO {
@@ -288,14 +292,16 @@ impl Run<'_> {
         totals.moves += moves;
         totals.plans_with_moves += u64::from(moves > 0);
         self.realised = Some(Arc::clone(plan));
-        if !self.is_cut[Messages::Plans as usize] {
-            (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
-        }
+        (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
     }
 
     /// The Plan in force goes to one name server.
     pub(super) fn send_plan(&mut self, director: usize) {
         let Some(plan) = self.realised.clone() else { return };
+        // Whichever Controller is master.
+        if self.is_lost(Messages::Plans, director, 0) {
+            return;
+        }
         let link = self.setup.directors.plans;
         let mut delay = nanos(link.delay);
         while link.loss > 0.0 && self.chance.messages(Messages::Plans).share() < link.loss {

@@ -1,6 +1,6 @@
 //! A run: the loop over events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::resolver::Resolvers;
 use super::result::{Progress, RunResult, SimulationError};
 use super::roles::Reporter;
 use super::server::Server;
-use super::study::{Setup, Study};
+use super::study::{Messages, Setup, Study};
 use crate::system::SystemError;
 
 /// So many events pass between two calls of `tell`.
@@ -71,6 +71,8 @@ pub(super) struct Run<'a> {
     pub(super) realised: Option<Arc<Plan>>,
     /// By kind of messages: all get lost.
     pub(super) is_cut: [bool; 3],
+    /// Those that get lost of a server or name server (Plans: to it), and to which Controller.
+    pub(super) cut: BTreeSet<(Messages, usize, usize)>,
     pub(super) chance: Chance,
     pub(super) measures: Measures,
     events: u64,
@@ -124,6 +126,7 @@ impl<'a> Run<'a> {
             controllers: Controllers::new(&setup.configuration, setup.controllers, seeds.draw())?,
             realised: None,
             is_cut: [false; 3],
+            cut: BTreeSet::new(),
             chance,
             measures: Measures::new(topology.servers.len()),
             events: 0,

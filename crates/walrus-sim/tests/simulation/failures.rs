@@ -126,13 +126,16 @@ fn what_is_cut_off_slow_overloaded_or_drained_is_left() {
         ("at 10m report e1 silence\nat 20m heal e1", 0.02),
         ("at 10m drain e1\nat 20m undrain e1", 0.02),
         ("at 10m cut reports\nat 20m heal reports", 1.0),
+        ("at 10m cut reports of e1\nat 20m heal reports of e1", 0.02),
+        ("at 10m cut reports of e1 to controller 2\nat 20m heal reports", 1.0),
+        ("at 10m cut plans to ns1\nat 11m kill e2\nat 20m heal plans to ns1\nat 20m heal e2", 1.0),
         ("at 10m cut plans\nat 11m kill e2\nat 20m heal plans\nat 20m heal e2", 1.0),
     ];
     for (timeline, most) in cases {
         let mut site = two_clusters("ttl = \"10s\"\nanswers = 2");
         site.rest = "[[area]]\nname = \"all\"\nhome = \"east\"\nclients = [\"10.0.0.0/8\"]\n[control]\nround = \"10s\"\n";
         let study = site.study(&format!(
-            "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\n{timeline}\n\"\"\"\n{PEOPLE}"
+            "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\n{timeline}\n\"\"\"\n[controllers]\ncount = 2\n{PEOPLE}"
         ));
         let result = run(&study, 1);
         let e1 = |from: usize, to: usize| -> f32 {
@@ -141,6 +144,9 @@ fn what_is_cut_off_slow_overloaded_or_drained_is_left() {
         assert!(e1(2, 10) > 0.3, "{timeline}: {}", e1(2, 10));
         assert!(e1(13, 20) <= most, "{timeline}: {}", e1(13, 20));
         assert!(e1(25, 30) > 0.3, "{timeline}: {}", e1(25, 30));
+        if timeline.contains("to controller 2") {
+            assert!(e1(13, 20) > 0.3, "the master hears of it: {}", e1(13, 20));
+        }
         assert!(result.totals.pages > 5000, "{timeline}");
     }
 }

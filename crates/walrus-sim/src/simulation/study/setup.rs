@@ -206,6 +206,13 @@ pub(crate) enum Deed {
     Controller(usize, Reach),
     /// All messages of a kind get lost.
     Cut(Messages, bool),
+    /// Those of some servers or name servers (Plans: to them), to one Controller or to all.
+    CutSome {
+        messages: Messages,
+        parts: Vec<usize>,
+        controller: Option<usize>,
+        is_cut: bool,
+    },
     /// Its load becomes so many times what it was: it grows within a time, stays for a time (or for
     /// good), and shrinks within the first.
     Population {
@@ -227,7 +234,7 @@ pub(crate) enum Reach {
 }
 
 /// What travels inside Walrus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Messages {
     Reports,
     Plans,

@@ -41,13 +41,13 @@ fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
         ["drain", name] => Ok(Deed::Drain { target: target(name, known)?, force: false }),
         ["drain", name, "force"] => Ok(Deed::Drain { target: target(name, known)?, force: true }),
         ["undrain", name] => Ok(Deed::Undrain(target(name, known)?)),
-        [verb @ ("cut" | "heal"), messages @ ("reports" | "plans" | "observations")] => {
+        [verb @ ("cut" | "heal"), messages @ ("reports" | "plans" | "observations"), rest @ ..] => {
             let messages = match *messages {
                 "reports" => Messages::Reports,
                 "plans" => Messages::Plans,
                 _ => Messages::Observations,
             };
-            Ok(Deed::Cut(messages, *verb == "cut"))
+            cut(messages, *verb == "cut", rest, known)
         }
         [verb @ ("kill" | "cut" | "heal"), kind @ ("nameserver" | "controller"), name] => {
             let reach = match *verb {
@@ -72,10 +72,39 @@ fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
         _ => Err(format!(
             "`{}` is nothing that can happen; there are kill, cut, heal, slow, overload, report, drain \
              and undrain NAME; kill, cut and heal nameserver NAME or controller NUMBER; cut and heal \
-             reports, plans or observations; population NAME xTIMES within TIME for TIME",
+             reports (of NAME), plans (to AREA) or observations (of AREA); population NAME xTIMES within TIME for TIME",
             words.join(" ")
         )),
     }
+}
+
+/// Whose messages of a kind get lost; everybody's if nobody is named.
+fn cut(
+    messages: Messages,
+    is_cut: bool,
+    whose: &[&str],
+    known: &Known<'_>,
+) -> Result<Deed, String> {
+    let (name, to) = match (messages, whose) {
+        (_, []) => return Ok(Deed::Cut(messages, is_cut)),
+        (Messages::Plans, ["to", name]) => (name, None),
+        (Messages::Reports | Messages::Observations, ["of", name]) => (name, None),
+        (Messages::Reports | Messages::Observations, ["of", name, "to", "controller", number]) => {
+            (name, Some(controller(number, known)?))
+        }
+        _ => {
+            return Err(format!(
+                "`{}`: write `cut reports of frankfurt`, `cut reports of frankfurt to controller 2`, `cut \
+                 observations of europe` (to a Controller as well), or `cut plans to europe`",
+                whose.join(" ")
+            ));
+        }
+    };
+    let parts = match messages {
+        Messages::Reports => servers(name, known)?,
+        Messages::Plans | Messages::Observations => name_servers(name, known)?,
+    };
+    Ok(Deed::CutSome { messages, parts, controller: to, is_cut })
 }
 
 fn population(name: &str, mut rest: &[&str], known: &Known<'_>) -> Result<Deed, String> {
