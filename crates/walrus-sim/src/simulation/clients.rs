@@ -190,6 +190,7 @@ impl Run<'_> {
             };
             if let Some(departs) = departs {
                 self.served(&entry, place, hits);
+                self.measures.accepted(number, place);
                 if self.measures.is_on {
                     self.measures.response_seconds.add(page.response(departs));
                 }

@@ -91,6 +91,9 @@ impl Run<'_> {
                 self.measures.answered(window, is_nearest, is_first);
             }
             let Some(learned) = learned else { break };
+            if let Some(first) = self.answers.servers(learned.answer).first() {
+                self.measures.named(number, usize::from(*first));
+            }
             let from = self.now + delay;
             let lifetime = self.resolvers.lifetime(domain, learned.ttl, population.ttl_rule);
             let until = from.saturating_add(lifetime);

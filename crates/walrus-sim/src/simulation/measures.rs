@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Distribution;
-use super::result::{Convergence, RunCounts, RunResult, ServerSeries};
+use super::result::{Convergence, PopulationCounts, RunCounts, RunResult, ServerSeries};
 use super::server::{Presence, Server};
 use super::study::Setup;
 
@@ -19,6 +19,8 @@ pub(super) struct Measures {
     pub(super) max_system_length: Distribution,
     pub(super) response_seconds: Distribution,
     servers: Vec<Track>,
+    /// By population and server.
+    flows: Box<[Flow]>,
     queries_per_second: Vec<f32>,
     near_share: Vec<f32>,
     failed_share: Vec<f32>,
@@ -43,6 +45,13 @@ struct Track {
     utilisation: Vec<f32>,
 }
 
+/// What one population got of one server.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    answers: u64,
+    pages: u64,
+}
+
 impl Measures {
     /// Something did not happen as the study says; the first few are told.
     pub(super) fn warn(&mut self, now: u64, text: &str) {
@@ -51,7 +60,7 @@ impl Measures {
         }
     }
 
-    pub(super) fn new(servers: usize) -> Self {
+    pub(super) fn new(servers: usize, populations: usize) -> Self {
         Self {
             totals: RunCounts::default(),
             discarded: RunCounts::default(),
@@ -60,6 +69,7 @@ impl Measures {
             max_system_length: Distribution::new(),
             response_seconds: Distribution::new(),
             servers: (0..servers).map(|_| Track::default()).collect(),
+            flows: vec![Flow::default(); servers * populations].into(),
             queries_per_second: Vec::new(),
             near_share: Vec::new(),
             failed_share: Vec::new(),
@@ -130,6 +140,19 @@ impl Measures {
         self.last = self.totals;
     }
 
+    /// A name server's answer to a population's resolver has this server first.
+    pub(super) fn named(&mut self, population: usize, server: usize) {
+        let place = population * self.servers.len() + server;
+        self.flows[place].answers += u64::from(self.is_on);
+    }
+
+    /// A server accepted a population's page.
+    #[inline]
+    pub(super) fn accepted(&mut self, population: usize, server: usize) {
+        let place = population * self.servers.len() + server;
+        self.flows[place].pages += u64::from(self.is_on);
+    }
+
     /// A resolver's question, from 1, was answered.
     pub(super) fn answered(&mut self, window: u32, is_nearest: bool, is_first: bool) {
         let place = window as usize - 1;
@@ -147,6 +170,14 @@ impl Measures {
 
     pub(super) fn finish(self, setup: &Setup, seed: u64, events: u64, never: u64) -> RunResult {
         let topology = &setup.configuration.topology;
+        let flows = self.flows.chunks(self.servers.len().max(1));
+        let populations =
+            setup.populations.iter().zip(flows).map(|(population, flows)| PopulationCounts {
+                name: population.name.clone(),
+                answers: flows.iter().map(|flow| flow.answers).collect(),
+                pages: flows.iter().map(|flow| flow.pages).collect(),
+            });
+        let populations = populations.collect();
         let series =
             topology.servers.iter().zip(self.servers).map(|(server, track)| ServerSeries {
                 name: server.name.to_string(),
@@ -169,6 +200,7 @@ impl Measures {
             response_seconds: self.response_seconds,
             interval: setup.interval,
             servers: series.collect(),
+            populations,
             queries_per_second: self.queries_per_second,
             near_share: self.near_share,
             failed_share: self.failed_share,

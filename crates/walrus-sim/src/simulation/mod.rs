@@ -26,6 +26,8 @@ mod server;
 mod study;
 
 pub use distribution::Distribution;
-pub use result::{Convergence, Progress, RunCounts, RunResult, ServerSeries, SimulationError};
+pub use result::{
+    Convergence, PopulationCounts, Progress, RunCounts, RunResult, ServerSeries, SimulationError,
+};
 pub use run::simulate;
 pub use study::{Study, StudyProblems, VariantName};

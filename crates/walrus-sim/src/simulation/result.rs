@@ -41,6 +41,8 @@ pub struct RunResult {
     pub interval: Duration,
     /// One entry a server, in the order of names.
     pub servers: Vec<ServerSeries>,
+    /// One entry a population, in the order of the study.
+    pub populations: Vec<PopulationCounts>,
     /// Queries a second at all name servers together.
     pub queries_per_second: Vec<f32>,
     /// The share of served pages whose server stands in the client's nearest cluster: the one with the
@@ -88,6 +90,18 @@ pub struct RunCounts {
     pub plans_with_moves: u64,
     /// Reports, observations and drains that a Controller refused.
     pub refused: u64,
+}
+
+/// What one population asked for and got, after `discard`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PopulationCounts {
+    /// Its name.
+    pub name: String,
+    /// Answers that its resolvers got from name servers, by the server that came first in them: in the
+    /// order of [`RunResult::servers`].
+    pub answers: Vec<u64>,
+    /// Pages that a server accepted, likewise.
+    pub pages: Vec<u64>,
 }
 
 /// One server over time.

@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
             is_cut: [false; 3],
             cut: BTreeSet::new(),
             chance,
-            measures: Measures::new(topology.servers.len()),
+            measures: Measures::new(topology.servers.len(), setup.populations.len()),
             events: 0,
             resolvers,
             nearest,

@@ -7,6 +7,7 @@
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
+//! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
 //! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
 //!   change.
 //!
@@ -21,6 +22,7 @@ mod questions;
 mod records;
 mod resolver_in_front;
 mod signed;
+mod simulated;
 mod static_zone;
 mod steering;
 mod walrus;

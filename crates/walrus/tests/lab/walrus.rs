@@ -21,6 +21,14 @@ pub(crate) struct Node<'a> {
     pub(crate) dns: Option<SocketAddr>,
     /// The node that decides about keys, if that is another.
     pub(crate) follows: Option<&'a Walrus>,
+    /// More lines of its `[dns]`.
+    pub(crate) dns_lines: &'a str,
+}
+
+impl Default for Node<'_> {
+    fn default() -> Self {
+        Self { name: "lab", dns: None, follows: None, dns_lines: "" }
+    }
 }
 
 /// A running `walrus up`.
@@ -38,7 +46,7 @@ impl Walrus {
     /// Starts it with this configuration and listening addresses of its own, and waits until it
     /// has a Plan.
     pub(crate) fn start(folder: &Path, configuration: &str) -> Self {
-        Self::start_node(&Node { name: "lab", dns: None, follows: None }, folder, configuration)
+        Self::start_node(&Node::default(), folder, configuration)
     }
 
     /// The same, as this node.
@@ -53,9 +61,10 @@ impl Walrus {
         let places = format!(
             "[node]\nname = \"{name}\"\nroles = [\"controller\", \"director\"]\nstate = \"{}\"\n\
              [api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n{}\
-             [dns]\nlisten = [\"{dns}\"]\n",
+             [dns]\nlisten = [\"{dns}\"]\n{}",
             folder.join("state").display(),
-            join.unwrap_or_default()
+            join.unwrap_or_default(),
+            node.dns_lines
         );
         let path = folder.join("walrus.toml");
         std::fs::write(&path, format!("{configuration}\n{places}")).unwrap();
@@ -92,12 +101,17 @@ impl Walrus {
         self.process.stop();
     }
 
+    /// The configuration that it was started with, all of it.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.folder.join("walrus.toml")).unwrap()
+    }
+
     /// Where its API is.
     pub(crate) fn api_url(&self) -> String {
         format!("http://{}", self.api)
     }
 
-    /// Starts `walrus reporter` for a server; `source` is the value of that setting.
+    /// Starts `walrus reporter` for a server; `source` is the value of that setting, and what follows it.
     pub(crate) fn reporter(&self, server: &str, source: &str) -> Process {
         let text = format!(
             "[node]\nname = \"{server}\"\nroles = [\"reporter\"]\n[reporter]\n\

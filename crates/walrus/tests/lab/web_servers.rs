@@ -80,6 +80,11 @@ impl WebServer {
         self.process.as_ref().expect("it runs").thaw();
     }
 
+    /// Its access log, of nginx and Apache.
+    pub(crate) fn access_log(&self) -> PathBuf {
+        self.folder.join("access.log")
+    }
+
     /// The Reporter's setting `source`.
     pub(crate) fn source(&self) -> String {
         let page = self.status;
@@ -100,15 +105,16 @@ impl WebServer {
             Kind::Nginx => format!(
                 "daemon off; master_process off; pid {folder}/pid; error_log {folder}/errors;\n\
                  events {{ worker_connections 256; }}\n\
-                 http {{ access_log off; client_body_temp_path {folder}/1;\n\
+                 http {{ access_log {folder}/access.log; client_body_temp_path {folder}/1;\n\
                  proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;\n\
                  uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;\n\
                  server {{ listen {address}; location / {{ return 200 hello; }}\n\
-                 location /nginx_status {{ stub_status; }} }} }}\n"
+                 location /nginx_status {{ stub_status; access_log off; }} }} }}\n"
             ),
             Kind::Apache => format!(
                 "ServerRoot {folder}\nServerName web.example\nPidFile {folder}/pid\n\
                  Listen {address}\nErrorLog {folder}/errors\nDocumentRoot {folder}\n\
+                 CustomLog {folder}/access.log \"%h %l %u %t \\\"%r\\\" %>s %b\"\n\
                  User nobody\nGroup nogroup\n\
                  LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so\n\
                  LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n\

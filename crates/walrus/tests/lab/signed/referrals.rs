@@ -197,7 +197,7 @@ fn start_walrus(folder: &Path, (zone, ip): (&str, Ipv4Addr), text: &str, setting
     let place = folder.join(zone);
     std::fs::create_dir_all(&place).unwrap();
     std::fs::write(place.join(format!("{zone}.zone")), text).unwrap();
-    let node = Node { name: "lab", dns: Some(at(ip)), follows: None };
+    let node = Node { dns: Some(at(ip)), ..Node::default() };
     Walrus::start_node(&node, &place, settings)
 }
 

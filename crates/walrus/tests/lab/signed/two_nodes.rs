@@ -103,9 +103,9 @@ impl Pair {
             std::fs::write(place.join("signed.test.zone"), format!("{text}{ds}")).unwrap();
         }
         let settings = configuration(ONE_KEY, knot.address, CLUSTERS, TTL);
-        let node = Node { name: "one", dns: None, follows: None };
+        let node = Node { name: "one", ..Node::default() };
         let signer = Walrus::start_node(&node, &places[0], &format!("{settings}{NODES}"));
-        let node = Node { name: "two", dns: None, follows: Some(&signer) };
+        let node = Node { name: "two", follows: Some(&signer), ..Node::default() };
         let settings = format!("{settings}{NODES}signer = false\n");
         let follower = Walrus::start_node(&node, &places[1], &settings);
         let pair = Self { signer, follower, folder: folder.to_owned(), asked_here: 0 };
