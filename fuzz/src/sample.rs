@@ -243,5 +243,5 @@ fn demand() -> ServiceDemand {
         ..DomainDemand::default()
     };
     let domains = (0..).zip(domains).map(domain).collect();
-    ServiceDemand { rate: 400.0, queries: 20.0, domains, silent: 60.0, observed_over_ms: 9_000 }
+    ServiceDemand { rate: 400.0, domains, silent: 60.0, observed_over_ms: 9_000 }
 }

@@ -23,8 +23,7 @@ pub(crate) fn adaptive(world: &World, variant: AdaptiveTtl) -> World {
         ..DomainDemand::default()
     };
     let domains = (0..DOMAINS).map(domain).collect();
-    service.demand =
-        Some(ServiceDemand { rate: 1e5, queries: 100.0, domains, ..ServiceDemand::default() });
+    service.demand = Some(ServiceDemand { rate: 1e5, domains, ..ServiceDemand::default() });
     World { table: world.table.with_plan(Arc::new(plan)).expect("a Plan") }
 }
 

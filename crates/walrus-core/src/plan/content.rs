@@ -160,9 +160,6 @@ pub struct AreaPlan {
 pub struct ServiceDemand {
     /// Requests a second of all domains, those not named included.
     pub rate: f64,
-    /// Queries a second that Directors tell of, all together; 0 is not known.
-    #[serde(default)]
-    pub queries: f64,
     /// The heaviest, by falling rate; at most [`ServiceDemand::DOMAINS_MAX`].
     pub domains: Vec<DomainDemand>,
     /// How long before this Plan the time began in which servers observed domains, in milliseconds;
@@ -190,8 +187,7 @@ impl ServiceDemand {
 
     /// Whether both say the same; when that was observed is left out.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        (self.rate, self.silent, self.queries, &self.domains)
-            == (other.rate, other.silent, other.queries, &other.domains)
+        (self.rate, self.silent, &self.domains) == (other.rate, other.silent, &other.domains)
     }
 }
 

@@ -126,11 +126,7 @@ fn validate_demand(demand: &ServiceDemand, servers: usize) -> Result<(), &'stati
     if observed().any(|(server, _)| *server as usize >= servers) {
         return Err("observes a domain at a server that is not there");
     }
-    let rates = demand.domains.iter().map(|domain| domain.rate).chain([
-        demand.rate,
-        demand.queries,
-        demand.silent,
-    ]);
+    let rates = demand.domains.iter().map(|domain| domain.rate).chain([demand.rate, demand.silent]);
     if !rates.chain(observed().map(|(_, rate)| *rate)).all(is_rate) {
         return Err("has a demand that is no positive number");
     }

@@ -133,7 +133,7 @@ impl<'a> Compiler<'a> {
         let compiled = demand.map(|demand| DemandTable::compile(demand, service.ttl));
         let (demand, domains) = compiled.unzip();
         let domains = domains.unwrap_or_default();
-        let ttls = ttls::compile(self.plan, service, &draft.lists, domains);
+        let ttls = ttls::compile(self.plan, service, &draft.lists, &domains);
         Ok(ServiceTable {
             locate: service.locate.as_slice().into(),
             classes,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ring::RingList;
 use crate::plan::{Plan, ServicePlan};
-use crate::policy::ttl::{AdaptiveTtls, AlikeDomains, Askers, Bounds, ServerShare};
+use crate::policy::ttl::{AdaptiveTtls, AlikeDomains, Bounds, ServerShare};
 use crate::world::TtlPolicy;
 
 /// The TTLs for a service's lists, in their order; `None` if its TTL is constant.
@@ -13,20 +13,13 @@ pub(super) fn compile(
     plan: &Plan,
     service: &ServicePlan,
     lists: &[Arc<RingList>],
-    domains: Vec<AlikeDomains>,
+    domains: &[AlikeDomains],
 ) -> Option<AdaptiveTtls> {
     let TtlPolicy::Adaptive { variant, seconds, min, max } = service.ttl else { return None };
     let bounds = Bounds { mean: seconds, min, max };
     let weights = weights(plan, service);
     let lists = lists.iter().map(|list| servers(list, plan, &weights));
-    let askers = Askers { domains, queries: queries(service) };
-    Some(AdaptiveTtls::compile(variant, bounds, &askers, lists))
-}
-
-/// Queries a second for addresses of one family: who can use both asks for both.
-fn queries(service: &ServicePlan) -> f64 {
-    let both = service.areas.iter().any(|area| area.ipv4.is_some() && area.ipv6.is_some());
-    service.demand.as_ref().map_or(0.0, |demand| demand.queries / if both { 2.0 } else { 1.0 })
+    Some(AdaptiveTtls::compile(variant, bounds, domains, lists))
 }
 
 /// The weight of each server that any list of the service has.

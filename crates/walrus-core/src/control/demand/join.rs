@@ -155,7 +155,6 @@ pub(super) fn join(
     let named = rates.iter().map(|it| (it.domain.to_string(), it.grain));
     let grains = Grains { named: named.collect(), rest: factor };
     let mut demand = name(rates, rest, naming, before)?;
-    demand.queries = rounded(queries.named().values().sum::<f64>() + queries.rest());
     if naming.observes {
         observe(&mut demand, served, &attributed);
     }
@@ -393,7 +392,7 @@ mod tests {
         let demand = join(&queries, &[served(&requests)], NAMING, None).unwrap();
         let expected = [("203.0.113.53", 20.0), ("198.51.100.53", 10.0), ("192.0.2.0/24", 5.0)];
         assert_eq!(named(&demand), expected);
-        assert_eq!((demand.rate, demand.queries), (35.0, 3.0));
+        assert_eq!(demand.rate, 35.0);
         assert_eq!(
             demand.domains.iter().map(|it| it.hot).collect::<Vec<_>>(),
             [true, false, false]

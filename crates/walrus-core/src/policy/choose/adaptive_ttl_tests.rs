@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::*;
-use crate::policy::ttl::{AdaptiveTtls, AlikeDomains, Askers, Bounds, ServerShare, class_of};
+use crate::policy::ttl::{AdaptiveTtls, AlikeDomains, Bounds, ServerShare, class_of};
 use crate::world::{AdaptiveTtl, ChooseParameters, DomainClasses, Time};
 
 const SERVERS: u32 = 20;
@@ -55,10 +55,10 @@ fn fullest(policy: ChoosePolicy, variant: Option<AdaptiveTtl>) -> [f64; 2] {
         }
     };
     let alike = |rank| AlikeDomains { class: domain(rank).class, domains: 1.0, rate: rate(rank) };
-    let askers = Askers { domains: (0..DOMAINS).map(alike).collect(), queries: 0.0 };
+    let domains: Vec<_> = (0..DOMAINS).map(alike).collect();
     let server = ServerShare { capacity: 1.0, share: 1.0 };
     let lists = std::iter::once(vec![server; SERVERS as usize]);
-    let ttls = variant.map(|variant| AdaptiveTtls::compile(variant, BOUNDS, &askers, lists));
+    let ttls = variant.map(|variant| AdaptiveTtls::compile(variant, BOUNDS, &domains, lists));
     let mut questions: BinaryHeap<Reverse<(u64, u32)>> = (0..DOMAINS)
         .map(|rank| Reverse((u64::from(generator.index(60_000_000).0) * 1_000, rank)))
         .collect();

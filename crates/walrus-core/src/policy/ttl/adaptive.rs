@@ -51,14 +51,6 @@ pub(crate) struct AlikeDomains {
     pub(crate) rate: f64,
 }
 
-/// All who ask.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Askers {
-    pub(crate) domains: Vec<AlikeDomains>,
-    /// Queries a second of all of them, for addresses of one family; 0 is not known.
-    pub(crate) queries: f64,
-}
-
 /// The class of a domain that the Plan names at this place. 0 is that of those that are not named.
 pub(crate) const fn class_of(classes: DomainClasses, place: u32, is_hot: bool) -> u32 {
     match classes {
@@ -97,11 +89,11 @@ impl AdaptiveTtls {
     pub(crate) fn compile(
         variant: AdaptiveTtl,
         bounds: Bounds,
-        askers: &Askers,
+        domains: &[AlikeDomains],
         lists: impl Iterator<Item = Vec<ServerShare>>,
     ) -> Self {
-        let seconds = class_seconds(bounds, &askers.domains);
-        let fairness = Fairness::new(bounds, askers, &seconds);
+        let seconds = class_seconds(bounds, domains);
+        let fairness = Fairness::new(bounds, domains, &seconds);
         let (mut factors, mut starts) = (Vec::new(), Vec::new());
         // Lists of servers of the same capacities are many.
         let mut scales: BTreeMap<Vec<[u64; 2]>, f64> = BTreeMap::new();
@@ -240,18 +232,18 @@ mod tests {
             domains: *domains,
             rate: *rate,
         };
-        let domains = (0..).zip(classes).map(of).collect();
-        compile_for(variant, (mean, min, max), &Askers { domains, queries: 0.0 }, list)
+        let domains: Vec<_> = (0..).zip(classes).map(of).collect();
+        compile_for(variant, (mean, min, max), &domains, list)
     }
 
     fn compile_for(
         variant: AdaptiveTtl,
         (mean, min, max): (u32, u32, u32),
-        askers: &Askers,
+        domains: &[AlikeDomains],
         list: &[(f64, f64)],
     ) -> AdaptiveTtls {
         let bounds = Bounds { mean, min, max };
-        AdaptiveTtls::compile(variant, bounds, askers, std::iter::once(servers(list)))
+        AdaptiveTtls::compile(variant, bounds, domains, std::iter::once(servers(list)))
     }
 
     /// Seconds by class and server.
@@ -283,24 +275,6 @@ mod tests {
         assert_eq!(table(&ttls, 1, 2), [[360.0, 120.0]]);
         let ttls = compile(AdaptiveTtl::One, wide, &one, &[(3.0, 0.5), (1.0, 0.5)]);
         assert_eq!(table(&ttls, 1, 2), [[240.0, 240.0]]);
-    }
-
-    #[test]
-    fn who_waits_for_clients_is_reckoned_with() {
-        let of = |(class, rate)| AlikeDomains { class, domains: 1.0, rate };
-        let domains: Vec<_> = [(0, 8.0), (1, 1.0), (2, 1.0)].map(of).into();
-        let seconds = |queries| {
-            let askers = Askers { domains: domains.clone(), queries };
-            let ttls = compile_for(AdaptiveTtl::Each, (60, 1, 6_000), &askers, &[]);
-            table(&ttls, 3, 1).concat()
-        };
-        assert_eq!(seconds(1.0 / 63.75 + 2.0 / 90.0), [29.2, 233.8, 233.8]);
-        // Not known, or as many as a TTL of a minute allows: the papers' rule.
-        for queries in [0.0, 0.05, 1e9, f64::NAN, f64::INFINITY] {
-            assert_eq!(seconds(queries), [25.0, 200.0, 200.0], "{queries}");
-        }
-        // Next to none: domains wait so long that TTLs change nothing.
-        assert!(seconds(1e-9).iter().all(|seconds| (1.0..=6_000.0).contains(seconds)));
     }
 
     #[test]
@@ -367,8 +341,7 @@ mod tests {
     }
 
     proptest! {
-        /// The fairness rule: domains ask as often as with the constant TTL, whatever bounds cut off
-        /// and however long they wait for the next client.
+        /// The fairness rule: domains ask as often as with the constant TTL, whatever bounds cut off.
         #[test]
         fn the_mean_rate_of_queries_is_kept(
             rates in prop::collection::vec(0.001_f64..1000.0, 1..300),
@@ -376,7 +349,6 @@ mod tests {
             list in prop::collection::vec((1.0_f64..20.0, 0.01_f64..1.0), 1..12),
             mean in 2_u32..1000, shorter in 1_u32..50, longer in 1_u32..50,
             variant in 0_usize..6,
-            requests_a_lookup in prop_oneof![Just(0.0), 0.1_f64..1000.0],
         ) {
             let variant = AdaptiveTtl::ALL[variant];
             let whole = rates.iter().sum::<f64>();
@@ -386,14 +358,8 @@ mod tests {
                 let class = class_of(variant.domain_classes(), place, is_hot(*rate));
                 domains.push(AlikeDomains { class, domains: 1.0, rate: *rate });
             }
-            let asks = |it: &AlikeDomains, ttl: f64| {
-                let gap = requests_a_lookup * it.domains / it.rate;
-                if it.domains > 0.0 { it.domains / (ttl + gap) } else { 0.0 }
-            };
-            let wanted: f64 = domains.iter().map(|it| asks(it, f64::from(mean))).sum();
-            let askers = Askers { domains, queries: wanted };
             let bounds = (mean, (mean / shorter).max(1), mean * longer);
-            let ttls = compile_for(variant, bounds, &askers, &list);
+            let ttls = compile_for(variant, bounds, &domains, &list);
             let shares: f64 = list.iter().map(|server| server.1).sum();
             let mean_of = |class: u32| {
                 let of = |(server, (_, share)): (usize, &(f64, f64))| {
@@ -401,8 +367,9 @@ mod tests {
                 };
                 list.iter().enumerate().map(of).sum::<f64>() / shares
             };
-            let asked: f64 = askers.domains.iter().map(|it| asks(it, mean_of(it.class))).sum();
-            prop_assert!((asked / wanted - 1.0).abs() < 2e-3, "{} {}", asked, wanted);
+            let asked: f64 = domains.iter().map(|it| it.domains / mean_of(it.class)).sum();
+            let wanted = (rates.len() as f64 + unnamed) / f64::from(mean);
+            prop_assert!((asked / wanted - 1.0).abs() < 1e-3, "{} {}", asked, wanted);
         }
 
         /// The heavier a domain, the shorter; the stronger a server, the longer.
