@@ -8,7 +8,7 @@ use walrus_host::clock::Clock;
 use walrus_host::link::Link;
 use walrus_host::shutdown::Shutdown;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Looks};
 use crate::look::look;
 use crate::operator;
 use crate::speak::{Gathered, Glance, MemoryLimit, Occasion, Speaker, WebLook};
@@ -19,7 +19,7 @@ use crate::web;
 /// well within a second. It costs the web server two requests for its status page a second, on
 /// loopback about 0.1 ms each, which are taken off the hits where the server counts them.
 const GLANCE_EVERY: Duration = Duration::from_millis(500);
-/// The longest that a status page may take, or half a unit if that is shorter.
+/// The longest that a status page or a look at the access log may take, or half a unit if that is shorter.
 const LOOK_WITHIN_MAX: Duration = Duration::from_secs(2);
 /// A unit is between these (the configuration says so as well).
 const UNIT_MIN: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ async fn run_on(
         own_requests: 0,
         processes: ProcessMean::default(),
         last_said: "",
-        access_log: None,
+        access_log: Looks::new(),
         machine,
         settings,
         link,
@@ -71,8 +71,7 @@ async fn run_on(
 
 struct Reporter<S> {
     machine: S,
-    /// Once it has begun, if there is one to read.
-    access_log: Option<AccessLog>,
+    access_log: Looks,
     settings: ReporterSettings,
     unit: Duration,
     speaker: Speaker,
@@ -139,24 +138,18 @@ impl<S: System> Reporter<S> {
         Glance { web, bypass }
     }
 
-    /// On a thread that may wait for a disk.
     async fn look_at_access_log(&mut self) {
         let Some(settings) = self.settings.access_log.clone() else { return };
-        let log = self.access_log.take();
         let url = self.settings.source.as_ref().map(|source| web::url(source).to_owned());
         let now = self.clock.now();
-        let looked = tokio::task::spawn_blocking(move || match log {
+        let look = move |log: Option<AccessLog>| match log {
             Some(mut log) => {
                 log.look();
                 log
             }
             None => AccessLog::new(settings, url.as_deref(), now),
-        });
-        match looked.await {
-            Ok(log) => self.access_log = Some(log),
-            // It begins anew with the next look.
-            Err(error) => tracing::error!(%error, "the access log was not read to its end"),
-        }
+        };
+        self.access_log.look(LOOK_WITHIN_MAX.min(self.unit / 2), look).await;
     }
 
     fn gathered(&mut self, glance: Glance) -> Gathered {
@@ -176,7 +169,7 @@ impl<S: System> Reporter<S> {
             Some(path) => operator::version(path).await,
             None => None,
         };
-        let requests = match (occasion, &mut self.access_log) {
+        let requests = match (occasion, self.access_log.log()) {
             (Occasion::Unit, Some(log)) => log.take(self.clock.now()),
             (Occasion::News, _) | (_, None) => None,
         };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::aliases::{self, Aliases};
 use super::demand::{Demand, Joint};
-use super::journal::JournalRecord;
+use super::journal::{Demands, JournalRecord};
 use super::mastership::Hearing;
 use super::notices::Notices;
 use super::numbering::Numbering;
@@ -87,6 +87,8 @@ pub struct Controller {
     started: Time,
     /// Services whose demand is still the stored Plan's.
     stored_demand: BTreeSet<String>,
+    /// Who asks as the journal's last lines tell it.
+    journalled: Demands,
     /// When what was told was as old as it says.
     told_at: Time,
     /// It says the same as in the Plan in force, but of a later time that is worth a Plan.
@@ -139,6 +141,7 @@ impl Controller {
             told: plan.as_ref().map_or_else(BTreeMap::new, |plan| stored_demand(plan)),
             started: now,
             stored_demand: plan.as_ref().map_or_else(BTreeSet::new, |plan| with_demand(plan)),
+            journalled: Demands::default(),
             told_at: now,
             told_again: false,
             notices: Notices::new(configuration.notify.again, now),
@@ -415,7 +418,7 @@ impl Controller {
             self.plan = Some(plan.clone());
             self.effects.push_back(Effect::Publish(plan));
         }
-        let record = JournalRecord {
+        let mut record = JournalRecord {
             now: self.now,
             unix_ms: None,
             cause,
@@ -426,12 +429,14 @@ impl Controller {
             area_hits: world.area_hits,
             addresses: world.addresses,
             demand: self.told.clone(),
+            demand_of: None,
             memory: std::mem::replace(&mut self.memory, memory),
         };
         self.last_heard.decided(self.now);
         // An event that changed nothing would only push rounds out of the journal.
         let telling = cause == Cause::Round || published;
         if telling && self.configuration.control.journal_rounds > 0 {
+            self.journalled.leave_out(&mut record);
             self.effects.push_back(Effect::Journal(Box::new(record)));
         }
         let ramp = self.configuration.control.server_ramp;

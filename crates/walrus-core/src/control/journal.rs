@@ -1,7 +1,8 @@
 //! Each decision's World as one line of JSON, so that it can be made again and looked into.
 //!
-//! Every round has a line, and every event that led to a Plan. A line holds all that [`plan::decide`] was given but the topology, which it names by the
-//! configuration's digest. Numbers survive the way through text unchanged (the workspace asks
+//! Every round has a line, and every event that led to a Plan. A line holds all that [`plan::decide`]
+//! was given but the topology, which it names by the configuration's digest, and who asks, if a line
+//! before it tells that ([`Demands`]). Numbers survive the way through text unchanged (the workspace asks
 //! `serde_json` for exact reading), so that [`replay`] gives the same Plan to the last bit.
 
 use std::collections::BTreeMap;
@@ -40,6 +41,9 @@ pub struct JournalRecord {
     /// Who asks for services that want to know, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub demand: BTreeMap<String, ServiceDemand>,
+    /// It is left out here, for it is still that of the line of this time ([`Demands`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand_of: Option<Time>,
     /// What the decision before remembered.
     pub memory: Memory,
 }
@@ -61,6 +65,62 @@ pub enum ReplayError {
     /// Made for another configuration.
     #[error("the line was written under configuration {0}: replay it with that one")]
     Configuration(crate::world::Digest),
+    /// It comes without the line before it that it needs.
+    #[error("the line leaves out who asks, for a line before it tells: begin with that one")]
+    Demand,
+}
+
+/// Lines that leave out who asks are at most so many in a row: of a journal whose beginning is lost, no
+/// more are of no use.
+const LEFT_OUT_MAX: u32 = 20;
+
+/// Who asks may be a megabyte a line, and is the same for many lines: then it is told once. This is for
+/// whoever writes or reads a journal, line by line.
+#[derive(Clone, Debug, Default)]
+pub struct Demands {
+    /// The last that was told, and when.
+    told: Option<(Time, BTreeMap<String, ServiceDemand>)>,
+    left_out: u32,
+}
+
+impl Demands {
+    /// Leaves the demand out of a record that is about to be written, if it was told before.
+    pub(super) fn leave_out(&mut self, record: &mut JournalRecord) {
+        let told = self.told.as_ref().map(|(at, _)| *at);
+        let is_told =
+            told.is_some_and(|at| self.of(at, record.now).as_ref() == Some(&record.demand));
+        if is_told && !record.demand.is_empty() && self.left_out < LEFT_OUT_MAX {
+            self.left_out += 1;
+            record.demand = BTreeMap::new();
+            record.demand_of = told;
+        } else {
+            self.left_out = 0;
+            self.told = Some((record.now, record.demand.clone()));
+        }
+    }
+
+    /// Gives a record that was read the demand that it leaves out. Tells whether it is known: what was
+    /// before the beginning of a journal is not.
+    #[must_use]
+    pub fn fill_in(&mut self, record: &mut JournalRecord) -> bool {
+        let Some(of) = record.demand_of.take() else {
+            self.told = Some((record.now, record.demand.clone()));
+            return true;
+        };
+        let demand = self.of(of, record.now);
+        let is_known = demand.is_some();
+        record.demand = demand.unwrap_or_default();
+        is_known
+    }
+
+    /// What was told then, as old as it is now.
+    fn of(&self, told_at: Time, now: Time) -> Option<BTreeMap<String, ServiceDemand>> {
+        let (_, told) = self.told.as_ref().filter(|(at, _)| *at == told_at)?;
+        let mut demand = told.clone();
+        let millis = u64::try_from(now.since(told_at).as_millis()).unwrap_or(u64::MAX);
+        demand.values_mut().for_each(|demand| demand.age(millis));
+        Some(demand)
+    }
 }
 
 impl JournalRecord {
@@ -72,17 +132,22 @@ impl JournalRecord {
     }
 }
 
-/// Makes a journalled decision again. For one that was published the result equals its Plan.
+/// Makes a journalled decision again. For one that was published the result equals its Plan. `demands`
+/// knows the lines before it.
 ///
 /// # Errors
-/// If the line is damaged, or was written under another configuration than `topology`'s, whose
-/// digest is `configuration`.
+/// If the line is damaged, leaves out what `demands` does not know, or was written under another
+/// configuration than `topology`'s, whose digest is `configuration`.
 pub fn replay(
     line: &str,
+    demands: &mut Demands,
     topology: &Topology,
     configuration: &crate::world::Digest,
 ) -> Result<Plan, ReplayError> {
-    let record: JournalRecord = serde_json::from_str(line)?;
+    let mut record: JournalRecord = serde_json::from_str(line)?;
+    if !demands.fill_in(&mut record) {
+        return Err(ReplayError::Demand);
+    }
     if record.digests.configuration != *configuration {
         return Err(ReplayError::Configuration(record.digests.configuration));
     }

@@ -31,7 +31,7 @@ pub use aliases::{ResolveRequest, Resolved};
 pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};
-pub use journal::{JournalRecord, ReplayError, replay};
+pub use journal::{Demands, JournalRecord, ReplayError, replay};
 pub use mastership::{Candidacy, elect};
 pub use refusal::Refusal;
 pub use status::{

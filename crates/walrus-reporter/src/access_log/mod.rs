@@ -3,12 +3,14 @@
 //! Of a line nothing is kept but the client's prefix. The heaviest are told, the others as one sum.
 
 mod line;
+mod looks;
 mod tail;
 
 use walrus_core::config::AccessLogSettings;
 use walrus_core::world::{Domain, DomainCount, RequestCounts, SpaceSaving, Time};
 
 use self::line::Line;
+pub(crate) use self::looks::Looks;
 use self::tail::{LINE_MAX, Looked, Tail};
 
 /// Prefixes that are counted between two reports, so many for each that is told: about 500 kB.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use walrus_core::control::JournalRecord;
+use walrus_core::control::{Demands, JournalRecord};
 use walrus_core::plan::Plan;
 use walrus_core::world::{Condition, Life, Name};
 use walrus_sim::replay::{Snapshot, World};
@@ -87,7 +87,12 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
         names.join(", ")
     );
     let broken = Rc::new(Cell::new(0));
-    let mut reader = JournalFiles { files: files.into(), open: None, broken: Rc::clone(&broken) };
+    let mut reader = JournalFiles {
+        files: files.into(),
+        open: None,
+        demands: Demands::default(),
+        broken: Rc::clone(&broken),
+    };
     Ok(Found {
         world: World::Journal(Box::new(move || reader.next())),
         view: WorldView { source: "journal".to_owned(), told, broken: 0 },
@@ -103,6 +108,7 @@ fn unreadable(file: &Path, error: &io::Error) -> Failure {
 struct JournalFiles {
     files: std::collections::VecDeque<PathBuf>,
     open: Option<BufReader<File>>,
+    demands: Demands,
     broken: Rc<Cell<u64>>,
 }
 
@@ -118,7 +124,12 @@ impl JournalFiles {
                 Ok(0) | Err(_) => self.open = None,
                 Ok(_) if line.trim_ascii().is_empty() => {}
                 Ok(_) => match serde_json::from_slice(&line) {
-                    Ok(record) => return Some(record),
+                    Ok(mut record) => {
+                        // At its beginning it may leave to lost lines who asks: then it is not the World.
+                        if self.demands.fill_in(&mut record) {
+                            return Some(record);
+                        }
+                    }
                     Err(_) => self.broken.set(self.broken.get() + 1),
                 },
             }

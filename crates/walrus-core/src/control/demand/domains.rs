@@ -201,6 +201,7 @@ impl Domains {
         self.requests.values_mut().for_each(|it| it.read(now));
         self.requests.retain(|_, it| !it.rates.is_empty());
         let made_good = made_good(gaps, over);
+        let parts = Parts::new(topology, &self.answers);
         let mut told = BTreeMap::new();
         for (id, service) in wanting(topology) {
             let Some(queries) = self.queries.get(&id) else { continue };
@@ -208,7 +209,7 @@ impl Domains {
                 .requests
                 .iter()
                 .filter_map(|(server, requests)| {
-                    let part = self.part(topology, id, *server)?;
+                    let part = parts.of(id, *server)?;
                     let seen = requests.seen(now);
                     Some(Served { server: server.0, part, requests: &requests.rates, seen })
                 })
@@ -227,23 +228,52 @@ impl Domains {
         }
         told
     }
+}
+
+/// How servers' requests are divided among the services that they serve.
+struct Parts<'a> {
+    topology: &'a Topology,
+    answers: &'a Rates<(ServiceId, ServerId)>,
+    /// By cluster: the services that it serves, in order.
+    services: Vec<Vec<ServiceId>>,
+    /// By server: first answers a second of all its services.
+    whole: BTreeMap<ServerId, f64>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(topology: &'a Topology, answers: &'a Rates<(ServiceId, ServerId)>) -> Self {
+        let mut services = vec![Vec::new(); topology.clusters.len()];
+        for (id, service) in (0..).map(ServiceId).zip(&topology.services) {
+            for cluster in &service.clusters {
+                if let Some(services) = services.get_mut(cluster.index()) {
+                    services.push(id);
+                }
+            }
+        }
+        let mut parts = Self { topology, answers, services, whole: BTreeMap::new() };
+        for ((service, server), rate) in answers.named() {
+            if parts.services(*server).binary_search(service).is_ok() {
+                *parts.whole.entry(*server).or_default() += rate;
+            }
+        }
+        parts
+    }
+
+    fn services(&self, server: ServerId) -> &[ServiceId] {
+        let cluster = self.topology.servers.get(server.index()).map(|it| it.cluster);
+        cluster.and_then(|it| self.services.get(it.index())).map_or(&[], Vec::as_slice)
+    }
 
     /// The part of a server's requests that is this service's; `None` if it does not serve it.
-    fn part(&self, topology: &Topology, service: ServiceId, server: ServerId) -> Option<f64> {
-        let cluster = topology.servers.get(server.index())?.cluster;
-        let serves = |service: &Service| service.clusters.contains(&cluster);
-        if !topology.services.get(service.index()).is_some_and(serves) {
-            return None;
+    fn of(&self, service: ServiceId, server: ServerId) -> Option<f64> {
+        let services = self.services(server);
+        services.binary_search(&service).ok()?;
+        let whole = self.whole.get(&server).copied().unwrap_or(0.0);
+        if whole > 0.0 {
+            let own = self.answers.named().get(&(service, server)).copied();
+            return Some(own.unwrap_or(0.0) / whole);
         }
-        let serving = (0..).map(ServiceId).zip(&topology.services).filter(|(_, it)| serves(it));
-        let (mut services, mut whole) = (0_u32, 0.0);
-        let answers = |id: ServiceId| self.answers.named().get(&(id, server)).copied();
-        for (id, _) in serving {
-            services += 1;
-            whole += answers(id).unwrap_or(0.0);
-        }
-        let own = answers(service).unwrap_or(0.0);
-        Some(if whole > 0.0 { own / whole } else { 1.0 / f64::from(services.max(1)) })
+        u32::try_from(services.len()).ok().map(|services| 1.0 / f64::from(services))
     }
 }
 

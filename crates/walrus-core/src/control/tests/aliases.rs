@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::harness::*;
-use crate::control::{Effect, Input, ResolveRequest, Resolved, Stored, replay};
+use crate::control::{Demands, Effect, Input, ResolveRequest, Resolved, Stored, replay};
 use crate::plan::{Plan, with_found};
 use crate::world::{Life, Time, Topology};
 
@@ -146,7 +146,8 @@ fn a_restart_begins_with_the_stored_answer_and_the_journal_replays() {
     let plan = harness.plan();
     let line = harness.journal.last().unwrap();
     let configuration = configuration(&text());
-    let again = replay(line, &configuration.topology, &configuration.digest).unwrap();
+    let (topology, digest) = (&configuration.topology, &configuration.digest);
+    let again = replay(line, &mut Demands::default(), topology, digest).unwrap();
     assert_eq!(again, *plan);
     let stored = Stored { epoch: 1, plan: Some(plan), ..Stored::default() };
     let restarted = Harness::start(&text(), stored);

@@ -2,7 +2,7 @@
 //! refused.
 
 use super::harness::*;
-use crate::control::{Input, Refusal, replay};
+use crate::control::{Demands, Input, JournalRecord, Refusal, replay};
 use crate::plan::ServiceDemand;
 use crate::world::{DomainCount, Observation, ReportBody, RequestCounts, ServiceCounts};
 
@@ -289,6 +289,39 @@ fn what_crml_charges_says_how_old_it_is_and_is_told_again_after_a_ttl() {
     }
 }
 
+/// With what servers see of them, which gets older from line to line.
+#[test]
+fn the_journal_tells_who_asks_where_that_changed() {
+    let mut scene = Scene::of(&observing().replace("ttl = \"5s\"", "ttl = \"1h\""));
+    scene.ask(&[("www.example.com", "192.0.2.53", 10)]);
+    scene.served = vec![("asia1", "192.0.2.0/24", 80)];
+    scene.pass(4);
+    let from = scene.harness.journal.len();
+    scene.pass(50);
+    let lines = &scene.harness.journal[from..];
+    let tells = |line: &&String| line.contains("192.0.2.53");
+    let told: Vec<usize> =
+        lines.iter().enumerate().filter(|(_, line)| tells(line)).map(|(at, _)| at).collect();
+    assert!((2..=4).contains(&told.len()), "{told:?} of {}", lines.len());
+    // A journal that begins anywhere is known from a line on that tells.
+    let (mut demands, mut ages) = (Demands::default(), Vec::new());
+    for (at, line) in lines.iter().enumerate() {
+        let mut record: JournalRecord = serde_json::from_str(line).unwrap();
+        assert_eq!(demands.fill_in(&mut record), at >= told[0], "{at}");
+        ages.extend(record.demand.get("www.example.com").map(|it| it.observed_over_ms));
+    }
+    assert_eq!(ages.len(), lines.len() - told[0]);
+    let is_older = |pair: &[u64]| pair[1] == pair[0] + 10_000;
+    assert!(ages.windows(2).all(is_older), "{ages:?}");
+    // A line that was not written is not taken for another.
+    let mut demands = Demands::default();
+    let mut record: JournalRecord = serde_json::from_str(&lines[told[0]]).unwrap();
+    record.now = crate::world::Time::from_millis(7);
+    assert!(demands.fill_in(&mut record));
+    let mut record: JournalRecord = serde_json::from_str(&lines[told[0] + 1]).unwrap();
+    assert!(!demands.fill_in(&mut record) && record.demand.is_empty());
+}
+
 #[test]
 fn what_servers_see_is_told_only_to_whom_it_matters() {
     for (text, is_told) in [(two_services(), false), (observing(), true)] {
@@ -363,8 +396,13 @@ fn demand_is_replayed_and_survives_a_restart() {
     let (harness, configuration) = (&scene.harness, &scene.harness.configuration);
     let plans = harness.plans();
     let mut replayed = 0;
-    for line in harness.journal.iter().filter(|line| line.contains("\"published\":true")) {
-        let plan = replay(line, &configuration.topology, &configuration.digest).unwrap();
+    let mut demands = Demands::default();
+    for line in &harness.journal {
+        let (topology, digest) = (&configuration.topology, &configuration.digest);
+        let plan = replay(line, &mut demands, topology, digest).unwrap();
+        if !line.contains("\"published\":true") {
+            continue;
+        }
         let original = plans.iter().find(|(_, it)| it.number == plan.number).unwrap();
         assert_eq!(*original.1, plan);
         replayed += usize::from(plan.services.iter().any(|service| service.demand.is_some()));

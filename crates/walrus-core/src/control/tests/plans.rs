@@ -1,7 +1,7 @@
 //! When a Plan is published, what balancing does in it, and its replay.
 
 use super::harness::*;
-use crate::control::{Input, Refusal, replay};
+use crate::control::{Demands, Input, Refusal, replay};
 use crate::world::{Observation, ReportBody, ServiceCounts};
 
 #[test]
@@ -78,11 +78,12 @@ fn a_journalled_decision_replays_to_its_plan() {
     harness.pass(30_000);
     let plans = harness.plans();
     assert!(plans.len() > 10, "{}", plans.len());
-    let mut replayed = 0;
+    let (mut replayed, mut demands) = (0, Demands::default());
     for line in &harness.journal {
         assert!(!line.contains('\n'));
         let configuration = &harness.configuration;
-        let plan = replay(line, &configuration.topology, &configuration.digest).unwrap();
+        let (topology, digest) = (&configuration.topology, &configuration.digest);
+        let plan = replay(line, &mut demands, topology, digest).unwrap();
         let published = line.contains("\"published\":true");
         if published {
             let original = plans.iter().find(|(_, it)| it.number == plan.number).unwrap();
@@ -92,8 +93,9 @@ fn a_journalled_decision_replays_to_its_plan() {
     }
     assert_eq!(replayed, plans.len());
     let other = Harness::digest("another configuration");
-    assert!(replay(&harness.journal[0], &harness.configuration.topology, &other).is_err());
-    assert!(replay("{\"walrus\":1", &harness.configuration.topology, &other).is_err());
+    let topology = &harness.configuration.topology;
+    assert!(replay(&harness.journal[0], &mut demands, topology, &other).is_err());
+    assert!(replay("{\"walrus\":1", &mut demands, topology, &other).is_err());
 }
 
 #[test]
