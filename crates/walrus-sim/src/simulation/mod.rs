@@ -30,4 +30,4 @@ pub use result::{
     Convergence, PopulationCounts, Progress, RunCounts, RunResult, ServerSeries, SimulationError,
 };
 pub use run::simulate;
-pub use study::{Study, StudyProblems, VariantName};
+pub use study::{SeedsError, Study, StudyProblems, VariantName, parse_seeds};

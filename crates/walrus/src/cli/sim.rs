@@ -155,6 +155,9 @@ pub(crate) struct ReplayArguments {
     /// The most queries that may come to one server.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) max_server: Option<f64>,
+    /// The most lines of the log that may be broken.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_broken: Option<f64>,
     /// One JSON object instead of tables.
     #[arg(long)]
     pub(crate) json: bool,

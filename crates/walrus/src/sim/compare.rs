@@ -38,10 +38,10 @@ pub(crate) struct ComparedView {
     /// See `low`.
     pub(crate) high: Option<f64>,
     /// Student's paired t test: how likely so great a difference is if there is none; null with fewer
-    /// than two seeds.
+    /// than two seeds, or fewer than six in which it is the same to the last digit.
     pub(crate) probability: Option<f64>,
-    /// Of B beside A: "better", "worse", "no difference seen", or "not tested" with fewer than two
-    /// seeds. By Holm's method over all measures, with an error of 5 % for all of them together.
+    /// Of B beside A: "better", "worse", "no difference seen", or "not tested" without a `probability`.
+    /// By Holm's method over all measures, with an error of 5 % for all of them together.
     pub(crate) verdict: String,
 }
 
@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<(), Failure> {
     let (path, a) = studies::chosen(&arguments.a, None, sets)?;
     let (_, b) = studies::chosen(&arguments.b, Some(&path), sets)?;
     let seeds = arguments.seeds.of(&a.study);
+    studies::check_runs(&[2, seeds.len()])?;
     let jobs: Vec<Job<'_>> = [&a, &b]
         .into_iter()
         .flat_map(|chosen| seeds.iter().map(move |seed| (chosen, *seed)))

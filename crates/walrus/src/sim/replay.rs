@@ -26,21 +26,19 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<(), Failure> {
         proposed: proposal(&arguments.config)?,
         against: arguments.against.as_deref().map(proposal).transpose()?,
     };
-    let Found { world, mut view, broken } =
+    let Found { world, mut view, broken, failed } =
         replay_world::find(arguments.world.as_deref(), &arguments.api)?;
     let mut replay = Replay::new(sides, world).map_err(failure)?;
     let is_idle = view.source == "idle";
     let unknown_servers = if is_idle { Vec::new() } else { replay.unknown_servers() };
     read(&mut log, size, arguments, &mut replay)?;
-    let outcome = replay.finish().map_err(failure)?;
-    if outcome.log.read == 0 {
-        let what = arguments.queries.display();
-        let broken = outcome.log.first_broken.first();
-        let why = broken.map(|(place, why)| format!(": line {place}: {why}")).unwrap_or_default();
-        return Err(Failure::CouldNot(format!("there is no query in {what}{why}")));
+    if let Some(why) = failed.take() {
+        return Err(Failure::CouldNot(why));
     }
-    view.broken = broken.get();
+    let outcome = replay.finish().map_err(failure)?;
     let limits = limits(arguments, &outcome);
+    check_judged(arguments, &outcome, &limits)?;
+    view.broken = broken.get();
     let exceeded: Vec<String> =
         limits.iter().filter(|limit| limit.exceeded).map(LimitView::text).collect();
     let compared_with = match &arguments.against {
@@ -91,6 +89,28 @@ fn proposal(path: &Path) -> Result<Proposal, Failure> {
     })
 }
 
+/// Whether there was anything to judge: a gate that saw nothing is not open.
+fn check_judged(
+    arguments: &ReplayArguments,
+    outcome: &ReplayOutcome,
+    limits: &[LimitView],
+) -> Result<(), Failure> {
+    let what = arguments.queries.display();
+    if outcome.log.read == 0 {
+        let broken = outcome.log.first_broken.first();
+        let why = broken.map(|(place, why)| format!(": line {place}: {why}")).unwrap_or_default();
+        return Err(Failure::CouldNot(format!("there is no query in {what}{why}")));
+    }
+    if !limits.is_empty() && outcome.queries <= 0.0 {
+        return Err(Failure::CouldNot(format!(
+            "no limit can be judged: of the {} queries in {what} none is answered with a server, before \
+             or after (is it the log of another system?)",
+            outcome.log.read
+        )));
+    }
+    Ok(())
+}
+
 /// The log, and its size if it is a file.
 fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if path == Path::new("-") {
@@ -137,6 +157,7 @@ fn read(
 /// The limits that were set, and what was found.
 fn limits(arguments: &ReplayArguments, outcome: &ReplayOutcome) -> Vec<LimitView> {
     let domains = outcome.domains.count.max(1) as f64;
+    let lines = (outcome.log.read + outcome.log.broken).max(1) as f64;
     let most = outcome.servers.iter().map(|server| server.after.share).fold(0.0, f64::max);
     let all = [
         ("max-moved", arguments.max_moved, outcome.moved.share),
@@ -148,6 +169,7 @@ fn limits(arguments: &ReplayArguments, outcome: &ReplayOutcome) -> Vec<LimitView
         ("max-moved-servers", arguments.max_moved_servers, outcome.moved_servers.share),
         ("max-lost", arguments.max_lost, outcome.lost.share),
         ("max-server", arguments.max_server, most),
+        ("max-broken", arguments.max_broken, outcome.log.broken as f64 / lines),
     ];
     let limit = |(name, limit, found): (&str, Option<f64>, f64)| {
         let limit = limit?;

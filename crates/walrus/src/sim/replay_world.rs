@@ -1,8 +1,8 @@
 //! Where a replay's World comes from: a journal, a state directory, the running system.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) view: WorldView,
     /// Lines of the journal that are none, as far as it was read.
     pub(super) broken: Rc<Cell<u64>>,
+    /// Why the journal could not be read to its end: all that follows is of no use.
+    pub(super) failed: Rc<RefCell<Option<String>>>,
 }
 
 /// The World that a replay is asked for.
@@ -45,7 +47,8 @@ pub(super) fn find(asked: Option<&Path>, api: &ApiArguments) -> Result<Found, Fa
 impl Found {
     fn still(snapshot: Snapshot, source: &str, told: String) -> Self {
         let view = WorldView { source: source.to_owned(), told, broken: 0 };
-        Self { world: World::Snapshot(Box::new(snapshot)), view, broken: Rc::default() }
+        let world = World::Snapshot(Box::new(snapshot));
+        Self { world, view, broken: Rc::default(), failed: Rc::default() }
     }
 }
 
@@ -86,48 +89,71 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
          what moves",
         names.join(", ")
     );
-    let broken = Rc::new(Cell::new(0));
+    let (broken, failed) = (Rc::<Cell<u64>>::default(), Rc::<RefCell<Option<String>>>::default());
     let mut reader = JournalFiles {
         files: files.into(),
         open: None,
         demands: Demands::default(),
         broken: Rc::clone(&broken),
+        failed: Rc::clone(&failed),
     };
     Ok(Found {
         world: World::Journal(Box::new(move || reader.next())),
         view: WorldView { source: "journal".to_owned(), told, broken: 0 },
         broken,
+        failed,
     })
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
-    Failure::CouldNot(format!("cannot read {}: {error}", file.display()))
+    Failure::CouldNot(unreadable_text(file, error))
+}
+
+fn unreadable_text(file: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", file.display())
 }
 
 /// The records of several files, one after the other.
 struct JournalFiles {
     files: std::collections::VecDeque<PathBuf>,
-    open: Option<BufReader<File>>,
+    open: Option<(PathBuf, BufReader<File>)>,
     demands: Demands,
     broken: Rc<Cell<u64>>,
+    failed: Rc<RefCell<Option<String>>>,
 }
 
 impl JournalFiles {
+    /// The next record; none at the end, and none after an error, which is kept.
     fn next(&mut self) -> Option<JournalRecord> {
+        if self.failed.borrow().is_some() {
+            return None;
+        }
+        match self.read_next() {
+            Ok(record) => record,
+            Err(why) => {
+                *self.failed.borrow_mut() = Some(why);
+                None
+            }
+        }
+    }
+
+    fn read_next(&mut self) -> Result<Option<JournalRecord>, String> {
         loop {
-            let Some(reader) = &mut self.open else {
-                self.open = Some(BufReader::new(File::open(self.files.pop_front()?).ok()?));
+            let Some((path, reader)) = &mut self.open else {
+                let Some(path) = self.files.pop_front() else { return Ok(None) };
+                let file = File::open(&path).map_err(|error| unreadable_text(&path, &error))?;
+                self.open = Some((path, BufReader::new(file)));
                 continue;
             };
-            let mut line = Vec::new();
-            match reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => self.open = None,
-                Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) => match serde_json::from_slice(&line) {
+            let line = read_line(reader).map_err(|error| unreadable_text(path, &error))?;
+            match line {
+                None => self.open = None,
+                Some(line) if line.trim_ascii().is_empty() => {}
+                Some(line) => match serde_json::from_slice(&line) {
                     Ok(mut record) => {
                         // At its beginning it may leave to lost lines who asks: then it is not the World.
                         if self.demands.fill_in(&mut record) {
-                            return Some(record);
+                            return Ok(Some(record));
                         }
                     }
                     Err(_) => self.broken.set(self.broken.get() + 1),
@@ -135,6 +161,18 @@ impl JournalFiles {
             }
         }
     }
+}
+
+/// A line; of one that is too long its beginning, which is no record. `None` at the end.
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if reader.take(LINE_MAX).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.len() as u64 == LINE_MAX && line.last() != Some(&b'\n') {
+        reader.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
 }
 
 /// The running system's World; where none answers, that of the Plan which it stored.
@@ -189,4 +227,30 @@ fn condition(server: &ServerView) -> Option<(Name, Condition)> {
         ..Condition::living(server.load)
     };
     Some((server.name.parse().ok()?, condition))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(files: Vec<PathBuf>) -> JournalFiles {
+        let (broken, failed) = (Rc::default(), Rc::default());
+        let demands = Demands::default();
+        JournalFiles { files: files.into(), open: None, demands, broken, failed }
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_on_is_no_journal_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder can be opened, and not be read.
+        let mut files = reader(vec![folder.path().to_owned()]);
+        assert!(files.next().is_none());
+        assert!(files.failed.borrow().as_deref().unwrap().contains("cannot read"));
+        let mut files = reader(vec![folder.path().join("gone.jsonl")]);
+        assert!(files.next().is_none() && files.failed.borrow().is_some());
+        let empty = folder.path().join("empty.jsonl");
+        std::fs::write(&empty, "\n\n").unwrap();
+        let mut files = reader(vec![empty]);
+        assert!(files.next().is_none() && files.failed.borrow().is_none());
+    }
 }

@@ -21,18 +21,18 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         }
     };
     let seeds = arguments.seeds.of(&study);
+    let count = variants.len().saturating_mul(seeds.len());
+    if count > RESULTS_MAX {
+        return Err(Failure::WrongUse(format!(
+            "{count} runs at once are more than {RESULTS_MAX}: fewer seeds or variants? (`compare` and \
+             `sweep` keep measures only)"
+        )));
+    }
     let jobs: Vec<Job<'_>> = variants
         .iter()
         .flat_map(|variant| seeds.iter().map(|seed| (*variant, *seed)))
         .map(|(variant, seed)| Job { study: &study, variant, seed })
         .collect();
-    if jobs.len() > RESULTS_MAX {
-        return Err(Failure::WrongUse(format!(
-            "{} runs at once are more than {RESULTS_MAX}: fewer seeds or variants? (`compare` and \
-             `sweep` keep measures only)",
-            jobs.len()
-        )));
-    }
     let runs = studies::run(&jobs, arguments.seeds.threads, &|run| run)?;
     let by_variant = variants.iter().zip(runs.chunks(seeds.len().max(1)));
     let views = by_variant.map(|(variant, runs)| {

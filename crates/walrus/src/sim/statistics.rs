@@ -33,14 +33,16 @@ pub(super) fn mean(values: &[f64]) -> Option<Mean> {
 }
 
 /// The probability that differences, whose true mean is 0, lie as far from it as these; `None` of
-/// fewer than two.
+/// fewer than two, and of a few that are all alike.
 pub(super) fn paired(differences: &[f64]) -> Option<f64> {
     let Mean { mean, reach } = mean(differences)?;
     let freedom = differences.len() as f64 - 1.0;
     let error = reach? / t_quantile(1.0 - ERROR / 2.0, freedom);
     if error <= mean.abs() * 1e-12 {
-        // All alike: the same in every run.
-        return Some(if mean == 0.0 { 1.0 } else { 0.0 });
+        // The same in every run: whole numbers, mostly. Their deviation tells nothing, but their signs
+        // do: n coins fall alike once in 2^(n - 1) throws (the sign test).
+        let alike = 0.5_f64.powf(freedom);
+        return if mean == 0.0 { Some(1.0) } else { Some(alike).filter(|it| *it < ERROR) };
     }
     Some(2.0 * (1.0 - t_below((mean / error).abs(), freedom)))
 }
@@ -159,8 +161,15 @@ mod tests {
         let probability = paired(&differences).unwrap();
         assert!((probability - 0.00283).abs() < 1e-4, "{probability}");
         assert_eq!(paired(&[0.0, 0.0, 0.0]), Some(1.0));
-        assert_eq!(paired(&[2.0, 2.0, 2.0]), Some(0.0));
         assert_eq!(paired(&[2.0]), None);
+    }
+
+    #[test]
+    fn differences_that_are_all_alike_are_tested_by_their_signs() {
+        assert_eq!(paired(&[2.0, 2.0]), None);
+        assert_eq!(paired(&[2.0; 5]), None);
+        assert_eq!(paired(&[-2.0; 6]), Some(1.0 / 32.0));
+        assert!(paired(&[1.0 / 3.0; 11]).unwrap() < 0.001);
     }
 
     #[test]

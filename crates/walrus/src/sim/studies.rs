@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use walrus_sim::simulation::{RunResult, Study, simulate};
+use walrus_sim::simulation::{RunResult, Study, parse_seeds, simulate};
 
 use super::runner::{self, RUNS_MAX, Tell, run_all};
 use crate::cli::Failure;
@@ -90,20 +90,20 @@ pub(crate) fn set(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// "7", "1-5" or "1-5,9".
+/// "7", "1-5" or "1-5,9", each seed once.
 pub(crate) fn seeds(text: &str) -> Result<Vec<u64>, String> {
-    let wrong = || format!("`{text}`: seeds are numbers and ranges such as 1-5,9");
-    let mut seeds = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
-        let (first, last) = (number(first)?, number(last)?);
-        if last < first || last - first >= RUNS_MAX as u64 {
-            return Err(wrong());
-        }
-        seeds.extend(first..=last);
+    parse_seeds(text).map_err(|error| error.to_string())
+}
+
+/// Whether as many runs as there are combinations may be made: to be asked before anything is laid out
+/// for them.
+pub(super) fn check_runs(counts: &[usize]) -> Result<(), Failure> {
+    let runs = counts.iter().fold(1_usize, |product, count| product.saturating_mul(*count));
+    if runs > RUNS_MAX {
+        let text = format!("{runs} runs are more than {RUNS_MAX}: a narrower range?");
+        return Err(Failure::WrongUse(text));
     }
-    Ok(seeds)
+    Ok(())
 }
 
 /// What could not take place in these runs, each once.
@@ -127,10 +127,7 @@ pub(super) fn run<T: Send>(
     threads: Option<usize>,
     keep: &(dyn Fn(RunResult) -> T + Sync),
 ) -> Result<Vec<T>, Failure> {
-    if jobs.len() > RUNS_MAX {
-        let text = format!("{} runs are more than {RUNS_MAX}: a narrower range?", jobs.len());
-        return Err(Failure::WrongUse(text));
-    }
+    check_runs(&[jobs.len()])?;
     let odd: Mutex<BTreeSet<String>> = Mutex::default();
     let one = |job: &Job<'_>, tell: &mut Tell<'_>| {
         let mut told = |progress: walrus_sim::simulation::Progress| {
@@ -168,10 +165,14 @@ mod tests {
     fn settings_and_seeds_are_read() {
         assert_eq!(set("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
         assert!(set("a.b").is_err() && set("=c").is_err());
-        assert_eq!(seeds("7"), Ok(vec![7]));
         assert_eq!(seeds("1-3, 9"), Ok(vec![1, 2, 3, 9]));
-        for wrong in ["", "a", "3-1", "1-", "1-999999999"] {
-            assert!(seeds(wrong).is_err(), "{wrong}");
-        }
+        assert!(seeds("7,7").unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn runs_are_counted_before_they_are_laid_out() {
+        assert!(check_runs(&[1000, 100]).is_ok());
+        assert!(check_runs(&[1000, 101]).is_err());
+        assert!(check_runs(&[usize::MAX, usize::MAX]).is_err());
     }
 }

@@ -14,6 +14,9 @@ use crate::output::{Table, say, say_json};
 /// Points of one sweep: more is a mistake in a range.
 const POINTS_MAX: usize = 1000;
 
+/// Settings of the study as a whole.
+const OF_THE_CALL: [&str; 2] = ["seeds", "title"];
+
 /// The measure that is shown without another wish.
 const USUAL: &str = "response_p95";
 
@@ -63,6 +66,7 @@ pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
         variants = arguments.variant.iter().map(place).collect::<Result<_, _>>()?;
     }
     let names: Vec<String> = variants.iter().map(|it| first.variants[*it].clone()).collect();
+    studies::check_runs(&[studies.len(), variants.len(), seeds.len()])?;
     let mut jobs = Vec::new();
     for study in &studies {
         for variant in &variants {
@@ -108,6 +112,12 @@ fn settings(sets: &[(String, String)]) -> Result<(Fixed, Swept), Failure> {
     let (mut fixed, mut swept) = (Vec::new(), Vec::new());
     for (path, text) in sets {
         let values = values(text).map_err(|why| Failure::WrongUse(format!("{path}: {why}")))?;
+        if values.len() > 1 && OF_THE_CALL.contains(&path.as_str()) {
+            let text =
+                format!("`{path}` is no setting to sweep over: it is the same for all points");
+            let hint = if path == "seeds" { " (--seeds 1-20)" } else { "" };
+            return Err(Failure::WrongUse(format!("{text}{hint}")));
+        }
         match values.len() {
             1 => fixed.push((path.clone(), text.clone())),
             _ => swept.push((path.clone(), values)),
@@ -140,7 +150,8 @@ fn points(swept: &Swept) -> Result<Vec<Vec<String>>, Failure> {
 
 /// "a,b,c", or "1..10 step 1" (both ends included), also with a unit: "10s..60s step 10s".
 fn values(text: &str) -> Result<Vec<String>, String> {
-    let Some((first, rest)) = text.split_once("..") else {
+    // Paths have two points in them as well: "../het20.toml".
+    let Some((first, rest)) = text.split_once("..").filter(|(first, _)| is_number(first)) else {
         return Ok(split(text));
     };
     let wrong = || format!("`{text}` is no range such as 1..10 step 1");
@@ -165,6 +176,13 @@ fn values(text: &str) -> Result<Vec<String>, String> {
         format!("{}{}", (number * 1e12).round() / 1e12, unit(first))
     };
     Ok((0..=steps as usize).map(value).collect())
+}
+
+/// Whether this is a number, with a unit or without.
+fn is_number(text: &str) -> bool {
+    let (text, unit) = (text.trim(), unit(text));
+    let number = text.strip_suffix(unit).unwrap_or(text).trim();
+    number.parse::<f64>().is_ok() && unit.chars().all(|it| it.is_ascii_alphabetic() || it == '%')
 }
 
 /// What stands behind a number.
@@ -236,10 +254,14 @@ mod tests {
             ("10..0 step -5", &["10", "5", "0"]),
             ("[1, 2],[3]", &["[1, 2]", "[3]"]),
             ("\"at least 1m, say\",none", &["\"at least 1m, say\"", "none"]),
+            ("../het20.toml", &["../het20.toml"]),
+            ("file:../x,even", &["file:../x", "even"]),
+            ("10/../a", &["10/../a"]),
+            ("a..b", &["a..b"]),
         ] {
             assert_eq!(values(text).unwrap(), expected, "{text}");
         }
-        for wrong in ["1..", "..3", "3..1", "1..2 step 0", "1..1000000", "a..b"] {
+        for wrong in ["1..", "3..1", "1..2 step 0", "1..1000000", "10s..b", "1..2 step"] {
             assert!(values(wrong).is_err(), "{wrong}");
         }
     }
@@ -252,5 +274,7 @@ mod tests {
         let points: Vec<String> = points(&swept).unwrap().iter().map(|it| it.concat()).collect();
         assert_eq!(points, ["13", "14", "23", "24"]);
         assert!(settings(&[set("b=x")]).is_err());
+        assert!(settings(&[set("seeds=1,2"), set("a=1,2")]).is_err(), "the same for all points");
+        assert!(settings(&[set("seeds=1"), set("a=1,2")]).is_ok());
     }
 }

@@ -88,6 +88,7 @@ fn a_pipeline_stops_at_the_limits_that_it_sets() {
         (["--max-lost", "0%"], 0),
         (["--max-server", "99%"], 1),
         (["--max-server", "100%"], 0),
+        (["--max-broken", "0%"], 0),
         (["--max-moved", "a fifth"], 2),
     ] {
         let ended = replay(&running, &[&moved[..], &limit].concat());
@@ -126,6 +127,19 @@ fn what_cannot_be_replayed_is_told() {
         let ended = run(command.args(["--config", "moved.toml"]).args(idle));
         assert_eq!(ended.code, Some(3), "{log}: {ended:?}");
         assert!(ended.stderr.contains(word), "{log}: {ended:?}");
+    }
+    // A gate that saw nothing is not open: no query that either side has a server for.
+    let foreign = std::fs::read_to_string(running.path("decisions.jsonl")).unwrap();
+    let foreign = foreign.replace("www.walrus.example", "www.other.example");
+    running.write("foreign.jsonl", &foreign.replace("\"area\":\"", "\"else\":\""));
+    for (limit, code) in [(&["--max-moved", "0%"][..], 3), (&["--max-broken", "100%"], 3), (&[], 0)]
+    {
+        let mut command = program();
+        command.current_dir(running.folder.path());
+        command.args(["sim", "replay", "--queries", "foreign.jsonl", "--config", "moved.toml"]);
+        let ended = run(command.args(["--against", "walrus.toml"]).args(idle).args(limit));
+        assert_eq!(ended.code, Some(code), "{limit:?}: {ended:?}");
+        assert!(code == 0 || ended.stderr.contains("no limit can be judged"), "{ended:?}");
     }
     // The stored Plan stands in where nobody answers.
     let stored = ["--api", "http://127.0.0.1:9", "--state", "state", "--json"];

@@ -4,6 +4,7 @@ mod law;
 mod offered;
 mod populations;
 mod read;
+mod seeds;
 mod settings;
 mod setup;
 mod shares;
@@ -18,6 +19,7 @@ use walrus_core::config::settings_file::{
 use walrus_core::config::{Problem, Replacement, SourceFile};
 
 pub(super) use law::{ServiceLaw, exponential};
+pub use seeds::{SeedsError, parse_seeds};
 pub(super) use setup::{
     Arrivals, ClientCache, Deed, Family, Link, Messages, Population, Reach, RecordType, Setup,
     TtlRule,
@@ -53,9 +55,8 @@ impl fmt::Display for StudyProblems {
 
 impl std::error::Error for StudyProblems {}
 
-/// The most variants, and the most seeds, of a study.
+/// The most variants of a study.
 const VARIANTS_MAX: usize = 1000;
-const SEEDS_MAX: usize = 10_000;
 
 impl Study {
     /// Checks a study. `name` begins the line of each problem; `read` gives the content of files that it
@@ -168,26 +169,10 @@ fn seeds(root: &Section, findings: &Findings<'_>) -> Vec<u64> {
         Some(Value::Text(text)) => text,
         _ => return Vec::new(),
     };
-    let mut seeds = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<u64>().ok();
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last && last - first < SEEDS_MAX as u64 => {
-                seeds.extend(first..=last);
-            }
-            _ => {
-                let message =
-                    format!("`seeds` are numbers and ranges such as \"1-5, 9\", not \"{part}\"");
-                findings.problem(root.place_of("seeds"), message);
-            }
-        }
-    }
-    if seeds.len() > SEEDS_MAX {
-        let message = format!("a study has at most {SEEDS_MAX} seeds");
-        findings.problem(root.place_of("seeds"), message);
-    }
-    seeds
+    parse_seeds(text).unwrap_or_else(|why| {
+        findings.problem(root.place_of("seeds"), format!("`seeds`: {why}"));
+        Vec::new()
+    })
 }
 
 /// What was set from outside, as a file with a line each, so that problems have a place.

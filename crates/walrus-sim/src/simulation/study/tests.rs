@@ -115,7 +115,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         .replace("\"control.round\" = \"20s\"", "\"control.round\" = 20, \"service.chose\" = 1");
     let told = problems(&text, &[("population.domain", "5")]);
     let expected = [
-        "small.toml:5:9: `seeds` are numbers and ranges such as \"1-5, 9\", not \"one\"",
+        "small.toml:5:9: `seeds`: seeds are numbers and ranges such as \"1-5, 9\", not \"one\"",
         "there is no server or cluster `a9`: did you mean `a1`?",
         "`population.resolver` is \"bnid\": did you mean \"bind\"?",
         "`population.ttl` must be",
