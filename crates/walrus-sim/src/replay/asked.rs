@@ -62,18 +62,12 @@ impl Asked {
             query.push(0);
             return;
         };
-        let (family, mut octets, longest) = match network.to_canonical() {
-            IpAddr::V4(address) => (1, address.octets().to_vec(), 32),
-            IpAddr::V6(address) => (2, address.octets().to_vec(), 128),
+        let (network, bits) = masked(network, bits);
+        let (family, mut octets) = match network {
+            IpAddr::V4(address) => (1, address.octets().to_vec()),
+            IpAddr::V6(address) => (2, address.octets().to_vec()),
         };
-        let bits = bits.min(longest);
         octets.truncate(usize::from(bits).div_ceil(8));
-        // RFC 7871 section 6: bits behind the prefix are 0.
-        if let Some(last) = octets.last_mut()
-            && bits % 8 != 0
-        {
-            *last &= 0xff << (8 - bits % 8);
-        }
         let sent = octets.len() as u8;
         query.extend_from_slice(&[8 + sent, 0, 8, 0, 4 + sent, 0, family, bits, 0]);
         query.extend_from_slice(&octets);
@@ -83,7 +77,7 @@ impl Asked {
     /// told, else the resolver.
     pub(super) fn domain(&self) -> u64 {
         let (address, bits) = match self.subnet {
-            Some((network, bits)) if bits > 0 => (network.to_canonical(), bits),
+            Some((network, bits)) if bits > 0 => masked(network, bits),
             _ => (self.resolver.to_canonical(), u8::MAX),
         };
         let (family, number) = match address {
@@ -92,6 +86,22 @@ impl Asked {
         };
         let low = mix(number as u64 ^ (u64::from(bits) << 8 | family));
         mix(low ^ (number >> 64) as u64)
+    }
+}
+
+/// A network without what stands behind its prefix, which RFC 7871 section 6 wants to be 0.
+fn masked(network: IpAddr, bits: u8) -> (IpAddr, u8) {
+    match network.to_canonical() {
+        IpAddr::V4(address) => {
+            let bits = bits.min(32);
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or_default();
+            (IpAddr::V4((address.to_bits() & mask).into()), bits)
+        }
+        IpAddr::V6(address) => {
+            let bits = bits.min(128);
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or_default();
+            (IpAddr::V6((address.to_bits() & mask).into()), bits)
+        }
     }
 }
 
@@ -157,5 +167,6 @@ mod tests {
         }
         assert_eq!(asked(network("0.0.0.0", 0)).domain(), domains[0]);
         assert_eq!(asked(network("::ffff:198.51.100.0", 24)).domain(), domains[1]);
+        assert_eq!(asked(network("198.51.100.77", 24)).domain(), domains[1], "behind the prefix");
     }
 }

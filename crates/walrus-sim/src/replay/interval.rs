@@ -35,6 +35,11 @@ pub(super) struct Mass {
 }
 
 impl Mass {
+    /// The sum of w^2.
+    pub(super) const fn squares(&self) -> f64 {
+        self.sampled + self.queries
+    }
+
     /// A line's.
     pub(super) fn of(weight: u32) -> Self {
         let weight = f64::from(weight);
@@ -47,25 +52,32 @@ impl Mass {
     }
 }
 
-/// Adds up a share of all queries, part by part.
+/// Adds up a share of all queries, part by part: a part of some mass brings a share y of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ShareSum {
-    /// Each part's mass with the share that it brings.
-    parts: Vec<(Mass, f64)>,
+    /// The sum of the queries times y.
+    queries: f64,
+    /// ... times y (1 - y): what is drawn.
+    drawn: f64,
+    /// The sums of w (w - 1), of that times y, and times y^2.
+    sampled: [f64; 3],
 }
 
 impl ShareSum {
     /// Of these lines a share; those that are not told of bring nothing.
     pub(super) fn add(&mut self, mass: Mass, share: f64) {
         if share > 0.0 {
-            self.parts.push((mass, share));
+            self.queries += mass.queries * share;
+            self.drawn += mass.queries * share * (1.0 - share);
+            self.sampled[0] += mass.sampled;
+            self.sampled[1] += mass.sampled * share;
+            self.sampled[2] += mass.sampled * share * share;
         }
     }
 
     /// Queries.
-    pub(super) fn queries(&self) -> f64 {
-        // A sum of nothing is -0.
-        0.0 + self.parts.iter().map(|(mass, share)| mass.queries * share).sum::<f64>()
+    pub(super) const fn queries(&self) -> f64 {
+        self.queries
     }
 
     /// The share among all these.
@@ -74,13 +86,12 @@ impl ShareSum {
             return Share::default();
         }
         let share = (self.queries() / all.queries).clamp(0.0, 1.0);
-        let (mut variance, mut rest) = (0.0, all.sampled);
-        for (mass, part) in &self.parts {
-            variance += mass.sampled * (part - share).powi(2) + mass.queries * part * (1.0 - part);
-            rest -= mass.sampled;
-        }
-        variance += rest.max(0.0) * share.powi(2);
-        variance /= all.queries.powi(2);
+        // The sum of w (w - 1) (y - share)^2, of which rounding must leave nothing where all are alike.
+        let [whole, once, twice] = self.sampled;
+        let apart = twice - 2.0 * share * once + share * share * whole;
+        let apart = if apart <= 1e-12 * whole { 0.0 } else { apart };
+        let rest = (all.sampled - whole).max(0.0) * share.powi(2);
+        let variance = (apart + self.drawn.max(0.0) + rest) / all.queries.powi(2);
         let spread = share * (1.0 - share);
         let size = match (variance > 0.0, all.sampled > 0.0) {
             (true, _) if spread > 0.0 => spread / variance,

@@ -23,7 +23,9 @@ mod names;
 mod outcome;
 mod protobuf;
 mod run;
+mod settle;
 mod side;
+mod sums;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -35,7 +37,9 @@ pub use distinct::Count;
 pub use dnstap::Half;
 pub use interval::Share;
 pub use log::{Found, Log};
-pub use outcome::{AreaShift, CodeChange, Flow, LogCounts, ReplayOutcome, ServerShift};
+pub use outcome::{
+    AreaShift, ClusterShare, CodeChange, Flow, LogCounts, ReplayOutcome, ServerShift,
+};
 pub use run::{Replay, ReplayError, Sides, World};
 pub use side::Proposal;
 pub use world::Snapshot;

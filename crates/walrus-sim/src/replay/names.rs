@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use walrus_dns::DomainName;
 
-/// Distributions told apart; a change of Plan makes a few, so this is thousands of Plans.
-const DISTRIBUTIONS_MAX: usize = 1 << 16;
+/// Places in distributions that are kept, before what was counted by them is to be added up.
+const PLACES_MAX: usize = 1 << 20;
 /// Names told apart of each kind: those of the configurations, and a bounded number of others that a
 /// log brings.
 const NAMES_MAX: usize = 1 << 18;
+/// The number of everything that is not told apart.
+pub(super) const OTHER: u32 = NAMES_MAX as u32;
 
 /// A server and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,8 @@ pub(super) struct Names {
     distributions: Vec<Vec<(Place, f64)>>,
     /// By their shares' bits.
     known: BTreeMap<Vec<(Place, u64)>, u32>,
+    /// In all distributions.
+    places: usize,
 }
 
 /// Texts with their numbers.
@@ -49,23 +53,22 @@ struct Table {
 }
 
 impl Table {
-    /// Beyond the bound everything has the last number.
+    /// Beyond the bound everything is [`OTHER`].
     fn number(&mut self, text: &str) -> u32 {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
-        let number = self.texts.len().min(NAMES_MAX) as u32;
-        if self.texts.len() < NAMES_MAX {
-            self.numbers.insert(text.to_owned(), number);
-            self.texts.push(text.to_owned());
-        } else if self.texts.len() == NAMES_MAX {
-            self.texts.push("(other)".to_owned());
+        if self.texts.len() >= NAMES_MAX {
+            return OTHER;
         }
+        let number = self.texts.len() as u32;
+        self.numbers.insert(text.to_owned(), number);
+        self.texts.push(text.to_owned());
         number
     }
 
     fn text(&self, number: u32) -> &str {
-        self.texts.get(number as usize).map_or("", String::as_str)
+        self.texts.get(number as usize).map_or("(other)", String::as_str)
     }
 }
 
@@ -113,15 +116,23 @@ impl Names {
         if let Some(known) = self.known.get(&key) {
             return Choice::Expected(*known);
         }
-        if self.distributions.len() >= DISTRIBUTIONS_MAX {
-            // Whoever comes first most often stands for all.
-            let most = sums.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
-            return most.map_or(Choice::Nobody, |(place, _)| Choice::Drawn(*place));
-        }
+        self.places += sums.len();
         let number = self.distributions.len() as u32;
         self.known.insert(key, number);
         self.distributions.push(sums.into_iter().collect());
         Choice::Expected(number)
+    }
+
+    /// Whether distributions are to be forgotten before more come.
+    pub(super) const fn is_full(&self) -> bool {
+        self.places >= PLACES_MAX
+    }
+
+    /// Forgets all distributions; nobody may know a number of one any more.
+    pub(super) fn forget_distributions(&mut self) {
+        self.distributions.clear();
+        self.known.clear();
+        self.places = 0;
     }
 
     /// The shares of an expected choice; they add up to 1.

@@ -53,8 +53,11 @@ pub struct LogCounts {
     pub queries: f64,
     /// Of these, queries for names that are no service.
     pub others: f64,
-    /// Of these, queries for more kinds of answers than are told apart: they are counted nowhere.
+    /// Of these, queries of more services and areas than are told apart: they count in all sums, and
+    /// are told together as `(other)`.
     pub beyond: f64,
+    /// Rounds of the journal under other configurations than the two: nothing was decided in them.
+    pub other_rounds: u64,
     /// Lines answered from a Plan that the journal lacks: the World before it stood in.
     pub without_world: u64,
     /// Lines that came after others of a later Plan, or are older than the journal: the later World
@@ -94,10 +97,19 @@ pub struct AreaShift {
     pub queries_before: f64,
     /// ... and after; another number if areas are drawn otherwise.
     pub queries_after: f64,
-    /// Clusters and their shares of these before.
-    pub before: Vec<(String, f64)>,
+    /// Clusters and their shares of these before, the greatest first.
+    pub before: Vec<ClusterShare>,
     /// ... and after.
-    pub after: Vec<(String, f64)>,
+    pub after: Vec<ClusterShare>,
+}
+
+/// What a cluster gets of an area's queries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterShare {
+    /// The cluster.
+    pub cluster: String,
+    /// Its share.
+    pub share: Share,
 }
 
 /// What one server comes to bear.

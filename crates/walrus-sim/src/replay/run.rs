@@ -1,11 +1,13 @@
 //! The replay itself: query by query.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::PlanCompileError;
 use walrus_core::control::JournalRecord;
-use walrus_core::world::{Digest, Topology};
+use walrus_core::plan::PlanNumber;
+use walrus_core::world::{Digest, Time, Topology};
 
 use super::asked::{Asked, Recorded};
 use super::compare::compare;
@@ -16,7 +18,7 @@ use super::outcome::{LogCounts, ReplayOutcome};
 use super::side::{Answered, Proposal, Side};
 use super::tally::{Half, Tally};
 use super::world::Snapshot;
-use super::worlds::{JournalReader, Records, told};
+use super::worlds::{JournalReader, Opened, Records, told};
 
 /// Broken lines that are told with their numbers; the rest are counted.
 const BROKEN_TOLD: usize = 5;
@@ -46,8 +48,8 @@ pub enum ReplayError {
     Plan(#[from] PlanCompileError),
     /// The journal names servers by their places in another configuration.
     #[error(
-        "the journal was written under configuration {0}, which is neither the proposed one nor \
-         the one to compare with: give that one as the one to compare with"
+        "no round of the journal was under one of the two configurations; the last was under {0}: \
+         give that one as the one to compare with"
     )]
     Configuration(Digest),
     /// Nothing in it.
@@ -66,6 +68,8 @@ pub struct Replay<'a> {
     names: Names,
     proposed: Side,
     against: Option<Side>,
+    /// The proposed configuration's servers by their addresses.
+    addressed: BTreeMap<IpAddr, (String, String)>,
     /// The World in force.
     snapshot: Snapshot,
     journal: Option<Journal<'a>>,
@@ -77,9 +81,34 @@ pub struct Replay<'a> {
 
 struct Journal<'a> {
     reader: JournalReader<'a>,
-    /// The configuration that it was written under.
-    digest: Digest,
-    topology: Arc<Topology>,
+    /// The configurations that its rounds may be under.
+    topologies: Vec<(Digest, Arc<Topology>)>,
+    /// The last round that was decided in, and when by its Controller's clock.
+    last: (PlanNumber, Time),
+}
+
+impl Journal<'_> {
+    fn topology(&self, record: &JournalRecord) -> Option<Arc<Topology>> {
+        written_under(&self.topologies, record).cloned()
+    }
+
+    /// Whether another Controller than before decided this, or the same one after a restart: its time
+    /// begins anew.
+    fn is_new_start(&mut self, record: &JournalRecord) -> bool {
+        let last = std::mem::replace(&mut self.last, (record.number.clone(), record.now));
+        let (number, now) = last;
+        record.number.epoch != number.epoch
+            || record.number.controller != number.controller
+            || record.now < now
+    }
+}
+
+fn written_under<'t>(
+    topologies: &'t [(Digest, Arc<Topology>)],
+    record: &JournalRecord,
+) -> Option<&'t Arc<Topology>> {
+    let mut found = topologies.iter();
+    found.find(|(digest, _)| *digest == record.digests.configuration).map(|(_, topology)| topology)
 }
 
 impl<'a> Replay<'a> {
@@ -90,6 +119,7 @@ impl<'a> Replay<'a> {
     pub fn new(sides: Sides, world: World<'a>) -> Result<Self, ReplayError> {
         let Sides { proposed, against } = sides;
         let mut names = Names::default();
+        let mut log = LogCounts::default();
         let (proposed, against, snapshot, journal) = match world {
             World::Snapshot(snapshot) => {
                 let proposed = Side::at(proposed, &snapshot, &mut names)?;
@@ -97,28 +127,30 @@ impl<'a> Replay<'a> {
                 (proposed, against, *snapshot, None)
             }
             World::Journal(records) => {
-                let (reader, first) = JournalReader::open(records).ok_or(ReplayError::NoRecords)?;
-                let digest = first.digests.configuration.clone();
-                let written = |it: &&Proposal| it.digests.configuration == digest;
-                let written = against.iter().chain([&proposed]).find(written);
-                let topology = written.map(|it| Arc::clone(&it.topology));
-                let topology = topology.ok_or(ReplayError::Configuration(digest.clone()))?;
+                let both = against.iter().chain([&proposed]);
+                let topologies: Vec<_> = both
+                    .map(|it| (it.digests.configuration.clone(), Arc::clone(&it.topology)))
+                    .collect();
+                let (Opened { reader, first, passed_over }, topology) = open(records, &topologies)?;
+                log.other_rounds = passed_over;
                 let (snapshot, memory) = told(&first, &topology);
                 let (world, when) = ((&snapshot, &memory, &*topology), (first.now, first.cause));
                 let mut begin = |it| Side::in_journal(it, world, when, &mut names);
                 let (proposed, against) = (begin(proposed)?, against.map(begin).transpose()?);
-                let journal = Journal { reader, digest, topology };
+                let last = (first.number.clone(), first.now);
+                let journal = Journal { reader, topologies, last };
                 (proposed, against, snapshot, Some(journal))
             }
         };
         Ok(Self {
             names,
+            addressed: addressed(proposed.topology()),
             proposed,
             against,
             snapshot,
             journal,
             tally: Tally::default(),
-            log: LogCounts::default(),
+            log,
             query: Vec::new(),
             error: None,
         })
@@ -160,7 +192,7 @@ impl<'a> Replay<'a> {
     pub fn finish(self) -> Result<ReplayOutcome, ReplayError> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(compare(&self.tally, &self.names, self.log, &self.snapshot.conditions)),
+            None => Ok(compare(self.tally, &self.names, self.log, &self.snapshot.conditions)),
         }
     }
 
@@ -175,6 +207,9 @@ impl<'a> Replay<'a> {
         let mass = Mass::of(asked.weight);
         self.log.queries += mass.queries;
         self.follow_journal(asked)?;
+        if self.tally.is_full() || self.names.is_full() {
+            self.add_up();
+        }
         asked.write_query(&mut self.query);
         let after = self.proposed.ask(asked, &self.query, &mut self.names);
         let before = match (&mut self.against, &asked.recorded) {
@@ -191,19 +226,23 @@ impl<'a> Replay<'a> {
             answered.service.map(|(_, area, choice)| (area, choice))
         };
         let halves = (half(before), half(after));
-        self.tally.add((service, asked.record_type), halves, mass, asked.domain());
+        self.tally.add(service, halves, mass, asked.domain());
         Ok(())
+    }
+
+    /// Makes room for more Plans.
+    fn add_up(&mut self) {
+        self.tally.add_up(&self.names);
+        self.names.forget_distributions();
+        for side in std::iter::once(&mut self.proposed).chain(&mut self.against) {
+            side.forget_choices();
+        }
     }
 
     /// What the log says was answered, in the proposed configuration's words where it says less.
     fn recorded(&mut self, asked: &Asked, recorded: &Recorded, after: &Answered) -> Answered {
-        let topology = self.proposed.topology();
         let of_address = |address: IpAddr| {
-            let server = topology.servers.iter().find(|it| it.addresses.contains(&address));
-            let known = server.map(|server| {
-                let cluster = &topology.clusters[server.cluster.index()];
-                (server.name.to_string(), cluster.name.to_string())
-            });
+            let known = self.addressed.get(&address).cloned();
             // One that is gone; the answer of a static name is no server's.
             let gone = || (address.to_string(), "(unknown)".to_owned());
             known.or_else(|| after.service.is_some().then(gone))
@@ -230,11 +269,16 @@ impl<'a> Replay<'a> {
         let mut newest: Option<JournalRecord> = None;
         while let Some(record) = journal.reader.next_until(asked) {
             // Another configuration numbers other servers.
-            if record.digests.configuration != journal.digest {
+            let Some(topology) = journal.topology(&record) else {
+                self.log.other_rounds += 1;
                 continue;
-            }
-            self.snapshot = Snapshot::of_record(&record, &journal.topology);
+            };
+            self.snapshot = Snapshot::of_record(&record, &topology);
+            let is_new_start = journal.is_new_start(&record);
             for side in std::iter::once(&mut self.proposed).chain(&mut self.against) {
+                if is_new_start {
+                    side.restart(record.now);
+                }
                 side.decide(&self.snapshot, record.now, record.cause);
             }
             newest = Some(record);
@@ -252,4 +296,31 @@ impl<'a> Replay<'a> {
         }
         Ok(())
     }
+}
+
+/// At the first record under one of the configurations, with that one's topology.
+fn open<'a>(
+    records: Records<'a>,
+    topologies: &[(Digest, Arc<Topology>)],
+) -> Result<(Opened<'a>, Arc<Topology>), ReplayError> {
+    let is_wanted = |record: &JournalRecord| written_under(topologies, record).is_some();
+    let opened = JournalReader::open(records, &is_wanted).map_err(|last| match last {
+        Some(last) => ReplayError::Configuration(last.digests.configuration),
+        None => ReplayError::NoRecords,
+    })?;
+    let topology = written_under(topologies, &opened.first).cloned();
+    Ok((opened, topology.ok_or(ReplayError::NoRecords)?))
+}
+
+/// Servers and their clusters by address; of several with the same the first.
+fn addressed(topology: &Topology) -> BTreeMap<IpAddr, (String, String)> {
+    let mut servers = BTreeMap::new();
+    for server in &topology.servers {
+        let cluster = &topology.clusters[server.cluster.index()].name;
+        for address in &server.addresses {
+            let name = || (server.name.to_string(), cluster.to_string());
+            servers.entry(*address).or_insert_with(name);
+        }
+    }
+    servers
 }

@@ -129,6 +129,17 @@ impl Side {
         }
     }
 
+    /// Another Controller goes on, or the same one after a restart: it knows what the last Plan tells,
+    /// and counts its time anew.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.memory = Memory::from_plan(&self.proposal.topology, &self.plan, now);
+    }
+
+    /// Forgets choices, as their distributions are forgotten.
+    pub(super) fn forget_choices(&mut self) {
+        self.expected.clear();
+    }
+
     /// Answers from what was decided last.
     pub(super) fn compile(
         &mut self,

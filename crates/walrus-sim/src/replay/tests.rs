@@ -10,7 +10,7 @@ use walrus_core::plan::{Digests, PlanNumber};
 use walrus_core::world::{Condition, Life, OverrideState, Target, Time};
 use walrus_core::zone::zone_of_nameservers;
 
-use super::worlds::JournalReader;
+use super::worlds::{JournalReader, Opened};
 use super::*;
 
 /// `near` (two servers), `far` (one); `here` at home in near, the world in far.
@@ -136,7 +136,7 @@ fn an_area_that_gets_another_home_moves_and_nobody_else() {
         assert_eq!(shares, [("far1", 2.0, 10.0), ("near1", 4.0, 0.0), ("near2", 4.0, 0.0)]);
         let here = &outcome.areas[0];
         assert_eq!(
-            (&*here.area, here.before[0].0.as_str(), &*here.after[0].0),
+            (&*here.area, &*here.before[0].cluster, &*here.after[0].cluster),
             ("here", "near", "far")
         );
     }
@@ -382,7 +382,8 @@ fn within_a_plan_a_line_is_of_the_round_of_its_time() {
         (old, None, 5500, 4),
     ] {
         let mut records = journal.into_iter().map(|(sequence, at)| record(sequence, at));
-        let (mut reader, _) = JournalReader::open(Box::new(move || records.next())).unwrap();
+        let opened = JournalReader::open(Box::new(move || records.next()), &|_| true);
+        let Ok(Opened { mut reader, .. }) = opened else { panic!("there are records") };
         let number = |sequence| PlanNumber { sequence, ..first.number.clone() };
         let asked = Asked { plan: plan.map(number), unix_ms, ..asked() };
         let mut count = 1;
@@ -413,13 +414,126 @@ fn asked() -> Asked {
 fn a_journal_needs_the_configuration_that_it_was_written_under() {
     let new = TWO.replace("home = \"near\"", "home = \"far\"");
     let error = replayed(&new, None, journal_world(), "").unwrap_err().to_string();
-    assert!(error.contains("written under configuration"), "{error}");
+    assert!(error.contains("no round of the journal was under"), "{error}");
     let (_, [before, _]) = journal();
     let lines = ten_lines().replace("1/one/1", &before);
     let outcome = replayed(&new, Some(TWO), journal_world(), &lines).unwrap();
     assert!(close(outcome.moved.share, 0.8), "{outcome:#?}");
     let empty = World::Journal(Box::new(|| None));
     assert!(matches!(replayed(TWO, None, empty, ""), Err(ReplayError::NoRecords)));
+}
+
+#[test]
+fn rounds_under_an_older_configuration_are_passed_over() {
+    let (records, [before, after]) = journal();
+    let mut old = records[..5].to_vec();
+    old.iter_mut().for_each(|record| record.digests.configuration = digest_of("older"));
+    let foreign = old.len() as u64;
+    let mut all = old.into_iter().chain(records);
+    let world = World::Journal(Box::new(move || all.next()));
+    let lines = ten_lines().replace("1/one/1", &before) + &ten_lines().replace("1/one/1", &after);
+    let outcome = replayed(TWO, Some(TWO), world, &lines).unwrap();
+    assert_eq!((outcome.queries, outcome.log.other_rounds), (20.0, foreign));
+    assert!(close(outcome.servers[0].queries_after, 2.0 + 10.0), "{outcome:#?}");
+    // In between as well; and nothing but such is no World.
+    let (mut records, _) = journal();
+    records[3].digests.configuration = digest_of("another");
+    let mut between = records.clone().into_iter();
+    let world = World::Journal(Box::new(move || between.next()));
+    let outcome = replayed(TWO, None, world, &ten_lines().replace("1/one/1", &after)).unwrap();
+    assert_eq!(outcome.log.other_rounds, 1);
+    records.retain(|record| record.digests.configuration == digest_of("another"));
+    let mut none = records.into_iter();
+    let world = World::Journal(Box::new(move || none.next()));
+    assert!(matches!(replayed(TWO, None, world, ""), Err(ReplayError::Configuration(_))));
+}
+
+fn digest_of(text: &str) -> walrus_core::world::Digest {
+    configuration(&TWO.replace("walrus.example", &format!("{text}.example"))).digest
+}
+
+#[test]
+fn after_a_restart_time_begins_anew_and_areas_go_on_moving() {
+    // An hour of uptime in which near was drained, then a new start in which it is well again: areas
+    // return, although the clock is far from where they last moved.
+    let (records, _) = journal();
+    let (mut calm, mut uptime) = (records[..5].to_vec(), records);
+    for (record, second) in uptime.iter_mut().zip(3600..) {
+        record.now = Time::from_secs(second);
+    }
+    for (record, second) in calm.iter_mut().zip(0..) {
+        record.now = Time::from_secs(second * 600);
+        record.number = PlanNumber { epoch: record.number.epoch + 1, ..record.number.clone() };
+    }
+    let last = calm.last().unwrap().number.to_string();
+    let mut all = uptime.into_iter().chain(calm);
+    let world = World::Journal(Box::new(move || all.next()));
+    let lines = ten_lines().replace("1/one/1", &last);
+    let outcome = replayed(TWO, Some(TWO), world, &lines).unwrap();
+    assert_eq!(outcome.servers[0].server, "far1");
+    assert!(close(outcome.servers[0].queries_after, 2.0), "{outcome:#?}");
+}
+
+#[test]
+fn what_was_recorded_moves_in_many_small_areas_as_in_a_large_one() {
+    // Forty areas of five lines, each for a thousand queries, all of them sent to near1.
+    let areas: String = (0..40)
+        .map(|area| {
+            format!(
+                "[[area]]\nname = \"a{area}\"\nhome = \"near\"\nclients = [\"10.0.{area}.0/24\"]\n"
+            )
+        })
+        .collect();
+    let (head, tail) = TWO.split_once("[[service]]").unwrap();
+    let new = format!("{head}{areas}[[service]]{tail}");
+    let line = |area: u32, client: u32| {
+        line(&format!("10.0.{area}.{client}"), Some(("near", "near1")), 1000)
+            .replace("\"area\":\"world\"", &format!("\"area\":\"a{area}\""))
+    };
+    let lines: String =
+        (0..40).flat_map(|area| (0..5).map(move |client| line(area, client))).collect();
+    let outcome = replayed(&new, None, idle(), &lines).unwrap();
+    assert_eq!(outcome.queries, 200_000.0);
+    assert!(close(outcome.moved_servers.share, 0.5), "{:#?}", outcome.moved_servers);
+    assert_eq!(outcome.moved.share, 0.0);
+    let half = |from: &str| outcome.servers.iter().find(|it| it.server == from).unwrap();
+    assert!(close(half("near1").after.share, 0.5) && close(half("near2").after.share, 0.5));
+}
+
+#[test]
+fn many_areas_and_plans_are_all_counted() {
+    // More areas than groups are kept at a time.
+    let areas: String = (0..5000)
+        .map(|area| {
+            let (high, low) = (area / 256, area % 256);
+            format!(
+                "[[area]]\nname = \"a{area}\"\nhome = \"near\"\nclients = [\"10.{high}.{low}.0/24\"]\n"
+            )
+        })
+        .collect();
+    let (head, tail) = TWO.split_once("[[service]]").unwrap();
+    let old = format!("{head}{areas}[[service]]{tail}");
+    let (before, after) = old.split_at(old.len() / 2);
+    let new = before.to_owned() + &after.replace("home = \"near\"", "home = \"far\"");
+    let moving = after.matches("home = \"near\"").count() as f64;
+    let lines: String = (0..5000)
+        .map(|area| line(&format!("10.{}.{}.7", area / 256, area % 256), None, 1))
+        .collect();
+    let outcome = replayed(&new, Some(&old), idle(), &lines).unwrap();
+    assert_eq!((outcome.queries, outcome.log.beyond), (5000.0, 0.0));
+    assert!(close(outcome.moved.share, moving / 5000.0), "{:?} {moving}", outcome.moved);
+    assert_eq!(outcome.areas.len(), 5000);
+}
+
+#[test]
+fn two_draws_that_differ_by_chance_move_nobody() {
+    // `hash` on both sides, one of them with another weight elsewhere: nobody moves, whoever asks.
+    let hash = format!("{TWO}choose = \"pow2\"\n");
+    let other = hash.replace("ttl = \"5s\"", "ttl = \"6s\"");
+    let clients = (0..200_u32).flat_map(|client| (0..5_u32).map(move |_| client));
+    let lines: String = clients.map(|it| line(&format!("203.0.113.{it}"), None, 1)).collect();
+    let outcome = replayed(&other, Some(&hash), idle(), &lines).unwrap();
+    assert_eq!((outcome.moved_servers.share, outcome.drawn.len()), (0.0, 1), "{outcome:#?}");
 }
 
 #[test]

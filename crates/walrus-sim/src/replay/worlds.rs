@@ -23,13 +23,32 @@ pub(super) struct JournalReader<'a> {
     pub(super) unix_ms: Option<u64>,
 }
 
+/// A journal at its first record.
+pub(super) struct Opened<'a> {
+    pub(super) reader: JournalReader<'a>,
+    pub(super) first: JournalRecord,
+    /// Records before it.
+    pub(super) passed_over: u64,
+}
+
 impl<'a> JournalReader<'a> {
-    /// At the first record; `None` if there is none.
-    pub(super) fn open(mut records: Records<'a>) -> Option<(Self, JournalRecord)> {
-        let first = records()?;
+    /// At the first record that is wanted. The error is a record that is not, if there are such alone.
+    pub(super) fn open(
+        mut records: Records<'a>,
+        is_wanted: &dyn Fn(&JournalRecord) -> bool,
+    ) -> Result<Opened<'a>, Option<Box<JournalRecord>>> {
+        let (mut unwanted, mut passed_over) = (None, 0);
+        let first = loop {
+            match records() {
+                Some(record) if is_wanted(&record) => break record,
+                Some(record) => unwanted = Some(Box::new(record)),
+                None => return Err(unwanted),
+            }
+            passed_over += 1;
+        };
         let next = records();
         let (number, unix_ms) = (first.number.clone(), first.unix_ms);
-        Some((Self { records, next, number, unix_ms }, first))
+        Ok(Opened { reader: Self { records, next, number, unix_ms }, first, passed_over })
     }
 
     /// The next record, if it was in force when this was asked or before: by its Plan, and among the

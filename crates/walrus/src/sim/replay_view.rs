@@ -101,8 +101,11 @@ pub(crate) struct LogCountsView {
     pub(crate) queries: f64,
     /// Of these, queries for names that are no service.
     pub(crate) others: f64,
-    /// Of these, queries for more kinds of answers than are told apart: counted nowhere.
+    /// Of these, queries of more services and areas than are told apart: they count in all sums, and
+    /// are told together as "(other)".
     pub(crate) beyond: f64,
+    /// Rounds of the journal under other configurations than the two: nothing was decided in them.
+    pub(crate) other_rounds: u64,
     /// Lines answered from a Plan that the journal lacks: the World before it stood in.
     pub(crate) without_world: u64,
     /// Lines that came after others of a later Plan, or are older than the journal: the later World
@@ -164,10 +167,19 @@ pub(crate) struct AreaShiftView {
     pub(crate) queries_before: f64,
     /// ... and after; another number if areas are drawn otherwise.
     pub(crate) queries_after: f64,
-    /// Pairs of cluster and share before.
-    pub(crate) before: Vec<(String, f64)>,
+    /// Clusters and their shares before, the greatest first.
+    pub(crate) before: Vec<ClusterShareView>,
     /// ... and after.
-    pub(crate) after: Vec<(String, f64)>,
+    pub(crate) after: Vec<ClusterShareView>,
+}
+
+/// What a cluster gets of an area's queries.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ClusterShareView {
+    /// The cluster.
+    pub(crate) cluster: String,
+    /// Its share.
+    pub(crate) share: ShareIntervalView,
 }
 
 /// What one server comes to bear.
@@ -262,7 +274,8 @@ fn head(view: &ReplayView) -> String {
     }
     let counted = [
         (log.passed_over as f64, "dnstap frames of other kinds, passed over"),
-        (log.beyond, "queries beyond what is told apart, not counted"),
+        (log.beyond, "queries of more areas than are told apart, told together as (other)"),
+        (log.other_rounds as f64, "rounds of the journal under other configurations, passed over"),
         (
             log.without_world as f64,
             "lines of Plans that the journal lacks: the World before stood in",
@@ -362,13 +375,13 @@ fn codes(result: &ReplayResultView) -> String {
 }
 
 /// "near 80 %, far 20 %".
-fn places(clusters: &[(String, f64)]) -> String {
+fn places(clusters: &[ClusterShareView]) -> String {
     match clusters {
         [] => "nowhere".to_owned(),
-        [(cluster, _)] => cluster.clone(),
+        [one] => one.cluster.clone(),
         several => {
             let place =
-                |(cluster, share): &(String, f64)| format!("{cluster} {}", percent(Some(*share)));
+                |it: &ClusterShareView| format!("{} {}", it.cluster, percent(Some(it.share.share)));
             several.iter().map(place).collect::<Vec<_>>().join(", ")
         }
     }

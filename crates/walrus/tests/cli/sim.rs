@@ -237,7 +237,7 @@ fn wrong_use_and_bad_studies_are_told() {
         (&["run", "small.toml", "--set", "service.colour=red"], 1, "colour"),
         (&["run", "small.toml", "--set", "service.ttl"], 2, "path=value"),
         (&["run", "small.toml", "--variant", "odd"], 2, "\"by weight\""),
-        (&["run", "small.toml", "--seeds", "3-1"], 2, "1-5,9"),
+        (&["run", "small.toml", "--seeds", "3-1"], 2, "1-5, 9"),
         (&["run", "small.toml", "--report", "/proc/nowhere"], 3, "/proc/nowhere"),
         (&["compare", "small.toml", "small.toml"], 2, "name one of"),
         (&["sweep", "small.toml", "--set", "service.ttl=20s"], 2, "nothing is swept over"),
