@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::statement::{Expectation, Line, Scenario, Statement, View};
+use crate::duration::parse_duration;
 use crate::system::{Question, ServerState};
 
 /// One thing wrong with a scenario.
@@ -240,16 +241,8 @@ fn prefix_of(word: &str) -> Result<(IpAddr, u8), String> {
 }
 
 fn duration_of(word: &str) -> Result<Duration, String> {
-    let problem = || format!("`{word}` is not a duration such as 500ms, 5s or 2m");
-    let split = word.find(|c: char| !c.is_ascii_digit()).ok_or_else(problem)?;
-    let number: u64 = word[..split].parse().map_err(|_| problem())?;
-    match &word[split..] {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number * 60)),
-        "h" => Ok(Duration::from_secs(number * 3600)),
-        _ => Err(problem()),
-    }
+    parse_duration(word)
+        .ok_or_else(|| format!("`{word}` is not a duration such as 500ms, 5s or 2m"))
 }
 
 #[cfg(test)]
@@ -259,9 +252,10 @@ mod tests {
     #[test]
     fn all_problems_with_their_lines() {
         let text = "query early A from 1.2.3.4\nconfig\nx = 1\nend\nstart\nsing\nexpect ttl x\n\
-                    time passes 5\nquery a A from 1.2.3.4 ecs 1.2.3.0/33\n";
+                    time passes 5\nquery a A from 1.2.3.4 ecs 1.2.3.0/33\n\
+                    time passes 9999999999999999h\n";
         let lines: Vec<usize> = parse(text).unwrap_err().iter().map(|p| p.line).collect();
-        assert_eq!(lines, [1, 6, 7, 8, 9]);
+        assert_eq!(lines, [1, 6, 7, 8, 9, 10]);
     }
 
     #[test]

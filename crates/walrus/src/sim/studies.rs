@@ -30,13 +30,22 @@ pub(super) struct Job<'a> {
 
 /// Reads a study; warnings go to standard error.
 pub(super) fn read(path: &Path, sets: &[(String, String)]) -> Result<Study, Failure> {
+    read_beside(None, path, sets)
+}
+
+/// The same, for one of many studies of the same file that are held at once.
+pub(super) fn read_beside(
+    other: Option<&Study>,
+    path: &Path,
+    sets: &[(String, String)],
+) -> Result<Study, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
     let folder = folder_of(path);
     let read =
         |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    let study = Study::parse(&name, &text, &read, sets).map_err(|problems| {
+    let study = Study::parse_beside(other, &name, &text, &read, sets).map_err(|problems| {
         Failure::Problems(problems.0.iter().map(ToString::to_string).collect())
     })?;
     for warning in &study.warnings {

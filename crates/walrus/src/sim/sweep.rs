@@ -53,7 +53,8 @@ pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
     for values in &points {
         let names = swept.iter().map(|(path, _)| path.clone());
         let sets: Vec<_> = fixed.iter().cloned().chain(names.zip(values.iter().cloned())).collect();
-        studies.push(studies::read(&arguments.study, &sets)?);
+        // What the last one has made is shared with this one: most settings leave the domains as they are.
+        studies.push(studies::read_beside(studies.last(), &arguments.study, &sets)?);
     }
     let Some(first) = studies.first() else {
         return Err(Failure::WrongUse("there is no point to run".to_owned()));

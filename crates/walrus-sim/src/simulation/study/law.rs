@@ -1,8 +1,8 @@
 //! How a quantity is spread: think times, lengths of sessions, hits of a page, service times.
 
-use std::time::Duration;
-
 use walrus_core::world::Generator;
+
+use crate::duration::parse_duration;
 
 /// How a time (in seconds) or a count is spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,7 +156,7 @@ pub(super) fn parse(text: &str, unit: Unit) -> Result<Law, String> {
     };
     let wrong = || format!("must be {example}, not \"{text}\"");
     let value = |word: &str| match unit {
-        Unit::Time => seconds(word).map(|time| time.as_secs_f64()),
+        Unit::Time => parse_duration(word).map(|time| time.as_secs_f64()),
         Unit::Count => word.parse().ok().filter(|number: &f64| (1.0..=1e9).contains(number)),
     };
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -187,26 +187,6 @@ pub(super) fn parse(text: &str, unit: Unit) -> Result<Law, String> {
         _ if unit == Unit::Count => Ok(Law { shape, most: most.min(COUNT_MAX) }),
         _ => Ok(Law { shape, most }),
     }
-}
-
-/// No time of a study is longer: two years.
-const SECONDS_MAX: f64 = 731.0 * 86_400.0;
-
-/// A time with its unit, of at most two years; a bare 0 is one as well.
-pub(super) fn seconds(word: &str) -> Option<Duration> {
-    let split = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
-    let (number, unit) = word.split_at(split);
-    let number: f64 = number.parse().ok().filter(|number| *number >= 0.0 && *number < 1e9)?;
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        "" if number == 0.0 => 1.0,
-        _ => return None,
-    };
-    Some(number * factor).filter(|time| *time <= SECONDS_MAX).map(Duration::from_secs_f64)
 }
 
 /// How the time of a hit is spread around its mean.
@@ -381,20 +361,5 @@ mod tests {
         }
         assert!(parse("exponential 15", Unit::Time).unwrap_err().contains("15s"));
         assert!(ServiceLaw::parse("hyperexponential 0.5").is_err());
-    }
-
-    #[test]
-    fn times_have_units() {
-        let cases = [
-            ("1.5s", Some(1500)),
-            ("2m", Some(120_000)),
-            ("0", Some(0)),
-            ("5", None),
-            ("x", None),
-            ("300000d", None),
-        ];
-        for (text, millis) in cases {
-            assert_eq!(seconds(text), millis.map(Duration::from_millis), "{text}");
-        }
     }
 }

@@ -24,6 +24,7 @@ pub(super) use setup::{
     Arrivals, ClientCache, Deed, Family, Link, Messages, Population, Reach, RecordType, Setup,
     TtlRule,
 };
+use shares::KnownShares;
 
 /// A checked study: a TOML file with everything that a run needs but its seed.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Study {
     /// What works but was hardly meant.
     pub warnings: Vec<Problem>,
     setups: Vec<Arc<Setup>>,
+    /// For other studies of the same file.
+    shares: KnownShares,
 }
 
 /// A variant's name; empty in a study without variants.
@@ -73,10 +76,26 @@ impl Study {
         read: &dyn Fn(&str) -> Result<String, String>,
         sets: &[(String, String)],
     ) -> Result<Self, StudyProblems> {
+        Self::parse_beside(None, name, text, read, sets)
+    }
+
+    /// The same for one of many studies that are held at once, all of the same files: what another one
+    /// has made of large files and many domains is shared with it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_beside(
+        other: Option<&Self>,
+        name: &str,
+        text: &str,
+        read: &dyn Fn(&str) -> Result<String, String>,
+        sets: &[(String, String)],
+    ) -> Result<Self, StudyProblems> {
+        let shares = other.map(|other| other.shares.clone()).unwrap_or_default();
         let (sets_file, sets) = sets_file(sets);
         let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }, sets_file];
         let findings = Findings::about(&files, &settings::STUDY);
-        let study = check(&files, &sets, read, &findings);
+        let study = check(&files, &sets, (read, shares), &findings);
         let (problems, mut warnings) = findings.into_lists();
         // Every variant has those of the study.
         let mut told = std::collections::BTreeSet::new();
@@ -107,7 +126,7 @@ impl Study {
 fn check(
     files: &[SourceFile; 2],
     sets: &[Replacement],
-    read: &dyn Fn(&str) -> Result<String, String>,
+    (read, shares): (&dyn Fn(&str) -> Result<String, String>, KnownShares),
     findings: &Findings<'_>,
 ) -> Option<Study> {
     let study = &files[..1];
@@ -119,7 +138,7 @@ fn check(
         let (to_study, to_configuration): (Vec<_>, Vec<_>) =
             all.into_iter().partition(read::is_of_study);
         let root = read_settings(study, &settings::STUDY, &to_study, findings)?;
-        let files = read::Files { study: files, read };
+        let files = read::Files { study: files, read, shares: &shares };
         setups.extend(read::setup(name, &root, &to_configuration, &files, findings).map(Arc::new));
     }
     let root = read_settings(study, &settings::STUDY, &study_sets(sets), findings)?;
@@ -129,6 +148,7 @@ fn check(
         seeds: seeds(&root, findings),
         warnings: Vec::new(),
         setups,
+        shares,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The populations of a study.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::config::Configuration;
@@ -11,12 +12,18 @@ use super::settings::DOMAINS_MAX;
 use super::setup::{
     Arrivals, ClientCache, Family, NameServerSetup, Population, RecordType, TtlRule,
 };
-use super::shares::{self, Shares};
+use super::shares::{KnownShares, Shares};
+use crate::duration::parse_duration;
 
 /// As many clients in all: each is an entry of 32 bytes in the queue.
 const CLIENTS_MAX: u64 = 50_000_000;
 
-type Reader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+/// What is read besides the study: other files, and shares that were made for another variant.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) read: &'a dyn Fn(&str) -> Result<String, String>,
+    pub(super) shares: &'a KnownShares,
+}
 
 /// Reads all of them. Without a configuration, for it has problems of its own, what refers to it is not
 /// looked at, and no population comes of it.
@@ -25,13 +32,13 @@ pub(super) fn read(
     pages: &Section,
     configuration: Option<&Configuration>,
     name_servers: &[NameServerSetup],
-    reader: Reader<'_>,
+    sources: Sources<'_>,
     findings: &Findings<'_>,
 ) -> Vec<Population> {
     let place = root.place_of("population");
     let mut list: Vec<Population> = Vec::new();
     for section in root.sections("population") {
-        let one = One { section, pages, configuration, name_servers, reader, findings };
+        let one = One { section, pages, configuration, name_servers, sources, findings };
         let Some(population) = one.read() else { continue };
         if list.iter().any(|known| known.name == population.name) {
             let message =
@@ -64,7 +71,7 @@ struct One<'a> {
     pages: &'a Section,
     configuration: Option<&'a Configuration>,
     name_servers: &'a [NameServerSetup],
-    reader: Reader<'a>,
+    sources: Sources<'a>,
     findings: &'a Findings<'a>,
 }
 
@@ -147,10 +154,10 @@ impl One<'_> {
         }
     }
 
-    fn shares(&self, domains: Option<u64>) -> Option<Shares> {
+    fn shares(&self, domains: Option<u64>) -> Option<Arc<Shares>> {
         let text = self.section.text("shares")?;
-        let weights = self.told("shares", shares::weights(&text, domains?, self.reader))?;
-        Some(Shares::of(&weights))
+        let Sources { read, shares } = self.sources;
+        self.told("shares", shares.of(&text, domains?, read))
     }
 
     /// The first domain's network and its length.
@@ -277,7 +284,7 @@ fn ttl_rule(text: &str) -> Result<TtlRule, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let time = |word: &str| {
         let bound = |it: &Duration| *it <= Duration::from_secs(7 * 86_400);
-        law::seconds(word)
+        parse_duration(word)
             .filter(bound)
             .ok_or_else(|| format!("has no time such as 10m: \"{word}\""))
     };
@@ -296,7 +303,7 @@ fn client_cache_of(text: &str) -> Result<ClientCache, String> {
     match text {
         "none" => Ok(ClientCache::None),
         "session" => Ok(ClientCache::Session),
-        time => law::seconds(time).map(ClientCache::Time).ok_or_else(|| {
+        time => parse_duration(time).map(ClientCache::Time).ok_or_else(|| {
             format!("must be `none`, `session` or a time such as 60s, not \"{time}\"")
         }),
     }

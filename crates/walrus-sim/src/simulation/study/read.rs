@@ -10,9 +10,11 @@ use walrus_core::world::Time;
 
 use super::super::requests::Requests;
 use super::law::ServiceLaw;
+use super::populations::Sources;
 use super::setup::{
     Directors, Happening, Link, NameServerSetup, Population, Queries, Reports, Setup,
 };
+use super::shares::KnownShares;
 use super::timeline::Known;
 use super::{offered, populations, settings, timeline};
 
@@ -22,6 +24,8 @@ pub(super) struct Files<'a> {
     pub(super) study: &'a [SourceFile; 2],
     /// Gives another file's content.
     pub(super) read: &'a dyn Fn(&str) -> Result<String, String>,
+    /// What other variants have made.
+    pub(super) shares: &'a KnownShares,
 }
 
 /// As many things happen in a run.
@@ -64,7 +68,7 @@ pub(super) fn setup(
         pages,
         configuration.as_deref(),
         &name_servers,
-        files.read,
+        Sources { read: files.read, shares: files.shares },
         findings,
     );
     let service_law = pages.text("service").map(|text| ServiceLaw::parse(&text));

@@ -58,7 +58,7 @@ impl Setup {
 pub(crate) struct Population {
     pub(crate) name: String,
     pub(crate) arrivals: Arrivals,
-    pub(crate) shares: Shares,
+    pub(crate) shares: Arc<Shares>,
     /// The first domain's network.
     pub(crate) network: IpAddr,
     /// Its length in bits.

@@ -1,5 +1,8 @@
 //! How a population's clients are spread over its domains, and drawing one by its share.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use walrus_core::world::Generator;
 
 /// Shares of domains, from which one is drawn in constant time (Walker's alias method, as Vose makes
@@ -10,6 +13,47 @@ pub(crate) struct Shares {
     shares: Box<[f64]>,
     /// By column: how much of it is its own domain, in 2^-32, and whose the rest is.
     columns: Box<[(u32, u32)]>,
+}
+
+/// As many shares in all that are kept, of 16 bytes each: a gibibyte.
+const KEPT_MAX: u64 = 1 << 26;
+
+/// Shares that were made for a study: each once, whichever variants and points of a sweep have them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownShares {
+    list: RefCell<Vec<Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    text: String,
+    domains: u64,
+    shares: Arc<Shares>,
+}
+
+impl KnownShares {
+    /// The shares that a text describes; see [`weights`].
+    pub(super) fn of(
+        &self,
+        text: &str,
+        domains: u64,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Arc<Shares>, String> {
+        let mut list = self.list.borrow_mut();
+        if let Some(known) = list.iter().find(|it| it.domains == domains && it.text == text) {
+            return Ok(Arc::clone(&known.shares));
+        }
+        let sum: u64 = list.iter().map(|it| it.domains).sum();
+        if sum.saturating_add(domains) > KEPT_MAX {
+            return Err(format!(
+                "makes, with those of other populations, variants or points of a sweep, more than \
+                 {KEPT_MAX} different shares: take fewer domains, or the same for all"
+            ));
+        }
+        let shares = Arc::new(Shares::of(&weights(text, domains, read)?));
+        list.push(Known { text: text.to_owned(), domains, shares: Arc::clone(&shares) });
+        Ok(shares)
+    }
 }
 
 impl Shares {
@@ -178,6 +222,19 @@ mod tests {
                 |(count, share): (&u32, &f64)| (f64::from(*count) - share * clients as f64).abs();
             assert!(dealt.iter().zip(shares.shares()).map(off).all(|off| off < 1.0));
         }
+    }
+
+    #[test]
+    fn the_same_shares_are_made_once_and_not_without_bound() {
+        let known = KnownShares::default();
+        let first = known.of("zipf 1", 20, &none).unwrap();
+        assert!(Arc::ptr_eq(&first, &known.of("zipf 1", 20, &none).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &known.of("zipf 2", 20, &none).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &known.of("zipf 1", 21, &none).unwrap()));
+        let why = known.of("even", KEPT_MAX, &none).unwrap_err();
+        assert!(why.contains("different shares"), "{why}");
+        // Nothing was laid out for it, and the next one is made.
+        assert!(known.of("even", 20, &none).is_ok());
     }
 
     #[test]

@@ -133,6 +133,20 @@ fn all_problems_are_told_at_once_with_their_lines() {
 }
 
 #[test]
+fn what_only_follows_from_a_problem_is_not_told_and_hides_nothing() {
+    let duration = GOOD.lines().find(|line| line.starts_with("duration")).unwrap();
+    let text =
+        GOOD.replace(duration, "duration = \"5x\"").replace("at 2m kill a1", "at 2y kill a9");
+    let told = problems(&text, &[]);
+    for expected in ["`duration`", "`2y` is no time", "no server or cluster `a9`"] {
+        assert!(told.iter().any(|it| it.contains(expected)), "{expected}\nin\n{}", told.join("\n"));
+    }
+    for follows in ["nothing is left", "longer than what", "after the end"] {
+        assert!(!told.iter().any(|it| it.contains(follows)), "{follows}\nin\n{}", told.join("\n"));
+    }
+}
+
+#[test]
 fn problems_of_the_configuration_stand_where_they_are_in_the_study() {
     let text = GOOD.replace("ttl = \"60s\"\n", "ttl = 60\n");
     let line = text.lines().position(|line| line == "ttl = 60").unwrap() + 1;
@@ -168,6 +182,7 @@ fn what_cannot_be_is_said_up_front() {
         (("discard = \"1m\"", "discard = \"10m\""), "nothing is left to measure"),
         (("listen = [\"127.0.0.1:53\"]", "listen = []"), "listen"),
         (("at 3m heal", "at 3h heal"), "after the end of the run"),
+        (("seeds = \"1-3, 9\"", "seeds = \"1-3, 2\""), "seed 2 stands there twice"),
         (("name = \"random\"", "name = \"RR\""), "a variant \"RR\" already"),
         (("set = {", "set = { \"population.name.x\" = 1,"), "has no settings of its own"),
         (("set = {", "set = { \"dnssec.sign\" = yes,"), "TOML"),

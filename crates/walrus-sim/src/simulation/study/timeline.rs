@@ -5,8 +5,8 @@ use std::time::Duration;
 use walrus_core::config::settings_file::did_you_mean;
 use walrus_core::world::{Name, Target, Time, Topology};
 
-use super::law;
 use super::setup::{Deed, Happening, Messages, NameServerSetup, Reach};
+use crate::duration::parse_duration;
 use crate::scenario::reported;
 use crate::system::ServerState;
 
@@ -31,8 +31,12 @@ pub(super) fn line(text: &str, known: &Known<'_>) -> Result<Option<Happening>, S
             words[0]
         ));
     };
-    let at = time(at)?;
-    Ok(Some(Happening { at: Time::ZERO + at, deed: deed_of(deed, known)? }))
+    // All that is wrong with the line.
+    match (time(at), deed_of(deed, known)) {
+        (Ok(at), Ok(deed)) => Ok(Some(Happening { at: Time::ZERO + at, deed })),
+        (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+        (Err(why), _) | (_, Err(why)) => Err(why),
+    }
 }
 
 fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
@@ -142,7 +146,7 @@ fn times(word: &str) -> Result<f64, String> {
 }
 
 fn time(word: &str) -> Result<Duration, String> {
-    law::seconds(word).ok_or_else(|| format!("`{word}` is no time such as 90s, 20m or 1.5h"))
+    parse_duration(word).ok_or_else(|| format!("`{word}` is no time such as 90s, 20m or 1.5h"))
 }
 
 fn target(name: &str, known: &Known<'_>) -> Result<Target, String> {
