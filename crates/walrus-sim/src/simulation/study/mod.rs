@@ -24,7 +24,7 @@ pub(super) use setup::{
     Arrivals, ClientCache, Deed, Family, Link, Messages, Population, Reach, RecordType, Setup,
     TtlRule,
 };
-use shares::KnownShares;
+use shares::{Known, KnownShares};
 
 /// A checked study: a TOML file with everything that a run needs but its seed.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Study {
     pub warnings: Vec<Problem>,
     setups: Vec<Arc<Setup>>,
     /// For other studies of the same file.
-    shares: KnownShares,
+    shares: Vec<Known>,
 }
 
 /// A variant's name; empty in a study without variants.
@@ -91,7 +91,7 @@ impl Study {
         read: &dyn Fn(&str) -> Result<String, String>,
         sets: &[(String, String)],
     ) -> Result<Self, StudyProblems> {
-        let shares = other.map(|other| other.shares.clone()).unwrap_or_default();
+        let shares = KnownShares::new(other.map(|it| it.shares.clone()).unwrap_or_default());
         let (sets_file, sets) = sets_file(sets);
         let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }, sets_file];
         let findings = Findings::about(&files, &settings::STUDY);
@@ -148,7 +148,7 @@ fn check(
         seeds: seeds(&root, findings),
         warnings: Vec::new(),
         setups,
-        shares,
+        shares: shares.into_list(),
     })
 }
 

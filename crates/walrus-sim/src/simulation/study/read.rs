@@ -78,6 +78,7 @@ pub(super) fn setup(
     let (discard, interval) = times(root, findings);
     let configuration = configuration?;
     check_topology(&configuration, root, findings);
+    check_series(&configuration, (discard, interval), root, findings);
     let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
     let (reports, queries) = (root.section("reports")?, root.section("queries")?);
     let known = Known {
@@ -298,6 +299,26 @@ fn check_topology(configuration: &Configuration, root: &Section, findings: &Find
     if let Err(error) = Map::build(topology, &[]) {
         let message = format!("the map: {error} (studies have no country database: name prefixes)");
         findings.problem(Place::NOWHERE, message);
+    }
+}
+
+/// Whether the series of all servers fit together.
+fn check_series(
+    configuration: &Configuration,
+    (discard, interval): (Duration, Duration),
+    root: &Section,
+    findings: &Findings<'_>,
+) {
+    /// Points of all servers, a few numbers each.
+    const SERIES_MAX: u128 = 10_000_000;
+    let measured = root.duration("duration").saturating_sub(discard).as_nanos();
+    let points = measured / interval.as_nanos().max(1);
+    let servers = configuration.topology.servers.len();
+    if points * servers as u128 > SERIES_MAX {
+        let message = format!(
+            "{points} points of each of {servers} servers are more than {SERIES_MAX}: make `interval` longer"
+        );
+        findings.problem(root.place_of("interval"), message);
     }
 }
 

@@ -19,19 +19,30 @@ pub(crate) struct Shares {
 const KEPT_MAX: u64 = 1 << 26;
 
 /// Shares that were made for a study: each once, whichever variants and points of a sweep have them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct KnownShares {
     list: RefCell<Vec<Known>>,
 }
 
+/// Shares with what describes them.
 #[derive(Clone, Debug)]
-struct Known {
+pub(super) struct Known {
     text: String,
     domains: u64,
     shares: Arc<Shares>,
 }
 
 impl KnownShares {
+    /// With those that were made before.
+    pub(super) const fn new(list: Vec<Known>) -> Self {
+        Self { list: RefCell::new(list) }
+    }
+
+    /// All that were made.
+    pub(super) fn into_list(self) -> Vec<Known> {
+        self.list.into_inner()
+    }
+
     /// The shares that a text describes; see [`weights`].
     pub(super) fn of(
         &self,
