@@ -16,7 +16,7 @@ use super::settle::{Difference, Differences, Key, settle};
 use super::tally::{Group, GroupKey, GroupPlace, Kind};
 
 /// Services x areas told apart; what comes beyond is counted under one name.
-const PLACES_MAX: usize = 1 << 16;
+pub(super) const PLACES_MAX: usize = 1 << 16;
 /// Flows told apart.
 const FLOWS_MAX: usize = 1 << 17;
 /// Shares below this are what rounding left.

@@ -155,6 +155,8 @@ const fn kind(choice: Choice) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::OTHER;
+    use super::super::sums::PLACES_MAX;
     use super::*;
 
     #[test]
@@ -183,6 +185,28 @@ mod tests {
             let of = |it: &super::super::sums::Finished| it.servers.of(it.all);
             assert!((of(&early).share - of(&late).share).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_is_told_together_and_counts_all_the_same() {
+        let mut names = Names::default();
+        let [one, two] = ["one", "two"].map(|server| Choice::Drawn(names.place(server, server)));
+        let mut tally = Tally::default();
+        let services = PLACES_MAX as u32 + 10;
+        for service in 0..services {
+            if tally.is_full() {
+                tally.add_up(&names);
+            }
+            for (choice, weight) in [(one, 3), (two, 1)] {
+                tally.add(service, (Some((0, choice)), None), Mass::of(weight), u64::from(service));
+            }
+        }
+        assert!(tally.groups.len() < GROUPS_MAX + 2);
+        let sums = tally.into_sums(&names).finish();
+        let all = 4.0 * f64::from(services);
+        assert_eq!((sums.all.queries, sums.lost.queries()), (all, all));
+        assert!(sums.beyond.queries > 0.0 && sums.areas.len() <= PLACES_MAX + 1);
+        assert!(sums.flows.keys().any(|flow| flow.place.service == OTHER));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Study {
         let (sets_file, sets) = sets_file(sets);
         let files = [SourceFile { name: name.to_owned(), text: text.to_owned() }, sets_file];
         let findings = Findings::about(&files, &settings::STUDY);
-        let study = check(&files, &sets, (read, shares), &findings);
+        let study = check(&files, &sets, read, shares, &findings);
         let (problems, mut warnings) = findings.into_lists();
         // Every variant has those of the study.
         let mut told = std::collections::BTreeSet::new();
@@ -126,7 +126,8 @@ impl Study {
 fn check(
     files: &[SourceFile; 2],
     sets: &[Replacement],
-    (read, shares): (&dyn Fn(&str) -> Result<String, String>, KnownShares),
+    read: &dyn Fn(&str) -> Result<String, String>,
+    shares: KnownShares,
     findings: &Findings<'_>,
 ) -> Option<Study> {
     let study = &files[..1];
