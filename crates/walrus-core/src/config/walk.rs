@@ -1,7 +1,5 @@
 //! The walk over a TOML document: keys and types against the tables of settings.
 
-use std::collections::BTreeMap;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -143,7 +141,7 @@ pub(super) fn read(
             }
         },
         Kind::Names => names(item, kind, path, findings),
-        Kind::Table(each) => table(item, each, kind, path, findings),
+        Kind::Table(each) => entries(item, each, kind, path, findings).map(Value::Table),
         Kind::Replacements => replacements(item, kind, path, findings),
         Kind::Either(kinds) => match kinds.iter().find(|kind| fits(item.value, kind)) {
             Some(fitting) => read(item, fitting, path, findings),
@@ -223,30 +221,26 @@ fn names(
     path: &str,
     findings: &Findings<'_>,
 ) -> Option<Value> {
-    let DeValue::Table(table) = item.value else {
-        return mismatch(item, kind, path, findings);
-    };
-    let mut names = BTreeMap::new();
-    for (key, value) in table {
-        let key_place = place_of(key, item.place.file);
-        let value = Item::of(value, item.place.file);
-        let path = path_of(path, key.get_ref());
-        if let Some(Value::Name(name)) = read(value, &Kind::Name, &path, findings) {
-            names.insert(key.get_ref().to_string(), (key_place, name, value.place));
-        }
-    }
-    Some(Value::Names(names))
+    let entries = entries(item, &Kind::Name, kind, path, findings)?.into_iter();
+    let named = entries.filter_map(|(key, key_place, value, place)| match value {
+        Value::Name(name) => Some((key, (key_place, name, place))),
+        _ => None,
+    });
+    Some(Value::Names(named.collect()))
 }
 
-fn table(
+/// The entries of a table whose keys are anybody's: each with its key's place, its value and that one's
+/// place. Those that are wrong in themselves are left out.
+fn entries(
     item: Item<'_>,
     each: &'static Kind,
     kind: &'static Kind,
     path: &str,
     findings: &Findings<'_>,
-) -> Option<Value> {
+) -> Option<Vec<(String, Place, Value, Place)>> {
     let DeValue::Table(table) = item.value else {
-        return mismatch(item, kind, path, findings);
+        mismatch(item, kind, path, findings);
+        return None;
     };
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
@@ -257,7 +251,7 @@ fn table(
             entries.push((key.get_ref().to_string(), key_place, read, value.place));
         }
     }
-    Some(Value::Table(entries))
+    Some(entries)
 }
 
 fn replacements(

@@ -13,38 +13,13 @@ use walrus_core::zone::zone_of_nameservers;
 use super::worlds::{JournalReader, Opened};
 use super::*;
 
-/// `near` (two servers), `far` (one); `here` at home in near, the world in far.
-const TWO: &str = r#"zone = "walrus.example"
-nameservers = ["ns1.walrus.example"]
-[node]
-name = "one"
-roles = ["controller", "director"]
-state = "/nowhere"
-[dns]
-listen = ["192.0.2.53:53"]
-[control]
-round = "1s"
-server_ramp = "0s"
-[[cluster]]
-name = "near"
-servers = [{ name = "near1", addresses = ["192.0.2.1"] }, { name = "near2", addresses = ["192.0.2.2"] }]
-[[cluster]]
-name = "far"
-servers = [{ name = "far1", addresses = ["198.51.100.1"] }]
-[[area]]
-name = "here"
-home = "near"
-clients = ["203.0.113.0/24"]
-[[area]]
-name = "world"
-home = "far"
-[[service]]
-name = "www.walrus.example"
-ttl = "5s"
-"#;
+/// `near` (two servers), `far` (one); `here` at home in near, the world in far: the configuration of the
+/// command line's tests.
+const TWO: &str = include_str!("../../../walrus/tests/cli/two_clusters.toml");
 
 fn configuration(text: &str) -> walrus_core::config::Configuration {
-    let files = [SourceFile { name: "walrus.toml".into(), text: text.into() }];
+    let text = text.replace("ADDRESS", "192.0.2.53");
+    let files = [SourceFile { name: "walrus.toml".into(), text }];
     let read = |_: &str| Err("there are no files here".to_owned());
     match parse(&files, &Context { hostname: "one", read: &read }) {
         Ok(parsed) => parsed.configuration,

@@ -64,6 +64,9 @@ pub(super) fn variant(study: &Study, name: Option<&str>) -> Result<usize, Failur
         let known: Vec<String> = study.variants.iter().map(|it| format!("\"{it}\"")).collect();
         let known = known.join(", ");
         Failure::WrongUse(match name {
+            Some(name) if study.variants.iter().all(String::is_empty) => {
+                format!("there is no variant \"{name}\": the study has none")
+            }
             Some(name) => format!("there is no variant \"{name}\": the study has {known}"),
             None => format!("the study has several variants: name one of {known}"),
         })
@@ -82,6 +85,10 @@ pub(super) fn chosen(
     };
     let path = match (path, other) {
         ("", Some(other)) => other.to_owned(),
+        ("", None) => {
+            let text = format!("`{text}` names no study: write STUDY or STUDY:VARIANT");
+            return Err(Failure::WrongUse(text));
+        }
         (path, _) => PathBuf::from(path),
     };
     let study = read(&path, sets)?;

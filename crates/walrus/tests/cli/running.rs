@@ -251,46 +251,4 @@ pub(crate) fn address() -> IpAddr {
 }
 
 /// Two clusters without probes, so that every server counts as up from the start.
-pub(crate) const TWO_CLUSTERS: &str = r#"zone = "walrus.example"
-nameservers = ["ns1.walrus.example"]
-
-[node]
-name = "one"
-roles = ["controller", "director"]
-state = "STATE"
-
-[dns]
-listen = ["ADDRESS:5300"]
-workers = 1
-
-[api]
-listen = "ADDRESS:8053"
-
-[group]
-listen = ["ADDRESS:8054"]
-
-[control]
-round = "1s"
-server_ramp = "0s"
-
-[[cluster]]
-name = "near"
-servers = [{ name = "near1", addresses = ["192.0.2.1"] }, { name = "near2", addresses = ["192.0.2.2"] }]
-
-[[cluster]]
-name = "far"
-servers = [{ name = "far1", addresses = ["198.51.100.1", "2001:db8::1"] }]
-
-[[area]]
-name = "here"
-home = "near"
-clients = ["203.0.113.0/24"]
-
-[[area]]
-name = "world"
-home = "far"
-
-[[service]]
-name = "www.walrus.example"
-ttl = "5s"
-"#;
+pub(crate) const TWO_CLUSTERS: &str = include_str!("two_clusters.toml");
