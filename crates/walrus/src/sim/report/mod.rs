@@ -64,7 +64,8 @@ fn cannot(what: &Path) -> impl FnOnce(std::io::Error) -> Failure + use<> {
 #[cfg(not(feature = "report"))]
 fn without<T>(directory: &Path, _: &T) -> Result<(), Failure> {
     Err(Failure::WrongUse(format!(
-        "no report in {}: this program was built without the feature `report`; --json has the numbers",
+        "no report in {}: this program was built without the feature `report`; build it with \
+         `--features report`, or take the numbers from --json",
         directory.display()
     )))
 }
