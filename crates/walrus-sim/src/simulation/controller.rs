@@ -94,6 +94,15 @@ impl Controllers {
         }
     }
 
+    /// Puts another configuration in force in all that run; who starts later finds it.
+    pub(super) fn reconfigure(&mut self, configuration: &Arc<Configuration>, now: Time) {
+        self.configuration = Arc::clone(configuration);
+        for member in self.list.iter_mut().filter(|member| member.reach != Reach::Killed) {
+            let digests = digests(configuration);
+            member.controller.reconfigure(now, Arc::clone(configuration), digests);
+        }
+    }
+
     /// The master of those that are well.
     pub(super) fn elect(&self, now: Time) -> Option<usize> {
         let well = self.list.iter().enumerate().filter(|(_, it)| it.reach == Reach::Well);

@@ -64,6 +64,9 @@ impl Run<'_> {
                     self.send_plans_again(*messages);
                 }
             }
+            // Made a reload when the study was read.
+            Deed::Set(..) => {}
+            Deed::Reload(place) => self.reload(&setup.reloads[*place]),
             Deed::Population { populations, factor, within, last } => {
                 populations.iter().for_each(|it| self.begin_swell(*it, *factor, *within, *last));
             }

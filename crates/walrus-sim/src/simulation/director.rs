@@ -8,6 +8,7 @@ use walrus_core::answer::{
     AnswerTable, Counters, Outcome, PlanCompileError, Positions, Request, Transport, WorkerState,
     respond, respond_completely,
 };
+use walrus_core::config::Configuration;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::policy::choose::Exchange;
 use walrus_core::world::{
@@ -171,6 +172,23 @@ impl Directors {
         };
         director.held = Some(plan.number.clone());
         director.take_over(table);
+        Ok(())
+    }
+
+    /// Answers by another configuration from now on, each from the Plan that it holds.
+    pub(super) fn reconfigure(&mut self, configuration: &Configuration) -> Result<(), SystemError> {
+        self.empty = Arc::new(crate::name_server::table_without_plan(configuration)?);
+        self.compiled.clear();
+        self.udp_size_max = configuration.dns.udp_size_max;
+        self.reply.resize(usize::from(self.udp_size_max).max(512), 0);
+        for director in &mut self.list {
+            let table = match director.table.plan() {
+                Some(plan) => self.empty.with_plan(Arc::clone(plan)).map(Arc::new),
+                None => Ok(Arc::clone(&self.empty)),
+            };
+            // A Plan that the configuration cannot carry out is as good as none until the next one.
+            director.take_over(table.unwrap_or_else(|_| Arc::clone(&self.empty)));
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod family;
 mod lookup;
 mod measures;
 mod queue;
+mod reload;
 mod requests;
 mod resolver;
 mod result;

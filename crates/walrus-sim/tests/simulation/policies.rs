@@ -58,3 +58,32 @@ fn adaptive_ttls_ask_as_often_as_the_constant_one() {
         );
     }
 }
+
+#[test]
+fn a_setting_that_changes_on_the_time_line_takes_effect_then() {
+    // The TTL gets shorter, and then long.
+    let mut site = farm();
+    site.service = "ttl = \"10s\"\nchoose = \"random\"\nanswers = 1";
+    let text = |time_line: &str| {
+        format!(
+            "duration = \"30m\"\ninterval = \"1m\"\ntimeline = \"\"\"\n{time_line}\n\"\"\"\n\
+             [[population]]\nclients = 200\ndomains = 100\n"
+        )
+    };
+    let queries = |time_line: &str| crate::run(&site.study(&text(time_line)), 2).queries_per_second;
+    let still = queries("");
+    let faster = queries("at 10m set service.ttl = 5s\nat 20m set service.ttl = 60s");
+    assert_eq!(still[..9], faster[..9], "the same until then");
+    let mean = |of: &[f32]| f64::from(of.iter().sum::<f32>()) / of.len() as f64;
+    let (before, within, after) =
+        (mean(&faster[2..9]), mean(&faster[11..19]), mean(&faster[22..30]));
+    // 100 domains: each asks once in the TTL and the time until the next page of its clients.
+    assert!(within > 1.3 * before, "{before} {within}");
+    assert!(after < 0.5 * before, "{before} {after}");
+    // A policy that wants to know who asks is told so from the beginning.
+    let study = site.study(&text(
+        "at 10m set service.choose = \"mrl\"\nat 12m kill controller 1\nat 14m heal controller 1",
+    ));
+    let result = crate::run(&study, 2);
+    assert!(result.warnings.is_empty() && result.counts.failed_pages == 0, "{result:?}");
+}

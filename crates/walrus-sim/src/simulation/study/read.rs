@@ -12,7 +12,7 @@ use super::super::requests::Requests;
 use super::law::ServiceLaw;
 use super::populations::Sources;
 use super::setup::{
-    Directors, Happening, Link, NameServerSetup, Population, Queries, Reports, Setup,
+    Deed, Directors, Happening, Link, NameServerSetup, Population, Queries, Reports, Setup,
 };
 use super::shares::KnownShares;
 use super::timeline::Known;
@@ -28,6 +28,8 @@ pub(super) struct Files<'a> {
     pub(super) shares: &'a KnownShares,
 }
 
+/// As often may the configuration change in a run.
+const RELOADS_MAX: usize = 100;
 /// As many things happen in a run.
 const HAPPENINGS_MAX: usize = 100_000;
 /// As many name servers: resolvers know each of them.
@@ -87,7 +89,12 @@ pub(super) fn setup(
         populations: populations.iter().map(|population| population.name.as_str()).collect(),
         controllers: controllers.whole("count"),
     };
-    let timeline = timeline(root, &known, files, findings);
+    let mut happenings = timeline(root, &known, files, findings);
+    let again = |settings: &[Replacement]| {
+        let all: Vec<Replacement> = to_configuration.iter().chain(settings).cloned().collect();
+        self::configuration(root, &all, files, findings)
+    };
+    let reloads = reloads(&mut happenings, &configuration, &again, findings);
     let setup = Setup {
         name: name.to_owned(),
         duration: root.duration("duration"),
@@ -101,7 +108,7 @@ pub(super) fn setup(
         reports: Reports {
             every: reports.duration("every"),
             link: link(reports, "delay", "loss"),
-            requests: requests(reports, &configuration, &populations, findings),
+            requests: requests(reports, (&configuration, &reloads), &populations, findings),
             busy_max: reports.count("busy_max"),
         },
         queries: Queries {
@@ -119,7 +126,8 @@ pub(super) fn setup(
         },
         controllers: controllers.whole("count"),
         takeover: controllers.duration("takeover"),
-        timeline,
+        timeline: happenings.into_iter().map(|(happening, _)| happening).collect(),
+        reloads,
         name_servers,
         populations,
         configuration,
@@ -135,14 +143,16 @@ fn link(section: &Section, delay: &str, loss: &str) -> Link {
 /// Whether servers count who asks.
 fn requests(
     reports: &Section,
-    configuration: &Configuration,
+    (configuration, reloads): (&Configuration, &[Arc<Configuration>]),
     populations: &[Population],
     findings: &Findings<'_>,
 ) -> bool {
     /// Counts in all: of four bytes each where all domains are counted, of a hundred otherwise.
     const COUNTS_MAX: usize = 20_000_000;
     let topology = &configuration.topology;
-    let wanted = topology.services.iter().any(walrus_core::world::Service::wants_demand);
+    let all = std::iter::once(configuration).chain(reloads.iter().map(|it| &**it));
+    let mut services = all.flat_map(|it| &it.topology.services);
+    let wanted = services.any(walrus_core::world::Service::wants_demand);
     let counted = reports.flag_if_given("requests").unwrap_or(wanted);
     let domains: usize = populations.iter().map(|it| it.shares.shares().len()).sum();
     let counts = domains.min(Requests::COUNTED_MAX).saturating_mul(topology.servers.len());
@@ -329,14 +339,14 @@ fn timeline(
     known: &Known<'_>,
     files: &Files<'_>,
     findings: &Findings<'_>,
-) -> Vec<Happening> {
+) -> Vec<(Happening, Place)> {
     let Some(text) = root.text("timeline") else { return Vec::new() };
     let place = root.place_of("timeline");
     let file = files.study.get(place.file as usize).map_or("", |file| &file.text);
     let first = first_line(file, place);
     let end = root.value("duration").map(|_| Time::ZERO + root.duration("duration"));
     let is_set_outside = root.place_of("duration").file > 0;
-    let mut happenings: Vec<Happening> = Vec::new();
+    let mut happenings: Vec<(Happening, Place)> = Vec::new();
     let mut left_out = 0;
     for (number, line) in text.lines().enumerate() {
         let place = line_place(file, place, first + number);
@@ -352,7 +362,7 @@ fn timeline(
                     findings.problem(place, message);
                 }
             }
-            Ok(happening) => happenings.extend(happening),
+            Ok(happening) => happenings.extend(happening.map(|it| (it, place))),
             Err(why) => findings.problem(place, why),
         }
     }
@@ -367,8 +377,65 @@ fn timeline(
     if happenings.len() > HAPPENINGS_MAX {
         findings.problem(place, format!("at most {HAPPENINGS_MAX} things happen in a run"));
     }
-    happenings.sort_by_key(|happening: &Happening| happening.at);
+    happenings.sort_by_key(|(happening, _)| happening.at);
     happenings
+}
+
+/// The configurations that the `set` lines put in force, each with all changes before it.
+fn reloads(
+    happenings: &mut [(Happening, Place)],
+    configuration: &Configuration,
+    again: &dyn Fn(&[Replacement]) -> Option<Arc<Configuration>>,
+    findings: &Findings<'_>,
+) -> Vec<Arc<Configuration>> {
+    let (mut reloads, mut settings) = (Vec::new(), Vec::new());
+    for (happening, place) in happenings {
+        let Deed::Set(path, value) = &happening.deed else { continue };
+        let value = if is_toml_value(value) { value.clone() } else { format!("{value:?}") };
+        let setting = Replacement { path: path.clone(), path_place: *place, value, place: *place };
+        if is_of_study(&setting) {
+            let message = format!(
+                "`{path}` is no setting of the Walrus configuration: only that changes while it runs"
+            );
+            findings.problem(*place, message);
+            continue;
+        }
+        if reloads.len() == RELOADS_MAX {
+            let message = format!("the configuration changes at most {RELOADS_MAX} times");
+            findings.problem(*place, message);
+            break;
+        }
+        settings.push(setting);
+        let Some(next) = again(&settings) else { break };
+        if !has_same_shape(configuration, &next) {
+            let message = format!(
+                "`{path}`: what stands where does not change while it runs (clusters, servers, their \
+                 addresses and `capacity`, areas, services)"
+            );
+            findings.problem(*place, message);
+            break;
+        }
+        happening.deed = Deed::Reload(reloads.len());
+        reloads.push(next);
+    }
+    reloads
+}
+
+/// Whether clients, servers and name servers find everything where it was.
+fn has_same_shape(one: &Configuration, other: &Configuration) -> bool {
+    let shape = |it: &Configuration| {
+        let topology = &it.topology;
+        let server = |it: &walrus_core::world::Server| {
+            (it.name.clone(), it.cluster, it.addresses.clone(), it.capacity.map(f64::to_bits))
+        };
+        let servers: Vec<_> = topology.servers.iter().map(server).collect();
+        let clusters: Vec<_> = topology.clusters.iter().map(|it| it.name.clone()).collect();
+        let area = |it: &walrus_core::world::Area| (it.name.clone(), it.nameservers.clone());
+        let areas: Vec<_> = topology.areas.iter().map(area).collect();
+        let services: Vec<_> = topology.services.iter().map(|it| it.name.clone()).collect();
+        (servers, clusters, areas, services)
+    };
+    shape(one) == shape(other)
 }
 
 /// Where the first word of a line (from 0) stands in a file.

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) takeover: Duration,
     /// In the order of time.
     pub(crate) timeline: Vec<Happening>,
+    /// What [`Deed::Reload`] puts in force.
+    pub(crate) reloads: Vec<Arc<Configuration>>,
 }
 
 impl Setup {
@@ -213,6 +215,10 @@ pub(crate) enum Deed {
         controller: Option<usize>,
         is_cut: bool,
     },
+    /// A setting of the Walrus configuration changes, path and value as they stand in the time line.
+    Set(String, String),
+    /// The configuration of this place among [`Setup::reloads`] is put in force.
+    Reload(usize),
     /// Its load becomes so many times what it was: it grows within a time, stays for a time (or for
     /// good), and shrinks within the first.
     Population {

@@ -244,6 +244,35 @@ fn times_of_which_nothing_comes_are_warned_of() {
 }
 
 #[test]
+fn settings_change_on_the_time_line_one_upon_the_other() {
+    let set = |lines: &str| GOOD.replace("at 3m heal a1", lines);
+    let text = set("at 8m set control.round = 40s\nat 5m set service.choose = \\\"mrl\\\"");
+    let setup = setup(&text.replace("\\\"", "\""), 1);
+    let deeds: Vec<&Deed> = setup.timeline.iter().map(|it| &it.deed).collect();
+    assert!(matches!(deeds[2..], [Deed::Reload(0), Deed::Reload(1)]), "{deeds:?}");
+    let rounds: Vec<Duration> = setup.reloads.iter().map(|it| it.control.round).collect();
+    // The second stands upon the variant's own change and the first.
+    assert_eq!(rounds, [Duration::from_secs(20), Duration::from_secs(40)]);
+    assert_eq!(
+        setup.reloads[0].topology.services[0].choose,
+        setup.reloads[1].topology.services[0].choose
+    );
+    assert!(setup.reports.requests);
+    for (line, expected) in [
+        ("at 3m set service.choose", "write `set service.choose = mrl`"),
+        ("at 3m set service.chose = mrl", "did you mean `choose`?"),
+        ("at 3m set service.choose = luck", "luck"),
+        ("at 3m set population.clients = 5", "no setting of the Walrus configuration"),
+        ("at 3m set cluster.servers = []", ""),
+        ("at 3m set service.name = w.example.com", "what stands where"),
+    ] {
+        let told = problems(&set(line), &[]);
+        assert!(told.iter().any(|it| it.contains(expected)), "{line}: {told:?}");
+        assert!(told[0].starts_with("small.toml:30:"), "{line}: {told:?}");
+    }
+}
+
+#[test]
 fn a_time_line_says_what_is_wrong_with_each_line() {
     let cases = [
         ("kill a1", "begin with `at TIME`"),

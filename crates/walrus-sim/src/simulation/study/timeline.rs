@@ -42,6 +42,10 @@ pub(super) fn line(text: &str, known: &Known<'_>) -> Result<Option<Happening>, S
 fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
     match words {
         ["population", name, rest @ ..] => population(name, rest, known),
+        ["set", path, "=", value @ ..] if !value.is_empty() => {
+            Ok(Deed::Set((*path).to_owned(), value.join(" ")))
+        }
+        ["set", ..] => Err("write `set service.choose = mrl`: a path, `=` and a value".to_owned()),
         ["drain", name] => Ok(Deed::Drain { target: target(name, known)?, force: false }),
         ["drain", name, "force"] => Ok(Deed::Drain { target: target(name, known)?, force: true }),
         ["undrain", name] => Ok(Deed::Undrain(target(name, known)?)),
@@ -76,7 +80,8 @@ fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
         _ => Err(format!(
             "`{}` is nothing that can happen; there are kill, cut, heal, slow, overload, report, drain \
              and undrain NAME; kill, cut and heal nameserver NAME or controller NUMBER; cut and heal \
-             reports (of NAME), plans (to AREA) or observations (of AREA); population NAME xTIMES within TIME for TIME",
+             reports (of NAME), plans (to AREA) or observations (of AREA); set PATH = VALUE; population NAME xTIMES \
+             within TIME for TIME",
             words.join(" ")
         )),
     }
