@@ -5,6 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use walrus_core::plan::PlanNumber;
 use walrus_dns::{DomainName, record_type};
 
+/// No later time is believed: in November 2286. Counted in nanoseconds, as name servers do, it leaves room for
+/// any TTL.
+const UNIX_MS_MAX: u64 = 10_000_000_000_000;
+
+/// A log's time in milliseconds, if it is one.
+pub(super) fn time(unix_ms: u64) -> Result<u64, String> {
+    if unix_ms > UNIX_MS_MAX {
+        return Err(format!("its time is {unix_ms} ms after 1970, beyond any"));
+    }
+    Ok(unix_ms)
+}
+
 /// A query that was asked once, with what the log says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use walrus_core::plan::PlanNumber;
 
-use super::asked::{Asked, Recorded};
+use super::asked::{Asked, Recorded, time};
 
 /// As much of a line as is replayed; what a later version adds is skipped.
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Asked, String> {
         local: None,
         is_udp: line.transport.as_deref() != Some("tcp"),
         dnssec_ok: line.dnssec_ok,
-        unix_ms: line.time_unix_ms,
+        unix_ms: time(line.time_unix_ms)?,
         weight: line.weight.unwrap_or(1).max(1),
         plan,
         recorded: Some(Recorded {
@@ -146,6 +146,7 @@ mod tests {
             ("7/one/21", "7/One/21", "no number of a Plan"),
             ("192.0.2.1\",\"subnet", "192.0.2.256\",\"subnet", "no decision"),
             ("\"type\":1", "\"type\":70000", "no decision"),
+            ("1795332600123", "18446744073709551615", "beyond any"),
         ] {
             let error = parse(LINE.replace(from, to).replace('\n', "").as_bytes()).unwrap_err();
             assert!(error.contains(told), "{to}: {error}");

@@ -15,7 +15,7 @@ use domain::base::opt::ClientSubnet;
 use domain::rdata::{A, Aaaa};
 use walrus_dns::DomainName;
 
-use super::asked::{Asked, Recorded};
+use super::asked::{Asked, Recorded, time};
 use super::protobuf::{Fields, Value};
 
 /// `Dnstap.type` MESSAGE.
@@ -124,7 +124,7 @@ impl<'a> Fielded<'a> {
             local,
             is_udp: self.protocol == PROTOCOL_UDP,
             dnssec_ok: opt.is_some_and(|opt| opt.dnssec_ok()),
-            unix_ms: self.time.saturating_mul(1000),
+            unix_ms: time(self.time.saturating_mul(1000))?,
             weight: 1,
             plan: None,
             recorded,
