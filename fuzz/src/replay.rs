@@ -8,7 +8,7 @@ use walrus_core::config::{Context, SourceFile, parse};
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
 use walrus_core::zone::zone_of_nameservers;
-use walrus_sim::replay::{Found, Log, Proposal, Replay, ReplayOutcome, Sides, Snapshot, World};
+use walrus_sim::replay::{Found, Log, Proposal, Replay, ReplayOutcome, Sides, World};
 
 /// Two clusters, two areas, policies with and without state; `HOME` is where `here` is at home.
 const CONFIGURATION: &str = r#"zone = "walrus.example"
@@ -78,7 +78,7 @@ fn found(data: &[u8], piece: usize) -> (u64, u64, u64) {
 fn replayed(data: &[u8], against: Option<&str>) -> Option<ReplayOutcome> {
     let [near, far] = proposals();
     let sides = Sides { proposed: far.clone(), against: against.map(|_| near.clone()) };
-    let mut replay = Replay::new(sides, World::Snapshot(Box::new(Snapshot::default()))).ok()?;
+    let mut replay = Replay::new(sides, World::Snapshot(Box::default())).ok()?;
     let mut log = Log::default();
     log.push(data, &mut |found| replay.take(found));
     log.finish(&mut |found| replay.take(found));

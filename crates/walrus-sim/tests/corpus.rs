@@ -13,10 +13,8 @@ fn replay() {
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).expect("the corpus") {
         let path = entry.expect("an entry").path();
-        #[expect(clippy::print_stdout, reason = "shown only if the run fails")]
-        {
-            println!("{}", path.display());
-        }
+        // Shown only if the run fails.
+        println!("{}", path.display());
         target::replay(&std::fs::read(&path).expect("a file"));
         count += 1;
     }

@@ -2,6 +2,7 @@
 //! as parent and as child.
 //!
 //! - [`every_answer`]: all kinds of static answers, and each set of servers that a service gives.
+//! - [`adaptive`]: answers whose TTLs depend on who asks.
 //! - [`aggressive`]: what Unbound concludes from our proofs hides nothing (RFC 8198).
 //! - [`rollover`]: a resolver with caches of its own asks all the while keys and health change.
 //! - [`two_nodes`]: the same while it asks two nodes in turn, a signer and its follower.
@@ -9,6 +10,7 @@
 //! - [`referrals`]: resolvers that know but the root come by Walrus' own referrals to its zones.
 //! - [`bad_input`]: keys that are gone or damaged, bounds that are passed.
 
+mod adaptive;
 mod aggressive;
 mod bad_input;
 mod client;
