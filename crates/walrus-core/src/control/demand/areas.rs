@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rates::{averaged_over, weight};
+use super::rates::AVERAGED_OVER;
 use crate::world::{AreaId, ServiceId, Time};
 
 /// A Director's rates are forgotten after this at the soonest.
@@ -46,8 +46,7 @@ impl AreaRates {
     ) {
         let seconds = covered.as_secs_f64();
         let first = self.rates.is_empty() || now >= self.end;
-        let gap = (!first).then_some(covered);
-        let part = weight(gap, covered, averaged_over(covered));
+        let part = if first { 1.0 } else { seconds / (seconds + AVERAGED_OVER.as_secs_f64()) };
         for rate in self.rates.values_mut() {
             *rate *= 1.0 - part;
         }

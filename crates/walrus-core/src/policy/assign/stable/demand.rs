@@ -3,7 +3,7 @@
 //! **From queries to requests.** Directors count queries, servers can serve so many requests. The
 //! requests that Reporters count at the clusters of `stable` services, divided by the queries that are
 //! sent there, say what a query stands for; it is taken to be the same for all areas. Of a cluster where
-//! only some servers' requests are counted, these stand for the others by capacity; one where none are counts
+//! only some servers have a Reporter, these stand for the others by capacity; one where none has counts
 //! on neither side. It may rise at
 //! once, but fall by a tenth a round only: when a cluster dies, its requests are missed before its clients
 //! show elsewhere. Where no Reporter counts requests, a query is one; but right after a start nobody knows
@@ -63,14 +63,14 @@ pub(super) fn measure(round: &mut RoundContext<'_>, served: &[bool]) -> bool {
 fn requests(round: &RoundContext<'_>, served: &[bool]) -> Vec<Option<f64>> {
     let (topology, conditions) = (round.input.topology, round.input.conditions);
     let requests = |(cluster, is_served): (&Cluster, &bool)| {
-        let (mut counted, mut of_counted, mut of_all) = (0.0, 0.0, 0.0);
+        let (mut counted, mut of_counted, mut of_all) = (None, 0.0, 0.0);
         for id in cluster.servers.iter().filter(|_| *is_served) {
             let Some(condition) = conditions.get(id.index()) else { continue };
             let ramp = if condition.ramp.is_finite() { condition.ramp } else { 1.0 };
             let capacity = topology.servers[id.index()].capacity.unwrap_or(0.0) * ramp;
             let hits = condition.hits_per_second;
-            if hits.is_finite() && hits > 0.0 {
-                counted += hits;
+            if topology.servers[id.index()].reporter {
+                *counted.get_or_insert(0.0) += if hits.is_finite() { hits.max(0.0) } else { 0.0 };
                 of_counted += capacity;
                 of_all += capacity;
             } else if condition.life == Life::Living {
@@ -78,7 +78,7 @@ fn requests(round: &RoundContext<'_>, served: &[bool]) -> Vec<Option<f64>> {
             }
         }
         let scale = of_all / of_counted;
-        (counted > 0.0).then_some(if scale.is_finite() { counted * scale } else { counted })
+        counted.map(|counted| if scale.is_finite() { counted * scale } else { counted })
     };
     topology.clusters.iter().zip(served).map(requests).collect()
 }
