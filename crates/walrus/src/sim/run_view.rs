@@ -180,6 +180,8 @@ pub(crate) struct RunResultView {
     interval: DurationView,
     /// One entry a server, in the order of names.
     servers: Vec<ServerSeriesView>,
+    /// One entry a population, in the order of the study.
+    populations: Vec<PopulationCountsView>,
     /// Queries at all name servers together.
     queries_per_second: Vec<f32>,
     /// The share of pages from the client's nearest cluster; null where no page has one.
@@ -240,6 +242,18 @@ pub(crate) struct DistributionView {
     zeros: u64,
     /// Pairs of a bin's number and its count; bin 0 begins at 2^-30, and 256 make an octave.
     bins: Vec<(u32, u64)>,
+}
+
+/// What one population asked for and got.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+pub(crate) struct PopulationCountsView {
+    /// Its name.
+    name: String,
+    /// Answers that its resolvers got, by the server that came first in them, in the order of `servers`.
+    answers: Vec<u64>,
+    /// Pages that a server accepted, likewise.
+    pages: Vec<u64>,
 }
 
 /// One server over time.
