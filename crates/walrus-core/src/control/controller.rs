@@ -6,25 +6,24 @@
 //! and decisions for events are at least a tenth of a second apart, so that nobody who reports
 //! can make a Plan per message.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::aliases::{self, Aliases};
-use super::demand::{Demand, Joint};
+use super::demand::Demand;
 use super::journal::{Demands, JournalRecord};
 use super::mastership::Hearing;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
-use super::publish::{is_observed_too_long_ago, is_worth_a_plan, is_worth_telling};
+use super::publish::is_worth_a_plan;
 use super::servers::{Judge, Servers};
 use super::silence::LastHeard;
+use super::told::ToldDemand;
 use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
 use crate::config::Configuration;
-use crate::plan::{
-    self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber, ServiceDemand,
-};
+use crate::plan::{self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber};
 use crate::world::{Condition, Life, Name, Overrides, ServerId, Time, Topology};
 
 /// The shortest time between two decisions for events.
@@ -32,16 +31,6 @@ const EVENTS_APART: Duration = Duration::from_millis(100);
 
 /// The shortest round, whatever is configured: no loop without a bound.
 const ROUND_MIN: Duration = Duration::from_millis(100);
-
-/// How much older what servers observed is taken for than a stored Plan says: a day.
-const UNKNOWN_AGE_MS: u64 = 24 * 3600 * 1000;
-
-/// After a start, what the stored Plan says of who asks holds for so long: who speaks first may be one
-/// Director of many, and may speak of queries before any server speaks of requests.
-const STORED_DEMAND_HOLDS: Duration = Duration::from_secs(60);
-
-/// Nobody speaks of who asks: after so long the stored Plan says nothing of it any more.
-const STORED_DEMAND_FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// What a Controller starts from.
 #[derive(Clone, Debug)]
@@ -82,17 +71,9 @@ pub struct Controller {
     /// The topology with the addresses of aliases, if it has any.
     resolved: Option<Topology>,
     pub(super) demand: Demand,
-    /// Who asks for services that want to know, by service, as Plans say it.
-    pub(super) told: BTreeMap<String, ServiceDemand>,
-    started: Time,
-    /// Services whose demand is still the stored Plan's.
-    stored_demand: BTreeSet<String>,
+    pub(super) told: ToldDemand,
     /// Who asks as the journal's last lines tell it.
     journalled: Demands,
-    /// When what was told was as old as it says.
-    told_at: Time,
-    /// It says the same as in the Plan in force, but of a later time that is worth a Plan.
-    told_again: bool,
     pub(super) notices: Notices,
     pub(super) counters: Counters,
     pub(super) plan: Option<Arc<Plan>>,
@@ -138,12 +119,8 @@ impl Controller {
             aliases: Aliases::default(),
             resolved: None,
             demand: Demand::default(),
-            told: plan.as_ref().map_or_else(BTreeMap::new, |plan| stored_demand(plan)),
-            started: now,
-            stored_demand: plan.as_ref().map_or_else(BTreeSet::new, |plan| with_demand(plan)),
+            told: ToldDemand::new(plan.as_deref(), now),
             journalled: Demands::default(),
-            told_at: now,
-            told_again: false,
             notices: Notices::new(configuration.notify.again, now),
             counters: Counters::default(),
             plan,
@@ -396,9 +373,9 @@ impl Controller {
         self.event = false;
         self.event_not_before = self.now + EVENTS_APART;
         self.problems_stale = true;
-        self.age_demand();
+        self.told.age(self.now);
         if cause == Cause::Round {
-            self.tell_demand();
+            self.told.renew(&mut self.demand, &self.configuration.topology, self.now);
         }
         self.weigh_silence();
         let world = self.world(cause);
@@ -408,7 +385,7 @@ impl Controller {
         let ours = |old: &Arc<Plan>| {
             (old.number.epoch, &old.number.controller) == (following.epoch, &following.controller)
         };
-        let told_again = std::mem::take(&mut self.told_again);
+        let told_again = self.told.take_told_again();
         let is_same = |old: &Arc<Plan>| ours(old) && !is_worth_a_plan(old, &plan);
         let published = told_again || !self.plan.as_ref().is_some_and(is_same);
         if published {
@@ -428,7 +405,7 @@ impl Controller {
             conditions: world.conditions,
             area_hits: world.area_hits,
             addresses: world.addresses,
-            demand: self.told.clone(),
+            demand: self.told.by_service().clone(),
             demand_of: None,
             memory: std::mem::replace(&mut self.memory, memory),
         };
@@ -483,68 +460,9 @@ impl Controller {
         self.probes.retarget(&configuration.topology, self.now);
         self.servers.retarget(&judge, &self.probes, &self.name, self.plan.as_deref());
         self.demand.retarget(&old.topology, &configuration.topology);
-        self.tell_demand_anew();
+        self.told.renew_all(&mut self.demand, &configuration.topology, self.now);
         self.aliases.retarget(&configuration.topology, self.plan.as_deref(), self.now);
         self.resolved = self.aliases.resolve(&configuration.topology);
-    }
-
-    /// Reckons who asks, and takes over what is worth telling.
-    fn tell_demand(&mut self) {
-        let since_start = self.now.since(self.started);
-        if !self.demand.knows_domains() {
-            if since_start >= STORED_DEMAND_FORGOTTEN {
-                self.told.clear();
-            }
-            return;
-        }
-        if since_start >= STORED_DEMAND_HOLDS {
-            self.stored_demand.clear();
-        }
-        let topology = &self.configuration.topology;
-        let mut fresh = self.demand.by_domain(topology, &self.told, self.now);
-        fresh.retain(|service, _| !self.stored_demand.contains(service));
-        let stored = &self.stored_demand;
-        self.told.retain(|name, _| fresh.contains_key(name) || stored.contains(name));
-        for (name, Joint { demand, grains }) in fresh {
-            let told = self.told.get(&name);
-            let is_told_again = told.is_some_and(|told| {
-                let service = name.parse().ok().and_then(|name| topology.service(&name));
-                let service = service.and_then(|id| topology.services.get(id.index()));
-                service.is_some_and(|of| is_observed_too_long_ago(of, told, &demand))
-            });
-            self.told_again |= is_told_again;
-            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand, &grains)) {
-                self.told.insert(name, demand);
-            }
-        }
-    }
-
-    /// What was told gets older while it is told on.
-    fn age_demand(&mut self) {
-        let passed = self.now.since(std::mem::replace(&mut self.told_at, self.now));
-        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        self.told.values_mut().for_each(|demand| demand.age(millis));
-    }
-
-    /// The same for a topology that changed, where servers have other places. What was not yet heard
-    /// of since the start is told on as the stored Plan has it.
-    fn tell_demand_anew(&mut self) {
-        let topology = &self.configuration.topology;
-        let wants = |name: &str| {
-            let service = name.parse().ok().and_then(|name| topology.service(&name));
-            service.is_some_and(|id| topology.services[id.index()].wants_demand())
-        };
-        self.told.retain(|name, _| wants(name));
-        self.told_at = self.now;
-        if self.demand.knows_domains() {
-            let fresh = self.demand.by_domain(topology, &self.told, self.now);
-            self.told = fresh.into_iter().map(|(name, joint)| (name, joint.demand)).collect();
-            self.stored_demand.clear();
-        } else {
-            let domains = self.told.values_mut().flat_map(|demand| &mut demand.domains);
-            domains.for_each(|domain| domain.observed.clear());
-            self.told.values_mut().for_each(|demand| demand.observed_over_ms = 0);
-        }
     }
 
     fn round(&self) -> Duration {
@@ -616,25 +534,8 @@ impl World {
         });
         let digests = controller.digests.clone();
         let plan = plan::build(topology, &self.conditions, &decision, number, digests);
-        (plan.with_demand(&controller.told), decision.memory)
+        (plan.with_demand(controller.told.by_service()), decision.memory)
     }
-}
-
-/// The services whose demand a Plan tells.
-fn with_demand(plan: &Plan) -> BTreeSet<String> {
-    let services = plan.services.iter().filter(|service| service.demand.is_some());
-    services.map(|service| service.name.clone()).collect()
-}
-
-/// Nobody knows how old it is.
-fn stored_demand(plan: &Plan) -> BTreeMap<String, ServiceDemand> {
-    let demands = plan.services.iter();
-    let demands = demands.filter_map(|service| Some((&service.name, service.demand.clone()?)));
-    let aged = demands.map(|(name, mut demand)| {
-        demand.age(UNKNOWN_AGE_MS);
-        (name.clone(), demand)
-    });
-    aged.collect()
 }
 
 const fn judge<'a>(

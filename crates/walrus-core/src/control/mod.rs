@@ -26,6 +26,7 @@ mod refusal;
 mod servers;
 mod silence;
 mod status;
+mod told;
 
 pub use aliases::{ResolveRequest, Resolved};
 pub use controller::{Controller, Start, Stored};

@@ -300,7 +300,7 @@ impl Controller {
             .iter()
             .map(|service| ServiceStatus {
                 name: service.name.clone(),
-                demand: self.told.get(&service.name).map(DemandStatus::of),
+                demand: self.told.by_service().get(&service.name).map(DemandStatus::of),
                 areas: service
                     .areas
                     .iter()
