@@ -19,7 +19,7 @@ fn configuration() -> String {
             "[reporter]\nserver = \"near1\"\nunit = \"1s\"\nsystem = false\n\
              access_log = \"STATE.access.log\"\n\n[control]",
         )
-        .replace("ttl = \"5s\"", "ttl = \"5s\"\nadaptive_ttl = \"TTL/2\"\nhot_share = 0.3")
+        .replace("ttl = \"5s\"", "ttl = \"5s\"\nchoose = \"crml\"\nhot_share = 0.3")
 }
 
 /// Queries of one domain and of some others, and the requests that follow from them.
