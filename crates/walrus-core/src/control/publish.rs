@@ -12,8 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::demand::{Grains, chance};
 use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
+use crate::world::AVERAGED_OVER;
 use crate::world::{ChoosePolicy, Service};
 
 /// The smallest change of a load that is worth a new Plan by itself.
@@ -25,12 +25,6 @@ const BACKLOG_CHANGE_MIN: u64 = 10;
 
 /// The changes of a service's demand, as a part of the whole, that are worth a new Plan.
 const DEMAND_CHANGE_MIN: f64 = 0.1;
-
-/// Deviations that chance explains.
-const DEVIATIONS: f64 = 3.0;
-
-/// The mean amount of a normal deviate, in deviations: the root of 2 / pi.
-const MEAN_DEVIATE: f64 = 0.8;
 
 /// Whether `new` differs from the Plan in force in more than its number, texts and a hair of load.
 pub(super) fn is_worth_a_plan(old: &Plan, new: &Plan) -> bool {
@@ -79,17 +73,12 @@ fn same_service(old: &ServicePlan, new: &ServicePlan) -> bool {
 
 /// Whether demand has changed enough to be told: a domain has become hot or is so no longer, or the
 /// changes of all rates (of domains, or of what servers see of hot ones) come to a tenth of the whole.
-/// What chance may bring is no change. A rate that was reckoned from queries strays more than one of
-/// requests, by `grains` of the new demand.
-pub(super) fn is_worth_telling(old: &ServiceDemand, new: &ServiceDemand, grains: &Grains) -> bool {
+pub(super) fn is_worth_telling(old: &ServiceDemand, new: &ServiceDemand) -> bool {
     let enough = DEMAND_CHANGE_MIN * old.rate.max(new.rate);
-    let by_domain = Changes::of(rates(old), rates(new), |domain| grains.of(domain));
-    let rest = rest(old).max(rest(new));
-    let of_whole = by_domain.variance + chance(rest, grains.rest).powi(2);
-    (old.rate - new.rate).abs() > enough + DEVIATIONS * of_whole.sqrt()
+    (old.rate - new.rate).abs() > enough
         || hot(old) != hot(new)
-        || by_domain.are_more_than(enough)
-        || Changes::of(observed(old), observed(new), |_| 1.0).beyond_chance > enough
+        || changes(rates(old), rates(new)) > enough
+        || changes(observed(old), observed(new)) > enough
 }
 
 /// Whether what servers observe is to be told again though it is about the same: of a domain that was
@@ -120,57 +109,21 @@ fn observed(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> 
     })
 }
 
-fn rest(demand: &ServiceDemand) -> f64 {
-    demand.rate - demand.domains.iter().map(|it| it.rate).sum::<f64>()
-}
-
-/// How much many rates have changed, and how much of it chance would bring.
-#[derive(Clone, Copy, Debug, Default)]
-struct Changes {
-    /// Of all.
-    sum: f64,
-    /// Of those that one deviation does not explain.
-    beyond_chance: f64,
-    /// Of those that some deviations do not explain.
-    certain: f64,
-    /// What chance brings: the sum of deviations, and of their squares.
-    deviations: f64,
-    variance: f64,
-}
-
-impl Changes {
-    fn of<'a>(
-        old: impl Iterator<Item = ((&'a str, u32), f64)>,
-        new: impl Iterator<Item = ((&'a str, u32), f64)>,
-        grain: impl Fn(&str) -> f64,
-    ) -> Self {
-        let mut both: BTreeMap<(&str, u32), (f64, f64)> = BTreeMap::new();
-        old.for_each(|(key, rate)| both.entry(key).or_default().0 = rate);
-        new.for_each(|(key, rate)| both.entry(key).or_default().1 = rate);
-        let mut changes = Self::default();
-        for ((domain, _), (old, new)) in both {
-            let change = (old - new).abs();
-            let deviation = chance(old.max(new), grain(domain));
-            changes.sum += change;
-            changes.deviations += deviation;
-            changes.variance += deviation * deviation;
-            if change > deviation {
-                changes.beyond_chance += change;
-            }
-            if change > DEVIATIONS * deviation {
-                changes.certain += change;
-            }
-        }
-        changes
-    }
-
-    /// Whether single ones that are certain come to so much, or all to so much more than chance would
-    /// bring: of many that stray each a little the sum hardly does.
-    fn are_more_than(&self, enough: f64) -> bool {
-        let expected = MEAN_DEVIATE * self.deviations;
-        let stray = DEVIATIONS * (1.0 - MEAN_DEVIATE * MEAN_DEVIATE).sqrt() * self.variance.sqrt();
-        self.certain > enough || self.sum - expected - stray > enough
-    }
+/// The sum of all changes but those that chance alone brings: who sends `rate` requests a second at
+/// random has an average that strays by the root of `rate` / time.
+fn changes<'a>(
+    old: impl Iterator<Item = ((&'a str, u32), f64)>,
+    new: impl Iterator<Item = ((&'a str, u32), f64)>,
+) -> f64 {
+    let mut both: BTreeMap<(&str, u32), (f64, f64)> = BTreeMap::new();
+    old.for_each(|(key, rate)| both.entry(key).or_default().0 = rate);
+    new.for_each(|(key, rate)| both.entry(key).or_default().1 = rate);
+    let changes = both.values().map(|(old, new)| {
+        let change = (old - new).abs();
+        let chance = (old.max(*new) / AVERAGED_OVER.as_secs_f64()).sqrt();
+        if change > chance { change } else { 0.0 }
+    });
+    changes.sum()
 }
 
 fn same_area(old: &AreaPlan, new: &AreaPlan) -> bool {
@@ -198,10 +151,6 @@ mod tests {
             domains: domains.iter().map(domain).collect(),
             ..ServiceDemand::default()
         }
-    }
-
-    fn is_worth_telling(old: &ServiceDemand, new: &ServiceDemand) -> bool {
-        super::is_worth_telling(old, new, &Grains::default())
     }
 
     #[test]
@@ -258,12 +207,6 @@ mod tests {
             demand(&named, 0.0)
         };
         assert!(!is_worth_telling(&all(0.0), &all(0.11)));
-        assert!(is_worth_telling(&all(0.0), &all(0.25)));
-        // If a query stands for a hundred requests, ten times as much is chance.
-        let coarse = Grains { rest: 100.0, ..Grains::default() };
-        assert!(!super::is_worth_telling(&all(0.0), &all(0.9), &coarse));
-        let named = |index: usize| (domains[index].clone(), 1.0);
-        let fine = Grains { named: (0..1000).map(named).collect(), ..coarse };
-        assert!(super::is_worth_telling(&all(0.0), &all(0.25), &fine));
+        assert!(is_worth_telling(&all(0.0), &all(0.2)));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::demand::{Demand, Joint};
+use super::demand::Demand;
 use super::publish::{is_observed_too_long_ago, is_worth_telling};
 use crate::plan::{Plan, ServiceDemand};
 use crate::world::{Service, Time, Topology};
@@ -79,14 +79,14 @@ impl ToldDemand {
         fresh.retain(|service, _| !self.stored.contains(service));
         let stored = &self.stored;
         self.by_service.retain(|name, _| fresh.contains_key(name) || stored.contains(name));
-        for (name, Joint { demand, grains }) in fresh {
+        for (name, demand) in fresh {
             let told = self.by_service.get(&name);
             let is_told_again = told.is_some_and(|told| {
                 let service = service_of(topology, &name);
                 service.is_some_and(|of| is_observed_too_long_ago(of, told, &demand))
             });
             self.told_again |= is_told_again;
-            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand, &grains)) {
+            if is_told_again || told.is_none_or(|told| is_worth_telling(told, &demand)) {
                 self.by_service.insert(name, demand);
             }
         }
@@ -99,8 +99,7 @@ impl ToldDemand {
         self.by_service.retain(|name, _| wants(name));
         self.aged_at = now;
         if demand.knows_domains() {
-            let fresh = demand.by_domain(topology, &self.by_service, now);
-            self.by_service = fresh.into_iter().map(|(name, joint)| (name, joint.demand)).collect();
+            self.by_service = demand.by_domain(topology, &self.by_service, now);
             self.stored.clear();
         } else {
             let domains = self.by_service.values_mut().flat_map(|demand| &mut demand.domains);

@@ -203,7 +203,8 @@ pub struct DomainDemand {
     pub domain: String,
     /// Requests a second; above 0.
     pub rate: f64,
-    /// Its part of what all ask that are not silent is above the service's hot share.
+    /// Its part of what all ask is above the service's hot share; of those that are not silent, except
+    /// for `crml`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hot: bool,
     /// No Director is asked by it, as far as they name who asks: only servers' access logs tell of it.

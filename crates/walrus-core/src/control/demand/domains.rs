@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::join::{Joint, Naming, Seen, Served, join};
+use super::join::{Naming, Seen, Served, join};
 use super::rates::{Rates, averaged_over, made_good, weight, will_speak};
 use super::requests::CheckedRequests;
 use crate::plan::ServiceDemand;
@@ -195,7 +195,7 @@ impl Domains {
         before: &BTreeMap<String, ServiceDemand>,
         (gaps, over): (impl Iterator<Item = Duration>, Duration),
         now: Time,
-    ) -> BTreeMap<String, Joint> {
+    ) -> BTreeMap<String, ServiceDemand> {
         self.answers.pass_exactly(now);
         self.queries.values_mut().for_each(|rates| rates.pass_exactly(now));
         self.requests.values_mut().for_each(|it| it.read(now));
@@ -220,10 +220,10 @@ impl Domains {
                 observes: service.choose == ChoosePolicy::Crml,
             };
             let name = service.name.to_string();
-            if let Some(joint) =
+            if let Some(demand) =
                 join(&queries.scaled(made_good), &served, naming, before.get(&name))
             {
-                told.insert(name, joint);
+                told.insert(name, demand);
             }
         }
         told

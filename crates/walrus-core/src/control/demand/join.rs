@@ -14,7 +14,9 @@
 //!
 //! Prefixes that are domains of their own ask nobody: their clients' resolvers do, wherever they are.
 //! They are **silent**: named, for a resolver that Directors did not name may stand in one, but neither
-//! counted nor hot. Where nobody asks at all (Directors are not heard), all count.
+//! counted nor hot. Where nobody asks at all (Directors are not heard), all count; and so they do where
+//! somebody wants to know at which servers domains are seen (`crml`): a resolver that asks less than once
+//! in five minutes is silent, too.
 //!
 //! A resolver may have a few clients in its own network and most elsewhere. So a domain that asks has
 //! at least a tenth ([`LEAST_PART`]) of what its queries stand for in the mean, and one with less than
@@ -35,12 +37,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::rates::{AVERAGED_OVER, Rates};
+use super::rates::Rates;
 use crate::plan::{DomainDemand, ServiceDemand};
 use crate::world::Domain;
 
-/// A hot domain stays hot until its share is below this part of what made it hot, by more than chance:
-/// one at the border would else bring a Plan each round.
+/// A hot domain stays hot until its share is below this part of what made it hot: one at the border
+/// would else bring a Plan each round.
 const STAYS_HOT: f64 = 0.8;
 
 /// A domain that asks has this part of what its queries stand for in the mean, however few requests
@@ -77,40 +79,11 @@ pub(super) struct Seen<'a> {
 pub(super) struct Naming {
     /// The most domains that are named.
     pub(super) domains_max: usize,
-    /// The share of what all ask that are not silent above which a domain is hot; one in the number
-    /// of domains if `None`.
+    /// The share of what all ask that count above which a domain is hot; one in the number of those
+    /// if `None`.
     pub(super) hot_share: Option<f64>,
     /// Whether anybody looks at where hot domains are seen.
     pub(super) observes: bool,
-}
-
-/// One service's demand, and how exactly it is known.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::control) struct Joint {
-    pub(in crate::control) demand: ServiceDemand,
-    pub(in crate::control) grains: Grains,
-}
-
-/// How many requests stand behind each event that was counted: a rate of r requests a second that was
-/// counted over t seconds strays by the root of r x grain / t.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::control) struct Grains {
-    /// By named domain: 1 where servers counted requests, else a query's.
-    pub(in crate::control) named: BTreeMap<String, f64>,
-    /// Of all others.
-    pub(in crate::control) rest: f64,
-}
-
-impl Grains {
-    pub(in crate::control) fn of(&self, domain: &str) -> f64 {
-        self.named.get(domain).copied().unwrap_or(self.rest).max(1.0)
-    }
-}
-
-/// What chance makes of a rate, a second, whose events have this grain: the deviation of the difference
-/// of two averages.
-pub(in crate::control) fn chance(rate: f64, grain: f64) -> f64 {
-    (rate.max(0.0) * grain.max(1.0) / AVERAGED_OVER.as_secs_f64()).sqrt()
 }
 
 /// One domain, both sides.
@@ -126,7 +99,7 @@ pub(super) fn join(
     served: &[Served<'_>],
     naming: Naming,
     before: Option<&ServiceDemand>,
-) -> Option<Joint> {
+) -> Option<ServiceDemand> {
     let asked = Asked::new(queries);
     let attributed = attribute(&asked, served);
     let mut domains: BTreeMap<Domain, Joined> = BTreeMap::new();
@@ -146,19 +119,16 @@ pub(super) fn join(
     let rates = domains.into_iter().map(|(domain, joined)| Rated {
         domain,
         rate: joined.rate(factor),
-        grain: joined.grain(factor),
         is_silent: asks_at_all && joined.queries <= 0.0,
     });
     let asked = queries.rest() * factor;
     let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
     let rates: Vec<Rated> = rates.filter(|it| it.rate > 0.0).collect();
-    let named = rates.iter().map(|it| (it.domain.to_string(), it.grain));
-    let grains = Grains { named: named.collect(), rest: factor };
     let mut demand = name(rates, rest, naming, before)?;
     if naming.observes {
         observe(&mut demand, served, &attributed);
     }
-    Some(Joint { demand, grains })
+    Some(demand)
 }
 
 impl Joined {
@@ -167,12 +137,6 @@ impl Joined {
         let least = if self.requests > 0.0 { LEAST_PART } else { 1.0 };
         self.requests.max(self.queries * factor * least)
     }
-
-    /// How many requests stand behind each event of that.
-    fn grain(self, factor: f64) -> f64 {
-        let rate = self.rate(factor);
-        if rate > self.requests { rate / self.queries } else { 1.0 }
-    }
 }
 
 /// A domain with its requests a second.
@@ -180,7 +144,6 @@ impl Joined {
 struct Rated {
     domain: Domain,
     rate: f64,
-    grain: f64,
     is_silent: bool,
 }
 
@@ -287,8 +250,12 @@ fn name(
     if asked + silent <= 0.0 {
         return None;
     }
-    let asking = rates.iter().filter(|it| !it.is_silent).count();
-    let hot_share = naming.hot_share.unwrap_or_else(|| 1.0 / asking.max(1) as f64);
+    // What servers see is worth knowing of whoever keeps answers so long that no query of it is
+    // remembered; the other policies have nothing to tell those apart by who never ask.
+    let counts = |it: &&Rated| naming.observes || !it.is_silent;
+    let counted = rates.iter().filter(counts).count();
+    let whole = if naming.observes { asked + silent } else { asked };
+    let hot_share = naming.hot_share.unwrap_or_else(|| 1.0 / counted.max(1) as f64);
     let were_hot: BTreeSet<&str> = before
         .iter()
         .flat_map(|before| &before.domains)
@@ -297,12 +264,12 @@ fn name(
         .collect();
     let mut hot_left = ServiceDemand::HOT_MAX;
     let mut domains: Vec<DomainDemand> = Vec::with_capacity(rates.len());
-    for Rated { domain, rate, grain, is_silent } in rates {
+    for Rated { domain, rate, is_silent } in rates {
         let domain = domain.to_string();
-        let share = rate / asked;
-        let might_be = (rate + chance(rate, grain)) / asked;
-        let stays = might_be > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
-        let hot = !is_silent && hot_left > 0 && (share > hot_share || stays);
+        let share = rate / whole;
+        let stays = share > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
+        let may_be = naming.observes || !is_silent;
+        let hot = may_be && hot_left > 0 && (share > hot_share || stays);
         hot_left -= usize::from(hot);
         let (rate, observed) = (rounded(rate), Vec::new());
         domains.push(DomainDemand { domain, rate, hot, silent: is_silent, observed });

@@ -6,15 +6,6 @@ use super::*;
 
 const NAMING: Naming = Naming { domains_max: 100, hot_share: None, observes: true };
 
-fn join(
-    queries: &Rates<Domain>,
-    served: &[Served<'_>],
-    naming: Naming,
-    before: Option<&ServiceDemand>,
-) -> Option<ServiceDemand> {
-    super::join(queries, served, naming, before).map(|joint| joint.demand)
-}
-
 fn rates(all: &[(&str, f64)], rest: f64) -> Rates<Domain> {
     let mut rates = Rates::default();
     all.iter().for_each(|(domain, rate)| rates.add(domain.parse().unwrap(), *rate));
@@ -74,30 +65,6 @@ fn a_prefix_counts_for_what_lies_in_it_else_for_what_is_around_it_else_for_itsel
     }
 }
 
-#[test]
-fn a_query_stands_for_many_requests_at_once() {
-    let queries = rates(&[("192.0.2.53", 1.0), ("203.0.113.53", 0.1), ("10.0.0.1", 9.0)], 0.0);
-    let requests = rates(&[("192.0.2.0/24", 300.0), ("10.0.0.0/24", 1.0)], 0.0);
-    let joint = super::join(&queries, &[served(&requests)], NAMING, None).unwrap();
-    let grain = |domain| (joint.grains.of(domain), joint.grains.rest);
-    assert_eq!(grain("192.0.2.53"), (1.0, 300.0), "requests were counted");
-    assert_eq!(grain("203.0.113.53"), (300.0, 300.0));
-    assert_eq!(grain("10.0.0.1"), (30.0, 300.0), "it is told a tenth of the mean");
-    assert_eq!(grain("10.9.9.9"), (300.0, 300.0), "of those that are not named");
-    // One that was hot and had 10 queries in the last minute may have fewer by chance.
-    let naming = Naming { hot_share: Some(0.25), ..NAMING };
-    let demand = |count: f64, before| {
-        let queries = rates(&[("192.0.2.53", 1.0), ("203.0.113.53", count / 60.0)], 0.0);
-        join(&queries, &[served(&requests)], naming, before).unwrap()
-    };
-    let hot = |demand: &ServiceDemand| {
-        demand.domains.iter().any(|it| it.hot && it.domain == "203.0.113.53")
-    };
-    let was = demand(22.0, None);
-    assert!(hot(&was) && !hot(&demand(14.0, None)));
-    assert!(hot(&demand(14.0, Some(&was))) && !hot(&demand(9.0, Some(&was))));
-}
-
 /// A thousand client networks behind ten resolvers elsewhere, none of whom is hotter than others.
 #[test]
 fn strangers_in_a_log_are_not_counted_among_those_who_ask() {
@@ -109,7 +76,7 @@ fn strangers_in_a_log_are_not_counted_among_those_who_ask() {
     for index in 0..1000 {
         requests.add(format!("10.{}.{}.0/24", index / 250, index % 250).parse().unwrap(), 1.0);
     }
-    let naming = Naming { domains_max: 1100, ..NAMING };
+    let naming = Naming { domains_max: 1100, observes: false, ..NAMING };
     let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
     assert_eq!((demand.domains.len(), demand.rate, demand.silent), (1010, 2000.0, 1000.0));
     for domain in &demand.domains {
@@ -122,7 +89,7 @@ fn strangers_in_a_log_are_not_counted_among_those_who_ask() {
     let hot: Vec<_> = demand.domains.iter().filter(|it| it.hot).map(|it| &it.domain).collect();
     assert_eq!(hot, [&resolvers[0]]);
     // Those who ask are named first, though others are heavier.
-    let naming = Naming { domains_max: 12, ..NAMING };
+    let naming = Naming { domains_max: 12, ..naming };
     queries.add_rest(1000.0);
     let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
     assert_eq!(demand.domains.iter().filter(|it| it.silent).count(), 2);
@@ -279,6 +246,23 @@ fn any_rates() -> impl Strategy<Value = Rates<Domain>> {
     )
 }
 
+/// A resolver that keeps answers so long that none of its queries is remembered is hot all the same
+/// where somebody wants to know at which servers its clients are.
+#[test]
+fn what_servers_see_of_the_silent_is_told_to_who_looks_at_it() {
+    let queries = rates(&[("192.0.2.53", 0.1)], 0.0);
+    let requests = rates(&[("192.0.2.0/24", 10.0), ("203.0.113.0/24", 90.0)], 0.0);
+    let demand = |observes| {
+        let naming = Naming { observes, ..NAMING };
+        let demand = join(&queries, &[served(&requests)], naming, None).unwrap();
+        demand.domains.into_iter().find(|it| it.silent).unwrap()
+    };
+    let seen = demand(true);
+    assert!(seen.hot && seen.observed == [(0, 90.0)], "{seen:?}");
+    let unseen = demand(false);
+    assert!(!unseen.hot && unseen.observed.is_empty(), "{unseen:?}");
+}
+
 proptest! {
     #[test]
     fn no_request_is_lost_or_counted_twice_and_the_whole_is_the_sum(
@@ -297,18 +281,14 @@ proptest! {
         let naming = Naming { hot_share: Some(0.0), ..NAMING };
         let Some(demand) = join(&queries, &served, naming, None) else { return Ok(()) };
         let close = |one: f64, two: f64| (one - two).abs() <= 0.01 * (1.0 + one.max(two));
-        // All that ask are hot: what servers see of them, and of those that do not ask, is all
-        // that they serve by name.
-        let seen = |it: &DomainDemand| match it.silent {
-            true => it.rate,
-            false => it.observed.iter().map(|it| it.1).sum(),
-        };
+        // All are hot: what servers see of them is all that they serve by name.
+        let seen = |it: &DomainDemand| it.observed.iter().map(|it| it.1).sum::<f64>();
         let told = served.iter().map(|it| it.part * it.requests.named().values().sum::<f64>());
         let told: f64 = told.sum();
         prop_assert!(close(demand.domains.iter().map(seen).sum(), told), "{demand:?}");
         for domain in &demand.domains {
             prop_assert!(seen(domain) <= domain.rate * 1.01, "{domain:?}");
-            prop_assert!(domain.rate > 0.0 && !(domain.hot && domain.silent), "{domain:?}");
+            prop_assert!(domain.rate > 0.0 && domain.hot, "{domain:?}");
         }
         let sum: f64 = demand.domains.iter().map(|it| it.rate).sum();
         prop_assert!(demand.rate.is_finite() && sum <= demand.rate * 1.01, "{demand:?}");

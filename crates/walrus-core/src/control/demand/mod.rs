@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use self::areas::AreaRates;
 use self::domains::{Domains, Hearing};
-pub(super) use self::join::{Grains, Joint, chance};
 pub(super) use self::requests::CheckedRequests;
 use super::Refusal;
 use crate::plan::{PlanNumber, ServiceDemand};
@@ -180,7 +179,7 @@ impl Demand {
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
         now: Time,
-    ) -> BTreeMap<String, Joint> {
+    ) -> BTreeMap<String, ServiceDemand> {
         let over = self.averaged_over(now);
         let gaps = speaking(&self.directors, now).map(|(gap, _)| gap);
         self.domains.reckon(topology, before, (gaps, over), now)

@@ -172,35 +172,6 @@ fn steady_demand_and_noise_bring_no_plan() {
     assert_eq!(scene.harness.number(), settled);
 }
 
-/// A hundred resolvers ask once in half a minute each, and a query stands for some 150 requests: each
-/// rate strays by half of itself from round to round, and all together by a tenth.
-#[test]
-fn rates_that_few_queries_tell_bring_no_plan_by_chance() {
-    let mut scene = Scene::new();
-    scene.served = vec![("asia1", "10.0.0.0/24", 1000)];
-    let mut draws = crate::world::Generator::new(7);
-    let mut pass = |scene: &mut Scene, heavy: u64| {
-        let resolver = |index| {
-            let queries = (0..10).filter(|_| draws.share() < 1.0 / 30.0).count() as u64;
-            ("www.example.com", format!("192.0.2.{index}"), queries)
-        };
-        scene.asked = (0..100).map(resolver).filter(|it| it.2 > 0).collect();
-        scene.asked.push(("www.example.com", "198.51.100.1".to_owned(), heavy));
-        scene.pass(1);
-    };
-    (0..30).for_each(|_| pass(&mut scene, 1));
-    let settled = scene.harness.plans().len();
-    (0..40).for_each(|_| pass(&mut scene, 1));
-    let plans = scene.harness.plans().len() - settled;
-    assert!(plans <= 6, "{plans} in forty rounds");
-    // One of them asks for a third of all: that is no chance.
-    (0..10).for_each(|_| pass(&mut scene, 20));
-    let demand = scene.demand().unwrap();
-    let heavy = demand.domains.iter().find(|it| !it.silent).unwrap();
-    assert_eq!(heavy.domain, "198.51.100.1");
-    assert!(heavy.rate > 100.0, "{heavy:?}");
-}
-
 #[test]
 fn between_rounds_demand_stays_as_it_was() {
     let mut scene = Scene::new();
