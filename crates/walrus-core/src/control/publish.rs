@@ -13,8 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
-use crate::world::AVERAGED_OVER;
-use crate::world::{ChoosePolicy, Service};
+use crate::world::{AVERAGED_OVER, ChoosePolicy, Service};
 
 /// The smallest change of a load that is worth a new Plan by itself.
 const LOAD_CHANGE_MIN: f64 = 0.05;
