@@ -1,6 +1,7 @@
 //! The command line: a contract that scripts rely on.
 //!
-//! Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not (unreachable, port taken).
+//! Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 could not (unreachable, port taken);
+//! `walrus sim` also 130 and 143, ended by SIGINT and SIGTERM.
 
 pub(crate) mod check;
 mod demand;

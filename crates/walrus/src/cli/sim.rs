@@ -184,9 +184,20 @@ impl SimCommand {
             Self::Replay(replay) => replay.json,
         }
     }
+
+    /// As it is called.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "sim run",
+            Self::Compare(_) => "sim compare",
+            Self::Sweep(_) => "sim sweep",
+            Self::Replay(_) => "sim replay",
+        }
+    }
 }
 
 pub(super) fn run(command: &SimCommand) -> Result<(), Failure> {
+    crate::sim::interruption::listen(command.name())?;
     match command {
         SimCommand::Run(run) => crate::sim::run::run(run),
         SimCommand::Compare(compare) => crate::sim::compare::run(compare),

@@ -2,6 +2,7 @@
 //! replay.
 
 pub(crate) mod compare;
+pub(crate) mod interruption;
 mod measures;
 mod progress;
 pub(crate) mod replay;

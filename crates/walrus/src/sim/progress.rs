@@ -1,7 +1,9 @@
 //! A line on the terminal that says how far a long command is; nothing where nobody looks.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
+
+use super::interruption;
 
 /// Time between two lines: the eye sees no more, and a terminal over a slow line keeps up.
 const EVERY: Duration = Duration::from_millis(100);
@@ -15,38 +17,34 @@ pub(super) struct Progress {
     is_shown: bool,
     next: Instant,
     begin: Instant,
-    is_written: bool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let is_shown = io::stderr().is_terminal();
-        Self { is_shown, next: now + EVERY, begin: now, is_written: false }
+        Self { is_shown: io::stderr().is_terminal(), next: now, begin: now }
     }
 
-    /// So much of the whole is done, 0 to 1, if that is known; `what` says it in other words.
+    /// So much of the whole is done, 0 to 1, if that is known; `what` says it in other words, which also
+    /// stand behind "after" if it goes no further.
     pub(super) fn tell(&mut self, done: Option<f64>, what: &dyn Fn() -> String) {
-        if !self.is_shown || Instant::now() < self.next {
+        if Instant::now() < self.next {
             return;
         }
         self.next = Instant::now() + EVERY;
-        self.is_written = true;
         let seconds = self.begin.elapsed().as_secs_f64();
-        let line = match done {
-            Some(done) => format!("{} {}", bar(done, seconds), what()),
-            None => what(),
-        };
-        // Whoever closed standard error does not want to know.
-        let _ = write!(io::stderr().lock(), "\r\x1b[K{line}");
+        let what = what();
+        let line = self.is_shown.then(|| match done {
+            Some(done) => format!("{}, {what}", bar(done, seconds)),
+            None => what.clone(),
+        });
+        interruption::tell(what, line.as_deref());
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.is_written {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
-        }
+        interruption::clear();
     }
 }
 

@@ -148,7 +148,7 @@ fn read(
         log.push(&chunk[..len], &mut |found| replay.take(found));
         done += len as u64;
         let share = size.filter(|size| *size > 0).map(|size| done as f64 / size as f64);
-        progress.tell(share, &|| format!("{} MiB", done >> 20));
+        progress.tell(share, &|| format!("{} MiB of the log", done >> 20));
     }
     log.finish(&mut |found| replay.take(found));
     Ok(())

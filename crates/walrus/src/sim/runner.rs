@@ -106,7 +106,7 @@ fn collect<T>(
         }
         let sum: u64 = done.iter().map(|it| it.load(Ordering::Relaxed)).sum();
         let share = sum as f64 / (WHOLE * done.len() as u64) as f64;
-        progress.tell(Some(share), &|| format!("run {ended} of {}", done.len()));
+        progress.tell(Some(share), &|| format!("{ended} of {} runs", done.len()));
     }
 }
 

@@ -25,4 +25,5 @@ mod schema;
 mod schemas;
 mod signing;
 mod sim;
+mod sim_interrupted;
 mod top;

@@ -8,7 +8,7 @@ use crate::running::{Ended, Running, TWO_CLUSTERS, program, run};
 use crate::schema::Schemas;
 
 /// One server takes a third of the clients in one variant, half of them in the other.
-const STUDY: &str = r#"title = "A small server beside a big one"
+pub(crate) const STUDY: &str = r#"title = "A small server beside a big one"
 duration = "3m"
 discard = "30s"
 seeds = "1-3"

@@ -3,6 +3,8 @@
 //! The same results give the same bytes: there is no date in a report.
 
 #[cfg(feature = "report")]
+mod folder;
+#[cfg(feature = "report")]
 mod page;
 #[cfg(feature = "report")]
 mod plot;
@@ -17,11 +19,12 @@ use super::run_view::SimRunView;
 use super::sweep::SimSweepView;
 use crate::cli::Failure;
 
-/// Makes the directory, so that what cannot be written is told before anything long begins.
+/// Whether a report could be written there, so that what cannot be is told before anything long begins.
+/// Nothing is left there before there is a report.
 pub(super) fn prepare(directory: Option<&Path>) -> Result<(), Failure> {
     let Some(directory) = directory else { return Ok(()) };
     #[cfg(feature = "report")]
-    return std::fs::create_dir_all(directory).map_err(cannot(directory));
+    return folder::check(directory);
     #[cfg(not(feature = "report"))]
     return without(directory, &());
 }
@@ -44,21 +47,15 @@ pub(super) fn write_sweep(directory: &Path, view: &SimSweepView) -> Result<(), F
 
 #[cfg(feature = "report")]
 fn write(directory: &Path, page: &page::Page) -> Result<(), Failure> {
-    let mut figures = Vec::new();
-    for figure in &page.figures {
-        let svg = figure.plot.svg().map_err(Failure::CouldNot)?;
-        let path = directory.join(format!("{}.svg", figure.plot.name));
-        std::fs::write(&path, &svg).map_err(cannot(&path))?;
-        figures.push(svg);
-    }
-    let path = directory.join("index.html");
-    std::fs::write(&path, page.html(&figures)).map_err(cannot(&path))
-}
-
-#[cfg(feature = "report")]
-fn cannot(what: &Path) -> impl FnOnce(std::io::Error) -> Failure + use<> {
-    let what = what.display().to_string();
-    move |error| Failure::CouldNot(format!("cannot write {what}: {error}"))
+    let drawn: Result<Vec<String>, String> =
+        page.figures.iter().map(|figure| figure.plot.svg()).collect();
+    let drawn = drawn.map_err(Failure::CouldNot)?;
+    let html = page.html(&drawn);
+    let names = page.figures.iter().map(|figure| format!("{}.svg", figure.plot.name));
+    // The page comes last: who sees it has all.
+    let files: Vec<(String, String)> =
+        names.zip(drawn).chain([(folder::PAGE.to_owned(), html)]).collect();
+    folder::place(directory, &files)
 }
 
 #[cfg(not(feature = "report"))]

@@ -31,6 +31,9 @@ pub(super) struct HtmlTable {
     pub(super) rows: Vec<Vec<String>>,
 }
 
+/// By which a report is known as ours: another page is not written over.
+pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"walrus sim\">";
+
 /// In print a figure stays together with its numbers.
 const STYLE: &str = "body{font:15px/1.45 sans-serif;max-width:900px;margin:2em auto;padding:0 1em;\
 color:#111}h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;\
@@ -44,7 +47,7 @@ impl Page {
         let title = escape(&self.title);
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-             <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
+             <meta name=\"viewport\" content=\"width=device-width\">{GENERATOR}<style>{STYLE}</style></head>\
              <body>\n<h1>{title}</h1>\n"
         );
         for paragraph in &self.about {

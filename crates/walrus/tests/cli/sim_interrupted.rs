@@ -1,0 +1,109 @@
+//! `walrus sim` that is not let come to its end: by a signal, or because nobody reads on.
+
+use std::io::Read;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::running::{Ended, Running, TWO_CLUSTERS, program, wait_for};
+use crate::sim::STUDY;
+
+/// A command under way; it ends with the test.
+struct UnderWay(Child);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder with studies that take seconds and (by far) longer than a test, a configuration and a log.
+fn folder() -> Running {
+    let folder = Running::prepared(TWO_CLUSTERS);
+    folder.write("small.toml", STUDY);
+    folder.write("endless.toml", &STUDY.replace("duration = \"3m\"", "duration = \"300d\""));
+    folder
+}
+
+fn begin(folder: &Running, arguments: &[&str]) -> (UnderWay, ChildStdin) {
+    let mut command = program();
+    command.current_dir(folder.folder.path()).arg("sim").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A log on standard input does not end before this is dropped.
+    let input = child.stdin.take().unwrap();
+    (UnderWay(child), input)
+}
+
+fn end(mut it: UnderWay) -> Ended {
+    let status = wait_for("its end", || it.0.try_wait().unwrap());
+    let text = |from: Option<&mut dyn Read>| {
+        let mut text = String::new();
+        from.map(|from| from.read_to_string(&mut text).unwrap());
+        text
+    };
+    Ended {
+        code: status.code(),
+        stdout: text(it.0.stdout.as_mut().map(|it| it as &mut dyn Read)),
+        stderr: text(it.0.stderr.as_mut().map(|it| it as &mut dyn Read)),
+    }
+}
+
+/// Sends a signal as soon as the program listens for it, as the kernel tells.
+#[cfg(target_os = "linux")]
+fn signal(it: &UnderWay, name: &str, number: u32) {
+    let process = it.0.id();
+    wait_for("its ear", || {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        (caught & 1 << (number - 1) != 0).then_some(())
+    });
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
+    let folder = folder();
+    let run = ["run", "endless.toml", "--report", "out/deep"];
+    let sweep = ["sweep", "endless.toml", "--set", "service.ttl=9s,20s", "--report", "out"];
+    let compare = ["compare", "endless.toml:even", ":by weight", "--json"];
+    let replay = ["replay", "--queries", "-", "--config", "walrus.toml", "--world", "idle"];
+    for (arguments, name, number) in [
+        (&run[..], "INT", 2),
+        (&run, "TERM", 15),
+        (&sweep, "INT", 2),
+        (&compare, "TERM", 15),
+        (&replay, "INT", 2),
+    ] {
+        let (it, _input) = begin(&folder, arguments);
+        signal(&it, name, number);
+        let ended = end(it);
+        let code = i32::try_from(128 + number).unwrap();
+        assert_eq!((ended.code, &*ended.stdout), (Some(code), ""), "{arguments:?}: {ended:?}");
+        let told = format!("walrus: sim {}: interrupted (SIG{name})", arguments[0]);
+        assert!(ended.stderr.starts_with(&told), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        assert!(!folder.path("out").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = folder();
+    for arguments in [
+        &["run", "small.toml"][..],
+        &["run", "small.toml", "--json"],
+        &["compare", "small.toml:even", ":by weight", "--json"],
+        &["sweep", "small.toml", "--set", "service.ttl=9s,20s", "--json"],
+        &["run", "nowhere.toml", "--json"],
+    ] {
+        let (mut it, _input) = begin(&folder, arguments);
+        drop(it.0.stdout.take());
+        let ended = end(it);
+        let is_bad = arguments.contains(&"nowhere.toml");
+        assert_eq!(ended.code, Some(if is_bad { 3 } else { 0 }), "{arguments:?}: {ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{arguments:?}: {ended:?}");
+    }
+}
