@@ -41,7 +41,7 @@ impl Run<'_> {
         let population = &self.setup.populations[number];
         let mut chance = self.next_client(number);
         self.crowds[number].active += 1;
-        self.measures.totals.sessions += 1;
+        self.measures.of(number).sessions += 1;
         let think = population.think.draw_rest(&mut chance);
         let left = population.session.draw_count_rest(&mut chance);
         let time = thought(population, 0, think);
@@ -65,7 +65,7 @@ impl Run<'_> {
             let mut chance = self.next_client(number);
             let domain = first + population.shares.draw(&mut chance);
             self.crowds[number].active += 1;
-            self.measures.totals.sessions += 1;
+            self.measures.of(number).sessions += 1;
             // It thinks, and begins a session.
             let think = population.think.draw(&mut chance);
             let left = population.session.draw_count(&mut chance);
@@ -103,7 +103,7 @@ impl Run<'_> {
         let first = self.resolvers.first_domain(number);
         let domain = first + population.shares.draw(&mut chance);
         let left = population.session.draw_count(&mut chance);
-        self.measures.totals.sessions += 1;
+        self.measures.of(number).sessions += 1;
         self.click(Entry { left, ..Entry::click(domain, chance.draw()) })
     }
 
@@ -178,6 +178,7 @@ impl Run<'_> {
             let way = self.crowds[number].cluster_distances[self.clusters[place]];
             let page = Page {
                 hits,
+                population: number as u16,
                 is_measured: self.measures.is_on,
                 since: clicked.cast_signed().saturating_sub_unsigned(way),
                 next: next_page(entry.chance),
@@ -189,14 +190,14 @@ impl Run<'_> {
                 Presence::Killed | Presence::Cut => None,
             };
             if let Some(departs) = departs {
-                self.served(&entry, place, hits);
+                self.served(number, &entry, place, hits);
                 self.measures.accepted(number, place);
                 if self.measures.is_on {
-                    self.measures.response_seconds.add(page.response(departs));
+                    self.measures.populations[number].response_seconds.add(page.response(departs));
                 }
                 return self.think(number, entry, departs.saturating_add(way), chance);
             }
-            self.measures.totals.failed_attempts += 1;
+            self.measures.of(number).failed_attempts += 1;
             tried = tried.saturating_add(1);
             if server.presence == Presence::Cut {
                 let time = self.now.saturating_add(nanos(setup.connect_timeout));
@@ -206,8 +207,9 @@ impl Run<'_> {
                 break;
             }
         }
-        self.measures.totals.pages += 1;
-        self.measures.totals.failed_pages += 1;
+        let counts = self.measures.of(number);
+        counts.pages += 1;
+        counts.failed_pages += 1;
         // Its addresses are of no use: it asks anew.
         let entry = Entry { answer: Entry::NO_ANSWER, held: 0, ..entry };
         self.think(number, entry, self.now, chance)
@@ -215,14 +217,14 @@ impl Run<'_> {
 
     /// Counts a page that a server accepted.
     #[inline]
-    fn served(&mut self, entry: &Entry, server: usize, hits: u16) {
-        let totals = &mut self.measures.totals;
-        totals.pages += 1;
-        totals.hits += u64::from(hits);
+    fn served(&mut self, number: usize, entry: &Entry, server: usize, hits: u16) {
+        let counts = self.measures.of(number);
+        counts.pages += 1;
+        counts.hits += u64::from(hits);
         let nearest = self.resolvers.nearest_to(entry.domain);
         if let Some(is_near) = self.nearest.has(nearest, self.clusters[server]) {
-            totals.placed_pages += 1;
-            totals.near_pages += u64::from(is_near);
+            counts.placed_pages += 1;
+            counts.near_pages += u64::from(is_near);
         }
         self.requests.add(server, entry.domain, hits);
     }
@@ -244,7 +246,7 @@ impl Run<'_> {
             if matches!(population.arrivals, Arrivals::Open(_)) {
                 return Ok(());
             }
-            self.measures.totals.sessions += 1;
+            self.measures.of(number).sessions += 1;
             next.left = population.session.draw_count(&mut chance);
             next.answer = Entry::NO_ANSWER;
         }

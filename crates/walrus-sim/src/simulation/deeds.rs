@@ -90,8 +90,10 @@ impl Run<'_> {
         }
         match state {
             ServerState::Killed if server.presence != Presence::Killed => {
-                let lost = server.kill(now);
-                self.measures.totals.failed_pages += lost;
+                let measures = &mut self.measures;
+                server.kill(now, &mut |page| {
+                    measures.of(usize::from(page.population)).failed_pages += 1;
+                });
                 self.disconnect(number);
             }
             ServerState::Cut if server.presence == Presence::Up => server.presence = Presence::Cut,
@@ -104,10 +106,11 @@ impl Run<'_> {
     /// clients go on earlier or later.
     fn set_speed(&mut self, servers: &[usize], speed: f64) -> Result<(), SimulationError> {
         let mut shifts = BTreeMap::new();
-        let responses = &mut self.measures.response_seconds;
+        let populations = &mut self.measures.populations;
         for number in servers {
             self.servers[*number].set_speed(self.now, speed, &mut shifts, &mut |page, shift| {
                 if page.is_measured {
+                    let responses = &mut populations[usize::from(page.population)].response_seconds;
                     responses.replace(page.response(shift.from), page.response(shift.to));
                 }
             });

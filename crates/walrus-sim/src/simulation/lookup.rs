@@ -17,7 +17,7 @@ impl Run<'_> {
     /// A client asks its resolver, which asks a name server if it has to.
     #[inline]
     pub(super) fn look_up(&mut self, number: usize, domain: u32) -> Held {
-        self.measures.totals.lookups += 1;
+        self.measures.of(number).lookups += 1;
         let population = &self.setup.populations[number];
         let network = population
             .subnet
@@ -64,7 +64,7 @@ impl Run<'_> {
             let Some(reply) = reply else {
                 let timeout = nanos(setup.queries.timeout);
                 delay += timeout;
-                self.measures.totals.upstream_timeouts += 1;
+                self.measures.of(number).upstream_timeouts += 1;
                 if !known.is_empty() {
                     let time = timeout as f32 / 1e6;
                     family::timed_out(population.family, known, place, time, now_ms);
@@ -76,7 +76,7 @@ impl Run<'_> {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a minute")]
             let way = (crowd.name_server_distances[place] as f64 * spread) as u64;
             delay += way;
-            self.measures.totals.upstream_queries += 1;
+            self.measures.of(number).upstream_queries += 1;
             if !known.is_empty() {
                 family::answered(population.family, known, place, way as f32 / 1e6, now_ms);
             }
@@ -88,7 +88,7 @@ impl Run<'_> {
             if crowd.nearest_name_servers != 0 {
                 let is_nearest = crowd.nearest_name_servers >> place & 1 == 1;
                 let (window, is_first) = self.resolvers.count_window(domain, is_nearest);
-                self.measures.answered(window, is_nearest, is_first);
+                self.measures.populations[number].answered(window, is_nearest, is_first);
             }
             let Some(learned) = learned else { break };
             if let Some(first) = self.answers.servers(learned.answer).first() {
@@ -101,7 +101,7 @@ impl Run<'_> {
             let scope = network.map(|network| (network, learned.scope.unwrap_or_default()));
             return self.resolvers.keep(domain, held, scope);
         }
-        self.measures.totals.failed_lookups += 1;
+        self.measures.of(number).failed_lookups += 1;
         let from = self.now + delay;
         let held = Held { from, until: from + FAILURE_KEPT, answer: Entry::NO_ANSWER };
         self.resolvers.keep(domain, held, network.map(|network| (network, network.bits)))

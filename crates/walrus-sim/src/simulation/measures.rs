@@ -3,32 +3,27 @@
 use std::time::Duration;
 
 use super::Distribution;
-use super::result::{Convergence, PopulationCounts, RunCounts, RunResult, ServerSeries};
+use super::gathered::{Gathered, Windows};
+use super::result::{ClientCounts, RoleCounts, RunCounts, RunResult, ServerSeries};
 use super::server::{Presence, Server};
 use super::study::Setup;
 
 /// Everything counted so far.
 #[derive(Debug)]
 pub(super) struct Measures {
-    pub(super) totals: RunCounts,
+    /// By population.
+    pub(super) populations: Vec<Gathered>,
+    pub(super) roles: RoleCounts,
     /// At the end of what is discarded.
-    discarded: RunCounts,
+    roles_discarded: RoleCounts,
     /// Whether that time has passed.
     pub(super) is_on: bool,
     pub(super) max_utilisation: Distribution,
     pub(super) max_system_length: Distribution,
-    pub(super) response_seconds: Distribution,
     servers: Vec<Track>,
-    /// By population and server.
-    flows: Box<[Flow]>,
     queries_per_second: Vec<f32>,
     near_share: Vec<f32>,
     failed_share: Vec<f32>,
-    /// At the last interval's end.
-    last: RunCounts,
-    /// By question of a resolver: answered, and by the nearest.
-    windows: Vec<(u64, u64)>,
-    windows_to_nearest: Distribution,
     warnings: Vec<String>,
 }
 
@@ -45,13 +40,6 @@ struct Track {
     utilisation: Vec<f32>,
 }
 
-/// What one population got of one server.
-#[derive(Clone, Copy, Debug, Default)]
-struct Flow {
-    answers: u64,
-    pages: u64,
-}
-
 impl Measures {
     /// Something did not happen as the study says; the first few are told.
     pub(super) fn warn(&mut self, now: u64, text: &str) {
@@ -62,29 +50,31 @@ impl Measures {
 
     pub(super) fn new(servers: usize, populations: usize) -> Self {
         Self {
-            totals: RunCounts::default(),
-            discarded: RunCounts::default(),
+            populations: (0..populations).map(|_| Gathered::new(servers)).collect(),
+            roles: RoleCounts::default(),
+            roles_discarded: RoleCounts::default(),
             is_on: false,
             max_utilisation: Distribution::new(),
             max_system_length: Distribution::new(),
-            response_seconds: Distribution::new(),
             servers: (0..servers).map(|_| Track::default()).collect(),
-            flows: vec![Flow::default(); servers * populations].into(),
             queries_per_second: Vec::new(),
             near_share: Vec::new(),
             failed_share: Vec::new(),
-            last: RunCounts::default(),
-            windows: Vec::new(),
-            windows_to_nearest: Distribution::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// What a population's clients and resolvers are counted in.
+    #[inline]
+    pub(super) fn of(&mut self, population: usize) -> &mut ClientCounts {
+        &mut self.populations[population].counts
     }
 
     /// What came before is discarded.
     pub(super) fn begin(&mut self, now: u64, servers: &[Server]) {
         self.is_on = true;
-        self.discarded = self.totals;
-        self.last = self.totals;
+        self.roles_discarded = self.roles;
+        self.populations.iter_mut().for_each(Gathered::begin);
         for (track, server) in self.servers.iter_mut().zip(servers) {
             track.window_busy = server.busy_nanos(now);
             track.interval_busy = track.window_busy;
@@ -127,57 +117,44 @@ impl Measures {
             track.interval_hits = server.hits;
             track.interval_busy = busy;
         }
-        let (now, last) = (&self.totals, &self.last);
-        let queries = (now.upstream_queries - last.upstream_queries) as f64;
+        let each = self.populations.iter_mut().map(Gathered::interval);
+        let since = each.fold(ClientCounts::default(), |sum, it| sum.and(&it));
+        let queries = since.upstream_queries as f64;
         self.queries_per_second.push((queries / interval.as_secs_f64()) as f32);
-        let placed = (now.placed_pages - last.placed_pages) as f64;
-        // 0 / 0 is the gap that it should be.
-        self.near_share.push(((now.near_pages - last.near_pages) as f64 / placed) as f32);
-        let failed = (now.failed_pages - last.failed_pages) as f64;
-        let share = failed / (now.pages - last.pages) as f64;
-        // Pages that were under way when their server died were counted before.
-        self.failed_share.push(if share > 1.0 { 1.0 } else { share as f32 });
-        self.last = self.totals;
+        self.near_share.push(since.near_share());
+        self.failed_share.push(since.failed_share());
     }
 
     /// A name server's answer to a population's resolver has this server first.
     pub(super) fn named(&mut self, population: usize, server: usize) {
-        let place = population * self.servers.len() + server;
-        self.flows[place].answers += u64::from(self.is_on);
+        self.populations[population].answers[server] += u64::from(self.is_on);
     }
 
     /// A server accepted a population's page.
     #[inline]
     pub(super) fn accepted(&mut self, population: usize, server: usize) {
-        let place = population * self.servers.len() + server;
-        self.flows[place].pages += u64::from(self.is_on);
+        self.populations[population].pages[server] += u64::from(self.is_on);
     }
 
-    /// A resolver's question, from 1, was answered.
-    pub(super) fn answered(&mut self, window: u32, is_nearest: bool, is_first: bool) {
-        let place = window as usize - 1;
-        if place < Convergence::WINDOWS_MAX {
-            if self.windows.len() <= place {
-                self.windows.resize(place + 1, (0, 0));
-            }
-            self.windows[place].0 += 1;
-            self.windows[place].1 += u64::from(is_nearest);
-        }
-        if is_first {
-            self.windows_to_nearest.add(f64::from(window));
-        }
-    }
-
-    pub(super) fn finish(self, setup: &Setup, seed: u64, events: u64, never: u64) -> RunResult {
+    /// `never` has, by population, the resolvers that asked and never came to the nearest name server.
+    pub(super) fn finish(self, setup: &Setup, seed: u64, events: u64, never: &[u64]) -> RunResult {
         let topology = &setup.configuration.topology;
-        let flows = self.flows.chunks(self.servers.len().max(1));
+        let sum = |of: fn(&Gathered) -> ClientCounts| {
+            let each = self.populations.iter().map(of);
+            each.fold(ClientCounts::default(), |sum, it| sum.and(&it))
+        };
+        let counts =
+            RunCounts::of(&sum(Gathered::measured), &self.roles.since(&self.roles_discarded));
+        let totals = RunCounts::of(&sum(|it| it.counts), &self.roles);
+        let mut response_seconds = Distribution::new();
+        let mut windows = Windows::default();
+        for population in &self.populations {
+            response_seconds.merge(&population.response_seconds);
+            windows.merge(population.windows());
+        }
+        let populations = setup.populations.iter().zip(self.populations).zip(never);
         let populations =
-            setup.populations.iter().zip(flows).map(|(population, flows)| PopulationCounts {
-                name: population.name.clone(),
-                answers: flows.iter().map(|flow| flow.answers).collect(),
-                pages: flows.iter().map(|flow| flow.pages).collect(),
-            });
-        let populations = populations.collect();
+            populations.map(|((setup, it), never)| it.finish(setup.name.clone(), *never));
         let series =
             topology.servers.iter().zip(self.servers).map(|(server, track)| ServerSeries {
                 name: server.name.to_string(),
@@ -185,49 +162,55 @@ impl Measures {
                 share: track.share,
                 utilisation: track.utilisation,
             });
-        let share = |(all, near): &(u64, u64)| (*near as f64 / (*all).max(1) as f64) as f32;
         RunResult {
             variant: setup.name.clone(),
             seed,
             simulated: setup.duration,
             discarded: setup.discard,
             events,
-            counts: self.totals.since(&self.discarded),
-            totals: self.totals,
+            counts,
+            totals,
             warnings: self.warnings,
             max_utilisation: self.max_utilisation,
             max_system_length: self.max_system_length,
-            response_seconds: self.response_seconds,
+            response_seconds,
             interval: setup.interval,
             servers: series.collect(),
-            populations,
+            populations: populations.collect(),
             queries_per_second: self.queries_per_second,
             near_share: self.near_share,
             failed_share: self.failed_share,
-            convergence: Convergence {
-                near_by_window: self.windows.iter().map(share).collect(),
-                windows_to_nearest: self.windows_to_nearest,
-                never,
-            },
+            convergence: windows.finish(never.iter().sum()),
         }
     }
 }
 
 impl RunCounts {
-    /// What came after an earlier count.
-    fn since(&self, earlier: &Self) -> Self {
+    fn of(clients: &ClientCounts, roles: &RoleCounts) -> Self {
         Self {
-            sessions: self.sessions - earlier.sessions,
-            pages: self.pages - earlier.pages,
-            hits: self.hits - earlier.hits,
-            failed_pages: self.failed_pages - earlier.failed_pages,
-            failed_attempts: self.failed_attempts - earlier.failed_attempts,
-            lookups: self.lookups - earlier.lookups,
-            upstream_queries: self.upstream_queries - earlier.upstream_queries,
-            upstream_timeouts: self.upstream_timeouts - earlier.upstream_timeouts,
-            failed_lookups: self.failed_lookups - earlier.failed_lookups,
-            near_pages: self.near_pages - earlier.near_pages,
-            placed_pages: self.placed_pages - earlier.placed_pages,
+            sessions: clients.sessions,
+            pages: clients.pages,
+            hits: clients.hits,
+            failed_pages: clients.failed_pages,
+            failed_attempts: clients.failed_attempts,
+            lookups: clients.lookups,
+            upstream_queries: clients.upstream_queries,
+            upstream_timeouts: clients.upstream_timeouts,
+            failed_lookups: clients.failed_lookups,
+            near_pages: clients.near_pages,
+            placed_pages: clients.placed_pages,
+            plans: roles.plans,
+            moves: roles.moves,
+            plans_with_moves: roles.plans_with_moves,
+            refused: roles.refused,
+        }
+    }
+}
+
+impl RoleCounts {
+    /// What came after an earlier count.
+    const fn since(&self, earlier: &Self) -> Self {
+        Self {
             plans: self.plans - earlier.plans,
             moves: self.moves - earlier.moves,
             plans_with_moves: self.plans_with_moves - earlier.plans_with_moves,

@@ -14,6 +14,7 @@ mod deeds;
 mod director;
 mod distribution;
 mod family;
+mod gathered;
 mod lookup;
 mod measures;
 mod queue;
@@ -28,7 +29,8 @@ mod study;
 
 pub use distribution::Distribution;
 pub use result::{
-    Convergence, PopulationCounts, Progress, RunCounts, RunResult, ServerSeries, SimulationError,
+    ClientCounts, Convergence, PopulationResult, Progress, RunCounts, RunResult, ServerSeries,
+    SimulationError,
 };
 pub use run::simulate;
 pub use study::{SeedsError, Study, StudyProblems, VariantName, parse_seeds};

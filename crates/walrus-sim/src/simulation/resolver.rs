@@ -239,13 +239,14 @@ impl Resolvers {
         (state.windows, is_first)
     }
 
-    /// Resolvers of these populations that asked and never came to the nearest.
-    pub(super) fn never_near(&self, counts: impl Fn(usize) -> bool) -> u64 {
-        let each = self.domains.iter().zip(&self.states);
-        let never = each.filter(|(domain, state)| {
-            state.windows > 0 && state.first_near == 0 && counts(usize::from(domain.population))
-        });
-        never.count() as u64
+    /// By population: resolvers that asked and never came to the nearest.
+    pub(super) fn never_near(&self) -> Vec<u64> {
+        let mut never = vec![0; self.first_domains.len()];
+        for (domain, state) in self.domains.iter().zip(&self.states) {
+            let is_one = state.windows > 0 && state.first_near == 0;
+            never[usize::from(domain.population)] += u64::from(is_one);
+        }
+        never
     }
 }
 

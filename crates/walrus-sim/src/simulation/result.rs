@@ -42,7 +42,7 @@ pub struct RunResult {
     /// One entry a server, in the order of names.
     pub servers: Vec<ServerSeries>,
     /// One entry a population, in the order of the study.
-    pub populations: Vec<PopulationCounts>,
+    pub populations: Vec<PopulationResult>,
     /// Queries a second at all name servers together.
     pub queries_per_second: Vec<f32>,
     /// The share of served pages whose server stands in the client's nearest cluster: the one with the
@@ -92,16 +92,64 @@ pub struct RunCounts {
     pub refused: u64,
 }
 
-/// What one population asked for and got, after `discard`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PopulationCounts {
+/// What clients and their resolvers asked for and got: what [`RunCounts`] has of all populations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCounts {
+    /// See [`RunCounts::sessions`].
+    pub sessions: u64,
+    /// See [`RunCounts::pages`].
+    pub pages: u64,
+    /// See [`RunCounts::hits`].
+    pub hits: u64,
+    /// See [`RunCounts::failed_pages`].
+    pub failed_pages: u64,
+    /// See [`RunCounts::failed_attempts`].
+    pub failed_attempts: u64,
+    /// See [`RunCounts::lookups`].
+    pub lookups: u64,
+    /// See [`RunCounts::upstream_queries`].
+    pub upstream_queries: u64,
+    /// See [`RunCounts::upstream_timeouts`].
+    pub upstream_timeouts: u64,
+    /// See [`RunCounts::failed_lookups`].
+    pub failed_lookups: u64,
+    /// See [`RunCounts::near_pages`].
+    pub near_pages: u64,
+    /// See [`RunCounts::placed_pages`].
+    pub placed_pages: u64,
+}
+
+/// What Walrus itself does: the rest of [`RunCounts`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RoleCounts {
+    pub(super) plans: u64,
+    pub(super) moves: u64,
+    pub(super) plans_with_moves: u64,
+    pub(super) refused: u64,
+}
+
+/// What one population asked for and got, after `discard` (convergence: over the whole run).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PopulationResult {
     /// Its name.
     pub name: String,
+    /// Of its clients and resolvers.
+    pub counts: ClientCounts,
+    /// As [`RunResult::response_seconds`].
+    pub response_seconds: Distribution,
+    /// As [`RunResult::near_share`].
+    #[serde(with = "gaps")]
+    pub near_share: Vec<f32>,
+    /// As [`RunResult::failed_share`].
+    #[serde(with = "gaps")]
+    pub failed_share: Vec<f32>,
     /// Answers that its resolvers got from name servers, by the server that came first in them: in the
     /// order of [`RunResult::servers`].
     pub answers: Vec<u64>,
     /// Pages that a server accepted, likewise.
     pub pages: Vec<u64>,
+    /// How its resolvers found the nearest name server.
+    pub convergence: Convergence,
 }
 
 /// One server over time.

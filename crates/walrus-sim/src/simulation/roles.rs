@@ -206,7 +206,7 @@ impl Run<'_> {
     /// Tells a Controller something, and counts it if that refuses.
     pub(super) fn tell_controller(&mut self, number: usize, input: Input) -> Result<(), Refusal> {
         let told = self.controllers.tell(number, Time::from_nanos(self.now), input);
-        self.measures.totals.refused += u64::from(told.is_err());
+        self.measures.roles.refused += u64::from(told.is_err());
         told
     }
 
@@ -287,10 +287,10 @@ impl Run<'_> {
             return;
         }
         let moves = self.realised.as_ref().map_or(0, |held| moves(held, plan));
-        let totals = &mut self.measures.totals;
-        totals.plans += 1;
-        totals.moves += moves;
-        totals.plans_with_moves += u64::from(moves > 0);
+        let roles = &mut self.measures.roles;
+        roles.plans += 1;
+        roles.moves += moves;
+        roles.plans_with_moves += u64::from(moves > 0);
         self.realised = Some(Arc::clone(plan));
         (0..self.directors.list.len()).for_each(|director| self.send_plan(director));
     }

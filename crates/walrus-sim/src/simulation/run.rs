@@ -180,9 +180,12 @@ impl<'a> Run<'a> {
         }
         self.now = end;
         self.tell(tell)?;
-        let counts = |population: usize| self.crowds[population].nearest_name_servers != 0;
-        let never = self.resolvers.never_near(counts);
-        Ok(self.measures.finish(setup, self.seed, self.events, never))
+        let mut never = self.resolvers.never_near();
+        for (never, crowd) in never.iter_mut().zip(&self.crowds) {
+            // Where nobody knows which is nearest, nobody misses it.
+            *never *= u64::from(crowd.nearest_name_servers != 0);
+        }
+        Ok(self.measures.finish(setup, self.seed, self.events, &never))
     }
 
     fn tell(

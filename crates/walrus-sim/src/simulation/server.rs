@@ -60,6 +60,7 @@ struct Stay {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
     pub(super) hits: u16,
+    pub(super) population: u16,
     /// Whether its response time was counted: from `since`, in nanoseconds, to its departure.
     pub(super) is_measured: bool,
     pub(super) since: i64,
@@ -183,16 +184,14 @@ impl Server {
         self.accepted_nanos = busy.saturating_add(self.last_departure - now);
     }
 
-    /// It dies with all that is here; says how many pages that were.
-    pub(super) fn kill(&mut self, now: u64) -> u64 {
+    /// It dies with all that is here; `tell` hears of each page that was.
+    pub(super) fn kill(&mut self, now: u64, tell: &mut dyn FnMut(&Page)) {
         self.forget(now);
-        let lost = self.here.len() as u64;
         self.accepted_nanos = self.busy_nanos(now);
         self.last_departure = now;
-        self.here.clear();
+        self.here.drain(..).for_each(|stay| tell(&stay.page));
         self.hits_here = 0;
         self.presence = Presence::Killed;
-        lost
     }
 }
 
@@ -201,7 +200,7 @@ mod tests {
     use super::*;
 
     const fn page(hits: u16) -> Page {
-        Page { hits, is_measured: true, since: 0, next: hits as u64 }
+        Page { hits, population: 0, is_measured: true, since: 0, next: hits as u64 }
     }
 
     #[test]
@@ -259,7 +258,9 @@ mod tests {
         for _ in 0..3 {
             server.accept(0, page(10), ServiceLaw::Constant, 1000, &mut generator);
         }
-        assert_eq!(server.kill(1_500_000_000), 2);
+        let mut lost = 0;
+        server.kill(1_500_000_000, &mut |page| lost += page.hits);
+        assert_eq!(lost, 20);
         assert_eq!(
             (server.length(1_500_000_000), server.busy_nanos(9_000_000_000)),
             (0, 1_500_000_000)

@@ -8,6 +8,7 @@ mod closed_forms;
 mod determinism;
 mod failures;
 mod policies;
+mod populations;
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM: a long command ends at once, says how far it was, and leaves nothing half done.
 //!
-//! There is nothing to be saved but a report whose files are just taking their places, so nobody is asked
+//! There is nothing to be saved but a report whose files are just being written, so nobody is asked
 //! to come to an end: the thread that hears the signal clears the line on the terminal and ends the process,
 //! whatever the others are at (a study of millions of domains is read for seconds, a log may come from a
 //! pipe in which nothing moves). A script sees it by the exit code alone: half an object on standard output
@@ -16,8 +16,8 @@ use crate::cli::Failure;
 /// How far the command is. A process has one terminal and one end, so there is one of it.
 static FAR: Mutex<Far> = Mutex::new(Far { done: String::new(), is_on_terminal: false });
 
-/// Held while the files of a report take their places.
-static PLACING: Mutex<()> = Mutex::new(());
+/// Held while a report's files are written, and while it is looked whether they could be.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// How far a command is.
 struct Far {
@@ -75,10 +75,10 @@ pub(super) fn clear() {
     }
 }
 
-/// As long as this is held, a signal waits: for moves of files alone, which take no time.
+/// As long as this is held, a signal waits: for a few files alone, which take no time.
 #[cfg(feature = "report")]
 pub(super) fn undisturbed() -> MutexGuard<'static, ()> {
-    PLACING.lock().unwrap_or_else(PoisonError::into_inner)
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn far() -> MutexGuard<'static, Far> {
@@ -86,7 +86,7 @@ fn far() -> MutexGuard<'static, Far> {
 }
 
 fn end(command: &str, signal: &str, code: i32) -> ! {
-    let _placing = PLACING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // Held to the end, so that no other line comes behind the last one.
     let far = far();
     let _ = write!(io::stderr().lock(), "{}", last_words(&far, command, signal));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use walrus_sim::simulation::RunResult;
+use walrus_sim::simulation::{Distribution, PopulationResult, RunResult};
 
 /// One number of a run.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,34 @@ pub(super) static MEASURES: [Measure; 16] = [
     },
 ];
 
+/// What is told of each population, under the names of [`MEASURES`] and in the order of tables.
+pub(super) static OF_POPULATIONS: [OfPopulation; 7] = [
+    OfPopulation { name: "response_mean", of: |_, it| response(it, Distribution::mean) },
+    OfPopulation { name: "response_median", of: |_, it| response(it, |all| all.quantile(0.5)) },
+    OfPopulation { name: "response_p95", of: |_, it| response(it, |all| all.quantile(0.95)) },
+    OfPopulation { name: "response_below_3s", of: |_, it| response(it, |all| all.below(3.0)) },
+    OfPopulation { name: "failed", of: |_, it| quotient(it.counts.failed_pages, it.counts.pages) },
+    OfPopulation {
+        name: "near",
+        of: |_, it| quotient(it.counts.near_pages, it.counts.placed_pages),
+    },
+    OfPopulation { name: "queries", of: |run, it| a_second(run, it.counts.upstream_queries) },
+];
+
+/// One number of a population in a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfPopulation {
+    pub(super) name: &'static str,
+    of: fn(&RunResult, &PopulationResult) -> Option<f64>,
+}
+
+impl OfPopulation {
+    /// The number; `None` where the run has nothing to take it from.
+    pub(super) fn of(&self, run: &RunResult, population: &PopulationResult) -> Option<f64> {
+        (self.of)(run, population).filter(|value| value.is_finite())
+    }
+}
+
 /// The measure of a name.
 pub(super) fn measure(name: &str) -> Option<&'static Measure> {
     MEASURES.iter().find(|measure| measure.name == name)
@@ -243,6 +271,11 @@ fn length(run: &RunResult, share: f64) -> Option<f64> {
     filled(lengths.count(), lengths.quantile(share).floor())
 }
 
+fn response(population: &PopulationResult, of: impl Fn(&Distribution) -> f64) -> Option<f64> {
+    let all = &population.response_seconds;
+    filled(all.count(), of(all))
+}
+
 fn quotient(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
@@ -285,5 +318,6 @@ mod tests {
         assert_eq!(measure("length_p95").unwrap().text(1503.7), "1504");
         assert_eq!(measure("queries").unwrap().mean_text(3.0, None), "3.000/s");
         assert!(measure("luck").is_none());
+        assert!(OF_POPULATIONS.iter().all(|it| measure(it.name).is_some()));
     }
 }

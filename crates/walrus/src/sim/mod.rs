@@ -4,11 +4,13 @@
 pub(crate) mod compare;
 pub(crate) mod interruption;
 mod measures;
+mod population_view;
 mod progress;
 pub(crate) mod replay;
 mod replay_view;
 mod replay_world;
 mod report;
+mod result_schema;
 pub(crate) mod run;
 mod run_view;
 mod runner;

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use walrus_sim::simulation::RunResult;
 
 use super::measures::{self, MEASURES};
+use super::population_view::{self, PopulationView};
 use super::statistics::mean;
 use crate::output::Table;
 
@@ -22,8 +23,10 @@ pub(crate) struct SimRunView {
     pub(crate) warnings: Vec<String>,
     /// Each variant's measures.
     pub(crate) variants: Vec<VariantView>,
+    /// Each population's measures, variant by variant; empty in a study of one population.
+    pub(crate) populations: Vec<PopulationView>,
     /// The results themselves, variant by variant and seed by seed.
-    #[schema(value_type = Vec<RunResultView>)]
+    #[schema(value_type = Vec<super::result_schema::RunResultView>)]
     pub(crate) runs: Vec<RunResult>,
 }
 
@@ -61,25 +64,9 @@ impl VariantView {
     /// Of the measures of each run, in the order of [`MEASURES`].
     pub(super) fn of(name: String, runs: &[Vec<Option<f64>>]) -> Self {
         let measure = |(place, measure): (usize, &measures::Measure)| {
-            let values: Vec<Option<f64>> = runs.iter().map(|run| run[place]).collect();
-            let known: Vec<f64> = values.iter().flatten().copied().collect();
-            let mean = mean(&known);
-            let end = |sign: f64| mean.and_then(|it| Some(sign.mul_add(it.reach?, it.mean)));
-            MeasureView {
-                name: measure.name.to_owned(),
-                label: measure.label.to_owned(),
-                unit: measure.unit.word().to_owned(),
-                better: measure.better.word().to_owned(),
-                mean: mean.map(|it| it.mean),
-                low: end(-1.0),
-                high: end(1.0),
-                values,
-            }
+            MeasureView::of(measure, runs.iter().map(|run| run[place]).collect())
         };
-        Self {
-            name,
-            measures: MEASURES.iter().enumerate().map(|(i, it)| measure((i, it))).collect(),
-        }
+        Self { name, measures: MEASURES.iter().enumerate().map(measure).collect() }
     }
 
     /// For a heading.
@@ -89,6 +76,23 @@ impl VariantView {
 }
 
 impl MeasureView {
+    /// Of its values, one a seed.
+    pub(super) fn of(measure: &measures::Measure, values: Vec<Option<f64>>) -> Self {
+        let known: Vec<f64> = values.iter().flatten().copied().collect();
+        let mean = mean(&known);
+        let end = |sign: f64| mean.and_then(|it| Some(sign.mul_add(it.reach?, it.mean)));
+        Self {
+            name: measure.name.to_owned(),
+            label: measure.label.to_owned(),
+            unit: measure.unit.word().to_owned(),
+            better: measure.better.word().to_owned(),
+            mean: mean.map(|it| it.mean),
+            low: end(-1.0),
+            high: end(1.0),
+            values,
+        }
+    }
+
     /// The mean with its interval, for a table.
     pub(super) fn text(&self) -> String {
         let Some(measure) = measures::measure(&self.name) else { return String::new() };
@@ -120,6 +124,10 @@ pub(super) fn render(view: &SimRunView) -> String {
         }
         text.push_str(&format!("\n{}", table.render()));
     }
+    let populations = population_view::render(&view.populations);
+    if !populations.is_empty() {
+        text.push_str(&format!("\nby population\n{populations}"));
+    }
     text
 }
 
@@ -135,151 +143,6 @@ fn span(seconds: f64) -> String {
         }
     }
     format!("{seconds} s")
-}
-
-// ---- The schema of a result, which the simulator serialises itself -----------------------------
-
-/// A time.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct DurationView {
-    /// Whole seconds.
-    secs: u64,
-    /// And nanoseconds.
-    nanos: u32,
-}
-
-/// One run of one variant with one seed. All but `totals` and `convergence` is of the time after
-/// `discarded`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct RunResultView {
-    /// The variant's name.
-    variant: String,
-    /// What every random choice followed from.
-    seed: u64,
-    /// How much time was simulated.
-    simulated: DurationView,
-    /// How much of it was discarded.
-    discarded: DurationView,
-    /// Events over the whole run.
-    events: u64,
-    /// Counted after what is discarded.
-    counts: RunCountsView,
-    /// Counted over the whole run.
-    totals: RunCountsView,
-    /// What the time line says and could not take place: the first few.
-    warnings: Vec<String>,
-    /// Of each window: the greatest utilisation of any living server.
-    max_utilisation: DistributionView,
-    /// Of each sample: the most hits at any server.
-    max_system_length: DistributionView,
-    /// Of each served page: seconds from the click to its last hit.
-    response_seconds: DistributionView,
-    /// Between two points of the series.
-    interval: DurationView,
-    /// One entry a server, in the order of names.
-    servers: Vec<ServerSeriesView>,
-    /// One entry a population, in the order of the study.
-    populations: Vec<PopulationCountsView>,
-    /// Queries at all name servers together.
-    queries_per_second: Vec<f32>,
-    /// The share of pages from the client's nearest cluster; null where no page has one.
-    near_share: Vec<Option<f32>>,
-    /// The share of pages that failed; null where none was asked for.
-    failed_share: Vec<Option<f32>>,
-    /// How resolvers found the nearest name server.
-    convergence: ConvergenceView,
-}
-
-/// What was counted.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct RunCountsView {
-    /// Sessions that began.
-    sessions: u64,
-    /// Pages that were served or failed.
-    pages: u64,
-    /// Hits that a server accepted.
-    hits: u64,
-    /// Pages that got no answer.
-    failed_pages: u64,
-    /// Attempts at a server that was dead, cut off or full.
-    failed_attempts: u64,
-    /// Questions of clients to their resolvers.
-    lookups: u64,
-    /// Questions of resolvers to name servers that were answered.
-    upstream_queries: u64,
-    /// ... that got no reply in time.
-    upstream_timeouts: u64,
-    /// Lookups that ended without an address.
-    failed_lookups: u64,
-    /// Pages served by the nearest cluster.
-    near_pages: u64,
-    /// Pages for which there is one.
-    placed_pages: u64,
-    /// Plans that were published.
-    plans: u64,
-    /// Moves of areas between clusters.
-    moves: u64,
-    /// Plans by which an area moved.
-    plans_with_moves: u64,
-    /// Reports, observations and drains that a Controller refused.
-    refused: u64,
-}
-
-/// How often which value came.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct DistributionView {
-    /// Values.
-    count: u64,
-    /// Their sum.
-    sum: f64,
-    /// The greatest.
-    max: f64,
-    /// Values that count as 0.
-    zeros: u64,
-    /// Pairs of a bin's number and its count; bin 0 begins at 2^-30, and 256 make an octave.
-    bins: Vec<(u32, u64)>,
-}
-
-/// What one population asked for and got.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct PopulationCountsView {
-    /// Its name.
-    name: String,
-    /// Answers that its resolvers got, by the server that came first in them, in the order of `servers`.
-    answers: Vec<u64>,
-    /// Pages that a server accepted, likewise.
-    pages: Vec<u64>,
-}
-
-/// One server over time.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct ServerSeriesView {
-    /// Its name.
-    name: String,
-    /// Its cluster's name.
-    cluster: String,
-    /// Its share of all accepted hits of each interval.
-    share: Vec<f32>,
-    /// The part of each interval in which it was busy.
-    utilisation: Vec<f32>,
-}
-
-/// How resolvers found the nearest name server, over the whole run.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "a schema")]
-pub(crate) struct ConvergenceView {
-    /// The share of resolvers whose k-th question the nearest name server answered.
-    near_by_window: Vec<f32>,
-    /// At which question resolvers first came to the nearest.
-    windows_to_nearest: DistributionView,
-    /// Resolvers that never did.
-    never: u64,
 }
 
 #[cfg(test)]
@@ -301,6 +164,7 @@ mod tests {
                 VariantView::of("RR".to_owned(), &[run(1.0), run(2.0), run(3.0)]),
                 VariantView::of("DAL".to_owned(), &[run(2.0), run(2.0), run(2.0)]),
             ],
+            populations: Vec::new(),
             runs: Vec::new(),
         };
         let expected = "\

@@ -93,6 +93,45 @@ fn the_same_seeds_give_the_same_bytes_on_any_number_of_threads() {
     assert_ne!(other.stdout, one.0);
 }
 
+/// As [`STUDY`], with two populations.
+fn two_populations() -> String {
+    STUDY.replace(
+        "domains = 20\n",
+        "domains = 20\n[[population]]\nname = \"others\"\nclients = 10\nprefix = \"172.16.0.0/12\"\n",
+    )
+}
+
+#[test]
+fn several_populations_are_told_apart() {
+    let folder = folder();
+    std::fs::write(folder.path().join("two.toml"), two_populations()).unwrap();
+    let ended = sim(folder.path(), &["run", "two.toml"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let table = ended.stdout.split_once("\nby population\nPOPULATION  VARIANT").unwrap().1;
+    let rows: Vec<&str> =
+        table.lines().skip(1).map(|row| row.split_whitespace().next().unwrap()).collect();
+    assert_eq!(rows, ["people", "people", "others", "others"], "{table}");
+    let json = object(&sim(folder.path(), &["run", "two.toml", "--json"]));
+    let populations = json["populations"].as_array().unwrap();
+    let names: Vec<_> = populations.iter().map(|it| (&it["name"], &it["variant"])).collect();
+    assert_eq!(names.len(), 4);
+    assert_eq!(
+        (names[0].0, names[3].0, names[3].1),
+        (&"people".into(), &"others".into(), &"by weight".into())
+    );
+    let queries = |place: usize| -> f64 {
+        let measures = populations[place]["measures"].as_array().unwrap();
+        measures.iter().find(|it| it["name"] == "queries").unwrap()["mean"].as_f64().unwrap()
+    };
+    assert!(queries(0) > queries(1), "a fourth as many clients ask less");
+    let run = &json["runs"][0];
+    let pages = |place: usize| run["populations"][place]["counts"]["pages"].as_u64().unwrap();
+    assert_eq!(pages(0) + pages(1), run["counts"]["pages"].as_u64().unwrap());
+    // With one population there is nothing to tell apart.
+    let one = sim(folder.path(), &["run", "small.toml", "--seed", "1", "--json"]);
+    assert_eq!(object(&one)["populations"], Value::Array(Vec::new()));
+}
+
 #[test]
 fn a_report_is_one_page_with_plots_that_are_well_formed() {
     let folder = folder();
@@ -256,9 +295,11 @@ fn every_object_fits_its_schema() {
     let schemas = running.http("GET", "/openapi.json", "").1;
     let schemas = Schemas(serde_json::from_str(&schemas).unwrap());
     let folder = folder();
+    std::fs::write(folder.path().join("two.toml"), two_populations()).unwrap();
     for (arguments, schema, kind) in [
         (&["run", "small.toml", "--seed", "1"][..], "SimRunView", "sim_run"),
         (&["run", "small.toml", "--seeds", "1,2"], "SimRunView", "sim_run"),
+        (&["run", "two.toml", "--seed", "1"], "SimRunView", "sim_run"),
         (&["compare", "small.toml:even", ":by weight"], "SimCompareView", "sim_compare"),
         (&["compare", "small.toml:even", ":even", "--seed", "1"], "SimCompareView", "sim_compare"),
         (&["sweep", "small.toml", "--set", "service.ttl=9s,20s"], "SimSweepView", "sim_sweep"),

@@ -116,6 +116,12 @@ impl Study {
         self.setup(variant).map(|setup| setup.duration)
     }
 
+    /// How many populations a variant has at most.
+    #[must_use]
+    pub fn populations(&self) -> usize {
+        self.setups.iter().map(|setup| setup.populations.len()).max().unwrap_or(0)
+    }
+
     /// The tables of all settings of a study, as Markdown.
     #[must_use]
     pub fn reference() -> String {

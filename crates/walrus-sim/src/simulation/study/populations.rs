@@ -25,6 +25,9 @@ pub(super) struct Sources<'a> {
     pub(super) shares: &'a KnownShares,
 }
 
+/// As many populations: each is measured by itself, in some 300 kB.
+const POPULATIONS_MAX: usize = 1000;
+
 /// Reads all of them. Without a configuration, for it has problems of its own, what refers to it is not
 /// looked at, and no population comes of it.
 pub(super) fn read(
@@ -38,6 +41,11 @@ pub(super) fn read(
     let place = root.place_of("population");
     let mut list: Vec<Population> = Vec::new();
     for section in root.sections("population") {
+        if list.len() == POPULATIONS_MAX {
+            let message = format!("at most {POPULATIONS_MAX} populations are simulated");
+            findings.problem(section.place(), message);
+            break;
+        }
         let one = One { section, pages, configuration, name_servers, sources, findings };
         let Some(population) = one.read() else { continue };
         if list.iter().any(|known| known.name == population.name) {

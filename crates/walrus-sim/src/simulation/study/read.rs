@@ -80,7 +80,8 @@ pub(super) fn setup(
     let (discard, interval) = times(root, findings);
     let configuration = configuration?;
     check_topology(&configuration, root, findings);
-    check_series(&configuration, (discard, interval), root, findings);
+    let servers = configuration.topology.servers.len();
+    check_series((servers, populations.len()), (discard, interval), root, findings);
     let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
     let (reports, queries) = (root.section("reports")?, root.section("queries")?);
     let known = Known {
@@ -312,21 +313,21 @@ fn check_topology(configuration: &Configuration, root: &Section, findings: &Find
     }
 }
 
-/// Whether the series of all servers fit together.
+/// Whether the series of all servers and populations fit together.
 fn check_series(
-    configuration: &Configuration,
+    (servers, populations): (usize, usize),
     (discard, interval): (Duration, Duration),
     root: &Section,
     findings: &Findings<'_>,
 ) {
-    /// Points of all servers, a few numbers each.
+    /// Points of all of them, a few numbers each.
     const SERIES_MAX: u128 = 10_000_000;
     let measured = root.duration("duration").saturating_sub(discard).as_nanos();
     let points = measured / interval.as_nanos().max(1);
-    let servers = configuration.topology.servers.len();
-    if points * servers as u128 > SERIES_MAX {
+    if points * (servers + populations) as u128 > SERIES_MAX {
         let message = format!(
-            "{points} points of each of {servers} servers are more than {SERIES_MAX}: make `interval` longer"
+            "{points} points of each of {servers} servers and {populations} populations are more than \
+             {SERIES_MAX}: make `interval` longer"
         );
         findings.problem(root.place_of("interval"), message);
     }

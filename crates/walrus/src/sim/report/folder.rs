@@ -18,6 +18,7 @@ const UNFINISHED: &str = ".walrus-report-unfinished";
 /// there was none.
 pub(super) fn check(directory: &Path) -> Result<(), Failure> {
     refuse_others(directory)?;
+    let _undisturbed = interruption::undisturbed();
     let missing: Vec<&Path> =
         directory.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
     let made = begin(directory).and_then(|unfinished| fs::remove_dir(&unfinished));
@@ -30,10 +31,10 @@ pub(super) fn check(directory: &Path) -> Result<(), Failure> {
 /// else is in it stays.
 pub(super) fn place(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
     refuse_others(directory)?;
+    let _undisturbed = interruption::undisturbed();
     let unfinished = begin(directory).map_err(cannot(directory))?;
     let written = files.iter().try_for_each(|(name, text)| fs::write(unfinished.join(name), text));
     let placed = written.and_then(|()| {
-        let _undisturbed = interruption::undisturbed();
         let moved = files
             .iter()
             .try_for_each(|(name, _)| fs::rename(unfinished.join(name), directory.join(name)));
