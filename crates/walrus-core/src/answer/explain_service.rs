@@ -79,7 +79,7 @@ pub struct CandidateExplanation {
     pub ramp: f64,
     /// Load, 0 to 1; `None` is unknown.
     pub load: Option<f64>,
-    /// It is here for want of servers below the threshold.
+    /// It is here for want of servers below the threshold that could bear its clients.
     pub over_threshold: bool,
     /// How often it would come first in the next 1,000 such answers of this worker, 0 to 1: at once, or
     /// with `hash` one after the other has ended.

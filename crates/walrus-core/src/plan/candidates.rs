@@ -59,7 +59,7 @@ pub(super) struct Lists<'a> {
     by_content: BTreeMap<Vec<(u32, u32, bool, u64)>, GroupIndex>,
     by_scope: BTreeMap<(usize, Scope), Option<GroupIndex>>,
     lists: Vec<CandidateList>,
-    /// By list: does any candidate have a load above the threshold?
+    /// By list: is there a group whose candidates all have a load above the threshold?
     list_over: Vec<bool>,
     by_groups: BTreeMap<Vec<(GroupIndex, u64)>, ListIndex>,
     /// Remembered lists that were made again.
@@ -148,7 +148,7 @@ impl<'a> Lists<'a> {
         family: Family,
     ) -> Option<(GroupIndex, bool)> {
         let group = self.of_scope(service, Scope::Family(cluster, family))?;
-        let has_room = self.groups[group as usize].iter().all(|it| !it.over_threshold);
+        let has_room = self.groups[group as usize].iter().any(|it| !it.over_threshold);
         Some((group, has_room))
     }
 
@@ -246,7 +246,8 @@ impl<'a> Lists<'a> {
             candidates: self.groups[*group as usize].clone(),
         };
         let groups: Vec<Group> = shares.iter().map(group).collect();
-        self.list_over.push(groups.iter().any(|g| g.candidates.iter().any(|c| c.over_threshold)));
+        let is_over = |group: &Group| group.candidates.iter().all(|it| it.over_threshold);
+        self.list_over.push(groups.iter().any(is_over));
         self.lists.push(CandidateList { groups });
         self.by_groups.insert(key, index);
         index
@@ -274,7 +275,7 @@ impl<'a> Lists<'a> {
         shares.clone()
     }
 
-    /// Whether a list names a server above the threshold.
+    /// Whether all that a list names of some cluster are above the threshold.
     pub(super) fn is_over(&self, list: ListIndex) -> bool {
         self.list_over[list as usize]
     }
@@ -321,8 +322,8 @@ impl<'a> Lists<'a> {
         ranks.filter_map(|ranks| ranks[family as usize]).min()
     }
 
-    /// A12: those of this rank below the threshold, in the order of the configuration; if none
-    /// is, all of this rank, least loaded first.
+    /// A12: those of this rank that are not left out for their load, in the order of the configuration;
+    /// least loaded first if all of them are above the threshold.
     fn candidates(
         &self,
         standing: &Standing,
@@ -338,9 +339,12 @@ impl<'a> Lists<'a> {
         };
         let all: Vec<ServerId> = servers.copied().filter(fits).collect();
         let mut chosen: Vec<ServerId> =
-            all.iter().copied().filter(|id| !standing.over[id.index()]).collect();
+            all.iter().copied().filter(|id| !standing.left_out[id.index()]).collect();
         if chosen.is_empty() {
+            // Of a family, all may be among those that are left out of a cluster.
             chosen = all;
+        }
+        if chosen.iter().all(|id| standing.over[id.index()]) {
             // Whoever is above the threshold has a known load.
             let load = |id: &ServerId| self.conditions[id.index()].load.unwrap_or(0.0);
             chosen.sort_by(|a, b| load(a).total_cmp(&load(b)));

@@ -99,7 +99,8 @@ pub struct Candidate {
     pub server: u32,
     /// Configured weight; `ramp` not yet applied.
     pub weight: u32,
-    /// Whether its load is above the service's threshold (it is here for want of others).
+    /// Whether its load is above the service's threshold: it is here for want of others, or because the
+    /// others could not bear its clients.
     pub over_threshold: bool,
     /// Gradual return, 0 (exclusive) to 1: scales the weight; for choosers without weights the
     /// share of the answers in which it is a candidate at all.

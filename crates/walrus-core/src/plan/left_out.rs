@@ -93,7 +93,10 @@ fn living_reason(
     match server.load {
         _ if weight == Some(0) => "weight 0: only if nobody else is left".to_owned(),
         Some(load) if load > service.threshold => {
-            format!("load {load:.2} is above the threshold {:.2}", service.threshold)
+            format!(
+                "load {load:.2} is above the threshold {:.2}, and the others can bear its clients",
+                service.threshold
+            )
         }
         _ if !is_pointed => "its cluster is not the one that the area points at".to_owned(),
         Some(load) if load > back => {

@@ -1,5 +1,7 @@
 //! What the Controller remembers from one decision to the next.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AreaPlan, Candidate, CandidateList, Group, ListIndex, Plan, PlannedServer, Reason};
@@ -72,8 +74,14 @@ impl Memory {
 
     /// Servers that were above the service's threshold.
     fn remember_over(&mut self, service: &Service, plan: &Plan, servers: &[Option<ServerId>]) {
+        let everywhere = match service.assign {
+            AssignPolicy::All => service.clusters.clone(),
+            _ => Vec::new(),
+        };
         let known = self.assign.over.iter().any(|over| {
-            over.threshold == service.threshold && over.hysteresis == service.hysteresis
+            over.threshold == service.threshold
+                && over.hysteresis == service.hysteresis
+                && over.everywhere == everywhere
         });
         if !known {
             let is_over =
@@ -81,10 +89,17 @@ impl Memory {
             let over = plan.servers.iter().zip(servers).filter(|(server, _)| is_over(server));
             let mut over: Vec<ServerId> = over.filter_map(|(_, id)| *id).collect();
             over.sort_unstable();
+            // Those that no list names; who is above the threshold and named could not be spared.
+            let lists = self.lists.iter().flat_map(|list| &list.groups);
+            let named: BTreeSet<u32> =
+                lists.flat_map(|group| &group.candidates).map(|it| it.server).collect();
+            let left_out = over.iter().copied().filter(|id| !named.contains(&id.0)).collect();
             self.assign.over.push(OverThreshold {
                 threshold: service.threshold,
                 hysteresis: service.hysteresis,
+                everywhere,
                 servers: over,
+                left_out,
                 rounds_below: Vec::new(),
             });
         }
@@ -194,16 +209,29 @@ fn translate_over(
     clusters: &[Option<ClusterId>],
 ) -> Vec<OverThreshold> {
     let translate = |over: &OverThreshold| {
-        let ids = over.servers.iter().filter_map(|id| servers.get(id.index()).copied().flatten());
-        let mut ids: Vec<ServerId> = ids.collect();
-        ids.sort_unstable();
+        let ids = |listed: &[ServerId]| -> Vec<ServerId> {
+            let ids = listed.iter().filter_map(|id| servers.get(id.index()).copied().flatten());
+            let mut ids: Vec<ServerId> = ids.collect();
+            ids.sort_unstable();
+            ids
+        };
+        let everywhere = over.everywhere.iter();
+        let everywhere =
+            everywhere.filter_map(|id| clusters.get(id.index()).copied().flatten()).collect();
         let mut rounds_below = vec![0; new.clusters.len()];
         for (cluster, rounds) in clusters.iter().zip(&over.rounds_below) {
             if let Some(cluster) = cluster {
                 rounds_below[cluster.index()] = *rounds;
             }
         }
-        OverThreshold { servers: ids, rounds_below, ..over.clone() }
+        OverThreshold {
+            threshold: over.threshold,
+            hysteresis: over.hysteresis,
+            everywhere,
+            servers: ids(&over.servers),
+            left_out: ids(&over.left_out),
+            rounds_below,
+        }
     };
     over.iter().map(translate).collect()
 }

@@ -405,8 +405,13 @@ fn render_service(service: &ServiceExplanationView) -> String {
     text.push('\n');
     let mut table =
         Table::new(&["candidate", "cluster", "weight", "ramp", "load", "next 1,000 answers"]);
+    let all_over = service.candidates.iter().all(|candidate| candidate.over_threshold);
     for candidate in &service.candidates {
-        let mark = if candidate.over_threshold { " above threshold" } else { "" };
+        let mark = match (candidate.over_threshold, all_over) {
+            (false, _) => "",
+            (true, true) => " above threshold",
+            (true, false) => " above threshold, the others could not bear its clients",
+        };
         table.row([
             candidate.server.clone(),
             candidate.cluster.clone(),

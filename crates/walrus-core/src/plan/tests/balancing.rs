@@ -231,7 +231,7 @@ fn what_an_area_brings_goes_by_capacity_where_all_have_one_and_by_weight_else() 
 #[test]
 fn what_keeps_a_server_busy_that_was_left_out_is_not_brought_along() {
     let mut scene = Scene::new(&[("a", 2), ("b", 2)], &[("x", "a"), ("world", "")]);
-    scene.point("world", "b").hits("x", 9.0).load("a", 0.4).load("b", 0.0).round();
+    scene.point("world", "b").hits("x", 9.0).load("a", 0.3).load("b", 0.0).round();
     assert_eq!(scene.load("a1", 1.0).round().candidates("x"), "a2");
     // a2 alone has 0.85 of x's; at b that would be 0.43.
     assert_eq!(scene.load("a2", 0.85).round().at("x"), "b");
@@ -257,4 +257,23 @@ fn an_unknown_load_is_below_the_threshold_with_nothing_to_spare() {
     let mut scene = Scene::new(&[("a", 1), ("b", 1)], &[("x", "")]);
     scene.point("x", "a").load("a", None).load("b", 0.0);
     assert_eq!(scene.round().at("x"), "a");
+}
+
+#[test]
+fn the_first_cluster_that_is_worth_it_is_taken_though_another_has_more_to_spare() {
+    for spill in [Spill::Unassigned, Spill::Spare] {
+        let areas = &[("x", "a"), ("y", "b"), ("world", "")];
+        let mut scene = Scene::new(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)], areas);
+        scene.service().spill = spill;
+        scene.point("world", "c").hits("x", 9.0).hits("y", 9.0);
+        scene.weight("a1", 10).weight("b1", 10).weight("c1", 40).weight("d1", 14).round();
+        scene.load("a", 0.9).load("b", 0.88).load("c", 0.5).load("d", 0.0);
+        // c has 12 to spare, d 11.2; with x, c would be at 0.73, d at 0.64.
+        assert_eq!(scene.round().all(), "d b", "{spill:?}");
+        scene.load("a", 0.0).load("d", 0.64);
+        // Now a has most to spare after c, and as much as y has would be there: nothing is gained.
+        assert_eq!(scene.round().all(), "d b", "{spill:?}");
+        // With y, c would be at 0.62.
+        assert_eq!(scene.load("c", 0.4).round().all(), "d c", "{spill:?}");
+    }
 }

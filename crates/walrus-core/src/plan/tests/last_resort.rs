@@ -23,6 +23,46 @@ fn a12_functioning_servers_below_the_threshold_else_all_that_function_least_load
 }
 
 #[test]
+fn a12_a_server_above_the_threshold_is_left_out_only_if_the_others_can_bear_its_clients() {
+    let mut scene = scene();
+    scene.load("a1", 0.9).load("a2", 0.55).load("a3", 0.52);
+    assert_eq!(scene.round().candidates("x"), "a1 a2 a3", "three halves of 0.535 are above 0.75");
+    assert!(!scene.area("x").degraded, "there is room");
+    let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
+    let over: Vec<bool> = list.groups[0].candidates.iter().map(|it| it.over_threshold).collect();
+    assert_eq!(over, [true, false, false]);
+    scene.load("a2", 0.45);
+    assert_eq!(scene.round().candidates("x"), "a2 a3");
+    // Its clients are with the others now. What keeps it busy is something else: it stays out.
+    scene.load("a2", 0.82).load("a3", 0.77);
+    assert_eq!(scene.round().candidates("x"), "a2 a3", "a2 could be spared by a1 only");
+    scene.load("a2", 0.84);
+    assert_eq!(scene.round().candidates("x"), "a1 a2 a3", "the others are above, taken together");
+    assert_eq!(scene.round().candidates("x"), "a1 a2 a3");
+}
+
+#[test]
+fn memory_of_before_does_not_say_who_was_left_out() {
+    let mut scene = scene();
+    scene.load("a1", 0.9).round();
+    let mut json = serde_json::to_value(&scene.memory).unwrap();
+    let over = json["assign"]["over"][0].as_object_mut().unwrap();
+    assert!(over.remove("left_out").is_some() && !over.contains_key("everywhere"));
+    scene.memory = serde_json::from_value(json).unwrap();
+    assert_eq!(scene.load("a1", 0.78).round().candidates("x"), "a1 a2 a3", "it is below, and back");
+    assert_eq!(scene.load("a1", 0.9).round().candidates("x"), "a2 a3");
+}
+
+#[test]
+fn after_a_restart_the_plan_tells_who_was_left_out() {
+    let mut scene = scene();
+    scene.load("a1", 0.9).round();
+    scene.memory = Memory::from_plan(&scene.topology, &scene.plan(), scene.now);
+    scene.load("a2", 0.7).load("a3", 0.7);
+    assert_eq!(scene.round().candidates("x"), "a2 a3", "they have its clients already");
+}
+
+#[test]
 fn a13_a_server_comes_back_when_it_is_below_by_the_hysteresis() {
     let mut scene = scene();
     for (load, candidates) in [

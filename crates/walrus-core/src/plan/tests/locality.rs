@@ -148,7 +148,9 @@ fn all_names_every_functioning_cluster() {
     scene.topology.servers[b1.index()].weight = 2;
     assert_eq!(scene.round().at("x"), "a 50, b 50");
     assert_eq!(scene.candidates("x"), "a1 a2 b1");
-    assert_eq!(scene.load("a", 0.9).round().at("x"), "b");
+    // b would have all clients, twice as many as now.
+    assert_eq!(scene.load("a", 0.9).round().at("x"), "a 50, b 50");
+    assert_eq!(scene.load("b", 0.3).round().at("x"), "b");
     assert_eq!(scene.life("b", Life::Dead).event().at("x"), "a");
     assert_eq!(scene.candidates("x"), "a1 a2");
     assert_eq!(scene.life("a", Life::Dead).event().candidates("x"), "a1 a2", "last usable");

@@ -70,7 +70,7 @@ fn whoever_is_left_out_is_told_of_with_the_reason() {
     let mut scene = Scene::new(&[("a", 5), ("b", 1)], &[("x", "a"), ("y", "b"), ("world", "")]);
     let a5 = scene.topology.server("a5").unwrap();
     scene.topology.servers[a5.index()].weight = 0;
-    scene.load("a1", 0.9).load("a2", 0.85).life("a3", Life::Dead).round();
+    scene.load("a1", 0.9).load("a2", 0.85).load("a4", 0.05).life("a3", Life::Dead).round();
     scene.load("a2", 0.78).round();
     let told = |scene: &Scene| -> Vec<String> {
         let area = scene.topology.area("x").unwrap();
@@ -80,7 +80,7 @@ fn whoever_is_left_out_is_told_of_with_the_reason() {
     assert_eq!(
         told(&scene),
         [
-            "a1: load 0.90 is above the threshold 0.80",
+            "a1: load 0.90 is above the threshold 0.80, and the others can bear its clients",
             "a2: load 0.78 was above the threshold and is not yet down to 0.75",
             "a3: dead: as told",
             "a5: weight 0: only if nobody else is left",

@@ -5,7 +5,7 @@
 //!
 //! **Rule.** The candidates of every area are the servers of all functioning clusters of the
 //! service, in the order of the configuration; servers above the threshold are left out while
-//! any is below. A cluster's share follows from its servers' weights. Nothing moves, so there is
+//! the others, of all clusters, can bear it. A cluster's share follows from its servers' weights. Nothing moves, so there is
 //! neither dwell nor a way by shares.
 //!
 //! **Source.** Plain round-robin DNS with health checks; the base line that the thesis (004,

@@ -92,9 +92,10 @@ impl RoundContext<'_> {
             Some(capacity) => capacity,
             None => f64::from(topology.servers[id].weight),
         };
-        let was_over = |id: usize| self.standing(pair).was_over[id];
-        let all_over = members(one).all(was_over);
-        let handed_out = members(one).filter(|id| all_over || !was_over(*id));
+        let was_out = |id: usize| self.standing(pair).was_left_out[id];
+        // Those that were given out may have died since.
+        let all_out = members(one).all(was_out);
+        let handed_out = members(one).filter(|id| all_out || !was_out(*id));
         let work =
             handed_out.filter_map(|id| Some(known_load(self.input.conditions, id)? * size(id)));
         work.sum::<f64>() / members(two).map(size).sum::<f64>()

@@ -7,7 +7,7 @@
 //! points at the first that functions. It leaves a cluster that stops functioning at once; it
 //! comes back at a round, once its last move has been out for a TTL, and by shares if the service
 //! has a ramp. Load plays no part, except that servers above the threshold are left out of the
-//! answers while their cluster has others.
+//! answers while the others of their cluster can bear it.
 //!
 //! **Source.** The priority sets of DNS failover in general use; gradual return as for `walrus`.
 //!

@@ -134,8 +134,15 @@ pub struct OverThreshold {
     pub threshold: f64,
     /// How far below it a server must fall to be used again.
     pub hysteresis: f64,
+    /// The clusters, as configured, of services with `assign = "all"`, which give out their servers all
+    /// together; empty for all other services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub everywhere: Vec<ClusterId>,
     /// Servers that went above and have not yet fallen far enough, in order.
     pub servers: Vec<ServerId>,
+    /// Those of them that are left out of answers, in order: the others can bear it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<ServerId>,
     /// For how many rounds in a row each cluster had a server far enough below (A7), by cluster.
     pub rounds_below: Vec<u32>,
 }

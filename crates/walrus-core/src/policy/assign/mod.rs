@@ -7,6 +7,7 @@
 mod all;
 mod brought;
 mod failover;
+mod leaving_out;
 mod memory;
 mod nearest;
 mod preference;

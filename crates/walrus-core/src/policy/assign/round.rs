@@ -3,7 +3,10 @@
 use super::brought::Brought;
 use super::standing::{EPSILON, Standing};
 use super::walrus::notify_problems::{Rank, rank_servers};
-use super::{AssignInput, AssignMemory, Assignments, Cause, Place, Pointing, Reason, Transition};
+use super::{
+    AssignInput, AssignMemory, Assignments, Cause, OverThreshold, Place, Pointing, Reason,
+    Transition,
+};
 use crate::world::{AssignPolicy, ClusterId, Service};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -344,28 +347,30 @@ const fn is_last(reason: Reason) -> bool {
     matches!(reason, Reason::LastResort | Reason::Unseen | Reason::LastUsable | Reason::Configured)
 }
 
-/// One standing for each pair of threshold and hysteresis, and each service's place among them.
+/// One standing for each class of services, and each service's place among them.
 fn standings(input: &AssignInput<'_>, ranks: &[Option<Rank>]) -> (Vec<Standing>, Vec<usize>) {
-    let mut classes: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+    let mut classes: BTreeMap<(u64, u64, &[ClusterId]), usize> = BTreeMap::new();
     let mut standings: Vec<Standing> = Vec::new();
     let mut class_of = Vec::new();
     for service in &input.topology.services {
-        let key = (service.threshold.to_bits(), service.hysteresis.to_bits());
+        let everywhere = match service.assign {
+            AssignPolicy::All => &service.clusters[..],
+            _ => &[],
+        };
+        let key = (service.threshold.to_bits(), service.hysteresis.to_bits(), everywhere);
         let class = *classes.entry(key).or_insert_with(|| {
-            let past = input
-                .memory
-                .over
-                .iter()
-                .find(|past| (past.threshold.to_bits(), past.hysteresis.to_bits()) == key);
-            let limits = (service.threshold, service.hysteresis);
-            let is_round = input.cause == Cause::Round;
+            let is_past = |past: &&OverThreshold| {
+                let limits = (past.threshold.to_bits(), past.hysteresis.to_bits());
+                (limits.0, limits.1, &past.everywhere[..]) == key
+            };
+            let past = input.memory.over.iter().find(is_past);
             standings.push(Standing::new(
                 input.topology,
                 input.conditions,
                 ranks,
-                limits,
+                (service.threshold, service.hysteresis, everywhere),
                 past,
-                is_round,
+                input.cause == Cause::Round,
             ));
             standings.len() - 1
         });

@@ -1,9 +1,11 @@
 //! How servers and clusters stand in one round under one threshold (A2, A3, A12, A13, A24).
 //!
 //! Services with the same threshold and hysteresis share a standing, because loads belong to
-//! servers: the cost of a round follows servers times *different* thresholds, not services.
+//! servers: the cost of a round follows servers times *different* thresholds, not services. Those with
+//! `assign = "all"` have one for each set of clusters: there all servers together share their clients.
 
 use super::OverThreshold;
+use super::leaving_out::{Member, left_out};
 use super::walrus::notify_problems::Rank;
 use crate::world::{ClusterId, Condition, ServerId, Topology};
 
@@ -19,8 +21,12 @@ pub(crate) struct Standing {
     hysteresis: f64,
     /// By server: above the threshold, or was and has not fallen far enough (A13).
     pub(crate) over: Vec<bool>,
+    /// By server: left out of answers for its load (A12).
+    pub(crate) left_out: Vec<bool>,
     /// By server: the same at the last decision, under which the loads of this one were measured.
-    pub(super) was_over: Vec<bool>,
+    pub(super) was_left_out: Vec<bool>,
+    /// The clusters whose servers share their clients (`assign = "all"`); empty if each has its own.
+    everywhere: Vec<ClusterId>,
     /// By cluster.
     pub(crate) clusters: Vec<ClusterStanding>,
     /// All clusters, best first (A2).
@@ -47,17 +53,13 @@ impl Standing {
         topology: &Topology,
         conditions: &[Condition],
         ranks: &[Option<Rank>],
-        (threshold, hysteresis): (f64, f64),
+        (threshold, hysteresis, everywhere): Class<'_>,
         past: Option<&OverThreshold>,
         is_round: bool,
     ) -> Self {
-        let mut over = vec![false; topology.servers.len()];
-        for server in past.map_or(&[][..], |past| &past.servers) {
-            if let Some(flag) = over.get_mut(server.index()) {
-                *flag = true;
-            }
-        }
-        let was_over = over.clone();
+        let servers = topology.servers.len();
+        let mut over = flags(past.map_or(&[], |past| &past.servers), servers);
+        let was_left_out = flags(past.map_or(&[], |past| &past.left_out), servers);
         for (server, flag) in over.iter_mut().enumerate() {
             let limit = if *flag { threshold - hysteresis } else { threshold };
             *flag = known_load(conditions, server).is_some_and(|load| load > limit + EPSILON);
@@ -66,18 +68,48 @@ impl Standing {
             threshold,
             hysteresis,
             over,
-            was_over,
+            left_out: vec![false; servers],
+            was_left_out,
+            everywhere: everywhere.to_vec(),
             clusters: Vec::new(),
             ranking: Vec::new(),
         };
         for cluster in 0..topology.clusters.len() {
             let rounds = past.and_then(|past| past.rounds_below.get(cluster)).copied().unwrap_or(0);
-            let members = members(topology, ranks, cluster);
-            let cluster = standing.cluster(topology, conditions, members, rounds, is_round);
+            let of_cluster = members(topology, ranks, &[ClusterId(cluster as u32)]);
+            if everywhere.is_empty() {
+                standing.leave_out(topology, conditions, &of_cluster);
+            }
+            let of_cluster = of_cluster.into_iter();
+            let cluster = standing.cluster(topology, conditions, of_cluster, rounds, is_round);
             standing.clusters.push(cluster);
+        }
+        if !everywhere.is_empty() {
+            standing.leave_out(topology, conditions, &members(topology, ranks, everywhere));
         }
         standing.rank_clusters();
         standing
+    }
+
+    /// Decides who of those that share their clients is left out.
+    fn leave_out(&mut self, topology: &Topology, conditions: &[Condition], pool: &[usize]) {
+        let weight = |server: usize| {
+            let ramp = conditions.get(server).map_or(1.0, |condition| condition.ramp);
+            let ramp = if ramp.is_finite() { ramp.clamp(0.01, 1.0) } else { 1.0 };
+            f64::from(topology.servers[server].weight) * ramp
+        };
+        let weightless = pool.iter().all(|server| topology.servers[*server].weight == 0);
+        let member = |server: &usize| Member {
+            load: known_load(conditions, *server),
+            weight: if weightless { 1.0 } else { weight(*server) },
+            over: self.over[*server],
+            was_left_out: self.was_left_out[*server],
+        };
+        let pool_members: Vec<Member> = pool.iter().map(member).collect();
+        let out = left_out(&pool_members, self.threshold, self.hysteresis);
+        for (server, out) in pool.iter().zip(out) {
+            self.left_out[*server] = out;
+        }
     }
 
     fn cluster(
@@ -130,11 +162,15 @@ impl Standing {
 
     /// What the next round must know.
     pub(super) fn remember(&self) -> OverThreshold {
-        let servers = (0u32..).zip(&self.over).filter(|(_, over)| **over);
+        let listed = |flags: &[bool]| -> Vec<ServerId> {
+            (0..).map(ServerId).zip(flags).filter(|(_, flag)| **flag).map(|(id, _)| id).collect()
+        };
         OverThreshold {
             threshold: self.threshold,
             hysteresis: self.hysteresis,
-            servers: servers.map(|(id, _)| ServerId(id)).collect(),
+            everywhere: self.everywhere.clone(),
+            servers: listed(&self.over),
+            left_out: listed(&self.left_out),
             rounds_below: self.clusters.iter().map(|cluster| cluster.rounds_below).collect(),
         }
     }
@@ -145,16 +181,25 @@ pub(super) fn known_load(conditions: &[Condition], server: usize) -> Option<f64>
     conditions.get(server)?.load.filter(|load| load.is_finite())
 }
 
-/// The servers of a cluster that have the best rank in it, in the order of the configuration.
-fn members<'a>(
-    topology: &'a Topology,
-    ranks: &'a [Option<Rank>],
-    cluster: usize,
-) -> impl Iterator<Item = usize> + 'a {
-    let servers = &topology.clusters[cluster].servers;
-    let best = servers.iter().filter_map(|server| ranks[server.index()]).min();
-    servers
-        .iter()
-        .map(|server| server.index())
-        .filter(move |server| best.is_some() && ranks[*server] == best)
+/// What services must have in common to share a standing: threshold, hysteresis, and with
+/// `assign = "all"` their clusters.
+pub(super) type Class<'a> = (f64, f64, &'a [ClusterId]);
+
+/// As flags by server, what is listed; what is not there does not count.
+fn flags(listed: &[ServerId], servers: usize) -> Vec<bool> {
+    let mut flags = vec![false; servers];
+    for server in listed {
+        if let Some(flag) = flags.get_mut(server.index()) {
+            *flag = true;
+        }
+    }
+    flags
+}
+
+/// The servers of these clusters that have the best rank in them, in the order of the configuration.
+fn members(topology: &Topology, ranks: &[Option<Rank>], clusters: &[ClusterId]) -> Vec<usize> {
+    let servers = || clusters.iter().flat_map(|id| &topology.clusters[id.index()].servers);
+    let best = servers().filter_map(|server| ranks[server.index()]).min();
+    let is_best = |server: &usize| best.is_some() && ranks[*server] == best;
+    servers().map(|server| server.index()).filter(is_best).collect()
 }

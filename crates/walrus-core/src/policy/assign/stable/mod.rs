@@ -23,8 +23,8 @@
 //!   stopped functioning is placed, where there is room, and everything else stays.
 //! - *Gradually*: with a `ramp` an area comes nearer by shares; it goes farther, or away from a dead
 //!   cluster, at once.
-//! - *Loads* play no part, except that servers above the threshold are left out of answers while their
-//!   cluster has others.
+//! - *Loads* play no part, except that servers above the threshold are left out of answers while the
+//!   others of their cluster can bear it.
 //!
 //! **Source.** Maggs and Sitaraman, "Algorithmic Nuggets in Content Delivery", CCR 2015, section 2 (papers
 //! 9.2). Resource trees and partial orders of preference are left out; overflow is our own.

@@ -5,13 +5,17 @@
 //! next, and so on for ever.
 //!
 //! **Rule.** The areas still unassigned are taken worst first: highest mean load of the cluster
-//! that they point at, then most hits, then by name (A3). Each may go to the best cluster (A2)
-//! that was not yet given an area in this round by any phase, over all services (what it brings
-//! is not measured yet), and that, with `spill = "unassigned"`, nothing was assigned to in this round at all (A4). It goes only if
-//! that cluster's load, with what the area brings along ([`super::super::brought`]), is at most (1 -
-//! `better_ratio`) of the present one's and lower by `better_by` (A8), and if its last move has been out for a TTL
-//! (A23). So it is better off there for good, and has no cause to return. Only clusters with measured load to spare are
-//! picked, home is left to phase two, and an area that nobody asks for stays: it has no load to move.
+//! that they point at, then most hits, then by name (A3). Each goes to the best cluster (A2) that
+//!
+//! - was not yet given an area in this round by any phase, over all services (what that brings
+//!   is not measured yet); with `spill = "unassigned"`: that nothing was assigned to in this round at all (A4);
+//! - is worth it: its load, with what the area brings along ([`super::super::brought`]), is at most
+//!   (1 - `better_ratio`) of the present one's and lower by `better_by` (A8). So the area is better off
+//!   there for good, and has no cause to return;
+//! - has measured load to spare, and is not its home, which is left to phase two.
+//!
+//! An area stays whose last move has not been out for a TTL (A23), and one that nobody asks for: it has no load
+//! to move.
 //!
 //! **Source.** Thesis (004) sections 6.1 and 6.2.
 //!
@@ -42,11 +46,13 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         load_b.total_cmp(load_a).then_with(by_hits).then(a.cmp(b))
     });
     for (load, pair) in waiting {
-        let Some(best) = best_free_cluster(round, pair) else { continue };
-        if round.load_with(pair, best).is_some_and(|with| round.is_better(pair, load, with)) {
-            round.send(pair, best, Reason::Balanced);
-            round.taken[best.index()] = true;
-        }
+        let is_worth_it = |cluster: &ClusterId| {
+            let with = round.load_with(pair, *cluster);
+            with.is_some_and(|with| round.is_better(pair, load, with))
+        };
+        let Some(best) = free_clusters(round, pair).find(is_worth_it) else { continue };
+        round.send(pair, best, Reason::Balanced);
+        round.taken[best.index()] = true;
     }
 }
 
@@ -56,11 +62,15 @@ fn present_load(round: &RoundContext<'_>, pair: usize) -> Option<f64> {
     round.standing(pair).clusters[present.index()].load
 }
 
-fn best_free_cluster(round: &RoundContext<'_>, pair: usize) -> Option<ClusterId> {
+/// Where the pair may go, best first.
+fn free_clusters<'r>(
+    round: &'r RoundContext<'_>,
+    pair: usize,
+) -> impl Iterator<Item = ClusterId> + 'r {
     let standing = round.standing(pair);
     let (present, home) = (round.present(pair), round.home(pair));
     let spill = round.service(pair).spill;
-    let is_free = |cluster: &ClusterId| match spill {
+    let is_free = move |cluster: &ClusterId| match spill {
         _ if round.received[cluster.index()] => false,
         Spill::Unassigned => !round.taken[cluster.index()],
         Spill::Spare => true,
@@ -71,6 +81,6 @@ fn best_free_cluster(round: &RoundContext<'_>, pair: usize) -> Option<ClusterId>
         .copied()
         // Sorted by spare: behind the first without any, none has.
         .take_while(|cluster| standing.clusters[cluster.index()].spare > 0.0)
-        .filter(|cluster| Some(*cluster) != present && Some(*cluster) != home)
-        .find(|cluster| is_free(cluster) && round.functions(pair, *cluster))
+        .filter(move |cluster| Some(*cluster) != present && Some(*cluster) != home)
+        .filter(move |cluster| is_free(cluster) && round.functions(pair, *cluster))
 }
