@@ -6,11 +6,11 @@
 //! itself in virtual time ([`VirtualSystem`]), in the tests of the binary the real program over
 //! real sockets. Nothing here has a socket or a clock: if this crate compiles, the core is pure.
 
-mod duration;
 mod name_server;
 mod query;
 pub mod replay;
 pub mod scenario;
+mod script;
 pub mod simulation;
 mod system;
 mod virtual_system;

@@ -1,12 +1,30 @@
 //! Text to [`Scenario`]: every problem at once, each with its line and what to write instead.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::time::Duration;
 
-use super::statement::{Expectation, Line, Scenario, Statement, View};
-use crate::duration::parse_duration;
-use crate::system::{Question, ServerState};
+use crate::script::{self, Sentence, Statement, word};
+
+/// A parsed scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// The configuration as TOML text.
+    pub config: String,
+    /// Fixes every random choice.
+    pub seed: u64,
+    /// What happens, in order.
+    pub lines: Vec<Line>,
+}
+
+/// One statement and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// From 1.
+    pub number: usize,
+    /// As written, without indentation and comment.
+    pub text: String,
+    /// What it says.
+    pub statement: Statement,
+}
 
 /// One thing wrong with a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +61,7 @@ pub fn parse(text: &str) -> Result<Scenario, Vec<ScenarioProblem>> {
             }
             continue;
         }
-        let text = raw.split('#').next().unwrap_or_default().trim();
+        let text = script::without_comment(raw);
         let words: Vec<&str> = text.split_whitespace().collect();
         let result = match words.as_slice() {
             [] => Ok(()),
@@ -57,12 +75,9 @@ pub fn parse(text: &str) -> Result<Scenario, Vec<ScenarioProblem>> {
                 started = true;
                 Ok(())
             }
-            ["seed", seed] => number_of(seed).map(|seed| scenario.seed = seed),
+            ["seed", seed] => word::number(seed).map(|seed| scenario.seed = seed),
             _ if !started => Err("write `config ... end`, then `start`, before it".to_owned()),
-            ["reload", ..] => reload(text).map(|statement| {
-                scenario.lines.push(Line { number, text: text.to_owned(), statement });
-            }),
-            words => statement(words).map(|statement| {
+            _ => statement(text).map(|statement| {
                 scenario.lines.push(Line { number, text: text.to_owned(), statement });
             }),
         };
@@ -77,172 +92,13 @@ pub fn parse(text: &str) -> Result<Scenario, Vec<ScenarioProblem>> {
     if problems.is_empty() { Ok(scenario) } else { Err(problems) }
 }
 
-fn statement(words: &[&str]) -> Result<Statement, String> {
-    match words {
-        ["report", target, what @ ..] => {
-            Ok(Statement::Set { target: (*target).to_owned(), state: reported(what)? })
-        }
-        [verb @ ("kill" | "cut" | "heal" | "overload" | "slow"), target] => {
-            let state = match *verb {
-                "kill" => ServerState::Killed,
-                "cut" => ServerState::Cut,
-                "slow" => ServerState::Slow,
-                "overload" => ServerState::Busy { busy: 10, max: 10 },
-                _ => ServerState::Busy { busy: 0, max: 10 },
-            };
-            Ok(Statement::Set { target: (*target).to_owned(), state })
-        }
-        ["drain", target] => Ok(Statement::Drain { target: (*target).to_owned(), force: false }),
-        ["drain", target, "force"] => {
-            Ok(Statement::Drain { target: (*target).to_owned(), force: true })
-        }
-        ["undrain", target] => Ok(Statement::Undrain { target: (*target).to_owned() }),
-        ["time", "passes", duration] => Ok(Statement::Pass(duration_of(duration)?)),
-        ["query", name, record_type, "from", client, rest @ ..] => {
-            query(name, record_type, client, rest)
-        }
-        ["restart"] => Ok(Statement::Restart),
-        ["stop", duration] => Ok(Statement::Stop(duration_of(duration)?)),
-        ["expect", what @ ..] => Ok(Statement::Expect(expectation(what)?)),
-        ["show", "answer"] => Ok(Statement::Show(View::Answer)),
-        ["show", "areas"] => Ok(Statement::Show(View::Areas)),
-        ["show", "servers"] => Ok(Statement::Show(View::Servers)),
-        words => Err(format!(
-            "`{}` is no statement; there are report, kill, cut, heal, overload, slow, drain, \
-             undrain, reload, restart, stop, time passes, query, expect and show",
-            words.join(" ")
-        )),
-    }
-}
-
-/// The texts may have blanks inside, so words are not looked at.
-fn reload(text: &str) -> Result<Statement, String> {
-    let texts = text.strip_prefix("reload").and_then(|rest| rest.split_once("=>"));
-    match texts.map(|(old, new)| (old.trim(), new.trim())) {
-        Some((old, new)) if !old.is_empty() => {
-            Ok(Statement::Reload { old: old.to_owned(), new: new.to_owned() })
-        }
-        _ => Err("write `reload OLD => NEW`, texts of the configuration".to_owned()),
-    }
-}
-
-pub(crate) fn reported(what: &[&str]) -> Result<ServerState, String> {
-    match what {
-        ["busy", busy, "of", max] => {
-            Ok(ServerState::Busy { busy: number_of(busy)?, max: number_of(max)? })
-        }
-        ["tempfail", reason @ ..] => Ok(ServerState::TempFail(reason.join(" "))),
-        ["bypass", reason @ ..] => Ok(ServerState::Bypass(reason.join(" "))),
-        ["panic", reason @ ..] => Ok(ServerState::Panic(reason.join(" "))),
-        ["silence"] => Ok(ServerState::Silent),
-        _ => {
-            Err("a report is `busy N of M`, `tempfail`, `bypass`, `panic` or `silence`".to_owned())
+fn statement(text: &str) -> Result<Statement, String> {
+    match script::sentence(text)? {
+        Sentence::Statement(statement) => Ok(statement),
+        Sentence::Event(event) => {
+            Err(format!("`{text}` is for the time lines of studies; here {}", event.in_scenarios()))
         }
     }
-}
-
-fn query(
-    name: &str,
-    record_type: &str,
-    client: &str,
-    mut rest: &[&str],
-) -> Result<Statement, String> {
-    let mut question = Question {
-        name: name.to_owned(),
-        record_type: record_type.to_owned(),
-        client: address_of(client)?,
-        subnet: None,
-        server: None,
-    };
-    let mut times = 1;
-    while let [word, value, tail @ ..] = rest {
-        match *word {
-            "ecs" => question.subnet = Some(prefix_of(value)?),
-            "to" => question.server = Some(address_of(value)?),
-            "times" => times = number_of(value)?,
-            other => return Err(format!("`{other}`: a query has ecs PREFIX, to IP, times N")),
-        }
-        rest = tail;
-    }
-    if rest.is_empty() {
-        Ok(Statement::Query { question, times })
-    } else {
-        Err(format!("`{}` wants a value", rest.join(" ")))
-    }
-}
-
-fn expectation(what: &[&str]) -> Result<Expectation, String> {
-    let addresses = |words: &[&str]| -> Result<Vec<IpAddr>, String> {
-        words.iter().map(|word| address_of(word)).collect()
-    };
-    match what {
-        ["answer", list @ ..] if !list.is_empty() => Ok(Expectation::Answer(addresses(list)?)),
-        ["answers", "among", list @ ..] if !list.is_empty() => {
-            Ok(Expectation::Among(addresses(list)?))
-        }
-        ["answers", "name", one] => Ok(Expectation::Names(address_of(one)?)),
-        ["targets", list @ ..] if !list.is_empty() => {
-            Ok(Expectation::Targets(list.iter().map(|&host| host.to_owned()).collect()))
-        }
-        ["no", "target", host] => Ok(Expectation::NoTarget((*host).to_owned())),
-        ["target", host, "between", least, most] => Ok(Expectation::TargetShare {
-            target: (*host).to_owned(),
-            least: number_of(least.trim_end_matches('%'))?,
-            most: number_of(most.trim_end_matches('%'))?,
-        }),
-        ["share", address, "between", least, most] => Ok(Expectation::Share {
-            address: address_of(address)?,
-            least: number_of(least.trim_end_matches('%'))?,
-            most: number_of(most.trim_end_matches('%'))?,
-        }),
-        ["ttl", seconds] => Ok(Expectation::Ttl(number_of(seconds)?)),
-        ["scope", bits] => Ok(Expectation::Scope(number_of(bits)?)),
-        ["rcode", rcode] => Ok(Expectation::Rcode((*rcode).to_owned())),
-        ["no", "answer"] => Ok(Expectation::NoAnswer),
-        ["no", "notice"] => Ok(Expectation::NoNotice),
-        ["refused"] => Ok(Expectation::Refused),
-        ["server", server, life] => {
-            Ok(Expectation::Server { server: (*server).to_owned(), life: (*life).to_owned() })
-        }
-        ["area", area, "of", service, "at", clusters @ ..] => Ok(Expectation::Area {
-            area: (*area).to_owned(),
-            service: (*service).to_owned(),
-            clusters: clusters.iter().map(|&cluster| cluster.to_owned()).collect(),
-        }),
-        ["notice", kind, subject, rest @ ..] if matches!(rest, [] | ["recovered"]) => {
-            Ok(Expectation::Notice {
-                kind: (*kind).to_owned(),
-                subject: (*subject).to_owned(),
-                recovered: !rest.is_empty(),
-            })
-        }
-        _ => Err("expect answer, answers among, answers name, share, targets, no target, target, \
-                  ttl, scope, rcode, no answer, \
-                  server, area, notice, no notice or refused"
-            .to_owned()),
-    }
-}
-
-fn number_of<T: std::str::FromStr>(word: &str) -> Result<T, String> {
-    word.parse().map_err(|_| format!("`{word}` is not a number that fits here"))
-}
-
-fn address_of(word: &str) -> Result<IpAddr, String> {
-    word.parse().map_err(|_| format!("`{word}` is not an IP address"))
-}
-
-fn prefix_of(word: &str) -> Result<(IpAddr, u8), String> {
-    let problem = || format!("`{word}` is not a prefix such as 198.51.100.0/24");
-    let (address, bits) = word.split_once('/').ok_or_else(problem)?;
-    let address: IpAddr = address.parse().map_err(|_| problem())?;
-    let bits_max = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.parse().ok().filter(|bits| *bits <= bits_max).ok_or_else(problem)?;
-    Ok((address, bits))
-}
-
-fn duration_of(word: &str) -> Result<Duration, String> {
-    parse_duration(word)
-        .ok_or_else(|| format!("`{word}` is not a duration such as 500ms, 5s or 2m"))
 }
 
 #[cfg(test)]
@@ -271,5 +127,22 @@ mod tests {
         let scenario = parse(text).unwrap();
         let Statement::Query { question, times } = &scenario.lines[0].statement else { panic!() };
         assert_eq!((*times, question.subnet.unwrap().1), (3, 32));
+    }
+
+    #[test]
+    fn what_only_studies_have_is_told_as_that() {
+        for (line, expected) in [
+            ("slow fra1 x0.5", "`slow NAME` alone"),
+            ("population everybody x2", "nobody comes by himself"),
+            ("set service.ttl = 5s", "`reload OLD => NEW`"),
+            ("kill controller 1", "`restart`"),
+            ("cut nameserver ns1", "`restart`"),
+            ("cut reports", "`cut NAME`"),
+            ("at 5m kill fra1", "`time passes 5m`"),
+        ] {
+            let problems = parse(&format!("start\n{line}\n")).unwrap_err();
+            assert_eq!(problems[0].line, 2);
+            assert!(problems[0].message.contains(expected), "{line}: {}", problems[0]);
+        }
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::statement::{Expectation, Scenario, Statement, View};
-use crate::system::{Seen, System, SystemError};
+use super::Scenario;
+use crate::script::{Act, Expectation, Statement, View};
+use crate::system::{Seen, ServerState, System, SystemError};
 
 /// What a run gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,10 +57,8 @@ impl Run {
         system: &mut S,
     ) -> Result<Option<String>, SystemError> {
         match statement {
-            Statement::Set { target, state } => system.set(target, state)?,
+            Statement::Act(act) => self.happen(act, system)?,
             Statement::Pass(duration) => system.pass(*duration)?,
-            Statement::Drain { target, force } => self.refused = !system.drain(target, *force)?,
-            Statement::Undrain { target } => system.undrain(target)?,
             Statement::Reload { old, new } => {
                 if !self.config.contains(old.as_str()) {
                     return Ok(Some(format!("the configuration has no `{old}`")));
@@ -85,6 +84,18 @@ impl Run {
             }
         }
         Ok(None)
+    }
+
+    fn happen<S: System>(&mut self, act: &Act, system: &mut S) -> Result<(), SystemError> {
+        match act {
+            Act::Set { target, state } => system.set(target, state),
+            Act::Heal { target } => system.set(target, &ServerState::Busy { busy: 0, max: 10 }),
+            Act::Drain { target, force } => {
+                self.refused = !system.drain(target, *force)?;
+                Ok(())
+            }
+            Act::Undrain { target } => system.undrain(target),
+        }
     }
 
     fn judge<S: System>(

@@ -2,7 +2,7 @@
 
 use walrus_core::world::Generator;
 
-use crate::duration::parse_duration;
+use crate::script::parse_duration;
 
 /// How a time (in seconds) or a count is spread.
 #[derive(Clone, Copy, Debug, PartialEq)]

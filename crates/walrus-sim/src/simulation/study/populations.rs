@@ -13,7 +13,7 @@ use super::setup::{
     Arrivals, ClientCache, Family, NameServerSetup, Population, RecordType, TtlRule,
 };
 use super::shares::{KnownShares, Shares};
-use crate::duration::parse_duration;
+use crate::script::parse_duration;
 
 /// As many clients in all: each is an entry of 32 bytes in the queue.
 const CLIENTS_MAX: u64 = 50_000_000;

@@ -9,6 +9,7 @@ use walrus_core::world::{Service, Target, Time};
 
 use super::law::{Law, ServiceLaw};
 use super::shares::Shares;
+pub(crate) use crate::script::{Messages, Reach};
 use crate::system::ServerState;
 
 /// All that a run needs but its seed.
@@ -227,22 +228,4 @@ pub(crate) enum Deed {
         within: Duration,
         last: Option<Duration>,
     },
-}
-
-/// How a name server or Controller fares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    Well,
-    /// It has stopped, and starts anew when it is healed.
-    Killed,
-    /// It runs, and nothing comes from it or to it.
-    Cut,
-}
-
-/// What travels inside Walrus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Messages {
-    Reports,
-    Plans,
-    Observations,
 }

@@ -289,6 +289,10 @@ fn a_time_line_says_what_is_wrong_with_each_line() {
         ("at 5m population people x2 around 5m", "write `within TIME`"),
         ("at 5m population people x0", "no factor"),
         ("at 5m cut everything", "no server or cluster `everything`"),
+        ("at 5m kil a1", "did you mean `kill`?"),
+        ("at 5m expect refused", "is for scenarios"),
+        ("at 5m time passes 5m", "is for scenarios"),
+        ("at 5m reload a => b", "as in `set service.ttl = 30s`"),
     ];
     for (line, expected) in cases {
         let text = GOOD.replace("at 3m heal a1", line);

@@ -1,14 +1,10 @@
-//! A study's time line: `at TIME VERB ...` a line, in the words of the scenarios' language.
-
-use std::time::Duration;
+//! A study's time line: `at TIME VERB ...` a line, in [the language](crate::script) of scenarios.
 
 use walrus_core::config::settings_file::did_you_mean;
 use walrus_core::world::{Name, Target, Time, Topology};
 
-use super::setup::{Deed, Happening, Messages, NameServerSetup, Reach};
-use crate::duration::parse_duration;
-use crate::scenario::reported;
-use crate::system::ServerState;
+use super::setup::{Deed, Happening, Messages, NameServerSetup};
+use crate::script::{self, Act, Event, Sentence, Statement, Way, word};
 
 /// What a time line may name.
 pub(super) struct Known<'a> {
@@ -20,138 +16,71 @@ pub(super) struct Known<'a> {
 
 /// Reads one line; `None` if nothing stands there. The error says what to write instead.
 pub(super) fn line(text: &str, known: &Known<'_>) -> Result<Option<Happening>, String> {
-    let text = text.split('#').next().unwrap_or_default();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let ["at", at, deed @ ..] = words.as_slice() else {
-        if words.is_empty() {
-            return Ok(None);
-        }
-        return Err(format!(
-            "begin with `at TIME`, as in `at 20m kill frankfurt`, not `{}`",
-            words[0]
-        ));
-    };
+    let text = script::without_comment(text);
+    let mut words = text.splitn(3, char::is_whitespace);
+    let (first, at) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if first.is_empty() {
+        return Ok(None);
+    }
+    if first != "at" {
+        return Err(format!("begin with `at TIME`, as in `at 20m kill frankfurt`, not `{first}`"));
+    }
     // All that is wrong with the line.
-    match (time(at), deed_of(deed, known)) {
+    match (word::time(at), deed_of(words.next().unwrap_or_default().trim(), known)) {
         (Ok(at), Ok(deed)) => Ok(Some(Happening { at: Time::ZERO + at, deed })),
         (Err(one), Err(other)) => Err(format!("{one}; {other}")),
         (Err(why), _) | (_, Err(why)) => Err(why),
     }
 }
 
-fn deed_of(words: &[&str], known: &Known<'_>) -> Result<Deed, String> {
-    match words {
-        ["population", name, rest @ ..] => population(name, rest, known),
-        ["set", path, "=", value @ ..] if !value.is_empty() => {
-            Ok(Deed::Set((*path).to_owned(), value.join(" ")))
-        }
-        ["set", ..] => Err("write `set service.choose = mrl`: a path, `=` and a value".to_owned()),
-        ["drain", name] => Ok(Deed::Drain { target: target(name, known)?, force: false }),
-        ["drain", name, "force"] => Ok(Deed::Drain { target: target(name, known)?, force: true }),
-        ["undrain", name] => Ok(Deed::Undrain(target(name, known)?)),
-        [verb @ ("cut" | "heal"), messages @ ("reports" | "plans" | "observations"), rest @ ..] => {
-            let messages = match *messages {
-                "reports" => Messages::Reports,
-                "plans" => Messages::Plans,
-                _ => Messages::Observations,
-            };
-            cut(messages, *verb == "cut", rest, known)
-        }
-        [verb @ ("kill" | "cut" | "heal"), kind @ ("nameserver" | "controller"), name] => {
-            let reach = match *verb {
-                "kill" => Reach::Killed,
-                "cut" => Reach::Cut,
-                _ => Reach::Well,
-            };
-            if *kind == "controller" {
-                return controller(name, known).map(|number| Deed::Controller(number, reach));
-            }
-            Ok(Deed::NameServers(name_servers(name, known)?, reach))
-        }
-        ["kill", name] => Ok(Deed::Servers(servers(name, known)?, ServerState::Killed)),
-        ["cut", name] => Ok(Deed::Servers(servers(name, known)?, ServerState::Cut)),
-        ["heal", name] => Ok(Deed::Heal(servers(name, known)?)),
-        ["slow", name] => Ok(Deed::Servers(servers(name, known)?, ServerState::Slow)),
-        ["slow", name, factor] => Ok(Deed::Speed(servers(name, known)?, times(factor)?)),
-        ["overload", name] => {
-            Ok(Deed::Servers(servers(name, known)?, ServerState::Busy { busy: 10, max: 10 }))
-        }
-        ["report", name, what @ ..] => Ok(Deed::Servers(servers(name, known)?, reported(what)?)),
-        _ => Err(format!(
-            "`{}` is nothing that can happen; there are kill, cut, heal, slow, overload, report, drain \
-             and undrain NAME; kill, cut and heal nameserver NAME or controller NUMBER; cut and heal \
-             reports (of NAME), plans (to AREA) or observations (of AREA); set PATH = VALUE; population NAME xTIMES \
-             within TIME for TIME",
-            words.join(" ")
+fn deed_of(text: &str, known: &Known<'_>) -> Result<Deed, String> {
+    match script::sentence(text)? {
+        Sentence::Statement(Statement::Act(act)) => act_of(act, known),
+        Sentence::Event(event) => event_of(event, known),
+        Sentence::Statement(_) => Err(format!(
+            "`{text}` is for scenarios: on a time line stands only what happens{}",
+            if text.starts_with("reload") { ", as in `set service.ttl = 30s`" } else { "" }
         )),
     }
 }
 
-/// Whose messages of a kind get lost; everybody's if nobody is named.
-fn cut(
-    messages: Messages,
-    is_cut: bool,
-    whose: &[&str],
-    known: &Known<'_>,
-) -> Result<Deed, String> {
-    let (name, to) = match (messages, whose) {
-        (_, []) => return Ok(Deed::Cut(messages, is_cut)),
-        (Messages::Plans, ["to", name]) => (name, None),
-        (Messages::Reports | Messages::Observations, ["of", name]) => (name, None),
-        (Messages::Reports | Messages::Observations, ["of", name, "to", "controller", number]) => {
-            (name, Some(controller(number, known)?))
-        }
-        _ => {
-            return Err(format!(
-                "`{}`: write `cut reports of frankfurt`, `cut reports of frankfurt to controller 2`, `cut \
-                 observations of europe` (to a Controller as well), or `cut plans to europe`",
-                whose.join(" ")
-            ));
-        }
-    };
-    let parts = match messages {
-        Messages::Reports => servers(name, known)?,
-        Messages::Plans | Messages::Observations => name_servers(name, known)?,
-    };
-    Ok(Deed::CutSome { messages, parts, controller: to, is_cut })
+fn act_of(act: Act, known: &Known<'_>) -> Result<Deed, String> {
+    Ok(match act {
+        Act::Set { target, state } => Deed::Servers(servers(&target, known)?, state),
+        Act::Heal { target } => Deed::Heal(servers(&target, known)?),
+        Act::Drain { target: name, force } => Deed::Drain { target: target(&name, known)?, force },
+        Act::Undrain { target: name } => Deed::Undrain(target(&name, known)?),
+    })
 }
 
-fn population(name: &str, mut rest: &[&str], known: &Known<'_>) -> Result<Deed, String> {
+fn event_of(event: Event, known: &Known<'_>) -> Result<Deed, String> {
+    Ok(match event {
+        Event::Speed { target, factor } => Deed::Speed(servers(&target, known)?, factor),
+        Event::NameServer { name, reach } => Deed::NameServers(name_servers(&name, known)?, reach),
+        Event::Controller { number, reach } => Deed::Controller(controller(&number, known)?, reach),
+        Event::Messages { messages, is_cut, way: None } => Deed::Cut(messages, is_cut),
+        Event::Messages { messages, is_cut, way: Some(Way { name, controller: to }) } => {
+            let controller = to.map(|number| controller(&number, known)).transpose()?;
+            let parts = match messages {
+                Messages::Reports => servers(&name, known)?,
+                Messages::Plans | Messages::Observations => name_servers(&name, known)?,
+            };
+            Deed::CutSome { messages, parts, controller, is_cut }
+        }
+        Event::Set { path, value } => Deed::Set(path, value),
+        Event::Population { name, factor, within, last } => {
+            Deed::Population { populations: populations(&name, known)?, factor, within, last }
+        }
+    })
+}
+
+fn populations(name: &str, known: &Known<'_>) -> Result<Vec<usize>, String> {
     let all = &known.populations;
-    let populations: Vec<usize> = match all.iter().position(|it| *it == name) {
-        Some(place) => vec![place],
-        None if name == "everybody" => (0..all.len()).collect(),
-        None => return Err(no_such("population", name, all.iter().copied())),
-    };
-    let Some((factor, tail)) = rest.split_first() else {
-        return Err("write how much, as in `population everybody x20 within 1m for 10m`".to_owned());
-    };
-    let factor = times(factor)?;
-    let (mut within, mut last) = (Duration::ZERO, None);
-    rest = tail;
-    while let [word, value, tail @ ..] = rest {
-        match *word {
-            "within" => within = time(value)?,
-            "for" => last = Some(time(value)?),
-            _ => return Err(format!("`{word}`: write `within TIME` and `for TIME`")),
-        }
-        rest = tail;
+    match all.iter().position(|it| *it == name) {
+        Some(place) => Ok(vec![place]),
+        None if name == "everybody" => Ok((0..all.len()).collect()),
+        None => Err(no_such("population", name, all.iter().copied())),
     }
-    if !rest.is_empty() {
-        return Err(format!("`{}` wants a time", rest.join(" ")));
-    }
-    Ok(Deed::Population { populations, factor, within, last })
-}
-
-fn times(word: &str) -> Result<f64, String> {
-    let number: Option<f64> = word.strip_prefix('x').and_then(|it| it.parse().ok());
-    number
-        .filter(|it| (0.001..=1000.0).contains(it))
-        .ok_or_else(|| format!("`{word}` is no factor such as x20 or x0.5, from x0.001 to x1000"))
-}
-
-fn time(word: &str) -> Result<Duration, String> {
-    parse_duration(word).ok_or_else(|| format!("`{word}` is no time such as 90s, 20m or 1.5h"))
 }
 
 fn target(name: &str, known: &Known<'_>) -> Result<Target, String> {
