@@ -25,6 +25,7 @@ mod protobuf;
 mod run;
 mod settle;
 mod side;
+mod sides;
 mod sums;
 mod tally;
 #[cfg(test)]

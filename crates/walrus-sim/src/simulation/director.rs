@@ -179,8 +179,6 @@ impl Directors {
     pub(super) fn reconfigure(&mut self, configuration: &Configuration) -> Result<(), SystemError> {
         self.empty = Arc::new(crate::name_server::table_without_plan(configuration)?);
         self.compiled.clear();
-        self.udp_size_max = configuration.dns.udp_size_max;
-        self.reply.resize(usize::from(self.udp_size_max).max(512), 0);
         for director in &mut self.list {
             let table = match director.table.plan() {
                 Some(plan) => self.empty.with_plan(Arc::clone(plan)).map(Arc::new),

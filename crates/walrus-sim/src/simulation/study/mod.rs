@@ -1,5 +1,7 @@
 //! A study: what runs, who asks, what happens, what is compared.
 
+mod configuration;
+mod happenings;
 mod law;
 mod offered;
 mod populations;
@@ -9,6 +11,7 @@ mod settings;
 mod setup;
 mod shares;
 mod timeline;
+mod times;
 
 use std::fmt;
 use std::sync::Arc;

@@ -265,6 +265,8 @@ fn settings_change_on_the_time_line_one_upon_the_other() {
         ("at 3m set population.clients = 5", "no setting of the Walrus configuration"),
         ("at 3m set cluster.servers = []", ""),
         ("at 3m set service.name = w.example.com", "what stands where"),
+        ("at 3m set dns.observe_every = 5s", "a change of [dns] takes a restart"),
+        ("at 3m set node.name = other", "a change of [node] takes a restart"),
     ] {
         let told = problems(&set(line), &[]);
         assert!(told.iter().any(|it| it.contains(expected)), "{line}: {told:?}");
