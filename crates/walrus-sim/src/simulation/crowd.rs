@@ -132,18 +132,12 @@ impl Crowd {
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-/// Where in the day this is, as an angle from its peak.
-fn angle(population: &Population, now: u64) -> f64 {
-    let since = now as f64 / 1e9 - population.peak.as_secs_f64();
-    since / DAY * TAU
-}
-
 /// The activity of this time of day, 1 on average.
 pub(super) fn of_day(population: &Population, now: u64) -> f64 {
     if population.daily == 0.0 {
         return 1.0;
     }
-    1.0 + population.daily * angle(population, now).cos()
+    1.0 + population.daily * population.angle(now as f64 / 1e9).cos()
 }
 
 /// When a client has thought for so many seconds of an average time of day. In a closed population it is
@@ -156,7 +150,7 @@ pub(super) fn thought(population: &Population, from: u64, seconds: f64) -> u64 {
     }
     // Whole days are as long as they are; of the rest, the integral of the activity is what was thought.
     let rest = seconds % DAY;
-    let begin = angle(population, from);
+    let begin = population.angle(from as f64 / 1e9);
     let swing = daily * DAY / TAU;
     let (mut low, mut high) = (0.0, DAY);
     let mut after: f64 = rest / (1.0 + daily * begin.cos()).max(1e-3);

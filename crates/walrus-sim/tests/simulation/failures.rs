@@ -198,7 +198,8 @@ fn the_day_has_its_peak_and_its_night() {
         let result = run(&study, 1);
         let busy =
             |hour: usize| -> f32 { result.servers.iter().map(|it| it.utilisation[hour]).sum() };
-        let (peak, night) = (busy(17) + busy(18), busy(5) + busy(6));
+        // It begins at six in the morning.
+        let (peak, night) = (busy(11) + busy(12), busy(23) + busy(0));
         assert!(peak > 4.0 * night, "{people}: {peak} {night}");
     }
 }

@@ -18,7 +18,22 @@ pub(super) fn check(setup: &Setup, root: &Section, findings: &Findings<'_>) {
             addresses(setup, population, section, findings);
             distances(setup, population, section, findings);
             overlap(setup, population, section, findings);
+            night(setup, population, section, findings);
         }
+    }
+}
+
+/// Warns of a population that sleeps while it is simulated.
+fn night(setup: &Setup, population: &Population, section: &Section, findings: &Findings<'_>) {
+    let activity = population.mean_activity(setup.duration.as_secs_f64());
+    if activity < 0.5 {
+        let message = format!(
+            "population `{}` is at night for most of the run: it asks for {:.0} % of what it does on \
+             average of a day; let `begins` or `peak` be another time",
+            population.name,
+            activity * 100.0
+        );
+        findings.warn(section.place_of("peak"), message);
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn read(
     findings: &Findings<'_>,
 ) -> Vec<Population> {
     let place = root.place_of("population");
+    let begins = root.duration("begins").as_secs_f64();
     let mut list: Vec<Population> = Vec::new();
     for section in root.sections("population") {
         if list.len() == POPULATIONS_MAX {
@@ -46,7 +47,7 @@ pub(super) fn read(
             findings.problem(section.place(), message);
             break;
         }
-        let one = One { section, pages, configuration, name_servers, sources, findings };
+        let one = One { section, pages, configuration, name_servers, sources, begins, findings };
         let Some(population) = one.read() else { continue };
         if list.iter().any(|known| known.name == population.name) {
             let message =
@@ -80,6 +81,8 @@ struct One<'a> {
     configuration: Option<&'a Configuration>,
     name_servers: &'a [NameServerSetup],
     sources: Sources<'a>,
+    /// At which second of the day the run begins.
+    begins: f64,
     findings: &'a Findings<'a>,
 }
 
@@ -114,7 +117,7 @@ impl One<'_> {
             name_server_distances,
             cluster_distances,
             daily: section.number("daily")?,
-            peak: section.duration("peak"),
+            peak: section.duration("peak").as_secs_f64() - self.begins,
             service: service?,
             record_type: match section.text("type")?.as_str() {
                 "AAAA" => RecordType::Aaaa,

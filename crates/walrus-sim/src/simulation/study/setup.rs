@@ -1,5 +1,6 @@
 //! A study's variant, checked and ready to run.
 
+use std::f64::consts::TAU;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,8 @@ pub(crate) struct Population {
     /// By cluster, in nanoseconds; `None` where the study has none.
     pub(crate) cluster_distances: Vec<Option<u64>>,
     pub(crate) daily: f64,
-    pub(crate) peak: Duration,
+    /// When its first peak is, in seconds since the run's beginning; may be before that.
+    pub(crate) peak: f64,
     /// Its place in the topology.
     pub(crate) service: usize,
     pub(crate) record_type: RecordType,
@@ -87,7 +89,21 @@ pub(crate) struct Population {
     pub(crate) client_cache: ClientCache,
 }
 
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
 impl Population {
+    /// Where in the day this is, as an angle from its peak: so many seconds after the beginning.
+    pub(crate) fn angle(&self, seconds: f64) -> f64 {
+        (seconds - self.peak) / DAY * TAU
+    }
+
+    /// The activity of the time of day, 1 on average of a day, as a mean over the run's first seconds.
+    pub(crate) fn mean_activity(&self, seconds: f64) -> f64 {
+        let (begin, end) = (self.angle(0.0), self.angle(seconds));
+        1.0 + self.daily * (end.sin() - begin.sin()) / (end - begin).max(f64::MIN_POSITIVE)
+    }
+
     /// The clusters of its service that are nearest by its distances; `None` where one has none, for then
     /// nobody can say.
     pub(crate) fn nearest_clusters(&self, service: &Service) -> Option<Vec<usize>> {

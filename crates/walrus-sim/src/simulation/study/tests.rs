@@ -244,6 +244,27 @@ fn times_of_which_nothing_comes_are_warned_of() {
 }
 
 #[test]
+fn a_short_run_is_not_at_night_by_accident() {
+    let activity = |sets: &[(&str, &str)]| {
+        let all = [&[("population.daily", "1.0"), ("duration", "1h")], sets].concat();
+        let study = parse(GOOD, &all).unwrap_or_else(|problems| panic!("{problems}"));
+        let told: Vec<String> = study.warnings.iter().map(ToString::to_string).collect();
+        let mean = study.setup(0).unwrap().populations[0].mean_activity(3600.0);
+        (mean, told.iter().any(|it| it.contains("is at night for most of the run")))
+    };
+    let near = |(mean, warned): (f64, bool), expected: f64| {
+        assert!((mean - expected).abs() < 0.01 && warned == (expected < 0.5), "{mean} {warned}");
+    };
+    near(activity(&[]), 1.13);
+    near(activity(&[("begins", "690m")]), 2.0);
+    near(activity(&[("begins", "0h")]), 0.01);
+    near(activity(&[("population.peak", "18h")]), 0.01);
+    near(activity(&[("population.peak", "18h"), ("begins", "18h")]), 1.99);
+    // A night that is not dark is not warned of.
+    near(activity(&[("begins", "0h"), ("population.daily", "0.3")]), 0.7);
+}
+
+#[test]
 fn settings_change_on_the_time_line_one_upon_the_other() {
     let set = |lines: &str| GOOD.replace("at 3m heal a1", lines);
     let text = set("at 8m set control.round = 40s\nat 5m set service.choose = \\\"mrl\\\"");

@@ -170,7 +170,8 @@ pub(super) static POPULATION: Group = Group {
             name: "peak",
             kind: Kind::Duration(0, 86_400_000),
             default: Default::Value("\"12h\""),
-            meaning: "When in each simulated day its peak is.",
+            meaning: "At which time of each simulated day its peak is; `begins` of the study says where the first \
+                      one begins.",
             example: "\"20h\"",
         },
         Setting {

@@ -49,6 +49,14 @@ pub(super) static STUDY: Group = Group {
             example: "\"5h\"",
         },
         Setting {
+            name: "begins",
+            kind: Kind::Duration(0, 86_400_000),
+            default: Default::Value("\"6h\""),
+            meaning: "At which time of the day it begins, for populations with a `daily` rhythm: by default \
+                      where those with the usual `peak` are as busy as on average.",
+            example: "\"20h\"",
+        },
+        Setting {
             name: "discard",
             kind: Kind::Duration(0, DURATION_MAX_MS),
             default: Default::Value("\"0s\""),
