@@ -13,7 +13,8 @@ use walrus_core::answer::{
 };
 use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
-use walrus_core::world::{Time, Topology};
+use walrus_core::plan::{DomainDemand, Plan, ServiceDemand};
+use walrus_core::world::{AdaptiveTtl, ChoosePolicy, Time, Topology, TtlPolicy};
 use walrus_core::zone::read_zone;
 use world::World;
 
@@ -91,6 +92,76 @@ fn no_signed_answer_allocates() {
             assert!(matches!(outcome, Outcome::Reply(len) if len > 100), "{what}: {outcome:?}");
             assert_eq!(counted.count_total, 0, "{what}");
         }
+    }
+}
+
+/// The world with this rule of choice: servers have loads and capacities, the client prefixes
+/// 10.0.0.0/24 to 10.0.63.0/24 are known, the first eight of them hot, and servers observe these.
+fn chosen_by(world: &World, choose: ChoosePolicy, ttl: TtlPolicy) -> AnswerTable {
+    let mut plan = Plan::clone(world.table.plan().expect("a Plan"));
+    for (number, server) in (0_u32..).zip(&mut plan.servers) {
+        server.load = Some(f64::from(number % 10) / 10.0);
+        server.backlog = Some(number.into());
+        server.capacity = Some(f64::from(100 + number % 3));
+    }
+    let domain = |number: u32| DomainDemand {
+        domain: format!("10.0.{number}.0/24"),
+        rate: 100.0 / f64::from(number + 1),
+        hot: number < 8,
+        observed: (0..if number < 8 { 4 } else { 0 }).map(|server| (server, 5.0)).collect(),
+        ..DomainDemand::default()
+    };
+    let service = &mut plan.services[0];
+    (service.choose, service.ttl) = (choose, ttl);
+    service.choose_parameters.crml_backlog = true;
+    service.demand = Some(ServiceDemand {
+        rate: 1e3,
+        domains: (0..64).map(domain).collect(),
+        observed_over_ms: 10_000,
+        ..ServiceDemand::default()
+    });
+    world.table.with_plan(Arc::new(plan)).expect("a good Plan")
+}
+
+#[test]
+fn no_answer_allocates_however_it_is_chosen() {
+    let world = World::new(1, 100);
+    let service = world::wire("www.example.com");
+    // Half of them in domains that the Plan names.
+    let queries: Vec<Vec<u8>> = (0..128)
+        .map(|number| world::query(&service, Some([10, 0, number, 0, 0, 0, 0, 0])))
+        .collect();
+    let constant = TtlPolicy::Constant { seconds: 30 };
+    let adaptive =
+        TtlPolicy::Adaptive { variant: AdaptiveTtl::ServerEach, seconds: 30, min: 3, max: 300 };
+    for (choose, ttl) in
+        ChoosePolicy::ALL.into_iter().flat_map(|choose| [(choose, constant), (choose, adaptive)])
+    {
+        let table = chosen_by(&world, choose, ttl);
+        let mut worker = WorkerState::new(1, &table);
+        let mut reply = [0; 1232];
+        let mut answered = 0;
+        // Until grants of the longest TTL have ended, and then after a long silence.
+        let counted = allocation_counter::measure(|| {
+            for second in (0..700).step_by(10).chain([1_000_000]) {
+                for query in &queries {
+                    let request = Request {
+                        query,
+                        client: IpAddr::from([192, 0, 2, 1]),
+                        local: ([192, 0, 2, 53], 53).into(),
+                        transport: Transport::Udp,
+                        now: Time::from_secs(second),
+                        udp_size_max: 1232,
+                    };
+                    let outcome = respond(&table, &mut worker, &request, &mut reply);
+                    let first = worker.decision().service.and_then(|service| service.first);
+                    let is_reply = matches!(outcome, Outcome::Reply(_)) && first.is_some();
+                    answered += u32::from(is_reply);
+                }
+            }
+        });
+        assert_eq!(answered, 71 * 128, "{choose:?} {ttl:?}");
+        assert_eq!(counted.count_total, 0, "{choose:?} {ttl:?}");
     }
 }
 
