@@ -142,7 +142,7 @@ mod tests {
             rate: *rate,
             hot: *hot,
             observed: if *seen > 0.0 { vec![(0, *seen)] } else { Vec::new() },
-            silent: false,
+            ..DomainDemand::default()
         };
         let rate = domains.iter().map(|it| it.1).sum::<f64>() + rest;
         ServiceDemand {

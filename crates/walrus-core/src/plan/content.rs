@@ -212,6 +212,10 @@ pub struct DomainDemand {
     /// A resolver that stands in it is taken for it, but it does not count among those that ask.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+    /// Queries alone say how much it asks: no server tells of requests of its clients, or of far fewer than its
+    /// queries stand for elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reckoned: bool,
     /// Requests a second that servers report to get from it: places in [`Plan::servers`]. Of hot
     /// domains only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -59,6 +59,31 @@ fn adaptive_ttls_ask_as_often_as_the_constant_one() {
     }
 }
 
+/// An answer of the lightest domains outlives any minute over which queries could be averaged.
+#[test]
+fn adaptive_ttls_ask_as_often_among_unequal_domains_whatever_is_known_of_them() {
+    let mut site = farm();
+    site.service = "ttl = \"240s\"\nchoose = \"prr2\"\nanswers = 1\nthreshold = 1.0";
+    let run = |ttl: &str, requests: bool| {
+        let study = site.study(&format!(
+            "duration = \"5h\"\ndiscard = \"1h\"\n[reports]\nevery = \"16s\"\nrequests = {requests}\n\
+             [[population]]\nclients = 400\ndomains = 20\nshares = \"zipf 1\"\n\
+             [[variant]]\nname = \"v\"\nset = {{ \"service.adaptive_ttl\" = \"{ttl}\" }}\n"
+        ));
+        crate::run(&study, 2).counts.upstream_queries as f64
+    };
+    let constant = run("none", true);
+    for ttl in ["TTL/2", "TTL/K", "TTL/S_2", "TTL/S_K"] {
+        for requests in [true, false] {
+            let queries = run(ttl, requests);
+            let times = queries / constant;
+            assert!((0.9..1.15).contains(&times), "{ttl}, {requests}: {queries} of {constant}");
+            // Without requests all domains are one class.
+            assert!(requests || times < 1.03, "{ttl}: {queries} of {constant}");
+        }
+    }
+}
+
 #[test]
 fn a_setting_that_changes_on_the_time_line_takes_effect_then() {
     // The TTL gets shorter, and then long.

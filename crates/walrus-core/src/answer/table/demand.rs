@@ -45,6 +45,8 @@ struct NamedDomain {
     longest_inside: u8,
     hot: u32,
     class: u32,
+    /// How much it asks is known from its queries alone.
+    reckoned: bool,
     /// How many it counts for where domains are counted: [`FEW`] if it never asks.
     count: f64,
     weight: f64,
@@ -214,6 +216,7 @@ impl Draft {
                 longest_inside,
                 hot,
                 class: 0,
+                reckoned: told.reckoned,
                 count: if told.silent { FEW } else { 1.0 },
                 weight: told.rate,
             });
@@ -234,7 +237,11 @@ impl Draft {
         let rate = unnamed.domains * unnamed.rate;
         let mut asking = vec![AlikeDomains { class: 0, domains: unnamed.domains, rate }];
         for (place, domain) in (0..).zip(&mut self.domains) {
-            domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
+            // Whose rate follows from its TTL gets none that follows from its rate: it is of the class of
+            // those that are not named.
+            if !domain.reckoned {
+                domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
+            }
             let (domains, rate) = (domain.count, domain.weight * domain.count);
             asking.push(AlikeDomains { class: domain.class, domains, rate });
             domain.weight *= mean;

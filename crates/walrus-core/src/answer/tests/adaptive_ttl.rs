@@ -198,6 +198,35 @@ fn changed_demand_compiles_no_list_anew() {
     assert_eq!(lists(&before), lists(&after));
 }
 
+/// Who asks often because its answers end early must not get still shorter ones for it.
+#[test]
+fn what_is_known_from_queries_alone_changes_no_ttl() {
+    let mut plan = adaptive_plan(AdaptiveTtl::Each);
+    let told = |plan: &Plan, resolver: &str| {
+        let table = table(plan.clone());
+        let request = ExplainRequest {
+            name: name("www.example"),
+            record_type: A,
+            resolver: resolver.parse().unwrap(),
+            client: None,
+            local: "192.0.2.99:53".parse().unwrap(),
+            now: crate::world::Time::ZERO,
+        };
+        let told = explain(&table, &WorkerState::new(1, &table), &request).service.unwrap();
+        let told = told.adaptive.unwrap();
+        (told.class, told.seconds)
+    };
+    assert_eq!(told(&plan, HEAVY).0, "itself");
+    let demand = plan.services[2].demand.as_mut().unwrap();
+    demand.domains[0].reckoned = true;
+    assert_eq!(told(&plan, HEAVY).0, "rest");
+    let demand = plan.services[2].demand.as_mut().unwrap();
+    demand.domains.iter_mut().for_each(|it| it.reckoned = true);
+    let (class, seconds) = told(&plan, HEAVY);
+    assert_eq!(class, "rest");
+    assert!((seconds - 240.0).abs() < 1e-3, "{seconds}");
+}
+
 #[test]
 fn an_explanation_tells_how_the_ttl_came_about() {
     let mut plan = adaptive_plan(AdaptiveTtl::ServerEach);

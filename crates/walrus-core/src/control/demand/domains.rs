@@ -94,7 +94,7 @@ impl Domains {
         let mut queries = std::mem::take(&mut self.queries);
         queries = queries.into_iter().filter_map(|(id, it)| Some((service(id)?, it))).collect();
         self.queries = wanting(topology)
-            .map(|(id, _)| (id, queries.remove(&id).unwrap_or_default()))
+            .map(|(id, _)| (id, queries.remove(&id).unwrap_or_else(Rates::remembering)))
             .collect();
         let wanting = self.queries.len();
         self.answers =
@@ -123,12 +123,15 @@ impl Domains {
         self.heard = true;
         let Hearing { covered, gap, over } = hearing;
         let part = weight(gap, covered, over) / covered.as_secs_f64();
+        let Some(service) = topology.services.get(id.index()) else { return };
         for (name, answers) in &counts.servers {
             if let Some(server) = topology.server(name.as_str()) {
                 self.answers.add((id, server), part * *answers as f64);
             }
         }
         let Some(rates) = self.queries.get_mut(&id) else { return };
+        let over = over_ttls(over, service);
+        let part = weight(gap, covered, over) / covered.as_secs_f64();
         rates.pass(now);
         rates.average_over(over);
         let mut rest = counts.rest as f64;
@@ -193,14 +196,13 @@ impl Domains {
         &mut self,
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
-        (gaps, over): (impl Iterator<Item = Duration>, Duration),
+        (gaps, over): (&[Duration], Duration),
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
         self.answers.pass_exactly(now);
         self.queries.values_mut().for_each(|rates| rates.pass_exactly(now));
         self.requests.values_mut().for_each(|it| it.read(now));
         self.requests.retain(|_, it| !it.rates.is_empty());
-        let made_good = made_good(gaps, over);
         let parts = Parts::new(topology, &self.answers);
         let mut told = BTreeMap::new();
         for (id, service) in wanting(topology) {
@@ -220,6 +222,7 @@ impl Domains {
                 observes: service.choose == ChoosePolicy::Crml,
             };
             let name = service.name.to_string();
+            let made_good = made_good(gaps.iter().copied(), over_ttls(over, service));
             if let Some(demand) =
                 join(&queries.scaled(made_good), &served, naming, before.get(&name))
             {
@@ -275,6 +278,12 @@ impl<'a> Parts<'a> {
         }
         u32::try_from(services.len()).ok().map(|services| 1.0 / f64::from(services))
     }
+}
+
+/// The time over which a service's queries by domain are averaged. Caches ask once a TTL: what is averaged
+/// over less than some of them is zero until the next query and then far too much.
+fn over_ttls(over: Duration, service: &Service) -> Duration {
+    over.max(averaged_over(Duration::from_secs(service.ttl.seconds_mean().into())))
 }
 
 fn wanting(topology: &Topology) -> impl Iterator<Item = (ServiceId, &Service)> {

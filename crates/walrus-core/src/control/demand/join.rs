@@ -16,7 +16,11 @@
 //! They are **silent**: named, for a resolver that Directors did not name may stand in one, but neither
 //! counted nor hot. Where nobody asks at all (Directors are not heard), all count; and so they do where
 //! somebody wants to know at which servers domains are seen (`crml`): a resolver that asks less than once
-//! in five minutes is silent, too.
+//! an hour is silent, too. Who asked within the hour still has its requests, however long it keeps answers.
+//!
+//! A rate that queries alone make up is **reckoned**. It says how often a domain asks, of which the TTL that it
+//! was given is the greater part: adaptive TTLs must not follow it, or who asks often would be made to ask
+//! more often.
 //!
 //! A resolver may have a few clients in its own network and most elsewhere. So a domain that asks has
 //! at least a tenth ([`LEAST_PART`]) of what its queries stand for in the mean, and one with less than
@@ -37,7 +41,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::rates::Rates;
+use super::rates::{FADED, Rates};
 use crate::plan::{DomainDemand, ServiceDemand};
 use crate::world::Domain;
 
@@ -120,10 +124,11 @@ pub(super) fn join(
         domain,
         rate: joined.rate(factor),
         is_silent: asks_at_all && joined.queries <= 0.0,
+        is_reckoned: joined.requests < joined.rate(factor),
     });
     let asked = queries.rest() * factor;
     let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
-    let rates: Vec<Rated> = rates.filter(|it| it.rate > 0.0).collect();
+    let rates: Vec<Rated> = rates.filter(|it| it.rate >= FADED).collect();
     let mut demand = name(rates, rest, naming, before)?;
     if naming.observes {
         observe(&mut demand, served, &attributed);
@@ -145,6 +150,7 @@ struct Rated {
     domain: Domain,
     rate: f64,
     is_silent: bool,
+    is_reckoned: bool,
 }
 
 /// What is told without names: requests a second.
@@ -264,7 +270,7 @@ fn name(
         .collect();
     let mut hot_left = ServiceDemand::HOT_MAX;
     let mut domains: Vec<DomainDemand> = Vec::with_capacity(rates.len());
-    for Rated { domain, rate, is_silent } in rates {
+    for Rated { domain, rate, is_silent, is_reckoned } in rates {
         let domain = domain.to_string();
         let share = rate / whole;
         let stays = share > STAYS_HOT * hot_share && were_hot.contains(domain.as_str());
@@ -272,7 +278,8 @@ fn name(
         let hot = may_be && hot_left > 0 && (share > hot_share || stays);
         hot_left -= usize::from(hot);
         let (rate, observed) = (rounded(rate), Vec::new());
-        domains.push(DomainDemand { domain, rate, hot, silent: is_silent, observed });
+        let (silent, reckoned) = (is_silent, is_reckoned);
+        domains.push(DomainDemand { domain, rate, hot, silent, reckoned, observed });
     }
     let (rate, silent) = (rounded(asked + silent), rounded(silent));
     Some(ServiceDemand { rate, domains, silent, ..ServiceDemand::default() })

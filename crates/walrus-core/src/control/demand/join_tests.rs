@@ -263,6 +263,30 @@ fn what_servers_see_of_the_silent_is_told_to_who_looks_at_it() {
     assert!(!unseen.hot && unseen.observed.is_empty(), "{unseen:?}");
 }
 
+/// Whose requests are known, whose are not, and of whom far fewer are known than it asks for.
+#[test]
+fn what_follows_from_queries_alone_is_told_apart() {
+    let asked = [("192.0.2.53", 1.0), ("198.51.100.53", 1.0), ("203.0.113.53", 1.0)];
+    let requests = rates(&[("192.0.2.0/24", 100.0), ("203.0.113.0/24", 0.1)], 0.0);
+    let reckoned = |served: &[Served<'_>]| {
+        let mut domains = join(&rates(&asked, 0.0), served, NAMING, None).unwrap().domains;
+        domains.sort_by(|one, other| one.domain.cmp(&other.domain));
+        domains.iter().map(|it| it.reckoned).collect::<Vec<_>>()
+    };
+    assert_eq!(reckoned(&[served(&requests)]), [false, true, true]);
+    assert_eq!(reckoned(&[]), [true; 3]);
+}
+
+/// Its last query has all but faded; its clients are where they were.
+#[test]
+fn who_asked_long_ago_has_its_requests_and_who_has_none_is_not_named() {
+    let queries = rates(&[("192.0.2.53", 1e-20), ("198.51.100.53", 1e-20), ("10.0.0.1", 1.0)], 0.0);
+    let requests = rates(&[("192.0.2.0/24", 10.0), ("10.0.0.0/24", 20.0)], 0.0);
+    let demand = join(&queries, &[served(&requests)], NAMING, None).unwrap();
+    assert_eq!(named(&demand), [("10.0.0.1", 20.0), ("192.0.2.53", 10.0)]);
+    assert!(demand.domains.iter().all(|it| !it.silent), "{demand:?}");
+}
+
 proptest! {
     #[test]
     fn no_request_is_lost_or_counted_twice_and_the_whole_is_the_sum(

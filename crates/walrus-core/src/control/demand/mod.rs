@@ -181,8 +181,8 @@ impl Demand {
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
         let over = self.averaged_over(now);
-        let gaps = speaking(&self.directors, now).map(|(gap, _)| gap);
-        self.domains.reckon(topology, before, (gaps, over), now)
+        let gaps: Vec<Duration> = speaking(&self.directors, now).map(|(gap, _)| gap).collect();
+        self.domains.reckon(topology, before, (&gaps, over), now)
     }
 
     /// The time over which Directors' queries by domain are averaged.

@@ -7,7 +7,7 @@
 //! time counts as if it had always been so (a = 1).
 //!
 //! T is [`AVERAGED_OVER`], or three times the longest interval between two words of a source if that is
-//! more. What has faded since the last word of sources that will speak again is no loss:
+//! more (of queries also three times their service's TTL). What has faded since the last word of sources that will speak again is no loss:
 //! [`made_good`] says by how much to raise a sum that is read in between.
 //!
 //! **When it is wrong.** Sources that share a sum are made good alike: of two whose words lie half an
@@ -21,7 +21,11 @@ use crate::world::Time;
 
 /// A rate below this, a second, has faded away: an event that came once in ten seconds, after
 /// seven minutes.
-const FADED: f64 = 1e-4;
+pub(super) const FADED: f64 = 1e-4;
+
+/// The same where it matters who ever came: an event that came once in ten seconds, after an hour and
+/// some minutes (T is a minute).
+const FORGOTTEN: f64 = 1e-30;
 
 /// A source is silent after so many of its intervals, and averages are over as many.
 const INTERVALS: u32 = 3;
@@ -37,11 +41,21 @@ pub(super) struct Rates<K> {
     faded_to: Time,
     /// T of the header.
     over: Duration,
+    /// A key whose rate is below this is gone.
+    lowest: f64,
 }
 
 impl<K> Default for Rates<K> {
     fn default() -> Self {
-        Self { rates: BTreeMap::new(), rest: 0.0, faded_to: Time::ZERO, over: AVERAGED_OVER }
+        let rates = BTreeMap::new();
+        Self { rates, rest: 0.0, faded_to: Time::ZERO, over: AVERAGED_OVER, lowest: FADED }
+    }
+}
+
+impl<K> Rates<K> {
+    /// Keys stay for an hour or more after they came last, with rates of next to nothing.
+    pub(super) fn remembering() -> Self {
+        Self { lowest: FORGOTTEN, ..Self::default() }
     }
 }
 
@@ -91,7 +105,7 @@ impl<K: Ord + Copy> Rates<K> {
         self.rest *= kept;
         self.rates.retain(|_, rate| {
             *rate *= kept;
-            *rate >= FADED
+            *rate >= self.lowest
         });
         if self.rest < FADED {
             self.rest = 0.0;
@@ -146,6 +160,7 @@ impl<K: Ord + Copy> Rates<K> {
             rest: self.rest,
             faded_to: self.faded_to,
             over: self.over,
+            lowest: self.lowest,
         }
     }
 
@@ -197,6 +212,16 @@ mod tests {
         assert!((rates.named()[&1] - expected * (-1.0_f64).exp()).abs() < 1e-9);
         rates.pass_exactly(at + AVERAGED_OVER * 20);
         assert!(rates.is_empty(), "nothing stays that nobody renews");
+    }
+
+    #[test]
+    fn who_ever_came_is_remembered_where_it_matters() {
+        let mut rates = Rates::remembering();
+        let at = hear(&mut rates, &[1], Time::from_secs(1000), true);
+        rates.pass_exactly(at + Duration::from_secs(3600));
+        assert!(rates.named()[&1] < FADED && !rates.is_empty());
+        rates.pass_exactly(at + Duration::from_secs(2 * 3600));
+        assert!(rates.is_empty());
     }
 
     #[test]

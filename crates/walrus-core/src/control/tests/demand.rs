@@ -146,6 +146,27 @@ fn a_hot_domain_shows_in_the_plan_and_fades_when_it_falls_silent() {
     assert_eq!(scene.demand(), None);
 }
 
+/// Long TTLs make a resolver ask seldom, and its clients stay its clients.
+#[test]
+fn a_resolver_is_remembered_for_an_hour() {
+    let mut scene = Scene::new();
+    scene.served = vec![("asia1", "192.0.2.0/24", 50), ("asia1", "198.51.100.0/24", 10)];
+    let often = ("www.example.com", "198.51.100.53", 1);
+    scene.ask(&[often, ("www.example.com", "192.0.2.53", 1)]);
+    scene.pass(1);
+    scene.ask(&[often]);
+    scene.pass(6 * 45);
+    let found = |scene: &Scene| {
+        let domains = scene.demand().unwrap().domains;
+        domains.into_iter().map(|it| (it.domain, it.silent)).collect::<Vec<_>>()
+    };
+    let seldom = ("192.0.2.53".to_owned(), false);
+    assert_eq!(found(&scene), [seldom, ("198.51.100.53".to_owned(), false)]);
+    scene.pass(6 * 90);
+    let stranger = ("192.0.2.0/24".to_owned(), true);
+    assert_eq!(found(&scene), [stranger, ("198.51.100.53".to_owned(), false)]);
+}
+
 #[test]
 fn steady_demand_and_noise_bring_no_plan() {
     let mut scene = Scene::new();

@@ -7,9 +7,11 @@
 //! backlog. The server with the least sum over its capacity is next. Ties go round, for hot domains
 //! and normal ones apart.
 //!
-//! What was observed of a domain before its newest grant is void, at all servers: it tells where the
-//! domain was, and the grant where it is. Reports are always some seconds old, so that a domain which
-//! keeps to its TTL would else be charged once where it has gone and once where it came from.
+//! What was observed of a domain before its newest grant tells how much it asks for and where it was; where
+//! it is, the grant tells. So all of it is charged to the server that this grant named, from the grant's end
+//! on, until something newer was observed. Reports are always some seconds old: a domain that keeps to its TTL
+//! would else be charged once where it has gone and once where it came from, and one that does not would be
+//! nowhere between the end of its grant and the next report.
 //!
 //! A domain that asks is not charged with what is observed of itself: that load goes where this
 //! answer says. Were it counted, the heaviest domain would flee from itself, from server to server.
@@ -19,13 +21,13 @@
 //!
 //! When it is wrong: without reports by domain it is MRL; where clients and resolvers are in
 //! different networks, what servers observe cannot be told by resolver. Of resolvers that share one
-//! prefix in servers' logs, each one's grant voids what is observed of that one alone.
+//! prefix in servers' logs, each one's grant moves what is observed of that one alone.
 //!
 //! Example: TTL 60, servers a and b of equal capacity. A domain of 10 requests a second was granted
 //! a at 0 and stays there beyond 60 s. At 70 a Plan says that a observed it in the last 10 s: a is
 //! charged 10 x 60 requests for another 60 s as if granted just now, and whoever asks is sent to b,
-//! until b's own grants weigh as much. At 75 the domain asks again and gets b: a's charge is void,
-//! until a Plan tells of what a observed after 75.
+//! until b's own grants weigh as much. At 75 the domain asks again and gets b: a is charged nothing for it,
+//! and b from 135 on, until a Plan tells of what was observed after 75.
 
 use std::sync::Arc;
 
@@ -73,21 +75,25 @@ impl Charges {
     /// What of [`Self::extra`] is the domain's own.
     #[inline]
     pub(super) fn own(&self, hot: Option<u32>, place: u32) -> f64 {
-        let Some(hot) = hot else { return 0.0 };
-        let at = hot as usize * self.observed.servers() + place as usize;
-        match self.observed.charges().get(at) {
-            Some(charge) if !self.is_void(hot as usize) => {
-                charged(*charge, self.grants.end(at), self.second)
-            }
-            _ => 0.0,
-        }
+        let Some(hot) = hot.map(|hot| hot as usize) else { return 0.0 };
+        let place = place as usize;
+        let at = hot * self.observed.servers() + place;
+        let charge = if !self.has_moved(hot) {
+            self.observed.charges().get(at).copied().unwrap_or(0.0)
+        } else if self.grants.newest_at(hot) == place {
+            self.observed.whole(hot)
+        } else {
+            return 0.0;
+        };
+        charged(charge, self.grants.end(at), self.second)
     }
 
     /// Whether a hot domain was granted a server after what is observed of it, or meanwhile. A second
     /// that is not told apart counts as after.
     #[inline]
-    fn is_void(&self, hot: usize) -> bool {
-        is_void(self.grants.newest(hot), self.began)
+    fn has_moved(&self, hot: usize) -> bool {
+        let newest = self.grants.newest(hot);
+        newest > 0 && newest >= self.began
     }
 
     #[inline]
@@ -105,18 +111,27 @@ impl Charges {
         }
     }
 
-    /// A grant lives: what the server observes of this domain comes from it. What all of them observed
-    /// of it so far is void.
+    /// A grant lives: what the server observes of this domain comes from it, and whatever all of them observed
+    /// of it so far is there now.
     #[inline]
     fn grant(&mut self, hot: u32, server: u32, ttl: u32) {
         let (hot, server, servers) = (hot as usize, server as usize, self.observed.servers());
         if server >= servers {
             return;
         }
-        if !self.is_void(hot) {
+        if self.has_moved(hot) {
+            let (at, last) = (self.grants.newest_at(hot), Some(hot as u32));
+            let own = self.own(last, u32::try_from(at).unwrap_or(u32::MAX));
+            if let Some(extra) = self.extra.get_mut(at) {
+                *extra = (*extra - own).max(0.0);
+            }
+        } else {
             self.take_off(hot);
         }
-        self.grants.add(hot, hot * servers + server, self.second, ttl);
+        let end = self.grants.add((hot, server, servers), self.second, ttl);
+        if self.observed.whole(hot) > 0.0 {
+            self.holds_until = self.holds_until.min(end);
+        }
     }
 
     /// Once for each hot domain and Plan: a pass over the servers.
@@ -171,7 +186,15 @@ impl Charges {
         let rows = self.observed.charges().chunks_exact(servers);
         let rows = rows.zip(self.grants.ends().chunks_exact(servers)).enumerate();
         for (hot, (charges, ends)) in rows {
-            if is_void(self.grants.newest(hot), self.began) {
+            if self.has_moved(hot) {
+                let at = self.grants.newest_at(hot);
+                let (whole, end) = (self.observed.whole(hot), ends.get(at).copied());
+                if let (Some(extra), Some(end)) = (self.extra.get_mut(at), end) {
+                    *extra += charged(whole, end, self.second);
+                    if whole > 0.0 && end >= self.second {
+                        self.holds_until = self.holds_until.min(end);
+                    }
+                }
                 continue;
             }
             for ((extra, charge), end) in self.extra.iter_mut().zip(charges).zip(ends) {
@@ -182,12 +205,6 @@ impl Charges {
             }
         }
     }
-}
-
-/// Whether a newest grant came in the second in which the observation began, or later; 0 is none.
-#[inline]
-const fn is_void(newest: u32, began: u32) -> bool {
-    newest > 0 && newest >= began
 }
 
 /// What counts of a charge in a second: nothing as long as a grant lives.

@@ -17,6 +17,8 @@ pub struct Observed {
     hot: Box<[(u64, u32)]>,
     /// At `hot * servers + server`: rate x horizon x TTL, in the unit of residual loads.
     charges: Box<[f64]>,
+    /// By hot domain: the sum over all servers.
+    wholes: Box<[f64]>,
     /// By server, in the same unit: its backlog x TTL, or 0.
     backlog: Box<[f64]>,
     /// How many seconds before the Plan the observation began.
@@ -59,7 +61,9 @@ impl Observed {
         let mut by_key: Vec<(u64, u32)> = hot.iter().copied().zip(0..).take(rows).collect();
         by_key.sort_unstable();
         let backlog = backlog.iter().map(|queue| grained(countable(*queue) * ttl)).collect();
-        Self { servers, hot: by_key.into(), charges: charges.into(), backlog, over: 0 }
+        let row = |row| charges[row * servers..(row + 1) * servers].iter().sum();
+        let wholes = (0..rows).map(row).collect();
+        Self { servers, hot: by_key.into(), charges: charges.into(), wholes, backlog, over: 0 }
     }
 
     /// The observation began so many seconds before the Plan that tells of it; begun ones count.
@@ -87,6 +91,12 @@ impl Observed {
     /// At `hot * servers + server`: what is charged if nothing speaks against it.
     pub(super) const fn charges(&self) -> &[f64] {
         &self.charges
+    }
+
+    /// What all servers together observe of a hot domain, as a charge.
+    #[inline]
+    pub(super) fn whole(&self, hot: usize) -> f64 {
+        self.wholes.get(hot).copied().unwrap_or(0.0)
     }
 
     /// By server.
