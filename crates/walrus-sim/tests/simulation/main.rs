@@ -9,6 +9,7 @@ mod determinism;
 mod failures;
 mod policies;
 mod populations;
+mod studies;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -60,10 +61,11 @@ impl Site {
 
 /// A study of `studies/`, in less time.
 fn study_file(file: &str, duration: &str) -> Study {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies").join(file);
-    let text = std::fs::read_to_string(path).unwrap();
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let read =
+        |path: &str| std::fs::read_to_string(studies.join(path)).map_err(|error| error.to_string());
     let sets = [("duration".to_owned(), duration.to_owned())];
-    Study::parse(file, &text, &|_| Err("no files here".to_owned()), &sets)
+    Study::parse(file, &read(file).unwrap(), &read, &sets)
         .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
