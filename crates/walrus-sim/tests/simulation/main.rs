@@ -7,6 +7,7 @@ mod clients;
 mod closed_forms;
 mod determinism;
 mod failures;
+mod links;
 mod policies;
 mod populations;
 mod studies;
