@@ -117,6 +117,14 @@ pub(crate) struct ServiceDemandView {
     pub(crate) rate: f64,
     /// The heaviest, by falling rate; none without the token.
     pub(crate) domains: Vec<DomainDemandView>,
+    /// How long before this Plan the time began in which servers observed domains, in milliseconds; left
+    /// out if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) observed_over_ms: Option<u64>,
+    /// How much of the rate is of clients of whom no Director is asked under their own prefix, named or
+    /// not; left out if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) silent: Option<f64>,
 }
 
 /// How much one domain asks of a service.
@@ -129,6 +137,9 @@ pub(crate) struct DomainDemandView {
     /// Its part of the whole is above the service's hot share.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) hot: bool,
+    /// No Director is asked by it: only servers' access logs tell of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) silent: bool,
     /// Pairs of a server's place in the Plan and the requests a second that it gets from there; of
     /// hot domains, where servers tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -142,6 +153,7 @@ impl DomainDemandView {
             domain: domain.domain.clone(),
             rate: domain.rate,
             hot: domain.hot,
+            silent: domain.silent,
             observed: domain.observed.clone(),
         }
     }

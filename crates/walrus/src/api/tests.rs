@@ -61,7 +61,23 @@ fn both<V: Serialize + DeserializeOwned>(core: &impl Serialize) -> (Value, Value
 
 #[test]
 fn a_plan_loses_nothing() {
-    let (core, view) = both::<PlanView>(&*load::first_plan(&loaded(CONFIGURATION)));
+    let mut plan = (*load::first_plan(&loaded(CONFIGURATION))).clone();
+    let (core, view) = both::<PlanView>(&plan);
+    assert_eq!(core, view);
+    let domain = |domain: &str, silent: bool| walrus_core::plan::DomainDemand {
+        domain: domain.to_owned(),
+        rate: 5.0,
+        hot: !silent,
+        silent,
+        observed: vec![(0, 2.5)],
+    };
+    plan.services[0].demand = Some(walrus_core::plan::ServiceDemand {
+        rate: 10.0,
+        domains: vec![domain("192.0.2.53", false), domain("198.51.100.0/24", true)],
+        observed_over_ms: 9000,
+        silent: 5.0,
+    });
+    let (core, view) = both::<PlanView>(&plan);
     assert_eq!(core, view);
 }
 

@@ -14,27 +14,45 @@ pub(super) struct Row<'a> {
     pub(super) counts: Option<(usize, usize)>,
     /// By falling rate; at least the first five. Who asks is told to whoever has the token.
     pub(super) domains: &'a [DomainDemandView],
+    /// Of the rate: what comes from domains that ask no name server.
+    pub(super) silent: Option<f64>,
+    /// Over how long servers observed domains.
+    pub(super) observed_over_ms: Option<u64>,
 }
 
 /// The table, after an empty line; nothing if no service wants to know.
 pub(super) fn render<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
-    let mut table = Table::new(&["service", "requests/s", "domains", "hot", "heaviest (* hot)"]);
-    let mut is_empty = true;
-    for row in rows {
-        is_empty = false;
-        table.row([
-            row.service.to_owned(),
-            number(row.rate),
-            count(row.counts.map(|(named, _)| named)),
-            count(row.counts.map(|(_, hot)| hot)),
-            heaviest(&row),
-        ]);
+    let rows: Vec<Row<'_>> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
     }
-    if is_empty { String::new() } else { format!("\n{}", table.render()) }
+    // Few know these: no column for those that do not.
+    let has_silent = rows.iter().any(|row| row.silent.is_some());
+    let has_observed = rows.iter().any(|row| row.observed_over_ms.is_some());
+    let mut head = vec!["service", "requests/s"];
+    head.extend(has_silent.then_some("silent"));
+    head.extend(has_observed.then_some("observed"));
+    head.extend(["domains", "hot", "heaviest (* hot)"]);
+    let mut table = Table::new(&head);
+    for row in &rows {
+        let mut cells = vec![row.service.to_owned(), number(row.rate)];
+        cells.extend(has_silent.then(|| row.silent.map_or_else(none, number)));
+        let seconds = |millis: u64| format!("over {} s", millis.div_ceil(1000));
+        cells.extend(has_observed.then(|| row.observed_over_ms.map_or_else(none, seconds)));
+        cells.push(count(row.counts.map(|(named, _)| named)));
+        cells.push(count(row.counts.map(|(_, hot)| hot)));
+        cells.push(heaviest(row));
+        table.row(cells);
+    }
+    format!("\n{}", table.render())
+}
+
+fn none() -> String {
+    "-".to_owned()
 }
 
 fn count(count: Option<usize>) -> String {
-    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
+    count.map_or_else(none, |count| count.to_string())
 }
 
 fn heaviest(row: &Row<'_>) -> String {
@@ -45,7 +63,8 @@ fn heaviest(row: &Row<'_>) -> String {
     let domain = |it: &DomainDemandView| {
         let mark = if it.hot { "*" } else { "" };
         let share = if row.rate > 0.0 { it.rate / row.rate * 100.0 } else { 0.0 };
-        format!("{}{mark} {} ({share:.0} %)", it.domain, number(it.rate))
+        let silent = if it.silent { ", silent" } else { "" };
+        format!("{}{mark} {} ({share:.0} %{silent})", it.domain, number(it.rate))
     };
     let mut text = row.domains.iter().take(SHOWN).map(domain).collect::<Vec<_>>().join(", ");
     if named > SHOWN {
@@ -73,6 +92,7 @@ mod tests {
             domain: domain.to_owned(),
             rate,
             hot,
+            silent: false,
             observed: Vec::new(),
         };
         let mut domains =
@@ -83,6 +103,8 @@ mod tests {
             rate: 200.0,
             counts: Some((named, 1)),
             domains: &domains[..named.min(7)],
+            silent: None,
+            observed_over_ms: None,
         };
         let expected = "
 SERVICE          REQUESTS/S  DOMAINS  HOT  HEAVIEST (* HOT)
@@ -93,5 +115,16 @@ www.example.com  200         2        1    192.0.2.53* 150 (75 %), 198.51.100.0/
         assert_eq!(render([].into_iter()), "");
         let untold = Row { counts: None, domains: &[], ..row(2) };
         assert!(render([untold].into_iter()).contains(" -        -    told with the token"));
+        // What servers tell of, where they do.
+        let mut domains = domains[..2].to_vec();
+        domains[1].silent = true;
+        let told =
+            Row { silent: Some(0.25), observed_over_ms: Some(9_100), domains: &domains, ..row(2) };
+        let expected = "
+SERVICE          REQUESTS/S  SILENT  OBSERVED   DOMAINS  HOT  HEAVIEST (* HOT)
+www.example.com  200         0.250   over 10 s  2        1    \
+192.0.2.53* 150 (75 %), 198.51.100.0/24 0.250 (0 %, silent)
+www.example.com  200         -       -          0        1    \n";
+        assert_eq!(render([told, row(0)].into_iter()), expected.replace("1    \n", "1\n"));
     }
 }

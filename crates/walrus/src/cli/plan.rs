@@ -63,6 +63,8 @@ fn render(plan: &PlanView) -> String {
                 (demand.domains.len(), hot)
             }),
             domains: &demand.domains,
+            silent: demand.silent,
+            observed_over_ms: demand.observed_over_ms,
         })
     });
     format!("Plan {}\n\n{}{}", plan.number, table.render(), demand::render(demands))

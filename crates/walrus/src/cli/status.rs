@@ -33,6 +33,8 @@ fn render(status: &StatusView) -> String {
         rate: demand.rate,
         counts: Some((demand.named, demand.hot)),
         domains: &demand.heaviest,
+        silent: None,
+        observed_over_ms: None,
     })));
     text.push('\n');
     text.push_str(&clusters(status));
