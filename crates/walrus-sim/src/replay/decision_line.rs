@@ -47,6 +47,8 @@ struct Line<'a> {
 /// # Errors
 /// Why it is none, in a few words.
 pub(super) fn parse(line: &[u8]) -> Result<Asked, String> {
+    // Some editors write a mark of UTF-8 before the first line.
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let line: Line<'_> =
         serde_json::from_slice(line).map_err(|error| format!("no decision: {error}"))?;
     if line.kind != "decision" {
@@ -55,7 +57,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Asked, String> {
     let name = line.name.parse().map_err(|error| format!("`name`: {error}"))?;
     let subnet = line.subnet.as_deref().map(subnet).transpose()?;
     let plan = line.plan.as_deref().map(number).transpose()?;
-    let text = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+    let text = |text: Option<Cow<'_, str>>| text.map(|text| plain(&text));
     Ok(Asked {
         name,
         record_type: line.record_type,
@@ -106,7 +108,13 @@ fn number(text: &str) -> Result<PlanNumber, String> {
 
 /// As much as fits a message.
 fn short(text: &str) -> String {
-    text.chars().take(40).collect()
+    plain(text).chars().take(40).collect()
+}
+
+/// Without what would move a terminal's cursor or colour it: a log is anybody's text.
+fn plain(text: &str) -> String {
+    let letter = |it: char| if it.is_control() { char::REPLACEMENT_CHARACTER } else { it };
+    text.chars().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +127,21 @@ mod tests {
 "worker":0,"resolver":"192.0.2.1","subnet":"203.0.113.0/24","transport":"udp","do":false,
 "name":"www.walrus.example","type":1,"rcode":0,"area":"here","cluster":"near","server":"near1",
 "answered":["192.0.2.1","192.0.2.2"],"scope":24,"ttl":5,"plan":"7/one/21"}"#;
+
+    #[test]
+    fn names_are_text_without_controls() {
+        let line = LINE.replace("\"near1\"", "\"\\u001b[2Jn\\u0007\"").replace('\n', "");
+        let recorded = parse(line.as_bytes()).unwrap().recorded.unwrap();
+        assert_eq!(recorded.server.as_deref(), Some("\u{fffd}[2Jn\u{fffd}"));
+        let odd = LINE.replace("7/one/21", "\\u001b[2J").replace('\n', "");
+        assert!(!parse(odd.as_bytes()).unwrap_err().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_mark_before_the_first_line_is_no_part_of_it() {
+        let line = format!("\u{feff}{}", LINE.replace('\n', ""));
+        assert!(parse(line.as_bytes()).is_ok());
+    }
 
     #[test]
     fn a_directors_line_is_read() {

@@ -140,6 +140,9 @@ pub(crate) struct DomainDemandView {
     /// No Director is asked by it: only servers' access logs tell of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) silent: bool,
+    /// Queries alone say how much it asks: no server tells of requests of its clients.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) reckoned: bool,
     /// Pairs of a server's place in the Plan and the requests a second that it gets from there; of
     /// hot domains, where servers tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -154,6 +157,7 @@ impl DomainDemandView {
             rate: domain.rate,
             hot: domain.hot,
             silent: domain.silent,
+            reckoned: domain.reckoned,
             observed: domain.observed.clone(),
         }
     }

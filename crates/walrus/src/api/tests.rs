@@ -69,6 +69,7 @@ fn a_plan_loses_nothing() {
         rate: 5.0,
         hot: !silent,
         silent,
+        reckoned: silent,
         observed: vec![(0, 2.5)],
     };
     plan.services[0].demand = Some(walrus_core::plan::ServiceDemand {

@@ -93,6 +93,7 @@ mod tests {
             rate,
             hot,
             silent: false,
+            reckoned: false,
             observed: Vec::new(),
         };
         let mut domains =

@@ -2,6 +2,7 @@
 //! replay.
 
 pub(crate) mod compare;
+mod compressed;
 pub(crate) mod interruption;
 mod measures;
 mod population_view;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use walrus_core::answer::ZoneTable;
 use walrus_sim::replay::{Half, Log, Proposal, Replay, ReplayError, ReplayOutcome, Sides};
 
+use super::compressed;
 use super::progress::Progress;
 use super::replay_view::{LimitView, ReplayView, render};
 use super::replay_world::{self, Found};
@@ -108,6 +109,13 @@ fn check_judged(
             outcome.log.read
         )));
     }
+    // What loses its servers does not move: that is judged by its own limit, if there is one.
+    if !limits.is_empty() && arguments.max_lost.is_none() && outcome.lost.share > 1.0 - 1e-9 {
+        return Err(Failure::CouldNot(format!(
+            "no limit can be judged: every query in {what} loses its servers (does the configuration \
+             belong to this log? --max-lost judges that)"
+        )));
+    }
     Ok(())
 }
 
@@ -145,6 +153,9 @@ fn read(
                 return Err(Failure::CouldNot(format!("cannot read {name}: {error}")));
             }
         };
+        if done == 0 {
+            compressed::check_log(&arguments.queries, &chunk[..len])?;
+        }
         log.push(&chunk[..len], &mut |found| replay.take(found));
         done += len as u64;
         let share = size.filter(|size| *size > 0).map(|size| done as f64 / size as f64);

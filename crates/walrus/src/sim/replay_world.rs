@@ -12,6 +12,7 @@ use walrus_core::plan::Plan;
 use walrus_core::world::{Condition, Life, Name};
 use walrus_sim::replay::{Snapshot, World};
 
+use super::compressed;
 use super::replay_view::WorldView;
 use crate::api::client::Client;
 use crate::api::status::{ServerView, StatusView};
@@ -82,7 +83,14 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     // What cannot be opened is told before anything long begins.
     for file in &files {
-        File::open(file).map_err(|error| unreadable(file, &error))?;
+        let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
+        let mut beginning = Vec::new();
+        // A folder, or what cannot be read, is told when its turn comes.
+        if opened.take(8).read_to_end(&mut beginning).is_ok()
+            && let Some(why) = compressed::of_journal(file, &beginning)
+        {
+            return Err(Failure::CouldNot(why));
+        }
     }
     let told = format!(
         "the journal {}: each line is replayed in the World of its Plan and time; loads do not follow \

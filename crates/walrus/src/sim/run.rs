@@ -15,13 +15,7 @@ const RESULTS_MAX: usize = 4000;
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     super::report::prepare(arguments.report.as_deref())?;
     let study = studies::read(&arguments.study, &arguments.sets.set)?;
-    let variants: Vec<usize> = match &arguments.variant[..] {
-        [] => (0..study.variants.len()).collect(),
-        named => {
-            let place = |name: &String| studies::variant(&study, Some(name));
-            named.iter().map(place).collect::<Result<_, _>>()?
-        }
-    };
+    let variants = studies::variants(&study, &arguments.variant)?;
     let seeds = arguments.seeds.of(&study);
     let count = variants.len().saturating_mul(seeds.len());
     let most = RESULTS_MAX * 4 / (3 + study.populations().max(1));

@@ -1,6 +1,8 @@
 //! Studies from their files, and their runs.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,6 +23,9 @@ pub(super) struct Chosen {
 /// As many warnings of runs are told.
 const WARNINGS_MAX: usize = 20;
 
+/// The largest file of a study: four million domains' weights of thirty digits each.
+const FILE_MAX: u64 = 128 << 20;
+
 /// One run.
 pub(super) struct Job<'a> {
     pub(super) study: &'a Study,
@@ -40,11 +45,10 @@ pub(super) fn read_beside(
     sets: &[(String, String)],
 ) -> Result<Study, Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
+    let text =
+        text_of(path).map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
     let folder = folder_of(path);
-    let read =
-        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    let read = |name: &str| text_of(&folder.join(name)).map_err(|error| error.to_string());
     let study = Study::parse_beside(other, &name, &text, &read, sets).map_err(|problems| {
         Failure::Problems(problems.0.iter().map(ToString::to_string).collect())
     })?;
@@ -52,6 +56,16 @@ pub(super) fn read_beside(
         complain(&format!("warning: {warning}"));
     }
     Ok(study)
+}
+
+/// A file's text, if it is one that ends.
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(io::Error::other(format!("it has more than {} MiB", FILE_MAX >> 20)));
+    }
+    Ok(text)
 }
 
 /// The place of a variant; the only one if none is named.
@@ -71,6 +85,24 @@ pub(super) fn variant(study: &Study, name: Option<&str>) -> Result<usize, Failur
             None => format!("the study has several variants: name one of {known}"),
         })
     })
+}
+
+/// The places of these variants, each once; of all if none is named.
+pub(super) fn variants(study: &Study, names: &[String]) -> Result<Vec<usize>, Failure> {
+    if names.is_empty() {
+        return Ok((0..study.variants.len()).collect());
+    }
+    let mut places = Vec::with_capacity(names.len());
+    for name in names {
+        let place = variant(study, Some(name))?;
+        if places.contains(&place) {
+            let text =
+                format!("variant \"{name}\" is named twice: its runs would be the very same");
+            return Err(Failure::WrongUse(text));
+        }
+        places.push(place);
+    }
+    Ok(places)
 }
 
 /// `STUDY` or `STUDY:VARIANT`; without a study (`:VARIANT`) that of the other side.

@@ -61,11 +61,7 @@ pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
     };
     let seeds = arguments.seeds.of(first);
     let title = first.title.clone();
-    let mut variants: Vec<usize> = (0..first.variants.len()).collect();
-    if !arguments.variant.is_empty() {
-        let place = |name: &String| studies::variant(first, Some(name));
-        variants = arguments.variant.iter().map(place).collect::<Result<_, _>>()?;
-    }
+    let variants = studies::variants(first, &arguments.variant)?;
     let names: Vec<String> = variants.iter().map(|it| first.variants[*it].clone()).collect();
     studies::check_runs(&[studies.len(), variants.len(), seeds.len()])?;
     let mut jobs = Vec::new();

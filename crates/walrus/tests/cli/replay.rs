@@ -165,3 +165,38 @@ fn broken_lines_are_told_with_their_numbers_and_the_object_fits_its_schema() {
     let ended = replay(&running, &["--config", "moved.toml", "--world", "idle"]);
     assert!(ended.stdout.contains("BROKEN: 2 lines; first 1: "), "{}", ended.stdout);
 }
+
+#[test]
+fn logs_that_are_none_are_told_with_what_to_do() {
+    let running = Running::prepared(TWO_CLUSTERS);
+    let line = "{\"kind\":\"decision\",\"resolver\":\"192.0.2.9\",\"name\":\"www.walrus.example\",\"type\":1,\
+                \"cluster\":\"\\u001b[2J\",\"server\":\"\\u001b[2J\",\"answered\":[\"192.0.2.1\"]}\n";
+    let foreign = line.replace("www.walrus", "www.other");
+    let foreign = foreign.replacen("\\u001b[2J", "near", 1).replacen("\\u001b[2J", "near1", 1);
+    let idle = ["--config", "walrus.toml", "--world", "idle"];
+    let with = |log: &[u8], arguments: &[&str]| {
+        std::fs::write(running.path("decisions.jsonl"), log).unwrap();
+        replay(&running, &[&idle[..], arguments].concat())
+    };
+    // Cut in the middle of a line: counted, and survived.
+    let cut = with(&[line, line, &line[..60]].concat().into_bytes(), &[]);
+    assert_eq!(cut.code, Some(0), "{cut:?}");
+    assert!(cut.stdout.contains("BROKEN: 1 lines; first 3:"), "{}", cut.stdout);
+    // What a log names is text of anybody, and moves no cursor.
+    assert!(!cut.stdout.contains('\u{1b}') && cut.stdout.contains("[2J"), "{}", cut.stdout);
+    for (log, arguments, word) in [
+        (&b"\x1f\x8b\x08\0"[..], &[][..], "zcat decisions.jsonl | walrus sim replay"),
+        (b"\x28\xb5\x2f\xfd", &[], "zstdcat"),
+        (b"", &[], "there is no query"),
+        (b"\0\0\0\0", &[], "there is no query"),
+        (foreign.as_bytes(), &["--max-moved", "0%"], "does the configuration belong to this log"),
+    ] {
+        let ended = with(log, arguments);
+        assert_eq!(ended.code, Some(3), "{word}: {ended:?}");
+        assert!(ended.stderr.contains(word), "{word}: {ended:?}");
+    }
+    std::fs::write(running.path("packed.gz"), b"\x1f\x8b\x08\0").unwrap();
+    std::fs::write(running.path("decisions.jsonl"), line).unwrap();
+    let packed = replay(&running, &["--config", "walrus.toml", "--world", "packed.gz"]);
+    assert!(packed.code == Some(3) && packed.stderr.contains("is compressed"), "{packed:?}");
+}

@@ -270,6 +270,9 @@ fn wrong_use_and_bad_studies_are_told() {
     let folder = folder();
     let bad = STUDY.replace("clients = 40", "clients = 40\ncolour = \"red\"");
     std::fs::write(folder.path().join("bad.toml"), bad).unwrap();
+    std::fs::write(folder.path().join("empty.toml"), "").unwrap();
+    std::fs::create_dir(folder.path().join("taken")).unwrap();
+    std::fs::write(folder.path().join("taken/index.html"), "<p>my own</p>").unwrap();
     for (arguments, code, word) in [
         (&["run", "nowhere.toml"][..], 3, "nowhere.toml"),
         (&["run", "bad.toml"], 1, "colour"),
@@ -277,6 +280,12 @@ fn wrong_use_and_bad_studies_are_told() {
         (&["run", "small.toml", "--set", "service.ttl"], 2, "path=value"),
         (&["run", "small.toml", "--variant", "odd"], 2, "\"by weight\""),
         (&["run", "small.toml", "--seeds", "3-1"], 2, "1-5, 9"),
+        (&["run", "small.toml", "--seeds", "3,3"], 2, "stands there twice"),
+        (&["run", "small.toml", "--variant", "even", "--variant", "even"], 2, "named twice"),
+        (&["run", "small.toml", "--set", "variant=[]"], 1, "variants are the study's own"),
+        (&["run", "/dev/zero"], 3, "more than 128 MiB"),
+        (&["run", "small.toml", "--report", "taken"], 2, "no report of `walrus sim`"),
+        (&["run", "empty.toml"], 1, "[[population]]"),
         (&["run", "small.toml", "--report", "/proc/nowhere"], 3, "/proc/nowhere"),
         (&["compare", "small.toml", "small.toml"], 2, "name one of"),
         (&["sweep", "small.toml", "--set", "service.ttl=20s"], 2, "nothing is swept over"),

@@ -142,6 +142,10 @@ fn check(
     let study = &files[..1];
     let root = read_settings(study, &settings::STUDY, &[], findings)?;
     let variants = variants(&root, findings);
+    for set in sets.iter().filter(|set| set.path.split('.').next() == Some("variant")) {
+        let message = "variants are the study's own: `--variant` picks one, and what is set here is set in all";
+        findings.problem(set.path_place, message);
+    }
     let mut setups = Vec::new();
     for (name, own) in &variants {
         let all: Vec<Replacement> = own.iter().chain(sets).cloned().collect();

@@ -103,6 +103,14 @@ fn what_is_set_from_outside_wins_over_variants() {
 }
 
 #[test]
+fn variants_are_not_set_from_outside() {
+    for path in ["variant", "variant.RR.set"] {
+        let told = problems(GOOD, &[(path, "[]")]);
+        assert!(told.iter().any(|it| it.contains("variants are the study's own")), "{told:?}");
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once_with_their_lines() {
     let text = GOOD
         .replace("seeds = \"1-3, 9\"", "seeds = \"one\"")
