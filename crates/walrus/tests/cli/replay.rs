@@ -173,6 +173,7 @@ fn logs_that_are_none_are_told_with_what_to_do() {
                 \"cluster\":\"\\u001b[2J\",\"server\":\"\\u001b[2J\",\"answered\":[\"192.0.2.1\"]}\n";
     let foreign = line.replace("www.walrus", "www.other");
     let foreign = foreign.replacen("\\u001b[2J", "near", 1).replacen("\\u001b[2J", "near1", 1);
+    let foreign = foreign.replace("\"type\":1", "\"type\":1,\"area\":\"here\"");
     let idle = ["--config", "walrus.toml", "--world", "idle"];
     let with = |log: &[u8], arguments: &[&str]| {
         std::fs::write(running.path("decisions.jsonl"), log).unwrap();
