@@ -44,8 +44,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let warnings = told.chain(studies::warnings(&runs)).collect();
     let view =
         SimRunView { title: study.title.clone(), seeds, warnings, variants, populations, runs };
-    if let Some(directory) = &arguments.report {
-        super::report::write_run(directory, &view)?;
+    let report = arguments.report.as_deref();
+    let written = report.map_or(Ok(()), |directory| super::report::write_run(directory, &view));
+    if arguments.json {
+        written?;
+        return say_json("sim_run", &view);
     }
-    if arguments.json { say_json("sim_run", &view) } else { say(&render(&view)) }
+    // What took hours is told even if the disk is full by then.
+    say(&render(&view))?;
+    written
 }

@@ -80,10 +80,15 @@ pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
     let settings = swept.into_iter().map(|(path, _)| path).collect();
     let shown_names = shown.iter().map(|it| it.name.to_owned()).collect();
     let view = SimSweepView { title, seeds, settings, shown: shown_names, points: views };
-    if let Some(directory) = &arguments.report {
-        super::report::write_sweep(directory, &view)?;
+    let report = arguments.report.as_deref();
+    let written = report.map_or(Ok(()), |directory| super::report::write_sweep(directory, &view));
+    if arguments.json {
+        written?;
+        return say_json("sim_sweep", &view);
     }
-    if arguments.json { say_json("sim_sweep", &view) } else { say(&render(&view, &shown)) }
+    // What took hours is told even if the disk is full by then.
+    say(&render(&view, &shown))?;
+    written
 }
 
 fn shown(names: &[String]) -> Result<Vec<&'static Measure>, Failure> {

@@ -155,6 +155,19 @@ fn a_report_is_one_page_with_plots_that_are_well_formed() {
     assert!(own.contains("<td>small</td>") && own.contains("<td>by weight</td>"));
 }
 
+#[test]
+fn a_report_that_cannot_be_written_takes_no_results_along() {
+    let folder = folder();
+    // In the way, where nobody looks before: as a disk that is full by then.
+    std::fs::create_dir_all(folder.path().join("out/utilisation.svg/deep")).unwrap();
+    let ended = sim(folder.path(), &["run", "small.toml", "--seed", "1", "--report", "out"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("pages that failed"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("cannot write out"), "{}", ended.stderr);
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("out")).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing half done: {left:?}");
+}
+
 /// Every element is closed, in order; every attribute has its quotes; every & begins an entity.
 fn well_formed(xml: &str) {
     let mut open: Vec<&str> = Vec::new();
