@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AreaPlan, Candidate, CandidateList, Group, ListIndex, Plan, PlannedServer, Reason};
-use crate::policy::assign::{AssignMemory, OverThreshold, Pointing, Transition};
+use crate::policy::assign::{AssignMemory, OverThreshold, Pointing, Transition, Trial};
 use crate::world::{AssignPolicy, ClusterId, Name, ServerId, Service, Time, Topology};
 
 /// All that a decision needs of the past. Ids inside are those of one topology: after a reload
@@ -101,6 +101,7 @@ impl Memory {
                 servers: over,
                 left_out,
                 rounds_below: Vec::new(),
+                overloads: Vec::new(),
             });
         }
     }
@@ -123,6 +124,7 @@ impl Memory {
                 pointing: Vec::new(),
                 over: translate_over(&self.assign.over, new, &servers, &clusters),
                 requests_a_query: self.assign.requests_a_query,
+                last_round: self.assign.last_round,
             },
             usable: Vec::new(),
             lists: self.lists.iter().map(|list| translate_list(list, &servers)).collect(),
@@ -215,6 +217,11 @@ fn translate_over(
             ids.sort_unstable();
             ids
         };
+        let overloads = over.overloads.iter().filter_map(|(id, overload)| {
+            Some((clusters.get(id.index()).copied().flatten()?, *overload))
+        });
+        let mut overloads: Vec<_> = overloads.collect();
+        overloads.sort_unstable_by_key(|(id, _)| *id);
         let everywhere = over.everywhere.iter();
         let everywhere =
             everywhere.filter_map(|id| clusters.get(id.index()).copied().flatten()).collect();
@@ -231,6 +238,7 @@ fn translate_over(
             servers: ids(&over.servers),
             left_out: ids(&over.left_out),
             rounds_below,
+            overloads,
         }
     };
     over.iter().map(translate).collect()
@@ -262,6 +270,10 @@ fn translate_pointing(
         present: pointing.present.and_then(translate),
         transition,
         shares: translate_all(&pointing.shares),
+        trial: pointing
+            .trial
+            .as_ref()
+            .and_then(|trial| translate(trial.to).map(|to| Trial { to, ..trial.clone() })),
         ..pointing.clone()
     };
     if !pointing.shares.is_empty() && translated.shares.is_empty() {

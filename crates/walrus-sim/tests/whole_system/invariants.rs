@@ -161,7 +161,8 @@ impl Watch {
 }
 
 /// How the reasons of moves begin that nothing forced, if they say more.
-const UNFORCED: [&str; 3] = ["nearest: nearer ones are above", "nearest: goes nearer", "stable: "];
+const UNFORCED: [&str; 4] =
+    ["nearest: nearer ones are above", "nearest: goes nearer", "stable: ", "on trial: "];
 
 fn is(area: &AreaPlan, reason: Reason) -> bool {
     area.reason == reason.to_string()

@@ -6,9 +6,11 @@ mod last_resort;
 mod locality;
 mod nearest;
 mod properties;
+mod rest;
 mod return_home;
 mod sharing;
 mod stable;
+mod trials;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

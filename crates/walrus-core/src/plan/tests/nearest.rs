@@ -17,6 +17,16 @@ fn scene(areas: &[(&str, &[(&str, f64)])]) -> Scene {
     scene
 }
 
+impl Scene {
+    /// b and c are four times as large as a, and nearly idle: what an area brings from a is a quarter there.
+    fn with_large_ones_farther(&mut self) -> &mut Self {
+        for server in ["b1", "b2", "c1", "c2"] {
+            self.weight(server, 4);
+        }
+        self.load("b", 0.1).load("c", 0.1)
+    }
+}
+
 #[test]
 fn an_area_points_at_the_nearest_that_has_room() {
     let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
@@ -68,7 +78,7 @@ fn equally_near_clusters_go_by_name() {
 fn load_moves_it_outward_in_rounds_and_back_when_the_nearer_one_is_well_below() {
     let mut scene = scene(&[("x", &[("a", 5.0), ("b", 20.0), ("c", 80.0)])]);
     scene.service().ttl = TtlPolicy::Constant { seconds: 90 };
-    scene.round();
+    scene.with_large_ones_farther().round();
     scene.load("a", 0.9).event();
     assert_eq!(scene.at("x"), "a", "not between rounds");
     scene.round();
@@ -79,7 +89,9 @@ fn load_moves_it_outward_in_rounds_and_back_when_the_nearer_one_is_well_below() 
     scene.load("a", 0.78).round();
     assert_eq!(scene.at("x"), "b", "its last move is less than a TTL old");
     assert_eq!(scene.round().at("x"), "b", "0.78 is not below the threshold by the hysteresis");
-    scene.load("a", 0.75).round();
+    scene.load("a", 0.36).round();
+    assert_eq!(scene.at("x"), "b", "0.1 at b is 0.4 at a, and 0.76 is not below it either");
+    scene.load("a", 0.35).round();
     assert_eq!(
         (scene.at("x").as_str(), scene.reason("x")),
         ("a", Reason::GoesNearer(Distance::Microseconds(5000)))
@@ -91,12 +103,14 @@ fn load_moves_it_outward_in_rounds_and_back_when_the_nearer_one_is_well_below() 
 fn an_overloaded_cluster_gives_one_area_a_round_to_each_that_has_room() {
     let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
     let mut scene = scene(&[("u", times), ("v", times), ("w", times), ("x", times)]);
-    scene.hits("v", 10.0).hits("x", 20.0);
+    scene.with_large_ones_farther().hits("v", 10.0).hits("x", 20.0);
     assert_eq!(scene.round().all(), "a a a a");
     scene.load("a", 0.95).round();
     assert_eq!(scene.all(), "a c a b", "most hits first; b and c take one each");
     // They come back one by one as well: the second would be too much.
-    scene.load("a", 0.7).round();
+    scene.load("a", 0.3).round();
+    assert_eq!(scene.all(), "a c a b", "what they bring does not show yet");
+    scene.round();
     assert_eq!(scene.all(), "a a a b");
     assert_eq!(scene.load("a", 0.78).round().all(), "a a a b");
     // Those that a death sent away come back all at once.
@@ -114,7 +128,7 @@ fn it_comes_back_by_shares() {
     scene.round();
     scene.life("a", Life::Dead).event();
     assert_eq!(scene.at("x"), "b");
-    scene.load("a", 0.5).round();
+    scene.load("a", 0.2).round();
     assert_eq!(scene.at("x"), "a 5, b 95");
     assert_eq!(scene.round().at("x"), "a 10, b 90");
     assert_eq!(scene.reason("x"), Reason::GoesNearer(Distance::Microseconds(5000)));
@@ -145,7 +159,8 @@ fn it_goes_on_where_it_was_after_a_restart_and_a_reload() {
     scene.memory = Memory::from_plan(&scene.topology, &scene.plan(), scene.now);
     scene.memory = scene.memory.carry(&scene.topology, &scene.topology);
     assert_eq!(scene.round().at("x"), "b");
-    assert_eq!(scene.load("a", 0.5).round().at("x"), "b", "`world` went back first");
+    scene.load("b", 0.2);
+    assert_eq!(scene.load("a", 0.2).round().at("x"), "b", "`world` went back first");
     assert_eq!(scene.round().at("x"), "a");
 }
 
@@ -184,17 +199,44 @@ fn outward_is_not_nearer_and_who_has_no_clients_stays() {
     let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
     let mut away = scene(&[("x", times)]);
     away.service().home_rounds = 3;
-    away.round();
+    away.with_large_ones_farther().weight("c1", 16).weight("c2", 16).round();
     away.load("a", 0.9).round();
     assert_eq!(away.at("x"), "b");
     // b is full and a has room again, but for one round only: x goes on outward, not back all at once.
     away.load("a", 0.1).load("b", 0.9).round();
     assert_eq!(away.at("x"), "c");
+    away.load("c", 0.02);
     assert_eq!(away.round().at("x"), "c");
     assert_eq!(away.round().at("x"), "a", "after three rounds");
 
     let mut idle = scene(&[("x", times), ("y", times)]);
-    idle.hits("x", 0.0).hits("y", 5.0).round();
+    idle.with_large_ones_farther().hits("x", 0.0).hits("y", 5.0).round();
     idle.load("a", 0.9).round();
     assert_eq!(idle.all(), "a b", "x has no load to move");
+}
+
+#[test]
+fn it_goes_where_it_fits_else_where_it_is_much_better_off_else_it_stays() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    for (weights, expected) in [((1, 1), "a"), ((4, 1), "b"), ((1, 4), "c"), ((2, 4), "c")] {
+        let mut scene = scene(&[("x", times)]);
+        scene.round();
+        for (server, weight) in
+            [("b1", weights.0), ("b2", weights.0), ("c1", weights.1), ("c2", weights.1)]
+        {
+            scene.weight(server, weight);
+        }
+        // 0.4 and what it brings: 0.45 by a cluster twice as large, 0.225 by one four times as large.
+        assert_eq!(
+            scene.load("a", 0.9).load("b", 0.4).load("c", 0.4).round().at("x"),
+            expected,
+            "{weights:?}"
+        );
+    }
+    // Nowhere below the threshold, but significantly better than the present one.
+    let mut scene = scene(&[("x", times)]);
+    scene.service().threshold = 0.4;
+    scene.round();
+    scene.weight("b1", 3).weight("b2", 3).load("a", 0.9).load("b", 0.3).load("c", 0.3);
+    assert_eq!(scene.round().at("x"), "b", "0.6 instead of 0.9");
 }

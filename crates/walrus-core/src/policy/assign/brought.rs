@@ -5,10 +5,14 @@
 //! idle in the next round, and so on for ever.
 //!
 //! **Rule.** Of the load of a cluster an area makes the part that its queries have among the queries of all
-//! areas that point there, over all services; where nobody counts queries, all areas count alike. Servers that were
+//! areas that point there, over all services; where nobody counts queries, all areas count alike. Those whose
+//! move there is too new to show in the load do not count. Servers that were
 //! left out of answers for their load do not count: what keeps them busy is not these clients. At another
 //! cluster that is a load in proportion to both clusters' sizes: the capacities of their servers if
 //! all have one, else the weights.
+//!
+//! What was sent somewhere counts there as it was reckoned until it shows in the load, so that several that
+//! would fit alone do not go together.
 //!
 //! **When it is wrong.** A query stands for the same load everywhere, and a load that is full may stand for
 //! more than a full one; what a server does for others than these clients counts as theirs. Each makes an area look
@@ -19,7 +23,7 @@
 
 use super::Pointing;
 use super::round::RoundContext;
-use super::standing::known_load;
+use super::standing::{EPSILON, known_load};
 use crate::world::{AssignPolicy, ClusterId, Topology};
 
 /// Whose clients load which cluster, as the loads of this round were measured.
@@ -27,13 +31,18 @@ use crate::world::{AssignPolicy, ClusterId, Topology};
 pub(super) struct Brought {
     /// Somebody counts queries.
     is_known: bool,
-    /// By cluster: queries a second, or the number of areas if nobody counts.
+    /// By cluster: queries a second, or the number of areas if nobody counts; of those whose move there
+    /// shows in the loads of this round.
     asked: Vec<f64>,
 }
 
 impl Brought {
-    /// `hits` as in [`super::AssignInput`].
-    pub(super) fn new(topology: &Topology, hits: &[f64], pointing: &[Pointing]) -> Self {
+    /// `hits` as in [`super::AssignInput`]; where all pairs point, and whether the loads show it.
+    pub(super) fn new(
+        topology: &Topology,
+        hits: &[f64],
+        (pointing, measured): (&[Pointing], &[bool]),
+    ) -> Self {
         let hits = |pair: usize| hits.get(pair).copied().filter(|it| it.is_finite());
         let is_known = (0..pointing.len()).any(|pair| hits(pair).unwrap_or(0.0) > 0.0);
         let mut asked = vec![0.0; topology.clusters.len()];
@@ -46,7 +55,7 @@ impl Brought {
                 for (cluster, weight) in weights.filter(|_| sum > 0.0) {
                     asked[cluster.index()] += asks * weight / sum;
                 }
-            } else {
+            } else if measured[pair] {
                 for (cluster, share) in pointing.mixture() {
                     asked[cluster.index()] += asks * share;
                 }
@@ -67,15 +76,41 @@ impl RoundContext<'_> {
         self.brought.is_known && self.hits(pair) <= 0.0
     }
 
-    /// The load of a cluster once the pair's clients are there too; `None` if nothing is measured.
+    /// The load of a cluster once the pair's clients are there too, and those that are on their way there;
+    /// `None` if nothing is measured.
     pub(super) fn load_with(&self, pair: usize, cluster: ClusterId) -> Option<f64> {
+        let load = self.standing(pair).clusters[cluster.index()].load?;
+        Some(load + self.arriving[cluster.index()] + self.brought(pair, cluster)?)
+    }
+
+    /// Whether a nearer cluster would be too busy with the pair's clients, and busier than where they are. To
+    /// leave for load more is asked for: between what drives an area away and what lets it return is a gap.
+    pub(super) fn is_better_off(&self, pair: usize, nearer: ClusterId) -> bool {
+        let service = self.service(pair);
+        let present = self.present(pair);
+        let present = present.and_then(|it| self.standing(pair).clusters[it.index()].load);
+        let (Some(with), Some(present)) = (self.load_with(pair, nearer), present) else {
+            return false;
+        };
+        with > service.threshold - service.hysteresis + EPSILON && with > present
+    }
+
+    /// Whether the loads show what the pair's clients make where they are. What was moved for load made room by
+    /// that where it came from.
+    pub(super) fn is_seen(&self, pair: usize) -> bool {
+        self.pointing[pair].forced || self.is_measured(pair)
+    }
+
+    /// The load that the pair would bring to a cluster; `None` if nothing is measured.
+    pub(super) fn brought(&self, pair: usize, cluster: ClusterId) -> Option<f64> {
         let present = self.present(pair)?;
-        let load = |cluster: ClusterId| self.standing(pair).clusters[cluster.index()].load;
+        self.standing(pair).clusters[present.index()].load?;
         let asks = if self.brought.is_known { self.hits(pair) } else { 1.0 };
-        let asked = self.brought.asked[present.index()].max(asks);
+        let asked = self.brought.asked[present.index()];
+        let asked = if self.is_measured(pair) { asked.max(asks) } else { asked + asks };
         let part = if asked > 0.0 { asks / asked } else { 0.0 };
         let brought = part * self.work_in_terms_of(pair, present, cluster);
-        Some(load(cluster)? + if brought.is_finite() { brought } else { 0.0 })
+        Some(if brought.is_finite() { brought } else { 0.0 })
     }
 
     /// The load that clients make at `one`, as it would be at `two`.

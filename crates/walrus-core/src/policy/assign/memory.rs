@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Reason;
 use super::round::way_step;
+use super::{Overload, Reason, Trial};
 use crate::world::{ClusterId, ServerId, Time, Topology};
 
 /// Remembered for all (service, area) pairs. By id, so it holds for one topology only;
@@ -18,6 +18,9 @@ pub struct AssignMemory {
     /// How many requests a query stands for (`stable`), if it was ever measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_a_query: Option<f64>,
+    /// When the last round was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_round: Option<Time>,
 }
 
 /// Where one (service, area) points.
@@ -39,6 +42,12 @@ pub struct Pointing {
     /// Requests a second that `stable` reckons with; 0 if it never did.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub demand: f64,
+    /// The load that it was reckoned to bring to its cluster when it was moved there for load.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub brings: f64,
+    /// Its last trial, until it has been well off for long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 impl Pointing {
@@ -87,8 +96,8 @@ impl Pointing {
     }
 }
 
-fn is_zero(demand: &f64) -> bool {
-    *demand == 0.0
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// An area that goes home by shares.
@@ -145,6 +154,9 @@ pub struct OverThreshold {
     pub left_out: Vec<ServerId>,
     /// For how many rounds in a row each cluster had a server far enough below (A7), by cluster.
     pub rounds_below: Vec<u32>,
+    /// Clusters without any server below the threshold, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overloads: Vec<(ClusterId, Overload)>,
 }
 
 /// Adds to a cluster's share.

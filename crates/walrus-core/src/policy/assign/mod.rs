@@ -15,12 +15,14 @@ mod reason;
 mod round;
 mod stable;
 mod standing;
+mod trial;
 mod walrus;
 
 pub use memory::{AssignMemory, OverThreshold, Pointing, Transition};
 pub(crate) use preference::Preference;
 pub use reason::{Allocated, Reason};
 pub(crate) use standing::Standing;
+pub use trial::{Overload, Trial};
 pub(crate) use walrus::notify_problems::Rank;
 
 use round::RoundContext;
@@ -88,6 +90,9 @@ pub(crate) enum Place {
 /// Assigns every (service, area).
 pub(crate) fn assign(input: &AssignInput<'_>) -> Assignments {
     let mut round = RoundContext::new(input);
+    if round.is_round() {
+        round.forget_trials();
+    }
     let (mut walrus_pairs, mut nearest_pairs) = (Vec::new(), Vec::new());
     let mut stable_pairs = Vec::new();
     for service in 0..input.topology.services.len() {

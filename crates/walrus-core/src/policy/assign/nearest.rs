@@ -12,19 +12,20 @@
 //! out for a TTL (A23):
 //!
 //! - *Outward*, when its cluster has no server below the threshold: to the next of its order that has,
-//!   and that received no area in this round (what that brings is not measured yet), worst area
-//!   first as in the thesis' phase four. If none has room it stays: moving would gain nothing. So does
-//!   an area that nobody asks for: it has no load to move.
+//!   that would not be above the threshold with what the area brings along ([`super::brought`]), and that received
+//!   no area in this round (what that brings is not measured yet), worst area first as in the thesis' phase four. If
+//!   there is none, to the next that is significantly better with it (A8). If there is none either, it stays: moving
+//!   would gain nothing; but see [`trial`]. So does an area that nobody asks for: it has no load to move.
 //! - *Back*, when a nearer one has been below the threshold by the hysteresis for `home_rounds`
-//!   rounds (A7), by shares if the service has a ramp. An area that load sent away comes back only to
-//!   a cluster that received none in this round, so that the others wait until its return shows.
+//!   rounds (A7) and would be so with it, or else no busier than where it is; by shares if the service has a ramp.
+//!   An area that load sent away comes back only to a cluster that received none in this round, so that the others
+//!   wait until its return shows.
 //!
 //! **Source.** The proximity policies of DNS load balancers in general use (Apache Traffic Control's
 //! coverage zones and coordinates, papers 9.4), with the thesis' threshold, hysteresis and dwell.
 //!
-//! **When it is wrong.** It knows load only after the fact: an area that by itself overloads whatever
-//! it points at wanders to and fro, once in a TTL and `home_rounds` rounds; and when a cluster dies all
-//! its areas land on the next ones at once. `stable` knows capacities and demands beforehand.
+//! **When it is wrong.** It knows load only after the fact, and what an area brings by queries alone; and when a
+//! cluster dies all its areas land on the next ones at once. `stable` knows capacities and demands beforehand.
 //!
 //! **Example.** Area x: a 5 ms, b 20 ms, c 80 ms. It points at a. a goes above the threshold: at the
 //! next round b; if b is above it too, c. a is below by the hysteresis: at a round, a. a dies: at once
@@ -32,6 +33,8 @@
 
 use super::Reason;
 use super::round::RoundContext;
+use super::standing::EPSILON;
+use super::trial;
 use crate::world::{ClusterId, Distance};
 
 /// Assigns pairs of services in which somebody functions.
@@ -62,8 +65,15 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         let by_hits = || round.hits(*b).total_cmp(&round.hits(*a));
         load_b.total_cmp(load_a).then_with(by_hits).then(a.cmp(b))
     });
+    for (load, pair) in overloaded.iter().copied() {
+        pass_over(round, pair, load);
+    }
+    trial::begin(round, &overloaded, |round, pair| outward(round, pair).map(|it| it.0).collect());
     for (_, pair) in overloaded {
-        pass_over(round, pair);
+        if !round.settled[pair] {
+            let on_trial = round.is_on_trial(pair);
+            round.stay(pair, if on_trial { Reason::OnTrial } else { Reason::Stays });
+        }
     }
 }
 
@@ -83,7 +93,7 @@ fn move_away(round: &mut RoundContext<'_>, pair: usize) {
 
 /// To a nearer cluster that has room again (A7, A23).
 fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> bool {
-    if !round.may_balance(pair) || !round.has_dwelt(pair) {
+    if !round.may_balance(pair) || !round.has_dwelt(pair) || !round.is_seen(pair) {
         return false;
     }
     let rounds_min = round.service(pair).home_rounds.max(1);
@@ -94,6 +104,7 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
             round.has_room(pair, *cluster)
                 && rounds_below >= rounds_min
                 && (forced || !round.received[cluster.index()])
+                && (round.has_failed_trial(pair) || !round.is_better_off(pair, *cluster))
         },
     );
     let Some((cluster, distance)) = nearer else { return false };
@@ -101,22 +112,40 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
     true
 }
 
-/// Its cluster has no room: outward to the next that has, if there is one. To a nearer one it goes by
-/// the rules of coming back alone.
-fn pass_over(round: &mut RoundContext<'_>, pair: usize) {
-    let present = round.present(pair);
-    let next = round
-        .preference(pair)
-        .skip_while(|(cluster, _)| Some(*cluster) != present)
-        .find(|(cluster, _)| round.has_room(pair, *cluster) && !round.received[cluster.index()]);
-    match next {
-        Some((cluster, distance)) => round.send(pair, cluster, Reason::PassedOver(distance)),
-        None => round.stay(pair, Reason::Stays),
+/// Its cluster has no room: outward to the next that has, also for what it brings along; if there is none, to the
+/// next that is significantly better with it. To a nearer one it goes by the rules of coming back alone.
+fn pass_over(round: &mut RoundContext<'_>, pair: usize, load: f64) {
+    let threshold = round.service(pair).threshold;
+    let with = |cluster: ClusterId| round.load_with(pair, cluster);
+    let fits = |(cluster, _): &(ClusterId, Distance)| {
+        with(*cluster).is_none_or(|with| with <= threshold + EPSILON)
+    };
+    let is_better = |(cluster, _): &(ClusterId, Distance)| {
+        with(*cluster).is_some_and(|with| round.is_better(pair, load, with))
+    };
+    let next = outward(round, pair).find(fits).or_else(|| outward(round, pair).find(is_better));
+    if let Some((cluster, distance)) = next {
+        round.send(pair, cluster, Reason::PassedOver(distance));
     }
+}
+
+/// What comes behind the pair's cluster in its order, has room, and received no area in this round.
+fn outward<'r>(
+    round: &'r RoundContext<'_>,
+    pair: usize,
+) -> impl Iterator<Item = (ClusterId, Distance)> + 'r {
+    let present = round.present(pair);
+    let order = round.preference(pair).skip_while(move |(cluster, _)| Some(*cluster) != present);
+    order.filter(move |(cluster, _)| {
+        round.has_room(pair, *cluster) && !round.received[cluster.index()]
+    })
 }
 
 /// Why it may stay where it is.
 fn why_there(round: &RoundContext<'_>, pair: usize, present: ClusterId) -> Reason {
+    if round.is_on_trial(pair) {
+        return Reason::OnTrial;
+    }
     let functioning = round.preference(pair).filter(|(cluster, _)| round.functions(pair, *cluster));
     let mut nearer_have_room = false;
     for (place, (cluster, distance)) in functioning.enumerate() {

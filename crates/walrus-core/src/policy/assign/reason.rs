@@ -23,6 +23,9 @@ pub enum Reason {
     First,
     /// A significantly better cluster was found (phase four).
     Balanced,
+    /// Its cluster was above the threshold for long, and another far less busy, though the area's load
+    /// should come along: it was sent there to see whether it does (phase four).
+    OnTrial,
     /// Away from home, and nothing is better enough, or a move was too recent.
     Stays,
     /// Only what must move moves between two rounds.
@@ -85,6 +88,10 @@ impl fmt::Display for Reason {
             Self::Forced => "forced: its cluster takes no clients; phase three: next best cluster",
             Self::First => "phase three: no home that functions",
             Self::Balanced => "phase four: a significantly better cluster",
+            Self::OnTrial => {
+                "on trial: its cluster was above the threshold for long; this one was not, and it is to be \
+                 seen whether the load comes along"
+            }
             Self::Stays => "stays: nothing is worth a move",
             Self::Unmoved => "unmoved: between two rounds only what must move moves",
             Self::Failover => "failover: the first functioning cluster in order",

@@ -39,10 +39,14 @@ pub(super) struct RoundContext<'a> {
     /// Clusters that any phase added an area to. What it brings is not measured yet, so phase four
     /// adds none to them: at most one each, over all services.
     pub(super) received: Vec<bool>,
+    /// By cluster: the load that those will bring whose move there does not show in its load yet.
+    pub(super) arriving: Vec<f64>,
     /// By class, where the round robin of phase three goes on (A11).
     pub(super) turn: Vec<usize>,
     /// How many requests a query stands for (`stable`).
     pub(super) requests_a_query: Option<f64>,
+    /// By pair, whether the loads of this round show where it points.
+    measured: Vec<bool>,
     /// What the loads of this round are made of.
     pub(super) brought: Brought,
 }
@@ -80,8 +84,12 @@ impl<'a> RoundContext<'a> {
                 pointing.forget_shares();
             }
         }
+        let measured: Vec<bool> =
+            (0..pairs).map(|pair| is_measured(input, pair, &pointing[pair])).collect();
         Self {
-            brought: Brought::new(topology, input.area_hits, &pointing),
+            brought: Brought::new(topology, input.area_hits, (&pointing, &measured)),
+            arriving: arriving(clusters, &pointing, &measured),
+            measured,
             input,
             areas,
             turn: vec![0; standings.len()],
@@ -148,6 +156,12 @@ impl<'a> RoundContext<'a> {
         self.pointing[pair].moved.is_none_or(|moved| self.input.now.since(moved) >= ttl)
     }
 
+    /// Whether the loads of this round show where the pair points: its last move has been out for a TTL, and
+    /// for a whole round. Reports tell of the time behind them.
+    pub(super) fn is_measured(&self, pair: usize) -> bool {
+        self.measured[pair]
+    }
+
     /// Whether measurement may move areas: not with mere remains, nor between two rounds.
     pub(super) fn may_balance(&self, pair: usize) -> bool {
         let rank = self.service_ranks[pair / self.areas];
@@ -182,9 +196,11 @@ impl<'a> RoundContext<'a> {
     /// Moves the pair at once.
     pub(super) fn send(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
         let now = self.input.now;
+        let brings = self.brought(pair, cluster).unwrap_or(0.0);
         let pointing = &mut self.pointing[pair];
         if pointing.present != Some(cluster) {
             self.received[cluster.index()] = true;
+            self.arriving[cluster.index()] += brings;
         }
         // What pointed nowhere was not moved: nobody caches an answer of it.
         let moved = pointing.present.map(|_| now);
@@ -196,6 +212,8 @@ impl<'a> RoundContext<'a> {
             transition: None,
             shares: Vec::new(),
             demand: pointing.demand,
+            brings,
+            trial: pointing.trial.take(),
         };
         self.settled[pair] = true;
     }
@@ -283,8 +301,22 @@ impl<'a> RoundContext<'a> {
         self.settled[pair] = true;
     }
 
+    /// By cluster: whether somebody left it or came in this round.
+    fn touched(&self) -> Vec<bool> {
+        let mut touched = vec![false; self.cluster_ranks.len()];
+        let before = self.input.memory.pointing.iter().map(|pointing| pointing.present);
+        for (before, now) in before.chain(std::iter::repeat(None)).zip(&self.pointing) {
+            for cluster in [before, now.present].into_iter().filter(|_| before != now.present) {
+                let cluster = cluster.and_then(|cluster| touched.get_mut(cluster.index()));
+                cluster.into_iter().for_each(|touched| *touched = true);
+            }
+        }
+        touched
+    }
+
     /// Closes the round.
     pub(super) fn finish(self) -> Assignments {
+        let touched = self.touched();
         let mut places = Vec::with_capacity(self.pointing.len());
         for (pair, pointing) in self.pointing.iter().enumerate() {
             let mut reason = pointing.reason.unwrap_or(Reason::Unmoved);
@@ -309,8 +341,12 @@ impl<'a> RoundContext<'a> {
             places,
             memory: AssignMemory {
                 pointing: self.pointing,
-                over: self.standings.iter().map(Standing::remember).collect(),
+                over: self.standings.iter().map(|it| it.remember(&touched)).collect(),
                 requests_a_query: self.requests_a_query,
+                last_round: match self.input.cause {
+                    Cause::Round => Some(self.input.now),
+                    Cause::Event => self.input.memory.last_round,
+                },
             },
             standings: self.standings,
             class_of: self.class_of,
@@ -319,6 +355,29 @@ impl<'a> RoundContext<'a> {
             service_ranks: self.service_ranks,
         }
     }
+}
+
+/// See [`RoundContext::arriving`]. Memory may come from outside: what is no load does not count.
+fn arriving(clusters: usize, pointing: &[Pointing], measured: &[bool]) -> Vec<f64> {
+    let mut arriving = vec![0.0; clusters];
+    for (pointing, _) in pointing.iter().zip(measured).filter(|(_, measured)| !**measured) {
+        let cluster = pointing.present.and_then(|cluster| arriving.get_mut(cluster.index()));
+        if let Some(sum) = cluster.filter(|_| pointing.brings.is_finite() && pointing.brings > 0.0)
+        {
+            *sum += pointing.brings;
+        }
+    }
+    arriving
+}
+
+/// See [`RoundContext::is_measured`].
+fn is_measured(input: &AssignInput<'_>, pair: usize, pointing: &Pointing) -> bool {
+    let service = &input.topology.services[pair / input.topology.areas.len()];
+    let ttl = Duration::from_secs(u64::from(service.ttl.seconds_mean()));
+    pointing.moved.is_none_or(|moved| {
+        let is_seen = input.memory.last_round.is_none_or(|last| moved < last);
+        is_seen && input.now.since(moved) >= ttl
+    })
 }
 
 /// Memory may come from a journal or from another configuration: what it says of clusters that
@@ -370,7 +429,7 @@ fn standings(input: &AssignInput<'_>, ranks: &[Option<Rank>]) -> (Vec<Standing>,
                 ranks,
                 (service.threshold, service.hysteresis, everywhere),
                 past,
-                input.cause == Cause::Round,
+                (input.cause == Cause::Round).then_some(input.now),
             ));
             standings.len() - 1
         });

@@ -4,10 +4,10 @@
 //! servers: the cost of a round follows servers times *different* thresholds, not services. Those with
 //! `assign = "all"` have one for each set of clusters: there all servers together share their clients.
 
-use super::OverThreshold;
 use super::leaving_out::{Member, left_out};
 use super::walrus::notify_problems::Rank;
-use crate::world::{ClusterId, Condition, ServerId, Topology};
+use super::{OverThreshold, Overload};
+use crate::world::{ClusterId, Condition, ServerId, Time, Topology};
 
 /// What two sums of loads may differ by and still be equal: rounding must not decide.
 pub(super) const EPSILON: f64 = 1e-9;
@@ -45,6 +45,8 @@ pub(crate) struct ClusterStanding {
     pub(crate) below: bool,
     /// For so many rounds one has been below by the hysteresis (A7).
     pub(super) rounds_below: u32,
+    /// Nobody is below the threshold, and since when.
+    pub(super) overload: Option<Overload>,
 }
 
 impl Standing {
@@ -55,7 +57,7 @@ impl Standing {
         ranks: &[Option<Rank>],
         (threshold, hysteresis, everywhere): Class<'_>,
         past: Option<&OverThreshold>,
-        is_round: bool,
+        round: Option<Time>,
     ) -> Self {
         let servers = topology.servers.len();
         let mut over = flags(past.map_or(&[], |past| &past.servers), servers);
@@ -81,8 +83,21 @@ impl Standing {
                 standing.leave_out(topology, conditions, &of_cluster);
             }
             let of_cluster = of_cluster.into_iter();
-            let cluster = standing.cluster(topology, conditions, of_cluster, rounds, is_round);
-            standing.clusters.push(cluster);
+            let is_round = round.is_some();
+            let mut of_cluster =
+                standing.cluster(topology, conditions, of_cluster, rounds, is_round);
+            let overloads = past.map_or(&[][..], |past| &past.overloads);
+            let id = ClusterId(cluster as u32);
+            let before = overloads.binary_search_by_key(&id, |(id, _)| *id);
+            of_cluster.overload = match before.ok().map(|index| overloads[index].1) {
+                _ if of_cluster.below || of_cluster.load.is_none() => None,
+                Some(before) if round.is_none() => Some(before),
+                Some(before) => {
+                    Some(Overload { rounds: before.rounds.saturating_add(1), ..before })
+                }
+                None => round.map(|since| Overload { since, rounds: 1 }),
+            };
+            standing.clusters.push(of_cluster);
         }
         if !everywhere.is_empty() {
             standing.leave_out(topology, conditions, &members(topology, ranks, everywhere));
@@ -160,8 +175,10 @@ impl Standing {
         self.ranking = ranking;
     }
 
-    /// What the next round must know.
-    pub(super) fn remember(&self) -> OverThreshold {
+    /// What the next round must know. `touched` are clusters that somebody left or came to.
+    pub(super) fn remember(&self, touched: &[bool]) -> OverThreshold {
+        let overloads = (0..).map(ClusterId).zip(&self.clusters);
+        let overloads = overloads.filter(|(id, _)| !touched[id.index()]);
         let listed = |flags: &[bool]| -> Vec<ServerId> {
             (0..).map(ServerId).zip(flags).filter(|(_, flag)| **flag).map(|(id, _)| id).collect()
         };
@@ -172,6 +189,7 @@ impl Standing {
             servers: listed(&self.over),
             left_out: listed(&self.left_out),
             rounds_below: self.clusters.iter().map(|cluster| cluster.rounds_below).collect(),
+            overloads: overloads.filter_map(|(id, it)| Some((id, it.overload?))).collect(),
         }
     }
 }

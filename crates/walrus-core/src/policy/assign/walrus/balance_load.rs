@@ -14,7 +14,7 @@
 //!   there for good, and has no cause to return;
 //! - has measured load to spare, and is not its home, which is left to phase two.
 //!
-//! An area stays whose last move has not been out for a TTL (A23), and one that nobody asks for: it has no load
+//! If none is worth it for an area whose cluster is overloaded for long, it may go on [`trial`]. An area stays whose last move has not been out for a TTL (A23), and one that nobody asks for: it has no load
 //! to move.
 //!
 //! **Source.** Thesis (004) sections 6.1 and 6.2.
@@ -24,10 +24,12 @@
 //!
 //! **Example.** Areas x, y, z, alike, at a cluster with load 0.95, another idle: x moves in this round, to
 //! 0.32; y in the next, to 0.63; z, alone, would gain nothing. Two clusters, both above the threshold: nothing
-//! moves. One area at 0.95, another cluster idle: it stays, for it would bring 0.95 along.
+//! moves. One area at 0.95, another cluster idle: it stays, for it would bring 0.95 along, unless a [`trial`] shows
+//! that it does not.
 
 use super::super::Reason;
 use super::super::round::RoundContext;
+use super::super::trial;
 use crate::world::{ClusterId, Spill};
 
 pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
@@ -45,7 +47,7 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         let by_hits = || round.hits(*b).total_cmp(&round.hits(*a));
         load_b.total_cmp(load_a).then_with(by_hits).then(a.cmp(b))
     });
-    for (load, pair) in waiting {
+    for (load, pair) in waiting.iter().copied() {
         let is_worth_it = |cluster: &ClusterId| {
             let with = round.load_with(pair, *cluster);
             with.is_some_and(|with| round.is_better(pair, load, with))
@@ -54,6 +56,7 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         round.send(pair, best, Reason::Balanced);
         round.taken[best.index()] = true;
     }
+    trial::begin(round, &waiting, |round, pair| free_clusters(round, pair).collect());
 }
 
 /// The mean load where the pair points; an unknown one gives no ground to leave.

@@ -36,7 +36,11 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     for &pair in pairs {
         if !round.settled[pair] {
             // A6: above the threshold, but alive, and nothing better.
-            let reason = if round.is_round() { Reason::Stays } else { Reason::Unmoved };
+            let reason = match round.is_round() {
+                true if round.is_on_trial(pair) => Reason::OnTrial,
+                true => Reason::Stays,
+                false => Reason::Unmoved,
+            };
             round.stay(pair, reason);
         }
     }

@@ -15,7 +15,8 @@
 //!
 //! An area that would bring its home above the threshold less the hysteresis, with what it brings along
 //! ([`super::super::brought`]), does not go home while home would then be busier than where it is: else phase four
-//! would send it away again, and the two phases it to and fro for ever.
+//! would send it away again, and the two phases it to and fro for ever. One whose [trial](super::super::trial) has
+//! failed does: it is as busy there, and farther.
 //!
 //! **When it is wrong.** What an area brings is reckoned from queries. Where these say little of its
 //! load, it may go away and come back; dwell, hysteresis and ramp make that slow, not impossible.
@@ -26,7 +27,6 @@
 
 use super::super::Reason;
 use super::super::round::RoundContext;
-use super::super::standing::EPSILON;
 use crate::world::ClusterId;
 
 pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
@@ -58,16 +58,7 @@ fn may_return(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
     let rounds_below = round.standing(pair).clusters[home.index()].rounds_below;
     round.may_balance(pair)
         && round.has_dwelt(pair)
+        && round.is_seen(pair)
         && rounds_below >= round.service(pair).home_rounds.max(1)
-        && !is_better_off(round, pair, home)
-}
-
-/// Whether home would be too busy with the pair's clients, and busier than where they are. Phase four asks
-/// for more than that: between what drives an area away and what lets it return there is a gap.
-fn is_better_off(round: &RoundContext<'_>, pair: usize, home: ClusterId) -> bool {
-    let service = round.service(pair);
-    let present = round.present(pair);
-    let present = present.and_then(|it| round.standing(pair).clusters[it.index()].load);
-    let (Some(with), Some(present)) = (round.load_with(pair, home), present) else { return false };
-    with > service.threshold - service.hysteresis + EPSILON && with > present
+        && (round.has_failed_trial(pair) || !round.is_better_off(pair, home))
 }
