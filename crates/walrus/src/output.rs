@@ -88,6 +88,21 @@ pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "?".to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
+/// Three digits that say something, or all before the point.
+pub(crate) fn three_digits(value: f64) -> String {
+    let scientific = format!("{value:.2e}");
+    // Of the rounded value: 9.996 is 10.0. What is not finite has none.
+    let exponent = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok());
+    match exponent {
+        Some(_) if value == 0.0 => "0".to_owned(),
+        Some(exponent @ -4..) => {
+            let behind = usize::try_from(2_i32.saturating_sub(exponent)).unwrap_or(0);
+            format!("{value:.behind$}")
+        }
+        _ => scientific,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +113,25 @@ mod tests {
         table.row(["frankfurt".to_owned(), percent(Some(0.25))]);
         table.row(["a".to_owned(), percent(None)]);
         assert_eq!(table.render(), "NAME       LOAD\nfrankfurt  25 %\na          ?\n");
+    }
+
+    #[test]
+    fn small_numbers_keep_three_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (12_345.6, "12346"),
+            (100.0, "100"),
+            (99.97, "100"),
+            (15.0, "15.0"),
+            (9.996, "10.0"),
+            (1.0, "1.00"),
+            (0.25, "0.250"),
+            (-0.0125, "-0.0125"),
+            (0.003_333, "0.00333"),
+            (0.000_012_34, "1.23e-5"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(three_digits(value), text);
+        }
     }
 }

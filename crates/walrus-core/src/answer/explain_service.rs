@@ -10,7 +10,7 @@ use super::explain::{ExplainRequest, run};
 use super::explain_choice::ChoiceExplanation;
 use super::explain_ttl::{TtlExplanation, explain_ttl};
 use super::request::ServiceDecision;
-use super::table::AnswerTable;
+use super::table::{AnswerTable, goes_by_capacity};
 use super::worker::WorkerState;
 use crate::plan::{
     AreaPlan, Candidate, ListIndex, Plan, PlannedServer, ServicePlan, why_elsewhere,
@@ -75,6 +75,9 @@ pub struct CandidateExplanation {
     pub group_share: f64,
     /// Configured weight.
     pub weight: u32,
+    /// Configured capacity, if the choice goes by that instead of the weight.
+    #[serde(default)]
+    pub capacity: Option<f64>,
     /// Gradual return, 0 to 1.
     pub ramp: f64,
     /// Load, 0 to 1; `None` is unknown.
@@ -111,7 +114,7 @@ pub(super) fn explain_service(
         .iter()
         .find(|other| other.area == *area)
         .or_else(|| service.areas.iter().find(|other| other.area.as_str() == "world"))?;
-    let candidates = candidates(plan, area_plan, request.record_type);
+    let candidates = candidates(plan, (service, area_plan), request.record_type);
     let shares = expected_shares(table, worker, request, query, (service, plan.servers.len()));
     let server = |index: u32| plan.servers.get(index as usize);
     Some(ServiceExplanation {
@@ -129,12 +132,13 @@ pub(super) fn explain_service(
         left_out: left_out(plan, service, area_plan, &candidates, request.record_type),
         candidates: candidates
             .iter()
-            .filter(|(_, candidate, _)| takes_part(candidate, &candidates))
-            .map(|(server, candidate, group_share)| CandidateExplanation {
+            .filter(|it| takes_part(it.candidate, &candidates))
+            .map(|&CandidateOf { server, candidate, group_share, capacity }| CandidateExplanation {
                 server: server.name.clone(),
                 cluster: server.cluster.clone(),
-                group_share: *group_share,
+                group_share,
                 weight: candidate.weight,
+                capacity,
                 ramp: candidate.ramp,
                 load: server.load,
                 over_threshold: candidate.over_threshold,
@@ -168,19 +172,35 @@ fn locate_steps(
     steps
 }
 
-type CandidateOf<'a> = (&'a PlannedServer, &'a Candidate, f64);
+#[derive(Clone, Copy)]
+struct CandidateOf<'a> {
+    server: &'a PlannedServer,
+    candidate: &'a Candidate,
+    group_share: f64,
+    /// If its group is chosen among by capacity.
+    capacity: Option<f64>,
+}
 
 /// Everybody in the area's list for the type that is asked for.
-fn candidates<'a>(plan: &'a Plan, area: &AreaPlan, record_type: u16) -> Vec<CandidateOf<'a>> {
+fn candidates<'a>(
+    plan: &'a Plan,
+    (service, area): (&ServicePlan, &AreaPlan),
+    record_type: u16,
+) -> Vec<CandidateOf<'a>> {
     let list = list_for(area, record_type).and_then(|list| plan.lists.get(list as usize));
-    let groups = list.into_iter().flat_map(|list| &list.groups);
-    let members = groups
-        .flat_map(|group| group.candidates.iter().map(move |candidate| (candidate, group.share)));
-    members
-        .filter_map(|(candidate, share)| {
-            Some((plan.servers.get(candidate.server as usize)?, candidate, share))
-        })
-        .collect()
+    let server = |candidate: &Candidate| plan.servers.get(candidate.server as usize);
+    let mut candidates = Vec::new();
+    for group in list.into_iter().flat_map(|list| &list.groups) {
+        let has_weight = group.candidates.iter().any(|candidate| candidate.weight > 0);
+        let members = group.candidates.iter().filter(|it| it.weight > 0 || !has_weight);
+        let by_capacity = goes_by_capacity(service.choose, members.filter_map(server));
+        candidates.extend(group.candidates.iter().filter_map(|candidate| {
+            let server = server(candidate)?;
+            let capacity = server.capacity.filter(|_| by_capacity);
+            Some(CandidateOf { server, candidate, group_share: group.share, capacity })
+        }));
+    }
+    candidates
 }
 
 fn list_for(area: &AreaPlan, record_type: u16) -> Option<ListIndex> {
@@ -207,7 +227,7 @@ fn because(plan: &Plan, area: &AreaPlan, record_type: u16) -> String {
 
 /// Weight 0 takes no clients unless nobody else is left in its group.
 fn takes_part(candidate: &Candidate, all: &[CandidateOf<'_>]) -> bool {
-    candidate.weight > 0 || all.iter().all(|(_, other, _)| other.weight == 0)
+    candidate.weight > 0 || all.iter().all(|other| other.candidate.weight == 0)
 }
 
 /// How often each of the Plan's servers comes first in the worker's next answers.
@@ -248,8 +268,8 @@ fn left_out(
     let assigned =
         |area: &AreaPlan, cluster: &Name| area.clusters.iter().any(|(other, _)| other == cluster);
     let reason = |server: &PlannedServer| {
-        let candidate = candidates.iter().find(|(other, _, _)| other.name == server.name);
-        if let Some((_, candidate, _)) = candidate {
+        let candidate = candidates.iter().find(|other| other.server.name == server.name);
+        if let Some(CandidateOf { candidate, .. }) = candidate {
             return (!takes_part(candidate, candidates)).then(|| "its weight is 0".to_owned());
         }
         if server.life != Life::Living {
@@ -276,7 +296,7 @@ fn left_out(
     };
     let of_service = |server: &&PlannedServer| {
         service.areas.iter().any(|area| assigned(area, &server.cluster))
-            || candidates.iter().any(|(other, _, _)| other.name == server.name)
+            || candidates.iter().any(|other| other.server.name == server.name)
     };
     plan.servers
         .iter()

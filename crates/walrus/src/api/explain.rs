@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use walrus_core::answer::{ExplainRequest, Explanation};
 use walrus_dns::rcode;
 
-use crate::output::{Table, percent};
+use crate::output::{Table, percent, three_digits};
 
 /// What is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -241,6 +241,9 @@ pub(crate) struct CandidateExplanationView {
     pub(crate) group_share: f64,
     /// Configured weight.
     pub(crate) weight: u32,
+    /// Configured capacity, if the choice goes by that instead of the weight; else null.
+    #[serde(default)]
+    pub(crate) capacity: Option<f64>,
     /// Gradual return, up to 1.
     pub(crate) ramp: f64,
     /// 0 to 1; null if unknown.
@@ -298,7 +301,8 @@ fn render_choice(choice: &ChoiceView) -> String {
     let mut text = format!("        {}\n", choice.rule);
     if let (Some(domain), Some(weight)) = (&choice.domain, choice.weight) {
         let tier = if choice.hot { "hot" } else { "normal" };
-        text.push_str(&format!("        for domain {domain} ({tier}) of weight {weight:.1}\n"));
+        let weight = three_digits(weight);
+        text.push_str(&format!("        for domain {domain} ({tier}) of weight {weight}\n"));
     }
     for server in &choice.servers {
         let known = [
@@ -309,7 +313,7 @@ fn render_choice(choice: &ChoiceView) -> String {
         ];
         let mut known: Vec<String> = known
             .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {:.2}", value?)))
+            .filter_map(|(name, value)| Some(format!("{name} {}", three_digits(value?))))
             .collect();
         if server.marked {
             known.push("marked".to_owned());
@@ -372,7 +376,8 @@ fn render_ttl(ttl: &TtlExplanationView) -> String {
         "itself" => "the domain is a class of its own".to_owned(),
         class => format!("the domain is {class}"),
     };
-    let weight = ttl.weight.map(|weight| format!(" (weight {weight:.1})")).unwrap_or_default();
+    let weight = ttl.weight.map(|weight| format!(" (weight {})", three_digits(weight)));
+    let weight = weight.unwrap_or_default();
     let bounds = if ttl.bounded { ", cut off" } else { "" };
     let halved = if ttl.halved { ", halved" } else { "" };
     format!(
@@ -403,25 +408,7 @@ fn render_service(service: &ServiceExplanationView) -> String {
         text.push_str(&render_ttl(adaptive));
     }
     text.push('\n');
-    let mut table =
-        Table::new(&["candidate", "cluster", "weight", "ramp", "load", "next 1,000 answers"]);
-    let all_over = service.candidates.iter().all(|candidate| candidate.over_threshold);
-    for candidate in &service.candidates {
-        let mark = match (candidate.over_threshold, all_over) {
-            (false, _) => "",
-            (true, true) => " above threshold",
-            (true, false) => " above threshold, the others could not bear its clients",
-        };
-        table.row([
-            candidate.server.clone(),
-            candidate.cluster.clone(),
-            candidate.weight.to_string(),
-            percent(Some(candidate.ramp)),
-            format!("{}{mark}", percent(candidate.load)),
-            format!("{:.1} % first", candidate.expected_share * 100.0),
-        ]);
-    }
-    text.push_str(&table.render());
+    text.push_str(&render_candidates(&service.candidates));
     if !service.left_out.is_empty() {
         text.push('\n');
         let mut table = Table::new(&["left out", "because"]);
@@ -431,4 +418,85 @@ fn render_service(service: &ServiceExplanationView) -> String {
         text.push_str(&table.render());
     }
     text
+}
+
+/// Who took part, with what the choice goes by.
+fn render_candidates(candidates: &[CandidateExplanationView]) -> String {
+    let by_capacity = candidates.iter().any(|candidate| candidate.capacity.is_some());
+    let bears = if by_capacity { "capacity" } else { "weight" };
+    let mut table =
+        Table::new(&["candidate", "cluster", bears, "ramp", "load", "next 1,000 answers"]);
+    let all_over = candidates.iter().all(|candidate| candidate.over_threshold);
+    for candidate in candidates {
+        let mark = match (candidate.over_threshold, all_over) {
+            (false, _) => "",
+            (true, true) => " above threshold",
+            (true, false) => " above threshold, the others could not bear its clients",
+        };
+        table.row([
+            candidate.server.clone(),
+            candidate.cluster.clone(),
+            match candidate.capacity {
+                Some(capacity) => three_digits(capacity),
+                // In another group than those that go by capacity.
+                None if by_capacity => format!("weight {}", candidate.weight),
+                None => candidate.weight.to_string(),
+            },
+            percent(Some(candidate.ramp)),
+            format!("{}{mark}", percent(candidate.load)),
+            format!("{:.1} % first", candidate.expected_share * 100.0),
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_loads_are_told_and_what_candidates_are_weighed_by() {
+        let server = |server: &str, given, marked| ServerChoiceView {
+            server: server.to_owned(),
+            given: Some(given),
+            charged: None,
+            compared: Some(given / 100.0),
+            bound: Some(0.012_54),
+            marked,
+        };
+        let choice = ChoiceView {
+            rule: "the first below the bound".to_owned(),
+            domain: Some("192.0.2.53".to_owned()),
+            weight: Some(0.0417),
+            hot: false,
+            servers: vec![server("a1", 0.25, true), server("a2", 0.0, false)],
+        };
+        assert_eq!(
+            render_choice(&choice),
+            "        the first below the bound\n        \
+             for domain 192.0.2.53 (normal) of weight 0.0417\n        \
+             a1: given 0.250, compared 0.00250, bound 0.0125, marked\n        \
+             a2: given 0, compared 0, bound 0.0125\n"
+        );
+        let candidate = |server: &str, capacity| CandidateExplanationView {
+            server: server.to_owned(),
+            cluster: "a".to_owned(),
+            group_share: 1.0,
+            weight: 1,
+            capacity,
+            ramp: 1.0,
+            load: None,
+            over_threshold: false,
+            expected_share: 0.5,
+        };
+        let shown = render_candidates(&[candidate("a1", Some(100.0)), candidate("a2", Some(0.5))]);
+        assert_eq!(
+            shown,
+            "CANDIDATE  CLUSTER  CAPACITY  RAMP   LOAD  NEXT 1,000 ANSWERS\n\
+             a1         a        100       100 %  ?     50.0 % first\n\
+             a2         a        0.500     100 %  ?     50.0 % first\n"
+        );
+        let shown = render_candidates(&[candidate("a1", None)]);
+        assert!(shown.contains("WEIGHT") && !shown.contains("CAPACITY"), "{shown}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Who asks for services, as a table: for `walrus status` and `walrus plan`.
 
 use crate::api::plan::DomainDemandView;
-use crate::output::Table;
+use crate::output::{Table, three_digits};
 
 /// Domains that are shown of a service.
 const SHOWN: usize = 5;
@@ -35,8 +35,8 @@ pub(super) fn render<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
     head.extend(["domains", "hot", "heaviest (* hot)"]);
     let mut table = Table::new(&head);
     for row in &rows {
-        let mut cells = vec![row.service.to_owned(), number(row.rate)];
-        cells.extend(has_silent.then(|| row.silent.map_or_else(none, number)));
+        let mut cells = vec![row.service.to_owned(), three_digits(row.rate)];
+        cells.extend(has_silent.then(|| row.silent.map_or_else(none, three_digits)));
         let seconds = |millis: u64| format!("over {} s", millis.div_ceil(1000));
         cells.extend(has_observed.then(|| row.observed_over_ms.map_or_else(none, seconds)));
         cells.push(count(row.counts.map(|(named, _)| named)));
@@ -64,22 +64,13 @@ fn heaviest(row: &Row<'_>) -> String {
         let mark = if it.hot { "*" } else { "" };
         let share = if row.rate > 0.0 { it.rate / row.rate * 100.0 } else { 0.0 };
         let silent = if it.silent { ", silent" } else { "" };
-        format!("{}{mark} {} ({share:.0} %{silent})", it.domain, number(it.rate))
+        format!("{}{mark} {} ({share:.0} %{silent})", it.domain, three_digits(it.rate))
     };
     let mut text = row.domains.iter().take(SHOWN).map(domain).collect::<Vec<_>>().join(", ");
     if named > SHOWN {
         text.push_str(&format!(" and {} more", named - SHOWN));
     }
     text
-}
-
-/// Three digits, or all before the point.
-fn number(rate: f64) -> String {
-    match rate {
-        100.0.. => format!("{rate:.0}"),
-        1.0.. => format!("{rate:.1}"),
-        _ => format!("{rate:.3}"),
-    }
 }
 
 #[cfg(test)]

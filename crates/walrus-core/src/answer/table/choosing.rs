@@ -74,6 +74,16 @@ impl<'a> Choosing<'a> {
     }
 }
 
+/// Whether a policy chooses among these by their capacities: if it wants to know them and all have one.
+/// Else it goes by their weights.
+pub(in crate::answer) fn goes_by_capacity<'a>(
+    policy: ChoosePolicy,
+    mut servers: impl Iterator<Item = &'a PlannedServer>,
+) -> bool {
+    policy.weighs_capacities()
+        && servers.all(|server| server.capacity.is_some_and(|capacity| capacity > 0.0))
+}
+
 /// Which servers the services of one Plan number: of many services on thousands of servers each is
 /// looked up and named once.
 #[derive(Debug, Default)]

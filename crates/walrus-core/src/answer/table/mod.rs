@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use walrus_dns::DomainName;
 
+pub(super) use choosing::goes_by_capacity;
 pub use compile::ZoneCompileError;
 pub use demand::DemandTable;
 pub(super) use layout::Layout;

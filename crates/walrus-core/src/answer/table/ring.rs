@@ -6,7 +6,7 @@
 //! answers. An answer draws its ring (one draw, only if there are several), chooses its first
 //! server in it, and copies from there.
 
-use super::choosing::Choosing;
+use super::choosing::{Choosing, goes_by_capacity};
 use super::record_data::{self, RECORD_HEAD_LEN, RecordMaker};
 use super::ring_draft::{RecordsDraft, Start};
 use crate::plan::{Candidate, CandidateList, Group, PlannedServer};
@@ -428,13 +428,11 @@ fn chooser(
     weight: impl Fn(&Member<'_>) -> f64,
 ) -> Option<Chooser> {
     let Choosing { policy, parameters: tuned, largest, .. } = parameters.choosing;
-    let capacity = |member: &Member<'_>| member.server.capacity.filter(|it| *it > 0.0);
-    let by_capacity =
-        policy.weighs_capacities() && members.iter().all(|member| capacity(member).is_some());
+    let by_capacity = goes_by_capacity(policy, members.iter().map(|member| member.server));
     let by_steps = returns_by_steps(parameters);
     let candidate = |member: &&Member<'_>| {
         let ramp = if by_steps { 1.0 } else { ramp(member.candidate) };
-        let capacity = capacity(member).filter(|_| by_capacity);
+        let capacity = member.server.capacity.filter(|_| by_capacity);
         choose::Candidate {
             key: choose::Candidate::key_of(&member.server.name),
             place: parameters.choosing.place_of(member.candidate.server),

@@ -7,7 +7,7 @@ use walrus_dns::record_type::{A, AAAA, HTTPS, MX, SRV};
 
 use super::fixture::{Ask, Reply, list, name, plan, table};
 use super::signer::{SERVICE, Signer, plan_of};
-use crate::answer::{AnswerTable, ExplainRequest, WorkerState, explain};
+use crate::answer::{AnswerTable, ExplainRequest, TtlExplanation, WorkerState, explain};
 use crate::plan::{DomainDemand, Plan, ServiceDemand, ServicePlan};
 use crate::world::{AdaptiveTtl, TtlPolicy};
 
@@ -227,23 +227,54 @@ fn what_is_known_from_queries_alone_changes_no_ttl() {
     assert!((seconds - 240.0).abs() < 1e-3, "{seconds}");
 }
 
+/// The TTL of the next answer to a resolver, and how it came about.
+fn explained(plan: Plan, resolver: &str) -> (u32, Option<TtlExplanation>) {
+    let table = table(plan);
+    let request = ExplainRequest {
+        name: name("www.example"),
+        record_type: A,
+        resolver: resolver.parse().unwrap(),
+        client: None,
+        local: "192.0.2.99:53".parse().unwrap(),
+        now: crate::world::Time::ZERO,
+    };
+    let told = explain(&table, &WorkerState::new(1, &table), &request).service.unwrap();
+    (told.ttl, told.adaptive)
+}
+
 #[test]
-fn an_explanation_tells_how_the_ttl_came_about() {
+fn each_variant_explains_what_it_looks_at() {
+    // For s0, which comes first and has three times the weight of s1.
+    for (variant, asks, class, weight, (by_domain, factor)) in [
+        (AdaptiveTtl::One, HEAVY, "all", None, (240.0, 1.0)),
+        (AdaptiveTtl::One, "8.8.8.8", "all", None, (240.0, 1.0)),
+        (AdaptiveTtl::Two, HEAVY, "hot", Some(1920.0), (100.0, 1.0)),
+        (AdaptiveTtl::Two, LIGHT, "normal", Some(240.0), (800.0, 1.0)),
+        (AdaptiveTtl::Each, HEAVY, "itself", Some(1920.0), (100.0, 1.0)),
+        (AdaptiveTtl::Each, LIGHT, "itself", Some(240.0), (800.0, 1.0)),
+        (AdaptiveTtl::ServerOne, HEAVY, "all", None, (240.0, 1.5)),
+        (AdaptiveTtl::ServerTwo, HEAVY, "hot", Some(1920.0), (100.0, 1.5)),
+        (AdaptiveTtl::ServerTwo, LIGHT, "normal", Some(240.0), (800.0, 1.5)),
+        (AdaptiveTtl::ServerEach, HEAVY, "itself", Some(1920.0), (100.0, 1.5)),
+        (AdaptiveTtl::ServerEach, LIGHT, "itself", Some(240.0), (800.0, 1.5)),
+    ] {
+        let (ttl, told) = explained(adaptive_plan(variant), asks);
+        let told = told.unwrap();
+        assert_eq!((&*told.policy, &*told.class), (variant.name(), class), "{variant:?} {asks}");
+        assert_eq!(told.weight, weight, "{variant:?} {asks}");
+        assert_eq!((told.by_domain, told.factor), (by_domain, factor), "{variant:?} {asks}");
+        assert_eq!(told.seconds, by_domain * factor, "{variant:?} {asks}");
+        assert_eq!(f64::from(ttl), told.seconds, "{variant:?} {asks}");
+        assert!(!told.halved && !told.bounded, "{variant:?} {asks}");
+    }
+    let (_, rest) = explained(adaptive_plan(AdaptiveTtl::Each), "8.8.8.8");
+    assert_eq!(rest.unwrap().class, "rest");
+}
+
+#[test]
+fn an_explanation_tells_what_was_halved_or_cut_off() {
     let mut plan = adaptive_plan(AdaptiveTtl::ServerEach);
     plan.services[2].areas[0].degraded = true;
-    let explained = |plan: Plan, resolver: &str| {
-        let table = table(plan);
-        let request = ExplainRequest {
-            name: name("www.example"),
-            record_type: A,
-            resolver: resolver.parse().unwrap(),
-            client: None,
-            local: "192.0.2.99:53".parse().unwrap(),
-            now: crate::world::Time::ZERO,
-        };
-        let told = explain(&table, &WorkerState::new(1, &table), &request).service.unwrap();
-        (told.ttl, told.adaptive)
-    };
     let (ttl, Some(told)) = explained(plan.clone(), HEAVY) else { panic!("adaptive") };
     assert_eq!((ttl, &*told.policy, &*told.class), (75, "TTL/S_K", "itself"));
     assert_eq!((told.mean, told.min, told.max), (240, 24, 2400));

@@ -2,7 +2,7 @@
 
 use walrus_dns::record_type::{A, AAAA, TXT};
 
-use super::fixture::{Ask, label, name, plan, table};
+use super::fixture::{Ask, label, list, name, plan, table};
 use crate::answer::{ExplainRequest, WorkerState, explain};
 use crate::world::{ChoosePolicy, Life, LocatePolicy};
 
@@ -87,6 +87,30 @@ fn a_service_is_explained_stage_by_stage() {
             "s5: its weight is 0",
         ]
     );
+}
+
+#[test]
+fn what_candidates_are_weighed_by_is_told() {
+    for (choose, other, expected) in [
+        (ChoosePolicy::Mrl, Some(200.0), [Some(100.0), Some(200.0)]),
+        (ChoosePolicy::Pow2, Some(200.0), [Some(100.0), Some(200.0)]),
+        // Not all have one.
+        (ChoosePolicy::Mrl, None, [None, None]),
+        (ChoosePolicy::Weighted, Some(200.0), [None, None]),
+        (ChoosePolicy::RoundRobin, Some(200.0), [None, None]),
+    ] {
+        let mut plan = plan();
+        plan.services[2].choose = choose;
+        plan.lists[0] = list(&[0, 1]);
+        (plan.servers[0].capacity, plan.servers[1].capacity) = (Some(100.0), other);
+        let table = table(plan);
+        let request = ExplainRequest { client: None, ..ask("www.example", A) };
+        let request = ExplainRequest { resolver: "8.8.8.8".parse().unwrap(), ..request };
+        let explained = explain(&table, &WorkerState::new(1, &table), &request);
+        let candidates = explained.service.unwrap().candidates;
+        let capacities: Vec<_> = candidates.iter().map(|it| it.capacity).collect();
+        assert_eq!(capacities, expected, "{choose:?}");
+    }
 }
 
 #[test]
