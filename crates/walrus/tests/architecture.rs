@@ -83,6 +83,56 @@ fn files_are_small_and_say_what_they_are_for() {
 }
 
 #[test]
+fn functions_are_short() {
+    const LINES_MAX: usize = 70;
+    let root = root();
+    let mut wrong = Vec::new();
+    for file in rust_files(&root.join("crates")) {
+        let place = file.strip_prefix(&root).unwrap();
+        if is_test(place) {
+            continue;
+        }
+        for (line, name, lines) in functions(&fs::read_to_string(&file).unwrap()) {
+            if lines > LINES_MAX {
+                let place = place.display();
+                wrong.push(format!("{place}:{line} `{name}` has {lines} lines"));
+            }
+        }
+    }
+    let wrong = wrong.join("\n");
+    assert!(wrong.is_empty(), "split what has more than {LINES_MAX} lines:\n{wrong}");
+}
+
+#[test]
+fn functions_are_measured_from_their_first_line_to_their_last() {
+    let text = "\
+fn one() -> u8 { 1 }
+trait Named {
+    fn name(
+        &self,
+    ) -> &str;
+    const fn of() {
+        if true {
+        }
+    }
+}
+pub(crate) fn long(
+    word: &str,
+) -> impl Fn() -> u8 {
+    || 1
+
+}
+#[cfg(test)]
+mod tests {
+    fn tested() {
+    }
+}
+";
+    let found: Vec<_> = functions(text).collect();
+    assert_eq!(found, [(1, "one", 1), (3, "name", 3), (6, "of", 4), (11, "long", 6)]);
+}
+
+#[test]
 fn nothing_is_named_for_having_no_place() {
     const BANNED: [&str; 6] = ["common", "util", "utils", "types", "helper", "helpers"];
     let mut wrong = Vec::new();
@@ -233,6 +283,53 @@ fn modules_used(line: &str) -> impl Iterator<Item = &str> {
     line.split("crate::").skip(1).filter_map(|rest| {
         rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next()
     })
+}
+
+/// Whether a file is all tests, or measures.
+fn is_test(place: &Path) -> bool {
+    let mut parts = place.iter().filter_map(|part| part.to_str());
+    parts.any(|part| part == "tests" || part == "benches" || part.ends_with("tests.rs"))
+}
+
+/// The functions before a file's tests: (line, name, lines), as rustfmt sets them.
+fn functions(text: &str) -> impl Iterator<Item = (usize, &str, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_tests = |pair: &[&str]| pair == ["#[cfg(test)]", "mod tests {"];
+    let end = lines.windows(2).position(is_tests).unwrap_or(lines.len());
+    (0..end).filter_map(move |first| {
+        let name = function_name(lines[first])?;
+        Some((first + 1, name, function_lines(&lines[first..])))
+    })
+}
+
+/// `open` for `pub(in crate::zone) const fn open(`.
+fn function_name(line: &str) -> Option<&str> {
+    let (before, behind) = line.split_once("fn ")?;
+    let is_before = |word: &str| {
+        ["const", "async", "unsafe", "extern"].contains(&word)
+            || word.starts_with("pub")
+            || word.ends_with([')', '"'])
+    };
+    let name = behind.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next();
+    name.filter(|name| !name.is_empty() && before.split_whitespace().all(is_before))
+}
+
+/// How many lines the function has that begins with these: its last one stands as far to the right as its
+/// first, and ends what was opened.
+fn function_lines(lines: &[&str]) -> usize {
+    let right = |line: &str| line.len() - line.trim_start().len();
+    let mut is_open = false;
+    for (index, line) in lines.iter().enumerate() {
+        if line.is_empty() || right(line) != right(lines[0]) {
+            continue;
+        }
+        let ends = if is_open { line.trim() == "}" } else { line.ends_with(['}', ';']) };
+        if ends {
+            return index + 1;
+        }
+        is_open |= line.ends_with('{');
+    }
+    lines.len()
 }
 
 /// Numbered lines without comments; code behind which a comment stands is kept whole.

@@ -27,6 +27,13 @@ impl Client {
         let (address, source) = self.subnet?;
         Some((address?, source))
     }
+
+    /// The scope of an answer that so many bits decided: as long as what names the domain that was looked
+    /// at, and never longer than the source; 0 if the address that decided was not the subnet's.
+    #[inline]
+    fn scope(&self, looked_at: u8) -> u8 {
+        self.told_subnet().map_or(0, |(_, source)| looked_at.min(source))
+    }
 }
 
 /// What a service answers.
@@ -106,15 +113,9 @@ pub(super) fn answer_service<'a>(
     if drawn.is_none() && table.owes(service, service_type) {
         return None;
     }
-    // As long as what names the domain that was looked at, and never longer than the source; 0 if
-    // the address that decided was not the subnet's. NODATA is the same for everybody, and RFC 7871
-    // section 7.4 wants 0 for every negative answer.
-    let scope = match client.subnet {
-        Some((Some(_), source)) if drawn.is_some() => {
-            located.prefix_len.max(domain.prefix_len).min(source)
-        }
-        _ => 0,
-    };
+    // NODATA is the same for everybody, and RFC 7871 section 7.4 wants 0 for every negative answer.
+    let looked_at = located.prefix_len.max(domain.prefix_len);
+    let scope = if drawn.is_some() { client.scope(looked_at) } else { 0 };
     worker.decision.scope = scope;
     let is_adapted = compiled.ttls().is_some();
     Some(ServiceAnswer { drawn, signatures, signature_count, ttl, is_adapted, scope })

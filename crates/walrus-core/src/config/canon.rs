@@ -96,36 +96,7 @@ fn service_digest(service: &Service, topology: &Topology) -> Digest {
             text.nearness(&area.nearness, topology);
         }
     }
-    for stage in &service.locate {
-        text.field(
-            "locate",
-            match stage {
-                LocatePolicy::Map => "map",
-                LocatePolicy::Nameserver => "nameserver",
-            },
-        );
-    }
-    text.field(
-        "assign",
-        match service.assign {
-            AssignPolicy::Walrus => "walrus",
-            AssignPolicy::Failover => "failover",
-            AssignPolicy::All => "all",
-            AssignPolicy::Nearest => "nearest",
-            AssignPolicy::Stable => "stable",
-        },
-    );
-    text.field("choose", service.choose.name());
-    if !service.choose_parameters.is_default() {
-        text.field("choose parameters", format!("{:?}", service.choose_parameters));
-    }
-    match service.ttl {
-        TtlPolicy::Constant { seconds } => text.field("ttl constant", seconds),
-        TtlPolicy::Adaptive { variant, seconds, min, max } => {
-            text.field("ttl", variant.name());
-            [seconds, min, max].iter().for_each(|seconds| text.field("ttl", seconds));
-        }
-    }
+    text.stages(service);
     if let Some(hot_share) = service.hot_share {
         text.field("hot_share", hot_share);
     }
@@ -201,6 +172,40 @@ impl Canon {
                 self.field("host", host);
             }
             server.addresses.iter().for_each(|address| self.field("address", address));
+        }
+    }
+
+    /// The four stages of a service's policy, and what tunes them.
+    fn stages(&mut self, service: &Service) {
+        for stage in &service.locate {
+            self.field(
+                "locate",
+                match stage {
+                    LocatePolicy::Map => "map",
+                    LocatePolicy::Nameserver => "nameserver",
+                },
+            );
+        }
+        self.field(
+            "assign",
+            match service.assign {
+                AssignPolicy::Walrus => "walrus",
+                AssignPolicy::Failover => "failover",
+                AssignPolicy::All => "all",
+                AssignPolicy::Nearest => "nearest",
+                AssignPolicy::Stable => "stable",
+            },
+        );
+        self.field("choose", service.choose.name());
+        if !service.choose_parameters.is_default() {
+            self.field("choose parameters", format!("{:?}", service.choose_parameters));
+        }
+        match service.ttl {
+            TtlPolicy::Constant { seconds } => self.field("ttl constant", seconds),
+            TtlPolicy::Adaptive { variant, seconds, min, max } => {
+                self.field("ttl", variant.name());
+                [seconds, min, max].iter().for_each(|seconds| self.field("ttl", seconds));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use walrus_core::world::Time;
 
+use super::answers::Learned;
 use super::crowd::nanos;
 use super::director::Question;
 use super::family;
@@ -91,19 +92,31 @@ impl Run<'_> {
                 self.measures.populations[number].answered(window, is_nearest, is_first);
             }
             let Some(learned) = learned else { break };
-            if let Some(first) = self.answers.servers(learned.answer).first() {
-                self.measures.named(number, usize::from(*first));
-            }
-            let from = self.now + delay;
-            let lifetime = self.resolvers.lifetime(domain, learned.ttl, population.ttl_rule);
-            let until = from.saturating_add(lifetime);
-            let held = Held { from, until, answer: learned.answer };
-            let scope = network.map(|network| (network, learned.scope.unwrap_or_default()));
-            return self.resolvers.keep(domain, held, scope);
+            return self.keep((number, domain), delay, &learned, network);
         }
         self.measures.of(number).failed_lookups += 1;
         let from = self.now + delay;
         let held = Held { from, until: from + FAILURE_KEPT, answer: Entry::NO_ANSWER };
         self.resolvers.keep(domain, held, network.map(|network| (network, network.bits)))
+    }
+
+    /// A resolver keeps an answer that came after so long.
+    #[inline]
+    fn keep(
+        &mut self,
+        (number, domain): (usize, u32),
+        delay: u64,
+        learned: &Learned,
+        network: Option<Network>,
+    ) -> Held {
+        if let Some(first) = self.answers.servers(learned.answer).first() {
+            self.measures.named(number, usize::from(*first));
+        }
+        let from = self.now + delay;
+        let rule = self.setup.populations[number].ttl_rule;
+        let until = from.saturating_add(self.resolvers.lifetime(domain, learned.ttl, rule));
+        let held = Held { from, until, answer: learned.answer };
+        let scope = network.map(|network| (network, learned.scope.unwrap_or_default()));
+        self.resolvers.keep(domain, held, scope)
     }
 }

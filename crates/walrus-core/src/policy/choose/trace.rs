@@ -1,6 +1,10 @@
 //! What a choice looks at, written down: for `explain`, on a copy of a worker's state.
 
-use super::{Asked, Chooser, ChooserState, Compiled, Kept, Servers, hash};
+use super::accumulated_load::Bins;
+use super::charged_load::Charges;
+use super::grants::Grants;
+use super::hash::{self, Circle};
+use super::{Asked, Chooser, ChooserState, Compiled, Kept, Servers};
 
 /// What the next choice of a ring looks at.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +38,6 @@ impl Chooser {
         let ChooserState { generator, positions, memory } = state;
         let mut nothing = Kept::Nothing;
         let kept = memory.map_or(&mut nothing, |memory| &mut memory.kept);
-        let weight = asked.domain.counted_weight();
         let tier = usize::from(asked.domain.hot.is_some());
         let tier_name = ["normal", "hot"][tier];
         let mut candidates = vec![CandidateTrace::default(); self.len as usize];
@@ -66,22 +69,11 @@ impl Chooser {
                 "the less loaded of the two that were drawn, by capacity".to_owned()
             }
             (Compiled::Hash(circle, servers), Kept::Grants(grants)) => {
-                grants.advance(asked.now);
                 circle.home(asked.domain.key).into_iter().for_each(mark);
-                let bound = circle.bound(servers, weight, grants);
-                fill(&mut candidates, servers, |place| (grants.weight(place), None));
-                candidates.iter_mut().for_each(|candidate| candidate.bound = Some(bound));
-                let point = hash::point_of(asked.domain.key);
-                format!("the first behind the domain's point {point:08x} that is below the bound")
+                fill_hash(&mut candidates, (circle, servers), asked, grants)
             }
             (Compiled::AccumulatedLoad(servers), Kept::Bins(bins)) => {
-                fill(&mut candidates, servers, |place| (bins.bin(place), None));
-                for (index, candidate) in (0..).zip(&mut candidates) {
-                    let own = bins.requests(asked) * servers.inverse(index);
-                    candidate.compared = candidate.given.map(|given| given + own);
-                }
-                "the least bin, which is over the capacity already, with this answer in it"
-                    .to_owned()
+                fill_bins(&mut candidates, servers, asked, bins)
             }
             (Compiled::ResidualLoad(servers), Kept::Grants(grants)) => {
                 grants.advance(asked.now);
@@ -90,14 +82,7 @@ impl Chooser {
                 "the least residual load over its capacity".to_owned()
             }
             (Compiled::ChargedLoad(servers), Kept::Charged(grants, charges)) => {
-                grants.advance(asked.now);
-                charges.advance(asked.now);
-                let since = grants.since_turn(asked.now);
-                fill(&mut candidates, servers, |place| {
-                    let own = charges.own(asked.domain.hot, place);
-                    let charged = (charges.extra(place) - own).max(0.0);
-                    (grants.residual(place, since), Some(charged))
-                });
+                fill_charged(&mut candidates, servers, asked, (grants, charges));
                 format!(
                     "the least residual and charged load over its capacity (what was observed \
                      before a domain's newest answer is not charged); ties go round among \
@@ -111,6 +96,50 @@ impl Chooser {
         };
         ChoiceTrace { rule, candidates }
     }
+}
+
+fn fill_hash(
+    candidates: &mut [CandidateTrace],
+    (circle, servers): (&Circle, &Servers),
+    asked: &Asked,
+    grants: &mut Grants,
+) -> String {
+    grants.advance(asked.now);
+    let bound = circle.bound(servers, asked.domain.counted_weight(), grants);
+    fill(candidates, servers, |place| (grants.weight(place), None));
+    candidates.iter_mut().for_each(|candidate| candidate.bound = Some(bound));
+    let point = hash::point_of(asked.domain.key);
+    format!("the first behind the domain's point {point:08x} that is below the bound")
+}
+
+fn fill_bins(
+    candidates: &mut [CandidateTrace],
+    servers: &Servers,
+    asked: &Asked,
+    bins: &Bins,
+) -> String {
+    fill(candidates, servers, |place| (bins.bin(place), None));
+    for (index, candidate) in (0..).zip(candidates) {
+        let own = bins.requests(asked) * servers.inverse(index);
+        candidate.compared = candidate.given.map(|given| given + own);
+    }
+    "the least bin, which is over the capacity already, with this answer in it".to_owned()
+}
+
+fn fill_charged(
+    candidates: &mut [CandidateTrace],
+    servers: &Servers,
+    asked: &Asked,
+    (grants, charges): (&mut Grants, &mut Charges),
+) {
+    grants.advance(asked.now);
+    charges.advance(asked.now);
+    let since = grants.since_turn(asked.now);
+    fill(candidates, servers, |place| {
+        let own = charges.own(asked.domain.hot, place);
+        let charged = (charges.extra(place) - own).max(0.0);
+        (grants.residual(place, since), Some(charged))
+    });
 }
 
 /// Writes down what was given and charged, and both over the capacity.

@@ -14,7 +14,7 @@ use super::entries::{Entries, Entry, Open};
 use super::include::Includes;
 use super::plain::{self, Context, Room};
 use super::records::{Record, Records};
-use super::rewrite::rewrite;
+use super::rewrite::{Rewritten, rewrite};
 use super::times::TooLong;
 use super::tokens::Tokens;
 use super::{Notes, Place};
@@ -327,15 +327,8 @@ impl<'a> Scanner<'a> {
                 None
             }
             Err(error) => {
-                let (line, column, message) = parts_of(&error);
-                let line = line.saturating_sub(before.saturating_add(1));
-                // What is wrong with a line's last word is only seen after its line feed.
-                let (line, column) = if line > entry.inner_lines {
-                    (entry.inner_lines, 1)
-                } else {
-                    (line, read.original_column(line, column))
-                };
-                notes.error(at(line), column, advice(message, entry.text));
+                let (line, column, message) = problem_of(&error, before, entry, &read);
+                notes.error(at(line), column, message);
                 self.recover();
                 None
             }
@@ -455,4 +448,23 @@ impl<'a> Scanner<'a> {
             self.default_ttl = directive;
         }
     }
+}
+
+/// What is wrong with an entry, and where in it: line and column. So many lines were given to the scanner
+/// before it.
+fn problem_of(
+    error: &inplace::Error,
+    before: u32,
+    entry: &Entry<'_>,
+    read: &Rewritten<'_>,
+) -> (u32, u32, String) {
+    let (line, column, message) = parts_of(error);
+    let line = line.saturating_sub(before.saturating_add(1));
+    // What is wrong with a line's last word is only seen after its line feed.
+    let (line, column) = if line > entry.inner_lines {
+        (entry.inner_lines, 1)
+    } else {
+        (line, read.original_column(line, column))
+    };
+    (line, column, advice(message, entry.text))
 }

@@ -60,17 +60,13 @@ pub(super) fn setup(
         Sources { read: files.read, shares: files.shares },
         findings,
     );
-    let service_law = pages.text("service").map(|text| ServiceLaw::parse(&text));
-    if let Some(Err(why)) = &service_law {
-        findings.problem(pages.place_of("service"), format!("`pages.service` {why}"));
-    }
+    let service_law = service_law(pages, findings);
     let (discard, interval) = times::read(root, findings);
     let configuration = configuration?;
     configuration::check(&configuration, root, findings);
     let servers = configuration.topology.servers.len();
     times::check_series((servers, populations.len()), (discard, interval), root, findings);
-    let (controllers, directors) = (root.section("controllers")?, root.section("directors")?);
-    let (reports, queries) = (root.section("reports")?, root.section("queries")?);
+    let (controllers, reports) = (root.section("controllers")?, root.section("reports")?);
     let known = Known {
         topology: &configuration.topology,
         name_servers: &name_servers,
@@ -90,7 +86,7 @@ pub(super) fn setup(
         window: root.duration("window"),
         sample: root.duration("sample"),
         interval,
-        service_law: service_law.and_then(Result::ok).unwrap_or(ServiceLaw::Exponential),
+        service_law,
         connect_timeout: pages.duration("connect_timeout"),
         queue_max: root.section("servers")?.whole("queue_max"),
         reports: Reports {
@@ -99,19 +95,8 @@ pub(super) fn setup(
             requests: requests(reports, (&configuration, &reloads), &populations, findings),
             busy_max: reports.count("busy_max"),
         },
-        queries: Queries {
-            delay: queries.duration("delay"),
-            jitter: queries.number("jitter").unwrap_or_default(),
-            loss: queries.number("loss").unwrap_or_default(),
-            timeout: queries.duration("timeout"),
-            tries: queries.whole("tries"),
-        },
-        directors: Directors {
-            workers: directors.whole("workers"),
-            exchange: directors.duration("exchange"),
-            plans: link(directors, "plan_delay", "plan_loss"),
-            observations: link(directors, "observation_delay", "observation_loss"),
-        },
+        queries: queries(root.section("queries")?),
+        directors: directors(root.section("directors")?),
         controllers: controllers.whole("count"),
         takeover: controllers.duration("takeover"),
         timeline: happenings.into_iter().map(|(happening, _)| happening).collect(),
@@ -122,6 +107,33 @@ pub(super) fn setup(
     };
     offered::check(&setup, root, findings);
     Some(setup)
+}
+
+fn service_law(pages: &Section, findings: &Findings<'_>) -> ServiceLaw {
+    let law = pages.text("service").map(|text| ServiceLaw::parse(&text));
+    if let Some(Err(why)) = &law {
+        findings.problem(pages.place_of("service"), format!("`pages.service` {why}"));
+    }
+    law.and_then(Result::ok).unwrap_or(ServiceLaw::Exponential)
+}
+
+fn queries(section: &Section) -> Queries {
+    Queries {
+        delay: section.duration("delay"),
+        jitter: section.number("jitter").unwrap_or_default(),
+        loss: section.number("loss").unwrap_or_default(),
+        timeout: section.duration("timeout"),
+        tries: section.whole("tries"),
+    }
+}
+
+fn directors(section: &Section) -> Directors {
+    Directors {
+        workers: section.whole("workers"),
+        exchange: section.duration("exchange"),
+        plans: link(section, "plan_delay", "plan_loss"),
+        observations: link(section, "observation_delay", "observation_loss"),
+    }
 }
 
 fn link(section: &Section, delay: &str, loss: &str) -> Link {
