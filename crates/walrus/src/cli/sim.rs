@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use walrus_sim::simulation::Study;
 
@@ -41,7 +42,7 @@ pub(crate) struct SeedArguments {
     #[arg(long, value_name = "A-B", value_parser = seeds)]
     pub(crate) seeds: Option<Seeds>,
     /// Runs at a time; without it one a processor. Results do not depend on it.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) threads: Option<usize>,
 }
 

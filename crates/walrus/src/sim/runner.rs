@@ -26,8 +26,8 @@ pub(super) type Tell<'a> = dyn FnMut(f64) -> ControlFlow<()> + 'a;
 
 /// As many threads as are of use: one a processor, unless the call says otherwise.
 pub(super) fn threads(asked: Option<usize>) -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    asked.unwrap_or(processors).clamp(1, processors.max(asked.unwrap_or(1)))
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    asked.unwrap_or_else(processors)
 }
 
 /// Carries all jobs out; results in their order.

@@ -45,10 +45,15 @@ pub(super) fn read_beside(
     sets: &[(String, String)],
 ) -> Result<Study, Failure> {
     let name = path.display().to_string();
-    let text =
-        text_of(path).map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
+    let bytes = bytes_of(path)
+        .map_err(|error| Failure::CouldNot(format!("cannot read {name}: {error}")))?;
+    let text = text_of(bytes)
+        .map_err(|(line, why)| Failure::Problems(vec![format!("{name}:{line}: {why}")]))?;
     let folder = folder_of(path);
-    let read = |name: &str| text_of(&folder.join(name)).map_err(|error| error.to_string());
+    let read = |name: &str| {
+        let bytes = bytes_of(&folder.join(name)).map_err(|error| error.to_string())?;
+        text_of(bytes).map_err(|(line, why)| format!("line {line}: {why}"))
+    };
     let study = Study::parse_beside(other, &name, &text, &read, sets).map_err(|problems| {
         Failure::Problems(problems.0.iter().map(ToString::to_string).collect())
     })?;
@@ -58,14 +63,23 @@ pub(super) fn read_beside(
     Ok(study)
 }
 
-/// A file's text, if it is one that ends.
-fn text_of(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_MAX {
+/// A file's content, if it is one that ends.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX {
         return Err(io::Error::other(format!("it has more than {} MiB", FILE_MAX >> 20)));
     }
-    Ok(text)
+    Ok(bytes)
+}
+
+/// As text; else the first line that is none, and what to do about it.
+fn text_of(bytes: Vec<u8>) -> Result<String, (usize, &'static str)> {
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        (line, "this is no UTF-8: save the file as text in UTF-8")
+    })
 }
 
 /// The place of a variant; the only one if none is named.

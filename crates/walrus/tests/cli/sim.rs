@@ -284,6 +284,10 @@ fn wrong_use_and_bad_studies_are_told() {
     let bad = STUDY.replace("clients = 40", "clients = 40\ncolour = \"red\"");
     std::fs::write(folder.path().join("bad.toml"), bad).unwrap();
     std::fs::write(folder.path().join("empty.toml"), "").unwrap();
+    std::fs::write(folder.path().join("latin.toml"), b"seeds = 1\ntitle = \"Caf\xe9\"\n").unwrap();
+    std::fs::write(folder.path().join("shares"), b"1\n\xff\n").unwrap();
+    let shares = STUDY.replace("domains = 20", "domains = 2\nshares = \"file:shares\"");
+    std::fs::write(folder.path().join("shares.toml"), shares).unwrap();
     std::fs::create_dir(folder.path().join("taken")).unwrap();
     std::fs::write(folder.path().join("taken/index.html"), "<p>my own</p>").unwrap();
     for (arguments, code, word) in [
@@ -297,6 +301,9 @@ fn wrong_use_and_bad_studies_are_told() {
         (&["run", "small.toml", "--variant", "even", "--variant", "even"], 2, "named twice"),
         (&["run", "small.toml", "--set", "variant=[]"], 1, "variants are the study's own"),
         (&["run", "/dev/zero"], 3, "more than 128 MiB"),
+        (&["run", "latin.toml"], 1, "latin.toml:2: this is no UTF-8"),
+        (&["run", "shares.toml"], 1, "line 2: this is no UTF-8"),
+        (&["run", "small.toml", "--threads", "0"], 2, "--threads"),
         (&["run", "small.toml", "--report", "taken"], 2, "no report of `walrus sim`"),
         (&["run", "empty.toml"], 1, "[[population]]"),
         (&["run", "small.toml", "--report", "/proc/nowhere"], 3, "/proc/nowhere"),

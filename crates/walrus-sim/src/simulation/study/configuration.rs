@@ -73,6 +73,7 @@ pub(super) fn first_line(file: &str, place: Place) -> usize {
 /// Areas' name servers, else every address that `[dns]` listens on.
 pub(super) fn name_servers(
     configuration: &Configuration,
+    root: &Section,
     findings: &Findings<'_>,
 ) -> Vec<NameServerSetup> {
     let mut list: Vec<NameServerSetup> = Vec::new();
@@ -93,14 +94,14 @@ pub(super) fn name_servers(
     }
     if list.is_empty() {
         findings.problem(
-            Place::NOWHERE,
+            place(root),
             "nobody answers: write [dns] with listen = [\"192.0.2.53:53\"] into the configuration",
         );
     }
     if list.len() > NAME_SERVERS_MAX {
         let message =
             format!("{} name servers: at most {NAME_SERVERS_MAX} are simulated", list.len());
-        findings.problem(Place::NOWHERE, message);
+        findings.problem(place(root), message);
     }
     list
 }
@@ -109,19 +110,25 @@ pub(super) fn check(configuration: &Configuration, root: &Section, findings: &Fi
     let topology = &configuration.topology;
     if topology.servers.is_empty() {
         let message = "nobody serves: write [[cluster]] with servers into the configuration";
-        findings.problem(root.place_of("configuration"), message);
+        findings.problem(place(root), message);
     }
     if topology.servers.len() > SERVERS_MAX {
         let message =
             format!("{} servers: at most {SERVERS_MAX} are simulated", topology.servers.len());
-        findings.problem(Place::NOWHERE, message);
+        findings.problem(place(root), message);
     }
     if topology.services.is_empty() {
         let message = "there is nothing to ask for: write [[service]] into the configuration";
-        findings.problem(root.place_of("configuration"), message);
+        findings.problem(place(root), message);
     }
     if let Err(error) = Map::build(topology, &[]) {
         let message = format!("the map: {error} (studies have no country database: name prefixes)");
-        findings.problem(Place::NOWHERE, message);
+        findings.problem(place(root), message);
     }
+}
+
+/// Where the study says which configuration it is.
+fn place(root: &Section) -> Place {
+    let is_text = root.is_given("configuration_text");
+    root.place_of(if is_text { "configuration_text" } else { "configuration" })
 }

@@ -49,7 +49,7 @@ pub(super) fn setup(
     let configuration = configuration::read(root, to_configuration, files, findings);
     let name_servers = configuration
         .as_ref()
-        .map_or_else(Vec::new, |it| configuration::name_servers(it, findings));
+        .map_or_else(Vec::new, |it| configuration::name_servers(it, root, findings));
     let pages = root.section("pages")?;
     // What stands in the study itself is told even if its configuration is bad.
     let populations = populations::read(

@@ -165,6 +165,19 @@ fn problems_of_the_configuration_stand_where_they_are_in_the_study() {
 }
 
 #[test]
+fn what_a_configuration_lacks_is_told_where_it_begins() {
+    let line = GOOD.lines().position(|line| line.starts_with("configuration_text")).unwrap() + 1;
+    let (before, behind) = GOOD.split_once("[[service]]").unwrap();
+    let (_, behind) = behind.split_once("\"\"\"").unwrap();
+    let text = format!("{before}\"\"\"{behind}").replace("\"service.choose\" = \"random\", ", "");
+    let told = problems(&text, &[]);
+    let expected = "there is nothing to ask for: write [[service]]";
+    let found = told.iter().find(|it| it.contains(expected));
+    let found = found.unwrap_or_else(|| panic!("{told:?}"));
+    assert!(found.starts_with(&format!("small.toml:{line}:")), "{found}");
+}
+
+#[test]
 fn what_cannot_be_is_said_up_front() {
     let cases = [
         (
