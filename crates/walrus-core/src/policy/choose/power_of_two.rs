@@ -7,8 +7,9 @@
 //! Source: Mitzenmacher 2001, the power of two choices; that it does well on stale reports where the
 //! least loaded one does not: Barbette et al. 2020 (Cheetah), papers.md 7.6.
 //!
-//! When it is wrong: with one or two servers (then it is least-loaded), and where no server reports:
-//! then it is `weighted`.
+//! When it is wrong: with two servers, for it is never least-loaded: the busier of two alike still gets the
+//! quarter of the answers for which it is drawn twice, however full it is. Where no server reports it is
+//! `weighted`.
 //!
 //! Example: three servers of equal capacity with loads 0.9, 0.5, 0.1: a is taken only if it is drawn
 //! twice (1/9), b in 3/9 (b, b; a, b; b, a), c in the remaining 5/9.
