@@ -119,7 +119,13 @@ impl Bins {
 #[inline]
 pub(super) fn choose(servers: &Servers, asked: &Asked, bins: &Bins, position: &mut u32) -> u32 {
     let requests = bins.requests(asked);
-    servers.least(position, |place, inverse| bins.bin(place) + requests * inverse)
+    let mut room = None;
+    servers.least(position, |block, numbers| {
+        let bins = block.of(&bins.bins, &mut room).iter().zip(block.inverses);
+        for (number, (bin, inverse)) in numbers.iter_mut().zip(bins) {
+            *number = bin + requests * inverse;
+        }
+    })
 }
 
 /// The server gets the answer.

@@ -31,7 +31,7 @@
 
 use std::sync::Arc;
 
-use super::grants::Grants;
+use super::grants::{Grants, Living};
 use super::hot_grants::HotGrants;
 use super::{Asked, Observed, Servers, residual_load};
 use crate::world::Time;
@@ -48,6 +48,15 @@ pub(super) struct Charges {
     holds_until: u32,
     /// In which second the observation began; 0 before the first `advance`.
     began: u32,
+}
+
+/// Where what a server is charged with is the domain's own.
+#[derive(Clone, Copy, Debug)]
+enum Own {
+    Nowhere,
+    /// At this place so much.
+    At(u32, f64),
+    Anywhere,
 }
 
 impl Charges {
@@ -86,6 +95,22 @@ impl Charges {
             return 0.0;
         };
         charged(charge, self.grants.end(at), self.second)
+    }
+
+    /// Where the domain's own is: before its first answer under a Plan wherever it is observed, then nowhere
+    /// as long as that answer lives.
+    #[inline]
+    fn where_own(&self, hot: Option<u32>) -> Own {
+        match hot {
+            None => Own::Nowhere,
+            Some(domain) if !self.has_moved(domain as usize) => Own::Anywhere,
+            Some(domain) => {
+                let at = self.grants.newest_at(domain as usize);
+                let at = u32::try_from(at).unwrap_or(u32::MAX);
+                let own = self.own(hot, at);
+                if own > 0.0 { Own::At(at, own) } else { Own::Nowhere }
+            }
+        }
     }
 
     /// Whether a hot domain was granted a server after what is observed of it, or meanwhile. A second
@@ -226,10 +251,34 @@ pub(super) fn choose(
     let since_turn = grants.since_turn(asked.now);
     let position = &mut positions[usize::from(asked.domain.hot.is_some())];
     let hot = asked.domain.hot;
-    servers.least(position, |place, inverse| {
-        // What is summed up and taken off again may leave a rounding error below zero.
-        let charged = (charges.extra(place) - charges.own(hot, place)).max(0.0);
-        (grants.residual(place, since_turn) + charged) * inverse
+    let own = charges.where_own(hot);
+    let (mut room, mut room_of_extra) = (None, None);
+    servers.least(position, |block, numbers| {
+        let living = block.of(grants.living(), &mut room).iter().zip(block.inverses);
+        let extra = block.of(&charges.extra, &mut room_of_extra);
+        let each = numbers.iter_mut().zip(living.zip(extra));
+        let number = |living: &Living, charged: f64, inverse: f64| {
+            // What is summed up and taken off again may leave a rounding error below zero.
+            (living.residual(since_turn) + charged.max(0.0)) * inverse
+        };
+        match own {
+            Own::Nowhere => {
+                for (to, ((living, inverse), extra)) in each {
+                    *to = number(living, *extra, *inverse);
+                }
+            }
+            Own::At(at, own) => {
+                for ((to, ((living, inverse), extra)), place) in each.zip(block.places) {
+                    let own = if *place == at { own } else { 0.0 };
+                    *to = number(living, extra - own, *inverse);
+                }
+            }
+            Own::Anywhere => {
+                for ((to, ((living, inverse), extra)), place) in each.zip(block.places) {
+                    *to = number(living, extra - charges.own(hot, *place), *inverse);
+                }
+            }
+        }
     })
 }
 

@@ -26,6 +26,11 @@ const BUCKETS: usize = 64;
 /// The most wheels: the longest TTL is then some two hundred times the shortest one that is told apart
 /// as well.
 const WHEELS_MAX: u32 = 8;
+/// More ticks of the first wheel than the last one reaches.
+const TICKS_MAX: f64 = 1e6;
+/// By wheel: 1 / how many ticks of the first one a tick of it is. (A division takes its time.)
+const SHARES: [f64; WHEELS_MAX as usize] =
+    [1.0, 1.0 / 2.0, 1.0 / 4.0, 1.0 / 8.0, 1.0 / 16.0, 1.0 / 32.0, 1.0 / 64.0, 1.0 / 128.0];
 
 /// The living grants of one service: those of one answering thread, and those of all the others as
 /// they were told last.
@@ -86,6 +91,14 @@ impl Living {
     pub(super) fn add(&mut self, other: Self) {
         self.weight += other.weight;
         self.moment += other.moment;
+    }
+
+    /// The residual load so many seconds after the tick began: each living grant's weight times the seconds
+    /// left of it.
+    #[inline]
+    pub(super) const fn residual(self, since_turn: f64) -> f64 {
+        // Grants end where ticks do: this is below zero by rounding errors alone.
+        (self.moment - since_turn * self.weight).max(0.0)
     }
 
     fn times(self, factor: f64) -> Self {
@@ -158,16 +171,18 @@ impl Grants {
     /// Adds to what is this thread's, and says what.
     #[inline]
     fn add_until(&mut self, server: usize, weight: f64, end: u64) -> Living {
-        let ticks = end.saturating_sub(self.begin()) as f64 * self.inverse;
+        // Beyond the last wheel's reach they are all alike; so they fit into 32 bits, too.
+        let ticks = (end.saturating_sub(self.begin()) as f64 * self.inverse).min(TICKS_MAX);
         // The first wheel that reaches so far; what is beyond the last one is cut.
-        let reaches = ticks as u64 / (BUCKETS as u64 - 2);
-        let wheel = (u64::BITS - reaches.leading_zeros()).min(self.wheels - 1);
+        let reaches = ticks as u32 / (BUCKETS as u32 - 2);
+        let wheel = (u32::BITS - reaches.leading_zeros()).min(self.wheels - 1);
         let begun = self.current >> wheel;
-        let since_begin = (self.current - (begun << wheel)) as f64;
-        let behind = (ticks + since_begin) / f64::from(1_u32 << wheel) + 0.5;
+        let since_begin = f64::from((self.current - (begun << wheel)) as u32);
+        let behind = (ticks + since_begin) * SHARES[wheel as usize % SHARES.len()] + 0.5;
         // One that ends at once is there until the tick is over.
-        let behind = (behind as u64).clamp(1, BUCKETS as u64 - 1);
-        let slot = slot_of(wheel, begun + behind);
+        let behind = (behind as u32).clamp(1, BUCKETS as u32 - 1);
+        let left = f64::from(behind << wheel) - since_begin;
+        let slot = slot_of(wheel, begun + u64::from(behind));
         let at = slot * self.others.len() + server;
         let (Some(own), Some(sum)) = (self.own.get_mut(server), self.ends.get_mut(at)) else {
             return Living::default();
@@ -176,7 +191,6 @@ impl Grants {
         let before = *sum;
         *sum += weight as f32;
         let weight = f64::from(*sum) - f64::from(before);
-        let left = (behind << wheel) as f64 - since_begin;
         let added = Living { weight, moment: weight * left * self.tick as f64 / 1e9 };
         own.add(added);
         added
@@ -188,15 +202,18 @@ impl Grants {
         self.living.get(server as usize).map_or(0.0, |living| living.weight)
     }
 
-    /// The residual load of a server: each living grant's weight times the seconds left of it.
+    /// The living grants of all servers, by place.
     #[inline]
-    pub(super) fn residual(&self, server: u32, since_turn: f64) -> f64 {
-        let living = self.living.get(server as usize).copied().unwrap_or_default();
-        // Grants end where ticks do: this is below zero by rounding errors alone.
-        (living.moment - since_turn * living.weight).max(0.0)
+    pub(super) const fn living(&self) -> &[Living] {
+        &self.living
     }
 
-    /// Seconds since the current tick began, for [`Self::residual`].
+    /// The residual load of a server.
+    pub(super) fn residual(&self, server: u32, since_turn: f64) -> f64 {
+        self.living.get(server as usize).copied().unwrap_or_default().residual(since_turn)
+    }
+
+    /// Seconds since the current tick began, for [`Living::residual`].
     #[inline]
     pub(super) const fn since_turn(&self, now: Time) -> f64 {
         now.as_nanos().saturating_sub(self.begin()) as f64 / 1e9

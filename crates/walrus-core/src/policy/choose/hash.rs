@@ -109,7 +109,7 @@ impl Circle {
     /// Below how much over its capacity a server takes an answer of this weight.
     #[inline]
     pub(super) fn bound(&self, servers: &Servers, weight: f64, grants: &Grants) -> f64 {
-        let held: f64 = servers.places().map(|place| grants.weight(place)).sum();
+        let held = servers.sum(grants.living(), |living| living.weight);
         self.bound * (held + weight) / servers.capacity() * EXACT
     }
 

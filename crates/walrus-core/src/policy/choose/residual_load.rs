@@ -33,7 +33,13 @@ pub(super) fn choose(
 ) -> u32 {
     grants.advance(asked.now);
     let since_turn = grants.since_turn(asked.now);
-    servers.least(position, |place, inverse| grants.residual(place, since_turn) * inverse)
+    let mut room = None;
+    servers.least(position, |block, numbers| {
+        let living = block.of(grants.living(), &mut room).iter().zip(block.inverses);
+        for (number, (living, inverse)) in numbers.iter_mut().zip(living) {
+            *number = living.residual(since_turn) * inverse;
+        }
+    })
 }
 
 /// The server gets the grant.
