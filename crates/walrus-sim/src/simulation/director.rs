@@ -11,10 +11,9 @@ use walrus_core::answer::{
 use walrus_core::config::Configuration;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::policy::choose::Exchange;
-use walrus_core::world::{
-    DomainCount, Generator, Heavy, Name, Observation, ServiceCounts, SpaceSaving, Time,
-};
+use walrus_core::world::{DomainCount, Generator, Name, Observation, ServiceCounts, Time};
 
+use super::heaviest::Heaviest;
 use super::study::{Reach, Setup};
 use crate::system::SystemError;
 
@@ -27,7 +26,10 @@ pub(super) struct Directors {
     empty: Arc<AnswerTable>,
     udp_size_max: u16,
     reply: Vec<u8>,
+    /// Domains that an observation tells.
     domains_max: usize,
+    /// Counts domains as a Director does, with twice as many places as it tells.
+    heaviest: Heaviest,
 }
 
 /// Tables of so many Plans are kept for those that get them late.
@@ -106,6 +108,7 @@ impl Directors {
             udp_size_max: configuration.dns.udp_size_max,
             reply: vec![0; usize::from(configuration.dns.udp_size_max).max(512)],
             domains_max: configuration.dns.observe_domains,
+            heaviest: Heaviest::new(configuration.dns.observe_domains.saturating_mul(2)),
         })
     }
 
@@ -247,7 +250,8 @@ impl Directors {
         for of_service in asked.chunk_by(|one, other| one.0 == other.0) {
             let Some(number) = of_service.first().map(|asked| asked.0) else { continue };
             let Some(counts) = services.get_mut(&service(number)) else { continue };
-            let (heavy, rest) = heaviest(of_service, self.domains_max);
+            of_service.iter().for_each(|(_, domain)| self.heaviest.add(*domain));
+            let (heavy, rest) = self.heaviest.take(self.domains_max);
             counts.rest = rest + beyond.get(&number).copied().unwrap_or_default();
             let told = heavy.into_iter().map(|heavy| DomainCount {
                 domain: domain(heavy.key),
@@ -274,25 +278,6 @@ impl Directors {
     pub(super) fn name(&self, number: usize) -> Option<&Name> {
         self.list.get(number).map(|director| &director.name)
     }
-}
-
-/// The heaviest domains of a service's questions and the number of all others' questions, as a Director
-/// counts them: by space-saving, with twice as many places as it tells.
-fn heaviest(asked: &[(u32, u32)], domains_max: usize) -> (Vec<Heavy<u32>>, u64) {
-    let places = domains_max.saturating_mul(2);
-    let mut sorted: Vec<u32> = asked.iter().map(|(_, domain)| *domain).collect();
-    sorted.sort_unstable();
-    let counted = sorted.chunk_by(|one, other| one == other);
-    let mut counts = SpaceSaving::new(places);
-    if counted.clone().count() <= places {
-        // Nobody takes another's place: it is the same whatever the order, and quicker.
-        for same in counted {
-            counts.add(same[0], same.len() as u64);
-        }
-    } else {
-        asked.iter().for_each(|(_, domain)| counts.add(*domain, 1));
-    }
-    counts.take(domains_max)
 }
 
 impl Director {

@@ -15,6 +15,7 @@ mod director;
 mod distribution;
 mod family;
 mod gathered;
+mod heaviest;
 mod lookup;
 mod measures;
 mod queue;
