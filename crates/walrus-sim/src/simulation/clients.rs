@@ -114,17 +114,17 @@ impl Run<'_> {
         if self.crowds[number].swell.is_some() && self.leaves(number) {
             return Ok(());
         }
-        if entry.answer != Entry::NO_ANSWER && self.now / Entry::TICK < u64::from(entry.held) {
-            return self.call(number, Entry { tried: 0, ..entry }, self.now);
+        let mut entry = Entry { tried: 0, ..entry };
+        if entry.answer == Entry::NO_ANSWER || self.now / Entry::TICK >= u64::from(entry.held) {
+            let found = self.look_up(number, entry.domain);
+            let from = found.from.max(self.now);
+            entry.answer = found.answer;
+            entry.held = self.held_until(number, from);
+            if from > self.now {
+                return self.wait(entry, self.now, from);
+            }
         }
-        let found = self.look_up(number, entry.domain);
-        let from = found.from.max(self.now);
-        let held = self.held_until(number, from);
-        let entry = Entry { answer: found.answer, tried: 0, held, ..entry };
-        if from == self.now {
-            return self.call(number, entry, self.now);
-        }
-        self.wait(entry, self.now, from)
+        self.call(number, entry, self.now)
     }
 
     /// Until when a client keeps addresses that it has from now on, in [`Entry::TICK`]s.
@@ -164,14 +164,22 @@ impl Run<'_> {
     }
 
     /// A client calls at a server.
-    #[inline]
-    fn call(&mut self, number: usize, entry: Entry, clicked: u64) -> Result<(), SimulationError> {
+    #[expect(
+        clippy::inline_always,
+        reason = "an entry stays in registers until it is in the queue"
+    )]
+    #[inline(always)]
+    fn call(
+        &mut self,
+        number: usize,
+        mut entry: Entry,
+        clicked: u64,
+    ) -> Result<(), SimulationError> {
         let setup = self.setup;
         let mut chance = of_page(entry.chance);
         let hits = setup.populations[number].hits.draw_count(&mut chance);
-        let mut tried = entry.tried;
-        let addresses = self.answers.servers(entry.answer);
-        while let Some(place) = addresses.get(usize::from(tried)) {
+        let mut ended = None;
+        while let Some(place) = self.answers.servers(entry.answer).get(usize::from(entry.tried)) {
             let place = usize::from(*place);
             let server = &mut self.servers[place];
             let (law, most) = (setup.service_law, setup.queue_max);
@@ -195,24 +203,28 @@ impl Run<'_> {
                 if self.measures.is_on {
                     self.measures.populations[number].response_seconds.add(page.response(departs));
                 }
-                return self.think(number, entry, departs.saturating_add(way), chance);
+                ended = Some(departs.saturating_add(way));
+                break;
             }
             self.measures.of(number).failed_attempts += 1;
-            tried = tried.saturating_add(1);
+            entry.tried = entry.tried.saturating_add(1);
             if server.presence == Presence::Cut {
                 let time = self.now.saturating_add(nanos(setup.connect_timeout));
-                return self.wait(Entry { tried, ..entry }, clicked, time);
+                return self.wait(entry, clicked, time);
             }
-            if tried == u8::MAX {
+            if entry.tried == u8::MAX {
                 break;
             }
         }
-        let counts = self.measures.of(number);
-        counts.pages += 1;
-        counts.failed_pages += 1;
-        // Its addresses are of no use: it asks anew.
-        let entry = Entry { answer: Entry::NO_ANSWER, held: 0, ..entry };
-        self.think(number, entry, self.now, chance)
+        let ended = ended.unwrap_or_else(|| {
+            let counts = self.measures.of(number);
+            counts.pages += 1;
+            counts.failed_pages += 1;
+            // Its addresses are of no use: it asks anew.
+            (entry.answer, entry.held) = (Entry::NO_ANSWER, 0);
+            self.now
+        });
+        self.think(number, entry, ended, chance)
     }
 
     /// Counts a page that a server accepted.
@@ -230,7 +242,11 @@ impl Run<'_> {
     }
 
     /// A page ended: the client thinks and goes on.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "an entry stays in registers until it is in the queue"
+    )]
+    #[inline(always)]
     fn think(
         &mut self,
         number: usize,
@@ -240,18 +256,18 @@ impl Run<'_> {
     ) -> Result<(), SimulationError> {
         let population = &self.setup.populations[number];
         let think = population.think.draw(&mut chance);
-        let (left, page) = (entry.left - 1, next_page(entry.chance));
-        let mut next = Entry { step: Step::Click, tried: 0, left, chance: page, ..entry };
-        if next.left == 0 {
+        let (mut left, mut answer) = (entry.left - 1, entry.answer);
+        if left == 0 {
             if matches!(population.arrivals, Arrivals::Open(_)) {
                 return Ok(());
             }
             self.measures.of(number).sessions += 1;
-            next.left = population.session.draw_count(&mut chance);
-            next.answer = Entry::NO_ANSWER;
+            left = population.session.draw_count(&mut chance);
+            answer = Entry::NO_ANSWER;
         }
-        next.time = thought(population, ended, think).max(self.now + CLICKS_APART);
-        self.queue.push(next)
+        let time = thought(population, ended, think).max(self.now + CLICKS_APART);
+        let (chance, step) = (next_page(entry.chance), Step::Click);
+        self.queue.push(Entry { time, chance, step, left, answer, tried: 0, ..entry })
     }
 }
 

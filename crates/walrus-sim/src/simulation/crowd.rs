@@ -143,11 +143,16 @@ pub(super) fn of_day(population: &Population, now: u64) -> f64 {
 /// When a client has thought for so many seconds of an average time of day. In a closed population it is
 /// the slower the less active the time of day is, at each moment of its thinking: who begins in the dead
 /// of night goes on in the morning. Clients of an open one think as they do; fewer of them come.
+#[inline]
 pub(super) fn thought(population: &Population, from: u64, seconds: f64) -> u64 {
-    let daily = population.daily;
-    if daily == 0.0 || matches!(population.arrivals, Arrivals::Open(_)) {
+    if population.daily == 0.0 || matches!(population.arrivals, Arrivals::Open(_)) {
         return from.saturating_add(to_nanos(seconds));
     }
+    thought_by_day(population, from, seconds)
+}
+
+fn thought_by_day(population: &Population, from: u64, seconds: f64) -> u64 {
+    let daily = population.daily;
     // Whole days are as long as they are; of the rest, the integral of the activity is what was thought.
     let rest = seconds % DAY;
     let begin = population.angle(from as f64 / 1e9);

@@ -92,8 +92,10 @@ pub(super) struct Shift {
 /// Buckets of a wheel.
 const BUCKETS: usize = 1 << BUCKET_BITS;
 const BUCKET_BITS: u32 = 11;
-/// Entries that a bucket of the near wheel should have.
+/// Entries that a bucket of the near wheel should have at most.
 const DENSITY: f64 = 4.0;
+/// As many buckets are looked into for the next that has entries.
+const AHEAD: usize = 4;
 /// The most entries: 32 bytes each.
 const ENTRIES_MAX: usize = 60_000_000;
 
@@ -151,36 +153,72 @@ impl Queue {
     ///
     /// # Errors
     /// If there are too many.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "an entry is written once, where it belongs")]
+    #[inline(always)]
     pub(super) fn push(&mut self, entry: Entry) -> Result<(), SimulationError> {
+        let bucket = entry.time >> self.width_bits;
+        if bucket <= self.turn || entry.time > self.end || self.len >= ENTRIES_MAX {
+            let Entry { time, chance, domain, answer, held, left, step, tried } = entry;
+            return self.push_otherwise(
+                time,
+                chance,
+                (domain, answer),
+                (held, left),
+                (step, tried),
+            );
+        }
+        self.len += 1;
+        let (round, present) = (bucket >> BUCKET_BITS, self.turn >> BUCKET_BITS);
+        let list = if round == present {
+            &mut self.near[bucket as usize & (BUCKETS - 1)]
+        } else if round >> BUCKET_BITS == present >> BUCKET_BITS {
+            &mut self.far[round as usize & (BUCKETS - 1)]
+        } else {
+            &mut self.beyond
+        };
+        list.push(entry);
+        Ok(())
+    }
+
+    /// For what happens at once or never, or finds no room. It takes an entry in pieces that fit into registers:
+    /// else the usual way, too, would write all entries to the stack first, and wait for them.
+    #[cold]
+    #[inline(never)]
+    fn push_otherwise(
+        &mut self,
+        time: u64,
+        chance: u64,
+        (domain, answer): (u32, u32),
+        (held, left): (u32, u16),
+        (step, tried): (Step, u8),
+    ) -> Result<(), SimulationError> {
+        let entry = Entry { time, chance, domain, answer, held, left, step, tried };
         if entry.time > self.end {
             self.late.iter_mut().for_each(|late| late.push(entry));
             return Ok(());
         }
-        self.len += 1;
-        let bucket = entry.time >> self.width_bits;
-        if bucket > self.turn {
-            let (round, present) = (bucket >> BUCKET_BITS, self.turn >> BUCKET_BITS);
-            let place = bucket as usize & (BUCKETS - 1);
-            let list = if round == present {
-                &mut self.near[place]
-            } else if round >> BUCKET_BITS == present >> BUCKET_BITS {
-                &mut self.far[round as usize & (BUCKETS - 1)]
-            } else {
-                &mut self.beyond
-            };
-            list.push(entry);
-        } else {
-            // Behind those of the same time. Few are left of a bucket, so that little is moved.
-            let waiting = &self.current[self.next..];
-            let place = waiting.partition_point(|other| other.time <= entry.time);
-            self.current.insert(self.next + place, entry);
-        }
-        if self.len > ENTRIES_MAX {
+        if self.len >= ENTRIES_MAX {
             let at = std::time::Duration::from_nanos(entry.time);
             return Err(SimulationError::Bound { what: "waiting clients", bound: ENTRIES_MAX, at });
         }
+        self.len += 1;
+        // Behind those of the same time. Few are left of a bucket, so that little is moved.
+        let waiting = &self.current[self.next..];
+        let place = waiting.partition_point(|other| other.time <= entry.time);
+        self.current.insert(self.next + place, entry);
         Ok(())
+    }
+
+    /// When the turn of a bucket has just begun: what is in the one after it, as far as that is near. Nothing in
+    /// the midst of one.
+    #[inline]
+    pub(super) fn upcoming(&self) -> &[Entry] {
+        if self.next != 0 {
+            return &[];
+        }
+        let behind = self.turn as usize & (BUCKETS - 1);
+        let near = self.near[behind + 1..].iter().take(AHEAD);
+        near.map(Vec::as_slice).find(|bucket| !bucket.is_empty()).unwrap_or_default()
     }
 
     /// The time of the next entry; the end of time without any.

@@ -119,6 +119,18 @@ impl Resolvers {
         usize::from(self.domains[domain as usize].population)
     }
 
+    /// Fetches what these clients' pages will need of their domains while others' are worked on, instead of
+    /// waiting for memory page by page, which was a tenth of a run.
+    #[inline]
+    pub(super) fn look_ahead(&self, entries: &[Entry]) {
+        let mut homes = 0;
+        for entry in entries {
+            homes ^= self.domains.get(entry.domain as usize).map_or(0, |domain| domain.home);
+        }
+        // Nobody needs the number; that it is made is what matters.
+        std::hint::black_box(homes);
+    }
+
     /// Its nearest clusters, by number among [`super::crowd::Nearest`].
     #[inline]
     pub(super) fn nearest_to(&self, domain: u32) -> u16 {

@@ -170,7 +170,10 @@ impl<'a> Run<'a> {
             }
             if agenda <= queue {
                 self.carry_out()?;
-            } else if let Some(entry) = self.queue.pop() {
+                continue;
+            }
+            self.resolvers.look_ahead(self.queue.upcoming());
+            if let Some(entry) = self.queue.pop() {
                 match entry.step {
                     Step::Click => self.click(entry)?,
                     Step::Call => self.call_after_wait(entry)?,

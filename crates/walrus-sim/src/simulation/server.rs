@@ -19,6 +19,8 @@ pub(super) struct Server {
     hit_nanos: f64,
     /// Many times this fast; 1 if nothing is wrong.
     speed: f64,
+    /// Nanoseconds of a hit at this speed.
+    hit_nanos_now: f64,
     pub(super) presence: Presence,
     /// What its Reporter says whatever is true; `None` is the truth.
     pub(super) says: Option<ServerState>,
@@ -72,7 +74,7 @@ impl Page {
     /// Its response time in seconds.
     #[inline]
     pub(super) fn response(&self, departs: u64) -> f64 {
-        (i128::from(departs) - i128::from(self.since)) as f64 / 1e9
+        departs.saturating_sub_signed(self.since) as f64 / 1e9
     }
 }
 
@@ -82,6 +84,7 @@ impl Server {
         Self {
             hit_nanos: 1e9 / capacity,
             speed: 1.0,
+            hit_nanos_now: 1e9 / capacity,
             presence: Presence::Up,
             says: None,
             probes_fail: false,
@@ -94,7 +97,11 @@ impl Server {
     }
 
     /// A page arrives: when its last hit leaves; `None` if there is no room for it.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what is kept of a page is written once, where it stays"
+    )]
+    #[inline(always)]
     pub(super) fn accept(
         &mut self,
         now: u64,
@@ -108,9 +115,8 @@ impl Server {
         if self.hits_here + u32::from(hits) > queue_max && self.hits_here > 0 {
             return None;
         }
-        let mean = self.hit_nanos / self.speed;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-        let work = (law.draw(hits, generator) * mean) as u64;
+        let work = (law.draw(hits, generator) * self.hit_nanos_now) as u64;
         let begins = self.last_departure.max(now);
         let departs = begins.saturating_add(work);
         self.last_departure = departs;
@@ -163,6 +169,7 @@ impl Server {
         self.forget(now);
         let ratio = self.speed / speed;
         self.speed = speed;
+        self.hit_nanos_now = self.hit_nanos / speed;
         if ratio == 1.0 || self.here.is_empty() {
             return;
         }

@@ -50,17 +50,17 @@ impl Law {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
     pub(crate) fn draw_count(&self, generator: &mut Generator) -> u16 {
         let value = match self.shape {
-            Shape::Constant(value) => value.round(),
-            Shape::Uniform(low, high) => (low + (high - low + 1.0) * generator.share()).floor(),
+            // Above 0, so that a half more is rounded by what cuts it off below.
+            Shape::Constant(value) => value + 0.5,
+            Shape::Uniform(low, high) => low + (high - low + 1.0) * generator.share(),
             // Geometric on 1, 2, ... with this mean: what an exponential is among counts.
             Shape::Exponential(mean) if mean > 1.0 => {
                 (exponential(generator) / -(-1.0 / mean).ln_1p()).ceil()
             }
             Shape::Exponential(_) => 1.0,
-            Shape::Pareto(shape, least) => {
-                (least * (1.0 - generator.share()).powf(-1.0 / shape)).floor()
-            }
+            Shape::Pareto(shape, least) => least * (1.0 - generator.share()).powf(-1.0 / shape),
         };
+        // What is behind the point is cut off here.
         value.min(self.most).clamp(1.0, COUNT_MAX) as u16
     }
 
