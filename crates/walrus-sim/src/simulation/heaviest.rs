@@ -1,7 +1,7 @@
 //! The heaviest domains among many questions, by space-saving, where keys are small numbers.
 //!
 //! The same as [`SpaceSaving`](walrus_core::world::SpaceSaving) gives, which keeps trees of keys of any kind:
-//! some four look-ups for each question, a third of what a simulated lookup cost. Here a key's place is found
+//! some four look-ups for each question, two fifths of what a simulated lookup cost. Here a key's place is found
 //! by the key itself, and who leaves is the top of a heap.
 
 use walrus_core::world::Heavy;
