@@ -52,7 +52,20 @@ impl Act {
                 Err(format!("`{verb}` wants the name of a server or cluster"))
             }
             ["drain", ..] => Err("write `drain NAME` or `drain NAME force`".to_owned()),
-            [verb @ ("overload" | "undrain"), _, rest @ ..] => {
+            ["slow", _, _, rest @ ..] => Err(format!(
+                "`{}`: write `slow NAME` or `slow NAME xTIMES` and nothing behind it",
+                rest.join(" ")
+            )),
+            [
+                verb @ ("kill" | "cut" | "heal"),
+                kind @ ("nameserver" | "controller"),
+                _,
+                rest @ ..,
+            ] => Err(format!(
+                "`{}`: write `{verb} {kind} NAME` and nothing behind it",
+                rest.join(" ")
+            )),
+            [verb @ ("kill" | "cut" | "heal" | "overload" | "undrain"), _, rest @ ..] => {
                 Err(format!("`{}`: write `{verb} NAME` and nothing behind it", rest.join(" ")))
             }
             _ => return None,

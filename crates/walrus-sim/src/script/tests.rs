@@ -101,6 +101,11 @@ fn what_is_wrong_is_told_with_what_to_write() {
         ("slow fra1 0.5", "`0.5` is no factor"),
         ("slow fra1 xNaN", "`xNaN` is no factor"),
         ("overload fra1 twice", "write `overload NAME`"),
+        ("kill fra1 fra2", "`fra2`: write `kill NAME` and nothing behind it"),
+        ("cut fra1 now", "`now`: write `cut NAME`"),
+        ("heal nameserver europe now", "`now`: write `heal nameserver NAME`"),
+        ("slow fra1 x0.5 soon", "`soon`: write `slow NAME` or `slow NAME xTIMES`"),
+        ("tme passes 5s", "did you mean `time`?"),
         ("drain fra1 now", "`drain NAME force`"),
         ("cut plans of europe", "`cut plans to europe`"),
         ("set service.choose", "write `set service.choose = mrl`"),
@@ -127,4 +132,8 @@ fn what_is_wrong_is_told_with_what_to_write() {
 fn comments_are_no_part_of_a_line() {
     assert_eq!(without_comment("  kill fra1  # why not"), "kill fra1");
     assert_eq!(without_comment("# nothing"), "");
+    assert_eq!(without_comment("set service.x = \"a#b\" # \"why\""), "set service.x = \"a#b\"");
+    assert_eq!(without_comment(r##"set x = "a\"#b" # so"##), r##"set x = "a\"#b""##);
+    // An inch is no quotation.
+    assert_eq!(without_comment("report a tempfail 5\" disk # why"), "report a tempfail 5\" disk");
 }

@@ -62,11 +62,12 @@ pub(super) fn read(
 }
 
 /// How many lines stand before the first line of a text that begins at this place.
-pub(super) fn first_line(file: &str, place: Place) -> usize {
+fn first_line(file: &str, place: Place) -> usize {
     let at = (place.offset as usize).min(file.len());
     let before = file.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
     let value = file.get(at..).unwrap_or_default();
-    let begins_below = ["\"\"\"\n", "'''\n"].iter().any(|quote| value.starts_with(quote));
+    let begins_below =
+        ["\"\"\"\n", "'''\n", "\"\"\"\r\n", "'''\r\n"].iter().any(|quote| value.starts_with(quote));
     before + usize::from(begins_below)
 }
 

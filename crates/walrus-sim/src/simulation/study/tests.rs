@@ -317,6 +317,57 @@ fn settings_change_on_the_time_line_one_upon_the_other() {
 }
 
 #[test]
+fn blanks_between_words_are_of_no_account() {
+    for line in ["at  3m  heal  a1", "\tat\t3m\theal a1 ", "at 3m\t heal a1 # so"] {
+        let read = setup(&GOOD.replace("at 3m heal a1", line), 0);
+        assert!(matches!(read.timeline[2].deed, Deed::Heal(_)), "{line}: {:?}", read.timeline);
+    }
+}
+
+#[test]
+fn a_long_time_line_is_read_in_one_pass_up_to_its_bound() {
+    // In quadratic time this would take minutes.
+    let blanks = "\n".repeat(400_000);
+    let told = problems(&GOOD.replace("at 3m heal a1", &format!("{blanks}  at 3m heal a9")), &[]);
+    assert!(told[0].starts_with("small.toml:400030:3: ") && told[0].contains("a9"), "{told:?}");
+    let many = problems(&GOOD.replace("at 3m heal a1", &"at 3m heal a1\n".repeat(100_000)), &[]);
+    assert!(many.len() == 1 && many[0].contains("at most 100000 things happen"), "{many:?}");
+    let bad = problems(&GOOD.replace("at 3m heal a1", &"at 3m heal a9\n".repeat(5000)), &[]);
+    assert!(bad.len() == 101 && bad[100].contains("further lines are not looked at"), "{bad:?}");
+}
+
+#[test]
+fn lines_are_told_where_they_stand_however_the_text_is_written() {
+    let begin = GOOD.find("timeline = ").unwrap();
+    let end = begin + GOOD[begin..].find("\n[[population]]").unwrap();
+    let with = |text: &str| format!("{}timeline = {text}{}", &GOOD[..begin], &GOOD[end..]);
+    for (text, line, column) in [
+        ("\"\"\"\nat 1m kill a1\n at 2m kill a9\n\"\"\"", 28, 2),
+        ("\"\"\"\r\nat 1m kill a1\r\n at 2m kill a9\r\n\"\"\"", 28, 2),
+        ("'''at 1m kill a1\nat 2m kill a9'''", 27, 1),
+        ("\"\"\"at 2m kill a9\"\"\"", 26, 15),
+        ("\"at 1m kill a1\\nat 2m kill a9\"", 26, 12),
+    ] {
+        let told = problems(&with(text), &[]);
+        assert_eq!(told.len(), 1, "{text}: {told:?}");
+        let place = format!("small.toml:{line}:{column}: ");
+        assert!(told[0].starts_with(&place), "{text}: {told:?}");
+    }
+}
+
+#[test]
+fn each_bad_change_is_told_and_good_ones_stand_upon_good_ones() {
+    let lines = "at 3m set service.chose = mrl\nat 4m set service.ttl = 30s\n\
+                 at 5m set dns.observe_every = 5s\nat 6m set control.round = 40s\n\
+                 at 7m set service.choose = luck";
+    let told = problems(&GOOD.replace("at 3m heal a1", lines), &[]);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (told, (line, text)) in told.iter().zip([(30, "choose"), (32, "[dns]"), (34, "luck")]) {
+        assert!(told.starts_with(&format!("small.toml:{line}:")) && told.contains(text), "{told}");
+    }
+}
+
+#[test]
 fn a_time_line_says_what_is_wrong_with_each_line() {
     let cases = [
         ("kill a1", "begin with `at TIME`"),

@@ -17,20 +17,26 @@ pub(super) struct Known<'a> {
 /// Reads one line; `None` if nothing stands there. The error says what to write instead.
 pub(super) fn line(text: &str, known: &Known<'_>) -> Result<Option<Happening>, String> {
     let text = script::without_comment(text);
-    let mut words = text.splitn(3, char::is_whitespace);
-    let (first, at) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if first.is_empty() {
+    if text.is_empty() {
         return Ok(None);
     }
+    let (first, rest) = first_word(text);
     if first != "at" {
         return Err(format!("begin with `at TIME`, as in `at 20m kill frankfurt`, not `{first}`"));
     }
     // All that is wrong with the line.
-    match (word::time(at), deed_of(words.next().unwrap_or_default().trim(), known)) {
+    let (at, what) = first_word(rest);
+    match (word::time(at), deed_of(what, known)) {
         (Ok(at), Ok(deed)) => Ok(Some(Happening { at: Time::ZERO + at, deed })),
         (Err(one), Err(other)) => Err(format!("{one}; {other}")),
         (Err(why), _) | (_, Err(why)) => Err(why),
     }
+}
+
+/// The first word, and what stands behind the blanks after it.
+fn first_word(text: &str) -> (&str, &str) {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (first, rest.trim_start())
 }
 
 fn deed_of(text: &str, known: &Known<'_>) -> Result<Deed, String> {
