@@ -12,8 +12,9 @@ use crate::world::{Service, Time, Topology};
 /// How much older what servers observed is taken for than a stored Plan says: a day.
 const UNKNOWN_AGE_MS: u64 = 24 * 3600 * 1000;
 
-/// After a start, what the stored Plan says of who asks holds for so long: who speaks first may be one
-/// Director of many, and may speak of queries before any server speaks of requests.
+/// After a start, what the stored Plan says of who asks holds for so long, or for a TTL if that is longer:
+/// who speaks first may be one Director of many, may speak of queries before any server speaks of requests,
+/// and speaks of those alone whose answers have ended.
 const STORED_HOLDS: Duration = Duration::from_secs(60);
 
 /// Nobody speaks of who asks: after so long the stored Plan says nothing of it any more.
@@ -72,9 +73,7 @@ impl ToldDemand {
             }
             return;
         }
-        if since_start >= STORED_HOLDS {
-            self.stored.clear();
-        }
+        self.forget_stored(topology, now);
         let mut fresh = demand.by_domain(topology, &self.by_service, now);
         fresh.retain(|service, _| !self.stored.contains(service));
         let stored = &self.stored;
@@ -98,14 +97,30 @@ impl ToldDemand {
         let wants = |name: &str| service_of(topology, name).is_some_and(Service::wants_demand);
         self.by_service.retain(|name, _| wants(name));
         self.aged_at = now;
-        if demand.knows_domains() {
-            self.by_service = demand.by_domain(topology, &self.by_service, now);
-            self.stored.clear();
+        let fresh = if demand.knows_domains() {
+            self.forget_stored(topology, now);
+            demand.by_domain(topology, &self.by_service, now)
         } else {
-            let domains = self.by_service.values_mut().flat_map(|demand| &mut demand.domains);
-            domains.for_each(|domain| domain.observed.clear());
-            self.by_service.values_mut().for_each(|demand| demand.observed_over_ms = 0);
+            BTreeMap::new()
+        };
+        self.by_service.retain(|name, _| self.stored.contains(name));
+        for demand in self.by_service.values_mut() {
+            demand.domains.iter_mut().for_each(|domain| domain.observed.clear());
+            demand.observed_over_ms = 0;
         }
+        for (name, demand) in fresh {
+            self.by_service.entry(name).or_insert(demand);
+        }
+    }
+
+    /// What has been stored for long enough does not hold any more.
+    fn forget_stored(&mut self, topology: &Topology, now: Time) {
+        let since_start = now.since(self.started);
+        self.stored.retain(|name| {
+            let ttl = service_of(topology, name).map_or(0, |service| service.ttl.seconds_mean());
+            let ttl = Duration::from_secs(ttl.into());
+            since_start < STORED_HOLDS.max(ttl.min(STORED_FORGOTTEN))
+        });
     }
 }
 

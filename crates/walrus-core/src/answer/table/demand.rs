@@ -236,14 +236,18 @@ impl Draft {
         let mean = f64::from(ttl.seconds_mean());
         let rate = unnamed.domains * unnamed.rate;
         let mut asking = vec![AlikeDomains { class: 0, domains: unnamed.domains, rate }];
+        let known = || self.domains.iter().filter(|it| !it.reckoned && it.count == 1.0);
+        let neutral = known().map(|it| it.weight).sum::<f64>() / known().count() as f64;
         for (place, domain) in (0..).zip(&mut self.domains) {
             // Whose rate follows from its TTL gets none that follows from its rate: it is of the class of
             // those that are not named.
             if !domain.reckoned {
                 domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
             }
-            let (domains, rate) = (domain.count, domain.weight * domain.count);
-            asking.push(AlikeDomains { class: domain.class, domains, rate });
+            // So it counts as one that asks for as much as those do of which it is known, in the mean.
+            let asks = if domain.reckoned && neutral > 0.0 { neutral } else { domain.weight };
+            let (class, domains) = (domain.class, domain.count);
+            asking.push(AlikeDomains { class, domains, rate: asks * domains });
             domain.weight *= mean;
         }
         let table = DemandTable {

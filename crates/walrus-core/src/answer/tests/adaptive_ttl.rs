@@ -217,6 +217,18 @@ fn what_is_known_from_queries_alone_changes_no_ttl() {
         (told.class, told.seconds)
     };
     assert_eq!(told(&plan, HEAVY).0, "itself");
+    // Nor those of others: one of two that are left is known, and asks for as much as both do in the mean.
+    let half = |times: f64| {
+        let mut plan = plan.clone();
+        let demand = plan.services[2].demand.as_mut().unwrap();
+        let last = demand.domains.last_mut().unwrap();
+        last.reckoned = true;
+        demand.rate += last.rate * (times - 1.0);
+        last.rate *= times;
+        let resolver = last.domain.clone();
+        (told(&plan, HEAVY).1, told(&plan, &resolver).1)
+    };
+    assert_eq!(half(1.0), half(10.0));
     let demand = plan.services[2].demand.as_mut().unwrap();
     demand.domains[0].reckoned = true;
     assert_eq!(told(&plan, HEAVY).0, "rest");

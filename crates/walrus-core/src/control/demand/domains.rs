@@ -130,10 +130,9 @@ impl Domains {
             }
         }
         let Some(rates) = self.queries.get_mut(&id) else { return };
-        let over = over_ttls(over, service);
-        let part = weight(gap, covered, over) / covered.as_secs_f64();
         rates.pass(now);
-        rates.average_over(over);
+        rates.average_over_at_most(over, over_ttls(over, service), now);
+        let part = weight(gap, covered, rates.over()) / covered.as_secs_f64();
         let mut rest = counts.rest as f64;
         for counted in &counts.domains {
             // What may be overcount is surely somebody's, but nobody knows whose: a flood of names that
@@ -190,13 +189,12 @@ impl Domains {
     }
 
     /// The demand of every service that wants to know, by name; `before` is what was told last.
-    /// `gaps` says how long ago those Directors were heard that will speak again, and over which time
-    /// they are averaged.
+    /// `gaps` says how long ago those Directors were heard that will speak again.
     pub(super) fn reckon(
         &mut self,
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
-        (gaps, over): (&[Duration], Duration),
+        gaps: &[Duration],
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
         self.answers.pass_exactly(now);
@@ -222,7 +220,7 @@ impl Domains {
                 observes: service.choose == ChoosePolicy::Crml,
             };
             let name = service.name.to_string();
-            let made_good = made_good(gaps.iter().copied(), over_ttls(over, service));
+            let made_good = made_good(gaps.iter().copied(), queries.over());
             if let Some(demand) =
                 join(&queries.scaled(made_good), &served, naming, before.get(&name))
             {

@@ -16,7 +16,8 @@
 //! They are **silent**: named, for a resolver that Directors did not name may stand in one, but neither
 //! counted nor hot. Where nobody asks at all (Directors are not heard), all count; and so they do where
 //! somebody wants to know at which servers domains are seen (`crml`): a resolver that asks less than once
-//! an hour is silent, too. Who asked within the hour still has its requests, however long it keeps answers.
+//! an hour is silent, too. Who asked within the hour still has its requests, however long it keeps answers;
+//! beside one in the same prefix that asks all the time, a hundredth of them.
 //!
 //! A rate that queries alone make up is **reckoned**. It says how often a domain asks, of which the TTL that it
 //! was given is the greater part: adaptive TTLs must not follow it, or who asks often would be made to ask
@@ -41,7 +42,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::rates::{FADED, Rates};
+use super::rates::{AVERAGED_OVER, FADED, Rates};
 use crate::plan::{DomainDemand, ServiceDemand};
 use crate::world::Domain;
 
@@ -52,6 +53,9 @@ const STAYS_HOT: f64 = 0.8;
 /// A domain that asks has this part of what its queries stand for in the mean, however few requests
 /// come from around it. Who really has so few is then taken for as light as few others are.
 const LEAST_PART: f64 = 0.1;
+
+/// Of domains that share a prefix in servers' logs, each has this part of what the one that asks most has.
+const LEAST_OF_NEIGHBOURS: f64 = 0.01;
 
 /// Those that both sides saw say alone what a query stands for if they have this part of all queries;
 /// the fewer they are, the more all others have a say.
@@ -128,7 +132,9 @@ pub(super) fn join(
     });
     let asked = queries.rest() * factor;
     let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
-    let rates: Vec<Rated> = rates.filter(|it| it.rate >= FADED).collect();
+    // What is averaged over longer may be rarer.
+    let least = FADED * AVERAGED_OVER.as_secs_f64() / queries.over().as_secs_f64();
+    let rates: Vec<Rated> = rates.filter(|it| it.rate >= least).collect();
     let mut demand = name(rates, rest, naming, before)?;
     if naming.observes {
         observe(&mut demand, served, &attributed);
@@ -179,9 +185,12 @@ impl<'a> Asked<'a> {
     fn of_prefix(&self, prefix: Domain) -> Vec<(Domain, f64)> {
         let all = self.queries.named();
         let inside = || all.range(prefix..=prefix.last());
-        let whole: f64 = inside().map(|(_, rate)| rate).sum();
-        if whole > 0.0 {
-            return inside().map(|(domain, rate)| (*domain, rate / whole)).collect();
+        let most = inside().map(|(_, rate)| *rate).fold(0.0, f64::max);
+        if most > 0.0 {
+            // Who asked long ago has clients still, of whom its neighbour is not to get all.
+            let part = |rate: &f64| rate.max(most * LEAST_OF_NEIGHBOURS);
+            let whole: f64 = inside().map(|(_, rate)| part(rate)).sum();
+            return inside().map(|(domain, rate)| (*domain, part(rate) / whole)).collect();
         }
         let around = self.lengths.iter().filter(|length| **length < prefix.length());
         let mut around = around.map(|length| Domain::new(prefix.network(), *length));

@@ -180,9 +180,8 @@ impl Demand {
         before: &BTreeMap<String, ServiceDemand>,
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
-        let over = self.averaged_over(now);
         let gaps: Vec<Duration> = speaking(&self.directors, now).map(|(gap, _)| gap).collect();
-        self.domains.reckon(topology, before, (&gaps, over), now)
+        self.domains.reckon(topology, before, &gaps, now)
     }
 
     /// The time over which Directors' queries by domain are averaged.

@@ -1,4 +1,4 @@
-//! Rates that fade: what was counted an hour ago says nothing of now.
+//! Rates that fade: how much was counted an hour ago says nothing of how much it is now.
 //!
 //! **Rule.** A rate is an exponentially weighted average (Colajanni, Yu, Dias 1998: w <- (1-a) w + a
 //! n/interval). Here a = 1 - e^(-t/T) where t is the time since the same source was heard last, and all
@@ -7,7 +7,8 @@
 //! time counts as if it had always been so (a = 1).
 //!
 //! T is [`AVERAGED_OVER`], or three times the longest interval between two words of a source if that is
-//! more (of queries also three times their service's TTL). What has faded since the last word of sources that will speak again is no loss:
+//! more. Of queries it grows to three times their service's TTL: it is the time since they were first heard
+//! until then, so that what came first does not weigh more than what came next. What has faded since the last word of sources that will speak again is no loss:
 //! [`made_good`] says by how much to raise a sum that is read in between.
 //!
 //! **When it is wrong.** Sources that share a sum are made good alike: of two whose words lie half an
@@ -23,9 +24,8 @@ use crate::world::Time;
 /// seven minutes.
 pub(super) const FADED: f64 = 1e-4;
 
-/// The same where it matters who ever came: an event that came once in ten seconds, after an hour and
-/// some minutes (T is a minute).
-const FORGOTTEN: f64 = 1e-30;
+/// Where it matters who ever came, they are remembered for so long, or for T if that is more.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// A source is silent after so many of its intervals, and averages are over as many.
 const INTERVALS: u32 = 3;
@@ -41,21 +41,40 @@ pub(super) struct Rates<K> {
     faded_to: Time,
     /// T of the header.
     over: Duration,
-    /// A key whose rate is below this is gone.
-    lowest: f64,
+    /// Keys stay though their rates have faded away.
+    remembers: bool,
+    /// When the first of them was heard, if T grows.
+    begun: Option<Time>,
 }
 
 impl<K> Default for Rates<K> {
     fn default() -> Self {
-        let rates = BTreeMap::new();
-        Self { rates, rest: 0.0, faded_to: Time::ZERO, over: AVERAGED_OVER, lowest: FADED }
+        Self {
+            rates: BTreeMap::new(),
+            rest: 0.0,
+            faded_to: Time::ZERO,
+            over: AVERAGED_OVER,
+            remembers: false,
+            begun: None,
+        }
     }
 }
 
 impl<K> Rates<K> {
     /// Keys stay for an hour or more after they came last, with rates of next to nothing.
     pub(super) fn remembering() -> Self {
-        Self { lowest: FORGOTTEN, ..Self::default() }
+        Self { remembers: true, ..Self::default() }
+    }
+
+    /// A key whose rate is below this is gone: who came once in T, after the time for which it is remembered.
+    fn lowest(&self) -> f64 {
+        let over = self.over.as_secs_f64();
+        if self.remembers { kept_after(REMEMBERED.max(self.over), self.over) / over } else { FADED }
+    }
+
+    /// T.
+    pub(super) const fn over(&self) -> Duration {
+        self.over
     }
 }
 
@@ -103,9 +122,10 @@ impl<K: Ord + Copy> Rates<K> {
         let kept = kept_after(now.since(self.faded_to), self.over);
         self.faded_to = self.faded_to.max(now);
         self.rest *= kept;
+        let lowest = self.lowest();
         self.rates.retain(|_, rate| {
             *rate *= kept;
-            *rate >= self.lowest
+            *rate >= lowest
         });
         if self.rest < FADED {
             self.rest = 0.0;
@@ -115,6 +135,13 @@ impl<K: Ord + Copy> Rates<K> {
     /// Averages over this time from now on.
     pub(super) const fn average_over(&mut self, over: Duration) {
         self.over = over;
+    }
+
+    /// Averages over this time at least, and over all the time since the first word, until that is as long
+    /// as the other one.
+    pub(super) fn average_over_at_most(&mut self, least: Duration, most: Duration, now: Time) {
+        let begun = *self.begun.get_or_insert(now);
+        self.over = least.max(most.min(now.since(begun)));
     }
 
     /// All rates times this.
@@ -160,7 +187,8 @@ impl<K: Ord + Copy> Rates<K> {
             rest: self.rest,
             faded_to: self.faded_to,
             over: self.over,
-            lowest: self.lowest,
+            remembers: self.remembers,
+            begun: self.begun,
         }
     }
 
@@ -222,6 +250,42 @@ mod tests {
         assert!(rates.named()[&1] < FADED && !rates.is_empty());
         rates.pass_exactly(at + Duration::from_secs(2 * 3600));
         assert!(rates.is_empty());
+        // The same with an average over a quarter of an hour.
+        let mut rates = Rates::remembering();
+        rates.average_over(Duration::from_secs(900));
+        let at = hear(&mut rates, &[1], Time::from_secs(1000), true);
+        rates.pass_exactly(at + Duration::from_secs(3600));
+        assert!(!rates.is_empty());
+        rates.pass_exactly(at + Duration::from_secs(3 * 3600));
+        assert!(rates.is_empty());
+    }
+
+    /// Caches of a TTL of 240 s, averaged over three of them: one asks in the first ten seconds, the other later.
+    #[test]
+    fn an_average_over_ttls_begins_as_a_mean_of_all_that_was_heard() {
+        let (ttl, covered) = (240, COVERED);
+        let mut rates: Rates<u8> = Rates::remembering();
+        let mut at = Time::from_secs(1000);
+        for step in 0..600_u64 {
+            at += covered;
+            rates.pass_exactly(at);
+            rates.average_over_at_most(AVERAGED_OVER, Duration::from_secs(3 * ttl), at);
+            let gap = (step > 0).then_some(covered);
+            let part = weight(gap, covered, rates.over()) / covered.as_secs_f64();
+            for (key, offset) in [(1, 0), (2, 11)] {
+                if step % (ttl / 10) == offset {
+                    rates.add(key, part);
+                }
+            }
+            let (one, two) = (rates.named()[&1], rates.named().get(&2).copied());
+            if step > ttl / 10 {
+                let expected = 1.0 / ttl as f64;
+                for rate in [one, two.unwrap()] {
+                    assert!((0.5..2.2).contains(&(rate / expected)), "{step}: {one} {two:?}");
+                }
+            }
+        }
+        assert_eq!(rates.over(), Duration::from_secs(3 * ttl));
     }
 
     #[test]

@@ -440,6 +440,35 @@ fn the_stored_demand_holds_for_a_minute_and_ends_if_nobody_speaks() {
     assert_eq!(silent.demand(), None);
 }
 
+/// Whoever keeps an answer for four minutes need not have spoken before.
+#[test]
+fn the_stored_demand_holds_for_a_ttl_and_through_a_reload() {
+    let text = |rest: &str| {
+        let name = "name = \"www.example.com\"\n";
+        let text = two_services();
+        assert!(text.contains(name) && !text.contains("\nttl"), "{text}");
+        text.replace(name, &format!("{name}ttl = \"240s\"\n")) + rest
+    };
+    let mut scene = Scene::of(&text(""));
+    scene.ask(&[("www.example.com", "192.0.2.53", 10), ("www.example.com", "198.51.100.53", 10)]);
+    scene.pass(4);
+    let before = scene.domains();
+    let stored = crate::control::Stored { plan: Some(scene.harness.plan()), ..Default::default() };
+    let mut again = Scene::of(&text(""));
+    again.harness = Harness::start(&text(""), stored);
+    again.harness.all_report(&busy(0.5));
+    again.ask(&[("www.example.com", "203.0.113.53", 10)]);
+    again.pass(5);
+    assert_eq!(again.domains(), before);
+    let reloaded = crate::config::Configuration::parse(&text("# changed\n")).unwrap();
+    again.harness.input(Input::Reload(Box::new(reloaded))).unwrap();
+    again.pass(14);
+    assert_eq!(again.domains(), before);
+    again.pass(8);
+    assert_eq!(again.domains().len(), 1);
+    assert_eq!(again.domains()[0].0, "203.0.113.53");
+}
+
 #[test]
 fn a_flood_of_domains_stays_bounded_and_hides_nobody() {
     let mut scene = Scene::new();

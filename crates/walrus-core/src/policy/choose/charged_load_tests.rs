@@ -241,6 +241,37 @@ fn hot_domains_keep_their_grants_where_their_order_changes() {
     assert_eq!(*fewer.extra, [0.0, 3_600.0, 7_200.0]);
 }
 
+/// What each thread granted of two hot domains: the sum is the newest of all, whoever comes first; of one second
+/// all take the same.
+#[test]
+fn the_newest_grant_of_all_threads_is_found_in_any_order() {
+    let observed = Observed::new(&[7, 9], &[0.0; 3], std::iter::empty(), TTL, TTL);
+    let grants = |all: &[(usize, usize, u32)]| {
+        let mut grants = HotGrants::new(&observed);
+        all.iter().for_each(|(hot, server, second)| {
+            grants.add((*hot, *server, 3), *second, TTL);
+        });
+        grants
+    };
+    let threads = [
+        grants(&[(0, 1, 90), (1, 2, 50)]),
+        grants(&[(1, 0, 50)]),
+        grants(&[(0, 0, 80), (0, 2, 20)]),
+    ];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        let (mut sum, mut heard) = (HotGrants::new(&observed), HotGrants::new(&observed));
+        for thread in order {
+            sum.carry(&observed, (&observed, &threads[thread]), Some);
+            heard.hear(&threads[thread]);
+        }
+        for merged in [&sum, &heard] {
+            assert_eq!((merged.newest(0), merged.newest_at(0)), (90, 1), "{order:?}");
+            assert_eq!((merged.newest(1), merged.newest_at(1)), (50, 0), "{order:?}");
+            assert_eq!(merged.end(0), 80 + TTL);
+        }
+    }
+}
+
 proptest::proptest! {
     /// Reports for living grants only, or of the time before a newest one that lives, or none at all: MRL,
     /// choice by choice, but for ties: hot domains have a pointer of their own, which goes with the other one here.

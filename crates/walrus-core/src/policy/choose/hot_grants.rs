@@ -3,6 +3,9 @@
 
 use super::Observed;
 
+/// Of a server that is not there.
+const GONE: u32 = u32::MAX;
+
 /// Of one service, on one answering thread or told by others. Times are whole seconds from 1 on; 0 is
 /// none.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +26,7 @@ impl HotGrants {
         Self {
             ends: vec![0; places].into(),
             newest: vec![0; rows].into(),
-            newest_at: vec![u32::MAX; rows].into(),
+            newest_at: vec![GONE; rows].into(),
         }
     }
 
@@ -80,6 +83,9 @@ impl HotGrants {
         for ((newest, at), other) in own.zip(others.newest.iter().zip(&others.newest_at)) {
             if other.0 > newest {
                 (*newest, *at) = (*other.0, *other.1);
+            } else if other.0 == newest {
+                // Of one second: all are to name the same, whoever hears whom.
+                *at = (*at).min(*other.1);
             }
         }
     }
@@ -92,8 +98,10 @@ impl HotGrants {
         before: impl Fn(usize) -> Option<usize>,
     ) {
         for (row, old_row) in here.rows_of(earlier) {
-            if let Some(newest) = self.newest.get_mut(row) {
-                *newest = grants.newest(old_row);
+            let own = self.newest.get_mut(row).zip(self.newest_at.get_mut(row));
+            let Some((newest, at)) = own else { continue };
+            if grants.newest(old_row) > *newest {
+                (*newest, *at) = (grants.newest(old_row), GONE);
             }
         }
         // Servers are looked for by name, hot domains are walked along: once each is enough.
@@ -102,10 +110,10 @@ impl HotGrants {
                 continue;
             };
             for (row, old_row) in here.rows_of(earlier) {
-                if grants.newest_at(old_row) == place
-                    && let Some(at) = self.newest_at.get_mut(row)
-                {
-                    *at = u32::try_from(server).unwrap_or(u32::MAX);
+                let is_newest = grants.newest_at(old_row) == place
+                    && grants.newest(old_row) == self.newest(row);
+                if is_newest && let Some(at) = self.newest_at.get_mut(row) {
+                    *at = u32::try_from(server).unwrap_or(GONE).min(*at);
                 }
                 if let Some(end) = self.ends.get_mut(row * here.servers() + server) {
                     *end = (*end).max(grants.end(old_row * earlier.servers() + place));
