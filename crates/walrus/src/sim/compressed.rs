@@ -1,5 +1,6 @@
 //! Compressed files where plain ones are wanted: told with what to write instead.
 
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cli::Failure;
@@ -11,6 +12,16 @@ const BEGINNINGS: [(&[u8], &str, &str); 4] = [
     (b"\xfd7zXZ\0", "xz", "xzcat"),
     (b"BZh", "bzip2", "bzcat"),
 ];
+
+/// The longest of them.
+const LONGEST: u64 = 6;
+
+/// The first bytes of what is read, as many as tell; fewer only if there are no more.
+pub(super) fn beginning(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Refuses a log that begins like a compressed file.
 pub(super) fn check_log(path: &Path, beginning: &[u8]) -> Result<(), Failure> {
@@ -38,6 +49,23 @@ fn compression(beginning: &[u8]) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a pipe may give it.
+    struct Dripping<'a>(&'a [u8]);
+
+    impl Read for Dripping<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let len = into.len().min(1);
+            self.0.read(&mut into[..len])
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_whole_however_it_comes() {
+        assert_eq!(beginning(Dripping(b"\xfd7zXZ\0more")).unwrap(), b"\xfd7zXZ\0");
+        assert_eq!(beginning(Dripping(b"{}")).unwrap(), b"{}");
+        assert!(BEGINNINGS.iter().all(|(begins, ..)| begins.len() as u64 <= LONGEST));
+    }
 
     #[test]
     fn compressed_files_are_known_by_their_beginning() {

@@ -142,20 +142,19 @@ fn read(
     });
     let mut log = Log::new(half);
     let mut progress = Progress::new();
+    let unreadable =
+        |error| Failure::CouldNot(format!("cannot read {}: {error}", arguments.queries.display()));
+    let beginning = compressed::beginning(&mut *from).map_err(unreadable)?;
+    compressed::check_log(&arguments.queries, &beginning)?;
+    let mut from = beginning.as_slice().chain(from);
     let (mut chunk, mut done) = (vec![0; CHUNK], 0_u64);
     while !replay.has_failed() {
         let len = match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                let name = arguments.queries.display();
-                return Err(Failure::CouldNot(format!("cannot read {name}: {error}")));
-            }
+            Err(error) => return Err(unreadable(error)),
         };
-        if done == 0 {
-            compressed::check_log(&arguments.queries, &chunk[..len])?;
-        }
         log.push(&chunk[..len], &mut |found| replay.take(found));
         done += len as u64;
         let share = size.filter(|size| *size > 0).map(|size| done as f64 / size as f64);

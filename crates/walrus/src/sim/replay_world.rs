@@ -1,8 +1,8 @@
 //! Where a replay's World comes from: a journal, a state directory, the running system.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,13 +83,10 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     // What cannot be opened is told before anything long begins.
     for file in &files {
-        let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
-        let mut beginning = Vec::new();
-        // A folder, or what cannot be read, is told when its turn comes.
-        if opened.take(8).read_to_end(&mut beginning).is_ok()
-            && let Some(why) = compressed::of_journal(file, &beginning)
-        {
-            return Err(Failure::CouldNot(why));
+        let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
+        // What is read from a pipe is gone: it is opened when its turn comes.
+        if metadata.is_file() {
+            open(file).map_err(Failure::CouldNot)?;
         }
     }
     let told = format!(
@@ -113,6 +110,19 @@ fn journal(files: Vec<PathBuf>) -> Result<Found, Failure> {
     })
 }
 
+type Reader = BufReader<Chain<Cursor<Vec<u8>>, File>>;
+
+/// A file of a journal from its beginning on, which was looked at.
+fn open(file: &Path) -> Result<Reader, String> {
+    let unreadable = |error| unreadable_text(file, &error);
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let beginning = compressed::beginning(&mut opened).map_err(unreadable)?;
+    match compressed::of_journal(file, &beginning) {
+        Some(why) => Err(why),
+        None => Ok(BufReader::new(Cursor::new(beginning).chain(opened))),
+    }
+}
+
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
     Failure::CouldNot(unreadable_text(file, error))
 }
@@ -124,7 +134,7 @@ fn unreadable_text(file: &Path, error: &io::Error) -> String {
 /// The records of several files, one after the other.
 struct JournalFiles {
     files: std::collections::VecDeque<PathBuf>,
-    open: Option<(PathBuf, BufReader<File>)>,
+    open: Option<(PathBuf, Reader)>,
     demands: Demands,
     broken: Rc<Cell<u64>>,
     failed: Rc<RefCell<Option<String>>>,
@@ -149,8 +159,8 @@ impl JournalFiles {
         loop {
             let Some((path, reader)) = &mut self.open else {
                 let Some(path) = self.files.pop_front() else { return Ok(None) };
-                let file = File::open(&path).map_err(|error| unreadable_text(&path, &error))?;
-                self.open = Some((path, BufReader::new(file)));
+                let reader = open(&path)?;
+                self.open = Some((path, reader));
                 continue;
             };
             let line = read_line(reader).map_err(|error| unreadable_text(path, &error))?;

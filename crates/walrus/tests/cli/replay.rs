@@ -67,12 +67,31 @@ fn a_name_servers_own_log_tells_who_would_move() {
     assert_eq!((&flow["area_before"], &flow["area_after"]), (&"here".into(), &"here".into()));
     assert_eq!((&flow["from"], &flow["to"]), (&"near".into(), &"far".into()));
     assert_eq!((&flow["queries"], &flow["domains"]["count"]), (&4.0.into(), &1.into()));
+    // A journal that can be read once only gives the same.
+    #[cfg(target_os = "linux")]
+    {
+        let asked = ["--queries", "decisions.jsonl", "--config", "moved.toml", "--against"];
+        let world = ["walrus.toml", "--world", "/dev/stdin", "--json"];
+        let ended = piped(&running, "state/journal.jsonl", &[&asked[..], &world].concat());
+        let once = object(&ended);
+        assert_eq!((ended.code, &once["world"]["broken"]), (Some(0), &0.into()), "{ended:?}");
+        assert_eq!(once["result"], journal["result"]);
+    }
     // The same configuration moves nobody, as a table for people says.
     let same = replay(&running, &["--config", "walrus.toml", "--world", "idle"]);
     assert_eq!(same.code, Some(0), "{same:?}");
     for words in ["5 queries in 5 lines", "nobody moves", "to another cluster            0.0 %"] {
         assert!(same.stdout.contains(words), "{words}: {}", same.stdout);
     }
+}
+
+/// `walrus sim replay` with a file that it gets through a pipe.
+fn piped(running: &Running, file: &str, arguments: &[&str]) -> Ended {
+    let mut command = std::process::Command::new("sh");
+    command.current_dir(running.folder.path());
+    command.args(["-c", "file=$1; shift; cat $file | \"$@\"", "sh", file]);
+    command.arg(program().get_program());
+    run(command.args(["sim", "replay"]).args(arguments))
 }
 
 #[test]
@@ -200,4 +219,7 @@ fn logs_that_are_none_are_told_with_what_to_do() {
     std::fs::write(running.path("decisions.jsonl"), line).unwrap();
     let packed = replay(&running, &["--config", "walrus.toml", "--world", "packed.gz"]);
     assert!(packed.code == Some(3) && packed.stderr.contains("is compressed"), "{packed:?}");
+    let asked = ["--queries", "-", "--config", "walrus.toml", "--world", "idle"];
+    let packed = piped(&running, "packed.gz", &asked);
+    assert!(packed.code == Some(3) && packed.stderr.contains("zcat - |"), "{packed:?}");
 }
