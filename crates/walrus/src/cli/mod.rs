@@ -275,6 +275,8 @@ pub(crate) enum Failure {
     WrongUse(String),
     /// It could not be done (unreachable, port taken).
     CouldNot(String),
+    /// The answer has been given, and something besides it could not be done (a report beside results).
+    Besides(String),
 }
 
 impl Failure {
@@ -283,7 +285,15 @@ impl Failure {
         match self {
             Self::No(_) | Self::Problems(_) | Self::Told => 1,
             Self::WrongUse(_) => 2,
-            Self::CouldNot(_) => 3,
+            Self::CouldNot(_) | Self::Besides(_) => 3,
+        }
+    }
+
+    /// The same after the answer: a script finds one object on standard output, not two.
+    pub(crate) fn after_the_answer(self) -> Self {
+        match self {
+            Self::No(text) | Self::WrongUse(text) | Self::CouldNot(text) => Self::Besides(text),
+            other => other,
         }
     }
 
@@ -291,6 +301,7 @@ impl Failure {
     pub(crate) fn tell(&self, json: bool) {
         let (error, problems) = match self {
             Self::Told => return,
+            Self::Besides(text) => return complain(&format!("walrus: {text}")),
             Self::No(text) | Self::WrongUse(text) | Self::CouldNot(text) => (text.clone(), &[][..]),
             Self::Problems(problems) => (count(problems.len(), "problem"), problems.as_slice()),
         };

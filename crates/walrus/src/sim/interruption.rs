@@ -1,15 +1,16 @@
 //! SIGINT and SIGTERM: a long command ends at once, says how far it was, and leaves nothing half done.
 //!
 //! There is nothing to be saved but a report whose files are just being written, so nobody is asked
-//! to come to an end: the thread that hears the signal clears the line on the terminal and ends the process,
+//! to come to an end: a thread of its own clears the line on the terminal and ends the process,
 //! whatever the others are at (a study of millions of domains is read for seconds, a log may come from a
-//! pipe in which nothing moves). A script sees it by the exit code alone: half an object on standard output
+//! pipe in which nothing moves). Where that waits, for a terminal that stands still or a disk that hangs, a second
+//! signal ends it without a word. A script sees it by the exit code alone: half an object on standard output
 //! would not be one.
 
 use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Failure;
 
@@ -31,29 +32,55 @@ struct Far {
 pub(super) const CLEAR: &str = "\r\x1b[K";
 
 /// Ends the process with SIGINT or SIGTERM from now on, with 128 and the signal's number as the shell has
-/// it. `command` is what was called, such as "sim run".
+/// it. `command` is what was called, such as "sim run". A signal that was ignored when the program began stays
+/// so: a shell without job control ignores SIGINT for what it puts into the background.
 pub(crate) fn listen(command: &'static str) -> Result<(), Failure> {
     let cannot = |error| Failure::CouldNot(format!("listening for signals: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(cannot)?;
+    let is_heard = |kind: SignalKind| !is_ignored(kind.as_raw_value());
     let (mut interrupt, mut terminate) = {
         let _inside = runtime.enter();
+        let heard = |kind| is_heard(kind).then(|| signal(kind)).transpose();
         (
-            signal(SignalKind::interrupt()).map_err(cannot)?,
-            signal(SignalKind::terminate()).map_err(cannot)?,
+            heard(SignalKind::interrupt()).map_err(cannot)?,
+            heard(SignalKind::terminate()).map_err(cannot)?,
         )
     };
-    let wait = move || {
-        let (name, code) = runtime.block_on(async {
+    let mut next = move || {
+        runtime.block_on(async {
             tokio::select! {
-                _ = interrupt.recv() => ("SIGINT", 130),
-                _ = terminate.recv() => ("SIGTERM", 143),
+                () = comes(&mut interrupt) => ("SIGINT", 130),
+                () = comes(&mut terminate) => ("SIGTERM", 143),
             }
-        });
-        end(command, name, code)
+        })
+    };
+    let wait = move || {
+        let (name, code) = next();
+        let words = std::thread::Builder::new().name("last-words".to_owned());
+        if words.spawn(move || end(command, name, code)).is_ok() {
+            next();
+        }
+        std::process::exit(code)
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(wait).map(drop).map_err(cannot)
+}
+
+/// Until the signal comes; for ever if it is not heard.
+async fn comes(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the process began with this signal ignored, as the kernel tells; where it does not, no.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored >> (signal - 1) & 1 == 1
 }
 
 /// What is done so far, with the line for the terminal if there is one.

@@ -46,11 +46,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         SimRunView { title: study.title.clone(), seeds, warnings, variants, populations, runs };
     let report = arguments.report.as_deref();
     let written = report.map_or(Ok(()), |directory| super::report::write_run(directory, &view));
-    if arguments.json {
-        written?;
-        return say_json("sim_run", &view);
-    }
     // What took hours is told even if the disk is full by then.
-    say(&render(&view))?;
-    written
+    if arguments.json {
+        say_json("sim_run", &view)?;
+    } else {
+        say(&render(&view))?;
+    }
+    written.map_err(Failure::after_the_answer)
 }

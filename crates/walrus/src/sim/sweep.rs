@@ -82,13 +82,13 @@ pub(crate) fn run(arguments: &SweepArguments) -> Result<(), Failure> {
     let view = SimSweepView { title, seeds, settings, shown: shown_names, points: views };
     let report = arguments.report.as_deref();
     let written = report.map_or(Ok(()), |directory| super::report::write_sweep(directory, &view));
-    if arguments.json {
-        written?;
-        return say_json("sim_sweep", &view);
-    }
     // What took hours is told even if the disk is full by then.
-    say(&render(&view, &shown))?;
-    written
+    if arguments.json {
+        say_json("sim_sweep", &view)?;
+    } else {
+        say(&render(&view, &shown))?;
+    }
+    written.map_err(Failure::after_the_answer)
 }
 
 fn shown(names: &[String]) -> Result<Vec<&'static Measure>, Failure> {

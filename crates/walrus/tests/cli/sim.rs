@@ -159,13 +159,24 @@ fn a_report_is_one_page_with_plots_that_are_well_formed() {
 fn a_report_that_cannot_be_written_takes_no_results_along() {
     let folder = folder();
     // In the way, where nobody looks before: as a disk that is full by then.
-    std::fs::create_dir_all(folder.path().join("out/utilisation.svg/deep")).unwrap();
-    let ended = sim(folder.path(), &["run", "small.toml", "--seed", "1", "--report", "out"]);
+    std::fs::create_dir_all(folder.path().join("out/near.svg/deep")).unwrap();
+    let run = ["run", "small.toml", "--seed", "1", "--report", "out"];
+    let ended = sim(folder.path(), &run);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stdout.contains("pages that failed"), "{}", ended.stdout);
     assert!(ended.stderr.contains("cannot write out"), "{}", ended.stderr);
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("out")).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing half done: {left:?}");
+    let sweep = ["sweep", "small.toml", "--set", "service.ttl=9s,20s", "--seed", "1"];
+    std::fs::create_dir_all(folder.path().join("swept/response-p95.svg")).unwrap();
+    for (arguments, kind, plots) in [
+        (&run[..], "sim_run", "out"),
+        (&[&sweep[..], &["--report", "swept"]].concat(), "sim_sweep", "swept"),
+    ] {
+        let ended = sim(folder.path(), &[arguments, &["--json"]].concat());
+        assert_eq!((ended.code, &object(&ended)["kind"]), (Some(3), &kind.into()), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("cannot write {plots}")), "{}", ended.stderr);
+        let left: Vec<_> = std::fs::read_dir(folder.path().join(plots)).unwrap().collect();
+        assert_eq!(left.len(), 1, "nothing half done: {left:?}");
+    }
 }
 
 /// Every element is closed, in order; every attribute has its quotes; every & begins an entity.

@@ -89,6 +89,24 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
     }
 }
 
+/// As a shell without job control begins what it puts into the background.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let folder = folder();
+    let mut command = Command::new("sh");
+    command.current_dir(folder.folder.path()).args(["-c", "trap '' INT; exec \"$@\"", "sh"]);
+    command.arg(program().get_program()).args(["sim", "run", "endless.toml"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let it = UnderWay(command.spawn().unwrap());
+    for (name, number) in [("INT", 15), ("TERM", 15)] {
+        signal(&it, name, number);
+    }
+    let ended = end(it);
+    assert_eq!(ended.code, Some(143), "{ended:?}");
+    assert!(ended.stderr.contains("interrupted (SIGTERM)"), "{ended:?}");
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_fault() {
     let folder = folder();
@@ -96,7 +114,7 @@ fn a_reader_that_goes_away_is_no_fault() {
         &["run", "small.toml"][..],
         &["run", "small.toml", "--json"],
         &["compare", "small.toml:even", ":by weight", "--json"],
-        &["sweep", "small.toml", "--set", "service.ttl=9s,20s", "--json"],
+        &["sweep", "small.toml", "--set", "service.ttl=9s,20s", "--seed", "1", "--json"],
         &["run", "nowhere.toml", "--json"],
     ] {
         let (mut it, _input) = begin(&folder, arguments);

@@ -1,7 +1,7 @@
-//! Where a report goes: whole, or not at all.
+//! Where a report goes: whole, or not at all where something is in its way.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::page::GENERATOR;
@@ -10,6 +10,9 @@ use crate::sim::interruption;
 
 /// What a report is opened by.
 pub(super) const PAGE: &str = "index.html";
+
+/// As far into a page its mark is sought.
+const HEAD_LEN: u64 = 4096;
 
 /// In it a report is written, beside where it goes: a move within a folder takes no time.
 const UNFINISHED: &str = ".walrus-report-unfinished";
@@ -27,13 +30,15 @@ pub(super) fn check(directory: &Path) -> Result<(), Failure> {
     made.map_err(cannot(directory))
 }
 
-/// Puts files into the directory, one after the other, all of them or none if they cannot be written. What
-/// else is in it stays.
+/// Puts files into the directory, one after the other: none before all are written and have a place to go to.
+/// What else is in it stays, plots of an older report too.
 pub(super) fn place(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
     refuse_others(directory)?;
     let _undisturbed = interruption::undisturbed();
     let unfinished = begin(directory).map_err(cannot(directory))?;
-    let written = files.iter().try_for_each(|(name, text)| fs::write(unfinished.join(name), text));
+    let written = files.iter().try_for_each(|(name, text)| {
+        fs::write(unfinished.join(name), text).and_then(|()| check_place(&directory.join(name)))
+    });
     let placed = written.and_then(|()| {
         let moved = files
             .iter()
@@ -59,21 +64,39 @@ fn begin(directory: &Path) -> io::Result<PathBuf> {
     Ok(unfinished)
 }
 
-/// A page that is no report of ours is not written over: the directory is hardly the one that was meant.
-fn refuse_others(directory: &Path) -> Result<(), Failure> {
-    let page = directory.join(PAGE);
-    match fs::read(&page) {
-        Ok(bytes) if !is_report(&bytes) => Err(Failure::WrongUse(format!(
-            "{} is no report of `walrus sim`, and would be written over: name another directory with \
-             --report",
-            page.display()
-        ))),
+/// Whether a file can be moved there: over a file, not over a folder.
+fn check_place(file: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_dir() => {
+            Err(io::Error::other(format!("there is a folder {}", file.display())))
+        }
         _ => Ok(()),
     }
 }
 
-fn is_report(page: &[u8]) -> bool {
-    page.windows(GENERATOR.len()).any(|part| part == GENERATOR.as_bytes())
+/// A page that is no report of ours is not written over: the directory is hardly the one that was meant.
+fn refuse_others(directory: &Path) -> Result<(), Failure> {
+    let page = directory.join(PAGE);
+    // What is no file (a pipe, which may never be read to its end) is none of ours either.
+    let is_ours = match fs::metadata(&page) {
+        Ok(there) => there.is_file() && is_report(&page).unwrap_or(true),
+        Err(_) => true,
+    };
+    if is_ours {
+        return Ok(());
+    }
+    Err(Failure::WrongUse(format!(
+        "{} is no report of `walrus sim`, and would be written over: name another directory with \
+         --report",
+        page.display()
+    )))
+}
+
+/// By its first bytes: the mark stands at the beginning of a page.
+fn is_report(page: &Path) -> io::Result<bool> {
+    let mut beginning = Vec::new();
+    File::open(page)?.take(HEAD_LEN).read_to_end(&mut beginning)?;
+    Ok(beginning.windows(GENERATOR.len()).any(|part| part == GENERATOR.as_bytes()))
 }
 
 fn cannot(what: &Path) -> impl FnOnce(io::Error) -> Failure + use<> {
@@ -128,6 +151,13 @@ mod tests {
         assert!(matches!(place(&out, &bad), Err(Failure::CouldNot(_))));
         assert_eq!(fs::read_to_string(out.join("a.svg")).unwrap(), "two");
         assert_eq!(names(&out), ["a.svg", PAGE, "mine.txt"]);
+        // Something in the way of any of them, as of the last plot.
+        fs::create_dir(out.join("z.svg")).unwrap();
+        let mut taken = files("four");
+        taken.insert(1, ("z.svg".to_owned(), String::new()));
+        assert!(matches!(place(&out, &taken), Err(Failure::CouldNot(_))));
+        assert_eq!(fs::read_to_string(out.join("a.svg")).unwrap(), "two");
+        assert_eq!(names(&out), ["a.svg", PAGE, "mine.txt", "z.svg"]);
     }
 
     #[test]
@@ -137,5 +167,12 @@ mod tests {
         assert!(matches!(check(folder.path()), Err(Failure::WrongUse(_))));
         assert!(matches!(place(folder.path(), &files("x")), Err(Failure::WrongUse(_))));
         assert_eq!(names(folder.path()), [PAGE]);
+        // A folder, or a device without an end, is no page of ours.
+        fs::remove_file(folder.path().join(PAGE)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join(PAGE)).unwrap();
+        assert!(matches!(check(folder.path()), Err(Failure::WrongUse(_))));
+        fs::remove_file(folder.path().join(PAGE)).unwrap();
+        fs::create_dir(folder.path().join(PAGE)).unwrap();
+        assert!(matches!(check(folder.path()), Err(Failure::WrongUse(_))));
     }
 }

@@ -46,8 +46,8 @@ impl Page {
     pub(super) fn html(&self, figures: &[String]) -> String {
         let title = escape(&self.title);
         let mut html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-             <meta name=\"viewport\" content=\"width=device-width\">{GENERATOR}<style>{STYLE}</style></head>\
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">{GENERATOR}\
+             <title>{title}</title><meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
              <body>\n<h1>{title}</h1>\n"
         );
         for paragraph in &self.about {

@@ -50,7 +50,7 @@ impl Screen {
                 self.trouble = Some(text);
             }
             Err(Failure::Problems(problems)) => self.trouble = problems.into_iter().next(),
-            Err(Failure::Told) => {}
+            Err(Failure::Told | Failure::Besides(_)) => {}
         }
     }
 
