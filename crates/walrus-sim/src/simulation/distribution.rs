@@ -28,6 +28,9 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// As much memory one takes at most.
+    pub(super) const BYTES_MAX: usize = BINS * size_of::<u64>() + size_of::<Self>();
+
     /// Without a value.
     #[must_use]
     pub const fn new() -> Self {

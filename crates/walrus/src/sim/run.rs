@@ -8,21 +8,24 @@ use crate::cli::Failure;
 use crate::cli::sim::RunArguments;
 use crate::output::{say, say_json};
 
-/// Runs whose whole results are held at once, of one population: some 600 kB each, of which a fourth is the
-/// population's and comes again with each further one.
-const RESULTS_MAX: usize = 4000;
+/// As much memory the whole results of all runs may take, which are held at once: those of some 3700 runs with
+/// one population and few servers.
+const RESULTS_MIB_MAX: u64 = 3072;
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     super::report::prepare(arguments.report.as_deref())?;
     let study = studies::read(&arguments.study, &arguments.sets.set)?;
     let variants = studies::variants(&study, &arguments.variant)?;
     let seeds = arguments.seeds.of(&study);
-    let count = variants.len().saturating_mul(seeds.len());
-    let most = RESULTS_MAX * 4 / (3 + study.populations().max(1));
-    if count > most {
+    studies::check_runs(&[variants.len(), seeds.len()])?;
+    let each = variants.iter().map(|variant| study.result_bytes(*variant));
+    let bytes = each.fold(0, u64::saturating_add).saturating_mul(seeds.len() as u64);
+    if bytes >> 20 > RESULTS_MIB_MAX {
         return Err(Failure::WrongUse(format!(
-            "{count} runs at once are more than {most}: fewer seeds or variants? (`compare` and \
-             `sweep` keep measures only)"
+            "the results of {} runs take {} MiB, more than {RESULTS_MIB_MAX}: fewer seeds or variants? \
+             (`compare` and `sweep` keep measures only)",
+            variants.len() * seeds.len(),
+            bytes >> 20,
         )));
     }
     let jobs: Vec<Job<'_>> = variants

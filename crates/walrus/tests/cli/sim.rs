@@ -309,6 +309,7 @@ fn wrong_use_and_bad_studies_are_told() {
         (&["run", "small.toml", "--variant", "odd"], 2, "\"by weight\""),
         (&["run", "small.toml", "--seeds", "3-1"], 2, "1-5, 9"),
         (&["run", "small.toml", "--seeds", "3,3"], 2, "stands there twice"),
+        (&["run", "small.toml", "--seeds", "1-9000"], 2, "the results of 18000 runs take"),
         (&["run", "small.toml", "--variant", "even", "--variant", "even"], 2, "named twice"),
         (&["run", "small.toml", "--set", "variant=[]"], 1, "variants are the study's own"),
         (&["run", "/dev/zero"], 3, "more than 128 MiB"),

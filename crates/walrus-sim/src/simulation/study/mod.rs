@@ -3,6 +3,7 @@
 mod configuration;
 mod happenings;
 mod law;
+mod memory;
 mod offered;
 mod populations;
 mod read;
@@ -119,10 +120,10 @@ impl Study {
         self.setup(variant).map(|setup| setup.duration)
     }
 
-    /// How many populations a variant has at most.
+    /// How many bytes the result of a run of this variant takes at most; 0 if there is no such variant.
     #[must_use]
-    pub fn populations(&self) -> usize {
-        self.setups.iter().map(|setup| setup.populations.len()).max().unwrap_or(0)
+    pub fn result_bytes(&self, variant: usize) -> u64 {
+        self.setup(variant).map_or(0, |setup| memory::Measured::of(setup).bytes())
     }
 
     /// The tables of all settings of a study, as Markdown.

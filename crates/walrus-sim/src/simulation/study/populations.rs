@@ -25,7 +25,7 @@ pub(super) struct Sources<'a> {
     pub(super) shares: &'a KnownShares,
 }
 
-/// As many populations: each is measured by itself, in some 300 kB.
+/// As many populations: each is measured by itself, in some 300 kB and what [`super::memory`] reckons besides.
 const POPULATIONS_MAX: usize = 1000;
 
 /// Reads all of them. Without a configuration, for it has problems of its own, what refers to it is not

@@ -7,6 +7,7 @@ use walrus_core::config::{Configuration, Replacement, SourceFile};
 
 use super::super::requests::Requests;
 use super::law::ServiceLaw;
+use super::memory::Measured;
 use super::populations::Sources;
 use super::setup::{Directors, Link, Population, Queries, Reports, Setup};
 use super::shares::KnownShares;
@@ -64,8 +65,6 @@ pub(super) fn setup(
     let (discard, interval) = times::read(root, findings);
     let configuration = configuration?;
     configuration::check(&configuration, root, findings);
-    let servers = configuration.topology.servers.len();
-    times::check_series((servers, populations.len()), (discard, interval), root, findings);
     let (controllers, reports) = (root.section("controllers")?, root.section("reports")?);
     let known = Known {
         topology: &configuration.topology,
@@ -105,6 +104,9 @@ pub(super) fn setup(
         populations,
         configuration,
     };
+    if let Err(why) = Measured::of(&setup).check() {
+        findings.problem(root.place_of("interval"), why);
+    }
     offered::check(&setup, root, findings);
     Some(setup)
 }

@@ -40,23 +40,3 @@ pub(super) fn read(root: &Section, findings: &Findings<'_>) -> (Duration, Durati
     }
     (discard, interval)
 }
-
-/// Whether the series of all servers and populations fit together.
-pub(super) fn check_series(
-    (servers, populations): (usize, usize),
-    (discard, interval): (Duration, Duration),
-    root: &Section,
-    findings: &Findings<'_>,
-) {
-    /// Points of all of them, a few numbers each.
-    const SERIES_MAX: u128 = 10_000_000;
-    let measured = root.duration("duration").saturating_sub(discard).as_nanos();
-    let points = measured / interval.as_nanos().max(1);
-    if points * (servers + populations) as u128 > SERIES_MAX {
-        let message = format!(
-            "{points} points of each of {servers} servers and {populations} populations are more than \
-             {SERIES_MAX}: make `interval` longer"
-        );
-        findings.problem(root.place_of("interval"), message);
-    }
-}
