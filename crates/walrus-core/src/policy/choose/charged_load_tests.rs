@@ -11,6 +11,7 @@ struct Worker {
     grants: Grants,
     charges: Charges,
     positions: [u32; 2],
+    ttl: u32,
 }
 
 impl Worker {
@@ -21,11 +22,12 @@ impl Worker {
             grants: Grants::new(count, TTL),
             charges: Charges::new(&Arc::new(observed)),
             positions: [0, 0],
+            ttl: TTL,
         }
     }
 
     fn ask(&mut self, millis: u64, domain: AskingDomain) -> u32 {
-        let asked = Asked { now: Time::from_millis(millis), ttl: TTL, domain };
+        let asked = Asked { now: Time::from_millis(millis), ttl: self.ttl, domain };
         let memory = (&mut self.grants, &mut self.charges);
         let chosen = choose(&self.servers, &asked, memory, &mut self.positions);
         grant(&self.servers, chosen, &asked, (&mut self.grants, &mut self.charges));
@@ -277,39 +279,56 @@ proptest::proptest! {
     /// choice by choice, but for ties: hot domains have a pointer of their own, which goes with the other one here.
     #[test]
     fn without_strays_it_is_mrl_up_to_ties(
-        asks in proptest::collection::vec((0_u64..4_000, 0_u32..3, 1_u32..50), 1..200),
+        capacities in proptest::collection::vec(1_u32..9, 1..4),
+        domains in 1_usize..5,
+        ttl in 5..=TTL,
+        asks in proptest::collection::vec((0_u64..4_000, 0_usize..8, 1_u32..50), 1..200),
         reports in 0..3,
     ) {
-        let mut crml = Worker::new(observed(&[]));
-        let (servers, mut grants) = (Servers::alike(2), Grants::new(2, TTL));
+        let keys: Vec<u64> = (0..domains as u64).collect();
+        let backlog = vec![0.0; capacities.len()];
+        // Each hot domain at another rate, and each server of it.
+        let observed = |sees: &dyn Fn(usize, usize) -> bool| {
+            let all = (0..domains).flat_map(|hot| (0..backlog.len()).map(move |at| (hot, at)));
+            let rates = all.filter(|(hot, at)| sees(*hot, *at)).map(|(hot, at)| ObservedRate {
+                hot: hot as u32,
+                server: at as u32,
+                rate: 7.1 * (hot + 1) as f64 + 0.3 * at as f64,
+            });
+            Observed::new(&keys, &backlog, rates, ttl, ttl)
+        };
+        let servers = (0..).zip(capacities.iter().copied().map(f64::from));
+        let servers = Servers::compile(servers);
+        let mut grants = Grants::new(backlog.len(), ttl);
+        let mut crml = Worker::new(observed(&|_, _| false));
+        (crml.servers, crml.grants, crml.ttl) = (servers.clone(), grants.clone(), ttl);
         let (mut position, mut now) = (0, 0);
-        let mut granted = [None; 2];
+        let mut granted = vec![vec![None; backlog.len()]; domains];
         for (pause, domain, weight) in asks {
             now += pause;
             let weight = f64::from(weight);
-            let domain = if domain == 0 { hot(weight) } else { normal(weight) };
-            let lives = |at: &Option<u64>| at.is_some_and(|at| at + 60_000 > now);
-            match reports {
-                1 => {
-                    let rates = (0..).zip(&granted).filter(|(_, at)| lives(at));
-                    let rates: Vec<_> = rates.map(|(server, _)| (0, server, 5.0)).collect();
-                    crml.hear(observed(&rates));
-                }
-                2 if granted.iter().any(lives) => {
-                    // So old that nothing was granted yet when it began.
-                    crml.hear(observed(&[(0, 0, 7.1), (0, 1, 0.3)]).made_over(now as u32));
-                }
-                _ => crml.hear(observed(&[])),
-            }
-            let asked = Asked { now: Time::from_millis(now), ttl: TTL, domain };
+            // Every domain behind the hot ones is a normal one.
+            let hot = u32::try_from(domain).ok().filter(|_| domain < domains);
+            let domain = AskingDomain { weight, hot, ..AskingDomain::unknown(domain as u64) };
+            let lives = |hot: usize, at: usize| {
+                granted[hot][at].is_some_and(|at: u64| at + u64::from(ttl) * 1000 > now)
+            };
+            crml.hear(match reports {
+                1 => observed(&lives),
+                // So old that nothing was granted yet when it began.
+                2 => observed(&|hot, _| (0..backlog.len()).any(|at| lives(hot, at)))
+                    .made_over(now as u32),
+                _ => observed(&|_, _| false),
+            });
+            let asked = Asked { now: Time::from_millis(now), ttl, domain };
             // With one pointer: ties go round together.
             crml.positions = [position; 2];
             let chosen = crml.ask(now, domain);
             let expected = residual_load::choose(&servers, &asked, &mut grants, &mut position);
             residual_load::grant(&servers, expected, &asked, &mut grants);
             proptest::prop_assert_eq!(chosen, expected);
-            if domain.hot.is_some() {
-                granted[chosen as usize] = Some(now);
+            if let Some(hot) = hot {
+                granted[hot as usize][chosen as usize] = Some(now);
             }
         }
     }
