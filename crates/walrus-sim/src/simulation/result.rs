@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Distribution;
 
-/// One run of one variant with one seed. Everything but [`Self::totals`] is of the time after the
-/// study's `discard`.
+/// One run of one variant with one seed. All but [`Self::totals`], [`Self::events`], [`Self::warnings`] and
+/// [`Self::convergence`] (that of populations, too) is of the time after the study's `discard`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// The variant's name.

@@ -11,7 +11,8 @@ fn share_by_minute(settings: &str) -> Vec<f32> {
     site.service = "ttl = \"5s\"\nanswers = 1";
     site.rest = "[control]\nround = \"10s\"\n";
     let study = site.study(&format!(
-        "duration = \"20m\"\ndiscard = \"{DISCARDED}m\"\ninterval = \"1m\"\ntimeline = \"at 10m report s1 bypass for a test\"\n{settings}\n\
+        "duration = \"20m\"\ndiscard = \"{DISCARDED}m\"\ninterval = \"1m\"\n\
+         timeline = \"at 10m report s1 bypass for a test\"\n{settings}\n\
          [[population]]\nclients = 100\ndomains = 50\nshares = \"even\"\n"
     ));
     let result = run(&study, 1);

@@ -12,8 +12,8 @@ pub(crate) struct DurationView {
     nanos: u32,
 }
 
-/// One run of one variant with one seed. All but `totals` and `convergence` is of the time after
-/// `discarded`.
+/// One run of one variant with one seed. All but `totals`, `events`, `warnings` and `convergence` (that of
+/// populations, too) is of the time after `discarded`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema")]
 pub(crate) struct RunResultView {

@@ -89,6 +89,28 @@ fn a_signal_ends_it_at_once_and_leaves_nothing_behind() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn who_asks_again_does_not_wait_for_a_terminal_that_stands_still() {
+    let folder = folder();
+    // Standard error is full, and nobody reads it.
+    let full = "dd if=/dev/zero of=/dev/fd/3 bs=4096 count=4096 oflag=nonblock 3>&2 2>/dev/null";
+    let mut command = Command::new("sh");
+    command.current_dir(folder.folder.path()).args(["-c", &format!("{full}; exec \"$@\""), "sh"]);
+    command.arg(program().get_program()).args(["sim", "run", "endless.toml"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut it = UnderWay(command.spawn().unwrap());
+    // The shell before it has an ear for SIGINT, too.
+    signal(&it, "INT", 15);
+    // Signals that come at once may be one.
+    let process = it.0.id().to_string();
+    let status = wait_for("its end", || {
+        assert!(Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
+        it.0.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(130));
+}
+
 /// As a shell without job control begins what it puts into the background.
 #[cfg(target_os = "linux")]
 #[test]

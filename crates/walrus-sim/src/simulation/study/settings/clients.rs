@@ -11,7 +11,8 @@ pub(super) static PAGES: Group = Group {
               begins anew, an open one's leaves. Laws are `constant 5`, `uniform 5 15` (whole numbers, \
               both included, where they count), `exponential 20`, `pareto 1.5 2` (shape and least), each \
               with `at most 70` behind it if it is cut off there; times have units (`exponential 7s at \
-              most 70s`). Counts are from 1 to 65535 (what is above counts as that); an exponential count is geometric with that mean.",
+              most 70s`). Counts are from 1 to 65535 (what is above counts as that); an \
+              exponential count is geometric with that mean.",
     scope: Scope::Shared,
     settings: &[
         Setting {
