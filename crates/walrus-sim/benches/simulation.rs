@@ -60,13 +60,13 @@ fn lookup() {
             "sessions_per_second = 20000\ndomains = 20000\nshares = \"even\"\nttl = \"{rule}\"\n"
         );
         let (result, time) = run("2m", pages, &people, 1000);
-        (time.as_nanos() as f64 / result.totals.pages as f64, result)
+        (time.as_nanos() as f64 / result.totals.clients.pages as f64, result)
     };
     let (mut hit, mut miss) = (f64::MAX, f64::MAX);
     for _ in 0..5 {
         hit = hit.min(per_page("ignore 7d").0);
         let (time, result) = per_page("ignore 0s");
-        assert_eq!(result.totals.upstream_queries, result.totals.lookups);
+        assert_eq!(result.totals.clients.upstream_queries, result.totals.clients.lookups);
         miss = miss.min(time);
     }
     let answer = answer_alone();
@@ -164,9 +164,9 @@ fn tell(what: &str, result: &RunResult, time: Duration) {
         "{what}: {} events ({} pages, {} lookups, {} upstream) in {seconds:.2} s: {:.2} million events/s, \
          {:.0} ns each",
         result.events,
-        totals.pages,
-        totals.lookups,
-        totals.upstream_queries,
+        totals.clients.pages,
+        totals.clients.lookups,
+        totals.clients.upstream_queries,
         result.events as f64 / seconds / 1e6,
         seconds * 1e9 / result.events as f64
     );

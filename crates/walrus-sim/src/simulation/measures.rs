@@ -188,17 +188,7 @@ impl Measures {
 impl RunCounts {
     fn of(clients: &ClientCounts, roles: &RoleCounts) -> Self {
         Self {
-            sessions: clients.sessions,
-            pages: clients.pages,
-            hits: clients.hits,
-            failed_pages: clients.failed_pages,
-            failed_attempts: clients.failed_attempts,
-            lookups: clients.lookups,
-            upstream_queries: clients.upstream_queries,
-            upstream_timeouts: clients.upstream_timeouts,
-            failed_lookups: clients.failed_lookups,
-            near_pages: clients.near_pages,
-            placed_pages: clients.placed_pages,
+            clients: *clients,
             plans: roles.plans,
             moves: roles.moves,
             plans_with_moves: roles.plans_with_moves,

@@ -59,6 +59,23 @@ pub struct RunResult {
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounts {
+    /// Of all populations; their fields stand beside the others where this is written.
+    #[serde(flatten)]
+    pub clients: ClientCounts,
+    /// Plans that the master published.
+    pub plans: u64,
+    /// Moves of areas between clusters: how often the first cluster of a (service, area) changed from
+    /// one Plan to the next.
+    pub moves: u64,
+    /// Plans by which a (service, area) moved, at most one a Plan.
+    pub plans_with_moves: u64,
+    /// Reports, observations and drains that a Controller refused.
+    pub refused: u64,
+}
+
+/// What clients and their resolvers asked for and got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCounts {
     /// Sessions that began.
     pub sessions: u64,
     /// Pages that were served or failed.
@@ -77,45 +94,9 @@ pub struct RunCounts {
     pub upstream_timeouts: u64,
     /// Lookups that ended without an address.
     pub failed_lookups: u64,
-    /// Pages of `counts.pages` that were served by the nearest cluster.
+    /// Pages of [`Self::pages`] that were served by the nearest cluster.
     pub near_pages: u64,
-    /// Pages of `counts.pages` for which there is a nearest cluster.
-    pub placed_pages: u64,
-    /// Plans that the master published.
-    pub plans: u64,
-    /// Moves of areas between clusters: how often the first cluster of a (service, area) changed from
-    /// one Plan to the next.
-    pub moves: u64,
-    /// Plans by which a (service, area) moved, at most one a Plan.
-    pub plans_with_moves: u64,
-    /// Reports, observations and drains that a Controller refused.
-    pub refused: u64,
-}
-
-/// What clients and their resolvers asked for and got: what [`RunCounts`] has of all populations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientCounts {
-    /// See [`RunCounts::sessions`].
-    pub sessions: u64,
-    /// See [`RunCounts::pages`].
-    pub pages: u64,
-    /// See [`RunCounts::hits`].
-    pub hits: u64,
-    /// See [`RunCounts::failed_pages`].
-    pub failed_pages: u64,
-    /// See [`RunCounts::failed_attempts`].
-    pub failed_attempts: u64,
-    /// See [`RunCounts::lookups`].
-    pub lookups: u64,
-    /// See [`RunCounts::upstream_queries`].
-    pub upstream_queries: u64,
-    /// See [`RunCounts::upstream_timeouts`].
-    pub upstream_timeouts: u64,
-    /// See [`RunCounts::failed_lookups`].
-    pub failed_lookups: u64,
-    /// See [`RunCounts::near_pages`].
-    pub near_pages: u64,
-    /// See [`RunCounts::placed_pages`].
+    /// Pages of [`Self::pages`] for which there is a nearest cluster.
     pub placed_pages: u64,
 }
 

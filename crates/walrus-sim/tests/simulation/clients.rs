@@ -17,8 +17,8 @@ fn a_client_whose_first_server_is_cut_off_asks_again_when_its_cache_ends() {
     );
     let result = run(&study, 1);
     // Each of 40 clients asks at least every 66 seconds of 20 minutes, and no dead address is left.
-    assert!(result.counts.lookups >= 40 * 17, "{:?}", result.counts);
-    assert!(result.counts.failed_attempts < 100, "{:?}", result.counts);
+    assert!(result.counts.clients.lookups >= 40 * 17, "{:?}", result.counts);
+    assert!(result.counts.clients.failed_attempts < 100, "{:?}", result.counts);
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn days_differ_in_when_pages_come_and_not_in_how_many() {
             "duration = \"48h\"\ninterval = \"1h\"\n[pages]\nthink = \"{think}\"\nsession = \"constant 10\"\n\
              hits = \"constant 1\"\n[[population]]\n{people}\ndaily = {daily}\n"
         ));
-        run(&study, 1).counts.pages as f64
+        run(&study, 1).counts.clients.pages as f64
     };
     for think in ["exponential 60s", "constant 60s"] {
         let even = pages("0.0", think, "clients = 5");
@@ -54,14 +54,15 @@ fn variants_with_the_same_seed_meet_the_same_clients() {
         };
         let one = of("choose = \"round-robin\"\nttl = \"30s\"\nanswers = 1").counts;
         let other = of("choose = \"hash\"\nttl = \"5m\"\nanswers = 1").counts;
-        assert_ne!(one.upstream_queries, other.upstream_queries);
+        assert_ne!(one.clients.upstream_queries, other.clients.upstream_queries);
         if people.starts_with("sessions") {
-            assert_eq!(one.sessions, other.sessions);
+            assert_eq!(one.clients.sessions, other.clients.sessions);
         }
         // All but those who are on their way at the end do the same; servers are slower to some.
-        for (what, one, other) in
-            [("pages", one.pages, other.pages), ("hits", one.hits, other.hits)]
-        {
+        for (what, one, other) in [
+            ("pages", one.clients.pages, other.clients.pages),
+            ("hits", one.clients.hits, other.clients.hits),
+        ] {
             let apart = (one as f64 / other as f64 - 1.0).abs();
             assert!(apart < 0.01, "{people}: {what} {one} {other}");
         }

@@ -80,7 +80,7 @@ fn a_cache_is_hit_as_often_as_rate_and_ttl_say() {
         ));
         let (mean, deviation) = over_seeds(|seed| {
             let counts = run(&study, seed).counts;
-            1.0 - counts.upstream_queries as f64 / counts.lookups as f64
+            1.0 - counts.clients.upstream_queries as f64 / counts.clients.lookups as f64
         });
         let expected = rate * ttl / (1.0 + rate * ttl);
         assert!(
@@ -107,7 +107,7 @@ fn caches_expire_at_any_time_from_the_beginning_on() {
             let asked = rate * 30.0;
             assert!((1.0..=42.0).contains(&asked), "{think}, half minute {place}: {asked}");
         }
-        let pages: f64 = result.counts.pages as f64 / (20.0 * 60.0);
+        let pages: f64 = result.counts.clients.pages as f64 / (20.0 * 60.0);
         // Each of the ten thousand has its next page after 15 s and a way.
         assert!((pages - 10_000.0 / 15.0).abs() < 20.0, "{think}: {pages} pages a second");
     }

@@ -80,19 +80,22 @@ fn everything_happens_in_such_a_run() {
     let result = run(&site().study(STUDY), 1);
     let counts = result.totals;
     for (what, count) in [
-        ("sessions", counts.sessions),
-        ("pages", counts.pages),
-        ("attempts at the dead", counts.failed_attempts),
-        ("lookups", counts.lookups),
-        ("upstream", counts.upstream_queries),
-        ("timeouts", counts.upstream_timeouts),
+        ("sessions", counts.clients.sessions),
+        ("pages", counts.clients.pages),
+        ("attempts at the dead", counts.clients.failed_attempts),
+        ("lookups", counts.clients.lookups),
+        ("upstream", counts.clients.upstream_queries),
+        ("timeouts", counts.clients.upstream_timeouts),
         ("plans", counts.plans),
-        ("near", counts.near_pages),
+        ("near", counts.clients.near_pages),
     ] {
         assert!(count > 0, "{what}: {counts:?}");
     }
-    assert!(counts.near_pages <= counts.placed_pages && counts.pages > 3000, "{counts:?}");
-    assert!(result.counts.pages < counts.pages);
+    assert!(
+        counts.clients.near_pages <= counts.clients.placed_pages && counts.clients.pages > 3000,
+        "{counts:?}"
+    );
+    assert!(result.counts.clients.pages < counts.clients.pages);
     let points = (20 - 2) * 60 * 1_000_000_000 / result.interval.as_nanos();
     assert_eq!(result.queries_per_second.len() as u128, points);
     assert!(result.servers.iter().all(|server| server.share.len() as u128 == points));

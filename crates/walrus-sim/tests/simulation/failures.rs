@@ -28,9 +28,15 @@ fn a_cluster_that_dies_is_left_and_taken_up_again() {
     assert!(east(5) > 0.99, "{}", east(5));
     assert!(east(12) == 0.0 && east(18) == 0.0);
     assert!(east(29) > 0.9, "{}", east(29));
-    assert!(result.counts.moves >= 2 && result.counts.failed_attempts > 0, "{:?}", result.counts);
+    assert!(
+        result.counts.moves >= 2 && result.counts.clients.failed_attempts > 0,
+        "{:?}",
+        result.counts
+    );
     // A client keeps a dead address for its TTL at most.
-    assert!((result.counts.failed_pages as f64) < 0.05 * result.counts.pages as f64);
+    assert!(
+        (result.counts.clients.failed_pages as f64) < 0.05 * result.counts.clients.pages as f64
+    );
 }
 
 #[test]
@@ -69,7 +75,9 @@ fn dead_name_servers_cost_time_and_all_of_them_cost_pages() {
         assert!(hits(10) > 0.99, "{family}: one name server answers");
         assert!(hits(18) == 0.0, "{family}: nobody answers");
         assert!(hits(28) > 0.99, "{family}: they answer again");
-        assert!(result.counts.upstream_timeouts > 0 && result.counts.failed_lookups > 0);
+        assert!(
+            result.counts.clients.upstream_timeouts > 0 && result.counts.clients.failed_lookups > 0
+        );
     }
 }
 
@@ -105,8 +113,9 @@ fn client_subnets_are_cached_by_scope() {
              domains_per_resolver = 2\nsubnet = {subnet}\n"
         ));
         let result = run(&study, 1);
-        let near = result.counts.near_pages as f64 / result.counts.placed_pages as f64;
-        (result.counts.upstream_queries, near)
+        let near =
+            result.counts.clients.near_pages as f64 / result.counts.clients.placed_pages as f64;
+        (result.counts.clients.upstream_queries, near)
     };
     let ((plain, plain_near), (by_subnet, subnet_near)) = (upstream(false), upstream(true));
     assert!((0.4..0.6).contains(&plain_near), "the resolver lives in `a`: {plain_near}");
@@ -147,7 +156,7 @@ fn what_is_cut_off_slow_overloaded_or_drained_is_left() {
         if timeline.contains("to controller 2") {
             assert!(e1(13, 20) > 0.3, "the master hears of it: {}", e1(13, 20));
         }
-        assert!(result.totals.pages > 5000, "{timeline}");
+        assert!(result.totals.clients.pages > 5000, "{timeline}");
     }
 }
 
@@ -179,7 +188,10 @@ fn clusters_that_are_equally_near_are_all_near() {
         let study = two_clusters("ttl = \"10s\"\nanswers = 1\nassign = \"all\"")
             .study(&format!("duration = \"10m\"\n{PEOPLE}distances = {{ {distances} }}\n"));
         let counts = run(&study, 1).counts;
-        (counts.near_pages as f64 / counts.placed_pages as f64, study.warnings.len())
+        (
+            counts.clients.near_pages as f64 / counts.clients.placed_pages as f64,
+            study.warnings.len(),
+        )
     };
     assert_eq!(near("east = \"20ms\", west = \"20ms\""), (1.0, 0));
     let (west, warnings) = near("east = \"30ms\", west = \"20ms\"");
@@ -214,7 +226,11 @@ fn a_run_comes_to_its_end_even_where_nobody_thinks_and_all_fails() {
          [[population]]\nclients = 3\ndomains = 1\ndaily = 1.0\npeak = \"0s\"\n",
     );
     let result = run(&study, 1);
-    assert!(result.totals.failed_pages > 1000 && result.events < 200_000, "{:?}", result.totals);
+    assert!(
+        result.totals.clients.failed_pages > 1000 && result.events < 200_000,
+        "{:?}",
+        result.totals
+    );
 }
 
 #[test]

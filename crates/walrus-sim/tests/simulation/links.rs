@@ -16,7 +16,7 @@ fn share_by_minute(settings: &str) -> Vec<f32> {
          [[population]]\nclients = 100\ndomains = 50\nshares = \"even\"\n"
     ));
     let result = run(&study, 1);
-    assert_eq!(result.counts.failed_pages, 0, "{settings}");
+    assert_eq!(result.counts.clients.failed_pages, 0, "{settings}");
     result.servers[0].share.clone()
 }
 
@@ -54,14 +54,24 @@ fn a_lost_query_costs_a_timeout_and_a_lookup_fails_when_all_tries_are_lost() {
         run(&study, 1).totals
     };
     let none = counts(0.0);
-    assert_eq!((none.upstream_timeouts, none.failed_lookups), (0, 0));
+    assert_eq!((none.clients.upstream_timeouts, none.clients.failed_lookups), (0, 0));
     let all = counts(1.0);
-    assert_eq!((all.upstream_queries, all.pages), (0, all.failed_pages));
-    assert_eq!(all.upstream_timeouts, 2 * all.failed_lookups);
+    assert_eq!((all.clients.upstream_queries, all.clients.pages), (0, all.clients.failed_pages));
+    assert_eq!(all.clients.upstream_timeouts, 2 * all.clients.failed_lookups);
     let some = counts(0.3);
     for (what, found, of, share) in [
-        ("queries", some.upstream_timeouts, some.upstream_timeouts + some.upstream_queries, 0.3),
-        ("lookups", some.failed_lookups, some.failed_lookups + some.upstream_queries, 0.09),
+        (
+            "queries",
+            some.clients.upstream_timeouts,
+            some.clients.upstream_timeouts + some.clients.upstream_queries,
+            0.3,
+        ),
+        (
+            "lookups",
+            some.clients.failed_lookups,
+            some.clients.failed_lookups + some.clients.upstream_queries,
+            0.09,
+        ),
     ] {
         let (found, of) = (found as f64, of as f64);
         let deviation = (of * share * (1.0 - share)).sqrt();

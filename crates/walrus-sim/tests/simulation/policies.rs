@@ -33,8 +33,8 @@ fn every_choose_policy_serves() {
     let policies =
         ["round-robin", "weighted", "random", "hash", "pow2", "rr2", "dal", "mrl", "crml", "prr2"];
     for result in runs("service.choose", &policies) {
-        assert_eq!(result.counts.failed_pages, 0, "{}", result.variant);
-        assert!(result.counts.pages > 10_000, "{}", result.variant);
+        assert_eq!(result.counts.clients.failed_pages, 0, "{}", result.variant);
+        assert!(result.counts.clients.pages > 10_000, "{}", result.variant);
         for server in &result.servers {
             let share = f64::from(server.share.iter().sum::<f32>()) / server.share.len() as f64;
             assert!(share > 0.05, "{}: {} has {share}", result.variant, server.name);
@@ -48,9 +48,9 @@ fn adaptive_ttls_ask_as_often_as_the_constant_one() {
     // papers.md 2.2 keeps the rate of queries. What is left is the wait for the next click of the lightest.
     let ttls = ["none", "TTL/1", "TTL/2", "TTL/K", "TTL/S_1", "TTL/S_2", "TTL/S_K"];
     let results = runs("service.adaptive_ttl", &ttls);
-    let constant = results[0].counts.upstream_queries as f64;
+    let constant = results[0].counts.clients.upstream_queries as f64;
     for result in &results {
-        let queries = result.counts.upstream_queries as f64;
+        let queries = result.counts.clients.upstream_queries as f64;
         assert!(
             (queries / constant - 1.0).abs() < 0.15,
             "{}: {queries}, not {constant}",
@@ -70,7 +70,7 @@ fn adaptive_ttls_ask_as_often_among_unequal_domains_whatever_is_known_of_them() 
              [[population]]\nclients = 400\ndomains = 20\nshares = \"zipf 1\"\n\
              [[variant]]\nname = \"v\"\nset = {{ \"service.adaptive_ttl\" = \"{ttl}\" }}\n"
         ));
-        crate::run(&study, 2).counts.upstream_queries as f64
+        crate::run(&study, 2).counts.clients.upstream_queries as f64
     };
     let constant = run("none", true);
     for ttl in ["TTL/2", "TTL/K", "TTL/S_2", "TTL/S_K"] {
@@ -110,5 +110,5 @@ fn a_setting_that_changes_on_the_time_line_takes_effect_then() {
         "at 10m set service.choose = \"mrl\"\nat 12m kill controller 1\nat 14m heal controller 1",
     ));
     let result = crate::run(&study, 2);
-    assert!(result.warnings.is_empty() && result.counts.failed_pages == 0, "{result:?}");
+    assert!(result.warnings.is_empty() && result.counts.clients.failed_pages == 0, "{result:?}");
 }

@@ -33,12 +33,12 @@ fn what_one_population_suffers_is_not_told_of_another() {
     [one, two].into_iter().for_each(|it| all.merge(&it.response_seconds));
     assert_eq!(all, result.response_seconds);
     for (name, sum, whole) in [
-        ("pages", one.counts.pages + two.counts.pages, counts.pages),
-        ("hits", one.counts.hits + two.counts.hits, counts.hits),
-        ("sessions", one.counts.sessions + two.counts.sessions, counts.sessions),
-        ("lookups", one.counts.lookups + two.counts.lookups, counts.lookups),
-        ("failed", one.counts.failed_pages + two.counts.failed_pages, counts.failed_pages),
-        ("near", one.counts.near_pages + two.counts.near_pages, counts.near_pages),
+        ("pages", one.counts.pages + two.counts.pages, counts.clients.pages),
+        ("hits", one.counts.hits + two.counts.hits, counts.clients.hits),
+        ("sessions", one.counts.sessions + two.counts.sessions, counts.clients.sessions),
+        ("lookups", one.counts.lookups + two.counts.lookups, counts.clients.lookups),
+        ("failed", one.counts.failed_pages + two.counts.failed_pages, counts.clients.failed_pages),
+        ("near", one.counts.near_pages + two.counts.near_pages, counts.clients.near_pages),
     ] {
         assert_eq!(sum, whole, "{name}");
     }

@@ -37,7 +37,7 @@ fn policies_are_in_the_order_of_colajannis_papers() {
     let well = |name: &&str| found[*name].max_utilisation.below(0.9);
     let order: Vec<f64> = policies.iter().map(well).collect();
     assert!(order.windows(2).all(|pair| pair[0] + 0.05 < pair[1]), "{order:?}");
-    let queries = |name: &str| found[name].counts.upstream_queries as f64;
+    let queries = |name: &str| found[name].counts.clients.upstream_queries as f64;
     for name in &policies[2..] {
         let times = queries(name) / queries("RR");
         assert!((0.95..1.15).contains(&times), "{name}: {times} times the queries");
