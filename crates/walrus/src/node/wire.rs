@@ -63,10 +63,11 @@ async fn observations_to_controller(
     controller: ControllerHandle,
     director: DirectorHandle,
 ) {
+    // As it was started, like all of `[node]` and `[dns]`: a reload changes neither.
+    let configuration = node.loaded().configuration;
+    let (name, every) = (configuration.node.name.clone(), configuration.dns.observe_every);
     loop {
-        let configuration = node.loaded().configuration;
-        let name = configuration.node.name.clone();
-        let awake = node.clock.sleep(configuration.dns.observe_every).await;
+        let awake = node.clock.sleep(every).await;
         let held = director.plan().map(|plan| plan.number.clone());
         // Gathering may wait a moment for threads that are busy with a batch.
         let observer = director.clone();
@@ -74,7 +75,7 @@ async fn observations_to_controller(
             return;
         };
         let told = controller.director_hello(name.clone(), held).await;
-        if told.is_err() || controller.observe(name, observation).await.is_err() {
+        if told.is_err() || controller.observe(name.clone(), observation).await.is_err() {
             return;
         }
         drop(awake);
