@@ -14,6 +14,13 @@ fn two_services() -> String {
     )
 }
 
+/// Both with this TTL, in seconds.
+fn two_services_of(ttl: u32) -> String {
+    let text = two_services();
+    assert!(text.contains("ttl = \"5s\"\n"), "{text}");
+    text.replace("ttl = \"5s\"\n", &format!("ttl = \"{ttl}s\"\n"))
+}
+
 /// The same, where `www` also looks at what servers see of it.
 fn observing() -> String {
     two_services().replace("adaptive_ttl = \"TTL/2\"", "choose = \"crml\"")
@@ -149,22 +156,43 @@ fn a_hot_domain_shows_in_the_plan_and_fades_when_it_falls_silent() {
 /// Long TTLs make a resolver ask seldom, and its clients stay its clients.
 #[test]
 fn a_resolver_is_remembered_for_an_hour() {
-    let mut scene = Scene::new();
-    scene.served = vec![("asia1", "192.0.2.0/24", 50), ("asia1", "198.51.100.0/24", 10)];
-    let often = ("www.example.com", "198.51.100.53", 1);
-    scene.ask(&[often, ("www.example.com", "192.0.2.53", 1)]);
-    scene.pass(1);
-    scene.ask(&[often]);
-    scene.pass(6 * 45);
-    let found = |scene: &Scene| {
-        let domains = scene.demand().unwrap().domains;
-        domains.into_iter().map(|it| (it.domain, it.silent)).collect::<Vec<_>>()
-    };
-    let seldom = ("192.0.2.53".to_owned(), false);
-    assert_eq!(found(&scene), [seldom, ("198.51.100.53".to_owned(), false)]);
-    scene.pass(6 * 90);
-    let stranger = ("192.0.2.0/24".to_owned(), true);
-    assert_eq!(found(&scene), [stranger, ("198.51.100.53".to_owned(), false)]);
+    for ttl in [5, 240] {
+        let mut scene = Scene::of(&two_services_of(ttl));
+        scene.served = vec![("asia1", "192.0.2.0/24", 50), ("asia1", "198.51.100.0/24", 10)];
+        let often = ("www.example.com", "198.51.100.53", 1);
+        scene.ask(&[often, ("www.example.com", "192.0.2.53", 1)]);
+        scene.pass(1);
+        scene.ask(&[often]);
+        scene.pass(6 * 45);
+        let found = |scene: &Scene| {
+            let domains = scene.demand().unwrap().domains;
+            domains.into_iter().map(|it| (it.domain, it.silent)).collect::<Vec<_>>()
+        };
+        let seldom = ("192.0.2.53".to_owned(), false);
+        assert_eq!(found(&scene), [seldom, ("198.51.100.53".to_owned(), false)], "TTL {ttl}");
+        scene.pass(6 * 90);
+        let stranger = ("192.0.2.0/24".to_owned(), true);
+        assert_eq!(found(&scene), [stranger, ("198.51.100.53".to_owned(), false)], "TTL {ttl}");
+    }
+}
+
+/// It asks once a TTL of 240 s: averaged over a minute, its rate would come and go fifty-fold between two queries.
+#[test]
+fn a_resolver_that_keeps_to_a_long_ttl_has_a_steady_rate() {
+    let mut scene = Scene::of(&two_services_of(240));
+    let mut told = Vec::new();
+    for round in 0..20 {
+        scene.ask(&[("www.example.com", "192.0.2.53", 1)]);
+        scene.pass(1);
+        for _ in 1..24 {
+            scene.ask(&[]);
+            scene.pass(1);
+            if round >= 8 {
+                told.push(scene.domains()[0].1 * 240.0);
+            }
+        }
+    }
+    assert!(told.iter().all(|rate| (0.8..1.4).contains(rate)), "{told:?}");
 }
 
 #[test]
@@ -443,11 +471,7 @@ fn the_stored_demand_holds_for_a_minute_and_ends_if_nobody_speaks() {
 /// Whoever keeps an answer for four minutes need not have spoken before.
 #[test]
 fn the_stored_demand_holds_for_a_ttl_and_through_a_reload() {
-    let text = |rest: &str| {
-        let text = two_services();
-        assert!(text.contains("ttl = \"5s\"\n"), "{text}");
-        text.replace("ttl = \"5s\"\n", "ttl = \"240s\"\n") + rest
-    };
+    let text = |rest: &str| two_services_of(240) + rest;
     let mut scene = Scene::of(&text(""));
     scene.ask(&[("www.example.com", "192.0.2.53", 10), ("www.example.com", "198.51.100.53", 10)]);
     scene.pass(4);
