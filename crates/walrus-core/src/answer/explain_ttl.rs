@@ -21,8 +21,8 @@ pub struct TtlExplanation {
     pub min: u32,
     /// Seconds: no longer.
     pub max: u32,
-    /// The domains that this one is treated like: `all`, `hot`, `normal`, `itself`, or those of which
-    /// no requests are known: the Plan does not name them, or from their queries alone (`rest`).
+    /// The domains that this one is treated like: `all`, `hot`, `normal`, `itself`, or those whose requests are
+    /// not known: not named in the Plan, or known by their queries alone (`rest`).
     pub class: String,
     /// The domain's hidden load weight: its requests in the mean TTL; `None` if the TTL does not look
     /// at it.

@@ -248,7 +248,7 @@ pub(crate) struct CandidateExplanationView {
     pub(crate) ramp: f64,
     /// 0 to 1; null if unknown.
     pub(crate) load: Option<f64>,
-    /// It is here for want of servers below the threshold.
+    /// It is here for want of servers below the threshold that could bear its clients.
     pub(crate) over_threshold: bool,
     /// How often it would come first in the next 1,000 such answers, 0 to 1.
     pub(crate) expected_share: f64,

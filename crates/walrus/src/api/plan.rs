@@ -82,7 +82,8 @@ pub(crate) struct CandidateView {
     pub(crate) server: u32,
     /// Configured weight.
     pub(crate) weight: u32,
-    /// Its load is above the threshold; it is here for want of others.
+    /// Whether its load is above the service's threshold: it is here for want of others, or because the
+    /// others could not bear its clients.
     pub(crate) over_threshold: bool,
     /// Gradual return, up to 1.
     pub(crate) ramp: f64,
@@ -140,7 +141,8 @@ pub(crate) struct DomainDemandView {
     /// No Director is asked by it: only servers' access logs tell of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) silent: bool,
-    /// Queries alone say how much it asks: no server tells of requests of its clients.
+    /// Queries alone say how much it asks: no server tells of requests of its clients, or of far fewer than its
+    /// queries stand for elsewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) reckoned: bool,
     /// Pairs of a server's place in the Plan and the requests a second that it gets from there; of

@@ -64,7 +64,8 @@ fn heaviest(row: &Row<'_>) -> String {
         let mark = if it.hot { "*" } else { "" };
         let share = if row.rate > 0.0 { it.rate / row.rate * 100.0 } else { 0.0 };
         let silent = if it.silent { ", silent" } else { "" };
-        format!("{}{mark} {} ({share:.0} %{silent})", it.domain, three_digits(it.rate))
+        let reckoned = if it.reckoned { ", reckoned" } else { "" };
+        format!("{}{mark} {} ({share:.0} %{silent}{reckoned})", it.domain, three_digits(it.rate))
     };
     let mut text = row.domains.iter().take(SHOWN).map(domain).collect::<Vec<_>>().join(", ");
     if named > SHOWN {
@@ -109,13 +110,14 @@ www.example.com  200         2        1    192.0.2.53* 150 (75 %), 198.51.100.0/
         assert!(render([untold].into_iter()).contains(" -        -    told with the token"));
         // What servers tell of, where they do.
         let mut domains = domains[..2].to_vec();
+        domains[0].reckoned = true;
         domains[1].silent = true;
         let told =
             Row { silent: Some(0.25), observed_over_ms: Some(9_100), domains: &domains, ..row(2) };
         let expected = "
 SERVICE          REQUESTS/S  SILENT  OBSERVED   DOMAINS  HOT  HEAVIEST (* HOT)
 www.example.com  200         0.250   over 10 s  2        1    \
-192.0.2.53* 150 (75 %), 198.51.100.0/24 0.250 (0 %, silent)
+192.0.2.53* 150 (75 %, reckoned), 198.51.100.0/24 0.250 (0 %, silent)
 www.example.com  200         -       -          0        1    \n";
         assert_eq!(render([told, row(0)].into_iter()), expected.replace("1    \n", "1\n"));
     }

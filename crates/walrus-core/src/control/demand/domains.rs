@@ -55,9 +55,9 @@ struct Requests {
 }
 
 impl Requests {
-    /// Where requests come in now, and how long ago that began. An average would tell for a minute of domains that have long gone
-    /// elsewhere; a report of which the next one is overdue tells of the past, too (papers.md 1.4:
-    /// younger than two intervals).
+    /// Where requests come in now, and how long ago that began. An average would tell for a minute of
+    /// domains that have long gone elsewhere; a report of which the next one is overdue tells of the past,
+    /// too (papers.md 1.4: younger than two intervals).
     fn seen(&self, now: Time) -> Option<Seen<'_>> {
         let age = now.since(self.heard_at);
         let over = age.saturating_add(self.covered);
@@ -194,7 +194,7 @@ impl Domains {
         &mut self,
         topology: &Topology,
         before: &BTreeMap<String, ServiceDemand>,
-        gaps: &[Duration],
+        gaps: impl Iterator<Item = Duration> + Clone,
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
         self.answers.pass_exactly(now);
@@ -220,7 +220,7 @@ impl Domains {
                 observes: service.choose == ChoosePolicy::Crml,
             };
             let name = service.name.to_string();
-            let made_good = made_good(gaps.iter().copied(), queries.over());
+            let made_good = made_good(gaps.clone(), queries.over());
             if let Some(demand) =
                 join(&queries.scaled(made_good), &served, naming, before.get(&name))
             {

@@ -19,7 +19,8 @@
 //! an hour is silent, too. Who asked within the hour still has its requests, however long it keeps answers;
 //! beside one in the same prefix that asks all the time, a hundredth of them.
 //!
-//! A rate that queries alone make up is **reckoned**. It says how often a domain asks, of which the TTL that it
+//! A rate that queries alone make up is **reckoned**: no server tells of requests of the domain's clients, or of
+//! far fewer than its queries stand for elsewhere. It says how often a domain asks, of which the TTL that it
 //! was given is the greater part: adaptive TTLs must not follow it, or who asks often would be made to ask
 //! more often.
 //!
@@ -31,8 +32,8 @@
 //! resolver a client uses must come from logs or ECS); the join by prefix is Walrus' own.
 //!
 //! **When it is wrong.** A resolver far from its clients, of whom a few are in its own network, has a tenth
-//! of the mean at least and may have more in truth. A resolver far from its clients without ECS: their requests stand under
-//! their own prefixes and once more in its estimate. Shares among those who ask stay right, the whole
+//! of the mean at least and may have more in truth. A resolver far from its clients without ECS: their
+//! requests stand under their own prefixes and once more in its estimate. Shares among those who ask stay right, the whole
 //! is too high. Where only some servers tell, all rates are too low by the same part.
 //!
 //! **Example.** Resolver 198.51.100.53 asks once a second, 203.0.113.53 twice; the log has 10 requests
@@ -156,6 +157,8 @@ struct Rated {
     domain: Domain,
     rate: f64,
     is_silent: bool,
+    /// Queries alone say how much it asks: no server tells of requests of its clients, or of far fewer than its
+    /// queries stand for elsewhere.
     is_reckoned: bool,
 }
 

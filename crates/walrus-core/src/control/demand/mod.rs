@@ -42,7 +42,7 @@ pub(super) struct Demand {
 fn speaking(
     directors: &BTreeMap<Name, Director>,
     now: Time,
-) -> impl Iterator<Item = (Duration, Duration)> {
+) -> impl Iterator<Item = (Duration, Duration)> + Clone {
     let heard = directors.values().filter_map(|director| director.observed);
     let heard = heard.map(move |(at, covered)| (now.since(at), covered));
     heard.filter(|(gap, covered)| rates::will_speak(*gap, *covered))
@@ -180,8 +180,8 @@ impl Demand {
         before: &BTreeMap<String, ServiceDemand>,
         now: Time,
     ) -> BTreeMap<String, ServiceDemand> {
-        let gaps: Vec<Duration> = speaking(&self.directors, now).map(|(gap, _)| gap).collect();
-        self.domains.reckon(topology, before, &gaps, now)
+        let gaps = speaking(&self.directors, now).map(|(gap, _)| gap);
+        self.domains.reckon(topology, before, gaps, now)
     }
 
     /// The time over which Directors' queries by domain are averaged.

@@ -1,4 +1,4 @@
-//! Rates that fade: how much was counted an hour ago says nothing of how much it is now.
+//! Rates that fade: the longer ago something was counted, the less it says of how much it is now.
 //!
 //! **Rule.** A rate is an exponentially weighted average (Colajanni, Yu, Dias 1998: w <- (1-a) w + a
 //! n/interval). Here a = 1 - e^(-t/T) where t is the time since the same source was heard last, and all
@@ -8,8 +8,10 @@
 //!
 //! T is [`AVERAGED_OVER`], or three times the longest interval between two words of a source if that is
 //! more. Of queries it grows to three times their service's TTL: it is the time since they were first heard
-//! until then, so that what came first does not weigh more than what came next. What has faded since the last word of sources that will speak again is no loss:
-//! [`made_good`] says by how much to raise a sum that is read in between.
+//! until then, so that what came first does not weigh more than what came next. What has faded since the last word of
+//! sources that will speak again is no loss: [`made_good`] says by how much to raise a sum that is read in
+//! between. Who came may matter for longer than how much it was: such rates stay, as next to nothing, for
+//! an hour after they were heard last ([`Rates::remembering`]).
 //!
 //! **When it is wrong.** Sources that share a sum are made good alike: of two whose words lie half an
 //! interval of 10 s apart one reads some 4 % high, the other low, always by the same.

@@ -84,8 +84,11 @@ impl Charges {
     /// What of [`Self::extra`] is the domain's own.
     #[inline]
     pub(super) fn own(&self, hot: Option<u32>, place: u32) -> f64 {
-        let Some(hot) = hot.map(|hot| hot as usize) else { return 0.0 };
-        let place = place as usize;
+        hot.map_or(0.0, |hot| self.own_at(hot as usize, place as usize))
+    }
+
+    #[inline]
+    fn own_at(&self, hot: usize, place: usize) -> f64 {
         let at = hot * self.observed.servers() + place;
         let charge = if !self.has_moved(hot) {
             self.observed.charges().get(at).copied().unwrap_or(0.0)
@@ -106,8 +109,8 @@ impl Charges {
             Some(domain) if !self.has_moved(domain as usize) => Own::Anywhere,
             Some(domain) => {
                 let at = self.grants.newest_at(domain as usize);
+                let own = self.own_at(domain as usize, at);
                 let at = u32::try_from(at).unwrap_or(u32::MAX);
-                let own = self.own(hot, at);
                 if own > 0.0 { Own::At(at, own) } else { Own::Nowhere }
             }
         }
@@ -145,8 +148,8 @@ impl Charges {
             return;
         }
         if self.has_moved(hot) {
-            let (at, last) = (self.grants.newest_at(hot), Some(hot as u32));
-            let own = self.own(last, u32::try_from(at).unwrap_or(u32::MAX));
+            let at = self.grants.newest_at(hot);
+            let own = self.own_at(hot, at);
             if let Some(extra) = self.extra.get_mut(at) {
                 *extra = (*extra - own).max(0.0);
             }
@@ -199,7 +202,8 @@ impl Charges {
         self.sum_up();
     }
 
-    /// Where grants ended, once a second at most: a pass over a table of at most [`CHARGES_MAX`](super::CHARGES_MAX) places.
+    /// Where grants ended, once a second at most: a pass over a table of at most
+    /// [`CHARGES_MAX`](super::CHARGES_MAX) places.
     #[cold]
     fn sum_up(&mut self) {
         let servers = self.observed.servers();
