@@ -154,6 +154,69 @@ fn one_area_of_all_is_on_trial_at_a_time() {
 }
 
 #[test]
+fn services_of_different_policies_begin_one_trial_a_round_together() {
+    let mut scene = Scene::new(
+        &[("a", 1), ("b", 1), ("c", 1), ("d", 1)],
+        &[("x", "a"), ("y", "b"), ("world", "")],
+    );
+    scene.add_service("xww.example.com");
+    scene.topology.services[1].assign = AssignPolicy::Nearest;
+    for service in &mut scene.topology.services {
+        service.spill = Spill::Spare;
+    }
+    // Of the first service x asks, of the second y.
+    scene.point("x", "a").point("y", "b").point("world", "d").hits("x", 9.0).hits[5] = 9.0;
+    let first = scene.memory.assign.pointing[..3].to_vec();
+    scene.memory.assign.pointing[3..].clone_from_slice(&first);
+    let mut began = Vec::new();
+    for _ in 0..20 {
+        scene.load("a", 0.95).load("b", 0.95).load("c", 0.0).load("d", 0.0).round();
+        let pointing = scene.memory.assign.pointing.iter();
+        began = pointing.filter_map(|it| Some(it.trial.as_ref()?.began)).collect();
+        began.sort_unstable();
+        let count = began.len();
+        began.dedup();
+        assert_eq!(began.len(), count, "two at once");
+    }
+    assert_eq!(began.len(), 2, "each once");
+}
+
+#[test]
+fn a_failed_trial_that_cannot_go_home_keeps_nobody_else_from_theirs() {
+    let mut scene = Scene::new(
+        &[("a", 1), ("b", 1), ("c", 1), ("d", 1)],
+        &[("x", "a"), ("y", "c"), ("world", "")],
+    );
+    scene.service().spill = Spill::Spare;
+    scene.point("world", "d").hits("x", 10.0).hits("y", 9.0);
+    let mut whereabouts = Vec::new();
+    for _ in 0..30 {
+        // What keeps a and c busy, and b as soon as x is there, are not these clients.
+        let at_b = if x(&scene).present == scene.topology.cluster("b") { 0.95 } else { 0.0 };
+        scene.load("a", 0.95).load("b", at_b).load("c", 0.95).load("d", 0.0).round();
+        whereabouts.push(scene.all());
+    }
+    whereabouts.dedup();
+    assert_eq!(whereabouts, ["a c", "b c", "b d"]);
+}
+
+#[test]
+fn what_a_trial_showed_is_no_longer_told_as_to_be_seen() {
+    for policy in [AssignPolicy::Walrus, AssignPolicy::Nearest] {
+        let mut scene = alone("a");
+        scene.service().assign = policy;
+        assert_eq!(moves(&mut scene, 6, 0.1, |_| 0.85), "5:b", "{policy:?}");
+        assert_eq!(scene.reason("x"), Reason::OnTrial, "{policy:?}");
+        moves(&mut scene, 1, 0.1, |_| 0.85);
+        let reason = scene.reason("x");
+        match policy {
+            AssignPolicy::Walrus => assert_eq!(reason, Reason::Stays),
+            _ => assert!(matches!(reason, Reason::PassedOver(_)), "{reason}"),
+        }
+    }
+}
+
+#[test]
 fn a_trial_is_remembered_over_reload_and_journal() {
     let mut scene = alone("a");
     moves(&mut scene, 10, 0.95, |_| 0.0);

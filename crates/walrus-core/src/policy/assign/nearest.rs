@@ -71,8 +71,8 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
     trial::begin(round, &overloaded, |round, pair| outward(round, pair).map(|it| it.0).collect());
     for (_, pair) in overloaded {
         if !round.settled[pair] {
-            let on_trial = round.is_on_trial(pair);
-            round.stay(pair, if on_trial { Reason::OnTrial } else { Reason::Stays });
+            let to_be_seen = round.is_to_be_seen(pair);
+            round.stay(pair, if to_be_seen { Reason::OnTrial } else { Reason::Stays });
         }
     }
 }
@@ -143,7 +143,7 @@ fn outward<'r>(
 
 /// Why it may stay where it is.
 fn why_there(round: &RoundContext<'_>, pair: usize, present: ClusterId) -> Reason {
-    if round.is_on_trial(pair) {
+    if round.is_to_be_seen(pair) {
         return Reason::OnTrial;
     }
     let functioning = round.preference(pair).filter(|(cluster, _)| round.functions(pair, *cluster));

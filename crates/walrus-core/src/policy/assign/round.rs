@@ -204,6 +204,7 @@ impl<'a> RoundContext<'a> {
         }
         // What pointed nowhere was not moved: nobody caches an answer of it.
         let moved = pointing.present.map(|_| now);
+        self.measured[pair] &= moved.is_none();
         *pointing = Pointing {
             present: Some(cluster),
             moved,

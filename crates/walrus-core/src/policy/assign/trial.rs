@@ -9,11 +9,13 @@
 //! server below the threshold for [`OVER_ROUNDS`] rounds (or `home_rounds`, if that is more) and a TTL, in which
 //! nobody left it or came, and another is significantly better as measured (A8), below by the hysteresis for
 //! `home_rounds` rounds. Where servers count requests and have capacities, it must be worth it by these, too: where
-//! they account for the load, there is nothing to be found out. One area of all is on trial at a time.
+//! they account for the load, there is nothing to be found out. Until a trial has shown what it is to show, no
+//! other begins, of whatever service.
 //!
 //! If the cluster that it went to is below the threshold once its move has been out for a TTL and a round, the
 //! trial has shown that it is better off, and it is treated as any other. If not, it goes home as soon as home
-//! has room, though it will be as busy there. The next trial of that area has to wait: [`FIRST_WAIT`] after
+//! has room, though it will be as busy there; while it waits for that, but for [`FIRST_WAIT`] at most, nobody goes on
+//! trial from these two clusters or to them. The next trial of that area has to wait: [`FIRST_WAIT`] after
 //! the first, twice as long after each further one, [`WAIT_MAX`] at most. What was tried is forgotten
 //! when the cluster that the area points at was below the threshold for as long as that wait without a break.
 //!
@@ -80,17 +82,19 @@ pub(super) fn begin(
     waiting: &[(f64, usize)],
     clusters: impl Fn(&RoundContext<'_>, usize) -> Vec<ClusterId>,
 ) {
-    if (0..round.pointing.len()).any(|pair| round.is_under_way(pair)) {
+    if (0..round.pointing.len()).any(|pair| round.is_to_be_seen(pair)) {
         return;
     }
+    let held = round.held_by_failed_trials();
     for (load, pair) in waiting {
         // Above the threshold in truth, not merely not yet down by the hysteresis.
         let is_above = *load > round.service(*pair).threshold;
-        if round.settled[*pair] || !is_above || !round.may_be_tried(*pair) {
+        let is_held = round.present(*pair).is_some_and(|present| held[present.index()]);
+        if round.settled[*pair] || !is_above || is_held || !round.may_be_tried(*pair) {
             continue;
         }
-        let to = clusters(round, *pair);
-        let to = to.into_iter().find(|to| round.is_worth_a_trial(*pair, *load, *to));
+        let mut to = clusters(round, *pair).into_iter().filter(|to| !held[to.index()]);
+        let to = to.find(|to| round.is_worth_a_trial(*pair, *load, *to));
         let Some(to) = to else { continue };
         let now = round.input.now;
         let last = round.pointing[*pair].trial.take();
@@ -131,15 +135,25 @@ impl RoundContext<'_> {
         self.is_measured(pair) && present.is_some_and(|present| !self.has_room(pair, present))
     }
 
-    /// Whether others must wait for what the pair's trial will show, or for its return.
-    fn is_under_way(&self, pair: usize) -> bool {
-        let Some(trial) = self.pointing[pair].trial.as_ref().filter(|_| self.is_on_trial(pair))
-        else {
-            return false;
-        };
-        let home = self.home(pair).filter(|home| *home != trial.to);
-        let waits = self.input.now.since(trial.began) < trial.wait();
-        !self.is_measured(pair) || (waits && home.is_some() && self.has_failed_trial(pair))
+    /// Whether the pair is on a trial of which no load tells yet.
+    pub(super) fn is_to_be_seen(&self, pair: usize) -> bool {
+        self.is_on_trial(pair) && !self.is_measured(pair)
+    }
+
+    /// By cluster: whether it will soon lose or get an area whose trial failed. An area whose home is busy
+    /// without it may wait all day: that must not keep others from theirs.
+    fn held_by_failed_trials(&self) -> Vec<bool> {
+        let mut held = vec![false; self.cluster_ranks.len()];
+        for pair in (0..self.pointing.len()).filter(|pair| self.has_failed_trial(*pair)) {
+            let trial = self.pointing[pair].trial.as_ref();
+            let is_recent = |trial: &&Trial| self.input.now.since(trial.began) < FIRST_WAIT;
+            let Some(trial) = trial.filter(is_recent) else { continue };
+            if let Some(home) = self.home(pair).filter(|home| *home != trial.to) {
+                held[home.index()] = true;
+                held[trial.to.index()] = true;
+            }
+        }
+        held
     }
 
     /// Whether the pair's cluster has been overloaded for long enough, and its last trial is past.

@@ -37,7 +37,7 @@ pub(super) fn assign(round: &mut RoundContext<'_>, pairs: &[usize]) {
         if !round.settled[pair] {
             // A6: above the threshold, but alive, and nothing better.
             let reason = match round.is_round() {
-                true if round.is_on_trial(pair) => Reason::OnTrial,
+                true if round.is_to_be_seen(pair) => Reason::OnTrial,
                 true => Reason::Stays,
                 false => Reason::Unmoved,
             };
