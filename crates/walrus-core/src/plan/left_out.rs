@@ -92,13 +92,14 @@ fn living_reason(
     let back = service.threshold - service.hysteresis;
     match server.load {
         _ if weight == Some(0) => "weight 0: only if nobody else is left".to_owned(),
+        // Before all that load may be the reason of: elsewhere nobody asked whether others can bear it.
+        _ if !is_pointed => "its cluster is not the one that the area points at".to_owned(),
         Some(load) if load > service.threshold => {
             format!(
                 "load {load:.2} is above the threshold {:.2}, and the others can bear its clients",
                 service.threshold
             )
         }
-        _ if !is_pointed => "its cluster is not the one that the area points at".to_owned(),
         Some(load) if load > back => {
             format!("load {load:.2} was above the threshold and is not yet down to {back:.2}")
         }

@@ -90,4 +90,18 @@ fn whoever_is_left_out_is_told_of_with_the_reason() {
     scene.load("a4", 0.1).event();
     assert_eq!(scene.at("x"), "b");
     assert_eq!(told(&scene)[3], "a4: its cluster is not the one that the area points at");
+    // A home whose servers are all above the threshold, and are not given out because the area is away.
+    let mut scene = Scene::new(&[("a", 2), ("b", 2)], &[("x", "a"), ("y", "b"), ("world", "")]);
+    scene.service().spill = Spill::Spare;
+    scene.hits("x", 1.0).hits("world", 9.0).point("x", "a").point("world", "a");
+    scene.load("a", 0.95).load("b", 0.1).round();
+    scene.round();
+    assert_eq!(scene.at("x"), "b");
+    assert_eq!(
+        told(&scene),
+        [
+            "a1: its cluster is not the one that the area points at",
+            "a2: its cluster is not the one that the area points at",
+        ]
+    );
 }
