@@ -12,7 +12,8 @@ use crate::world::{Service, Time, Topology};
 /// How much older what servers observed is taken for than a stored Plan says: a day.
 const UNKNOWN_AGE_MS: u64 = 24 * 3600 * 1000;
 
-/// After a start, what the stored Plan says of who asks holds for so long, or for a TTL if that is longer:
+/// After a start, what the stored Plan says of who asks holds for so long, or for a TTL if that is longer (but no
+/// longer than [`STORED_FORGOTTEN`]):
 /// who speaks first may be one Director of many, may speak of queries before any server speaks of requests,
 /// and speaks of those alone whose answers have ended.
 const STORED_HOLDS: Duration = Duration::from_secs(60);
@@ -96,6 +97,7 @@ impl ToldDemand {
     pub(super) fn renew_all(&mut self, demand: &mut Demand, topology: &Topology, now: Time) {
         let wants = |name: &str| service_of(topology, name).is_some_and(Service::wants_demand);
         self.by_service.retain(|name, _| wants(name));
+        self.stored.retain(|name| wants(name));
         self.aged_at = now;
         let fresh = if demand.knows_domains() {
             self.forget_stored(topology, now);

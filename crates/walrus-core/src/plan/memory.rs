@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AreaPlan, Candidate, CandidateList, Group, ListIndex, Plan, PlannedServer, Reason};
-use crate::policy::assign::{AssignMemory, OverThreshold, Pointing, Transition, Trial};
+use crate::policy::assign::{AssignMemory, Following, OverThreshold, Pointing, Transition, Trial};
 use crate::world::{AssignPolicy, ClusterId, Name, ServerId, Service, Time, Topology};
 
 /// All that a decision needs of the past. Ids inside are those of one topology: after a reload
@@ -100,6 +100,8 @@ impl Memory {
                 everywhere,
                 servers: over,
                 left_out,
+                absent: Vec::new(),
+                following: Vec::new(),
                 rounds_below: Vec::new(),
                 overloads: Vec::new(),
             });
@@ -222,6 +224,12 @@ fn translate_over(
         });
         let mut overloads: Vec<_> = overloads.collect();
         overloads.sort_unstable_by_key(|(id, _)| *id);
+        let following = over.following.iter().filter_map(|it| {
+            let server = servers.get(it.server.index()).copied().flatten()?;
+            Some(Following { server, ..*it })
+        });
+        let mut following: Vec<Following> = following.collect();
+        following.sort_unstable_by_key(|it| it.server);
         let everywhere = over.everywhere.iter();
         let everywhere =
             everywhere.filter_map(|id| clusters.get(id.index()).copied().flatten()).collect();
@@ -237,6 +245,8 @@ fn translate_over(
             everywhere,
             servers: ids(&over.servers),
             left_out: ids(&over.left_out),
+            absent: ids(&over.absent),
+            following,
             rounds_below,
             overloads,
         }

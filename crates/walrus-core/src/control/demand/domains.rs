@@ -132,6 +132,8 @@ impl Domains {
         let Some(rates) = self.queries.get_mut(&id) else { return };
         rates.pass(now);
         rates.average_over_at_most(over, over_ttls(over, service), now);
+        // The first interval of one that comes late must not stand for all of a long average.
+        let gap = gap.or_else(|| (rates.over() > over).then_some(covered));
         let part = weight(gap, covered, rates.over()) / covered.as_secs_f64();
         let mut rest = counts.rest as f64;
         for counted in &counts.domains {

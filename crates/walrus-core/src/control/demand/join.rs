@@ -123,7 +123,9 @@ pub(super) fn join(
         }
     }
     let rest_of_requests: f64 = served.iter().map(|it| it.part * it.requests.rest()).sum();
-    let factor = requests_per_query(&domains, queries.rest(), rest_of_requests);
+    // What is averaged over longer may be rarer.
+    let least = FADED * AVERAGED_OVER.as_secs_f64() / queries.over().as_secs_f64();
+    let factor = requests_per_query(&domains, (queries.rest(), rest_of_requests), least);
     let asks_at_all = queries.rest() > 0.0 || !queries.named().is_empty();
     let rates = domains.into_iter().map(|(domain, joined)| Rated {
         domain,
@@ -133,8 +135,6 @@ pub(super) fn join(
     });
     let asked = queries.rest() * factor;
     let rest = Rest { asked, silent: (rest_of_requests - asked).max(0.0), asks_at_all };
-    // What is averaged over longer may be rarer.
-    let least = FADED * AVERAGED_OVER.as_secs_f64() / queries.over().as_secs_f64();
     let rates: Vec<Rated> = rates.filter(|it| it.rate >= least).collect();
     let mut demand = name(rates, rest, naming, before)?;
     if naming.observes {
@@ -213,8 +213,8 @@ fn attribute(asked: &Asked<'_>, served: &[Served<'_>]) -> BTreeMap<Domain, Vec<(
 /// How many requests a query stands for in the mean.
 fn requests_per_query(
     domains: &BTreeMap<Domain, Joined>,
-    queries_rest: f64,
-    requests_rest: f64,
+    (queries_rest, requests_rest): (f64, f64),
+    least_asked: f64,
 ) -> f64 {
     let sum = |counts: &dyn Fn(&Joined) -> bool| {
         let counted = domains.values().filter(|it| counts(it));
@@ -226,7 +226,8 @@ fn requests_per_query(
     let all = sum(&|_| true);
     let (queries, requests) = (all.queries + queries_rest, all.requests + requests_rest);
     let of_all = if queries > 0.0 && requests > 0.0 { requests / queries } else { 1.0 };
-    let is_both = |it: &Joined| it.queries > 0.0 && it.requests > 0.0;
+    // Who asked long ago is remembered, but its queries are none.
+    let is_both = |it: &Joined| it.queries >= least_asked && it.requests > 0.0;
     let both = sum(&is_both);
     if both.queries <= 0.0 {
         return of_all;

@@ -12,10 +12,10 @@ fn scene() -> Scene {
 fn a12_functioning_servers_below_the_threshold_else_all_that_function_least_loaded_first() {
     let mut scene = scene();
     assert_eq!(scene.candidates("x"), "a1 a2 a3", "in the order of the configuration");
-    scene.load("a1", 0.9).load("a2", 0.3).life("a3", Life::Dead);
+    scene.load("a1", 0.9).load("a2", 0.25).life("a3", Life::Dead);
     assert_eq!(scene.round().candidates("x"), "a2");
     assert!(!scene.area("x").degraded);
-    scene.load("a1", 0.99).load("a2", 0.95).load("a3", 0.97).load("b", 0.9);
+    scene.load("a1", 0.99).load("a2", 0.95).load("a3", 0.97).load("b", 0.9).round();
     assert_eq!(scene.round().candidates("x"), "a2 a3 a1");
     assert!(scene.area("x").degraded);
     let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
@@ -39,6 +39,20 @@ fn a12_a_server_above_the_threshold_is_left_out_only_if_the_others_can_bear_its_
     scene.load("a2", 0.84);
     assert_eq!(scene.round().candidates("x"), "a1 a2 a3", "the others are above, taken together");
     assert_eq!(scene.round().candidates("x"), "a1 a2 a3");
+}
+
+/// What is decided a second later, with the same loads, knows that nobody's clients have followed yet.
+#[test]
+fn a12_the_same_loads_leave_out_no_more_until_clients_have_followed() {
+    let mut scene = Scene::new(&[("a", 4)], &[("x", "a"), ("world", "")]);
+    scene.load("a1", 0.95).load("a2", 0.82).load("a3", 0.3).load("a4", 0.56);
+    assert_eq!(scene.round().candidates("x"), "a2 a3 a4");
+    assert_eq!(scene.event().event().candidates("x"), "a2 a3 a4");
+    // Its clients have followed, and loads are as before: so they can bear the next one's, too.
+    assert_eq!(scene.round().candidates("x"), "a3 a4");
+    // One of those that have all clients dies: the other would have twice as many.
+    scene.load("a3", 0.5).load("a4", 0.5).round();
+    assert_eq!(scene.life("a3", Life::Dead).event().candidates("x"), "a2 a4");
 }
 
 #[test]

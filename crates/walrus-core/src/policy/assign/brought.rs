@@ -127,7 +127,7 @@ impl RoundContext<'_> {
             Some(capacity) => capacity,
             None => f64::from(topology.servers[id].weight),
         };
-        let was_out = |id: usize| self.standing(pair).was_left_out[id];
+        let was_out = |id: usize| self.standing(pair).was_left_out(id);
         // Those that were given out may have died since.
         let all_out = members(one).all(was_out);
         let handed_out = members(one).filter(|id| all_out || !was_out(*id));

@@ -12,6 +12,9 @@
 //! below the threshold by the hysteresis, or until those that remain, as measured, are above the threshold.
 //! As many are left out as can be, the busiest first.
 //!
+//! Those that were given out when the loads were measured count, not those that are now: whoever was left out or
+//! died since had clients that the others do not have yet ([`super::following`]).
+//!
 //! What a server hands over is told by the others' load, not by its own: they have as many clients by weight,
 //! and of its own load nobody knows how much its clients make (a backup may run there).
 //! Of servers with an unknown load nothing is known against their bearing it.
@@ -36,33 +39,41 @@ pub(super) struct Member {
     pub(super) weight: f64,
     /// Above the threshold, or was and is not below by the hysteresis.
     pub(super) over: bool,
-    /// It was left out when the loads were measured.
-    pub(super) was_left_out: bool,
+    /// It is left out at present.
+    pub(super) is_out: bool,
+    /// It was given out when the loads were measured ([`super::following`]).
+    pub(super) was_given: bool,
 }
 
-/// By member: whether it is to be left out. Never all of them.
-pub(super) fn left_out(members: &[Member], threshold: f64, hysteresis: f64) -> Vec<bool> {
+/// By member: whether it is to be left out. Never all of them. `lost` is the weight of those that were given out
+/// when the loads were measured and are no members any more: their clients are still to come.
+pub(super) fn left_out(
+    members: &[Member],
+    lost: f64,
+    (threshold, hysteresis): (f64, f64),
+) -> Vec<bool> {
     // Who was given out may all have died: then nobody is left but those who were not.
-    let nobody_is_given = members.iter().all(|it| it.was_left_out);
-    let was_out = |index: usize| members[index].was_left_out && !nobody_is_given;
+    let nobody_is_given = members.iter().all(|it| !it.was_given);
+    let was_out = |index: usize| !members[index].was_given && !nobody_is_given;
+    let is_out = |index: usize| members[index].is_out && !nobody_is_given;
     let load = |index: usize| members[index].load.unwrap_or(0.0);
     // Who was above, could not be spared, and is below by now need not go.
     let may_go = |index: &usize| {
-        members[*index].over && (was_out(*index) || load(*index) > threshold + EPSILON)
+        members[*index].over && (is_out(*index) || load(*index) > threshold + EPSILON)
     };
     let mut order: Vec<usize> = (0..members.len()).filter(may_go).collect();
     order.sort_by(|a, b| {
-        was_out(*b).cmp(&was_out(*a)).then(load(*b).total_cmp(&load(*a))).then(a.cmp(b))
+        is_out(*b).cmp(&is_out(*a)).then(load(*b).total_cmp(&load(*a))).then(a.cmp(b))
     });
     let mut rest = Rest::default();
     for (index, member) in members.iter().enumerate() {
         rest.add(member, was_out(index), 1.0);
     }
-    let given = rest.given;
+    let given = rest.given + if nobody_is_given { 0.0 } else { lost };
     let mut count = 0;
     for (already, index) in order.iter().enumerate() {
         rest.add(&members[*index], was_out(*index), -1.0);
-        let limit = if was_out(*index) { threshold } else { threshold - hysteresis };
+        let limit = if is_out(*index) { threshold } else { threshold - hysteresis };
         if rest.is_below(limit, given) {
             count = already + 1;
         }

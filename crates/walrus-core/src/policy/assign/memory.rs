@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::following::Following;
 use super::round::way_step;
 use super::{Overload, Reason, Trial};
 use crate::world::{ClusterId, ServerId, Time, Topology};
@@ -152,6 +153,12 @@ pub struct OverThreshold {
     /// Those of them that are left out of answers, in order: the others can bear it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<ServerId>,
+    /// Those that could not be given out, in order: not of the best rank of their cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<ServerId>,
+    /// Those whose clients have not followed the answers yet, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub following: Vec<Following>,
     /// For how many rounds in a row each cluster had a server far enough below (A7), by cluster.
     pub rounds_below: Vec<u32>,
     /// Clusters without any server below the threshold, in order.

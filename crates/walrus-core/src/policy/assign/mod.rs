@@ -7,6 +7,7 @@
 mod all;
 mod brought;
 mod failover;
+mod following;
 mod leaving_out;
 mod memory;
 mod nearest;
@@ -18,6 +19,7 @@ mod standing;
 mod trial;
 mod walrus;
 
+pub use following::Following;
 pub use memory::{AssignMemory, OverThreshold, Pointing, Transition};
 pub(crate) use preference::Preference;
 pub use reason::{Allocated, Reason};

@@ -7,7 +7,7 @@ use super::{
     AssignInput, AssignMemory, Assignments, Cause, OverThreshold, Place, Pointing, Reason,
     Transition,
 };
-use crate::world::{AssignPolicy, ClusterId, Service};
+use crate::world::{AssignPolicy, ClusterId, Service, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -342,7 +342,11 @@ impl<'a> RoundContext<'a> {
             places,
             memory: AssignMemory {
                 pointing: self.pointing,
-                over: self.standings.iter().map(|it| it.remember(&touched)).collect(),
+                over: self
+                    .standings
+                    .iter()
+                    .map(|it| it.remember(&touched, self.input.now))
+                    .collect(),
                 requests_a_query: self.requests_a_query,
                 last_round: match self.input.cause {
                     Cause::Round => Some(self.input.now),
@@ -407,30 +411,44 @@ const fn is_last(reason: Reason) -> bool {
     matches!(reason, Reason::LastResort | Reason::Unseen | Reason::LastUsable | Reason::Configured)
 }
 
+/// What services of one class have in common.
+fn class_key(service: &Service) -> (u64, u64, &[ClusterId]) {
+    let everywhere = match service.assign {
+        AssignPolicy::All => &service.clusters[..],
+        _ => &[],
+    };
+    (service.threshold.to_bits(), service.hysteresis.to_bits(), everywhere)
+}
+
 /// One standing for each class of services, and each service's place among them.
 fn standings(input: &AssignInput<'_>, ranks: &[Option<Rank>]) -> (Vec<Standing>, Vec<usize>) {
     let mut classes: BTreeMap<(u64, u64, &[ClusterId]), usize> = BTreeMap::new();
     let mut standings: Vec<Standing> = Vec::new();
     let mut class_of = Vec::new();
+    let mut ttls: BTreeMap<_, Duration> = BTreeMap::new();
     for service in &input.topology.services {
-        let everywhere = match service.assign {
-            AssignPolicy::All => &service.clusters[..],
-            _ => &[],
-        };
-        let key = (service.threshold.to_bits(), service.hysteresis.to_bits(), everywhere);
+        let ttl = Duration::from_secs(service.ttl.seconds_mean().into());
+        let longest = ttls.entry(class_key(service)).or_default();
+        *longest = ttl.max(*longest);
+    }
+    for service in &input.topology.services {
+        let key = class_key(service);
+        let everywhere = key.2;
         let class = *classes.entry(key).or_insert_with(|| {
             let is_past = |past: &&OverThreshold| {
                 let limits = (past.threshold.to_bits(), past.hysteresis.to_bits());
                 (limits.0, limits.1, &past.everywhere[..]) == key
             };
             let past = input.memory.over.iter().find(is_past);
+            let ttl = ttls.get(&key).copied().unwrap_or_default();
+            let is_old = |since: Time| input.now.since(since) >= ttl;
             standings.push(Standing::new(
                 input.topology,
                 input.conditions,
                 ranks,
                 (service.threshold, service.hysteresis, everywhere),
                 past,
-                (input.cause == Cause::Round).then_some(input.now),
+                ((input.cause == Cause::Round).then_some(input.now), is_old),
             ));
             standings.len() - 1
         });

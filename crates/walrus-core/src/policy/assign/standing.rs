@@ -4,6 +4,7 @@
 //! servers: the cost of a round follows servers times *different* thresholds, not services. Those with
 //! `assign = "all"` have one for each set of clusters: there all servers together share their clients.
 
+use super::following::Measured;
 use super::leaving_out::{Member, left_out};
 use super::walrus::notify_problems::Rank;
 use super::{OverThreshold, Overload};
@@ -23,8 +24,12 @@ pub(crate) struct Standing {
     pub(crate) over: Vec<bool>,
     /// By server: left out of answers for its load (A12).
     pub(crate) left_out: Vec<bool>,
-    /// By server: the same at the last decision, under which the loads of this one were measured.
-    pub(super) was_left_out: Vec<bool>,
+    /// By server: the same at the last decision.
+    is_out: Vec<bool>,
+    /// Who was given out when the loads of this decision were measured.
+    measured: Measured,
+    /// By server: it is of the best rank of its cluster.
+    is_member: Vec<bool>,
     /// The clusters whose servers share their clients (`assign = "all"`); empty if each has its own.
     everywhere: Vec<ClusterId>,
     /// By cluster.
@@ -57,11 +62,15 @@ impl Standing {
         ranks: &[Option<Rank>],
         (threshold, hysteresis, everywhere): Class<'_>,
         past: Option<&OverThreshold>,
-        round: Option<Time>,
+        (round, is_old): (Option<Time>, impl Fn(Time) -> bool),
     ) -> Self {
         let servers = topology.servers.len();
         let mut over = flags(past.map_or(&[], |past| &past.servers), servers);
-        let was_left_out = flags(past.map_or(&[], |past| &past.left_out), servers);
+        let is_out = flags(past.map_or(&[], |past| &past.left_out), servers);
+        let mut given = flags(past.map_or(&[], |past| &past.absent), servers);
+        given.iter_mut().zip(&is_out).for_each(|(flag, out)| *flag = !*flag && !out);
+        let following = past.map_or(&[][..], |past| &past.following);
+        let measured = Measured::new(given, following, is_old);
         for (server, flag) in over.iter_mut().enumerate() {
             let limit = if *flag { threshold - hysteresis } else { threshold };
             *flag = known_load(conditions, server).is_some_and(|load| load > limit + EPSILON);
@@ -71,7 +80,9 @@ impl Standing {
             hysteresis,
             over,
             left_out: vec![false; servers],
-            was_left_out,
+            is_out,
+            measured,
+            is_member: vec![false; servers],
             everywhere: everywhere.to_vec(),
             clusters: Vec::new(),
             ranking: Vec::new(),
@@ -79,8 +90,10 @@ impl Standing {
         for cluster in 0..topology.clusters.len() {
             let rounds = past.and_then(|past| past.rounds_below.get(cluster)).copied().unwrap_or(0);
             let of_cluster = members(topology, ranks, &[ClusterId(cluster as u32)]);
+            of_cluster.iter().for_each(|server| standing.is_member[*server] = true);
             if everywhere.is_empty() {
-                standing.leave_out(topology, conditions, &of_cluster);
+                let all = &topology.clusters[cluster].servers;
+                standing.leave_out(topology, conditions, (&of_cluster, all));
             }
             let of_cluster = of_cluster.into_iter();
             let is_round = round.is_some();
@@ -100,14 +113,27 @@ impl Standing {
             standing.clusters.push(of_cluster);
         }
         if !everywhere.is_empty() {
-            standing.leave_out(topology, conditions, &members(topology, ranks, everywhere));
+            let all = everywhere.iter().flat_map(|id| &topology.clusters[id.index()].servers);
+            let all: Vec<ServerId> = all.copied().collect();
+            let pool = members(topology, ranks, everywhere);
+            standing.leave_out(topology, conditions, (&pool, &all));
         }
         standing.rank_clusters();
         standing
     }
 
-    /// Decides who of those that share their clients is left out.
-    fn leave_out(&mut self, topology: &Topology, conditions: &[Condition], pool: &[usize]) {
+    /// Whether a server was left out when the loads were measured.
+    pub(super) fn was_left_out(&self, server: usize) -> bool {
+        !self.measured.was_given(server)
+    }
+
+    /// Decides who of those that share their clients is left out: members of all servers.
+    fn leave_out(
+        &mut self,
+        topology: &Topology,
+        conditions: &[Condition],
+        (pool, all): (&[usize], &[ServerId]),
+    ) {
         let weight = |server: usize| {
             let ramp = conditions.get(server).map_or(1.0, |condition| condition.ramp);
             let ramp = if ramp.is_finite() { ramp.clamp(0.01, 1.0) } else { 1.0 };
@@ -118,10 +144,14 @@ impl Standing {
             load: known_load(conditions, *server),
             weight: if weightless { 1.0 } else { weight(*server) },
             over: self.over[*server],
-            was_left_out: self.was_left_out[*server],
+            is_out: self.is_out[*server],
+            was_given: self.measured.was_given(*server),
         };
         let pool_members: Vec<Member> = pool.iter().map(member).collect();
-        let out = left_out(&pool_members, self.threshold, self.hysteresis);
+        let servers = all.iter().map(|id| id.index());
+        let lost = servers.filter(|it| !pool.contains(it) && self.measured.was_given(*it));
+        let lost = lost.map(weight).sum();
+        let out = left_out(&pool_members, lost, (self.threshold, self.hysteresis));
         for (server, out) in pool.iter().zip(out) {
             self.left_out[*server] = out;
         }
@@ -176,7 +206,14 @@ impl Standing {
     }
 
     /// What the next round must know. `touched` are clusters that somebody left or came to.
-    pub(super) fn remember(&self, touched: &[bool]) -> OverThreshold {
+    pub(super) fn remember(&self, touched: &[bool], now: Time) -> OverThreshold {
+        let given: Vec<bool> = self
+            .is_member
+            .iter()
+            .zip(&self.left_out)
+            .map(|(member, out)| *member && !out)
+            .collect();
+        let absent: Vec<bool> = self.is_member.iter().map(|member| !member).collect();
         let overloads = (0..).map(ClusterId).zip(&self.clusters);
         let overloads = overloads.filter(|(id, _)| !touched[id.index()]);
         let listed = |flags: &[bool]| -> Vec<ServerId> {
@@ -188,6 +225,8 @@ impl Standing {
             everywhere: self.everywhere.clone(),
             servers: listed(&self.over),
             left_out: listed(&self.left_out),
+            absent: listed(&absent),
+            following: self.measured.remember(&given, now),
             rounds_below: self.clusters.iter().map(|cluster| cluster.rounds_below).collect(),
             overloads: overloads.filter_map(|(id, it)| Some((id, it.overload?))).collect(),
         }

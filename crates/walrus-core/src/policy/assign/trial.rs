@@ -193,7 +193,7 @@ impl RoundContext<'_> {
         let capacity =
             |id: usize| self.input.topology.servers[id].capacity.filter(|capacity| *capacity > 0.0);
         let mut requests = 0.0;
-        for id in servers(one).filter(|id| !self.standing(pair).was_left_out[*id]) {
+        for id in servers(one).filter(|id| !self.standing(pair).was_left_out(*id)) {
             let hits = self.input.conditions.get(id)?.hits_per_second;
             // A load without a single request: nobody counts.
             known_load(self.input.conditions, id)?;
