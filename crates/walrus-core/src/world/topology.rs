@@ -231,7 +231,7 @@ pub struct Service {
     pub hot_share: Option<f64>,
     /// Servers in an answer; `None` is all that function.
     pub answers: Option<u32>,
-    /// The load *above* which a server takes no new clients unless there is no other.
+    /// The load *above* which a server takes no new clients while the others can bear them.
     pub threshold: f64,
     /// How far below the threshold a server must fall before it is used again (A7, A13).
     pub hysteresis: f64,

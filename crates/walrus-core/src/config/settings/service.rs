@@ -167,14 +167,17 @@ pub(in crate::config) static SERVICE: Group = Group {
             name: "threshold",
             kind: Kind::Share(0.0, 1.0),
             default: Default::Value("0.8"),
-            meaning: "The load above which a server takes no new clients unless there is no other.",
+            meaning: "The load above which a server takes no new clients while the others can bear \
+                      them.",
             example: "0.8",
         },
         Setting {
             name: "hysteresis",
             kind: Kind::Share(0.0, 1.0),
             default: Default::Value("0.05"),
-            meaning: "How far below the threshold a server must fall before it is used again.",
+            meaning: "How far below the threshold a server that was left out must fall before it \
+                      is used again, unless the others cannot bear it; and how far below it these \
+                      must stay for one to be left out.",
             example: "0.05",
         },
         Setting {
