@@ -426,12 +426,14 @@ fn render_candidates(candidates: &[CandidateExplanationView]) -> String {
     let bears = if by_capacity { "capacity" } else { "weight" };
     let mut table =
         Table::new(&["candidate", "cluster", bears, "ramp", "load", "next 1,000 answers"]);
-    let all_over = candidates.iter().all(|candidate| candidate.over_threshold);
     for candidate in candidates {
-        let mark = match (candidate.over_threshold, all_over) {
+        // The mark stays until the load is below by the hysteresis.
+        let mark = match (candidate.over_threshold, is_group_over(candidates, candidate)) {
             (false, _) => "",
-            (true, true) => " above threshold",
-            (true, false) => " above threshold, the others could not bear its clients",
+            (true, true) => " above threshold or not yet well below",
+            (true, false) => {
+                " above threshold or not yet well below, the others could not bear its clients"
+            }
         };
         table.row([
             candidate.server.clone(),
@@ -448,6 +450,14 @@ fn render_candidates(candidates: &[CandidateExplanationView]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Whether nobody in the candidate's group is below the threshold: then there were no others. A group that has
+/// not all of the answers is one cluster's.
+fn is_group_over(candidates: &[CandidateExplanationView], of: &CandidateExplanationView) -> bool {
+    let mut group =
+        candidates.iter().filter(|other| of.group_share >= 1.0 || other.cluster == of.cluster);
+    group.all(|other| other.over_threshold)
 }
 
 #[cfg(test)]
@@ -498,5 +508,31 @@ mod tests {
         );
         let shown = render_candidates(&[candidate("a1", None)]);
         assert!(shown.contains("WEIGHT") && !shown.contains("CAPACITY"), "{shown}");
+    }
+
+    #[test]
+    fn whether_others_could_not_bear_it_is_told_of_its_own_group() {
+        let candidate = |server: &str, group_share, over_threshold| CandidateExplanationView {
+            server: server.to_owned(),
+            cluster: server[..1].to_owned(),
+            group_share,
+            weight: 1,
+            capacity: None,
+            ramp: 1.0,
+            load: Some(0.9),
+            over_threshold,
+            expected_share: 0.5,
+        };
+        let told = |candidates: &[CandidateExplanationView]| -> Vec<bool> {
+            let shown = render_candidates(candidates);
+            shown.lines().skip(1).map(|line| line.contains("the others could not bear")).collect()
+        };
+        // Two clusters by shares: all of one are above; together (`assign = "all"`) there are others.
+        let by_shares = [candidate("a1", 0.3, true), candidate("b1", 0.7, false)];
+        assert_eq!(told(&by_shares), [false, false]);
+        let together = [candidate("a1", 1.0, true), candidate("b1", 1.0, false)];
+        assert_eq!(told(&together), [true, false]);
+        let shown = render_candidates(&by_shares);
+        assert_eq!(shown.matches("above threshold or not yet well below").count(), 1, "{shown}");
     }
 }
