@@ -7,7 +7,7 @@ use super::explain::ExplainRequest;
 use super::request::ServiceDecision;
 use super::table::AnswerTable;
 use crate::policy::choose::AskingDomain;
-use crate::policy::ttl::{AdaptedTtl, AdaptiveTtls};
+use crate::policy::ttl::{AdaptedTtl, AdaptiveTtls, RECKONED};
 use crate::world::DomainClasses;
 
 /// How an adaptive TTL came about.
@@ -75,7 +75,7 @@ fn class_name(ttls: &AdaptiveTtls, domain: &AskingDomain) -> &'static str {
         (DomainClasses::One, _) => "all",
         (DomainClasses::Two, 0) => "normal",
         (DomainClasses::Two, _) => "hot",
-        (DomainClasses::Each, 0) => "rest",
+        (DomainClasses::Each, 0 | RECKONED) => "rest",
         (DomainClasses::Each, _) => "itself",
     }
 }

@@ -236,16 +236,21 @@ impl Draft {
         let mean = f64::from(ttl.seconds_mean());
         let rate = unnamed.domains * unnamed.rate;
         let mut asking = vec![AlikeDomains { class: 0, domains: unnamed.domains, rate }];
-        let known = || self.domains.iter().filter(|it| !it.reckoned && it.count == 1.0);
-        let neutral = known().map(|it| it.weight).sum::<f64>() / known().count() as f64;
+        // What is reckoned from queries alone counts as one that asks for as much as all others do in the mean,
+        // or all others of its class.
+        let is_alike = |it: &NamedDomain| alike != DomainClasses::Two || it.hot == NOT_HOT;
+        let is_known = |it: &NamedDomain| !it.reckoned && it.count == 1.0;
+        let known = || self.domains.iter().filter(|it| is_known(it) && is_alike(it));
+        let neutral = (known().map(|it| it.weight).sum::<f64>() + rate)
+            / (known().count() as f64 + unnamed.domains);
+        let is_any_known = self.domains.iter().any(is_known);
         for (place, domain) in (0..).zip(&mut self.domains) {
-            // Whose rate follows from its TTL gets none that follows from its rate: it is of the class of
-            // those that are not named.
-            if !domain.reckoned {
-                domain.class = ttl::class_of(alike, place, domain.hot != NOT_HOT);
-            }
-            // So it counts as one that asks for as much as those do of which it is known, in the mean.
-            let asks = if domain.reckoned && neutral > 0.0 { neutral } else { domain.weight };
+            domain.class = match (domain.reckoned, alike) {
+                (false, _) => ttl::class_of(alike, place, domain.hot != NOT_HOT),
+                (true, DomainClasses::Each) if is_any_known => ttl::RECKONED,
+                (true, _) => 0,
+            };
+            let asks = if domain.reckoned && is_any_known { neutral } else { domain.weight };
             let (class, domains) = (domain.class, domain.count);
             asking.push(AlikeDomains { class, domains, rate: asks * domains });
             domain.weight *= mean;

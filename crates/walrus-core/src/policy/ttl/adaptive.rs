@@ -56,9 +56,13 @@ pub(crate) const fn class_of(classes: DomainClasses, place: u32, is_hot: bool) -
     match classes {
         DomainClasses::One => 0,
         DomainClasses::Two => is_hot as u32,
-        DomainClasses::Each => place.saturating_add(1),
+        DomainClasses::Each => place.saturating_add(RECKONED + 1),
     }
 }
+
+/// Where each domain has a class, that of those of which queries alone are known: whose rate follows from its TTL
+/// gets none that follows from its rate.
+pub(crate) const RECKONED: u32 = 1;
 
 /// The TTLs of one service: by class of domain, by list, and by server of the list.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ mod adaptive;
 mod constant;
 mod normalised;
 
-pub(crate) use adaptive::{AdaptedTtl, AdaptiveTtls, AlikeDomains, class_of};
+pub(crate) use adaptive::{AdaptedTtl, AdaptiveTtls, AlikeDomains, RECKONED, class_of};
 pub(crate) use normalised::{Bounds, ServerShare};
 
 use crate::world::TtlPolicy;
