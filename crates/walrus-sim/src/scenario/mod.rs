@@ -1,4 +1,4 @@
-//! Scenarios: what stands where, what happens, what must be seen, in [the language](crate::script) that time lines
+//! Scenarios: what stands where, what happens, what must be seen, in the language that time lines
 //! of studies have as well.
 
 mod parse;
