@@ -203,17 +203,7 @@ fn changed_demand_compiles_no_list_anew() {
 fn what_is_known_from_queries_alone_changes_no_ttl() {
     let mut plan = adaptive_plan(AdaptiveTtl::Each);
     let told = |plan: &Plan, resolver: &str| {
-        let table = table(plan.clone());
-        let request = ExplainRequest {
-            name: name("www.example"),
-            record_type: A,
-            resolver: resolver.parse().unwrap(),
-            client: None,
-            local: "192.0.2.99:53".parse().unwrap(),
-            now: crate::world::Time::ZERO,
-        };
-        let told = explain(&table, &WorkerState::new(1, &table), &request).service.unwrap();
-        let told = told.adaptive.unwrap();
+        let told = explained(plan.clone(), resolver).1.unwrap();
         (told.class, told.seconds)
     };
     assert_eq!(told(&plan, HEAVY).0, "itself");

@@ -155,3 +155,13 @@ fn all_names_every_functioning_cluster() {
     assert_eq!(scene.candidates("x"), "a1 a2");
     assert_eq!(scene.life("a", Life::Dead).event().candidates("x"), "a1 a2", "last usable");
 }
+
+/// Nobody is given out of a cluster that is drained as a whole, so that it has no clients who are still to come.
+#[test]
+fn all_leaves_out_whom_the_others_can_bear_whatever_is_drained() {
+    let mut scene = Scene::new(&[("a", 2), ("b", 2), ("c", 4)], &[("x", "a")]);
+    scene.service().assign = AssignPolicy::All;
+    scene.load("a", 0.5).load("b", 0.5).life("c", Life::Drained).round().round();
+    assert_eq!(scene.candidates("x"), "a1 a2 b1 b2");
+    assert_eq!(scene.load("a1", 0.9).round().candidates("x"), "a2 b1 b2");
+}

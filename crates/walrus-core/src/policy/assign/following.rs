@@ -37,7 +37,7 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// From what the last decision remembered; `is_old` says of a time whether it is a TTL ago.
+    /// From what the last decision remembered, in order of servers; `is_old` says of a time whether it is a TTL ago.
     pub(super) fn new(
         given: Vec<bool>,
         following: &[Following],
@@ -65,8 +65,9 @@ impl Measured {
                 return None;
             }
             let is_new = self.given.get(index) != Some(is_given);
-            let known = self.following.iter().find(|it| it.server == server);
-            let since = known.filter(|_| !is_new).map_or(now, |it| it.since);
+            let known = self.following.binary_search_by_key(&server, |it| it.server);
+            let known = known.ok().filter(|_| !is_new);
+            let since = known.map_or(now, |index| self.following[index].since);
             Some(Following { server, since, was_given })
         });
         changed.collect()

@@ -153,7 +153,7 @@ pub struct OverThreshold {
     /// Those of them that are left out of answers, in order: the others can bear it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<ServerId>,
-    /// Those that could not be given out, in order: not of the best rank of their cluster.
+    /// Those that could not be given out, in order: not of the best rank among those that share their clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<ServerId>,
     /// Those whose clients have not followed the answers yet, in order.

@@ -28,7 +28,7 @@ pub(crate) struct Standing {
     is_out: Vec<bool>,
     /// Who was given out when the loads of this decision were measured.
     measured: Measured,
-    /// By server: it is of the best rank of its cluster.
+    /// By server: it is of the best rank among those that share its clients.
     is_member: Vec<bool>,
     /// The clusters whose servers share their clients (`assign = "all"`); empty if each has its own.
     everywhere: Vec<ClusterId>,
@@ -116,6 +116,9 @@ impl Standing {
             let all = everywhere.iter().flat_map(|id| &topology.clusters[id.index()].servers);
             let all: Vec<ServerId> = all.copied().collect();
             let pool = members(topology, ranks, everywhere);
+            // Of clusters whose best rank is not the best of all nobody is given out.
+            standing.is_member.fill(false);
+            pool.iter().for_each(|server| standing.is_member[*server] = true);
             standing.leave_out(topology, conditions, (&pool, &all));
         }
         standing.rank_clusters();
@@ -149,7 +152,7 @@ impl Standing {
         };
         let pool_members: Vec<Member> = pool.iter().map(member).collect();
         let servers = all.iter().map(|id| id.index());
-        let lost = servers.filter(|it| !pool.contains(it) && self.measured.was_given(*it));
+        let lost = servers.filter(|it| !self.is_member[*it] && self.measured.was_given(*it));
         let lost = lost.map(weight).sum();
         let out = left_out(&pool_members, lost, (self.threshold, self.hysteresis));
         for (server, out) in pool.iter().zip(out) {
