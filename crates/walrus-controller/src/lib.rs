@@ -88,7 +88,7 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         shutdown.clone(),
     );
     let controller = Controller::new(
-        Start { configuration: configuration.clone(), digests, name, seed, stored },
+        Start { configuration: configuration.clone(), digests, name, seed, stored, group: None },
         clock.now(),
     );
     let shell = Shell::new(shell::Parts {

@@ -205,6 +205,11 @@ impl Shell {
                     self.parts.disk.journal(round.to_line(), rounds);
                 }
                 Effect::Warn(line) => tracing::warn!("{line}"),
+                // A Controller that was started without a group asks for none of these.
+                Effect::StoreJoined(_)
+                | Effect::Adopt(_)
+                | Effect::SendPlan(_)
+                | Effect::Say(_) => {}
             }
         }
     }

@@ -148,8 +148,14 @@ impl VirtualSystem {
                 }
                 Effect::StoreEpoch(epoch) => self.stored.epoch = epoch,
                 Effect::StoreOverrides(overrides) => self.stored.overrides = overrides,
-                // Scenarios know no outside names: an alias stays unresolved.
-                Effect::Journal(_) | Effect::Warn(_) | Effect::Resolve(_) => {}
+                // Scenarios know no outside names, so that an alias stays unresolved, and one Controller.
+                Effect::Journal(_)
+                | Effect::Warn(_)
+                | Effect::Resolve(_)
+                | Effect::StoreJoined(_)
+                | Effect::Adopt(_)
+                | Effect::SendPlan(_)
+                | Effect::Say(_) => {}
             }
         }
     }
@@ -442,6 +448,7 @@ fn start_controller(
         name: configuration.node.name.clone(),
         seed,
         stored,
+        group: None,
     };
     Controller::new(start, now)
 }

@@ -270,6 +270,7 @@ pub(crate) fn first_plan(loaded: &Loaded) -> Arc<Plan> {
         name: loaded.configuration.node.name.clone(),
         seed: 0,
         stored: Stored::default(),
+        group: None,
     };
     let controller = Controller::new(start, Time::ZERO);
     let configuration = loaded.configuration.clone();
@@ -299,6 +300,7 @@ pub(crate) fn stand_in(
         name,
         seed: 0,
         stored: Stored { epoch: 0, overrides, plan: Some(held) },
+        group: None,
     };
     let controller = Controller::new(start, Time::ZERO);
     let plan = controller.plan_ahead(Time::ZERO, configuration.clone(), digests.clone());

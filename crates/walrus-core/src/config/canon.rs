@@ -313,5 +313,9 @@ impl Canon {
         self.field("server_ramp", control.server_ramp.as_nanos());
         self.field("journal_rounds", control.journal_rounds);
         control.resolvers.iter().for_each(|resolver| self.field("resolver", resolver));
+        // Left out where nothing is said, so that nodes of the version before have the same digest.
+        if control.detection != ControlSettings::default().detection {
+            self.field("detection", control.detection.as_nanos());
+        }
     }
 }

@@ -140,6 +140,8 @@ pub struct ControlSettings {
     pub journal_rounds: u32,
     /// Whom to ask for the targets of aliases; none for the system's own resolvers.
     pub resolvers: Vec<SocketAddr>,
+    /// A Controller of the group that was silent for so long counts as gone; three heartbeats.
+    pub detection: Duration,
 }
 
 impl Default for ControlSettings {
@@ -152,6 +154,7 @@ impl Default for ControlSettings {
             server_ramp: Duration::from_secs(60),
             journal_rounds: 1440,
             resolvers: Vec::new(),
+            detection: Duration::from_secs(3),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::aliases::{self, Aliases};
 use super::demand::Demand;
 use super::journal::{Demands, JournalRecord};
 use super::mastership::Hearing;
+use super::membership::GroupStart;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::{Probes, Wake};
@@ -45,6 +46,8 @@ pub struct Start {
     pub seed: u64,
     /// What the state directory holds.
     pub stored: Stored,
+    /// Its place in a group of Controllers; `None` if it is alone, and so always master.
+    pub group: Option<GroupStart>,
 }
 
 /// What survives a restart.
@@ -101,7 +104,7 @@ impl Controller {
     /// the stored one points, as far as nothing speaks against it, else every area's home.
     #[must_use]
     pub fn new(start: Start, now: Time) -> Self {
-        let Start { configuration, digests, name, seed, stored } = start;
+        let Start { configuration, digests, name, seed, stored, group: _ } = start;
         let Stored { epoch, overrides, plan } = stored;
         let memory = plan.as_ref().map_or_else(Memory::default, |plan| {
             Memory::from_plan(&configuration.topology, plan, now)
@@ -165,6 +168,10 @@ impl Controller {
                 self.set_override(target, state, force, unix_ms)
             }
             Input::MergeOverride { target, entry } => self.merge_override(target, entry),
+            Input::Presence { name, session, presence } => self.presence(name, session, presence),
+            Input::PlanHeard(plan) => self.plan_heard(plan),
+            Input::PlanWanted { name, held } => self.plan_wanted(name, held),
+            Input::Overrides { from, entries } => self.overrides(&from, entries),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::JournalRecord;
+use crate::message::Message;
 use crate::plan::Plan;
 use crate::world::{Overrides, ProbeKind};
 
@@ -15,10 +16,19 @@ use crate::world::{Overrides, ProbeKind};
 pub enum Effect {
     /// Write the epoch down before anything that comes after; the highest ever used.
     StoreEpoch(u64),
-    /// Write the overrides down and tell the other Controllers.
+    /// Write the overrides down. (A group hears of them by [`Effect::Say`].)
     StoreOverrides(Overrides),
-    /// Give this Plan to the Directors and keep it.
+    /// Write the join number down before anything that comes after; the highest ever used. In a group.
+    StoreJoined(u64),
+    /// Give this Plan to the Directors and keep it. In a group: it is this Controller's own, as the
+    /// master's; it goes to the local Director and, as a difference or whole, to the group.
     Publish(Arc<Plan>),
+    /// In a group: another Controller's Plan is in force. Give it to the local Director and keep it.
+    Adopt(Arc<Plan>),
+    /// In a group: somebody lacks this Plan. Say it to the group as a whole.
+    SendPlan(Arc<Plan>),
+    /// Say this to the whole group.
+    Say(Message),
     /// Probe a target now and answer with [`super::Input::Probed`].
     Probe(ProbeRequest),
     /// Resolve a name now and answer with [`super::Input::Resolved`].

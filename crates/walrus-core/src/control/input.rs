@@ -1,9 +1,12 @@
 //! What a Controller is told.
 
-use crate::plan::PlanNumber;
+use std::sync::Arc;
+
 use walrus_dns::DomainName;
 
 use super::Resolved;
+use crate::message::Presence;
+use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
 /// One thing that happened.
@@ -74,6 +77,32 @@ pub enum Input {
         target: Target,
         /// What it says.
         entry: Override,
+    },
+    /// Another Controller of the group says that it is there. (The carrier has checked that it is news:
+    /// [`crate::message::Senders`].)
+    Presence {
+        /// Which.
+        name: Name,
+        /// Its session.
+        session: u64,
+        /// What it says.
+        presence: Presence,
+    },
+    /// A Plan of another Controller came in whole ([`crate::plan::PlanReceiver`]).
+    PlanHeard(Arc<Plan>),
+    /// Somebody lacks the newest Plan.
+    PlanWanted {
+        /// Who: its node's name.
+        name: Name,
+        /// What it holds.
+        held: Option<PlanNumber>,
+    },
+    /// Overrides of another Controller.
+    Overrides {
+        /// Which.
+        from: Name,
+        /// One that changed, or a part of all that it has.
+        entries: Vec<(Target, Override)>,
     },
 }
 

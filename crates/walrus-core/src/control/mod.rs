@@ -17,6 +17,7 @@ mod intake;
 mod journal;
 mod load;
 mod mastership;
+mod membership;
 mod notices;
 mod numbering;
 mod probes;
@@ -34,6 +35,7 @@ pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
 pub use input::{Input, ProbeOutcome};
 pub use journal::{Demands, JournalRecord, ReplayError, replay};
 pub use mastership::{Candidacy, elect};
+pub use membership::{ConflictStatus, GroupStart, GroupStatus, PeerStatus};
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,

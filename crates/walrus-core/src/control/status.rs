@@ -33,6 +33,9 @@ pub struct Status {
     pub overrides: Vec<(Target, Override)>,
     /// Problems that are open now.
     pub problems: Vec<super::Notice>,
+    /// The group of Controllers, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<super::GroupStatus>,
     /// What happened since the start.
     pub counters: Counters,
 }
@@ -226,6 +229,7 @@ impl Controller {
                 .map(|(target, entry)| (target.clone(), entry.clone()))
                 .collect(),
             problems: self.notices.open().collect(),
+            group: None,
             counters: self.counters,
         }
     }

@@ -1,17 +1,32 @@
 //! What the roles say to each other, with a version and a kind from the first day.
 //!
-//! On the wire a message is one JSON object `{"walrus": 1, "kind": "...", ...}`. Fields that a
-//! receiver does not know are skipped; kinds that it does not know are counted
-//! ([`DecodeError::UnknownKind`]) and otherwise ignored. Framing is the carrier's business.
+//! On the wire a message is one JSON object `{"walrus": 1, "kind": "...", ...}`; over a bus, where many
+//! speak, with who speaks beside it ([`Envelope`]). Framing is the carrier's business.
+//!
+//! **Versions.** A version only adds: kinds, and fields that may be left out. So a program reads its own
+//! version and both neighbours ([`is_read`]), as far as it knows them: fields that it does not know are
+//! skipped, kinds that it does not know are counted ([`DecodeError::UnknownKind`]) and otherwise ignored.
+//! Nodes can then be upgraded one after the other, as long as no two of them are two versions apart.
+
+mod envelope;
+mod presence;
+mod senders;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dnssec::rollover::{KeysHeld, ZoneKeyState};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanPart, PlanWanted};
 use crate::world::{Name, Observation, Override, Report, Target};
+
+pub use envelope::{Envelope, decode_envelope, encode_envelope};
+pub use presence::{HEARD_MAX, Heard, Presence};
+pub use senders::{NotAdmitted, Senders};
 
 /// The message version that this program speaks.
 pub const VERSION: u32 = 1;
+
+/// Overrides in one message: some 100 bytes each.
+pub const OVERRIDES_BATCH_MAX: usize = 500;
 
 /// Zones in one message about keys: each may take some 10 kB.
 pub const KEY_ZONES_MAX: usize = 4;
@@ -58,6 +73,56 @@ pub enum Message {
         /// At most [`KEY_ZONES_MAX`].
         zones: Vec<KeysHeld>,
     },
+    /// A Controller is there, and this is whom it hears.
+    Presence(Presence),
+    /// Somebody lacks the newest Plan.
+    PlanWanted(PlanWanted),
+    /// A part of a Plan, or of a difference between two.
+    PlanPart(PlanPart),
+    /// Overrides of a Controller: one that changed, or all that it has, in several messages.
+    Overrides {
+        /// At most [`OVERRIDES_BATCH_MAX`].
+        entries: Vec<(Target, Override)>,
+    },
+}
+
+/// All kinds, as they are serialised.
+const KINDS: [&str; 13] = [
+    "hello",
+    "refused",
+    "report",
+    "taken",
+    "observation",
+    "plan",
+    "override",
+    "keys",
+    "keys_held",
+    "presence",
+    "plan_wanted",
+    "plan_part",
+    "overrides",
+];
+
+impl Message {
+    /// Its kind as it is serialised, for subjects and counters.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Refused { .. } => "refused",
+            Self::Report(_) => "report",
+            Self::Taken { .. } => "taken",
+            Self::Observation(_) => "observation",
+            Self::Plan(_) => "plan",
+            Self::Override { .. } => "override",
+            Self::Keys { .. } => "keys",
+            Self::KeysHeld { .. } => "keys_held",
+            Self::Presence(_) => "presence",
+            Self::PlanWanted(_) => "plan_wanted",
+            Self::PlanPart(_) => "plan_part",
+            Self::Overrides { .. } => "overrides",
+        }
+    }
 }
 
 /// Who is there.
@@ -94,8 +159,20 @@ pub enum Role {
     Director,
 }
 
+impl Role {
+    /// In a word, as it is serialised.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reporter => "reporter",
+            Self::Controller => "controller",
+            Self::Director => "director",
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct EnvelopeOut<'a> {
+struct Framed<'a> {
     walrus: u32,
     #[serde(flatten)]
     message: &'a Message,
@@ -104,7 +181,7 @@ struct EnvelopeOut<'a> {
 /// A message as one JSON object.
 #[must_use]
 pub fn encode(message: &Message) -> Vec<u8> {
-    serde_json::to_vec(&EnvelopeOut { walrus: VERSION, message })
+    serde_json::to_vec(&Framed { walrus: VERSION, message })
         .unwrap_or_else(|_| unreachable!("messages have string keys and finite numbers"))
 }
 
@@ -113,23 +190,21 @@ pub fn encode(message: &Message) -> Vec<u8> {
 /// # Errors
 /// If they are no JSON object, of a version or kind that is not known, or lack a field.
 pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
-    let value: serde_json::Value = serde_json::from_slice(bytes)?;
+    message_of(serde_json::from_slice(bytes)?)
+}
+
+/// Whether messages of this version are read here.
+#[must_use]
+pub const fn is_read(version: u64) -> bool {
+    version != 0 && version.abs_diff(VERSION as u64) <= 1
+}
+
+fn message_of(value: serde_json::Value) -> Result<Message, DecodeError> {
     let version = value.get("walrus").and_then(serde_json::Value::as_u64);
-    if version != Some(u64::from(VERSION)) {
+    if !version.is_some_and(is_read) {
         return Err(DecodeError::Version(version));
     }
     let kind = value.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default();
-    const KINDS: [&str; 9] = [
-        "hello",
-        "refused",
-        "report",
-        "taken",
-        "observation",
-        "plan",
-        "override",
-        "keys",
-        "keys_held",
-    ];
     if !KINDS.contains(&kind) {
         return Err(DecodeError::UnknownKind(kind.chars().take(40).collect()));
     }
@@ -199,12 +274,16 @@ mod tests {
         let sing = br#"{"walrus":1,"kind":"sing"}"#;
         assert!(matches!(decode(sing), Err(DecodeError::UnknownKind(kind)) if kind == "sing"));
         let two = br#"{"walrus":2,"kind":"taken","session":7,"sequence":9}"#;
-        let two = decode(two).unwrap_err();
-        assert!(matches!(two, DecodeError::Version(Some(2))));
+        assert!(decode(two).is_ok(), "the neighbouring version");
+        let three = br#"{"walrus":3,"kind":"taken","session":7,"sequence":9}"#;
+        let three = decode(three).unwrap_err();
+        assert!(matches!(three, DecodeError::Version(Some(3))));
         assert_eq!(
-            two.to_string(),
-            "message version 2 is not understood here (this program speaks version 1)"
+            three.to_string(),
+            "message version 3 is not understood here (this program speaks version 1)"
         );
+        let zero = br#"{"walrus":0,"kind":"taken","session":7,"sequence":9}"#;
+        assert!(matches!(decode(zero), Err(DecodeError::Version(Some(0)))));
         let none = decode(b"{}").unwrap_err().to_string();
         assert!(none.starts_with("this is no message of Walrus"), "{none}");
         assert!(matches!(decode(b"{\"walrus\":1,"), Err(DecodeError::Malformed(_))));

@@ -20,6 +20,17 @@ pub struct PlanNumber {
     pub sequence: u64,
 }
 
+impl PlanNumber {
+    /// No count of starts comes near it; whoever says so is wrong, and one more could not be counted.
+    pub const EPOCH_MAX: u64 = 1 << 62;
+
+    /// Whether its epoch can come from counting.
+    #[must_use]
+    pub const fn is_plausible(&self) -> bool {
+        self.epoch < Self::EPOCH_MAX
+    }
+}
+
 impl fmt::Display for PlanNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.epoch, self.controller, self.sequence)

@@ -252,6 +252,7 @@ fn journal() -> (Vec<JournalRecord>, [String; 2]) {
         digests,
         seed: 1,
         stored: Stored::default(),
+        group: None,
     };
     let mut controller = Controller::new(start, Time::ZERO);
     let (mut records, mut numbers) = (Vec::new(), Vec::new());

@@ -79,7 +79,8 @@ impl Controllers {
     fn start(&self, name: Name, stored: Stored, now: Time) -> Controller {
         let configuration = Arc::clone(&self.configuration);
         let digests = digests(&configuration);
-        Controller::new(Start { configuration, digests, name, seed: self.seed, stored }, now)
+        let (seed, group) = (self.seed, None);
+        Controller::new(Start { configuration, digests, name, seed, stored, group }, now)
     }
 
     /// Ends it and begins it anew from what it stored.
@@ -130,8 +131,16 @@ impl Controllers {
                 Effect::Probe(request) => wanted.push_back(Wanted::Probe(request)),
                 Effect::StoreEpoch(epoch) => member.stored.epoch = epoch,
                 Effect::StoreOverrides(overrides) => member.stored.overrides = overrides,
-                // Nobody reads logs or journals here, and there are no outside names.
-                Effect::Notify(_) | Effect::Journal(_) | Effect::Warn(_) | Effect::Resolve(_) => {}
+                // Nobody reads logs or journals here, and there are no outside names. Which of them is
+                // master is found out without messages ([`Controllers::elect`]).
+                Effect::Notify(_)
+                | Effect::Journal(_)
+                | Effect::Warn(_)
+                | Effect::Resolve(_)
+                | Effect::StoreJoined(_)
+                | Effect::Adopt(_)
+                | Effect::SendPlan(_)
+                | Effect::Say(_) => {}
             }
         }
         member.controller.next_deadline().0

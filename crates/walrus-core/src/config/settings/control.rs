@@ -54,6 +54,14 @@ pub(in crate::config) static CONTROL: Group = Group {
             example: "[\"192.0.2.1\"]",
         },
         Setting {
+            name: "detection",
+            kind: Kind::Duration(500, 60_000),
+            default: Default::Value("\"3s\""),
+            meaning: "A Controller of the group that was silent for so long counts as gone, and the next \
+                      takes over. Each says three times as often that it is there.",
+            example: "\"3s\"",
+        },
+        Setting {
             name: "load",
             kind: Kind::Section(&LOAD),
             default: Default::Value("{}"),
@@ -109,6 +117,7 @@ pub(in crate::config) fn read(section: &Section) -> ControlSettings {
         server_ramp: section.duration("server_ramp"),
         journal_rounds: section.whole("journal_rounds"),
         resolvers: section.endpoints("resolvers").into_iter().map(|(it, _)| it).collect(),
+        detection: section.duration("detection"),
     }
 }
 

@@ -118,6 +118,7 @@ impl Harness {
             name: configuration.node.name.clone(),
             seed: 1,
             stored,
+            group: None,
         };
         let mut harness = Self {
             controller: Controller::new(start, now),

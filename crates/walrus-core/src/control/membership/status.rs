@@ -1,0 +1,72 @@
+//! What a Controller can tell of its group.
+
+use serde::Serialize;
+
+use crate::plan::PlanNumber;
+use crate::world::{Name, Override, Target};
+
+/// The group as one Controller sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupStatus {
+    /// Its own session.
+    pub session: u64,
+    /// Its own join number; `None` while it listens for others'.
+    pub joined: Option<u64>,
+    /// Whom it takes for the master.
+    pub master: Option<Name>,
+    /// Whether that is itself.
+    pub is_master: bool,
+    /// Whether it knows how servers fare.
+    pub hears: bool,
+    /// Whether it had peers, hears none now, and has lost more than half of all servers.
+    pub cut_off: bool,
+    /// The Controllers that all hear each other, itself among them.
+    pub side: Vec<Name>,
+    /// All others that were heard of late.
+    pub peers: Vec<PeerStatus>,
+    /// Another Controller has the same name: which of the two goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
+    /// What different sides asked for differently while they did not hear each other, the latest last.
+    pub conflicts: Vec<ConflictStatus>,
+}
+
+/// Another Controller.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: Name,
+    /// Its session.
+    pub session: u64,
+    /// Its join number.
+    pub joined: u64,
+    /// Whether it was heard within the detection time.
+    pub heard: bool,
+    /// Since it was heard last, in milliseconds.
+    pub age_ms: u64,
+    /// Whether it knows how servers fare.
+    pub hears: bool,
+    /// Whether it says that it hears this Controller.
+    pub hears_this: bool,
+    /// The Controllers that it says it hears.
+    pub hears_peers: Vec<Name>,
+    /// The highest Plan number that it knows of.
+    pub plan: Option<PlanNumber>,
+    /// Its overrides are the same as here.
+    pub same_overrides: bool,
+    /// Its program's version.
+    pub program: String,
+}
+
+/// An override that two sides set differently.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConflictStatus {
+    /// What it is about.
+    pub target: Target,
+    /// What holds now.
+    pub kept: Override,
+    /// What was set elsewhere, and does not hold.
+    pub lost: Override,
+    /// Since it was found, in milliseconds.
+    pub age_ms: u64,
+}

@@ -1,0 +1,141 @@
+//! A message on a bus where many speak: who speaks, and where the message stands among all of its.
+//!
+//! `{"walrus":1,"from":{"role":"controller","name":"berlin","session":7,"sequence":9},"kind":...}`. Order and
+//! replay are told by (session, sequence): a sender takes a higher session each time it starts (its clock
+//! names it, but no clock is compared: [`super::Senders`]), and a higher sequence for each message.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DecodeError, Message, Role, VERSION, message_of};
+use crate::world::Name;
+
+/// A message with its sender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// What the sender does.
+    pub role: Role,
+    /// The server's name for a Reporter, the node's for others.
+    pub name: Name,
+    /// Rises with each start of the sender.
+    pub session: u64,
+    /// Rises with each message of the session.
+    pub sequence: u64,
+    /// What it says.
+    pub message: Message,
+}
+
+#[derive(Serialize, Deserialize)]
+struct From {
+    role: Role,
+    name: Name,
+    session: u64,
+    sequence: u64,
+}
+
+#[derive(Serialize)]
+struct Sealed<'a> {
+    walrus: u32,
+    from: From,
+    #[serde(flatten)]
+    message: &'a Message,
+}
+
+/// A message with its sender as one JSON object.
+#[must_use]
+pub fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
+    let Envelope { role, name, session, sequence, message } = envelope;
+    let from = From { role: *role, name: name.clone(), session: *session, sequence: *sequence };
+    serde_json::to_vec(&Sealed { walrus: VERSION, from, message })
+        .unwrap_or_else(|_| unreachable!("messages have string keys and finite numbers"))
+}
+
+/// The message and its sender in these bytes.
+///
+/// # Errors
+/// If they are no JSON object, of a version or kind that is not known, or lack a field.
+pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, DecodeError> {
+    let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+    let from = value.get_mut("from").map(serde_json::Value::take).unwrap_or_default();
+    let message = message_of(value)?;
+    let From { role, name, session, sequence } = serde_json::from_value(from)?;
+    Ok(Envelope { role, name, session, sequence, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Heard, Presence};
+    use super::*;
+    use crate::plan::{PlanNumber, PlanPart, PlanWanted};
+    use crate::world::{Digest, Override, OverrideState, Target};
+
+    fn all() -> Vec<Message> {
+        let name: Name = "zurich".parse().unwrap();
+        let number = PlanNumber { epoch: 3, controller: name.clone(), sequence: 4 };
+        let heard = vec![Heard { name: name.clone(), joined: 2, hears: true }];
+        let digest = Digest::of([&b"x"[..]]);
+        let (state, id) = (OverrideState::Drained, name.clone());
+        let drained = Override { state, revision: 5, id, set_unix_ms: 6 };
+        vec![
+            Message::Presence(Presence {
+                joined: 1,
+                hears: false,
+                plan: Some(number.clone()),
+                heard,
+                overrides: digest.clone(),
+                program: "1.0".to_owned(),
+            }),
+            Message::PlanWanted(PlanWanted { held: Some(number.clone()) }),
+            Message::PlanPart(PlanPart {
+                number: number.clone(),
+                base: Some(number),
+                part: 0,
+                parts: 1,
+                digest,
+                text: "{\"a\": \"ä\\n\"}".to_owned(),
+            }),
+            Message::Overrides { entries: vec![(Target::Server(name), drained)] },
+        ]
+    }
+
+    #[test]
+    fn there_and_back() {
+        for (sequence, message) in (1..).zip(all()) {
+            let name = "berlin".parse().unwrap();
+            let role = Role::Controller;
+            let envelope = Envelope { role, name, session: u64::MAX, sequence, message };
+            let bytes = encode_envelope(&envelope);
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            let start = format!(
+                "{{\"walrus\":1,\"from\":{{\"role\":\"controller\",\"name\":\"berlin\",\"session\":\
+                 18446744073709551615,\"sequence\":{sequence}}},\"kind\":\"{}\"",
+                envelope.message.kind()
+            );
+            assert!(text.starts_with(&start), "{text}");
+            assert_eq!(decode_envelope(&bytes).unwrap(), envelope);
+            // Over TCP, where the connection says who speaks, it is understood as well.
+            assert_eq!(super::super::decode(&bytes).unwrap(), envelope.message);
+        }
+    }
+
+    #[test]
+    fn what_neighbouring_versions_do_not_say_is_not_missed() {
+        let from =
+            r#""from":{"role":"controller","name":"a","session":1,"sequence":1,"mood":"good"}"#;
+        let decode = |rest: &str| decode_envelope(format!("{{{rest}}}").as_bytes());
+        let next =
+            format!(r#""walrus":2,{from},"kind":"presence","joined":3,"hears":true,"new":1"#);
+        let Message::Presence(presence) = decode(&next).unwrap().message else { panic!("kind") };
+        assert_eq!((presence.joined, presence.heard.len(), presence.plan), (3, 0, None));
+        let kind = format!(r#""walrus":2,{from},"kind":"sing""#);
+        assert!(matches!(decode(&kind), Err(DecodeError::UnknownKind(_))));
+        let far = format!(r#""walrus":3,{from},"kind":"taken","session":1,"sequence":1"#);
+        assert!(matches!(decode(&far), Err(DecodeError::Version(Some(3)))));
+        let nobody = r#""walrus":1,"kind":"taken","session":1,"sequence":1"#;
+        assert!(matches!(decode(nobody), Err(DecodeError::Malformed(_))));
+        let shouted = format!("{nobody},{}", from.replace("\"a\"", "\"A\""));
+        assert!(matches!(decode(&shouted), Err(DecodeError::Malformed(_))), "no name");
+        for text in ["", "[]", "7", "null", "\"walrus\"", "{\"walrus\":1,\"from\":[]}"] {
+            assert!(decode_envelope(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
