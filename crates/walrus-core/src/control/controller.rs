@@ -10,25 +10,25 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aliases::{self, Aliases};
+use super::aliases::Aliases;
+use super::cut_off::CutOff;
 use super::demand::Demand;
-use super::journal::{Demands, JournalRecord};
+use super::journal::Demands;
 use super::mastership::Hearing;
-use super::membership::GroupStart;
+use super::membership::{GroupStart, Membership};
 use super::notices::Notices;
 use super::numbering::Numbering;
-use super::probes::{Probes, Wake};
-use super::publish::is_worth_a_plan;
+use super::probes::Probes;
 use super::servers::{Judge, Servers};
 use super::silence::LastHeard;
 use super::told::ToldDemand;
-use super::{Counters, Effect, Input, NoticeKind, ProbeOutcome, Refusal, ResolveRequest};
+use super::{Counters, Effect, Input, NoticeKind, Refusal};
 use crate::config::Configuration;
-use crate::plan::{self, Cause, DecideInput, Digests, LastUsable, Memory, Plan, PlanNumber};
+use crate::plan::{Cause, Digests, LastUsable, Memory, Plan, PlanNumber};
 use crate::world::{Condition, Life, Name, Overrides, ServerId, Time, Topology};
 
 /// The shortest time between two decisions for events.
-const EVENTS_APART: Duration = Duration::from_millis(100);
+pub(super) const EVENTS_APART: Duration = Duration::from_millis(100);
 
 /// The shortest round, whatever is configured: no loop without a bound.
 const ROUND_MIN: Duration = Duration::from_millis(100);
@@ -65,27 +65,30 @@ pub struct Stored {
 #[derive(Clone, Debug)]
 pub struct Controller {
     pub(super) configuration: Arc<Configuration>,
-    digests: Digests,
+    pub(super) digests: Digests,
     pub(super) name: Name,
     pub(super) overrides: Overrides,
     pub(super) servers: Servers,
     pub(super) probes: Probes,
     pub(super) aliases: Aliases,
     /// The topology with the addresses of aliases, if it has any.
-    resolved: Option<Topology>,
+    pub(super) resolved: Option<Topology>,
     pub(super) demand: Demand,
     pub(super) told: ToldDemand,
     /// Who asks as the journal's last lines tell it.
-    journalled: Demands,
+    pub(super) journalled: Demands,
     pub(super) notices: Notices,
     pub(super) counters: Counters,
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) next_round: Time,
     pub(super) numbering: Numbering,
-    memory: Memory,
-    last_heard: LastHeard,
+    pub(super) memory: Memory,
+    pub(super) last_heard: LastHeard,
     pub(super) hearing: Hearing,
-    effects: VecDeque<Effect>,
+    pub(super) cut_off: CutOff,
+    /// `None` if it is alone.
+    pub(super) group: Option<Membership>,
+    pub(super) effects: VecDeque<Effect>,
     pub(super) warnings: Vec<String>,
     /// Overrides changed and are to be written down.
     pub(super) overrides_unstored: bool,
@@ -95,7 +98,7 @@ pub struct Controller {
     /// What is to be told to people may have changed since that was looked at.
     pub(super) problems_stale: bool,
     /// When the next step of a server's return or of an area's way home is due.
-    next_step: Option<Time>,
+    pub(super) next_step: Option<Time>,
     pub(super) now: Time,
 }
 
@@ -104,14 +107,27 @@ impl Controller {
     /// the stored one points, as far as nothing speaks against it, else every area's home.
     #[must_use]
     pub fn new(start: Start, now: Time) -> Self {
-        let Start { configuration, digests, name, seed, stored, group: _ } = start;
+        let Start { configuration, digests, name, seed, stored, group } = start;
         let Stored { epoch, overrides, plan } = stored;
         let memory = plan.as_ref().map_or_else(Memory::default, |plan| {
             Memory::from_plan(&configuration.topology, plan, now)
         });
         let planned = plan.as_ref().map(|plan| plan.number.epoch);
+        let is_of_peer = plan.as_ref().is_some_and(|plan| plan.number.controller != name);
+        let (numbering, cut_off) = if group.is_some() {
+            let held = plan.as_ref().map(|plan| plan.number.clone());
+            let had_peers = is_of_peer.then_some(now);
+            (Numbering::standby(name.clone(), epoch, held), CutOff::new(had_peers))
+        } else {
+            let seen = planned.into_iter().chain([epoch]);
+            (Numbering::new(name.clone(), seen), CutOff::default())
+        };
+        let detection = configuration.control.detection;
+        let join = |group| Membership::new(group, detection, &overrides, now);
         let mut controller = Self {
-            numbering: Numbering::new(name.clone(), planned.into_iter().chain([epoch])),
+            numbering,
+            cut_off,
+            group: group.map(join),
             next_round: now + configuration.control.round.max(ROUND_MIN),
             configuration: configuration.clone(),
             digests,
@@ -194,6 +210,7 @@ impl Controller {
             }
         });
         self.notices.set_again(configuration.notify.again);
+        self.reconfigure_group();
         self.event = true;
         self.event_not_before = self.now;
         self.problems_stale = true;
@@ -207,6 +224,7 @@ impl Controller {
         self.now = self.now.max(now);
         let configuration = self.configuration.clone();
         self.servers.hear_anew(&judge(&configuration, &self.overrides, self.now));
+        self.hear_group_anew();
         self.next_round = self.now + self.round();
     }
 
@@ -235,6 +253,7 @@ impl Controller {
             (self.servers.next_judgement(), "a server's silence"),
             (self.next_step, "a server's return or an area's way home"),
             (self.notices.next(), "a notice"),
+            (self.next_of_group(), "the group"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).fold(
             (self.next_round, "round"),
@@ -270,10 +289,11 @@ impl Controller {
         copy.world(Cause::Event).decide(&copy, self.number()).0
     }
 
-    /// The number of the last Plan that was published.
+    /// The number of the Plan in force: the last that was published, or a standby's last that it adopted.
     #[must_use]
     pub fn number(&self) -> PlanNumber {
-        self.numbering.current()
+        let adopted = self.plan.as_ref().filter(|_| !self.is_master());
+        adopted.map_or_else(|| self.numbering.current(), |plan| plan.number.clone())
     }
 
     /// Does all that is due now, once; the effects of it wait to be polled.
@@ -285,6 +305,7 @@ impl Controller {
             self.next_step = None;
             self.event = true;
         }
+        self.attend_group();
         if let Some(epoch) = self.numbering.take_unstored() {
             self.effects.push_back(Effect::StoreEpoch(epoch));
         }
@@ -306,64 +327,7 @@ impl Controller {
             self.decide(Cause::Event);
         }
         self.notify();
-    }
-
-    fn wake_probes(&mut self) {
-        while let Some(wake) = self.probes.wake(self.now) {
-            match wake {
-                Wake::Start(request) => {
-                    self.counters.probes += 1;
-                    self.effects.push_back(Effect::Probe(request));
-                }
-                Wake::Lost(target) => {
-                    self.counters.probes_lost += 1;
-                    self.count_result(target, ProbeOutcome::Down("no result came".to_owned()));
-                }
-            }
-        }
-    }
-
-    fn wake_aliases(&mut self) {
-        while let Some(wake) = self.aliases.wake(self.now) {
-            match wake {
-                aliases::Wake::Ask(target) => {
-                    self.counters.resolutions += 1;
-                    let resolvers = self.configuration.control.resolvers.clone();
-                    self.effects.push_back(Effect::Resolve(ResolveRequest { target, resolvers }));
-                }
-                aliases::Wake::Lost(target) => {
-                    self.resolution_ended(&target, Err("no result came".to_owned()));
-                }
-            }
-        }
-    }
-
-    fn resolution_ended(
-        &mut self,
-        target: &walrus_dns::DomainName,
-        outcome: Result<aliases::Resolved, String>,
-    ) {
-        match self.aliases.ended(target, outcome, self.now) {
-            aliases::Ended::Unasked => {}
-            aliases::Ended::Resolved { changed, recovered } => {
-                if recovered {
-                    self.warnings.push(format!("the alias {target} is resolved again"));
-                }
-                if changed {
-                    self.resolved = self.aliases.resolve(&self.configuration.topology);
-                    self.event = true;
-                }
-            }
-            aliases::Ended::Failed { first, problem, goes_on } => {
-                self.counters.resolutions_failed += 1;
-                // Once: it is asked for again and again.
-                if first {
-                    let what = if goes_on { "its last addresses go on" } else { "it has none yet" };
-                    self.warnings.push(format!("the alias {target}: {problem}; {what}"));
-                }
-                self.event |= !goes_on && first;
-            }
-        }
+        self.say_presence();
     }
 
     fn judge_due(&mut self) {
@@ -375,79 +339,12 @@ impl Controller {
         }
     }
 
-    /// Decides, and publishes what is worth a Plan.
-    fn decide(&mut self, cause: Cause) {
-        self.event = false;
-        self.event_not_before = self.now + EVENTS_APART;
-        self.problems_stale = true;
-        self.told.age(self.now);
-        if cause == Cause::Round {
-            self.told.renew(&mut self.demand, &self.configuration.topology, self.now);
-        }
-        self.weigh_silence();
-        let world = self.world(cause);
-        let following = self.numbering.following();
-        let (plan, memory) = world.decide(self, following.clone());
-        // A Plan of another epoch or Controller is not ours to go on with.
-        let ours = |old: &Arc<Plan>| {
-            (old.number.epoch, &old.number.controller) == (following.epoch, &following.controller)
-        };
-        let told_again = self.told.take_told_again();
-        let is_same = |old: &Arc<Plan>| ours(old) && !is_worth_a_plan(old, &plan);
-        let published = told_again || !self.plan.as_ref().is_some_and(is_same);
-        if published {
-            self.numbering.advance();
-            self.counters.plans += 1;
-            let plan = Arc::new(plan);
-            self.plan = Some(plan.clone());
-            self.effects.push_back(Effect::Publish(plan));
-        }
-        let mut record = JournalRecord {
-            now: self.now,
-            unix_ms: None,
-            cause,
-            number: self.numbering.current(),
-            published,
-            digests: self.digests.clone(),
-            conditions: world.conditions,
-            area_hits: world.area_hits,
-            addresses: world.addresses,
-            demand: self.told.by_service().clone(),
-            demand_of: None,
-            memory: std::mem::replace(&mut self.memory, memory),
-        };
-        self.last_heard.decided(self.now);
-        // An event that changed nothing would only push rounds out of the journal.
-        let telling = cause == Cause::Round || published;
-        if telling && self.configuration.control.journal_rounds > 0 {
-            self.journalled.leave_out(&mut record);
-            self.effects.push_back(Effect::Journal(Box::new(record)));
-        }
-        let ramp = self.configuration.control.server_ramp;
-        let returns = self.servers.step_returns(ramp, self.now);
-        let ways = self.memory.assign.next_step(&self.configuration.topology);
-        self.next_step = returns.into_iter().chain(ways).min();
-    }
-
-    /// Where all servers of a service fell silent together, it is as it was before that.
-    fn weigh_silence(&mut self) {
-        let configuration = self.configuration.clone();
-        let topology = &configuration.topology;
-        let judge = judge(&configuration, &self.overrides, self.now);
-        let begun = self.servers.weigh_silence(&judge);
-        self.last_heard.confirm(&self.servers, topology, &self.memory);
-        for service in begun {
-            self.last_heard.restore(service, topology, &mut self.memory);
-        }
-    }
-
     fn notify(&mut self) {
         if std::mem::take(&mut self.problems_stale) {
             self.notices.set(self.problems(), self.now);
         }
         while let Some(notice) = self.notices.take(self.now) {
-            self.counters.notices += 1;
-            self.effects.push_back(Effect::Notify(notice));
+            self.tell(notice);
         }
     }
 
@@ -474,19 +371,6 @@ impl Controller {
 
     fn round(&self) -> Duration {
         self.configuration.control.round.max(ROUND_MIN)
-    }
-
-    fn world(&self, cause: Cause) -> World {
-        let mut conditions = self.servers.conditions(&self.configuration.control, self.now);
-        for (id, condition) in (0..).map(ServerId).zip(&mut conditions) {
-            *condition = self.with_alias(id, condition.clone());
-        }
-        World {
-            conditions,
-            addresses: self.aliases.addresses(&self.configuration.topology),
-            area_hits: self.demand.area_hits(self.now),
-            cause,
-        }
     }
 
     /// A server's condition, unknown while it stands for an alias without addresses.
@@ -517,35 +401,7 @@ impl Controller {
     }
 }
 
-/// What one decision sees.
-struct World {
-    conditions: Vec<Condition>,
-    area_hits: Vec<f64>,
-    /// Of servers that stand for aliases.
-    addresses: std::collections::BTreeMap<Name, Vec<std::net::IpAddr>>,
-    cause: Cause,
-}
-
-impl World {
-    /// The Plan of this number for this World, and what to remember.
-    fn decide(&self, controller: &Controller, number: PlanNumber) -> (Plan, Memory) {
-        let topology = controller.resolved.as_ref();
-        let topology = topology.unwrap_or(&controller.configuration.topology);
-        let decision = plan::decide(&DecideInput {
-            topology,
-            conditions: &self.conditions,
-            area_hits: &self.area_hits,
-            memory: &controller.memory,
-            now: controller.now,
-            cause: self.cause,
-        });
-        let digests = controller.digests.clone();
-        let plan = plan::build(topology, &self.conditions, &decision, number, digests);
-        (plan.with_demand(controller.told.by_service()), decision.memory)
-    }
-}
-
-const fn judge<'a>(
+pub(super) const fn judge<'a>(
     configuration: &'a Configuration,
     overrides: &'a Overrides,
     now: Time,

@@ -70,8 +70,7 @@ pub(super) fn check_merge(
     if entry.revision >= REVISION_MAX {
         return Err(Refusal::Revision(entry.revision));
     }
-    let known = overrides.iter().any(|(held, _)| held == target);
-    if !known && overrides.iter().count() >= OVERRIDES_MAX {
+    if overrides.get(target).is_none() && overrides.len() >= OVERRIDES_MAX {
         return Err(Refusal::TooManyOverrides(OVERRIDES_MAX));
     }
     Ok(())

@@ -11,7 +11,6 @@ use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "the largest is the commonest, and none is stored")]
 pub enum Input {
     /// A Reporter reported. (Name and token were checked by the carrier; server, session and
     /// sequence are checked here.)

@@ -134,6 +134,11 @@ impl Controller {
     ) -> Result<(), Refusal> {
         self.demand.hello(director.clone(), plan.clone(), self.now)?;
         let Some(held) = plan else { return Ok(()) };
+        if self.group.is_some() {
+            self.numbering.note(&held)?;
+            self.attend_soon();
+            return Ok(());
+        }
         if self.numbering.seen(&held)? {
             self.event = true;
             self.event_not_before = self.event_not_before.min(self.now);
@@ -166,7 +171,8 @@ impl Controller {
         if state == OverrideState::Drained && !force {
             drain::check_drain(topology, &self.servers, &target, &meant)?;
         }
-        self.overrides.set(target, state, self.name.clone(), unix_ms);
+        let entry = self.overrides.set(target.clone(), state, self.name.clone(), unix_ms);
+        self.say_override(target, entry);
         self.overrides_unstored = true;
         self.problems_stale = true;
         // Who holds the token is no flood, and is told "done" when the answers have changed.
@@ -184,7 +190,7 @@ impl Controller {
         Ok(())
     }
 
-    fn warn(&mut self, text: String) {
+    pub(super) fn warn(&mut self, text: String) {
         if self.warnings.len() < WARNINGS_MAX {
             self.warnings.push(text);
         }

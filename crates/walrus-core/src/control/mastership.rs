@@ -66,7 +66,7 @@ impl Controller {
     pub fn hears(&self, now: Time) -> bool {
         let servers = &self.configuration.topology.servers;
         let is_deaf_by_nature = servers.iter().all(|it| !it.reporter && it.probe.is_none());
-        is_deaf_by_nature || self.hearing.is_complete(now)
+        is_deaf_by_nature || (self.hearing.is_complete(now) && !self.cut_off.is_unsure(now))
     }
 
     /// A server gave a sign of life, and should again within its Reporter's unit or else a round.

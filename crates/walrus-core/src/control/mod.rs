@@ -7,6 +7,8 @@
 
 mod aliases;
 mod controller;
+mod cut_off;
+mod deciding;
 mod demand;
 mod detect;
 mod drain;
@@ -28,6 +30,7 @@ mod servers;
 mod silence;
 mod status;
 mod told;
+mod wake;
 
 pub use aliases::{ResolveRequest, Resolved};
 pub use controller::{Controller, Start, Stored};

@@ -4,8 +4,7 @@ use super::Refusal;
 use crate::plan::PlanNumber;
 use crate::world::Name;
 
-/// No count of starts comes near it; whoever says so is wrong, and one more could not be counted.
-const EPOCH_MAX: u64 = 1 << 62;
+const EPOCH_MAX: u64 = PlanNumber::EPOCH_MAX;
 
 /// The number of the Plan in force and what comes after it.
 #[derive(Clone, Debug)]
@@ -14,15 +13,25 @@ pub(super) struct Numbering {
     epoch: u64,
     /// Of the last Plan; 0 before the first of this epoch.
     sequence: u64,
-    /// The epoch is yet to be written down.
+    /// The epoch is written down, or about to be.
     stored: bool,
+    /// The highest number known of others' Plans.
+    known: Option<PlanNumber>,
 }
 
 impl Numbering {
     /// Begins an epoch above the highest of `seen`.
     pub(super) fn new(controller: Name, seen: impl IntoIterator<Item = u64>) -> Self {
         let highest = seen.into_iter().filter(|epoch| *epoch < EPOCH_MAX).max().unwrap_or(0);
-        Self { controller, epoch: highest + 1, sequence: 0, stored: false }
+        Self { controller, epoch: highest + 1, sequence: 0, stored: false, known: None }
+    }
+
+    /// Goes on from what is stored without an epoch of its own: nothing is published before
+    /// [`Self::take_over`].
+    pub(super) fn standby(controller: Name, epoch: u64, plan: Option<PlanNumber>) -> Self {
+        let epoch = if epoch < EPOCH_MAX { epoch } else { 0 };
+        let known = plan.filter(PlanNumber::is_plausible);
+        Self { controller, epoch, sequence: 0, stored: true, known }
     }
 
     /// The number of the last Plan.
@@ -53,6 +62,39 @@ impl Numbering {
     /// Whether the epoch waits to be written down.
     pub(super) const fn is_unstored(&self) -> bool {
         !self.stored
+    }
+
+    /// Somebody holds or knows of this Plan.
+    ///
+    /// # Errors
+    /// If the epoch cannot be right.
+    pub(super) fn note(&mut self, number: &PlanNumber) -> Result<(), Refusal> {
+        if !number.is_plausible() {
+            return Err(Refusal::Epoch(number.epoch));
+        }
+        if self.known.as_ref().is_none_or(|known| known < number) {
+            self.known = Some(number.clone());
+        }
+        Ok(())
+    }
+
+    /// The highest number known, one's own included.
+    pub(super) fn highest(&self) -> Option<PlanNumber> {
+        let own = (self.sequence > 0).then(|| self.current());
+        own.max(self.known.clone())
+    }
+
+    /// Whether a Plan is known that Directors would prefer to the next of this epoch.
+    pub(super) fn is_behind(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| *known >= self.following())
+    }
+
+    /// Begins an epoch above all that is known.
+    pub(super) fn take_over(&mut self) {
+        let known = self.known.as_ref().map_or(0, |known| known.epoch);
+        self.epoch = self.epoch.max(known) + 1;
+        self.sequence = 0;
+        self.stored = false;
     }
 
     /// A Director holds this: if it would refuse our Plans, begins an epoch above and tells so.
@@ -91,5 +133,31 @@ mod tests {
         assert_eq!(numbering.following().to_string(), "9/berlin/1");
         let absurd = PlanNumber { epoch: u64::MAX, controller: me, sequence: 0 };
         assert_eq!(numbering.seen(&absurd), Err(Refusal::Epoch(u64::MAX)));
+    }
+
+    #[test]
+    fn a_standby_takes_over_above_all_that_it_knows() {
+        let me: Name = "berlin".parse().unwrap();
+        let number = |epoch, controller: &str, sequence| PlanNumber {
+            epoch,
+            controller: controller.parse().unwrap(),
+            sequence,
+        };
+        let mut numbering = Numbering::standby(me, 3, Some(number(2, "rome", 9)));
+        assert_eq!(numbering.take_unstored(), None, "it uses no epoch yet");
+        assert_eq!(numbering.highest(), Some(number(2, "rome", 9)));
+        numbering.note(&number(7, "rome", 1)).unwrap();
+        numbering.note(&number(5, "zurich", 1)).unwrap();
+        assert!(numbering.note(&number(1 << 62, "zurich", 1)).is_err());
+        numbering.take_over();
+        assert_eq!(numbering.take_unstored(), Some(8));
+        assert_eq!(numbering.highest(), Some(number(7, "rome", 1)));
+        assert!(!numbering.is_behind());
+        numbering.advance();
+        assert_eq!(numbering.highest(), Some(number(8, "berlin", 1)));
+        numbering.note(&number(8, "aachen", 40)).unwrap();
+        assert!(!numbering.is_behind(), "an earlier name of the same epoch");
+        numbering.note(&number(8, "berlin", 2)).unwrap();
+        assert!(numbering.is_behind(), "ours, of a life before that was not written down");
     }
 }

@@ -97,6 +97,31 @@ pub enum Refusal {
     /// Overrides that no Controller of this program would have made.
     #[error("an override with revision {0} is not merged: revisions count changes")]
     Revision(u64),
+    /// A message for a group, and there is none.
+    #[error("this Controller is in no group")]
+    NoGroup,
+    /// A join number that cannot come from counting Controllers' starts.
+    #[error("join number {0} is beyond all reason")]
+    JoinNumber(u64),
+    /// A Controller says that it hears more than a group may have, or one more than the table is made for.
+    #[error("a group has at most {} Controllers", crate::message::HEARD_MAX)]
+    TooManyControllers,
+    /// A presence of a session that a newer one replaced.
+    #[error("session {session} of Controller {name} is older than {last}, which is heard")]
+    OldPresence {
+        /// Which Controller.
+        name: Name,
+        /// The session that spoke.
+        session: u64,
+        /// The one that is heard.
+        last: u64,
+    },
+    /// More overrides in a message than one may have.
+    #[error("a message has at most {max} overrides, not {0}", max = crate::message::OVERRIDES_BATCH_MAX)]
+    TooManyInOne(usize),
+    /// A Plan that contradicts itself.
+    #[error("the Plan that was heard is not valid: {0}")]
+    Plan(#[from] crate::plan::PlanInvalid),
     /// One override more than the table is made for.
     #[error("{0} overrides are held already, and no more are")]
     TooManyOverrides(usize),

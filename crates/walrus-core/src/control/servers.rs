@@ -53,7 +53,7 @@ pub(super) struct Record {
     reason: String,
     /// Has been out since it lived last: only then is its return one. TEMPFAIL before any
     /// statistics (A14) is not: it says that a Reporter begins, not that a server comes back.
-    was_out: bool,
+    pub(super) was_out: bool,
     /// When it came back to life, while its weight still grows.
     returned: Option<Time>,
     judge_at: Option<Time>,
@@ -61,6 +61,8 @@ pub(super) struct Record {
     pub(super) silent: Option<Time>,
     /// Silent with all others ([`super::silence`]): unknown rather than dead.
     pub(super) unheard: bool,
+    /// Lost with all peers ([`super::cut_off`]): unknown rather than dead until then.
+    pub(super) out_of_sight: Option<Time>,
     /// Until then silence is no death.
     spared_until: Time,
 }
@@ -206,6 +208,10 @@ impl Servers {
                 self.heard_again.push(id.index());
             }
         }
+        let is_over = record.out_of_sight.is_some_and(|until| until <= judge.now);
+        if is_over || verdict.silent.is_none() {
+            record.out_of_sight = None;
+        }
         let verdict = record.weigh_silence(verdict, judge.now);
         if let Some(at) = record.judge_at.take() {
             self.agenda.remove(&(at, id));
@@ -261,6 +267,14 @@ impl Servers {
         record.unheard = false;
         record.spared_until = judge.now + record.detection(judge.rules());
         self.judge_at(index, judge);
+    }
+
+    /// Changes what is known of a server, and judges it by that.
+    pub(super) fn change(&mut self, index: usize, judge: &Judge<'_>, by: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.records.get_mut(index) {
+            by(record);
+            self.judge_at(index, judge);
+        }
     }
 
     fn judge_at(&mut self, index: usize, judge: &Judge<'_>) {
@@ -322,6 +336,7 @@ impl Record {
             judge_at: None,
             silent: None,
             unheard: false,
+            out_of_sight: None,
             spared_until: now,
         }
     }
@@ -394,6 +409,10 @@ impl Record {
             let reason = format!("{}; no other is heard or seen: as before", verdict.reason);
             return Verdict { life: Life::Unknown, reason, ..verdict };
         }
+        if let Some(until) = self.out_of_sight {
+            let reason = format!("{}, and this Controller was cut off", verdict.reason);
+            return Verdict { life: Life::Unknown, reason, until: Some(until), ..verdict };
+        }
         if now < self.spared_until {
             return Verdict { until: Some(self.spared_until), ..Verdict::LIVING };
         }
@@ -401,7 +420,7 @@ impl Record {
     }
 
     /// How long its silence lasts before it counts.
-    fn detection(&self, rules: Rules) -> Duration {
+    pub(super) fn detection(&self, rules: Rules) -> Duration {
         let heard = self.latest().filter(|heard| heard.at.is_some());
         detect::detection(heard.map_or(rules.round, |heard| heard.unit), rules)
     }

@@ -229,7 +229,7 @@ impl Controller {
                 .map(|(target, entry)| (target.clone(), entry.clone()))
                 .collect(),
             problems: self.notices.open().collect(),
-            group: None,
+            group: self.group_status(now),
             counters: self.counters,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
+use super::{Digest, Name};
 
 /// What an override is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +68,32 @@ impl Overrides {
     /// All entries, tombstones included, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Target, &Override)> {
         self.entries.iter()
+    }
+
+    /// What was said last about a target.
+    #[must_use]
+    pub fn get(&self, target: &Target) -> Option<&Override> {
+        self.entries.get(target)
+    }
+
+    /// How many there are, tombstones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was ever said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Two that hold the same have the same.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let text = serde_json::to_vec(self)
+            .unwrap_or_else(|_| unreachable!("overrides are pairs of text and numbers"));
+        Digest::of([&text[..]])
     }
 
     /// Sets a target's state as this Controller and returns the entry to tell others.

@@ -1,57 +1,386 @@
 //! A Controller's place in a group of several: who is there, who is master, what is exchanged.
+//!
+//! **Problem.** There is a Controller in every area, and any of them may die or be cut off. One of those that hear
+//! each other must be master, soon, without asking a clock or a quorum: the smaller side of a partition wants one too.
+//!
+//! **Rule.** As in Spread, who joined first is first. A Controller that starts listens for one detection time,
+//! then takes 1 + the highest *join number* that it has stored or heard of, stores it, and says it. Three times a
+//! detection time each says that it is there, what it knows, and whom it hears ([`Presence`]); at once if
+//! something in that changes. Who was silent for a detection time is gone. From this each reckons the master
+//! ([`view`]); all others are standbys: they take in reports, probe, and judge servers as the master does, and follow its
+//! Plan, so that taking over needs no more than a number: the highest epoch seen or stored + 1.
+//!
+//! **When it is wrong.** See [`view`]. Two Controllers that were given one name: the one with the higher session goes on,
+//! the other is a standby as long as it hears it; both say so.
+//!
+//! **Example.** Detection 3 s. one dies at 0 s, having been heard at -0.2 s. At 2.8 s two and three take it for gone; two has
+//! the lower join number, begins epoch 8 after 7, and publishes a Plan that moves nobody.
 
+mod exchange;
+mod peers;
+mod standby;
 mod status;
+mod view;
+mod wanted;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Controller, Refusal};
-use crate::message::Presence;
+use super::{Candidacy, Controller, Effect, Refusal};
+use crate::message::{Message, Presence};
 use crate::plan::{Plan, PlanNumber};
-use crate::world::{Name, Override, Target};
+use crate::world::{Name, Override, Overrides, Target, Time};
+
+use exchange::Exchange;
+use peers::Peers;
+use wanted::Wanted;
 
 pub use status::{ConflictStatus, GroupStatus, PeerStatus};
+
+/// Between two presences, whatever changes.
+const SAID_APART: Duration = Duration::from_millis(100);
+
+/// That there is another of the same name is said again after this.
+const TWIN_SAID_APART: Duration = Duration::from_secs(60);
 
 /// How a Controller begins in a group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupStart {
     /// As in its messages: rises with each start.
     pub session: u64,
-    /// The highest join number that it ever used; 0 if none ([`super::Effect::StoreJoined`]).
+    /// The highest join number that it ever used; 0 if none ([`Effect::StoreJoined`]).
     pub joined: u64,
     /// The program's version, for people.
     pub program: String,
 }
 
+/// What a Controller knows of its group.
+#[derive(Clone, Debug)]
+pub(super) struct Membership {
+    start: GroupStart,
+    started: Time,
+    detection: Duration,
+    /// Its own join number, once it has one.
+    joined: Option<u64>,
+    /// Of all join numbers that it has stored or heard of.
+    highest_joined: u64,
+    peers: Peers,
+    /// Who was heard when that was looked at last.
+    live: BTreeSet<Name>,
+    twin: Option<Twin>,
+    master: Option<Name>,
+    pub(super) is_master: bool,
+    exchange: Exchange,
+    wanted: Wanted,
+    /// Another's Plan that a master heard: it may have to follow that one, and will not hear it again.
+    set_aside: Option<Arc<Plan>>,
+    /// Notices that a standby did not tell, in case that the master has died with them.
+    untold: standby::Untold,
+    /// A master that is behind somebody's number begins no further epoch before this.
+    epoch_not_before: Time,
+    said: Option<Presence>,
+    said_at: Time,
+    next_heartbeat: Time,
+    /// Something came in since this was looked at.
+    news: bool,
+    /// When this is to be looked at again.
+    due: Option<Time>,
+}
+
+/// Another Controller of the same name.
+#[derive(Clone, Debug)]
+struct Twin {
+    session: u64,
+    presence: Presence,
+    heard_at: Time,
+    warned: Time,
+}
+
+impl Membership {
+    pub(super) fn new(
+        start: GroupStart,
+        detection: Duration,
+        overrides: &Overrides,
+        now: Time,
+    ) -> Self {
+        Self {
+            highest_joined: start.joined,
+            start,
+            started: now,
+            detection,
+            joined: None,
+            peers: Peers::default(),
+            live: BTreeSet::new(),
+            twin: None,
+            master: None,
+            is_master: false,
+            exchange: Exchange::new(overrides, now),
+            wanted: Wanted::default(),
+            set_aside: None,
+            untold: standby::Untold::default(),
+            epoch_not_before: now,
+            said: None,
+            said_at: now,
+            next_heartbeat: now,
+            news: true,
+            due: None,
+        }
+    }
+
+    /// The twin, if it was heard within the detection time.
+    fn twin(&self, now: Time) -> Option<&Twin> {
+        self.twin.as_ref().filter(|twin| now.since(twin.heard_at) < self.detection)
+    }
+
+    /// Whether another Controller of the same name goes on instead of this one.
+    fn has_stepped_back(&self, now: Time) -> bool {
+        self.twin(now).is_some_and(|twin| twin.session > self.start.session)
+    }
+
+    fn hear_of(&mut self, presence: &Presence) {
+        let joined = presence.heard.iter().map(|heard| heard.joined).chain([presence.joined]);
+        self.highest_joined = joined.fold(self.highest_joined, u64::max);
+    }
+
+    /// The join number, once others' have been listened for.
+    fn join(&mut self, now: Time) -> Option<u64> {
+        if self.joined.is_some() || now < self.started + self.detection {
+            return None;
+        }
+        self.highest_joined += 1;
+        self.joined = Some(self.highest_joined);
+        self.joined
+    }
+
+    /// The master in this Controller's eyes.
+    fn elect(&self, own: &Name, hears: bool, now: Time) -> Option<Name> {
+        let mut peers = self.peers.view(self.detection, now);
+        let own_candidacy = self.joined.map(|joined| Candidacy { joined, hears });
+        // The other one of this name is who the others hear: it counts among the peers.
+        let twin = self.twin(now).filter(|twin| twin.session > self.start.session);
+        if let Some(twin) = twin {
+            peers.retain(|peer| peer.name != own);
+            let joined = twin.presence.joined;
+            let candidacy = Candidacy { joined, hears: twin.presence.hears };
+            return view::master(own, Some(candidacy), &peers);
+        }
+        view::master(own, own_candidacy, &peers)
+    }
+
+    /// What it says of itself.
+    fn presence(&self, joined: u64, hears: bool, plan: Option<PlanNumber>, now: Time) -> Presence {
+        Presence {
+            joined,
+            hears,
+            plan,
+            heard: self.peers.heard(self.detection, now),
+            overrides: self.exchange.digest().clone(),
+            program: self.start.program.clone(),
+        }
+    }
+
+    /// When something is due next but the heartbeat, if nothing comes in. To be kept: what has just become silent
+    /// is no longer seen here.
+    fn reckon_due(&self, is_behind: bool, now: Time) -> Option<Time> {
+        let joins = self.joined.is_none().then(|| self.started + self.detection);
+        let silence = self.peers.next_silence(self.detection, now);
+        let twin = self.twin(now).map(|twin| twin.heard_at + self.detection);
+        let epoch = (is_behind && self.is_master).then_some(self.epoch_not_before);
+        let due = [joins, silence, twin, epoch, self.wanted.next(), self.exchange_at(now)];
+        due.into_iter().flatten().min()
+    }
+
+    /// When something is due.
+    fn next(&self) -> Option<Time> {
+        if self.news {
+            return Some(Time::ZERO);
+        }
+        let heartbeat = self.joined.map(|_| self.next_heartbeat);
+        self.due.into_iter().chain(heartbeat).min()
+    }
+
+    fn exchange_at(&self, now: Time) -> Option<Time> {
+        self.joined?;
+        let digest = self.exchange.digest();
+        let mut live = self.peers.live(self.detection, now);
+        let differs = live.any(|(_, peer)| peer.presence.overrides != *digest);
+        self.exchange.next(differs)
+    }
+}
+
 impl Controller {
-    /// Whether its Plans are the ones to be realised. One that is alone always is master.
+    /// Whether its Plans are the ones to be realised. One that is in no group always is master.
     #[must_use]
-    pub const fn is_master(&self) -> bool {
-        true
+    pub fn is_master(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| group.is_master)
     }
 
-    /// The Plan in force: its own as master, else the one that it adopted.
+    /// Who is master in its eyes; `None` while it knows of none.
     #[must_use]
-    pub const fn plan(&self) -> Option<&Arc<Plan>> {
-        self.plan.as_ref()
+    pub fn master(&self) -> Option<&Name> {
+        self.group.as_ref().map_or(Some(&self.name), |group| group.master.as_ref())
     }
 
-    pub(super) fn presence(&mut self, _: Name, _: u64, _: Presence) -> Result<(), Refusal> {
-        Ok(())
+    /// Its join number, once it has one; `None` too without a group.
+    #[must_use]
+    pub fn joined(&self) -> Option<u64> {
+        self.group.as_ref()?.joined
     }
 
-    pub(super) fn plan_heard(&mut self, _: Arc<Plan>) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    pub(super) fn plan_wanted(&mut self, _: Name, _: Option<PlanNumber>) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    pub(super) fn overrides(
+    pub(super) fn presence(
         &mut self,
-        _: &Name,
-        _: Vec<(Target, Override)>,
+        name: Name,
+        session: u64,
+        presence: Presence,
     ) -> Result<(), Refusal> {
+        let group = self.group.as_mut().ok_or(Refusal::NoGroup)?;
+        peers::check(&presence)?;
+        if name != self.name {
+            let plan = presence.plan.clone();
+            group.hear_of(&presence);
+            group.peers.take((name, session, presence), group.detection, self.now)?;
+            group.news = true;
+            return plan.map_or(Ok(()), |plan| self.numbering.note(&plan));
+        }
+        if session == group.start.session {
+            return Ok(());
+        }
+        group.hear_of(&presence);
+        group.news = true;
+        self.twin_heard(session, presence);
         Ok(())
     }
+
+    /// Another Controller of this name.
+    fn twin_heard(&mut self, session: u64, presence: Presence) {
+        let Some(group) = self.group.as_mut() else { return };
+        let now = self.now;
+        let known = group.twin.as_ref().filter(|twin| twin.session == session);
+        let warned = known.map(|twin| twin.warned);
+        let is_due = warned.is_none_or(|warned| now.since(warned) >= TWIN_SAID_APART);
+        let warned = if is_due { now } else { warned.unwrap_or(now) };
+        if let Some(plan) = &presence.plan {
+            // It is plausible: that was checked.
+            let _ = self.numbering.note(plan);
+        }
+        group.twin = Some(Twin { session, presence, heard_at: now, warned });
+        if is_due {
+            let text = status::twin_text(&self.name, session, group.start.session);
+            self.warn(text);
+        }
+    }
+
+    /// When the group wants something done next.
+    pub(super) fn next_of_group(&self) -> Option<Time> {
+        Some(self.group.as_ref()?.next()?.max(self.now))
+    }
+
+    /// Something changed that the group may want to know.
+    pub(super) fn attend_soon(&mut self) {
+        if let Some(group) = self.group.as_mut() {
+            group.news = true;
+        }
+    }
+
+    /// An operator set this here.
+    pub(super) fn say_override(&mut self, target: Target, entry: Override) {
+        if let Some(group) = self.group.as_mut() {
+            group.exchange.set_here(target, entry);
+            group.news = true;
+        }
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn reconfigure_group(&mut self) {
+        if let Some(group) = self.group.as_mut() {
+            group.detection = self.configuration.control.detection;
+            group.news = true;
+        }
+    }
+
+    /// The whole process stood still: nobody counts as gone for what was not listened to.
+    pub(super) fn hear_group_anew(&mut self) {
+        if let Some(group) = self.group.as_mut() {
+            group.peers.hear_anew(&group.live, self.now);
+            group.news = true;
+        }
+    }
+
+    /// Joins, finds out who is there and who is master, and takes over or stands back.
+    pub(super) fn attend_group(&mut self) {
+        let now = self.now;
+        let is_due = |group: &mut Membership| group.next().is_some_and(|at| at <= now);
+        let Some(mut group) = self.group.take_if(is_due) else { return };
+        group.news = false;
+        if let Some(joined) = group.join(now) {
+            self.effects.push_back(Effect::StoreJoined(joined));
+            group.next_heartbeat = now;
+        }
+        let live = group.peers.live(group.detection, now).map(|(name, _)| name.clone()).collect();
+        let before = std::mem::replace(&mut group.live, live);
+        if before.is_empty() != group.live.is_empty() {
+            self.event = true;
+        }
+        for silent in before.difference(&group.live) {
+            self.warn(format!("Controller {silent} is heard no longer"));
+        }
+        self.cut_off.peers(group.peers.last_word(), !group.live.is_empty());
+        let hears = self.hears(now);
+        let master = group.elect(&self.name, hears, now);
+        let is_master = master.as_ref() == Some(&self.name)
+            && group.joined.is_some()
+            && !group.has_stepped_back(now);
+        group.master = master;
+        let was_master = std::mem::replace(&mut group.is_master, is_master);
+        if is_master && !was_master {
+            self.take_over(&mut group);
+        } else if was_master && !is_master {
+            let master = group.master.as_ref().map_or("nobody", Name::as_str);
+            self.warn(format!("this Controller is a standby now: the master is {master}"));
+            if let Some(plan) = group.set_aside.take() {
+                self.adopt(plan);
+            }
+        } else if is_master && self.numbering.is_behind() && group.epoch_not_before <= now {
+            group.epoch_not_before = now + group.detection;
+            self.go_above();
+        }
+        group.exchange.renew(&self.overrides);
+        let agreed = (group.exchange.digest(), group.exchange.own());
+        let differs = group.peers.compare(agreed, group.detection, now);
+        let said = group.exchange.say(differs && group.joined.is_some(), now);
+        self.effects.extend(said.into_iter().map(Effect::Say));
+        if let Some(plan) = self.plan.as_ref().filter(|_| group.wanted.take(now)) {
+            self.effects.push_back(Effect::SendPlan(plan.clone()));
+        }
+        group.due = group.reckon_due(self.numbering.is_behind(), now);
+        self.group = Some(group);
+    }
+
+    /// Says that it is there, if it is time or something changed. To be called when all else is decided.
+    pub(super) fn say_presence(&mut self) {
+        let (now, hears, plan) = (self.now, self.hears(self.now), self.numbering.highest());
+        let Some(group) = self.group.as_mut() else { return };
+        // One that has stepped back for another of its name says so too: else nobody could tell that there are two.
+        let Some(joined) = group.joined else { return };
+        let presence = group.presence(joined, hears, plan, now);
+        let is_news = group.said.as_ref().is_none_or(|said| !says_the_same(said, &presence));
+        if is_news {
+            let soonest = if group.said.is_some() { group.said_at + SAID_APART } else { now };
+            group.next_heartbeat = group.next_heartbeat.min(soonest);
+        }
+        if group.next_heartbeat <= now {
+            group.next_heartbeat = now + group.detection / 3;
+            group.said_at = now;
+            group.said = Some(presence.clone());
+            self.effects.push_back(Effect::Say(Message::Presence(presence)));
+        }
+    }
+}
+
+/// Whether a presence tells nothing new but the state of others, who say that themselves.
+fn says_the_same(said: &Presence, presence: &Presence) -> bool {
+    (said.joined, said.hears, &said.plan, &said.overrides)
+        == (presence.joined, presence.hears, &presence.plan, &presence.overrides)
+        && said.heard.iter().map(|it| &it.name).eq(presence.heard.iter().map(|it| &it.name))
 }

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::view;
+use crate::control::Controller;
 use crate::plan::PlanNumber;
-use crate::world::{Name, Override, Target};
+use crate::world::{Name, Override, Target, Time};
 
 /// The group as one Controller sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,4 +71,48 @@ pub struct ConflictStatus {
     pub lost: Override,
     /// Since it was found, in milliseconds.
     pub age_ms: u64,
+}
+
+pub(super) fn twin_text(name: &Name, other: u64, own: u64) -> String {
+    let goes_on = if other > own {
+        "that one goes on, and this one is a standby"
+    } else {
+        "this one goes on"
+    };
+    format!(
+        "another Controller is called {name} (session {other}; here {own}): {goes_on}; give one of them another \
+         name"
+    )
+}
+
+impl Controller {
+    pub(in crate::control) fn group_status(&self, now: Time) -> Option<GroupStatus> {
+        let group = self.group.as_ref()?;
+        let peers = group.peers.iter().map(|(name, peer)| PeerStatus {
+            name: name.clone(),
+            session: peer.session,
+            joined: peer.presence.joined,
+            heard: now.since(peer.heard_at) < group.detection,
+            age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
+            hears: peer.presence.hears,
+            hears_this: peer.presence.heard.iter().any(|heard| heard.name == self.name),
+            hears_peers: peer.presence.heard.iter().map(|heard| heard.name.clone()).collect(),
+            plan: peer.presence.plan.clone(),
+            same_overrides: peer.presence.overrides == *group.exchange.digest(),
+            program: peer.presence.program.clone(),
+        });
+        let twin = group.twin(now);
+        Some(GroupStatus {
+            session: group.start.session,
+            joined: group.joined,
+            master: group.master.clone(),
+            is_master: group.is_master,
+            hears: self.hears(now),
+            cut_off: self.cut_off.is_active(),
+            side: view::side(&self.name, &group.peers.view(group.detection, now)),
+            peers: peers.collect(),
+            twin: twin.map(|twin| twin_text(&self.name, twin.session, group.start.session)),
+            conflicts: group.exchange.conflicts(now),
+        })
+    }
 }

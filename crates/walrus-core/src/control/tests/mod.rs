@@ -3,6 +3,7 @@
 mod aliases;
 mod demand;
 mod detection;
+mod group;
 mod harness;
 mod operators;
 mod people;

@@ -1,0 +1,160 @@
+//! The other Controllers of a group, as far as they were heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::view;
+use crate::control::Refusal;
+use crate::message::{HEARD_MAX, Heard, Presence};
+use crate::world::{Digest, Name, Overrides, Time};
+
+/// No count of starts comes near it.
+const JOINED_MAX: u64 = 1 << 62;
+
+/// Who was silent for so long is no longer shown.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
+/// All that were heard of late, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peers {
+    table: BTreeMap<Name, Peer>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) session: u64,
+    pub(super) presence: Presence,
+    pub(super) heard_at: Time,
+    /// Since when it has been heard without a silence of a detection time.
+    since: Time,
+    /// The overrides that it last had in common with this Controller.
+    pub(super) agreed: Option<Arc<Overrides>>,
+}
+
+/// Checks what no Controller would say.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check(presence: &Presence) -> Result<(), Refusal> {
+    let joined = presence.heard.iter().map(|heard| heard.joined).chain([presence.joined]);
+    if let Some(absurd) = joined.into_iter().find(|joined| *joined >= JOINED_MAX) {
+        return Err(Refusal::JoinNumber(absurd));
+    }
+    if presence.heard.len() > HEARD_MAX {
+        return Err(Refusal::TooManyControllers);
+    }
+    match &presence.plan {
+        Some(plan) if !plan.is_plausible() => Err(Refusal::Epoch(plan.epoch)),
+        _ => Ok(()),
+    }
+}
+
+impl Peers {
+    /// Takes a checked presence in.
+    ///
+    /// # Errors
+    /// If a newer session of that name is heard, or the table is full.
+    pub(super) fn take(
+        &mut self,
+        (name, session, presence): (Name, u64, Presence),
+        detection: Duration,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let is_live = |peer: &Peer| now.since(peer.heard_at) < detection;
+        if let Some(peer) = self.table.get_mut(&name) {
+            if session < peer.session && is_live(peer) {
+                return Err(Refusal::OldPresence { name, session, last: peer.session });
+            }
+            if session != peer.session || !is_live(peer) {
+                peer.since = now;
+            }
+            (peer.session, peer.heard_at, peer.presence) = (session, now, presence);
+            return Ok(());
+        }
+        self.table.retain(|_, peer| now.since(peer.heard_at) < FORGOTTEN);
+        if self.table.len() >= HEARD_MAX {
+            let silent = self.table.iter().filter(|(_, peer)| !is_live(peer));
+            let oldest = silent.min_by_key(|(_, peer)| peer.heard_at).map(|it| it.0.clone());
+            self.table.remove(&oldest.ok_or(Refusal::TooManyControllers)?);
+        }
+        let peer = Peer { session, presence, heard_at: now, since: now, agreed: None };
+        self.table.insert(name, peer);
+        Ok(())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Peer)> {
+        self.table.iter()
+    }
+
+    pub(super) fn get(&self, name: &Name) -> Option<&Peer> {
+        self.table.get(name)
+    }
+
+    /// Those that were heard within the detection time.
+    pub(super) fn live(
+        &self,
+        detection: Duration,
+        now: Time,
+    ) -> impl Iterator<Item = (&Name, &Peer)> {
+        self.table.iter().filter(move |(_, peer)| now.since(peer.heard_at) < detection)
+    }
+
+    /// The same for the election.
+    pub(super) fn view(&self, detection: Duration, now: Time) -> Vec<view::Peer<'_>> {
+        let view = self.live(detection, now).map(|(name, peer)| view::Peer {
+            name,
+            presence: &peer.presence,
+            is_settled: now.since(peer.since) >= detection,
+        });
+        view.collect()
+    }
+
+    /// What this Controller says of whom it hears.
+    pub(super) fn heard(&self, detection: Duration, now: Time) -> Vec<Heard> {
+        let heard = |(name, peer): (&Name, &Peer)| Heard {
+            name: name.clone(),
+            joined: peer.presence.joined,
+            hears: peer.presence.hears,
+        };
+        self.live(detection, now).map(heard).collect()
+    }
+
+    /// When somebody was heard last, if ever.
+    pub(super) fn last_word(&self) -> Option<Time> {
+        self.table.values().map(|peer| peer.heard_at).max()
+    }
+
+    /// When the first of those that are heard now is heard no longer, if it says nothing more.
+    pub(super) fn next_silence(&self, detection: Duration, now: Time) -> Option<Time> {
+        self.live(detection, now).map(|(_, peer)| peer.heard_at + detection).min()
+    }
+
+    /// These were heard until now: it was this process that did not listen.
+    pub(super) fn hear_anew(&mut self, live: &BTreeSet<Name>, now: Time) {
+        for name in live {
+            if let Some(peer) = self.table.get_mut(name) {
+                peer.heard_at = now;
+            }
+        }
+    }
+
+    /// Notes with whom all overrides are in common, and tells whether anybody who is heard has others.
+    pub(super) fn compare(
+        &mut self,
+        (digest, own): (&Digest, &Arc<Overrides>),
+        detection: Duration,
+        now: Time,
+    ) -> bool {
+        let mut differs = false;
+        for peer in self.table.values_mut().filter(|it| now.since(it.heard_at) < detection) {
+            if peer.presence.overrides == *digest {
+                peer.agreed = Some(own.clone());
+            } else {
+                differs = true;
+            }
+        }
+        differs
+    }
+}

@@ -1,0 +1,192 @@
+//! Who is master, and who hears whom, in one Controller's eyes.
+//!
+//! **Problem.** Hearing is not transitive in a wide area: A and B may both hear C and not each other. If each
+//! took the first of those that it hears, A and B would both be master, and C's Directors would get two Plans.
+//!
+//! **Rule.** Candidates are the Controller itself, those that it hears, and those that one of these says it
+//! hears; the master is the first of them ([`elect`]). Whoever is heard by none of those that it has heard for a
+//! detection time is no candidate in its own eyes: the others cannot see it, and have another master.
+//!
+//! **When it is wrong.** Only two steps are looked at. In a chain A-C-D-B, B does not know of A and is master in its
+//! own eyes, though D defers to A; Plan numbers still only rise for everybody.
+//!
+//! **Example.** A joined before C, C before B; A and B do not hear each other. B hears C, who says that it hears A:
+//! A is master in all eyes.
+
+use std::collections::BTreeMap;
+
+use crate::control::{Candidacy, elect};
+use crate::message::Presence;
+use crate::world::Name;
+
+/// Another Controller that is heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer<'a> {
+    pub(super) name: &'a Name,
+    pub(super) presence: &'a Presence,
+    /// It has been heard for longer than a detection time.
+    pub(super) is_settled: bool,
+}
+
+impl Peer<'_> {
+    pub(super) fn hears(&self, other: &Name) -> bool {
+        self.presence.heard.iter().any(|heard| heard.name == *other)
+    }
+
+    const fn candidacy(&self) -> Candidacy {
+        Candidacy { joined: self.presence.joined, hears: self.presence.hears }
+    }
+}
+
+/// The master in the eyes of `own`, whose candidacy is `None` before it has joined.
+pub(super) fn master(own: &Name, candidacy: Option<Candidacy>, peers: &[Peer<'_>]) -> Option<Name> {
+    let mut candidates: BTreeMap<&Name, Candidacy> = BTreeMap::new();
+    for heard in peers.iter().flat_map(|peer| &peer.presence.heard) {
+        let claimed = Candidacy { joined: heard.joined, hears: heard.hears };
+        candidates.insert(&heard.name, claimed);
+    }
+    // What one says of itself is worth more than what others say of it.
+    candidates.extend(peers.iter().map(|peer| (peer.name, peer.candidacy())));
+    candidates.remove(own);
+    let mut settled = peers.iter().filter(|peer| peer.is_settled).peekable();
+    let is_mute = settled.peek().is_some() && settled.all(|peer| !peer.hears(own));
+    if let Some(candidacy) = candidacy.filter(|_| !is_mute) {
+        candidates.insert(own, candidacy);
+    }
+    elect(candidates).cloned()
+}
+
+/// A maximal set of Controllers that all hear each other, `own` among them: the first to have joined come
+/// first, so that its members find the same one where that is possible.
+pub(super) fn side(own: &Name, peers: &[Peer<'_>]) -> Vec<Name> {
+    let mut order: Vec<&Peer<'_>> = peers.iter().filter(|peer| peer.hears(own)).collect();
+    order.sort_by_key(|peer| (peer.presence.joined, peer.name));
+    let mut side: Vec<&Peer<'_>> = Vec::new();
+    for peer in order {
+        if side.iter().all(|other| other.hears(peer.name) && peer.hears(other.name)) {
+            side.push(peer);
+        }
+    }
+    let mut names: Vec<Name> = side.iter().map(|peer| peer.name.clone()).collect();
+    names.push(own.clone());
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Heard;
+
+    /// Controllers with join number and whether they hear the world; who hears whom.
+    struct Group {
+        names: Vec<Name>,
+        joined: Vec<(u64, bool)>,
+        hears: Vec<(usize, usize)>,
+    }
+
+    impl Group {
+        fn new(members: &[(&str, u64, bool)], hears: &str) -> Self {
+            let names: Vec<Name> = members.iter().map(|it| it.0.parse().unwrap()).collect();
+            let place = |name: &str| names.iter().position(|it| it.as_str() == name).unwrap();
+            let mut pairs = Vec::new();
+            for pair in hears.split_whitespace() {
+                let (one, two) = pair.split_once(['-', '<']).unwrap();
+                pairs.push((place(one), place(two)));
+                if pair.contains('-') {
+                    pairs.push((place(two), place(one)));
+                }
+            }
+            Self { joined: members.iter().map(|it| (it.1, it.2)).collect(), hears: pairs, names }
+        }
+
+        fn presence(&self, of: usize) -> Presence {
+            let heard = self.hears.iter().filter(|pair| pair.0 == of).map(|pair| Heard {
+                name: self.names[pair.1].clone(),
+                joined: self.joined[pair.1].0,
+                hears: self.joined[pair.1].1,
+            });
+            Presence {
+                joined: self.joined[of].0,
+                hears: self.joined[of].1,
+                plan: None,
+                heard: heard.collect(),
+                overrides: crate::world::Digest::default(),
+                program: String::new(),
+            }
+        }
+
+        /// In the eyes of each: the master and the side.
+        fn seen(&self) -> Vec<(String, String)> {
+            let presences: Vec<Presence> =
+                (0..self.names.len()).map(|member| self.presence(member)).collect();
+            let seen = |own: usize| {
+                let heard = self.hears.iter().filter(|pair| pair.0 == own);
+                let peers: Vec<Peer<'_>> = heard
+                    .map(|pair| Peer {
+                        name: &self.names[pair.1],
+                        presence: &presences[pair.1],
+                        is_settled: true,
+                    })
+                    .collect();
+                let (joined, hears) = self.joined[own];
+                let own = &self.names[own];
+                let master = master(own, Some(Candidacy { joined, hears }), &peers);
+                let side: Vec<String> = side(own, &peers).iter().map(Name::to_string).collect();
+                (master.map_or_else(String::new, |it| it.to_string()), side.concat())
+            };
+            (0..self.names.len()).map(seen).collect()
+        }
+    }
+
+    #[test]
+    fn everybody_sees_one_master_where_one_can_be() {
+        let abc = [("a", 1, true), ("b", 2, true), ("c", 3, true)];
+        for (members, hears, masters, why) in [
+            (&abc[..], "a-b b-c a-c", "aaa", "all hear all"),
+            (&abc, "a-c b-c", "aaa", "a and b do not hear each other"),
+            (&abc, "", "abc", "nobody hears anybody"),
+            (&abc, "b-c", "abb", "a is alone"),
+            (&[("a", 1, false), ("b", 2, true), ("c", 3, true)], "a-b b-c a-c", "bbb", "a is deaf"),
+            (&[("a", 1, false), ("b", 2, false)], "a-b", "aa", "all are deaf"),
+            (&[("b", 1, true), ("a", 1, true)], "a-b", "aa", "ties by name"),
+            (&abc, "b<a c<a b-c", "aaa", "a hears nobody and is heard"),
+            (&abc, "a<b a<c b-c", "bbb", "a is heard by nobody and defers"),
+            (
+                &[("a", 1, true), ("c", 2, true), ("d", 3, true), ("b", 4, true)],
+                "a-c c-d d-b",
+                "aaac",
+                "a chain: b does not know of a",
+            ),
+        ] {
+            let seen: String =
+                Group::new(members, hears).seen().into_iter().map(|it| it.0).collect();
+            assert_eq!(seen, masters, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_side_is_who_hears_each_other() {
+        let abcd = [("a", 1, true), ("b", 2, true), ("c", 3, true), ("d", 4, true)];
+        for (hears, sides) in [
+            ("", "a b c d"),
+            ("a-b c-d", "ab ab cd cd"),
+            ("a-b b-c a-c", "abc abc abc d"),
+            ("a-c b-c", "ac bc ac d"),
+            ("a<b b-c", "a bc bc d"),
+        ] {
+            let seen = Group::new(&abcd, hears).seen().into_iter().map(|it| it.1);
+            assert_eq!(seen.collect::<Vec<_>>().join(" "), sides, "{hears}");
+        }
+    }
+
+    #[test]
+    fn who_has_not_joined_is_no_candidate() {
+        let own: Name = "a".parse().unwrap();
+        assert_eq!(master(&own, None, &[]), None);
+        let group = Group::new(&[("a", 0, true), ("b", 5, false)], "a-b");
+        let (presence, name) = (group.presence(1), &group.names[1]);
+        let peer = Peer { name, presence: &presence, is_settled: false };
+        assert_eq!(master(&own, None, &[peer]).as_ref(), Some(name));
+    }
+}

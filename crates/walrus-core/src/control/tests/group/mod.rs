@@ -1,0 +1,9 @@
+//! Several Controllers of one group, with a network between them that breaks.
+
+mod cut_off;
+mod faults;
+mod network;
+mod overrides;
+mod succession;
+
+use network::{Network, Stop};

@@ -1,0 +1,425 @@
+//! Controllers that exchange real messages over a network in virtual time: who hears whom, how late, and what
+//! is lost is the test's to say. Beside each stands a name server that takes what its Controller gives it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::harness::{TWO_CLUSTERS, busy, configuration, digests, name};
+use crate::config::Configuration;
+use crate::control::{Controller, Effect, GroupStart, GroupStatus, Input, Notice, Start, Stored};
+use crate::message::{Envelope, Message, Role, Senders, decode_envelope, encode_envelope};
+use crate::plan::{Plan, PlanNumber, PlanReceiver, PlanSender};
+use crate::world::{Generator, Name, Report, Time};
+
+/// Small, so that Plans travel in parts.
+const BYTES_MAX: usize = 2048;
+
+/// How a Controller ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// With what it has stored.
+    Crash,
+    /// And its disk is gone.
+    Lose,
+}
+
+pub(super) struct Network {
+    pub(super) now: Time,
+    pub(super) nodes: Vec<Node>,
+    configuration: Arc<Configuration>,
+    /// On their way: (when, order) to whom.
+    queue: BTreeMap<(Time, u64), (usize, Vec<u8>)>,
+    order: u64,
+    /// (from, to) between whom nothing gets through.
+    cut: BTreeSet<(usize, usize)>,
+    /// Servers that a Controller does not hear.
+    unheard: BTreeSet<(usize, Name)>,
+    /// Servers that are dead.
+    pub(super) dead: BTreeSet<Name>,
+    delay: Duration,
+    /// Of 100 messages so many are lost, come twice, or late.
+    pub(super) faults: u64,
+    generator: Generator,
+    next_reports: Time,
+    sequence: u64,
+    sessions: u64,
+}
+
+pub(super) struct Node {
+    pub(super) name: Name,
+    pub(super) controller: Option<Controller>,
+    stored: Stored,
+    joined: u64,
+    session: u64,
+    sequence: u64,
+    senders: Senders,
+    receiver: PlanReceiver,
+    sender: PlanSender,
+    published: Option<Arc<Plan>>,
+    /// What its name server took, and when.
+    pub(super) taken: Vec<(Time, Arc<Plan>)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Network {
+    /// Controllers `a`, `b` ... that start half a second apart, all of whom hear everything.
+    pub(super) fn new(count: usize) -> Self {
+        Self::with(TWO_CLUSTERS, count)
+    }
+
+    pub(super) fn with(text: &str, count: usize) -> Self {
+        let mut network = Self {
+            now: Time::from_secs(100),
+            nodes: Vec::new(),
+            configuration: configuration(text),
+            queue: BTreeMap::new(),
+            order: 0,
+            cut: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            delay: Duration::from_millis(40),
+            faults: 0,
+            generator: Generator::new(7),
+            next_reports: Time::from_secs(100),
+            sequence: 0,
+            sessions: 0,
+        };
+        for letter in ('a'..).take(count) {
+            network.nodes.push(Node {
+                name: name(&letter.to_string()),
+                controller: None,
+                stored: Stored::default(),
+                joined: 0,
+                session: 0,
+                sequence: 0,
+                senders: Senders::new(Duration::from_secs(3)),
+                receiver: PlanReceiver::new(None),
+                sender: PlanSender::default(),
+                published: None,
+                taken: Vec::new(),
+                warnings: Vec::new(),
+                notices: Vec::new(),
+            });
+            network.start(network.nodes.len() - 1);
+            network.pass(500);
+        }
+        network
+    }
+
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.generator = Generator::new(seed);
+    }
+
+    /// A random number below this.
+    pub(super) fn random(&mut self, below: u64) -> u64 {
+        self.generator.draw() % below.max(1)
+    }
+
+    /// Starts a Controller from what it has stored.
+    pub(super) fn start(&mut self, number: usize) {
+        self.sessions += 1;
+        let session = self.sessions;
+        self.start_as(number, session);
+    }
+
+    pub(super) fn start_as(&mut self, number: usize, session: u64) {
+        let node = &mut self.nodes[number];
+        (node.session, node.sequence) = (session, 0);
+        node.senders = Senders::new(Duration::from_secs(3));
+        node.receiver = PlanReceiver::new(node.stored.plan.clone());
+        node.published = None;
+        let group = GroupStart { session, joined: node.joined, program: "1.0".to_owned() };
+        let start = Start {
+            configuration: self.configuration.clone(),
+            digests: digests(&self.configuration),
+            name: node.name.clone(),
+            seed: 1,
+            stored: node.stored.clone(),
+            group: Some(group),
+        };
+        node.controller = Some(Controller::new(start, self.now));
+        self.drain();
+    }
+
+    pub(super) fn stop(&mut self, number: usize, how: Stop) {
+        let node = &mut self.nodes[number];
+        node.controller = None;
+        if how == Stop::Lose {
+            node.stored = Stored::default();
+            node.joined = 0;
+        }
+    }
+
+    /// Nobody of one hears anybody of another.
+    pub(super) fn split(&mut self, sides: &[&[usize]]) {
+        self.cut.clear();
+        for (number, one) in sides.iter().enumerate() {
+            for other in sides.iter().enumerate().filter(|it| it.0 != number).map(|it| it.1) {
+                self.cut.extend(one.iter().flat_map(|a| other.iter().map(|b| (*a, *b))));
+            }
+        }
+    }
+
+    /// `to` hears nothing of `from`.
+    pub(super) fn cut(&mut self, from: usize, to: usize) {
+        self.cut.insert((from, to));
+    }
+
+    /// All Controllers hear each other again.
+    pub(super) fn join(&mut self) {
+        self.cut.clear();
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.cut.clear();
+        self.unheard.clear();
+    }
+
+    /// A Controller hears nothing of these servers.
+    pub(super) fn hide(&mut self, number: usize, servers: &[&str]) {
+        self.unheard.extend(servers.iter().map(|server| (number, name(server))));
+    }
+
+    pub(super) fn pass(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        for _ in 0..3_000_000 {
+            let at = self.next().max(self.now);
+            if at > end {
+                self.now = end;
+                return;
+            }
+            self.now = at;
+            if at >= self.next_reports {
+                self.report();
+            }
+            while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= at) {
+                let (to, bytes) = entry.remove();
+                self.deliver(to, &bytes);
+            }
+            self.drain();
+            for node in &self.nodes {
+                let Some(controller) = &node.controller else { continue };
+                let (deadline, why) = controller.next_deadline();
+                assert!(deadline > self.now, "{}: {why} does not get done", node.name);
+            }
+        }
+        panic!("time does not pass");
+    }
+
+    /// Until this holds; panics if it does not within so many milliseconds.
+    pub(super) fn until(&mut self, millis: u64, mut holds: impl FnMut(&Self) -> bool) -> u64 {
+        for passed in (0..=millis).step_by(50) {
+            if holds(self) {
+                return passed;
+            }
+            self.pass(50);
+        }
+        let numbers: Vec<_> = (0..self.nodes.len()).map(|number| self.number(number)).collect();
+        let masters = self.masters();
+        panic!(
+            "it did not come to that within {millis} ms: masters {masters:?}, Plans {numbers:?}"
+        );
+    }
+
+    fn next(&self) -> Time {
+        let controllers = self.nodes.iter().filter_map(|node| {
+            let controller = node.controller.as_ref()?.next_deadline().0;
+            Some(node.receiver.next_deadline().map_or(controller, |at| at.min(controller)))
+        });
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        controllers.chain(queued).fold(self.next_reports, Time::min)
+    }
+
+    fn report(&mut self) {
+        self.next_reports = self.now + Duration::from_secs(1);
+        self.sequence += 1;
+        for node in &mut self.nodes {
+            let Some(controller) = node.controller.as_mut() else { continue };
+            let plan = node.taken.last().map(|(_, plan)| plan.number.clone());
+            let hello = Input::DirectorHello { director: node.name.clone(), plan };
+            controller.handle(self.now, hello).unwrap();
+        }
+        for server in &self.configuration.topology.servers {
+            if self.dead.contains(&server.name) {
+                continue;
+            }
+            for (number, node) in self.nodes.iter_mut().enumerate() {
+                let Some(controller) = node.controller.as_mut() else { continue };
+                if self.unheard.contains(&(number, server.name.clone())) {
+                    continue;
+                }
+                let report = Report {
+                    server: server.name.clone(),
+                    session: 1,
+                    sequence: self.sequence,
+                    unit_ms: 1000,
+                    sent_unix_ms: 0,
+                    version: None,
+                    body: busy(0.2),
+                    requests: None,
+                };
+                controller.handle(self.now, Input::Report(report)).unwrap();
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: usize, bytes: &[u8]) {
+        let now = self.now;
+        let node = &mut self.nodes[to];
+        let Some(controller) = node.controller.as_mut() else { return };
+        let envelope = decode_envelope(bytes).unwrap();
+        if node.senders.admit(&envelope, now).is_err() {
+            return;
+        }
+        let Envelope { name, session, message, .. } = envelope;
+        match message {
+            Message::Presence(presence) => {
+                if let Some(plan) = &presence.plan {
+                    node.receiver.number_seen(now, plan);
+                }
+                // A session that another replaced may speak a last time.
+                let _ = controller.handle(now, Input::Presence { name, session, presence });
+            }
+            Message::PlanPart(part) => {
+                if let Some(plan) = node.receiver.take(now, part) {
+                    controller.handle(now, Input::PlanHeard(plan)).unwrap();
+                }
+            }
+            Message::PlanWanted(wanted) => {
+                let held = wanted.held;
+                controller.handle(now, Input::PlanWanted { name, held }).unwrap();
+            }
+            Message::Overrides { entries } => {
+                controller.handle(now, Input::Overrides { from: name, entries }).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All effects of all, and what they say on its way.
+    pub(super) fn drain(&mut self) {
+        for number in 0..self.nodes.len() {
+            let said = self.nodes[number].carry_out(self.now);
+            for message in said {
+                self.send(number, message);
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, message: Message) {
+        let node = &mut self.nodes[from];
+        node.sequence += 1;
+        let envelope = Envelope {
+            role: Role::Controller,
+            name: node.name.clone(),
+            session: node.session,
+            sequence: node.sequence,
+            message,
+        };
+        let bytes = encode_envelope(&envelope);
+        assert!(bytes.len() <= BYTES_MAX || !matches!(envelope.message, Message::PlanPart(_)));
+        for to in (0..self.nodes.len()).filter(|to| *to != from) {
+            if self.cut.contains(&(from, to)) {
+                continue;
+            }
+            let fate = self.random(100);
+            let copies = match fate {
+                _ if fate >= self.faults => 1,
+                _ if fate.is_multiple_of(2) => 0,
+                _ => 2,
+            };
+            for _ in 0..copies {
+                let late = if fate < self.faults { self.random(300) } else { 0 };
+                let at = self.now + self.delay + Duration::from_millis(late);
+                self.order += 1;
+                self.queue.insert((at, self.order), (to, bytes.clone()));
+            }
+        }
+    }
+
+    pub(super) fn controller(&mut self, number: usize) -> &mut Controller {
+        self.nodes[number].controller.as_mut().unwrap()
+    }
+
+    pub(super) fn group(&self, number: usize) -> GroupStatus {
+        let controller = self.nodes[number].controller.as_ref().unwrap();
+        controller.status(self.now, 0).group.unwrap()
+    }
+
+    /// Who takes itself for the master.
+    pub(super) fn masters(&self) -> String {
+        let is_master = |it: &&Node| it.controller.as_ref().is_some_and(Controller::is_master);
+        self.nodes.iter().filter(is_master).map(|node| node.name.as_str()).collect()
+    }
+
+    /// The number of the Plan that a name server has.
+    pub(super) fn number(&self, number: usize) -> Option<PlanNumber> {
+        self.nodes[number].taken.last().map(|(_, plan)| plan.number.clone())
+    }
+
+    /// Whether all that run have the same Plan.
+    pub(super) fn agree(&self) -> bool {
+        let running = (0..self.nodes.len()).filter(|it| self.nodes[*it].controller.is_some());
+        let numbers: BTreeSet<_> = running.map(|number| self.number(number)).collect();
+        numbers.len() == 1
+    }
+}
+
+impl Node {
+    /// What it wants said.
+    fn carry_out(&mut self, now: Time) -> Vec<Message> {
+        let mut said = Vec::new();
+        for _ in 0..10_000 {
+            let Some(controller) = self.controller.as_mut() else { return said };
+            let Some(effect) = controller.poll(now) else {
+                said.extend(self.receiver.poll(now).map(Message::PlanWanted));
+                return said;
+            };
+            match effect {
+                Effect::StoreEpoch(epoch) => {
+                    assert!(epoch > self.stored.epoch, "epochs rise");
+                    self.stored.epoch = epoch;
+                }
+                Effect::StoreJoined(joined) => {
+                    assert!(joined > self.joined, "join numbers rise");
+                    self.joined = joined;
+                }
+                Effect::StoreOverrides(overrides) => self.stored.overrides = overrides,
+                Effect::Publish(plan) => {
+                    assert_eq!(plan.number.epoch, self.stored.epoch, "stored before it is used");
+                    let before = self.published.replace(plan.clone());
+                    let parts = self.sender.parts(&plan, before.as_ref(), BYTES_MAX);
+                    said.extend(parts.into_iter().map(Message::PlanPart));
+                    self.receiver.hold(plan.clone());
+                    self.direct(plan, now);
+                }
+                Effect::Adopt(plan) => self.direct(plan, now),
+                Effect::SendPlan(plan) => {
+                    let parts = self.sender.whole(&plan, BYTES_MAX);
+                    said.extend(parts.into_iter().map(Message::PlanPart));
+                }
+                Effect::Say(message) => {
+                    if let Message::Presence(presence) = &message {
+                        assert_eq!(presence.joined, self.joined, "stored before it is said");
+                    }
+                    said.push(message);
+                }
+                Effect::Warn(line) => self.warnings.push(line),
+                Effect::Notify(notice) => self.notices.push(notice),
+                Effect::Probe(_) | Effect::Resolve(_) | Effect::Journal(_) => {}
+            }
+        }
+        panic!("effects have no end");
+    }
+
+    /// Its name server refuses what is not newer than what it has.
+    fn direct(&mut self, plan: Arc<Plan>, now: Time) {
+        let held = self.taken.last().map(|(_, held)| &held.number);
+        if held.is_none_or(|held| *held < plan.number) {
+            self.stored.plan = Some(plan.clone());
+            self.taken.push((now, plan));
+        }
+    }
+}
