@@ -16,6 +16,7 @@
 //! 8. [`message`]: what the roles say to each other (Plans among it)
 //! 9. [`control`]: failure detection, rounds, notices: the Controller without its sockets
 //! 10. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
+//! 11. [`update`]: Plans into name servers that are already there, by DNS UPDATE
 
 pub mod answer;
 pub mod config;
@@ -25,5 +26,6 @@ pub mod map;
 pub mod message;
 pub mod plan;
 pub mod policy;
+pub mod update;
 pub mod world;
 pub mod zone;

@@ -6,6 +6,8 @@
 //! - [`Director::start`] binds and begins to answer; [`DirectorHandle`] is how it is steered.
 //! - One thread a core answers UDP (`udp`), one more all of TCP (`tcp`). Each has its own
 //!   [`walrus_core::answer::WorkerState`]; none waits for another.
+//! - [`update`] keeps name servers that are already there up to date instead (RFC 2136); it shares nothing
+//!   with the rest.
 //! - `serving` is how all of them go over to another table while they answer.
 //!
 //! What must stay absent on the answering threads, and the exceptions: `ARCHITECTURE.md`, absence 5.
@@ -31,6 +33,7 @@ mod start;
 mod tcp;
 mod traffic;
 mod udp;
+pub mod update;
 
 #[cfg(test)]
 #[path = "../tests/fixture/mod.rs"]

@@ -9,6 +9,7 @@ mod node;
 mod origin;
 mod output;
 mod paths;
+mod setup;
 mod sign_offline;
 mod sim;
 mod test_clock;

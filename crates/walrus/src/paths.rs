@@ -7,7 +7,8 @@ use walrus_core::config::Configuration;
 
 /// Puts all relative paths into the configuration's folder.
 pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
-    let Configuration { zones, geo, node, dns, group, api, reporter, .. } = configuration;
+    let Configuration { zones, geo, node, dns, group, api, reporter, name_servers, .. } =
+        configuration;
     let mut all: Vec<&mut PathBuf> = vec![&mut node.state];
     all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
     all.extend(geo.database.iter_mut());
@@ -16,6 +17,8 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
         [&mut group.certificate, &mut group.key, &mut group.token_file].into_iter().flatten(),
     );
     all.extend(api.token_file.iter_mut());
+    let keys = name_servers.iter_mut().filter_map(|server| server.key.as_mut());
+    all.extend(keys.map(|key| &mut key.secret_file));
     if let Some(reporter) = reporter {
         let files = [
             &mut reporter.authority,
@@ -44,5 +47,16 @@ pub(crate) fn missing(configuration: &Configuration) -> Vec<String> {
         let path = path.as_ref()?;
         (!path.exists()).then(|| format!("{setting}: there is no file {}", path.display()))
     });
-    gone.collect()
+    let published = configuration.name_servers.iter().filter(|_| configuration.node.roles.updater);
+    let secrets = published.filter_map(|server| {
+        let path = &server.key.as_ref()?.secret_file;
+        (!path.exists()).then(|| {
+            format!(
+                "[[name_server]] `{}` key.secret_file: there is no file {}: `walrus setup` makes it",
+                server.name,
+                path.display()
+            )
+        })
+    });
+    gone.chain(secrets).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
+use super::NameServerSettings;
 use crate::world::{Algorithm, Denial, Digest, KeyLayout, LoadFormula, Name, Topology};
 
 /// A configuration without problems.
@@ -35,6 +36,8 @@ pub struct Configuration {
     pub dns: DnsSettings,
     /// How Reporters reach the Controller.
     pub group: GroupSettings,
+    /// Name servers that are already there, in which this node keeps services up to date.
+    pub name_servers: Vec<NameServerSettings>,
     /// The API.
     pub api: ApiSettings,
     /// The log.
@@ -210,6 +213,8 @@ pub struct Roles {
     pub director: bool,
     /// A Reporter for the web server on this machine.
     pub reporter: bool,
+    /// Keeps services up to date in name servers that are already there.
+    pub updater: bool,
 }
 
 /// The name server.

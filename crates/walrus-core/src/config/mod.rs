@@ -13,6 +13,7 @@ mod example;
 mod findings;
 mod parse;
 mod prefix;
+mod published;
 mod reference;
 mod reference_to;
 mod replace;
@@ -31,6 +32,9 @@ pub use configuration::{
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use parse::{Parsed, parse, parse_with};
+pub use published::{
+    NameServerSettings, PublishedService, UpdateAlgorithm, UpdateKey, UpdateTransport,
+};
 pub use reference::reference_page;
 pub use replace::Replacement;
 

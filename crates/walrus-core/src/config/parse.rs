@@ -10,8 +10,8 @@ use super::replace::{self, Replacement};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
-    ROOT, api, area, cluster, control, dns, dnssec, geo, group, log, node, notify, reporter,
-    service, zone,
+    ROOT, api, area, cluster, control, dns, dnssec, geo, group, log, name_server, node, notify,
+    reporter, service, zone,
 };
 use super::walk::{self, Item, place_of};
 use super::{
@@ -181,6 +181,9 @@ pub(super) fn build(
         udp_size_max: dns.udp_size_max,
     };
     let services = service::read(root, &known, findings);
+    let published_from =
+        name_server::Known { areas: &areas, services: &services, zones: &zones, roles };
+    let name_servers = name_server::read(root, &published_from, findings);
     let reporter = root.section("reporter").and_then(|section| {
         reporter::read(section, &clusters.servers, roles.controller, &node.state, findings)
     });
@@ -204,6 +207,7 @@ pub(super) fn build(
         node,
         dns,
         group,
+        name_servers,
         api: api::read(&section(root, "api", &api::API, findings), findings),
         log: log::read(&section(root, "log", &log::LOG, findings), findings),
         reporter,
@@ -237,6 +241,13 @@ fn check_roles(root: &Section, roles: Roles, findings: &Findings<'_>) {
             root.place(),
             "the role `director` without `controller` answers from the saved Plan alone: nobody \
              sends it another yet",
+        );
+    }
+    if roles.updater && !roles.controller {
+        findings.warn(
+            root.place(),
+            "the role `updater` without `controller` publishes the saved Plan alone: nobody sends it \
+             another yet",
         );
     }
     if roles.reporter && !root.is_given("reporter") {

@@ -186,7 +186,7 @@ fn keys_and_types() {
 fn keys_in_the_wrong_section() {
     refused_after_base(
         "zone = \"example.org\"\nlisten = [\"::1\"]\n",
-        "a.toml:14:1: `zone` is no setting of [[area]]; it belongs to the top of the file, before every [section]\n\
+        "a.toml:14:1: `zone` is no setting of [[area]]; it belongs to the top of the file, before every [section] or [[name_server]]\n\
          a.toml:15:1: `listen` is no setting of [[area]]; it belongs to [dns] or [group] or [api]\n",
     );
 }

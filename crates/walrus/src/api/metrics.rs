@@ -26,6 +26,7 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     if node.controller().is_some() {
         controller_metrics(&mut registry, &node.status().await?);
     }
+    super::published::register(&mut registry, &node.name_servers());
     let traffic = node.director_traffic().await;
     let problems = node.key_problems().await.len();
     let keys = KeyFigures { zones: node.keys_view().await.zones, problems };

@@ -8,6 +8,7 @@ mod metrics;
 mod name_server_metrics;
 pub(crate) mod openapi;
 pub(crate) mod plan;
+pub(crate) mod published;
 pub(crate) mod signing;
 pub(crate) mod status;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use walrus_core::world::{Override, OverrideState, Target};
 
 use super::keys::ZoneKeysView;
 use super::plan::DomainDemandView;
+use super::published::NameServerView;
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -40,6 +41,9 @@ pub(crate) struct StatusView {
     /// Where the keys of the zones stand that are signed here; absent if none is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) keys: Vec<ZoneKeysView>,
+    /// Name servers that are already there, as far as this node keeps them up to date; absent if none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) name_servers: Vec<NameServerView>,
     /// What happened since the start.
     pub(crate) counters: CountersView,
 }
@@ -280,6 +284,7 @@ impl StatusView {
             drained: drained.collect(),
             problems: problems.collect(),
             keys: Vec::new(),
+            name_servers: Vec::new(),
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,

@@ -110,6 +110,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what to add to a name server that is already there, so that it can be kept up to date.
+    ///
+    /// The key's secret is part of it, and made if its file is not there yet.
+    Setup(crate::setup::SetupArguments),
     /// The agent alone: tell a Controller how the web server on this machine fares.
     Reporter {
         /// A TOML file with the section `[reporter]`, or a directory of them.
@@ -152,6 +156,7 @@ impl Arguments {
             Command::Demo(_)
             | Command::Up(_)
             | Command::Zone(_)
+            | Command::Setup(_)
             | Command::Reporter { .. }
             | Command::Origin { .. } => false,
         }
@@ -171,6 +176,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Explain(explain) => explain::run(&explain),
         Command::Top(top) => crate::top::run(&top),
         Command::Zone(command) => zone::run(command),
+        Command::Setup(setup) => crate::setup::run(&setup),
         Command::Keys(keys) => keys::run(keys),
         Command::Sim(command) => sim::run(&command),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),

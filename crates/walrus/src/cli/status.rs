@@ -3,7 +3,7 @@
 use super::keys::date;
 use super::{ApiArguments, Failure, demand};
 use crate::api::client::Client;
-use crate::api::status::StatusView;
+use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, percent, say, say_json};
 
 pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
@@ -23,6 +23,14 @@ fn render(status: &StatusView) -> String {
     for problem in &status.problems {
         text.push_str(&format!("PROBLEM: {}\n", problem.text));
     }
+    for server in &status.name_servers {
+        if let Some(problem) = &server.problem {
+            text.push_str(&format!("PROBLEM: name server {}: {problem}\n", server.name));
+        }
+        for warning in &server.warnings {
+            text.push_str(&format!("WARNING: name server {}: {warning}\n", server.name));
+        }
+    }
     for drain in &status.drained {
         text.push_str(&format!("drained: {} (by {})\n", drain.target, drain.by));
     }
@@ -40,6 +48,10 @@ fn render(status: &StatusView) -> String {
     text.push_str(&clusters(status));
     text.push('\n');
     text.push_str(&servers(status));
+    if !status.name_servers.is_empty() {
+        text.push('\n');
+        text.push_str(&name_servers(status));
+    }
     if !status.keys.is_empty() {
         text.push('\n');
         text.push_str(&keys(status));
@@ -104,6 +116,45 @@ fn servers(status: &StatusView) -> String {
         ]);
     }
     table.render()
+}
+
+/// Name servers that are already there: what each is to have and has, then each name.
+fn name_servers(status: &StatusView) -> String {
+    let number = |number: &Option<NumberView>| {
+        number.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
+    };
+    let mut servers = Table::new(&[
+        "name server",
+        "area",
+        "zone",
+        "desired",
+        "acknowledged",
+        "heard",
+        "repaired",
+    ]);
+    let mut names = Table::new(&["published", "at", "state", "detail"]);
+    for server in &status.name_servers {
+        servers.row([
+            server.name.clone(),
+            server.area.clone(),
+            server.zone.clone(),
+            number(&server.desired),
+            number(&server.acknowledged),
+            server
+                .last_success_ms
+                .map_or_else(|| "never".to_owned(), |millis| format!("{} s ago", millis / 1000)),
+            server.counters.repaired.to_string(),
+        ]);
+        for name in &server.names {
+            names.row([
+                name.service.clone(),
+                name.target.clone(),
+                name.state.clone(),
+                name.detail.clone(),
+            ]);
+        }
+    }
+    format!("{}\n{}", servers.render(), names.render())
 }
 
 /// The keys of the signed zones, as `walrus keys list` tells more of.

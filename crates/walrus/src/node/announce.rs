@@ -31,6 +31,12 @@ pub(super) fn announce(node: &Node) {
             );
         }
     }
+    for name_server in
+        configuration.name_servers.iter().filter(|_| configuration.node.roles.updater)
+    {
+        let (address, zone) = (name_server.address, &name_server.zone);
+        tracing::info!(%address, %zone, "keeping a name server up to date");
+    }
     if let Some(address) = node.api_address {
         let token = match &configuration.api.token_file {
             Some(file) => file.clone(),
@@ -61,6 +67,7 @@ fn roles(roles: &Roles) -> String {
     let names = [
         (roles.controller, "controller"),
         (roles.director, "director"),
+        (roles.updater, "updater"),
         (roles.reporter, "reporter"),
     ];
     let named: Vec<&str> = names.iter().filter(|(here, _)| *here).map(|(_, name)| *name).collect();

@@ -16,6 +16,7 @@ use super::keys::NodeKeys;
 use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
+use crate::api::published::NameServerView;
 use crate::api::status::{NumberView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
@@ -67,7 +68,13 @@ impl Node {
             view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));
             view.keys = self.keys_view().await.zones;
         }
+        view.name_servers = self.name_servers();
         Ok(view)
+    }
+
+    /// How name servers that are already there stand.
+    pub(crate) fn name_servers(&self) -> Vec<NameServerView> {
+        self.updaters().status().into_iter().map(NameServerView::of).collect()
     }
 
     /// What is wrong with the keys of signed zones: a zone, and a sentence.
@@ -228,6 +235,9 @@ impl Node {
         if let Some(controller) = &self.controller {
             let configuration = loaded.configuration.clone();
             controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
+        }
+        if self.loaded().configuration.node.roles.updater {
+            self.updaters().reconfigure(&loaded.configuration.name_servers);
         }
         let configuration = loaded.configuration.digest.to_string();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;

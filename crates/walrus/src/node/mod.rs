@@ -8,6 +8,7 @@ pub(crate) mod keys;
 mod roll;
 mod start;
 mod tell_changes;
+pub(crate) mod updaters;
 mod wire;
 
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub(crate) struct Node {
     token: Token,
     controller: Option<ControllerHandle>,
     director: Option<DirectorHandle>,
+    /// Name servers that are already there.
+    updaters: updaters::Updaters,
     /// Of the zones that the name server signs.
     keys: Arc<keys::NodeKeys>,
     /// The Plan that the name server answers from, as the wire last told.
@@ -84,6 +87,11 @@ impl Node {
     /// The keys of the zones that are signed here.
     pub(crate) const fn keys(&self) -> &Arc<keys::NodeKeys> {
         &self.keys
+    }
+
+    /// What keeps name servers that are already there up to date.
+    pub(crate) const fn updaters(&self) -> &updaters::Updaters {
+        &self.updaters
     }
 
     /// The Controller, if this node is one.
@@ -117,6 +125,7 @@ impl Node {
     /// Ends all roles and waits until what they had to store is stored.
     pub(crate) async fn stop(&self) {
         self.shutdown.request();
+        self.updaters.stop();
         if let Some(controller) = &self.controller {
             controller.ended().await;
         }

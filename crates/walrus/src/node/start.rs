@@ -20,6 +20,7 @@ use walrus_host::state::StateDirectory;
 use walrus_host::token::Token;
 
 use super::keys::NodeKeys;
+use super::updaters::Updaters;
 use super::{Node, Start, announce, follow, roll, wire};
 use crate::api;
 use crate::cli::Failure;
@@ -67,6 +68,7 @@ impl Node {
             Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
             None => state.token("token").map_err(anyhow::Error::from)?,
         };
+        let saved = plan.clone();
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = match configuration.node.roles.director {
             true => {
@@ -85,6 +87,9 @@ impl Node {
         };
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
+        // Without a Controller nobody sends another Plan yet: the saved one is kept where it is published.
+        let plans = controller.as_ref().map_or_else(|| watch::channel(saved).1, |it| it.plan());
+        let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
         let node = Arc::new(Self {
             path: start.path,
             reloading: tokio::sync::Mutex::new(()),
@@ -95,6 +100,7 @@ impl Node {
             token,
             controller,
             director,
+            updaters,
             keys,
             applied,
             group,
@@ -104,6 +110,7 @@ impl Node {
         });
         announce::announce(&node);
         wire::connect(&node, applied_to);
+
         node.keep(tokio::spawn(roll::run(node.clone())));
         node.keep(tokio::spawn(follow::run(node.clone())));
         if let Some(others) = others {

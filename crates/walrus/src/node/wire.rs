@@ -9,12 +9,18 @@ use walrus_director::DirectorHandle;
 
 use super::Node;
 use super::tell_changes::tell_changes;
+use super::updaters::tell_controller;
 
 /// Connects Controller and name server, if both are here, and the log.
 pub(super) fn connect(node: &Arc<Node>, applied: watch::Sender<Option<PlanNumber>>) {
     if let Some(controller) = node.controller.clone() {
         let held = node.director().and_then(DirectorHandle::plan);
         node.keep(tokio::spawn(tell_changes(controller, held)));
+    }
+    if let Some(controller) = node.controller.clone()
+        && node.loaded().configuration.node.roles.updater
+    {
+        node.keep(tokio::spawn(tell_controller(node.clone(), controller)));
     }
     let (Some(controller), Some(director)) = (&node.controller, &node.director) else { return };
     node.keep(tokio::spawn(plans_to_director(controller.clone(), director.clone(), applied)));

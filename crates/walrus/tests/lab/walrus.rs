@@ -23,11 +23,14 @@ pub(crate) struct Node<'a> {
     pub(crate) follows: Option<&'a Walrus>,
     /// More lines of its `[dns]`.
     pub(crate) dns_lines: &'a str,
+    /// Its roles, as a list of TOML.
+    pub(crate) roles: &'a str,
 }
 
 impl Default for Node<'_> {
     fn default() -> Self {
-        Self { name: "lab", dns: None, follows: None, dns_lines: "" }
+        let roles = "[\"controller\", \"director\"]";
+        Self { name: "lab", dns: None, follows: None, dns_lines: "", roles }
     }
 }
 
@@ -59,9 +62,10 @@ impl Walrus {
             format!("join = \"{}\"\nnode_token_file = \"{}\"\n", signer.group, token.display())
         });
         let places = format!(
-            "[node]\nname = \"{name}\"\nroles = [\"controller\", \"director\"]\nstate = \"{}\"\n\
+            "[node]\nname = \"{name}\"\nroles = {}\nstate = \"{}\"\n\
              [api]\nlisten = \"{api}\"\n[group]\nlisten = [\"{group}\"]\n{}\
              [dns]\nlisten = [\"{dns}\"]\n{}",
+            node.roles,
             folder.join("state").display(),
             join.unwrap_or_default(),
             node.dns_lines

@@ -11,6 +11,7 @@ pub(super) mod dnssec;
 pub(super) mod geo;
 pub(super) mod group;
 pub(super) mod log;
+pub(super) mod name_server;
 mod nearness;
 pub(super) mod node;
 pub(super) mod notify;
@@ -57,6 +58,11 @@ pub static ROOT: Group = Group {
         section("group", Kind::Section(&group::GROUP), Default::Value("{}")),
         section("api", Kind::Section(&api::API), Default::Value("{}")),
         section("log", Kind::Section(&log::LOG), Default::Value("{}")),
+        section(
+            "name_server",
+            Kind::Sections(&name_server::NAME_SERVER),
+            Default::Otherwise("none"),
+        ),
         section("reporter", Kind::Section(&reporter::REPORTER), Default::Otherwise("none")),
     ],
 };

@@ -22,10 +22,11 @@ pub(in crate::config) static NODE: Group = Group {
         },
         Setting {
             name: "roles",
-            kind: Kind::List(&Kind::OneOf(&["controller", "director", "reporter"])),
+            kind: Kind::List(&Kind::OneOf(&["controller", "director", "updater", "reporter"])),
             default: Default::Value("[\"controller\", \"director\"]"),
             meaning: "What `walrus up` runs here: the Controller decides, the Director answers DNS \
-                      queries, a Reporter tells of the web server on this machine.",
+                      queries, the updater keeps services up to date in name servers that are already \
+                      there (`[[name_server]]`), a Reporter tells of the web server on this machine.",
             example: "[\"controller\", \"director\"]",
         },
         Setting {
@@ -50,6 +51,7 @@ pub(in crate::config) fn read(
             Value::Text(role) if role == "controller" => roles.controller = true,
             Value::Text(role) if role == "director" => roles.director = true,
             Value::Text(role) if role == "reporter" => roles.reporter = true,
+            Value::Text(role) if role == "updater" => roles.updater = true,
             _ => {}
         }
     }

@@ -1,0 +1,98 @@
+//! What an updater knows of its name server, for people.
+
+use crate::plan::PlanNumber;
+use crate::world::Name;
+
+/// How one name server stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdaterStatus {
+    /// The name server.
+    pub name: Name,
+    /// Its area.
+    pub area: Name,
+    /// Where it is.
+    pub address: String,
+    /// The area's own zone.
+    pub zone: String,
+    /// The Plan that it is to have; `None` before the first.
+    pub desired: Option<PlanNumber>,
+    /// The newest Plan that it is known to have, but for names that are not ours.
+    pub acknowledged: Option<PlanNumber>,
+    /// The highest number that marks in the zone name.
+    pub seen: Option<PlanNumber>,
+    /// Since it last answered, in milliseconds; `None`: never.
+    pub last_success_ms: Option<u64>,
+    /// What is wrong with it, in a sentence.
+    pub problem: Option<String>,
+    /// ... and since when, in milliseconds.
+    pub problem_ms: u64,
+    /// What clients or resolvers will trip over, though updates work.
+    pub warnings: Vec<String>,
+    /// Every name that is published there.
+    pub names: Vec<NameStatus>,
+    /// What happened since the start.
+    pub counters: UpdaterCounters,
+}
+
+/// One name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameStatus {
+    /// The balanced name.
+    pub service: String,
+    /// Where its addresses are.
+    pub target: String,
+    /// How it stands.
+    pub state: NameState,
+    /// What it has or lacks, in words.
+    pub detail: String,
+}
+
+/// How a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameState {
+    /// As the Plan wants it.
+    Published,
+    /// To be read or written.
+    Waiting,
+    /// Changed by somebody else and about to be repaired.
+    Drifted,
+    /// Not ours: left alone.
+    Foreign,
+    /// A newer Plan than ours is there.
+    Newer,
+    /// The Plan does not say: what is there stays.
+    Unknown,
+    /// No longer published from here: what is there stays.
+    Left,
+}
+
+impl NameState {
+    /// As the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Waiting => "waiting",
+            Self::Drifted => "drifted",
+            Self::Foreign => "foreign",
+            Self::Newer => "newer",
+            Self::Unknown => "unknown",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// What happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpdaterCounters {
+    /// Exchanges begun.
+    pub exchanges: u64,
+    /// ... that failed.
+    pub failures: u64,
+    /// Names that were changed.
+    pub updates: u64,
+    /// ... because somebody else had changed them.
+    pub repaired: u64,
+    /// Changes that were not made because the name was no longer as it was read.
+    pub overtaken: u64,
+}

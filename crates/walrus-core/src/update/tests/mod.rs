@@ -1,0 +1,1 @@
+//! The whole of it against a name server that is made up.

@@ -1,0 +1,117 @@
+//! What is to be done about one name: what stands there, against what the Plan wants.
+
+use super::{Content, Desired, DesiredName, Held, Mark, MarkError, OnlyIf};
+use crate::config::NameServerSettings;
+use crate::plan::PlanNumber;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it is as it should be.
+    Good,
+    /// It is changed, if it still stands as it was read.
+    Write {
+        /// The prerequisite.
+        only_if: OnlyIf,
+        /// For people.
+        why: Why,
+    },
+    /// It is not ours: it is told and left alone. The text says whose it is.
+    Foreign(String),
+    /// A newer Plan than ours is published there: this one has been overtaken.
+    Newer(PlanNumber),
+}
+
+/// Why a name is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// There was nothing.
+    New,
+    /// The Plan wants something else.
+    Changed,
+    /// Only the mark: a new epoch began, and an updater of an older one must not write any more.
+    Epoch,
+    /// Somebody else changed what is ours.
+    Drifted,
+    /// Something without a mark is taken over, as the settings want.
+    Adopted,
+}
+
+/// Judges what was read. `known` is what this updater last saw to be in order there.
+#[must_use]
+pub fn judge(
+    held: &Held,
+    wanted: &DesiredName,
+    desired: &Desired,
+    known: Option<&Content>,
+    settings: &NameServerSettings,
+) -> Verdict {
+    if held.is_empty() {
+        // What was in order and is gone was removed by somebody.
+        let why = if known.is_some() { Why::Drifted } else { Why::New };
+        return Verdict::Write { only_if: OnlyIf::NotInUse, why };
+    }
+    let marks: Vec<(&Vec<u8>, Result<Mark, MarkError>)> =
+        held.texts.iter().map(|data| (data, Mark::from_data(data))).collect();
+    let is_ours = |mark: &Mark| mark.owner == settings.owner;
+    let of_others = marks.iter().find_map(|(_, mark)| match mark {
+        Ok(mark) if !is_ours(mark) => Some(format!(
+            "it belongs to the owner `{}`: two systems publish the same name; give one of them \
+             another zone, or both the same `owner` if they follow the same Plans",
+            mark.owner
+        )),
+        Err(MarkError::Version) => Some(MarkError::Version.to_string()),
+        _ => None,
+    });
+    if let Some(why) = of_others {
+        return Verdict::Foreign(why);
+    }
+    let ours = marks.iter().filter_map(|(data, mark)| Some((*data, mark.as_ref().ok()?)));
+    let newest = ours.clone().map(|(_, mark)| &mark.plan).max();
+    let only_if = |ours: Vec<Vec<u8>>| OnlyIf::Texts {
+        all: held.texts.clone(),
+        ours,
+        alias: held.alias.is_some(),
+    };
+    let Some(newest) = newest else {
+        return unmarked(held, &marks, settings, only_if);
+    };
+    if *newest > desired.plan {
+        return Verdict::Newer(newest.clone());
+    }
+    let ours: Vec<Vec<u8>> = ours.map(|(data, _)| data.clone()).collect();
+    let write = |why| Verdict::Write { only_if: only_if(ours.clone()), why };
+    if held.is(&wanted.content) && ours.len() == 1 {
+        let same_epoch =
+            (newest.epoch, &newest.controller) == (desired.plan.epoch, &desired.plan.controller);
+        return if same_epoch { Verdict::Good } else { write(Why::Epoch) };
+    }
+    let was_changed = known.is_some_and(|known| !held.is(known)) || *newest == desired.plan;
+    write(if was_changed { Why::Drifted } else { Why::Changed })
+}
+
+/// Without a mark of ours.
+fn unmarked(
+    held: &Held,
+    marks: &[(&Vec<u8>, Result<Mark, MarkError>)],
+    settings: &NameServerSettings,
+    only_if: impl Fn(Vec<Vec<u8>>) -> OnlyIf,
+) -> Verdict {
+    let is_damaged = |mark: &Result<Mark, MarkError>| *mark == Err(MarkError::Damaged);
+    let damaged: Vec<Vec<u8>> = marks
+        .iter()
+        .filter(|(_, mark)| is_damaged(mark))
+        .map(|(data, _)| (*data).clone())
+        .collect();
+    if settings.adopt {
+        return Verdict::Write { only_if: only_if(damaged), why: Why::Adopted };
+    }
+    Verdict::Foreign(match damaged.is_empty() {
+        true => format!(
+            "{} stands there without a mark of ours: remove it, or set `adopt = true` to take it \
+             over",
+            held.describe()
+        ),
+        false => MarkError::Damaged.to_string(),
+    })
+}

@@ -1,0 +1,13 @@
+//! Plans into name servers that are already there: the sockets, keys and tasks of
+//! [`walrus_core::update`].
+//!
+//! One task for each name server: one that does not answer holds no other up.
+
+mod exchange;
+mod run;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+pub use run::{UpdaterHandle, UpdaterStart, spawn};
+pub use secret::{SecretError, make_secret_file, read_secret, read_secret_text};

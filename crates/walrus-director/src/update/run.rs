@@ -1,0 +1,144 @@
+//! The task of one name server, and how it is steered and looked at.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use walrus_core::config::NameServerSettings;
+use walrus_core::plan::{Plan, PlanNumber};
+use walrus_core::update::{Updater, UpdaterEffect, UpdaterStatus};
+use walrus_host::clock::Clock;
+use walrus_host::shutdown::Shutdown;
+
+use super::exchange::carry_out;
+use super::secret::is_open_to_others;
+
+/// What the task of a name server starts with.
+#[derive(Debug)]
+pub struct UpdaterStart {
+    /// The name server.
+    pub settings: NameServerSettings,
+    /// The Plan in force, whoever makes it; `None` before the first.
+    pub plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// For waits.
+    pub seed: u64,
+    /// What time it is.
+    pub clock: Clock,
+    /// Ends it.
+    pub shutdown: Shutdown,
+}
+
+/// A name server that is kept up to date. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UpdaterHandle {
+    updater: Arc<Mutex<Updater>>,
+    plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// The settings are others.
+    changed: Arc<Notify>,
+    clock: Clock,
+}
+
+impl UpdaterHandle {
+    /// How the name server stands.
+    #[must_use]
+    pub fn status(&self) -> UpdaterStatus {
+        self.lock().status(self.clock.now())
+    }
+
+    /// The highest Plan number that marks in its zone name.
+    #[must_use]
+    pub fn seen(&self) -> Option<PlanNumber> {
+        self.lock().seen().cloned()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> NameServerSettings {
+        self.lock().settings().clone()
+    }
+
+    /// Other settings for the same zone of the same name server.
+    pub fn reconfigure(&self, settings: NameServerSettings) {
+        let plan = self.plans.borrow().clone();
+        self.lock().reconfigure(settings, plan.as_deref());
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Updater> {
+        self.updater.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the task of a name server.
+#[must_use]
+pub fn spawn(start: UpdaterStart) -> (UpdaterHandle, JoinHandle<()>) {
+    let UpdaterStart { settings, plans, seed, clock, shutdown } = start;
+    if let Some(key) = settings.key.as_ref().filter(|key| is_open_to_others(&key.secret_file)) {
+        tracing::warn!(
+            "{} can be read by every user of this machine: chmod 600 it",
+            key.secret_file.display()
+        );
+    }
+    let handle = UpdaterHandle {
+        updater: Arc::new(Mutex::new(Updater::new(settings, seed))),
+        plans: plans.clone(),
+        changed: Arc::default(),
+        clock,
+    };
+    let task = tokio::spawn(run(handle.clone(), plans, shutdown));
+    (handle, task)
+}
+
+async fn run(
+    handle: UpdaterHandle,
+    mut plans: watch::Receiver<Option<Arc<Plan>>>,
+    shutdown: Shutdown,
+) {
+    let clock = handle.clock.clone();
+    // Once nobody makes Plans any more the last one is kept there all the same.
+    let mut plans_end = false;
+    let mut taken: Option<Arc<Plan>> = None;
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        if let Some(plan) =
+            plan.filter(|plan| !taken.as_ref().is_some_and(|it| Arc::ptr_eq(it, plan)))
+        {
+            handle.lock().plan(&plan);
+            taken = Some(plan);
+        }
+        let (effect, deadline) = {
+            let mut updater = handle.lock();
+            (updater.poll(clock.now()), updater.next_deadline())
+        };
+        match effect {
+            Some(UpdaterEffect::Warn(text)) => tracing::warn!("{text}"),
+            Some(UpdaterEffect::Tell(text)) => tracing::info!("{text}"),
+            Some(UpdaterEffect::Exchange(exchange)) => {
+                let settings = handle.settings();
+                let outcome = tokio::select! {
+                    outcome = carry_out(&settings, &exchange, &clock) => outcome,
+                    () = shutdown.requested() => return,
+                };
+                let (mut updater, now) = (handle.lock(), clock.now());
+                match outcome {
+                    Ok(replies) => updater.replied(now, &replies),
+                    Err(failure) => updater.failed(now, failure),
+                }
+            }
+            None => {
+                let due = async {
+                    match deadline {
+                        Some(deadline) => drop(clock.sleep_until(deadline).await),
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = due => {}
+                    () = handle.changed.notified() => {}
+                    changed = plans.changed(), if !plans_end => plans_end = changed.is_err(),
+                    () = shutdown.requested() => return,
+                }
+            }
+        }
+    }
+}

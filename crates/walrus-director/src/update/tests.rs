@@ -1,0 +1,1 @@
+//! Keys, signatures and refusals, against a name server of a few lines.

@@ -1,0 +1,154 @@
+//! How name servers that are already there stand, as `GET /status` shows it.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use walrus_core::update::UpdaterStatus;
+
+use super::status::NumberView;
+
+/// A name server that somebody else runs, and what this node keeps there.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NameServerView {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// The area whose clients ask it.
+    pub(crate) area: String,
+    /// Where it takes updates.
+    pub(crate) address: String,
+    /// The area's own zone.
+    pub(crate) zone: String,
+    /// The Plan that it is to have; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) desired: Option<NumberView>,
+    /// The newest Plan that it is known to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acknowledged: Option<NumberView>,
+    /// Since it last answered, in milliseconds; absent if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_success_ms: Option<u64>,
+    /// What is wrong with it and what to do, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+    /// For how long, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem_ms: Option<u64>,
+    /// What keeps clients from what is published there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
+    /// Every name that is published there.
+    pub(crate) names: Vec<PublishedNameView>,
+    /// What happened since the start.
+    pub(crate) counters: UpdateCountersView,
+}
+
+/// One name there.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PublishedNameView {
+    /// The service.
+    pub(crate) service: String,
+    /// Where its addresses are.
+    pub(crate) target: String,
+    /// published, waiting, drifted, foreign, newer, unknown or left.
+    pub(crate) state: String,
+    /// What it has or lacks, in words.
+    pub(crate) detail: String,
+}
+
+/// What happened since the start.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct UpdateCountersView {
+    /// Exchanges begun.
+    pub(crate) exchanges: u64,
+    /// ... that failed.
+    pub(crate) failures: u64,
+    /// Names that were changed.
+    pub(crate) updates: u64,
+    /// ... because somebody else had changed them.
+    pub(crate) repaired: u64,
+    /// Changes that were given up because the name was no longer as it was read.
+    pub(crate) overtaken: u64,
+}
+
+impl NameServerView {
+    /// As the API shows it.
+    pub(crate) fn of(status: UpdaterStatus) -> Self {
+        let names = status.names.into_iter().map(|name| PublishedNameView {
+            service: name.service,
+            target: name.target,
+            state: name.state.as_str().to_owned(),
+            detail: name.detail,
+        });
+        let counters = status.counters;
+        Self {
+            name: status.name.to_string(),
+            area: status.area.to_string(),
+            address: status.address,
+            zone: status.zone,
+            desired: status.desired.as_ref().map(NumberView::from),
+            acknowledged: status.acknowledged.as_ref().map(NumberView::from),
+            last_success_ms: status.last_success_ms,
+            problem_ms: status.problem.as_ref().map(|_| status.problem_ms),
+            problem: status.problem,
+            warnings: status.warnings,
+            names: names.collect(),
+            counters: UpdateCountersView {
+                exchanges: counters.exchanges,
+                failures: counters.failures,
+                updates: counters.updates,
+                repaired: counters.repaired,
+                overtaken: counters.overtaken,
+            },
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabels {
+    name_server: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    name_server: String,
+    state: String,
+}
+
+/// The same as metrics.
+pub(super) fn register(registry: &mut Registry, servers: &[NameServerView]) {
+    if servers.is_empty() {
+        return;
+    }
+    let up = Family::<ServerLabels, Gauge>::default();
+    let current = Family::<ServerLabels, Gauge>::default();
+    let names = Family::<StateLabels, Gauge>::default();
+    let exchanges = Family::<ServerLabels, Counter>::default();
+    let failures = Family::<ServerLabels, Counter>::default();
+    let updates = Family::<ServerLabels, Counter>::default();
+    let repaired = Family::<ServerLabels, Counter>::default();
+    for server in servers {
+        let labels = ServerLabels { name_server: server.name.clone() };
+        up.get_or_create(&labels).set(i64::from(server.problem.is_none()));
+        let is_current = server.desired.is_some() && server.desired == server.acknowledged;
+        current.get_or_create(&labels).set(i64::from(is_current));
+        exchanges.get_or_create(&labels).inc_by(server.counters.exchanges);
+        failures.get_or_create(&labels).inc_by(server.counters.failures);
+        updates.get_or_create(&labels).inc_by(server.counters.updates);
+        repaired.get_or_create(&labels).inc_by(server.counters.repaired);
+        for name in &server.names {
+            let (name_server, state) = (server.name.clone(), name.state.clone());
+            names.get_or_create(&StateLabels { name_server, state }).inc();
+        }
+    }
+    registry.register("name_server_up", "1 while updates reach the name server", up);
+    registry.register("name_server_current", "1 while it has the Plan that it is to have", current);
+    registry.register("name_server_names", "Names that stand so", names);
+    registry.register("name_server_exchanges", "Exchanges with it", exchanges);
+    registry.register("name_server_failures", "... that failed", failures);
+    registry.register("name_server_updates", "Names that were changed", updates);
+    registry.register("name_server_repaired", "... for somebody else had changed them", repaired);
+}
