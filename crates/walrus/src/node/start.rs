@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use walrus_controller::{ControllerHandle, ControllerStart};
-use walrus_core::config::ReporterSettings;
+use walrus_core::config::{Configuration, ReporterSettings};
 use walrus_core::plan::Plan;
 use walrus_director::{Director, DirectorHandle, DirectorStart, SigningStart};
 use walrus_host::clock::Clock;
@@ -64,10 +64,7 @@ impl Node {
             None => Seed::from_system().map_err(anyhow::Error::from)?,
         };
         let api_listener = bind_api(&loaded).await?;
-        let token = match &configuration.api.token_file {
-            Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
-            None => state.token("token").map_err(anyhow::Error::from)?,
-        };
+        let token = api_token(configuration, &state)?;
         let saved = plan.clone();
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = match configuration.node.roles.director {
@@ -87,9 +84,7 @@ impl Node {
         };
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
-        // Without a Controller nobody sends another Plan yet: the saved one is kept where it is published.
-        let plans = controller.as_ref().map_or_else(|| watch::channel(saved).1, |it| it.plan());
-        let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
+        let updaters = start_updaters(configuration, controller.as_ref(), saved, &start, seed);
         let node = Arc::new(Self {
             path: start.path,
             reloading: tokio::sync::Mutex::new(()),
@@ -172,6 +167,25 @@ pub(crate) async fn run_reporter(
         .map_err(anyhow::Error::from)?;
     walrus_reporter::run(settings, session, link, clock, shutdown).await;
     Ok(())
+}
+
+fn api_token(configuration: &Configuration, state: &StateDirectory) -> Result<Token, Failure> {
+    Ok(match &configuration.api.token_file {
+        Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
+        None => state.token("token").map_err(anyhow::Error::from)?,
+    })
+}
+
+/// Without a Controller nobody sends another Plan yet: the saved one is kept where it is published.
+fn start_updaters(
+    configuration: &Configuration,
+    controller: Option<&ControllerHandle>,
+    saved: Option<Arc<Plan>>,
+    start: &Start,
+    seed: Seed,
+) -> Updaters {
+    let plans = controller.map_or_else(|| watch::channel(saved).1, ControllerHandle::plan);
+    Updaters::start(configuration, plans, start.clock.clone(), seed)
 }
 
 async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
