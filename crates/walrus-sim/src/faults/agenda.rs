@@ -1,0 +1,64 @@
+//! What is due when.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
+
+use walrus_core::control::ProbeOutcome;
+use walrus_core::message::Envelope;
+use walrus_core::world::Time;
+
+use super::world::NodeId;
+
+/// One thing that is due.
+#[derive(Clone, Debug)]
+pub(super) enum Due {
+    /// A node is started for the first time.
+    First(NodeId),
+    /// What goes wrong begins or ends, by its place in the schedule.
+    Begins(usize),
+    Ends(usize),
+    /// Somebody copies a disk.
+    Copy(NodeId),
+    /// A Controller or Director wants to be polled.
+    Wake(NodeId),
+    /// A server's Reporter reports.
+    Report(NodeId),
+    /// A message comes to a node.
+    Arrives { from: NodeId, to: NodeId, message: Rc<Carried> },
+    /// A probe of this process of a Controller ends.
+    Probed { controller: NodeId, process: u32, target: u32, outcome: ProbeOutcome },
+    /// The rules are looked at.
+    Look,
+    /// Everything heals.
+    Calm,
+}
+
+/// A message on the way.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// What its receivers read out of the bytes; each gets its own.
+    pub(super) envelope: Envelope,
+    pub(super) bytes: usize,
+}
+
+/// Things by time; those of the same time in the order in which they were put in.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    order: BinaryHeap<Reverse<(Time, u64)>>,
+    items: BTreeMap<u64, Due>,
+    sequence: u64,
+}
+
+impl Agenda {
+    pub(super) fn put(&mut self, at: Time, due: Due) {
+        self.sequence += 1;
+        self.order.push(Reverse((at, self.sequence)));
+        self.items.insert(self.sequence, due);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Time, Due)> {
+        let Reverse((at, sequence)) = self.order.pop()?;
+        Some((at, self.items.remove(&sequence)?))
+    }
+}

@@ -1,0 +1,87 @@
+//! Seeded faults: a small world in virtual time in which everything goes wrong that may, and what must hold.
+//!
+//! A seed makes a [`world`](World) of Controllers, Directors and servers at some sites, and a schedule of what goes wrong:
+//! cuts, also one-way ones, losses, duplicates, late messages, crashes with and without state, clocks set by hours,
+//! disks that refuse. The nodes are the shipped state machines, and what they say to each other travels as the
+//! bytes of the wire. Then everything heals, and all must come to agree within a bound. What is looked at is in
+//! [`watch`]; a run that breaks a rule tells its seed, its world, its schedule and what broke when.
+
+mod agenda;
+mod asking;
+mod chance;
+mod clock;
+mod disk;
+mod network;
+mod node;
+mod report;
+mod run;
+mod schedule;
+mod settled;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod world;
+
+use std::time::Duration;
+
+pub use report::{FaultCounts, FaultsRun};
+pub use watch::{Breach, Rule};
+
+use run::Run;
+use world::World;
+
+/// How long things go wrong, unless a call says otherwise.
+pub const FAULT_SECONDS: u64 = 40;
+
+/// How a run is made.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultOptions {
+    /// How long things go wrong, before everything heals; simulated time.
+    pub seconds: u64,
+    /// Keep the time line.
+    pub trace: bool,
+    sabotage: Sabotage,
+}
+
+impl Default for FaultOptions {
+    fn default() -> Self {
+        Self { seconds: FAULT_SECONDS, trace: false, sabotage: Sabotage::None }
+    }
+}
+
+/// A node or network that is broken on purpose, so that the rules are seen to fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests break things"))]
+enum Sabotage {
+    #[default]
+    None,
+    /// Directors take any Plan, whatever they held before.
+    AnyPlan,
+    /// Controllers do not store their epochs.
+    EpochForgotten,
+    /// The network loses everything.
+    AllLost,
+    /// Controllers do not hear each other's presences.
+    NoPresence,
+    /// Controllers hear nothing of others' overrides.
+    NoOverrides,
+    /// A Director's answers are empty.
+    EmptyAnswers,
+    /// Servers that are down go on reporting.
+    Undead,
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// If the world of the seed has no valid configuration, which is a mistake in here.
+pub fn run(seed: u64, options: &FaultOptions) -> Result<FaultsRun, String> {
+    let world = World::new(seed)?;
+    let run = Run::new(&world, options)?;
+    Ok(run.to_the_end())
+}
+
+/// The simulated time of all seeds' runs is this and some seconds of calm.
+const fn length(options: &FaultOptions) -> Duration {
+    Duration::from_secs(options.seconds)
+}

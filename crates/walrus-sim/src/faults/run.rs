@@ -1,0 +1,556 @@
+//! One run: nodes, network, schedule and rules in virtual time.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use walrus_core::control::{ProbeOutcome, ProbeRequest};
+use walrus_core::message::{Envelope, Message, decode_envelope, encode_envelope};
+use walrus_core::plan::Plan;
+use walrus_core::world::Time;
+
+use super::agenda::{Agenda, Carried, Due};
+use super::chance::Chance;
+use super::network::{Network, Weather};
+use super::node::{ControllerNode, DirectorNode, Done, Said, ServerNode, To, Took};
+use super::report::{FaultCounts, FaultsRun, Trace};
+use super::schedule::{Disturbance, Happening, Keeps, schedule};
+use super::settled::Settled;
+use super::watch::{Breaches, Moves, Numbers, Rule};
+use super::world::{NodeId, World};
+use super::{FaultOptions, Sabotage, length};
+
+/// How often the rules are looked at that hold at all times.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A node that is polled so often at one instant does not let time pass.
+const POLLS_MAX: u32 = 10_000;
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) world: &'a World,
+    pub(super) sabotage: Sabotage,
+    pub(super) now: Time,
+    pub(super) calm_at: Time,
+    end: Time,
+    pub(super) schedule: Vec<Happening>,
+    pub(super) network: Network,
+    pub(super) controllers: Vec<ControllerNode>,
+    pub(super) directors: Vec<DirectorNode>,
+    pub(super) servers: Vec<ServerNode>,
+    agenda: Agenda,
+    /// For when each process is on the agenda.
+    wakes: Vec<Time>,
+    polls: (Time, u32),
+    /// Servers by address.
+    addresses: BTreeMap<IpAddr, NodeId>,
+    pub(super) breaches: Breaches,
+    numbers: Numbers,
+    moves: Vec<Moves>,
+    pub(super) settled: Settled,
+    pub(super) counts: FaultCounts,
+    pub(super) trace: Trace,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(world: &'a World, options: &FaultOptions) -> Result<Self, String> {
+        let calm_at = Time::ZERO + length(options);
+        let first = &world.configurations[0];
+        let sabotage = options.sabotage;
+        let controller = |node| ControllerNode::new(node, first, sabotage);
+        let director = |node| DirectorNode::new(node, world.seed, first, sabotage);
+        let known = &world.configurations[1].topology.servers;
+        let mut addresses = BTreeMap::new();
+        let mut servers = Vec::new();
+        for id in world.server_nodes() {
+            let node = &world.nodes[id];
+            let server = known.iter().find(|it| it.name == node.name);
+            let server = server.ok_or_else(|| format!("{} is not configured", node.name))?;
+            addresses.extend(server.addresses.iter().map(|address| (*address, id)));
+            servers.push(ServerNode::new(node, world.unit, server.reporter));
+        }
+        let mut run = Self {
+            world,
+            sabotage,
+            now: Time::ZERO,
+            calm_at,
+            end: calm_at + Settled::within(world) + 2 * LOOK_EVERY,
+            schedule: schedule(world, calm_at),
+            network: Network::new(world),
+            controllers: world.nodes[..world.controllers].iter().map(controller).collect(),
+            directors: world.nodes[world.director_nodes()].iter().map(director).collect(),
+            servers,
+            agenda: Agenda::default(),
+            wakes: vec![Time::from_nanos(u64::MAX); world.nodes.len()],
+            polls: (Time::ZERO, 0),
+            addresses,
+            breaches: Breaches::default(),
+            numbers: Numbers::default(),
+            moves: (0..world.controllers).map(|_| Moves::default()).collect(),
+            settled: Settled::default(),
+            counts: FaultCounts::default(),
+            trace: Trace::new(options.trace),
+        };
+        run.fill_agenda();
+        Ok(run)
+    }
+
+    fn fill_agenda(&mut self) {
+        let mut chance = Chance::new(self.world.seed, 4);
+        for (id, node) in self.world.nodes.iter().enumerate() {
+            self.agenda.put(node.starts, Due::First(id));
+        }
+        for (place, happening) in self.schedule.iter().enumerate() {
+            self.agenda.put(happening.begins, Due::Begins(place));
+            if happening.ends > happening.begins {
+                self.agenda.put(happening.ends, Due::Ends(place));
+            }
+            if let Disturbance::Down(node, Keeps::Older) = happening.what {
+                let before = chance.up_to(happening.begins.since(Time::ZERO));
+                self.agenda.put(Time::ZERO + before, Due::Copy(node));
+            }
+        }
+        self.agenda.put(self.calm_at, Due::Calm);
+        self.agenda.put(Time::ZERO + LOOK_EVERY, Due::Look);
+    }
+
+    /// Until the end, or until a rule is broken.
+    pub(super) fn to_the_end(mut self) -> FaultsRun {
+        while let Some((at, due)) = self.agenda.pop() {
+            if at > self.end || !self.breaches.is_empty() {
+                break;
+            }
+            self.now = self.now.max(at);
+            self.happen(due);
+        }
+        if self.breaches.is_empty() {
+            self.now = self.end;
+            self.look_settled();
+        }
+        FaultsRun::of(self)
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::First(node) => self.start(node, Keeps::All),
+            Due::Begins(place) => self.set(place, true),
+            Due::Ends(place) => self.set(place, false),
+            Due::Copy(node) => self.disk(node, super::disk::Disk::copy),
+            Due::Wake(node) => {
+                if self.wakes[node] <= self.now {
+                    self.wakes[node] = Time::from_nanos(u64::MAX);
+                    self.poll(node);
+                }
+            }
+            Due::Report(node) => {
+                self.agenda.put(self.now + self.world.unit, Due::Report(node));
+                self.report(node);
+            }
+            Due::Arrives { from, to, message } => self.arrives(from, to, &message),
+            Due::Probed { controller, process, target, outcome } => {
+                if self.controllers[controller].starts() == process {
+                    self.controllers[controller].probed(self.now, target, outcome);
+                    self.poll(controller);
+                }
+            }
+            Due::Look => {
+                self.agenda.put(self.now + LOOK_EVERY, Due::Look);
+                self.look();
+            }
+            Due::Calm => self.calm(),
+        }
+    }
+
+    fn report(&mut self, node: NodeId) {
+        let server = &mut self.servers[node - self.world.server_nodes().start];
+        let undead = self.sabotage == Sabotage::Undead && server.condition.down > 0;
+        let down = std::mem::replace(&mut server.condition.down, 0);
+        let said = if down == 0 || undead { server.report(self.now) } else { None };
+        server.condition.down = down;
+        if let Some(said) = said {
+            self.say(node, said);
+        }
+    }
+
+    /// Everything that is wrong ends: all nodes run, hear each other, and have one configuration.
+    fn calm(&mut self) {
+        let reloaded = self.schedule.iter().any(|it| matches!(it.what, Disturbance::Reload(_)));
+        self.note(|_| "calm: everything heals".to_owned());
+        for node in 0..self.world.controllers + self.world.directors {
+            if reloaded {
+                self.reload(node);
+            }
+            self.poll(node);
+        }
+        self.settled.changed(self.now);
+    }
+
+    /// What goes wrong begins or ends.
+    fn set(&mut self, place: usize, begins: bool) {
+        let Happening { what, .. } = self.schedule[place].clone();
+        self.note(|world| {
+            let over = if begins { "" } else { "over: " };
+            format!("{over}{}", what.describe(world))
+        });
+        self.settled.changed(self.now);
+        match what {
+            Disturbance::Down(node, keeps) => self.set_down(node, keeps, begins),
+            Disturbance::ServerDown(node) => {
+                let now = self.now;
+                let server = self.server(node);
+                count(&mut server.condition.down, begins);
+                if !begins && server.serves() {
+                    server.begin(now);
+                }
+            }
+            Disturbance::ServerBypass(node) => {
+                count(&mut self.server(node).condition.bypass, begins);
+                self.report(node);
+            }
+            Disturbance::ServerBusy(node, busy) => self.server(node).condition.busy = busy,
+            Disturbance::Cut { from, to, both } => {
+                self.network.cut(&from, &to, begins);
+                if both {
+                    self.network.cut(&to, &from, begins);
+                }
+            }
+            Disturbance::Weather { loss_percent, duplicates_percent, late_ms } if begins => {
+                self.network.set_weather(Weather {
+                    loss: f64::from(loss_percent) / 100.0,
+                    duplicates: f64::from(duplicates_percent) / 100.0,
+                    late: Duration::from_millis(late_ms),
+                });
+            }
+            Disturbance::Weather { .. } => self.network.set_weather(Weather::default()),
+            Disturbance::Carrier => self.network.stop_carrier(begins),
+            Disturbance::Disk(node) => self.disk(node, |disk| disk.set_refuses(begins)),
+            Disturbance::Clock(node, hours) => self.step_clock(node, hours),
+            Disturbance::Drain { at, target, drained } => {
+                let done = self.controllers[at].drain(self.now, target, drained);
+                if let Err(refusal) = done {
+                    self.note(|_| format!("refused: {refusal}"));
+                }
+                self.poll(at);
+            }
+            Disturbance::Reload(nodes) => {
+                let all = 0..self.world.controllers + self.world.directors;
+                let others = || all.clone().filter(|it| !nodes.contains(it)).collect();
+                let whom: Vec<NodeId> = if begins { nodes.clone() } else { others() };
+                whom.into_iter().for_each(|node| self.reload(node));
+            }
+        }
+    }
+
+    fn server(&mut self, node: NodeId) -> &mut ServerNode {
+        &mut self.servers[node - self.world.server_nodes().start]
+    }
+
+    fn disk(&mut self, node: NodeId, act: impl FnOnce(&mut super::disk::Disk)) {
+        match node.checked_sub(self.world.controllers) {
+            None => act(&mut self.controllers[node].disk),
+            Some(director) => act(&mut self.directors[director].disk),
+        }
+    }
+
+    fn step_clock(&mut self, node: NodeId, hours: i64) {
+        let step = hours * 3_600_000;
+        match node.checked_sub(self.world.controllers) {
+            None => self.controllers[node].clock_off_ms += step,
+            Some(director) => self.directors[director].clock_off_ms += step,
+        }
+    }
+
+    fn set_down(&mut self, node: NodeId, keeps: Keeps, begins: bool) {
+        let down = match node.checked_sub(self.world.controllers) {
+            None => &mut self.controllers[node].down,
+            Some(director) => &mut self.directors[director].down,
+        };
+        count(down, begins);
+        let down = *down;
+        if begins {
+            match node.checked_sub(self.world.controllers) {
+                None => self.controllers[node].kill(),
+                Some(director) => self.directors[director].kill(),
+            }
+        } else if down == 0 {
+            self.start(node, keeps);
+        }
+    }
+
+    /// Starts a process, or a server's Reporter for the first time.
+    fn start(&mut self, node: NodeId, keeps: Keeps) {
+        if node >= self.world.server_nodes().start {
+            self.agenda.put(self.now, Due::Report(node));
+            return;
+        }
+        self.settled.changed(self.now);
+        self.counts.starts += 1;
+        let Some(director) = node.checked_sub(self.world.controllers) else {
+            let controller = &mut self.controllers[node];
+            if controller.is_up() || controller.down > 0 {
+                return;
+            }
+            // What the disk refused once is not known to a process that comes after.
+            let forgot = keeps != Keeps::All || self.settled.refused(node);
+            controller.begin(self.now, keeps);
+            self.numbers.controller_begins(node, forgot);
+            self.moves[node].begins();
+            self.note(|world| format!("{} starts", world.nodes[node].name));
+            return self.poll(node);
+        };
+        if self.directors[director].is_up() || self.directors[director].down > 0 {
+            return;
+        }
+        if let Err(why) = self.directors[director].begin(self.now, keeps) {
+            self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
+        }
+        let found = self.directors[director].plan().cloned();
+        self.numbers.director_begins(director, found.as_deref());
+        self.note(|world| {
+            let with = found.map_or_else(|| "no Plan".to_owned(), |it| format!("Plan {}", it.number));
+            format!("{} starts with {with}", world.nodes[node].name)
+        });
+        self.poll(node);
+    }
+
+    fn reload(&mut self, node: NodeId) {
+        let next = (1, &self.world.configurations[1]);
+        match node.checked_sub(self.world.controllers) {
+            None => {
+                if self.controllers[node].configuration.0 != 1 {
+                    self.controllers[node].reload(self.now, next);
+                    self.poll(node);
+                }
+            }
+            Some(director) => {
+                if self.directors[director].configuration.0 == 1 {
+                    return;
+                }
+                match self.directors[director].reload(next) {
+                    Ok(took) => self.took(director, took),
+                    Err(why) => {
+                        self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a message to all who want to hear of it.
+    fn say(&mut self, from: NodeId, said: Said) {
+        let Said { to, session, sequence, message } = said;
+        let node = &self.world.nodes[from];
+        let (role, name) = (node.role, node.name.clone());
+        let all: Vec<NodeId> = match &to {
+            To::One(name) => {
+                let named = |it: &NodeId| self.world.nodes[*it].name == *name;
+                (0..self.world.server_nodes().start).filter(named).collect()
+            }
+            To::All => self.listeners(&message).collect(),
+        };
+        let bytes = encode_envelope(&Envelope { role, name, session, sequence, message });
+        self.counts.messages += 1;
+        self.counts.bytes += bytes.len() as u64;
+        // All receivers read the same bytes: they are read once.
+        let envelope = match decode_envelope(&bytes) {
+            Ok(envelope) => envelope,
+            Err(why) => {
+                return self.breaches.tell(self.now, Rule::Bounded, || {
+                    format!("what {} says cannot be read: {why}", self.world.nodes[from].name)
+                });
+            }
+        };
+        let message = Rc::new(Carried { envelope, bytes: bytes.len() });
+        for to in all.into_iter().filter(|to| *to != from) {
+            let copies = self.network.send(from, to);
+            let lost = copies.iter().next().is_none() || self.sabotage == Sabotage::AllLost;
+            if lost {
+                self.counts.lost += 1;
+                continue;
+            }
+            for delay in copies.iter() {
+                let message = Rc::clone(&message);
+                self.agenda.put(self.now + delay, Due::Arrives { from, to, message });
+            }
+        }
+    }
+
+    fn listeners(&self, message: &Message) -> std::ops::Range<NodeId> {
+        match message {
+            Message::Presence(_) | Message::PlanPart(_) => 0..self.world.server_nodes().start,
+            _ => 0..self.world.controllers,
+        }
+    }
+
+    fn arrives(&mut self, from: NodeId, to: NodeId, message: &Carried) {
+        let kind = &message.envelope.message;
+        let is_kept_back = match self.sabotage {
+            Sabotage::NoPresence => matches!(kind, Message::Presence(_)),
+            Sabotage::NoOverrides => matches!(kind, Message::Overrides { .. }),
+            _ => false,
+        };
+        if !self.network.passes(from, to) || is_kept_back {
+            self.counts.lost += 1;
+            return;
+        }
+        let envelope = message.envelope.clone();
+        match to.checked_sub(self.world.controllers) {
+            None => {
+                if let Err(why) = self.controllers[to].take(self.now, envelope) {
+                    self.counts.refused += 1;
+                    self.note(|world| {
+                        let (to, from) = (&world.nodes[to].name, &world.nodes[from].name);
+                        format!("{to} refuses a {} of {from}: {why}", kind.kind())
+                    });
+                }
+                self.poll(to);
+            }
+            Some(director) => {
+                let took = self.directors[director].take(self.now, envelope);
+                self.took(director, took);
+                self.poll(to);
+            }
+        }
+    }
+
+    /// A Director took a Plan, or did not.
+    fn took(&mut self, director: usize, took: Took) {
+        let node = self.world.controllers + director;
+        match took {
+            Took::Nothing => {}
+            Took::Refused(why) => {
+                self.counts.refused += 1;
+                self.note(|world| format!("{} refuses: {why}", world.nodes[node].name));
+            }
+            Took::Plan(plan) => {
+                self.note(|world| {
+                    format!("{} answers from Plan {}", world.nodes[node].name, plan.number)
+                });
+                let who = (director, self.world.nodes[node].name.as_str());
+                self.numbers.taken(&mut self.breaches, self.now, who, &plan);
+                self.look_at_answers(director);
+            }
+        }
+    }
+
+    /// Lets a process do what is due.
+    fn poll(&mut self, node: NodeId) {
+        if self.polls.0 == self.now {
+            self.polls.1 += 1;
+        } else {
+            self.polls = (self.now, 0);
+        }
+        if self.polls.1 > POLLS_MAX {
+            return self.breaches.tell(self.now, Rule::TimePasses, || {
+                let name = &self.world.nodes[node].name;
+                format!("{name} is called again and again at one instant")
+            });
+        }
+        let deadline = match node.checked_sub(self.world.controllers) {
+            None => {
+                for done in self.controllers[node].poll(self.now) {
+                    self.done(node, done);
+                }
+                self.controllers[node].next_deadline().map(|(at, _)| at)
+            }
+            Some(director) => {
+                for said in self.directors[director].poll(self.now) {
+                    self.say(node, said);
+                }
+                self.directors[director].next_deadline()
+            }
+        };
+        let Some(deadline) = deadline else { return };
+        let deadline = deadline.max(self.now);
+        if deadline < self.wakes[node] || self.wakes[node] <= self.now {
+            self.wakes[node] = deadline;
+            self.agenda.put(deadline, Due::Wake(node));
+        }
+    }
+
+    /// What a Controller did.
+    fn done(&mut self, node: NodeId, done: Done) {
+        match done {
+            Done::Said(said) => self.say(node, said),
+            Done::Probe(request) => self.probe(node, &request),
+            Done::Epoch(epoch) => {
+                let refused = self.controllers[node].disk.is_refusing();
+                self.settled.epoch(node, refused);
+                self.note(|world| format!("{} takes epoch {epoch}", world.nodes[node].name));
+            }
+            Done::Published(plan, stored) => {
+                self.counts.plans += 1;
+                self.note(|world| published(world, node, &plan));
+                let who = (node, self.world.nodes[node].name.as_str());
+                self.numbers.published(&mut self.breaches, self.now, who, &plan, stored);
+                let configuration = &self.controllers[node].configuration.1;
+                self.moves[node].published(&mut self.breaches, self.now, &plan, configuration);
+                self.settled.published(node, self.now, &plan);
+                if self.controllers[node].disk.is_refusing() {
+                    self.settled.epoch(node, true);
+                }
+            }
+            Done::Adopted(plan) => {
+                self.note(|world| {
+                    format!("{} adopts Plan {}", world.nodes[node].name, plan.number)
+                });
+                self.moves[node].adopted(self.now, &plan);
+            }
+            Done::Warned(text) => {
+                self.note(|world| format!("{} warns: {text}", world.nodes[node].name));
+            }
+        }
+    }
+
+    fn probe(&mut self, controller: NodeId, request: &ProbeRequest) {
+        let server = self.addresses.get(&request.address).copied();
+        let (after, outcome) = match server {
+            Some(id) if self.network.connects(controller, id) => {
+                match self.server(id).serves() || self.sabotage == Sabotage::Undead {
+                    true => (Duration::from_millis(20), ProbeOutcome::Up),
+                    false => (request.timeout, ProbeOutcome::Down("timed out".to_owned())),
+                }
+            }
+            _ => (request.timeout, ProbeOutcome::Down("timed out".to_owned())),
+        };
+        let process = self.controllers[controller].starts();
+        let target = request.target;
+        let due = Due::Probed { controller, process, target, outcome };
+        self.agenda.put(self.now + after, due);
+    }
+
+    fn look(&mut self) {
+        for director in 0..self.directors.len() {
+            self.look_at_answers(director);
+        }
+        self.look_settled();
+    }
+
+    pub(super) fn note(&mut self, line: impl FnOnce(&World) -> String) {
+        self.trace.note(self.now, || line(self.world));
+    }
+}
+
+/// One more or one less.
+const fn count(times: &mut u16, begins: bool) {
+    *times = if begins { times.saturating_add(1) } else { times.saturating_sub(1) };
+}
+
+/// A Plan in a line.
+fn published(world: &World, node: NodeId, plan: &Plan) -> String {
+    let out = plan.servers.iter().filter(|it| it.life != walrus_core::world::Life::Living);
+    let out: Vec<String> = out.map(|it| format!("{} {}", it.name, it.life.as_str())).collect();
+    let place = |area: &walrus_core::plan::AreaPlan| {
+        let clusters: Vec<&str> = area.clusters.iter().map(|(name, _)| name.as_str()).collect();
+        format!("{}={}", area.area, clusters.join("+"))
+    };
+    let services = plan.services.iter().map(|service| {
+        let areas: Vec<String> = service.areas.iter().map(place).collect();
+        format!("{}: {}", service.name, areas.join(" "))
+    });
+    let services: Vec<String> = services.collect();
+    let name = &world.nodes[node].name;
+    format!("{name} publishes Plan {} [{}] {}", plan.number, out.join(", "), services.join("; "))
+}

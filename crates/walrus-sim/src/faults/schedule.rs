@@ -1,0 +1,252 @@
+//! What goes wrong when: drawn from the seed before anything runs.
+//!
+//! Everything has ended when the calm begins. Some schedules have much at once; others little for long, so that what
+//! holds when things have settled is looked at too.
+
+use std::time::Duration;
+
+use walrus_core::world::{Name, Target, Time};
+
+use super::chance::Chance;
+use super::world::{NodeId, World};
+
+/// The most things that go wrong in one run.
+const HAPPENINGS_MAX: usize = 10;
+
+/// From when until when something is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Happening {
+    pub(super) begins: Time,
+    /// The same as `begins` for what happens at once.
+    pub(super) ends: Time,
+    pub(super) what: Disturbance,
+}
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Disturbance {
+    /// A Controller or Director is killed, and started again at the end.
+    Down(NodeId, Keeps),
+    /// A server with its Reporter loses its power.
+    ServerDown(NodeId),
+    /// A server's Reporter asks to be left out.
+    ServerBypass(NodeId),
+    /// A server serves so many requests of ten.
+    ServerBusy(NodeId, u64),
+    /// Nothing that the first say comes to the second; the other way likewise if both.
+    Cut { from: Vec<NodeId>, to: Vec<NodeId>, both: bool },
+    /// Losses, duplicates and late ones among all messages.
+    Weather { loss_percent: u32, duplicates_percent: u32, late_ms: u64 },
+    /// The carrier stands still: no message passes.
+    Carrier,
+    /// A disk takes nothing.
+    Disk(NodeId),
+    /// A clock is set by so many hours.
+    Clock(NodeId, i64),
+    /// An operator drains or undrains at one Controller.
+    Drain { at: NodeId, target: Target, drained: bool },
+    /// These take over the other configuration at the beginning, all others at the end.
+    Reload(Vec<NodeId>),
+}
+
+/// What a process finds on its disk when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    All,
+    Nothing,
+    /// What was there some seconds before.
+    Older,
+}
+
+/// What goes wrong before `calm`, in the order of time.
+pub(super) fn schedule(world: &World, calm: Time) -> Vec<Happening> {
+    let mut chance = Chance::new(world.seed, 2);
+    let count = chance.between(2, HAPPENINGS_MAX);
+    let length = calm.since(Time::ZERO);
+    let mut happenings: Vec<Happening> = Vec::new();
+    let mut reloaded = false;
+    for _ in 0..count {
+        let what = disturbance(&mut chance, world);
+        if matches!(what, Disturbance::Reload(_)) && std::mem::replace(&mut reloaded, true) {
+            continue;
+        }
+        let begins = Time::from_secs(2) + chance.up_to(length.mul_f64(0.9));
+        let lasts = if chance.one_in(3) { length } else { length / 5 };
+        let ends = begins + Duration::from_millis(100) + chance.up_to(lasts);
+        let ends = if what.is_at_once() { begins } else { ends.min(calm) };
+        happenings.push(Happening { begins: begins.min(calm), ends, what });
+    }
+    happenings.sort_by_key(|it| it.begins);
+    happenings
+}
+
+fn disturbance(chance: &mut Chance, world: &World) -> Disturbance {
+    let process = |chance: &mut Chance| chance.below(world.controllers + world.directors);
+    let controller = |chance: &mut Chance| chance.below(world.controllers);
+    let server = |chance: &mut Chance| {
+        let servers = world.server_nodes();
+        servers.start + chance.below(servers.len())
+    };
+    match chance.below(26) {
+        0..=3 => {
+            let keeps = chance.of(&[Keeps::All, Keeps::All, Keeps::Nothing, Keeps::Older]);
+            Disturbance::Down(controller(chance), keeps)
+        }
+        4 | 5 => {
+            let keeps = chance.of(&[Keeps::All, Keeps::Nothing, Keeps::Older]);
+            Disturbance::Down(process(chance), keeps)
+        }
+        6..=8 => Disturbance::ServerDown(server(chance)),
+        9 => Disturbance::ServerBypass(server(chance)),
+        10..=12 => Disturbance::ServerBusy(server(chance), chance.between(0, 10) as u64),
+        13..=18 => cut(chance, world),
+        19 => Disturbance::Weather {
+            loss_percent: chance.of(&[0, 5, 20, 50]),
+            duplicates_percent: chance.of(&[0, 10, 50]),
+            late_ms: chance.of(&[0, 200, 3_000]),
+        },
+        20 => Disturbance::Carrier,
+        21 => Disturbance::Disk(process(chance)),
+        22 => Disturbance::Clock(process(chance), chance.between(0, 20) as i64 - 10),
+        23 | 24 => drain(chance, world),
+        _ => Disturbance::Reload(some_processes(chance, world)),
+    }
+}
+
+fn some_processes(chance: &mut Chance, world: &World) -> Vec<NodeId> {
+    let all: Vec<NodeId> = (0..world.controllers + world.directors).collect();
+    chance.some_of(&all)
+}
+
+fn cut(chance: &mut Chance, world: &World) -> Disturbance {
+    let all = || 0..world.nodes.len();
+    let site = chance.below(world.sites.len());
+    let inside = world.at_site(site);
+    let outside = |inside: &[NodeId]| all().filter(|it| !inside.contains(it)).collect::<Vec<_>>();
+    let both = |from: Vec<NodeId>| Disturbance::Cut { to: outside(&from), from, both: true };
+    match chance.below(8) {
+        0..=2 => both(inside),
+        3 => {
+            let sites: Vec<usize> = (0..world.sites.len()).collect();
+            let one = chance.some_of(&sites);
+            both(all().filter(|it| one.contains(&world.nodes[*it].site)).collect())
+        }
+        4 if world.controllers > 1 => {
+            // Two Controllers alone: each still hears whom the other hears.
+            let one = chance.below(world.controllers);
+            let other = (one + chance.between(1, world.controllers - 1)) % world.controllers;
+            Disturbance::Cut { from: vec![one], to: vec![other], both: !chance.one_in(3) }
+        }
+        5 => {
+            let node = chance.below(world.controllers + world.directors);
+            both(vec![node])
+        }
+        6 => {
+            // The servers of a site are not heard, or not by some Controllers.
+            let servers: Vec<NodeId> = world.server_nodes().collect();
+            let controllers: Vec<NodeId> = (0..world.controllers).collect();
+            let from = chance.some_of(&servers);
+            Disturbance::Cut { from, to: chance.some_of(&controllers), both: chance.one_in(2) }
+        }
+        // One direction of the ways to a site or from it.
+        _ => {
+            let others = outside(&inside);
+            let (from, to) = if chance.one_in(2) { (inside, others) } else { (others, inside) };
+            Disturbance::Cut { from, to, both: false }
+        }
+    }
+}
+
+fn drain(chance: &mut Chance, world: &World) -> Disturbance {
+    let servers = world.server_nodes();
+    let server = &world.nodes[servers.start + chance.below(servers.len())];
+    let cluster = world.sites[server.site].parse::<Name>();
+    let target = match cluster {
+        Ok(cluster) if chance.one_in(3) => Target::Cluster(cluster),
+        _ => Target::Server(server.name.clone()),
+    };
+    let at = chance.below(world.controllers);
+    Disturbance::Drain { at, target, drained: !chance.one_in(3) }
+}
+
+impl Disturbance {
+    /// Whether it has no end of its own.
+    const fn is_at_once(&self) -> bool {
+        matches!(self, Self::Clock(..) | Self::Drain { .. } | Self::ServerBusy(..))
+    }
+
+    /// For people.
+    pub(super) fn describe(&self, world: &World) -> String {
+        let name = |node: &NodeId| world.nodes[*node].name.to_string();
+        let names = |nodes: &[NodeId]| nodes.iter().map(name).collect::<Vec<_>>().join(" ");
+        match self {
+            Self::Down(node, keeps) => {
+                let keeps = match keeps {
+                    Keeps::All => "its state",
+                    Keeps::Nothing => "no state",
+                    Keeps::Older => "an older copy of its state",
+                };
+                format!("{} is down, and comes back with {keeps}", name(node))
+            }
+            Self::ServerDown(node) => format!("server {} is down", name(node)),
+            Self::ServerBypass(node) => format!("server {} asks to be left out", name(node)),
+            Self::ServerBusy(node, busy) => format!("server {} is busy {busy}/10", name(node)),
+            Self::Cut { from, to, both } => {
+                let arrow = if *both { "<-/->" } else { "-/->" };
+                format!("cut: {} {arrow} {}", names(from), names(to))
+            }
+            Self::Weather { loss_percent, duplicates_percent, late_ms } => format!(
+                "of all messages {loss_percent} % are lost, {duplicates_percent} % come twice, some up to \
+                 {late_ms} ms late"
+            ),
+            Self::Carrier => "the carrier stands still".to_owned(),
+            Self::Disk(node) => format!("the disk of {} takes nothing", name(node)),
+            Self::Clock(node, hours) => format!("the clock of {} is set by {hours:+} h", name(node)),
+            Self::Drain { at, target, drained } => {
+                let verb = if *drained { "drains" } else { "undrains" };
+                format!("an operator {verb} {target} at {}", name(at))
+            }
+            Self::Reload(nodes) => {
+                format!("{} reload, all others at the end of this", names(nodes))
+            }
+        }
+    }
+}
+
+impl Happening {
+    /// One line for people.
+    pub(super) fn describe(&self, world: &World) -> String {
+        let second = |time: Time| format!("{:.3}s", time.as_secs_f64());
+        let until = match self.ends > self.begins {
+            true => format!(" .. {:>8}", second(self.ends)),
+            false => " ".repeat(12),
+        };
+        format!("  {:>8}{until}  {}", second(self.begins), self.what.describe(world))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_has_ended_when_the_calm_begins_and_every_kind_comes() {
+        let calm = Time::from_secs(40);
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let world = World::new(seed).unwrap();
+            let happenings = schedule(&world, calm);
+            assert_eq!(happenings, schedule(&world, calm), "seed {seed}");
+            for happening in &happenings {
+                assert!(happening.begins <= happening.ends && happening.ends <= calm);
+                let kind = format!("{:?}", happening.what);
+                let end = kind.find(|it: char| !it.is_alphanumeric()).unwrap_or(kind.len());
+                kinds.insert(kind[..end].to_owned());
+                if let Disturbance::Cut { from, to, .. } = &happening.what {
+                    assert!(from.iter().all(|it| !to.contains(it)), "{happening:?}");
+                }
+            }
+        }
+        assert_eq!(kinds.len(), 11, "{kinds:?}");
+    }
+}
