@@ -6,6 +6,7 @@
 //! itself in virtual time ([`VirtualSystem`]), in the tests of the binary the real program over
 //! real sockets. Nothing here has a socket or a clock: if this crate compiles, the core is pure.
 
+pub mod faults;
 mod name_server;
 mod query;
 pub mod replay;

@@ -24,22 +24,23 @@ pub(super) enum Due {
     Wake(NodeId),
     /// A server's Reporter reports.
     Report(NodeId),
-    /// A message comes to a node.
-    Arrives { from: NodeId, to: NodeId, message: Rc<Carried> },
+    /// A message, as read out of its bytes, comes to a node.
+    Arrives {
+        from: NodeId,
+        to: NodeId,
+        message: Rc<Envelope>,
+    },
     /// A probe of this process of a Controller ends.
-    Probed { controller: NodeId, process: u32, target: u32, outcome: ProbeOutcome },
+    Probed {
+        controller: NodeId,
+        process: u32,
+        target: u32,
+        outcome: ProbeOutcome,
+    },
     /// The rules are looked at.
     Look,
     /// Everything heals.
     Calm,
-}
-
-/// A message on the way.
-#[derive(Debug)]
-pub(super) struct Carried {
-    /// What its receivers read out of the bytes; each gets its own.
-    pub(super) envelope: Envelope,
-    pub(super) bytes: usize,
 }
 
 /// Things by time; those of the same time in the order in which they were put in.

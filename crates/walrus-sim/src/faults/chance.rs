@@ -44,11 +44,6 @@ impl Chance {
         longest.mul_f64(self.0.share())
     }
 
-    /// Any number.
-    pub(super) fn draw(&mut self) -> u64 {
-        self.0.draw()
-    }
-
     /// Some of them, at least one, in their order.
     pub(super) fn some_of<T: Copy>(&mut self, choices: &[T]) -> Vec<T> {
         let sure = self.below(choices.len());

@@ -10,6 +10,7 @@ mod agenda;
 mod asking;
 mod chance;
 mod clock;
+mod deeds;
 mod disk;
 mod network;
 mod node;
@@ -51,7 +52,6 @@ impl Default for FaultOptions {
 
 /// A node or network that is broken on purpose, so that the rules are seen to fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only tests break things"))]
 enum Sabotage {
     #[default]
     None,
@@ -61,10 +61,6 @@ enum Sabotage {
     EpochForgotten,
     /// The network loses everything.
     AllLost,
-    /// Controllers do not hear each other's presences.
-    NoPresence,
-    /// Controllers hear nothing of others' overrides.
-    NoOverrides,
     /// A Director's answers are empty.
     EmptyAnswers,
     /// Servers that are down go on reporting.
@@ -78,7 +74,7 @@ enum Sabotage {
 pub fn run(seed: u64, options: &FaultOptions) -> Result<FaultsRun, String> {
     let world = World::new(seed)?;
     let run = Run::new(&world, options)?;
-    Ok(run.to_the_end())
+    Ok(run.finish())
 }
 
 /// The simulated time of all seeds' runs is this and some seconds of calm.

@@ -94,6 +94,11 @@ impl Network {
         self.weather = weather;
     }
 
+    /// Whether the carrier runs.
+    pub(super) const fn runs(&self) -> bool {
+        self.stopped == 0
+    }
+
     /// Whether the weather is such that what is not cut arrives.
     pub(super) fn is_fair(&self) -> bool {
         self.weather == Weather::default()

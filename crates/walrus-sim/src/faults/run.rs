@@ -10,10 +10,11 @@ use walrus_core::message::{Envelope, Message, decode_envelope, encode_envelope};
 use walrus_core::plan::Plan;
 use walrus_core::world::Time;
 
-use super::agenda::{Agenda, Carried, Due};
+use super::agenda::{Agenda, Due};
 use super::chance::Chance;
-use super::network::{Network, Weather};
-use super::node::{ControllerNode, DirectorNode, Done, Said, ServerNode, To, Took};
+use super::disk::Disk;
+use super::network::Network;
+use super::node::{ControllerNode, DirectorNode, Done, Said, ServerNode, Took};
 use super::report::{FaultCounts, FaultsRun, Trace};
 use super::schedule::{Disturbance, Happening, Keeps, schedule};
 use super::settled::Settled;
@@ -40,15 +41,15 @@ pub(super) struct Run<'a> {
     pub(super) controllers: Vec<ControllerNode>,
     pub(super) directors: Vec<DirectorNode>,
     pub(super) servers: Vec<ServerNode>,
-    agenda: Agenda,
+    pub(super) agenda: Agenda,
     /// For when each process is on the agenda.
     wakes: Vec<Time>,
     polls: (Time, u32),
     /// Servers by address.
     addresses: BTreeMap<IpAddr, NodeId>,
     pub(super) breaches: Breaches,
-    numbers: Numbers,
-    moves: Vec<Moves>,
+    pub(super) numbers: Numbers,
+    pub(super) moves: Vec<Moves>,
     pub(super) settled: Settled,
     pub(super) counts: FaultCounts,
     pub(super) trace: Trace,
@@ -117,7 +118,7 @@ impl<'a> Run<'a> {
     }
 
     /// Until the end, or until a rule is broken.
-    pub(super) fn to_the_end(mut self) -> FaultsRun {
+    pub(super) fn finish(mut self) -> FaultsRun {
         while let Some((at, due)) = self.agenda.pop() {
             if at > self.end || !self.breaches.is_empty() {
                 break;
@@ -137,7 +138,7 @@ impl<'a> Run<'a> {
             Due::First(node) => self.start(node, Keeps::All),
             Due::Begins(place) => self.set(place, true),
             Due::Ends(place) => self.set(place, false),
-            Due::Copy(node) => self.disk(node, super::disk::Disk::copy),
+            Due::Copy(node) => self.disk(node, Disk::copy),
             Due::Wake(node) => {
                 if self.wakes[node] <= self.now {
                     self.wakes[node] = Time::from_nanos(u64::MAX);
@@ -157,13 +158,13 @@ impl<'a> Run<'a> {
             }
             Due::Look => {
                 self.agenda.put(self.now + LOOK_EVERY, Due::Look);
-                self.look();
+                self.look_settled();
             }
             Due::Calm => self.calm(),
         }
     }
 
-    fn report(&mut self, node: NodeId) {
+    pub(super) fn report(&mut self, node: NodeId) {
         let server = &mut self.servers[node - self.world.server_nodes().start];
         let undead = self.sabotage == Sabotage::Undead && server.condition.down > 0;
         let down = std::mem::replace(&mut server.condition.down, 0);
@@ -174,182 +175,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Everything that is wrong ends: all nodes run, hear each other, and have one configuration.
-    fn calm(&mut self) {
-        let reloaded = self.schedule.iter().any(|it| matches!(it.what, Disturbance::Reload(_)));
-        self.note(|_| "calm: everything heals".to_owned());
-        for node in 0..self.world.controllers + self.world.directors {
-            if reloaded {
-                self.reload(node);
-            }
-            self.poll(node);
-        }
-        self.settled.changed(self.now);
-    }
-
-    /// What goes wrong begins or ends.
-    fn set(&mut self, place: usize, begins: bool) {
-        let Happening { what, .. } = self.schedule[place].clone();
-        self.note(|world| {
-            let over = if begins { "" } else { "over: " };
-            format!("{over}{}", what.describe(world))
-        });
-        self.settled.changed(self.now);
-        match what {
-            Disturbance::Down(node, keeps) => self.set_down(node, keeps, begins),
-            Disturbance::ServerDown(node) => {
-                let now = self.now;
-                let server = self.server(node);
-                count(&mut server.condition.down, begins);
-                if !begins && server.serves() {
-                    server.begin(now);
-                }
-            }
-            Disturbance::ServerBypass(node) => {
-                count(&mut self.server(node).condition.bypass, begins);
-                self.report(node);
-            }
-            Disturbance::ServerBusy(node, busy) => self.server(node).condition.busy = busy,
-            Disturbance::Cut { from, to, both } => {
-                self.network.cut(&from, &to, begins);
-                if both {
-                    self.network.cut(&to, &from, begins);
-                }
-            }
-            Disturbance::Weather { loss_percent, duplicates_percent, late_ms } if begins => {
-                self.network.set_weather(Weather {
-                    loss: f64::from(loss_percent) / 100.0,
-                    duplicates: f64::from(duplicates_percent) / 100.0,
-                    late: Duration::from_millis(late_ms),
-                });
-            }
-            Disturbance::Weather { .. } => self.network.set_weather(Weather::default()),
-            Disturbance::Carrier => self.network.stop_carrier(begins),
-            Disturbance::Disk(node) => self.disk(node, |disk| disk.set_refuses(begins)),
-            Disturbance::Clock(node, hours) => self.step_clock(node, hours),
-            Disturbance::Drain { at, target, drained } => {
-                let done = self.controllers[at].drain(self.now, target, drained);
-                if let Err(refusal) = done {
-                    self.note(|_| format!("refused: {refusal}"));
-                }
-                self.poll(at);
-            }
-            Disturbance::Reload(nodes) => {
-                let all = 0..self.world.controllers + self.world.directors;
-                let others = || all.clone().filter(|it| !nodes.contains(it)).collect();
-                let whom: Vec<NodeId> = if begins { nodes.clone() } else { others() };
-                whom.into_iter().for_each(|node| self.reload(node));
-            }
-        }
-    }
-
-    fn server(&mut self, node: NodeId) -> &mut ServerNode {
-        &mut self.servers[node - self.world.server_nodes().start]
-    }
-
-    fn disk(&mut self, node: NodeId, act: impl FnOnce(&mut super::disk::Disk)) {
-        match node.checked_sub(self.world.controllers) {
-            None => act(&mut self.controllers[node].disk),
-            Some(director) => act(&mut self.directors[director].disk),
-        }
-    }
-
-    fn step_clock(&mut self, node: NodeId, hours: i64) {
-        let step = hours * 3_600_000;
-        match node.checked_sub(self.world.controllers) {
-            None => self.controllers[node].clock_off_ms += step,
-            Some(director) => self.directors[director].clock_off_ms += step,
-        }
-    }
-
-    fn set_down(&mut self, node: NodeId, keeps: Keeps, begins: bool) {
-        let down = match node.checked_sub(self.world.controllers) {
-            None => &mut self.controllers[node].down,
-            Some(director) => &mut self.directors[director].down,
-        };
-        count(down, begins);
-        let down = *down;
-        if begins {
-            match node.checked_sub(self.world.controllers) {
-                None => self.controllers[node].kill(),
-                Some(director) => self.directors[director].kill(),
-            }
-        } else if down == 0 {
-            self.start(node, keeps);
-        }
-    }
-
-    /// Starts a process, or a server's Reporter for the first time.
-    fn start(&mut self, node: NodeId, keeps: Keeps) {
-        if node >= self.world.server_nodes().start {
-            self.agenda.put(self.now, Due::Report(node));
-            return;
-        }
-        self.settled.changed(self.now);
-        self.counts.starts += 1;
-        let Some(director) = node.checked_sub(self.world.controllers) else {
-            let controller = &mut self.controllers[node];
-            if controller.is_up() || controller.down > 0 {
-                return;
-            }
-            // What the disk refused once is not known to a process that comes after.
-            let forgot = keeps != Keeps::All || self.settled.refused(node);
-            controller.begin(self.now, keeps);
-            self.numbers.controller_begins(node, forgot);
-            self.moves[node].begins();
-            self.note(|world| format!("{} starts", world.nodes[node].name));
-            return self.poll(node);
-        };
-        if self.directors[director].is_up() || self.directors[director].down > 0 {
-            return;
-        }
-        if let Err(why) = self.directors[director].begin(self.now, keeps) {
-            self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
-        }
-        let found = self.directors[director].plan().cloned();
-        self.numbers.director_begins(director, found.as_deref());
-        self.note(|world| {
-            let with = found.map_or_else(|| "no Plan".to_owned(), |it| format!("Plan {}", it.number));
-            format!("{} starts with {with}", world.nodes[node].name)
-        });
-        self.poll(node);
-    }
-
-    fn reload(&mut self, node: NodeId) {
-        let next = (1, &self.world.configurations[1]);
-        match node.checked_sub(self.world.controllers) {
-            None => {
-                if self.controllers[node].configuration.0 != 1 {
-                    self.controllers[node].reload(self.now, next);
-                    self.poll(node);
-                }
-            }
-            Some(director) => {
-                if self.directors[director].configuration.0 == 1 {
-                    return;
-                }
-                match self.directors[director].reload(next) {
-                    Ok(took) => self.took(director, took),
-                    Err(why) => {
-                        self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
-                    }
-                }
-            }
-        }
-    }
-
     /// Sends a message to all who want to hear of it.
     fn say(&mut self, from: NodeId, said: Said) {
-        let Said { to, session, sequence, message } = said;
+        let Said { session, sequence, message } = said;
         let node = &self.world.nodes[from];
         let (role, name) = (node.role, node.name.clone());
-        let all: Vec<NodeId> = match &to {
-            To::One(name) => {
-                let named = |it: &NodeId| self.world.nodes[*it].name == *name;
-                (0..self.world.server_nodes().start).filter(named).collect()
-            }
-            To::All => self.listeners(&message).collect(),
-        };
+        let all = self.listeners(&message);
         let bytes = encode_envelope(&Envelope { role, name, session, sequence, message });
         self.counts.messages += 1;
         self.counts.bytes += bytes.len() as u64;
@@ -362,8 +193,8 @@ impl<'a> Run<'a> {
                 });
             }
         };
-        let message = Rc::new(Carried { envelope, bytes: bytes.len() });
-        for to in all.into_iter().filter(|to| *to != from) {
+        let message = Rc::new(envelope);
+        for to in all.filter(|to| *to != from) {
             let copies = self.network.send(from, to);
             let lost = copies.iter().next().is_none() || self.sabotage == Sabotage::AllLost;
             if lost {
@@ -384,18 +215,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn arrives(&mut self, from: NodeId, to: NodeId, message: &Carried) {
-        let kind = &message.envelope.message;
-        let is_kept_back = match self.sabotage {
-            Sabotage::NoPresence => matches!(kind, Message::Presence(_)),
-            Sabotage::NoOverrides => matches!(kind, Message::Overrides { .. }),
-            _ => false,
-        };
-        if !self.network.passes(from, to) || is_kept_back {
+    fn arrives(&mut self, from: NodeId, to: NodeId, message: &Envelope) {
+        let kind = &message.message;
+        if !self.network.passes(from, to) {
             self.counts.lost += 1;
             return;
         }
-        let envelope = message.envelope.clone();
+        let envelope = message.clone();
         match to.checked_sub(self.world.controllers) {
             None => {
                 if let Err(why) = self.controllers[to].take(self.now, envelope) {
@@ -416,7 +242,7 @@ impl<'a> Run<'a> {
     }
 
     /// A Director took a Plan, or did not.
-    fn took(&mut self, director: usize, took: Took) {
+    pub(super) fn took(&mut self, director: usize, took: Took) {
         let node = self.world.controllers + director;
         match took {
             Took::Nothing => {}
@@ -436,7 +262,7 @@ impl<'a> Run<'a> {
     }
 
     /// Lets a process do what is due.
-    fn poll(&mut self, node: NodeId) {
+    pub(super) fn poll(&mut self, node: NodeId) {
         if self.polls.0 == self.now {
             self.polls.1 += 1;
         } else {
@@ -473,7 +299,7 @@ impl<'a> Run<'a> {
     /// What a Controller did.
     fn done(&mut self, node: NodeId, done: Done) {
         match done {
-            Done::Said(said) => self.say(node, said),
+            Done::Said(said) => self.say(node, *said),
             Done::Probe(request) => self.probe(node, &request),
             Done::Epoch(epoch) => {
                 let refused = self.controllers[node].disk.is_refusing();
@@ -521,21 +347,14 @@ impl<'a> Run<'a> {
         self.agenda.put(self.now + after, due);
     }
 
-    fn look(&mut self) {
-        for director in 0..self.directors.len() {
-            self.look_at_answers(director);
-        }
-        self.look_settled();
+    /// When the run ends.
+    pub(super) const fn end(&self) -> Time {
+        self.end
     }
 
     pub(super) fn note(&mut self, line: impl FnOnce(&World) -> String) {
         self.trace.note(self.now, || line(self.world));
     }
-}
-
-/// One more or one less.
-const fn count(times: &mut u16, begins: bool) {
-    *times = if begins { times.saturating_add(1) } else { times.saturating_sub(1) };
 }
 
 /// A Plan in a line.

@@ -1,7 +1,7 @@
 //! What goes wrong when: drawn from the seed before anything runs.
 //!
-//! Everything has ended when the calm begins. Some schedules have much at once; others little for long, so that what
-//! holds when things have settled is looked at too.
+//! All that befalls nodes and messages has ended when the calm begins, but for some servers that stay away and, in some
+//! runs, a cut that stays: what must hold when things have settled is then looked at on each side of it.
 
 use std::time::Duration;
 
@@ -12,6 +12,12 @@ use super::world::{NodeId, World};
 
 /// The most things that go wrong in one run.
 const HAPPENINGS_MAX: usize = 10;
+
+/// The end of what stays to the end.
+const NEVER: Time = Time::from_nanos(u64::MAX);
+
+/// Of so many runs one ends with a cut.
+const CUT_STAYS: usize = 3;
 
 /// From when until when something is wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,8 +79,16 @@ pub(super) fn schedule(world: &World, calm: Time) -> Vec<Happening> {
         let begins = Time::from_secs(2) + chance.up_to(length.mul_f64(0.9));
         let lasts = if chance.one_in(3) { length } else { length / 5 };
         let ends = begins + Duration::from_millis(100) + chance.up_to(lasts);
-        let ends = if what.is_at_once() { begins } else { ends.min(calm) };
+        let ends = match what {
+            _ if what.is_at_once() => begins,
+            Disturbance::ServerDown(_) | Disturbance::ServerBypass(_) if chance.one_in(3) => NEVER,
+            _ => ends.min(calm),
+        };
         happenings.push(Happening { begins: begins.min(calm), ends, what });
+    }
+    if chance.one_in(CUT_STAYS) {
+        let begins = Time::ZERO + (length - chance.up_to(length / 2));
+        happenings.push(Happening { begins, ends: NEVER, what: cut(&mut chance, world) });
     }
     happenings.sort_by_key(|it| it.begins);
     happenings
@@ -201,7 +215,9 @@ impl Disturbance {
             ),
             Self::Carrier => "the carrier stands still".to_owned(),
             Self::Disk(node) => format!("the disk of {} takes nothing", name(node)),
-            Self::Clock(node, hours) => format!("the clock of {} is set by {hours:+} h", name(node)),
+            Self::Clock(node, hours) => {
+                format!("the clock of {} is set by {hours:+} h", name(node))
+            }
             Self::Drain { at, target, drained } => {
                 let verb = if *drained { "drains" } else { "undrains" };
                 format!("an operator {verb} {target} at {}", name(at))
@@ -217,9 +233,10 @@ impl Happening {
     /// One line for people.
     pub(super) fn describe(&self, world: &World) -> String {
         let second = |time: Time| format!("{:.3}s", time.as_secs_f64());
-        let until = match self.ends > self.begins {
-            true => format!(" .. {:>8}", second(self.ends)),
-            false => " ".repeat(12),
+        let until = match self.ends {
+            NEVER => " ..      end".to_owned(),
+            ends if ends > self.begins => format!(" .. {:>8}", second(ends)),
+            _ => " ".repeat(12),
         };
         format!("  {:>8}{until}  {}", second(self.begins), self.what.describe(world))
     }
@@ -230,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_has_ended_when_the_calm_begins_and_every_kind_comes() {
+    fn what_ends_has_ended_when_the_calm_begins_and_every_kind_comes() {
         let calm = Time::from_secs(40);
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..300 {
@@ -238,7 +255,14 @@ mod tests {
             let happenings = schedule(&world, calm);
             assert_eq!(happenings, schedule(&world, calm), "seed {seed}");
             for happening in &happenings {
-                assert!(happening.begins <= happening.ends && happening.ends <= calm);
+                let stays = matches!(
+                    happening.what,
+                    Disturbance::ServerDown(_)
+                        | Disturbance::ServerBypass(_)
+                        | Disturbance::Cut { .. }
+                );
+                assert!(happening.begins <= happening.ends && happening.begins <= calm);
+                assert!(happening.ends <= calm || stays && happening.ends == NEVER);
                 let kind = format!("{:?}", happening.what);
                 let end = kind.find(|it: char| !it.is_alphanumeric()).unwrap_or(kind.len());
                 kinds.insert(kind[..end].to_owned());

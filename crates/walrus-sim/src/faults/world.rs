@@ -31,7 +31,6 @@ pub(super) struct World {
     pub(super) controllers: usize,
     pub(super) directors: usize,
     /// The configuration at the start and the one that a reload brings.
-    pub(super) texts: [String; 2],
     pub(super) configurations: [Arc<Configuration>; 2],
     /// How long a message takes from site to site.
     pub(super) delays: Vec<Vec<Duration>>,
@@ -98,7 +97,6 @@ impl World {
             nodes,
             controllers,
             directors,
-            texts,
             configurations,
             delays,
             detection,
@@ -159,12 +157,10 @@ fn node(chance: &mut Chance, name: &str, role: Role, site: usize) -> Result<Node
 /// From 1 to 80 ms one way, half a millisecond inside of a site.
 fn delays(chance: &mut Chance, sites: usize) -> Vec<Vec<Duration>> {
     let mut delays = vec![vec![Duration::from_micros(500); sites]; sites];
-    for one in 0..sites {
-        for other in 0..one {
-            let delay = Duration::from_millis(chance.between(1, 80) as u64);
-            delays[one][other] = delay;
-            delays[other][one] = delay;
-        }
+    for (one, other) in (0..sites).flat_map(|one| (0..one).map(move |other| (one, other))) {
+        let delay = Duration::from_millis(chance.between(1, 80) as u64);
+        delays[one][other] = delay;
+        delays[other][one] = delay;
     }
     delays
 }
@@ -175,9 +171,11 @@ fn server_lines(chance: &mut Chance, sites: &[&str]) -> Vec<ServerLine> {
         for number in 1..=chance.between(1, SERVERS_MAX) {
             let name = format!("{city}{number}");
             let line = format!(
-                "  {{ name = \"{name}\", addresses = [\"192.0.{}.{number}\"], weight = {} }},\n",
+                "  {{ name = \"{name}\", addresses = [\"192.0.{}.{number}\"], weight = {}, \
+                 capacity = {} }},\n",
                 site + 2,
                 chance.between(1, 3),
+                chance.of(&[1, 5, 1000]),
             );
             lines.push(ServerLine { name, site, line });
         }
@@ -211,10 +209,8 @@ fn texts(
             let lines = servers.iter().filter(|server| server.site == site);
             let lines: String = lines.map(|server| server.line.as_str()).collect();
             let source = sources[site];
-            let _ = write!(
-                text,
-                "[[cluster]]\nname = \"{city}\"\n{source}\nservers = [\n{lines}]\n"
-            );
+            let _ =
+                write!(text, "[[cluster]]\nname = \"{city}\"\n{source}\nservers = [\n{lines}]\n");
         }
         text.push_str(&areas);
         for (number, [ttl, assign, spill, ramp, choose, answers]) in services.iter().enumerate() {
@@ -255,10 +251,8 @@ const ASSIGN: [&str; 6] = ["walrus", "walrus", "nearest", "failover", "all", "st
 fn areas(chance: &mut Chance, sites: &[&str]) -> String {
     let mut text = String::new();
     for (site, city) in sites.iter().enumerate() {
-        let _ = write!(
-            text,
-            "[[area]]\nname = \"near-{city}\"\nclients = [\"10.{site}.0.0/16\"]\n"
-        );
+        let _ =
+            write!(text, "[[area]]\nname = \"near-{city}\"\nclients = [\"10.{site}.0.0/16\"]\n");
         if !chance.one_in(4) {
             let _ = writeln!(text, "home = \"{city}\"");
         }
@@ -301,7 +295,10 @@ mod tests {
         for seed in 0..200 {
             let world = World::new(seed).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
             let again = World::new(seed).unwrap();
-            assert_eq!((&world.texts, world.describe()), (&again.texts, again.describe()));
+            assert_eq!(
+                (&world.configurations, world.describe()),
+                (&again.configurations, again.describe())
+            );
             assert!((1..=NODES_MAX).contains(&world.controllers));
             let servers = world.server_nodes().len();
             let known = world.configurations[1].topology.servers.len();

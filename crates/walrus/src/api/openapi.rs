@@ -10,11 +10,11 @@ use super::status::StatusView;
 use super::traffic::TrafficView;
 use super::{DoneView, DrainRequest, ErrorView, ReloadView};
 use crate::cli::check::CheckView;
-use crate::sim::{ReplayView, SimCompareView, SimRunView, SimSweepView};
+use crate::sim::{ReplayView, SimCompareView, SimFaultsView, SimRunView, SimSweepView};
 use crate::top::TopView;
 
 /// Which `kind` goes with which schema: over HTTP and for `--json` alike.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 16] = [
     ("StatusView", "status"),
     ("PlanView", "plan"),
     ("DiffView", "plan_diff"),
@@ -29,6 +29,7 @@ const KINDS: [(&str, &str); 15] = [
     ("SimRunView", "sim_run"),
     ("SimCompareView", "sim_compare"),
     ("SimSweepView", "sim_sweep"),
+    ("SimFaultsView", "sim_faults"),
     ("ErrorView", "error"),
 ];
 
@@ -83,6 +84,7 @@ pub(crate) fn document() -> String {
         SimRunView,
         SimCompareView,
         SimSweepView,
+        SimFaultsView,
         ErrorView
     ))
 )]

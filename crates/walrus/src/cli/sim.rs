@@ -21,6 +21,10 @@ pub(crate) enum SimCommand {
     ///
     /// Exits with 1 if a limit is passed, so that a pipeline can stop there.
     Replay(ReplayArguments),
+    /// Small worlds in which everything goes wrong, one a seed: do the rules of the group hold?
+    ///
+    /// Exits with 1 if a seed breaks a rule.
+    Faults(FaultsArguments),
 }
 
 /// Settings that replace what a study says.
@@ -49,6 +53,13 @@ pub(crate) struct SeedArguments {
 /// `1-20` as numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Seeds(Vec<u64>);
+
+impl Seeds {
+    /// All of them.
+    pub(crate) fn list(&self) -> &[u64] {
+        &self.0
+    }
+}
 
 impl SeedArguments {
     /// The seeds that were asked for, else the study's.
@@ -166,6 +177,27 @@ pub(crate) struct ReplayArguments {
     pub(crate) api: ApiArguments,
 }
 
+/// `walrus sim faults`.
+#[derive(Debug, Args)]
+pub(crate) struct FaultsArguments {
+    /// Which seeds, such as `1..1000` (both ends included) or `7`.
+    #[arg(long, value_name = "FROM..TO", value_parser = seed_range)]
+    pub(crate) seeds: Seeds,
+    /// Simulated seconds in which things go wrong; a calm of some 20 s follows.
+    #[arg(long, value_name = "N", default_value_t = walrus_sim::faults::FAULT_SECONDS,
+          value_parser = clap::value_parser!(u64).range(3..=3600))]
+    pub(crate) seconds: u64,
+    /// Print the whole time line of each seed.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) trace: bool,
+    /// Runs at a time; without it one a processor. Results do not depend on it.
+    #[arg(long, value_name = "NUMBER", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) threads: Option<usize>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// One half of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DnstapHalf {
@@ -183,6 +215,7 @@ impl SimCommand {
             Self::Compare(compare) => compare.json,
             Self::Sweep(sweep) => sweep.json,
             Self::Replay(replay) => replay.json,
+            Self::Faults(faults) => faults.json,
         }
     }
 
@@ -193,6 +226,7 @@ impl SimCommand {
             Self::Compare(_) => "sim compare",
             Self::Sweep(_) => "sim sweep",
             Self::Replay(_) => "sim replay",
+            Self::Faults(_) => "sim faults",
         }
     }
 }
@@ -204,11 +238,17 @@ pub(super) fn run(command: &SimCommand) -> Result<(), Failure> {
         SimCommand::Compare(compare) => crate::sim::compare::run(compare),
         SimCommand::Sweep(sweep) => crate::sim::sweep::run(sweep),
         SimCommand::Replay(replay) => crate::sim::replay::run(replay),
+        SimCommand::Faults(faults) => crate::sim::faults::run(faults),
     }
 }
 
 fn set(text: &str) -> Result<(String, String), String> {
     crate::sim::set(text)
+}
+
+/// `1..1000`, as `sim faults` has it.
+fn seed_range(text: &str) -> Result<Seeds, String> {
+    seeds(&text.replacen("..", "-", 1))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
@@ -227,6 +267,13 @@ fn share(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_of_seeds_has_both_ends() {
+        assert_eq!(seed_range("3..5").unwrap().list(), [3, 4, 5]);
+        assert_eq!(seed_range("7").unwrap().list(), [7]);
+        assert!(seed_range("5..3").is_err() && seed_range("..").is_err());
+    }
 
     #[test]
     fn shares_are_percentages() {

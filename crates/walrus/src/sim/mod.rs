@@ -3,6 +3,7 @@
 
 pub(crate) mod compare;
 mod compressed;
+pub(crate) mod faults;
 pub(crate) mod interruption;
 mod measures;
 mod population_view;
@@ -20,6 +21,7 @@ mod studies;
 pub(crate) mod sweep;
 
 pub(crate) use compare::SimCompareView;
+pub(crate) use faults::SimFaultsView;
 pub(crate) use replay_view::ReplayView;
 pub(crate) use run_view::SimRunView;
 pub(crate) use studies::{seeds, set};

@@ -344,6 +344,7 @@ fn every_object_fits_its_schema() {
         (&["compare", "small.toml:even", ":by weight"], "SimCompareView", "sim_compare"),
         (&["compare", "small.toml:even", ":even", "--seed", "1"], "SimCompareView", "sim_compare"),
         (&["sweep", "small.toml", "--set", "service.ttl=9s,20s"], "SimSweepView", "sim_sweep"),
+        (&["faults", "--seeds", "4..5", "--seconds", "5"], "SimFaultsView", "sim_faults"),
         (&["run", "nowhere.toml"], "ErrorView", "error"),
     ] {
         let ended = sim(folder.path(), &[arguments, &["--json"]].concat());

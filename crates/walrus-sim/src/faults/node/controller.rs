@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use walrus_core::config::Configuration;
 use walrus_core::control::{
-    Controller, Effect, GroupStart, Input, ProbeOutcome, ProbeRequest, Refusal, Start, Status, Stored,
+    Controller, Effect, GroupStart, Input, ProbeOutcome, ProbeRequest, Refusal, Start, Status,
+    Stored,
 };
 use walrus_core::message::{Envelope, Message, Role, Senders};
 use walrus_core::plan::{Plan, PlanReceiver, PlanSender};
-use walrus_core::world::{Name, OverrideState, Target, Time};
+use walrus_core::world::{OverrideState, Target, Time};
 
-use super::{PART_BYTES_MAX, Said, Speaker, To, shows};
+use super::{PART_BYTES_MAX, Said, Speaker, shows};
+use crate::faults::Sabotage;
 use crate::faults::clock::unix_ms;
 use crate::faults::disk::Disk;
 use crate::faults::schedule::Keeps;
 use crate::faults::world::Node;
-use crate::faults::Sabotage;
 use crate::virtual_system::digests;
 
 /// One Controller, running or not.
@@ -49,7 +50,7 @@ struct Process {
 /// What a Controller did that goes beyond itself.
 #[derive(Clone, Debug)]
 pub(in crate::faults) enum Done {
-    Said(Said),
+    Said(Box<Said>),
     Probe(ProbeRequest),
     /// It gave a Plan out; the highest epoch that it was told to store until then.
     Published(Arc<Plan>, u64),
@@ -204,7 +205,7 @@ impl ControllerNode {
             process.carry_out(effect, &mut self.disk, self.sabotage, &mut done);
         }
         if let Some(wanted) = process.receiver.poll(own) {
-            process.say(To::All, Message::PlanWanted(wanted), &mut done);
+            process.say(Message::PlanWanted(wanted), &mut done);
         }
         done
     }
@@ -218,6 +219,18 @@ impl ControllerNode {
         Some((process.speaker.clock.of_all(own), why))
     }
 
+    /// The Plan in force here.
+    pub(in crate::faults) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.process.as_ref()?.controller.plan()
+    }
+
+    /// What operators want, as it knows.
+    pub(in crate::faults) fn overrides(&self, now: Time) -> Vec<(Target, OverrideState)> {
+        let status = self.status(now);
+        let entries = status.into_iter().flat_map(|status| status.overrides);
+        entries.map(|(target, entry)| (target, entry.state)).collect()
+    }
+
     pub(in crate::faults) fn status(&self, now: Time) -> Option<Status> {
         let process = self.process.as_ref()?;
         let unix_ms = unix_ms(now, self.clock_off_ms);
@@ -226,9 +239,9 @@ impl ControllerNode {
 }
 
 impl Process {
-    fn say(&mut self, to: To, message: Message, done: &mut Vec<Done>) {
+    fn say(&mut self, message: Message, done: &mut Vec<Done>) {
         let (session, sequence) = self.speaker.next();
-        done.push(Done::Said(Said { to, session, sequence, message }));
+        done.push(Done::Said(Box::new(Said { session, sequence, message })));
     }
 
     fn carry_out(
@@ -258,10 +271,10 @@ impl Process {
                 self.plan = Some(Arc::clone(&plan));
                 done.push(Done::Adopted(plan));
             }
-            Effect::Say(message) => self.say(To::All, message, done),
+            Effect::Say(message) => self.say(message, done),
             Effect::SendPlan(plan) => {
                 for part in self.sender.whole(&plan, PART_BYTES_MAX) {
-                    self.say(To::All, Message::PlanPart(part), done);
+                    self.say(Message::PlanPart(part), done);
                 }
             }
             Effect::Probe(request) => done.push(Done::Probe(request)),
@@ -282,7 +295,7 @@ impl Process {
         let before = self.plan.replace(Arc::clone(&plan));
         done.push(Done::Published(Arc::clone(&plan), self.epoch.0));
         for part in self.sender.parts(&plan, before.as_ref(), PART_BYTES_MAX) {
-            self.say(To::All, Message::PlanPart(part), done);
+            self.say(Message::PlanPart(part), done);
         }
     }
 }

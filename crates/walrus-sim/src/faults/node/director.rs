@@ -7,7 +7,7 @@ use walrus_core::message::{Envelope, Hello, Message, Role, Senders, VERSION};
 use walrus_core::plan::{Plan, PlanReceiver};
 use walrus_core::world::Time;
 
-use super::{Said, Speaker, To, shows};
+use super::{Said, Speaker, shows};
 use crate::faults::Sabotage;
 use crate::faults::disk::Disk;
 use crate::faults::schedule::Keeps;
@@ -214,7 +214,7 @@ impl DirectorNode {
 impl Process {
     fn say(&mut self, message: Message) -> Said {
         let (session, sequence) = self.speaker.next();
-        Said { to: To::All, session, sequence, message }
+        Said { session, sequence, message }
     }
 
     fn hello(&mut self, node: &Node) -> Said {

@@ -5,14 +5,14 @@ mod director;
 mod server;
 
 use walrus_core::message::Message;
-use walrus_core::world::{Name, Time};
+use walrus_core::world::Time;
 
 use super::clock::{ProcessClock, unix_ms};
 use super::world::Node;
 
 pub(super) use controller::{ControllerNode, Done};
 pub(super) use director::{DirectorNode, Took};
-pub(super) use server::{Condition, ServerNode};
+pub(super) use server::ServerNode;
 
 /// The largest message with a part of a Plan: so small that Plans come in several, as large ones do.
 const PART_BYTES_MAX: usize = 2500;
@@ -38,19 +38,9 @@ impl Speaker {
     }
 }
 
-/// To whom a message goes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum To {
-    /// All that want to hear of its kind.
-    All,
-    /// The Controller or Director of this name.
-    One(Name),
-}
-
-/// What one node says.
+/// What one node says to all that want to hear of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Said {
-    pub(super) to: To,
     pub(super) session: u64,
     pub(super) sequence: u64,
     pub(super) message: Message,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use walrus_core::message::Message;
 use walrus_core::world::{Report, ReportBody, Statistics, Time};
 
-use super::{Said, Speaker, To};
+use super::{Said, Speaker};
 use crate::faults::clock::unix_ms;
 use crate::faults::world::Node;
 
@@ -52,10 +52,6 @@ impl ServerNode {
         self.condition.down == 0 && self.condition.bypass == 0
     }
 
-    pub(in crate::faults) const fn has_reporter(&self) -> bool {
-        self.has_reporter
-    }
-
     /// Its power comes back.
     pub(in crate::faults) fn begin(&mut self, now: Time) {
         self.starts += 1;
@@ -88,6 +84,6 @@ impl ServerNode {
             body,
             requests: None,
         });
-        Some(Said { to: To::All, session, sequence, message })
+        Some(Said { session, sequence, message })
     }
 }

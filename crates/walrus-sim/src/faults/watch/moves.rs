@@ -25,6 +25,11 @@ pub(in crate::faults) struct Moves {
 }
 
 impl Moves {
+    /// Its process begins: what it holds it has from its disk, or it holds nothing.
+    pub(in crate::faults) fn begins(&mut self, found: Option<&Arc<Plan>>) {
+        self.held = found.cloned();
+    }
+
     /// It took a Plan over from the master.
     pub(in crate::faults) fn adopted(&mut self, now: Time, plan: &Arc<Plan>) {
         for (key, _) in self.moves(plan) {

@@ -23,7 +23,9 @@ pub(in crate::faults) fn sides(up: &[usize], hears: impl Fn(usize, usize) -> boo
         while let Some(one) = members.get(looked_at).copied() {
             looked_at += 1;
             let more: Vec<usize> = left.iter().copied().filter(|it| linked(one, *it)).collect();
-            members.extend(more.iter().copied().filter(|it| !members.contains(it)).collect::<Vec<_>>());
+            members.extend(
+                more.iter().copied().filter(|it| !members.contains(it)).collect::<Vec<_>>(),
+            );
         }
         left.retain(|it| !members.contains(it));
         members.sort_unstable();
@@ -59,7 +61,15 @@ mod tests {
         assert_eq!(found(&[0, 1, 2], &both(&[(0, 2), (1, 2)])), [(vec![0, 1, 2], true)]);
         let chain = both(&[(0, 1), (1, 2), (2, 3)]);
         assert_eq!(found(&[0, 1, 2, 3], &chain), [(vec![0, 1, 2, 3], false)]);
-        assert_eq!(found(&[0, 1], &[(0, 1)]), [(vec![0, 1], false)], "one hears, the other does not");
-        assert_eq!(found(&[0, 3], &chain), [(vec![0], true), (vec![3], true)], "who is down is no link");
+        assert_eq!(
+            found(&[0, 1], &[(0, 1)]),
+            [(vec![0, 1], false)],
+            "one hears, the other does not"
+        );
+        assert_eq!(
+            found(&[0, 3], &chain),
+            [(vec![0], true), (vec![3], true)],
+            "who is down is no link"
+        );
     }
 }

@@ -1,0 +1,184 @@
+//! What goes wrong, done to nodes and network, and taken back.
+
+use std::time::Duration;
+
+use super::agenda::Due;
+use super::disk::Disk;
+use super::network::Weather;
+use super::node::ServerNode;
+use super::run::Run;
+use super::schedule::{Disturbance, Happening, Keeps};
+use super::watch::Rule;
+use super::world::NodeId;
+
+impl Run<'_> {
+    /// What was wrong has ended: all nodes run, and have one configuration.
+    pub(super) fn calm(&mut self) {
+        let reloaded = self.schedule.iter().any(|it| matches!(it.what, Disturbance::Reload(_)));
+        self.note(|_| "calm".to_owned());
+        for node in 0..self.world.controllers + self.world.directors {
+            if reloaded {
+                self.reload(node);
+            }
+            self.poll(node);
+        }
+        self.settled.changed(self.now);
+    }
+
+    /// What goes wrong begins or ends.
+    pub(super) fn set(&mut self, place: usize, begins: bool) {
+        let Happening { what, .. } = self.schedule[place].clone();
+        self.note(|world| {
+            let over = if begins { "" } else { "over: " };
+            format!("{over}{}", what.describe(world))
+        });
+        self.settled.changed(self.now);
+        match what {
+            Disturbance::Down(node, keeps) => self.set_down(node, keeps, begins),
+            Disturbance::ServerDown(node) => {
+                let now = self.now;
+                let server = self.server(node);
+                count(&mut server.condition.down, begins);
+                if !begins && server.serves() {
+                    server.begin(now);
+                }
+            }
+            Disturbance::ServerBypass(node) => {
+                count(&mut self.server(node).condition.bypass, begins);
+                self.report(node);
+            }
+            Disturbance::ServerBusy(node, busy) => self.server(node).condition.busy = busy,
+            Disturbance::Cut { from, to, both } => {
+                self.network.cut(&from, &to, begins);
+                if both {
+                    self.network.cut(&to, &from, begins);
+                }
+            }
+            Disturbance::Weather { loss_percent, duplicates_percent, late_ms } if begins => {
+                self.network.set_weather(Weather {
+                    loss: f64::from(loss_percent) / 100.0,
+                    duplicates: f64::from(duplicates_percent) / 100.0,
+                    late: Duration::from_millis(late_ms),
+                });
+            }
+            Disturbance::Weather { .. } => self.network.set_weather(Weather::default()),
+            Disturbance::Carrier => self.network.stop_carrier(begins),
+            Disturbance::Disk(node) => self.disk(node, |disk| disk.set_refuses(begins)),
+            Disturbance::Clock(node, hours) => self.step_clock(node, hours),
+            Disturbance::Drain { at, target, drained } => {
+                let done = self.controllers[at].drain(self.now, target, drained);
+                if let Err(refusal) = done {
+                    self.note(|_| format!("refused: {refusal}"));
+                }
+                self.poll(at);
+            }
+            Disturbance::Reload(nodes) => {
+                let all = 0..self.world.controllers + self.world.directors;
+                let others = || all.clone().filter(|it| !nodes.contains(it)).collect();
+                let whom: Vec<NodeId> = if begins { nodes.clone() } else { others() };
+                whom.into_iter().for_each(|node| self.reload(node));
+            }
+        }
+    }
+
+    pub(super) fn server(&mut self, node: NodeId) -> &mut ServerNode {
+        &mut self.servers[node - self.world.server_nodes().start]
+    }
+
+    pub(super) fn disk(&mut self, node: NodeId, act: impl FnOnce(&mut Disk)) {
+        match node.checked_sub(self.world.controllers) {
+            None => act(&mut self.controllers[node].disk),
+            Some(director) => act(&mut self.directors[director].disk),
+        }
+    }
+
+    fn step_clock(&mut self, node: NodeId, hours: i64) {
+        let step = hours * 3_600_000;
+        match node.checked_sub(self.world.controllers) {
+            None => self.controllers[node].clock_off_ms += step,
+            Some(director) => self.directors[director].clock_off_ms += step,
+        }
+    }
+
+    fn set_down(&mut self, node: NodeId, keeps: Keeps, begins: bool) {
+        let down = match node.checked_sub(self.world.controllers) {
+            None => &mut self.controllers[node].down,
+            Some(director) => &mut self.directors[director].down,
+        };
+        count(down, begins);
+        let down = *down;
+        if begins {
+            match node.checked_sub(self.world.controllers) {
+                None => self.controllers[node].kill(),
+                Some(director) => self.directors[director].kill(),
+            }
+        } else if down == 0 {
+            self.start(node, keeps);
+        }
+    }
+
+    /// Starts a process, or a server's Reporter for the first time.
+    pub(super) fn start(&mut self, node: NodeId, keeps: Keeps) {
+        if node >= self.world.server_nodes().start {
+            self.agenda.put(self.now, Due::Report(node));
+            return;
+        }
+        self.settled.changed(self.now);
+        self.counts.starts += 1;
+        let Some(director) = node.checked_sub(self.world.controllers) else {
+            let controller = &mut self.controllers[node];
+            if controller.is_up() || controller.down > 0 {
+                return;
+            }
+            // What the disk refused once is not known to a process that comes after.
+            let forgot = keeps != Keeps::All || self.settled.refused(node);
+            controller.begin(self.now, keeps);
+            self.numbers.controller_begins(node, forgot);
+            self.moves[node].begins(self.controllers[node].disk.contents().plan.as_ref());
+            self.note(|world| format!("{} starts", world.nodes[node].name));
+            return self.poll(node);
+        };
+        if self.directors[director].is_up() || self.directors[director].down > 0 {
+            return;
+        }
+        if let Err(why) = self.directors[director].begin(self.now, keeps) {
+            self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
+        }
+        let found = self.directors[director].plan().cloned();
+        self.numbers.director_begins(director, found.as_deref());
+        self.note(|world| {
+            let with =
+                found.map_or_else(|| "no Plan".to_owned(), |it| format!("Plan {}", it.number));
+            format!("{} starts with {with}", world.nodes[node].name)
+        });
+        self.poll(node);
+    }
+
+    fn reload(&mut self, node: NodeId) {
+        let next = (1, &self.world.configurations[1]);
+        match node.checked_sub(self.world.controllers) {
+            None => {
+                if self.controllers[node].configuration.0 != 1 {
+                    self.controllers[node].reload(self.now, next);
+                    self.poll(node);
+                }
+            }
+            Some(director) => {
+                if self.directors[director].configuration.0 == 1 {
+                    return;
+                }
+                match self.directors[director].reload(next) {
+                    Ok(took) => self.took(director, took),
+                    Err(why) => {
+                        self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One more or one less.
+const fn count(times: &mut u16, begins: bool) {
+    *times = if begins { times.saturating_add(1) } else { times.saturating_sub(1) };
+}
