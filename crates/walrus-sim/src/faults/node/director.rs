@@ -218,7 +218,8 @@ impl Process {
     }
 
     fn hello(&mut self, node: &Node) -> Said {
-        let plan = self.answers_from.as_ref().map(|plan| plan.number.clone());
+        // What it received, even if that is for another configuration than it has: a lower number would be of no use.
+        let plan = self.receiver.held().map(|plan| plan.number.clone());
         let session = self.speaker.session;
         self.say(Message::Hello(Hello {
             role: Role::Director,
