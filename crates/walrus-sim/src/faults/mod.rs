@@ -41,12 +41,11 @@ pub struct FaultOptions {
     pub seconds: u64,
     /// Keep the time line.
     pub trace: bool,
-    sabotage: Sabotage,
 }
 
 impl Default for FaultOptions {
     fn default() -> Self {
-        Self { seconds: FAULT_SECONDS, trace: false, sabotage: Sabotage::None }
+        Self { seconds: FAULT_SECONDS, trace: false }
     }
 }
 
@@ -72,8 +71,12 @@ enum Sabotage {
 /// # Errors
 /// If the world of the seed has no valid configuration, which is a mistake in here.
 pub fn run(seed: u64, options: &FaultOptions) -> Result<FaultsRun, String> {
+    run_broken(seed, options, Sabotage::None)
+}
+
+fn run_broken(seed: u64, options: &FaultOptions, sabotage: Sabotage) -> Result<FaultsRun, String> {
     let world = World::new(seed)?;
-    let run = Run::new(&world, options)?;
+    let run = Run::new(&world, options, sabotage)?;
     Ok(run.finish())
 }
 

@@ -56,10 +56,13 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(world: &'a World, options: &FaultOptions) -> Result<Self, String> {
+    pub(super) fn new(
+        world: &'a World,
+        options: &FaultOptions,
+        sabotage: Sabotage,
+    ) -> Result<Self, String> {
         let calm_at = Time::ZERO + length(options);
         let first = &world.configurations[0];
-        let sabotage = options.sabotage;
         let controller = |node| ControllerNode::new(node, first, sabotage);
         let director = |node| DirectorNode::new(node, world.seed, first, sabotage);
         let known = &world.configurations[1].topology.servers;

@@ -8,8 +8,7 @@ use super::*;
 const TRIED: std::ops::RangeInclusive<u64> = 1..=60;
 
 fn broken(seed: u64, sabotage: Sabotage) -> FaultsRun {
-    let options = FaultOptions { sabotage, ..FaultOptions::default() };
-    super::run(seed, &options).unwrap()
+    run_broken(seed, &FaultOptions::default(), sabotage).unwrap()
 }
 
 #[test]
