@@ -78,7 +78,8 @@ pub struct PlanSender {
 
 impl PlanSender {
     /// The Plan as a difference to the one before it, if that is shorter than the whole, in messages
-    /// of at most `bytes_max`.
+    /// of at most `bytes_max`. The one before is what the others hold: [`PlanReceiver::held`], of which
+    /// the sender's own Plans are told too ([`PlanReceiver::hold`]).
     pub fn parts(
         &mut self,
         plan: &Arc<Plan>,
@@ -156,6 +157,8 @@ const fn len_in_json(character: char) -> usize {
 pub struct PlanReceiver {
     held: Option<Arc<Plan>>,
     under_way: BTreeMap<Key, UnderWay>,
+    /// Parts that came for Plans under way.
+    turns: u64,
     /// The highest number that is said to be there, and when that was said last.
     seen: Option<(PlanNumber, Time)>,
     /// When the newest Plan is to be asked for, if it is lacking.
@@ -171,13 +174,22 @@ struct UnderWay {
     parts: u32,
     texts: BTreeMap<u32, String>,
     bytes: usize,
+    /// [`PlanReceiver::turns`] when its last part came.
+    turn: u64,
 }
 
 impl PlanReceiver {
     /// Whoever holds this Plan, or none, and has heard nothing yet.
     #[must_use]
     pub const fn new(held: Option<Arc<Plan>>) -> Self {
-        Self { held, under_way: BTreeMap::new(), seen: None, ask_at: None, again: AGAIN_MIN }
+        Self {
+            held,
+            under_way: BTreeMap::new(),
+            turns: 0,
+            seen: None,
+            ask_at: None,
+            again: AGAIN_MIN,
+        }
     }
 
     /// The Plan that is held.
@@ -207,7 +219,10 @@ impl PlanReceiver {
             parts,
             texts: BTreeMap::new(),
             bytes: 0,
+            turn: 0,
         });
+        self.turns += 1;
+        under_way.turn = self.turns;
         if under_way.parts == parts && !under_way.texts.contains_key(&part) {
             under_way.bytes += text.len();
             under_way.texts.insert(part, text);
@@ -276,12 +291,18 @@ impl PlanReceiver {
         }
     }
 
-    /// What is under way stays within its bounds: the oldest Plans make way.
+    /// What is under way stays within its bounds: whatever has waited longest for a part makes way.
     fn bound(&mut self) {
-        let bytes = |all: &BTreeMap<Key, UnderWay>| all.values().map(|it| it.bytes).sum::<usize>();
-        while self.under_way.len() > UNDER_WAY_MAX || bytes(&self.under_way) > PLAN_TEXT_MAX {
-            self.under_way.pop_first();
+        while self.under_way.len() > UNDER_WAY_MAX || self.kept_bytes() > PLAN_TEXT_MAX {
+            let oldest = self.under_way.iter().min_by_key(|(_, it)| it.turn);
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else { return };
+            self.under_way.remove(&key);
         }
+    }
+
+    /// The texts of parts that are kept.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.under_way.values().map(|it| it.bytes).sum()
     }
 
     /// Whether a difference comes, and the Plan that it is to is neither held nor on its way.

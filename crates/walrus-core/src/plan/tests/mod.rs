@@ -1,6 +1,7 @@
 //! Tests of decisions, round by round, over a small world that is easily put together.
 
 mod balancing;
+mod difference;
 mod encoding;
 mod last_resort;
 mod locality;
@@ -10,9 +11,11 @@ mod rest;
 mod return_home;
 mod sharing;
 mod stable;
+mod transfer;
 mod trials;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;

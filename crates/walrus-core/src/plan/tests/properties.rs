@@ -6,17 +6,17 @@ use super::*;
 
 /// One change of the world between two decisions.
 #[derive(Clone, Debug)]
-enum Change {
+pub(super) enum Change {
     Load(usize, Option<f64>),
     Life(usize, Life),
     Hits(usize, u32),
 }
 
 #[derive(Clone, Debug)]
-struct Step {
-    changes: Vec<Change>,
-    cause: Cause,
-    seconds: u64,
+pub(super) struct Step {
+    pub(super) changes: Vec<Change>,
+    pub(super) cause: Cause,
+    pub(super) seconds: u64,
 }
 
 fn life() -> impl Strategy<Value = Life> {
@@ -29,7 +29,7 @@ fn life() -> impl Strategy<Value = Life> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let load = prop_oneof![4 => (0.0..1.2_f64).prop_map(Some), 1 => Just(None)];
     let change = prop_oneof![
         3 => (0..64_usize, load).prop_map(|(server, load)| Change::Load(server, load)),
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 prop_compose! {
-    fn scene()(
+    pub(super) fn scene()(
         sizes in prop::collection::vec(1..4_u32, 1..5),
         homes in prop::collection::vec(0..6_usize, 1..6),
         policies in prop::collection::vec((0..5_usize, any::<bool>(), 0..200_u64), 1..4),
@@ -85,7 +85,7 @@ prop_compose! {
 }
 
 impl Scene {
-    fn apply(&mut self, step: &Step) {
+    pub(super) fn apply(&mut self, step: &Step) {
         let count = self.conditions.len();
         for change in &step.changes {
             match change {

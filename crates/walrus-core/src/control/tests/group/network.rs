@@ -56,7 +56,6 @@ pub(super) struct Node {
     senders: Senders,
     receiver: PlanReceiver,
     sender: PlanSender,
-    published: Option<Arc<Plan>>,
     /// What its name server took, and when.
     pub(super) taken: Vec<(Time, Arc<Plan>)>,
     pub(super) warnings: Vec<String>,
@@ -97,7 +96,6 @@ impl Network {
                 senders: Senders::new(Duration::from_secs(3)),
                 receiver: PlanReceiver::new(None),
                 sender: PlanSender::default(),
-                published: None,
                 taken: Vec::new(),
                 warnings: Vec::new(),
                 notices: Vec::new(),
@@ -129,7 +127,6 @@ impl Network {
         (node.session, node.sequence) = (session, 0);
         node.senders = Senders::new(Duration::from_secs(3));
         node.receiver = PlanReceiver::new(node.stored.plan.clone());
-        node.published = None;
         let group = GroupStart { session, joined: node.joined, program: "1.0".to_owned() };
         let start = Start {
             configuration: self.configuration.clone(),
@@ -389,8 +386,8 @@ impl Node {
                 Effect::StoreOverrides(overrides) => self.stored.overrides = overrides,
                 Effect::Publish(plan) => {
                     assert_eq!(plan.number.epoch, self.stored.epoch, "stored before it is used");
-                    let before = self.published.replace(plan.clone());
-                    let parts = self.sender.parts(&plan, before.as_ref(), BYTES_MAX);
+                    // What the others hold, whoever made it.
+                    let parts = self.sender.parts(&plan, self.receiver.held(), BYTES_MAX);
                     said.extend(parts.into_iter().map(Message::PlanPart));
                     self.receiver.hold(plan.clone());
                     self.direct(plan, now);
