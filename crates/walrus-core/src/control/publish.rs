@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{AreaPlan, Plan, PlannedServer, ServiceDemand, ServicePlan};
+use crate::plan::{AreaPlan, DomainDemand, Plan, PlannedServer, ServiceDemand, ServicePlan};
 use crate::world::{AVERAGED_OVER, ChoosePolicy, Service};
 
 /// The smallest change of a load that is worth a new Plan by itself.
@@ -99,7 +99,9 @@ fn hot(demand: &ServiceDemand) -> BTreeSet<&str> {
 
 fn rates(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
     // One that asks now and did not is another.
-    demand.domains.iter().map(|it| ((it.domain.as_str(), u32::from(it.silent)), it.rate))
+    // So is one of which something else is known: it gets another TTL.
+    let kind = |it: &DomainDemand| u32::from(it.silent) + 2 * u32::from(it.reckoned);
+    demand.domains.iter().map(move |it| ((it.domain.as_str(), kind(it)), it.rate))
 }
 
 fn observed(demand: &ServiceDemand) -> impl Iterator<Item = ((&str, u32), f64)> {
@@ -133,7 +135,6 @@ fn same_area(old: &AreaPlan, new: &AreaPlan) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::DomainDemand;
 
     /// Domains with rate, whether hot, and what server 0 sees of them.
     fn demand(domains: &[(&str, f64, bool, f64)], rest: f64) -> ServiceDemand {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AreaPlan, Candidate, CandidateList, Group, ListIndex, Plan, PlannedServer, Reason};
 use crate::policy::assign::{AssignMemory, Following, OverThreshold, Pointing, Transition, Trial};
-use crate::world::{AssignPolicy, ClusterId, Name, ServerId, Service, Time, Topology};
+use crate::world::{AssignPolicy, ClusterId, Life, Name, ServerId, Service, Time, Topology};
 
 /// All that a decision needs of the past. Ids inside are those of one topology: after a reload
 /// use [`Memory::carry`], after a restart [`Memory::from_plan`].
@@ -94,13 +94,17 @@ impl Memory {
             let named: BTreeSet<u32> =
                 lists.flat_map(|group| &group.candidates).map(|it| it.server).collect();
             let left_out = over.iter().copied().filter(|id| !named.contains(&id.0)).collect();
+            let lives = plan.servers.iter().zip(servers);
+            let absent = lives.filter(|(server, _)| server.life != Life::Living);
+            let mut absent: Vec<ServerId> = absent.filter_map(|(_, id)| *id).collect();
+            absent.sort_unstable();
             self.assign.over.push(OverThreshold {
                 threshold: service.threshold,
                 hysteresis: service.hysteresis,
                 everywhere,
                 servers: over,
                 left_out,
-                absent: Vec::new(),
+                absent,
                 following: Vec::new(),
                 rounds_below: Vec::new(),
                 overloads: Vec::new(),
@@ -280,10 +284,10 @@ fn translate_pointing(
         present: pointing.present.and_then(translate),
         transition,
         shares: translate_all(&pointing.shares),
-        trial: pointing
-            .trial
-            .as_ref()
-            .and_then(|trial| translate(trial.to).map(|to| Trial { to, ..trial.clone() })),
+        trial: pointing.trial.as_ref().and_then(|trial| {
+            let from = trial.from.and_then(translate);
+            translate(trial.to).map(|to| Trial { to, from, ..trial.clone() })
+        }),
         ..pointing.clone()
     };
     if !pointing.shares.is_empty() && translated.shares.is_empty() {

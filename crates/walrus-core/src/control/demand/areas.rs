@@ -1,13 +1,14 @@
 //! How many queries a second one Director gets for each (service, area).
 //!
-//! A rate is a moving average over about a minute, so that one odd interval does not make an
-//! area the worst (A3). A Director that falls silent is forgotten with its rates after three of
-//! its intervals, and after a minute at least.
+//! A rate is a moving average over a minute or three of the Director's intervals, so that one odd interval does not
+//! make an area the worst (A3), and over three TTLs of the service: caches ask once a TTL, and what an area
+//! brings along is told by these rates. It grows to that from the first word on, as of domains ([`super::rates`]).
+//! A Director that falls silent is forgotten with its rates after three of its intervals, and after a minute at least.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rates::AVERAGED_OVER;
+use super::rates::{averaged_over, weight};
 use crate::world::{AreaId, ServiceId, Time};
 
 /// A Director's rates are forgotten after this at the soonest.
@@ -17,12 +18,14 @@ const RATES_FORGOTTEN_MIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct AreaRates {
     end: Time,
+    /// Since when there are rates without a break, and the last word.
+    heard: Option<(Time, Time)>,
     rates: BTreeMap<(ServiceId, AreaId), f64>,
 }
 
 impl AreaRates {
     pub(super) const fn new(now: Time) -> Self {
-        Self { end: now, rates: BTreeMap::new() }
+        Self { end: now, heard: None, rates: BTreeMap::new() }
     }
 
     /// The same under other ids; what has none is forgotten.
@@ -37,24 +40,34 @@ impl AreaRates {
             .collect();
     }
 
-    /// Moves the average by what was counted in `covered`: the longer that is, the further.
+    /// Moves the averages by what was counted in `covered`: the longer that is, the further. `ttl` says a service's.
     pub(super) fn average(
         &mut self,
         counts: &BTreeMap<(ServiceId, AreaId), u64>,
+        ttl: impl Fn(ServiceId) -> Duration,
         covered: Duration,
         now: Time,
     ) {
-        let seconds = covered.as_secs_f64();
-        let first = self.rates.is_empty() || now >= self.end;
-        let part = if first { 1.0 } else { seconds / (seconds + AVERAGED_OVER.as_secs_f64()) };
-        for rate in self.rates.values_mut() {
-            *rate *= 1.0 - part;
+        let heard = self.heard.filter(|_| now < self.end);
+        if heard.is_none() {
+            self.rates.clear();
         }
-        for (key, queries) in counts {
-            *self.rates.entry(*key).or_default() += part * *queries as f64 / seconds;
+        let (begun, gap) =
+            heard.map_or((now, None), |(begun, last)| (begun, Some(now.since(last))));
+        let part = |service: ServiceId| {
+            let most = averaged_over(ttl(service));
+            weight(gap, covered, averaged_over(covered).max(most.min(now.since(begun))))
+        };
+        for ((service, _), rate) in &mut self.rates {
+            *rate *= 1.0 - part(*service);
+        }
+        for ((service, area), queries) in counts {
+            let rate = part(*service) * *queries as f64 / covered.as_secs_f64();
+            *self.rates.entry((*service, *area)).or_default() += rate;
         }
         // What has faded away makes room.
         self.rates.retain(|_, rate| *rate > 1e-6);
+        self.heard = Some((begun, now));
         self.end = now + covered.saturating_mul(3).max(RATES_FORGOTTEN_MIN);
     }
 

@@ -129,7 +129,11 @@ impl Demand {
         let covered = Duration::from_millis(millis);
         let entry = self.entry(director, now)?;
         entry.place = Some((session, sequence));
-        entry.areas.average(&counts, covered, now);
+        let ttl = |service: ServiceId| {
+            let service = topology.services.get(service.index());
+            Duration::from_secs(service.map_or(0, |it| u64::from(it.ttl.seconds_mean())))
+        };
+        entry.areas.average(&counts, ttl, covered, now);
         entry.heard_at = now;
         let before = entry.observed.replace((now, covered));
         let gap = before.map(|(before, _)| now.since(before));

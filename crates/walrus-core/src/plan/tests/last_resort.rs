@@ -1,5 +1,7 @@
 //! Candidates, and the order of last resort when nobody lives.
 
+use std::time::Duration;
+
 use super::*;
 
 fn scene() -> Scene {
@@ -161,7 +163,9 @@ fn the_order_of_last_resort() {
     let list = &scene.decision.lists[scene.area("x").ipv4.unwrap() as usize];
     assert_eq!(list.groups[0].candidates[0].weight, 1, "somebody must be drawn");
     assert_eq!(scene.load("a2", 0.99).event().candidates("x"), "a2");
-    assert_eq!(scene.load("a3", 0.1).event().candidates("x"), "a3");
+    assert_eq!(scene.load("a3", 0.1).event().candidates("x"), "a2 a3", "a3 has its clients still");
+    scene.now += Duration::from_secs(60);
+    assert_eq!(scene.event().candidates("x"), "a3");
 }
 
 #[test]

@@ -240,3 +240,45 @@ fn it_goes_where_it_fits_else_where_it_is_much_better_off_else_it_stays() {
     scene.weight("b1", 3).weight("b2", 3).load("a", 0.9).load("b", 0.3).load("c", 0.3);
     assert_eq!(scene.round().at("x"), "b", "0.6 instead of 0.9");
 }
+
+/// a has a Reporter, b and c have none: what went there for load cannot be measured there.
+#[test]
+fn an_area_that_load_drove_to_where_nobody_reports_does_not_swing() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    let mut scene = scene(&[("x", times), ("y", times)]);
+    scene.hits("x", 5.0).hits("y", 4.0).load("b", None).load("c", None);
+    scene.point("x", "a").point("y", "a");
+    let (mut moves, mut before) = (Vec::new(), "a a".to_owned());
+    for round in 0..200 {
+        let at_a = |place: usize| before.split(' ').nth(place) == Some("a");
+        let x = if at_a(0) { 0.5 } else { 0.0 };
+        scene.load("a", if at_a(1) { x + 0.4 } else { x });
+        let now = scene.round().all();
+        if now != before {
+            moves.push(format!("{round}: {now}"));
+            before = now;
+        }
+    }
+    // Both leave at once, for neither knows of the other; a can bear one of them.
+    assert_eq!(moves, ["0: b c", "2: a b"]);
+}
+
+/// x is all that a serves, and goes on trial to c; meanwhile a fills with something else.
+#[test]
+fn an_area_whose_trial_failed_goes_back_to_where_it_came_from_and_nowhere_else() {
+    let times: &[(&str, f64)] = &[("a", 5.0), ("b", 20.0), ("c", 80.0)];
+    let mut scene = scene(&[("x", times), ("y", &[("b", 5.0)])]);
+    scene.hits("x", 10.0).hits("y", 8.0).point("x", "a").point("y", "b");
+    let mut seen = Vec::new();
+    for round in 0..60 {
+        let x = if round == 0 { "a".to_owned() } else { scene.at("x") };
+        let load = |cluster, own| if x == cluster { own + 0.95 } else { own };
+        let backup = if (6..40).contains(&round) { 0.9 } else { 0.0 };
+        scene.load("a", load("a", backup)).load("b", load("b", 0.74)).load("c", load("c", 0.0));
+        scene.round();
+        if seen.last() != Some(&scene.at("x")) {
+            seen.push(scene.at("x"));
+        }
+    }
+    assert_eq!(seen, ["a", "c", "a"]);
+}

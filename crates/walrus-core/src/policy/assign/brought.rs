@@ -89,10 +89,29 @@ impl RoundContext<'_> {
         let service = self.service(pair);
         let present = self.present(pair);
         let present = present.and_then(|it| self.standing(pair).clusters[it.index()].load);
-        let (Some(with), Some(present)) = (self.load_with(pair, nearer), present) else {
-            return false;
-        };
-        with > service.threshold - service.hysteresis + EPSILON && with > present
+        let limit = service.threshold - service.hysteresis + EPSILON;
+        match (self.load_with(pair, nearer), present) {
+            (Some(with), Some(present)) => with > limit && with > present,
+            // Nobody reports where it is: if load drove it there, what it was reckoned to bring is all that is known.
+            (None, None) => self.load_when_back(pair, nearer).is_some_and(|with| with > limit),
+            _ => false,
+        }
+    }
+
+    /// The load of a cluster with what the pair was reckoned to bring to where it is.
+    fn load_when_back(&self, pair: usize, cluster: ClusterId) -> Option<f64> {
+        let load = self.standing(pair).clusters[cluster.index()].load?;
+        Some(load + self.arriving[cluster.index()] + self.brings_from(pair, cluster)?)
+    }
+
+    /// What the pair was reckoned to bring to where it is, at another cluster; `None` if it was not load that
+    /// drove it there.
+    pub(super) fn brings_from(&self, pair: usize, cluster: ClusterId) -> Option<f64> {
+        let pointing = &self.pointing[pair];
+        let brings = Some(pointing.brings).filter(|it| it.is_finite() && *it > 0.0);
+        let (there, here) = self.sizes(self.present(pair)?, cluster);
+        let brings = brings.filter(|_| !pointing.forced)? * there / here;
+        brings.is_finite().then_some(brings)
     }
 
     /// Whether the loads show what the pair's clients make where they are. What was moved for load made room by
@@ -115,24 +134,41 @@ impl RoundContext<'_> {
 
     /// The load that clients make at `one`, as it would be at `two`.
     fn work_in_terms_of(&self, pair: usize, one: ClusterId, two: ClusterId) -> f64 {
-        let topology = self.input.topology;
-        let members = |cluster: ClusterId| {
-            let best = self.cluster_ranks[cluster.index()];
-            let servers = topology.clusters[cluster.index()].servers.iter().map(|id| id.index());
-            servers.filter(move |id| self.server_ranks[*id] == best)
-        };
-        let capacity = |id: usize| topology.servers[id].capacity.filter(|it| *it > 0.0);
-        let by_capacity = members(one).chain(members(two)).all(|id| capacity(id).is_some());
-        let size = |id: usize| match capacity(id).filter(|_| by_capacity) {
-            Some(capacity) => capacity,
-            None => f64::from(topology.servers[id].weight),
-        };
+        let by_capacity = self.have_capacities(one, two);
         let was_out = |id: usize| self.standing(pair).was_left_out(id);
         // Those that were given out may have died since.
-        let all_out = members(one).all(was_out);
-        let handed_out = members(one).filter(|id| all_out || !was_out(*id));
-        let work =
-            handed_out.filter_map(|id| Some(known_load(self.input.conditions, id)? * size(id)));
-        work.sum::<f64>() / members(two).map(size).sum::<f64>()
+        let all_out = self.members(one).all(was_out);
+        let handed_out = self.members(one).filter(|id| all_out || !was_out(*id));
+        let work = handed_out.filter_map(|id| {
+            Some(known_load(self.input.conditions, id)? * self.size(id, by_capacity))
+        });
+        work.sum::<f64>() / self.members(two).map(|id| self.size(id, by_capacity)).sum::<f64>()
+    }
+
+    /// How large two clusters are, in one unit.
+    fn sizes(&self, one: ClusterId, two: ClusterId) -> (f64, f64) {
+        let by_capacity = self.have_capacities(one, two);
+        let size = |cluster| self.members(cluster).map(|id| self.size(id, by_capacity)).sum();
+        (size(one), size(two))
+    }
+
+    /// The servers of a cluster that have its best rank.
+    fn members(&self, cluster: ClusterId) -> impl Iterator<Item = usize> {
+        let best = self.cluster_ranks[cluster.index()];
+        let servers = self.input.topology.clusters[cluster.index()].servers.iter();
+        servers.map(|id| id.index()).filter(move |id| self.server_ranks[*id] == best)
+    }
+
+    fn have_capacities(&self, one: ClusterId, two: ClusterId) -> bool {
+        self.members(one).chain(self.members(two)).all(|id| self.capacity(id).is_some())
+    }
+
+    fn capacity(&self, server: usize) -> Option<f64> {
+        self.input.topology.servers[server].capacity.filter(|capacity| *capacity > 0.0)
+    }
+
+    fn size(&self, server: usize, by_capacity: bool) -> f64 {
+        let weight = f64::from(self.input.topology.servers[server].weight);
+        self.capacity(server).filter(|_| by_capacity).unwrap_or(weight)
     }
 }

@@ -12,8 +12,8 @@
 //! below the threshold by the hysteresis, or until those that remain, as measured, are above the threshold.
 //! As many are left out as can be, the busiest first.
 //!
-//! Those that were given out when the loads were measured count, not those that are now: whoever was left out or
-//! died since had clients that the others do not have yet ([`super::following`]).
+//! What counts is where clients are while loads are measured, not who is given out now: whoever was left out or
+//! died within the last TTL has some that the others do not have yet ([`super::following`]).
 //!
 //! What a server hands over is told by the others' load, not by its own: they have as many clients by weight,
 //! and of its own load nobody knows how much its clients make (a backup may run there).
@@ -41,20 +41,20 @@ pub(super) struct Member {
     pub(super) over: bool,
     /// It is left out at present.
     pub(super) is_out: bool,
-    /// It was given out when the loads were measured ([`super::following`]).
+    /// It was given out for all of the last TTL: its load is that of its clients.
     pub(super) was_given: bool,
 }
 
-/// By member: whether it is to be left out. Never all of them. `lost` is the weight of those that were given out
-/// when the loads were measured and are no members any more: their clients are still to come.
+/// By member: whether it is to be left out. Never all of them. `spread` is the weight over which the clients of all
+/// are spread while loads are measured, those of servers included that are no members any more.
 pub(super) fn left_out(
     members: &[Member],
-    lost: f64,
+    spread: f64,
     (threshold, hysteresis): (f64, f64),
 ) -> Vec<bool> {
     // Who was given out may all have died: then nobody is left but those who were not.
     let nobody_is_given = members.iter().all(|it| !it.was_given);
-    let was_out = |index: usize| !members[index].was_given && !nobody_is_given;
+    let tells = |index: usize| members[index].was_given || nobody_is_given;
     let is_out = |index: usize| members[index].is_out && !nobody_is_given;
     let load = |index: usize| members[index].load.unwrap_or(0.0);
     // Who was above, could not be spared, and is below by now need not go.
@@ -67,14 +67,14 @@ pub(super) fn left_out(
     });
     let mut rest = Rest::default();
     for (index, member) in members.iter().enumerate() {
-        rest.add(member, was_out(index), 1.0);
+        rest.add(member, tells(index), 1.0);
     }
-    let given = rest.given + if nobody_is_given { 0.0 } else { lost };
+    let spread = if nobody_is_given { rest.weight } else { spread };
     let mut count = 0;
     for (already, index) in order.iter().enumerate() {
-        rest.add(&members[*index], was_out(*index), -1.0);
+        rest.add(&members[*index], tells(*index), -1.0);
         let limit = if is_out(*index) { threshold } else { threshold - hysteresis };
-        if rest.is_below(limit, given) {
+        if rest.is_below(limit, spread) {
             count = already + 1;
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn left_out(
 struct Rest {
     /// Of all of them.
     weight: f64,
-    /// Of those that are given out already.
+    /// Of those whose load is that of their clients.
     given: f64,
     /// Of those of them whose load is known.
     known: f64,
@@ -98,10 +98,10 @@ struct Rest {
 
 impl Rest {
     /// Adds a member so many times.
-    fn add(&mut self, member: &Member, was_left_out: bool, times: f64) {
+    fn add(&mut self, member: &Member, tells: bool, times: f64) {
         let weight = times * member.weight;
         self.weight += weight;
-        if was_left_out {
+        if !tells {
             return;
         }
         self.given += weight;
@@ -111,13 +111,13 @@ impl Rest {
         }
     }
 
-    /// Whether they stay below with all clients of servers that have this weight together.
-    fn is_below(&self, limit: f64, given: f64) -> bool {
+    /// Whether they stay below with all clients, which are spread over this weight now.
+    fn is_below(&self, limit: f64, spread: f64) -> bool {
         if self.given <= EPSILON {
             // Nobody, or only such as have no clients now: what they would bear cannot be told.
             return false;
         }
-        self.known <= EPSILON || self.load / self.known * (given / self.weight) <= limit + EPSILON
+        self.known <= EPSILON || self.load / self.known * (spread / self.weight) <= limit + EPSILON
     }
 }
 

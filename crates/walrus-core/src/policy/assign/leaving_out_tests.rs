@@ -14,6 +14,12 @@ fn member(load: impl Into<Option<f64>>, was_left_out: bool) -> Member {
     Member { load, weight: 1.0, over, is_out: was_left_out, was_given: !was_left_out }
 }
 
+/// All clients have followed, but for those of servers of this weight that are given out no more.
+fn left_out_with(members: &[Member], lost: f64) -> Vec<bool> {
+    let given = members.iter().filter(|it| it.was_given).map(|it| it.weight).sum::<f64>();
+    left_out(members, given + lost, (THRESHOLD, HYSTERESIS))
+}
+
 #[test]
 fn a_server_is_left_out_only_if_the_others_can_bear_its_clients() {
     // Loads; `out` before them means that it was left out; who is.
@@ -57,7 +63,7 @@ fn a_server_is_left_out_only_if_the_others_can_bear_its_clients() {
                 None => member(text.parse::<f64>().ok(), false),
             })
             .collect();
-        let out = left_out(&members, 0.0, (THRESHOLD, HYSTERESIS));
+        let out = left_out_with(&members, 0.0);
         let out = (0..out.len()).filter(|it| out[*it]).map(|it| it.to_string());
         assert_eq!(out.collect::<Vec<_>>().join(" "), expected, "{loads}");
     }
@@ -67,10 +73,40 @@ fn a_server_is_left_out_only_if_the_others_can_bear_its_clients() {
 #[test]
 fn who_was_left_out_a_moment_ago_has_its_clients_still() {
     let mut members = [0.95, 0.82, 0.30, 0.56].map(|load| member(load, false));
+    assert_eq!(left_out_with(&members, 0.0), [true, false, false, false]);
+    members[0].is_out = true;
+    members[0].was_given = false;
     for _ in 0..3 {
-        let out = left_out(&members, 0.0, (THRESHOLD, HYSTERESIS));
-        assert_eq!(out, [true, false, false, false]);
-        members[0].is_out = true;
+        assert_eq!(left_out_with(&members, 1.0), [true, false, false, false]);
+    }
+}
+
+/// Three of .5 by clients, the first with a backup beside; it is left out. Whoever looks while clients follow
+/// finds the others with as many as have followed, and is not to send them back.
+#[test]
+fn who_is_left_out_stays_so_while_clients_follow() {
+    use crate::policy::assign::following::{Following, Measured};
+    use crate::world::{ServerId, Time};
+    use std::time::Duration;
+    let ttl = Duration::from_secs(60);
+    let change = Following { server: ServerId(0), since: Time::from_secs(100), was_given: true };
+    for clients in [0.3, 0.45, 0.5] {
+        for age in 0..=70 {
+            let followed = (age as f64 / 60.0).min(1.0);
+            let others = clients * (1.0 - followed + followed * 3.0 / 2.0);
+            let first = 0.5 + clients * (1.0 - followed);
+            let at = (Time::from_secs(100 + age), ttl);
+            let measured = Measured::new(vec![false, true, true], &[change], at);
+            let member = |server: usize, load| Member {
+                was_given: measured.was_always_given(server),
+                is_out: server == 0,
+                ..member(load, server == 0)
+            };
+            let members = [member(0, first.max(0.76)), member(1, others), member(2, others)];
+            let spread = measured.spread_over(0..3, |_| 1.0);
+            let out = left_out(&members, spread, (THRESHOLD, HYSTERESIS));
+            assert_eq!(out, [true, false, false], "{clients} after {age} s");
+        }
     }
 }
 
@@ -78,16 +114,14 @@ fn who_was_left_out_a_moment_ago_has_its_clients_still() {
 #[test]
 fn whoever_died_a_moment_ago_has_clients_that_are_still_to_come() {
     let members = [member(0.95, true), member(0.55, false)];
-    assert_eq!(left_out(&members, 1.0, (THRESHOLD, HYSTERESIS)), [false, false]);
+    assert_eq!(left_out_with(&members, 1.0), [false, false]);
     // They have come, and it bears them.
-    assert_eq!(left_out(&members, 0.0, (THRESHOLD, HYSTERESIS)), [true, false]);
+    assert_eq!(left_out_with(&members, 0.0), [true, false]);
 }
 
 #[test]
 fn clients_go_by_weight_and_ramp() {
-    let of_two = |one: Member, other: f64| {
-        left_out(&[one, member(other, false)], 0.0, (THRESHOLD, HYSTERESIS))
-    };
+    let of_two = |one: Member, other: f64| left_out_with(&[one, member(other, false)], 0.0);
     let light = Member { weight: 0.1, ..member(0.95, false) };
     // Ten elevenths have them anyway.
     assert_eq!(of_two(light, 0.68), [true, false]);
@@ -135,7 +169,7 @@ impl Closed {
             was_given: !out[index],
         };
         let members: Vec<Member> = (0..loads.len()).map(member).collect();
-        left_out(&members, 0.0, (THRESHOLD, HYSTERESIS))
+        left_out_with(&members, 0.0)
     }
 }
 
@@ -212,12 +246,15 @@ proptest! {
             Member { weight: f64::from(weight), ..member(load, false) }
         };
         let mut members: Vec<Member> = loads.iter().map(member).collect();
-        let first = left_out(&members, 0.0, (THRESHOLD, HYSTERESIS));
+        let whole = members.iter().map(|it| it.weight).sum();
+        let first = left_out(&members, whole, (THRESHOLD, HYSTERESIS));
         for _ in 0..times {
-            let out = left_out(&members, 0.0, (THRESHOLD, HYSTERESIS));
-            members.iter_mut().zip(&out).for_each(|(member, out)| member.is_out = *out);
+            let out = left_out(&members, whole, (THRESHOLD, HYSTERESIS));
+            for (member, out) in members.iter_mut().zip(&out) {
+                (member.is_out, member.was_given) = (*out, !out);
+            }
         }
-        let again = left_out(&members, 0.0, (THRESHOLD, HYSTERESIS));
+        let again = left_out(&members, whole, (THRESHOLD, HYSTERESIS));
         let count = |out: &[bool]| out.iter().filter(|out| **out).count();
         // Who is out may stay out up to the threshold itself, and nobody joins it.
         prop_assert_eq!(count(&again), count(&first), "{:?} {:?}", again, first);

@@ -98,13 +98,14 @@ fn go_back(round: &mut RoundContext<'_>, pair: usize, present: ClusterId) -> boo
     }
     let rounds_min = round.service(pair).home_rounds.max(1);
     let forced = round.pointing[pair].forced;
+    let way_back = round.way_back(pair).filter(|_| round.has_failed_trial(pair));
     let nearer = round.preference(pair).take_while(|(cluster, _)| *cluster != present).find(
         |(cluster, _)| {
             let rounds_below = round.standing(pair).clusters[cluster.index()].rounds_below;
             round.has_room(pair, *cluster)
                 && rounds_below >= rounds_min
                 && (forced || !round.received[cluster.index()])
-                && (round.has_failed_trial(pair) || !round.is_better_off(pair, *cluster))
+                && (way_back == Some(*cluster) || !round.is_better_off(pair, *cluster))
         },
     );
     let Some((cluster, distance)) = nearer else { return false };

@@ -7,7 +7,7 @@ use super::{
     AssignInput, AssignMemory, Assignments, Cause, OverThreshold, Place, Pointing, Reason,
     Transition,
 };
-use crate::world::{AssignPolicy, ClusterId, Service, Time};
+use crate::world::{AssignPolicy, ClusterId, Service};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ pub(super) struct RoundContext<'a> {
     pub(super) settled: Vec<bool>,
     /// Clusters that phase two, three or four assigned to some area in this round (A4).
     pub(super) taken: Vec<bool>,
-    /// Clusters that any phase added an area to. What it brings is not measured yet, so phase four
-    /// adds none to them: at most one each, over all services.
+    /// Clusters that any phase added an area to, or that one was forced to of which no load tells yet. What
+    /// it brings is not measured, so phase four adds none to them: at most one each, over all services.
     pub(super) received: Vec<bool>,
     /// By cluster: the load that those will bring whose move there does not show in its load yet.
     pub(super) arriving: Vec<f64>,
@@ -86,6 +86,12 @@ impl<'a> RoundContext<'a> {
         }
         let measured: Vec<bool> =
             (0..pairs).map(|pair| is_measured(input, pair, &pointing[pair])).collect();
+        let mut received = vec![false; clusters];
+        // Of what they bring nothing is known: their clusters were not measured when they left.
+        let forced = pointing.iter().zip(&measured).filter(|(it, seen)| it.forced && !**seen);
+        for cluster in forced.filter_map(|(it, _)| it.present) {
+            received.get_mut(cluster.index()).into_iter().for_each(|it| *it = true);
+        }
         Self {
             brought: Brought::new(topology, input.area_hits, (&pointing, &measured)),
             arriving: arriving(clusters, &pointing, &measured),
@@ -102,7 +108,7 @@ impl<'a> RoundContext<'a> {
             pointing,
             settled: vec![false; pairs],
             taken: vec![false; clusters],
-            received: vec![false; clusters],
+            received,
             requests_a_query: input.memory.requests_a_query,
         }
     }
@@ -196,7 +202,8 @@ impl<'a> RoundContext<'a> {
     /// Moves the pair at once.
     pub(super) fn send(&mut self, pair: usize, cluster: ClusterId, reason: Reason) {
         let now = self.input.now;
-        let brings = self.brought(pair, cluster).unwrap_or(0.0);
+        let brings = self.brought(pair, cluster).or_else(|| self.brings_from(pair, cluster));
+        let brings = brings.unwrap_or(0.0);
         let pointing = &mut self.pointing[pair];
         if pointing.present != Some(cluster) {
             self.received[cluster.index()] = true;
@@ -342,11 +349,7 @@ impl<'a> RoundContext<'a> {
             places,
             memory: AssignMemory {
                 pointing: self.pointing,
-                over: self
-                    .standings
-                    .iter()
-                    .map(|it| it.remember(&touched, self.input.now))
-                    .collect(),
+                over: self.standings.iter().map(|it| it.remember(&touched)).collect(),
                 requests_a_query: self.requests_a_query,
                 last_round: match self.input.cause {
                     Cause::Round => Some(self.input.now),
@@ -365,11 +368,15 @@ impl<'a> RoundContext<'a> {
 /// See [`RoundContext::arriving`]. Memory may come from outside: what is no load does not count.
 fn arriving(clusters: usize, pointing: &[Pointing], measured: &[bool]) -> Vec<f64> {
     let mut arriving = vec![0.0; clusters];
-    for (pointing, _) in pointing.iter().zip(measured).filter(|(_, measured)| !**measured) {
-        let cluster = pointing.present.and_then(|cluster| arriving.get_mut(cluster.index()));
-        if let Some(sum) = cluster.filter(|_| pointing.brings.is_finite() && pointing.brings > 0.0)
-        {
-            *sum += pointing.brings;
+    let brings = |it: &Pointing| it.brings.is_finite() && it.brings > 0.0;
+    let pointing = pointing.iter().zip(measured).filter(|(it, measured)| !**measured && brings(it));
+    for (pointing, _) in pointing {
+        let whole = pointing.present.map(|present| (present, 1.0));
+        let shares = pointing.shares.iter().copied();
+        for (cluster, share) in shares.chain(whole.filter(|_| pointing.shares.is_empty())) {
+            if let Some(sum) = arriving.get_mut(cluster.index()) {
+                *sum += pointing.brings * share;
+            }
         }
     }
     arriving
@@ -441,14 +448,13 @@ fn standings(input: &AssignInput<'_>, ranks: &[Option<Rank>]) -> (Vec<Standing>,
             };
             let past = input.memory.over.iter().find(is_past);
             let ttl = ttls.get(&key).copied().unwrap_or_default();
-            let is_old = |since: Time| input.now.since(since) >= ttl;
             standings.push(Standing::new(
                 input.topology,
                 input.conditions,
                 ranks,
                 (service.threshold, service.hysteresis, everywhere),
                 past,
-                ((input.cause == Cause::Round).then_some(input.now), is_old),
+                (input.cause == Cause::Round, input.now, ttl),
             ));
             standings.len() - 1
         });

@@ -8,6 +8,8 @@ use super::following::Measured;
 use super::leaving_out::{Member, left_out};
 use super::walrus::notify_problems::Rank;
 use super::{OverThreshold, Overload};
+use std::time::Duration;
+
 use crate::world::{ClusterId, Condition, ServerId, Time, Topology};
 
 /// What two sums of loads may differ by and still be equal: rounding must not decide.
@@ -26,10 +28,12 @@ pub(crate) struct Standing {
     pub(crate) left_out: Vec<bool>,
     /// By server: the same at the last decision.
     is_out: Vec<bool>,
-    /// Who was given out when the loads of this decision were measured.
+    /// Whose clients the loads of this decision are of.
     measured: Measured,
     /// By server: it is of the best rank among those that share its clients.
     is_member: Vec<bool>,
+    /// By server: it can be given out at all.
+    is_of_class: Vec<bool>,
     /// The clusters whose servers share their clients (`assign = "all"`); empty if each has its own.
     everywhere: Vec<ClusterId>,
     /// By cluster.
@@ -62,15 +66,17 @@ impl Standing {
         ranks: &[Option<Rank>],
         (threshold, hysteresis, everywhere): Class<'_>,
         past: Option<&OverThreshold>,
-        (round, is_old): (Option<Time>, impl Fn(Time) -> bool),
+        (is_round, now, ttl): (bool, Time, Duration),
     ) -> Self {
         let servers = topology.servers.len();
         let mut over = flags(past.map_or(&[], |past| &past.servers), servers);
         let is_out = flags(past.map_or(&[], |past| &past.left_out), servers);
         let mut given = flags(past.map_or(&[], |past| &past.absent), servers);
-        given.iter_mut().zip(&is_out).for_each(|(flag, out)| *flag = !*flag && !out);
+        let is_of_class = scope(topology, everywhere);
+        let of_class = is_of_class.iter().zip(&is_out);
+        given.iter_mut().zip(of_class).for_each(|(it, (class, out))| *it = !*it && *class && !out);
         let following = past.map_or(&[][..], |past| &past.following);
-        let measured = Measured::new(given, following, is_old);
+        let measured = Measured::new(given, following, (now, ttl));
         for (server, flag) in over.iter_mut().enumerate() {
             let limit = if *flag { threshold - hysteresis } else { threshold };
             *flag = known_load(conditions, server).is_some_and(|load| load > limit + EPSILON);
@@ -83,6 +89,7 @@ impl Standing {
             is_out,
             measured,
             is_member: vec![false; servers],
+            is_of_class,
             everywhere: everywhere.to_vec(),
             clusters: Vec::new(),
             ranking: Vec::new(),
@@ -96,7 +103,6 @@ impl Standing {
                 standing.leave_out(topology, conditions, (&of_cluster, all));
             }
             let of_cluster = of_cluster.into_iter();
-            let is_round = round.is_some();
             let mut of_cluster =
                 standing.cluster(topology, conditions, of_cluster, rounds, is_round);
             let overloads = past.map_or(&[][..], |past| &past.overloads);
@@ -104,11 +110,11 @@ impl Standing {
             let before = overloads.binary_search_by_key(&id, |(id, _)| *id);
             of_cluster.overload = match before.ok().map(|index| overloads[index].1) {
                 _ if of_cluster.below || of_cluster.load.is_none() => None,
-                Some(before) if round.is_none() => Some(before),
+                Some(before) if !is_round => Some(before),
                 Some(before) => {
                     Some(Overload { rounds: before.rounds.saturating_add(1), ..before })
                 }
-                None => round.map(|since| Overload { since, rounds: 1 }),
+                None => is_round.then_some(Overload { since: now, rounds: 1 }),
             };
             standing.clusters.push(of_cluster);
         }
@@ -125,7 +131,7 @@ impl Standing {
         standing
     }
 
-    /// Whether a server was left out when the loads were measured.
+    /// Whether a server was left out a TTL ago: what it does is not for these clients.
     pub(super) fn was_left_out(&self, server: usize) -> bool {
         !self.measured.was_given(server)
     }
@@ -137,24 +143,23 @@ impl Standing {
         conditions: &[Condition],
         (pool, all): (&[usize], &[ServerId]),
     ) {
+        let weightless = pool.iter().all(|server| topology.servers[*server].weight == 0);
         let weight = |server: usize| {
             let ramp = conditions.get(server).map_or(1.0, |condition| condition.ramp);
             let ramp = if ramp.is_finite() { ramp.clamp(0.01, 1.0) } else { 1.0 };
-            f64::from(topology.servers[server].weight) * ramp
+            let configured = topology.servers[server].weight;
+            if weightless { 1.0 } else { f64::from(configured) * ramp }
         };
-        let weightless = pool.iter().all(|server| topology.servers[*server].weight == 0);
         let member = |server: &usize| Member {
             load: known_load(conditions, *server),
-            weight: if weightless { 1.0 } else { weight(*server) },
+            weight: weight(*server),
             over: self.over[*server],
             is_out: self.is_out[*server],
-            was_given: self.measured.was_given(*server),
+            was_given: self.measured.was_always_given(*server),
         };
         let pool_members: Vec<Member> = pool.iter().map(member).collect();
-        let servers = all.iter().map(|id| id.index());
-        let lost = servers.filter(|it| !self.is_member[*it] && self.measured.was_given(*it));
-        let lost = lost.map(weight).sum();
-        let out = left_out(&pool_members, lost, (self.threshold, self.hysteresis));
+        let spread = self.measured.spread_over(all.iter().map(|id| id.index()), weight);
+        let out = left_out(&pool_members, spread, (self.threshold, self.hysteresis));
         for (server, out) in pool.iter().zip(out) {
             self.left_out[*server] = out;
         }
@@ -209,14 +214,15 @@ impl Standing {
     }
 
     /// What the next round must know. `touched` are clusters that somebody left or came to.
-    pub(super) fn remember(&self, touched: &[bool], now: Time) -> OverThreshold {
+    pub(super) fn remember(&self, touched: &[bool]) -> OverThreshold {
         let given: Vec<bool> = self
             .is_member
             .iter()
             .zip(&self.left_out)
             .map(|(member, out)| *member && !out)
             .collect();
-        let absent: Vec<bool> = self.is_member.iter().map(|member| !member).collect();
+        let members = self.is_member.iter().zip(&self.is_of_class);
+        let absent: Vec<bool> = members.map(|(member, of_class)| *of_class && !member).collect();
         let overloads = (0..).map(ClusterId).zip(&self.clusters);
         let overloads = overloads.filter(|(id, _)| !touched[id.index()]);
         let listed = |flags: &[bool]| -> Vec<ServerId> {
@@ -229,7 +235,7 @@ impl Standing {
             servers: listed(&self.over),
             left_out: listed(&self.left_out),
             absent: listed(&absent),
-            following: self.measured.remember(&given, now),
+            following: self.measured.remember(&given),
             rounds_below: self.clusters.iter().map(|cluster| cluster.rounds_below).collect(),
             overloads: overloads.filter_map(|(id, it)| Some((id, it.overload?))).collect(),
         }
@@ -254,6 +260,14 @@ fn flags(listed: &[ServerId], servers: usize) -> Vec<bool> {
         }
     }
     flags
+}
+
+/// By server: it stands in one of these clusters, or anywhere if there are none.
+fn scope(topology: &Topology, clusters: &[ClusterId]) -> Vec<bool> {
+    let mut scope = vec![clusters.is_empty(); topology.servers.len()];
+    let servers = clusters.iter().flat_map(|id| &topology.clusters[id.index()].servers);
+    servers.for_each(|server| scope[server.index()] = true);
+    scope
 }
 
 /// The servers of these clusters that have the best rank in them, in the order of the configuration.

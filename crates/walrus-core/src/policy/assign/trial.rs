@@ -7,14 +7,14 @@
 //!
 //! **Rule.** An area goes *on trial* where nothing is worth a move by the reckoning, its cluster has had no
 //! server below the threshold for [`OVER_ROUNDS`] rounds (or `home_rounds`, if that is more) and a TTL, in which
-//! nobody left it or came, and another is significantly better as measured (A8), below by the hysteresis for
-//! `home_rounds` rounds. Where servers count requests and have capacities, it must be worth it by these, too: where
+//! nobody left it or came, and another is significantly better as measured (A8), with a server below by the hysteresis
+//! for `home_rounds` rounds. Where servers count requests and have capacities, it must be worth it by these, too: where
 //! they account for the load, there is nothing to be found out. Until a trial has shown what it is to show, no
 //! other begins, of whatever service.
 //!
 //! If the cluster that it went to is below the threshold once its move has been out for a TTL and a round, the
-//! trial has shown that it is better off, and it is treated as any other. If not, it goes home as soon as home
-//! has room, though it will be as busy there; while it waits for that, but for [`FIRST_WAIT`] at most, nobody goes on
+//! trial has shown that it is better off, and it is treated as any other. If not, it goes home (with `nearest` to
+//! where it came from) as soon as that has room, though it will be as busy there; one without a home stays. While it waits for that, but for [`FIRST_WAIT`] at most, nobody goes on
 //! trial from these two clusters or to them. The next trial of that area has to wait: [`FIRST_WAIT`] after
 //! the first, twice as long after each further one, [`WAIT_MAX`] at most. What was tried is forgotten
 //! when the cluster that the area points at was below the threshold for as long as that wait without a break.
@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use super::Reason;
 use super::round::RoundContext;
 use super::standing::known_load;
-use crate::world::{ClusterId, Time};
+use crate::world::{AssignPolicy, ClusterId, Time};
 
 /// For so many rounds a cluster must have been above the threshold: less may be chance.
 const OVER_ROUNDS: u32 = 5;
@@ -51,6 +51,9 @@ const WAIT_MAX: Duration = Duration::from_secs(86_400);
 pub struct Trial {
     /// Where it went.
     pub to: ClusterId,
+    /// Where it came from; `None` if that is not there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ClusterId>,
     /// When it went.
     pub began: Time,
     /// So long after that there is no other, in seconds; at most a day.
@@ -86,6 +89,7 @@ pub(super) fn begin(
         return;
     }
     let held = round.held_by_failed_trials();
+    let still = round.measured_clusters();
     for (load, pair) in waiting {
         // Above the threshold in truth, not merely not yet down by the hysteresis.
         let is_above = *load > round.service(*pair).threshold;
@@ -93,17 +97,19 @@ pub(super) fn begin(
         if round.settled[*pair] || !is_above || is_held || !round.may_be_tried(*pair) {
             continue;
         }
-        let mut to = clusters(round, *pair).into_iter().filter(|to| !held[to.index()]);
+        let to = clusters(round, *pair).into_iter();
+        let mut to = to.filter(|to| !held[to.index()] && still[to.index()]);
         let to = to.find(|to| round.is_worth_a_trial(*pair, *load, *to));
         let Some(to) = to else { continue };
         let now = round.input.now;
         let last = round.pointing[*pair].trial.take();
         let wait = last.map_or(FIRST_WAIT, |last| last.wait().saturating_mul(2).min(WAIT_MAX));
+        let from = round.present(*pair);
         round.send(*pair, to, Reason::OnTrial);
         round.taken[to.index()] = true;
         let wait_seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
         round.pointing[*pair].trial =
-            Some(Trial { to, began: now, wait_seconds, calm_since: None });
+            Some(Trial { to, from, began: now, wait_seconds, calm_since: None });
         return;
     }
 }
@@ -135,6 +141,15 @@ impl RoundContext<'_> {
         self.is_measured(pair) && present.is_some_and(|present| !self.has_room(pair, present))
     }
 
+    /// Where a pair goes whose trial failed: with `nearest` where it came from, else home. One that has no home
+    /// stays where it is no worse off.
+    pub(super) fn way_back(&self, pair: usize) -> Option<ClusterId> {
+        match self.service(pair).assign {
+            AssignPolicy::Nearest => self.pointing[pair].trial.as_ref()?.from,
+            _ => self.home(pair),
+        }
+    }
+
     /// Whether the pair is on a trial of which no load tells yet.
     pub(super) fn is_to_be_seen(&self, pair: usize) -> bool {
         self.is_on_trial(pair) && !self.is_measured(pair)
@@ -148,8 +163,8 @@ impl RoundContext<'_> {
             let trial = self.pointing[pair].trial.as_ref();
             let is_recent = |trial: &&Trial| self.input.now.since(trial.began) < FIRST_WAIT;
             let Some(trial) = trial.filter(is_recent) else { continue };
-            if let Some(home) = self.home(pair).filter(|home| *home != trial.to) {
-                held[home.index()] = true;
+            if let Some(back) = self.way_back(pair).filter(|back| *back != trial.to) {
+                held[back.index()] = true;
                 held[trial.to.index()] = true;
             }
         }
@@ -173,13 +188,21 @@ impl RoundContext<'_> {
     fn is_worth_a_trial(&self, pair: usize, load: f64, to: ClusterId) -> bool {
         let standing = &self.standing(pair).clusters[to.index()];
         let Some(there) = standing.load else { return false };
-        let is_still =
-            |pair: usize| self.is_measured(pair) || self.pointing[pair].present != Some(to);
-        let counted = self.present(pair).and_then(|present| self.counted(pair, present, to));
+        let counted = || self.counted(pair, self.present(pair)?, to);
         standing.rounds_below >= self.service(pair).home_rounds.max(1)
             && self.is_better(pair, load, there)
-            && counted.is_none_or(|counted| self.is_better(pair, load, there + counted))
-            && (0..self.pointing.len()).all(is_still)
+            && counted().is_none_or(|counted| self.is_better(pair, load, there + counted))
+    }
+
+    /// By cluster: whether its load shows all areas that point there.
+    fn measured_clusters(&self) -> Vec<bool> {
+        let mut measured = vec![true; self.cluster_ranks.len()];
+        for pair in (0..self.pointing.len()).filter(|pair| !self.is_measured(*pair)) {
+            let present = self.pointing[pair].present;
+            let flag = present.and_then(|present| measured.get_mut(present.index()));
+            flag.into_iter().for_each(|flag| *flag = false);
+        }
+        measured
     }
 
     /// What the requests counted at `one` would make at `two`; `None` if not all servers count them and have a
