@@ -68,7 +68,7 @@ fn the_cores_modules_use_only_lower_floors() {
 fn files_are_small_and_say_what_they_are_for() {
     const LINES_MAX: usize = 800;
     let mut wrong = Vec::new();
-    for file in rust_files(&root().join("crates")) {
+    for file in source_files() {
         let text = fs::read_to_string(&file).unwrap();
         let lines = text.lines().count();
         if lines > LINES_MAX {
@@ -87,7 +87,7 @@ fn functions_are_short() {
     const LINES_MAX: usize = 70;
     let root = root();
     let mut wrong = Vec::new();
-    for file in rust_files(&root.join("crates")) {
+    for file in source_files() {
         let place = file.strip_prefix(&root).unwrap();
         if is_test(place) {
             continue;
@@ -136,7 +136,7 @@ mod tests {
 fn nothing_is_named_for_having_no_place() {
     const BANNED: [&str; 6] = ["common", "util", "utils", "types", "helper", "helpers"];
     let mut wrong = Vec::new();
-    for file in rust_files(&root().join("crates")) {
+    for file in source_files() {
         let place = file.strip_prefix(root()).unwrap();
         for part in place.components() {
             let name = part.as_os_str().to_str().unwrap().trim_end_matches(".rs");
@@ -175,7 +175,7 @@ fn only_the_director_is_unsafe() {
             == Some(true);
         let own_workspace = manifest.get("workspace").is_some();
         assert!(
-            inherits || own_workspace || name == "walrus-director",
+            inherits || own_workspace || ["walrus-director", "walrus-lab"].contains(&name.as_str()),
             "{name} does not take over the workspace's lints"
         );
     }
@@ -338,6 +338,11 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .enumerate()
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
         .map(|(index, line)| (index + 1, line))
+}
+
+/// Of all crates and of the lab.
+fn source_files() -> Vec<PathBuf> {
+    ["crates", "lab"].iter().flat_map(|folder| rust_files(&root().join(folder))).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -1,0 +1,152 @@
+//! A client: asks a resolver again and again, and may get a page from where it is sent.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout};
+use walrus_dns::{DomainName, record_type};
+use walrus_host::dns_client;
+
+use crate::network::Node;
+use crate::script::Asking;
+
+/// A page that has not come by then counts as lost.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// So many questions are kept of a client.
+const ASKED_MAX: usize = 200_000;
+/// The most of a page that is read.
+const PAGE_MAX: u64 = 64 * 1024;
+
+/// One client at work.
+pub(crate) struct Client {
+    pub(crate) name: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One question and what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Asked {
+    /// Seconds since the scenario began.
+    pub(crate) at: f64,
+    /// How long the answer took.
+    pub(crate) took: f64,
+    /// The first address; `None` without an answer.
+    pub(crate) first: Option<Ipv4Addr>,
+    /// Why there is no answer, or no page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+}
+
+impl Client {
+    /// Begins to ask from that node.
+    pub(crate) fn start(asking: &Asking, node: &Node, begin: Instant) -> Result<Self> {
+        let names = asking.names.iter().map(|name| name.parse::<DomainName>());
+        let names = names.collect::<Result<Vec<_>, _>>().context("no domain name")?;
+        // The thread goes to the node, and its sockets with it.
+        let place = node.namespace.again()?;
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let end = Arc::<AtomicBool>::default();
+        let (told, ended, asking_now) = (Arc::clone(&asked), Arc::clone(&end), asking.clone());
+        let name = asking.client.clone();
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            if place.enter().is_err() {
+                return;
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(ask_on(&asking_now, &names, begin, &told, &ended));
+            }
+        })?;
+        Ok(Self { name, asked, end, thread: Some(thread) })
+    }
+
+    /// All that it asked so far.
+    pub(crate) fn asked(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks no more.
+    pub(crate) fn end(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn ask_on(
+    asking: &Asking,
+    names: &[DomainName],
+    begin: Instant,
+    told: &Mutex<Vec<Asked>>,
+    end: &AtomicBool,
+) {
+    let resolver = SocketAddr::new(asking.resolver.into(), 53);
+    let mut next = tokio::time::Instant::now();
+    for name in names.iter().cycle() {
+        if end.load(Ordering::Relaxed) {
+            return;
+        }
+        let at = Instant::now();
+        let mut found = ask(resolver, name).await;
+        let took = at.elapsed().as_secs_f64();
+        let first = found.as_ref().ok().copied();
+        if asking.fetches
+            && let Some(address) = first
+            && let Err(problem) = fetch(address).await
+        {
+            found = Err(format!("no page from {address}: {problem}"));
+        }
+        let at = at.saturating_duration_since(begin).as_secs_f64();
+        let asked = Asked { at, took, first, problem: found.err() };
+        let mut all = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < ASKED_MAX {
+            all.push(asked);
+        }
+        drop(all);
+        next = (next + asking.every).max(tokio::time::Instant::now());
+        sleep_until(next).await;
+    }
+}
+
+async fn ask(resolver: SocketAddr, name: &DomainName) -> Result<Ipv4Addr, String> {
+    let reply = dns_client::ask(resolver, name, record_type::A).await;
+    let reply = reply.map_err(|error| error.to_string())?;
+    let first = reply.answers.iter().find_map(dns_client::Record::address);
+    match first {
+        Some(IpAddr::V4(address)) => Ok(address),
+        _ => Err(format!("an answer without an address (code {})", reply.rcode)),
+    }
+}
+
+/// A page from there.
+async fn fetch(address: Ipv4Addr) -> Result<(), String> {
+    let fetched = timeout(PAGE_TIMEOUT, async {
+        let mut stream = TcpStream::connect((address, 80)).await?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        let mut page = Vec::new();
+        (&mut stream).take(PAGE_MAX).read_to_end(&mut page).await?;
+        std::io::Result::Ok(page)
+    });
+    match fetched.await {
+        Ok(Ok(page)) if page.starts_with(b"HTTP/1.1 200") => Ok(()),
+        Ok(Ok(_)) => Err("it answers with an error".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("nothing within 3 s".to_owned()),
+    }
+}

@@ -1,0 +1,129 @@
+//! The lab: Walrus with real web servers, resolvers and name servers between network namespaces, in real time,
+//! and what each client got and when.
+//!
+//! `lab/run SCENARIO|all [--json FILE] [--list]`. Scenarios are `lab/scenarios/*.lab`; [`script`] says what stands
+//! in them.
+
+mod client;
+mod network;
+mod programs;
+mod results;
+mod script;
+mod stage;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+
+use results::Outcome;
+use script::Scenario;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Wanted {
+    scenarios: Vec<PathBuf>,
+    json: Option<PathBuf>,
+    short: bool,
+}
+
+/// Whether all that was expected came.
+fn run() -> Result<bool> {
+    let wanted = read_arguments(std::env::args().skip(1))?;
+    let mut outcomes = Vec::new();
+    for path in &wanted.scenarios {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut scenarios = read(path)?;
+        if wanted.short {
+            scenarios.truncate(1);
+        }
+        for scenario in &scenarios {
+            let variant = scenario.variant.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+            println!("== {name}{variant}: {}", scenario.title);
+            let outcome = stage::carry_out(&name, scenario);
+            results::print(&outcome);
+            outcomes.push(outcome);
+        }
+    }
+    if let Some(file) = &wanted.json {
+        std::fs::write(file, results::to_json(&outcomes))
+            .with_context(|| file.display().to_string())?;
+    }
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|it| !it.is_good()).map(|it| it.scenario.as_str()).collect();
+    if outcomes.len() > 1 {
+        println!("{} scenarios, {} failed {}", outcomes.len(), failed.len(), failed.join(" "));
+    }
+    Ok(outcomes.iter().all(Outcome::is_good))
+}
+
+fn read_arguments(arguments: impl Iterator<Item = String>) -> Result<Wanted> {
+    const USAGE: &str = "usage: lab/run SCENARIO...|all|short [--json FILE] | --list";
+    let mut arguments = arguments;
+    let mut wanted = Wanted::default();
+    let folder = scenarios_folder();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => wanted.json = Some(arguments.next().context(USAGE)?.into()),
+            "--list" => {
+                for path in all(&folder)? {
+                    let name = path.file_stem().unwrap_or_default().display().to_string();
+                    let scenarios = read(&path)?;
+                    println!("{name:20} {}", scenarios.first().map_or("", |it| &it.title));
+                }
+                std::process::exit(0);
+            }
+            "all" => wanted.scenarios.extend(all(&folder)?),
+            "short" => {
+                wanted.short = true;
+                for path in all(&folder)? {
+                    if read(&path)?.iter().any(|it| it.is_short) {
+                        wanted.scenarios.push(path);
+                    }
+                }
+            }
+            other if other.starts_with('-') => bail!("`{other}` is not known; {USAGE}"),
+            name => {
+                let own = folder.join(format!("{name}.lab"));
+                wanted.scenarios.push(if own.exists() { own } else { name.into() });
+            }
+        }
+    }
+    if wanted.scenarios.is_empty() {
+        bail!(USAGE);
+    }
+    Ok(wanted)
+}
+
+fn read(path: &Path) -> Result<Vec<Scenario>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    script::read(&text).with_context(|| path.display().to_string())
+}
+
+fn scenarios_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn all(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "lab") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,148 @@
+//! Real programs on nodes: their configuration files, and how they are started and ended.
+
+mod name_servers;
+mod process;
+mod resolvers;
+mod web;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+pub(crate) use self::process::Process;
+use crate::network::Node;
+
+/// All that can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Program {
+    /// Walrus itself, by the node's `config`.
+    Walrus,
+    /// A web server.
+    Nginx,
+    /// Root and top level.
+    Nsd,
+    Unbound,
+    Bind,
+    KnotResolver,
+    PowerDns,
+    /// The group's message server.
+    Nats,
+}
+
+impl Program {
+    const ALL: [(Self, &'static str, &'static str); 8] = [
+        (Self::Walrus, "walrus", "walrus"),
+        (Self::Nginx, "nginx", "nginx"),
+        (Self::Nsd, "nsd", "nsd"),
+        (Self::Unbound, "unbound", "unbound"),
+        (Self::Bind, "bind", "named"),
+        (Self::KnotResolver, "knot-resolver", "kresd"),
+        (Self::PowerDns, "powerdns-recursor", "pdns_recursor"),
+        (Self::Nats, "nats", "nats-server"),
+    ];
+
+    /// By its name in scenarios.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().find(|(_, known, _)| *known == name);
+        let names = Self::ALL.map(|(_, name, _)| name).join(", ");
+        found.map(|found| found.0).with_context(|| format!("`{name}` is no program: {names}"))
+    }
+
+    /// Its name in scenarios.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|known| known.0 == self).map_or("", |known| known.1)
+    }
+
+    /// Where it is installed.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn path(self) -> Result<PathBuf> {
+        if self == Self::Walrus {
+            let path = std::env::var_os("WALRUS").context(
+                "which walrus to try? Use `lab/run`, or set WALRUS to the path of the program",
+            )?;
+            return Ok(path.into());
+        }
+        find(Self::ALL.iter().find(|known| known.0 == self).map_or("", |known| known.2))
+    }
+}
+
+/// The path of a program.
+///
+/// # Errors
+/// If it is not installed.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin", "/sbin", "/bin"]
+        .map(|folder| Path::new(folder).join(program))
+        .into_iter()
+        .find(|path| path.exists())
+        .with_context(|| format!("{program} is not installed"))
+}
+
+/// What a node has been given to run with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// Its `config`.
+    pub(crate) config: Option<String>,
+    /// Its `zone`s: name and text.
+    pub(crate) zones: Vec<(String, String)>,
+}
+
+/// Starts a program on a node. Its files are in `folder`, where it also says what it does; what it kept there
+/// from before is found again.
+pub(crate) fn start(
+    program: Program,
+    node: &Node,
+    given: &Given,
+    folder: &Path,
+    root: Option<Ipv4Addr>,
+) -> Result<Process> {
+    fs::create_dir_all(folder)?;
+    let path = program.path()?;
+    let root = || root.context("which node is the root? Write a line `root NODE`");
+    let arguments = match program {
+        Program::Walrus => {
+            let Some(config) = &given.config else {
+                bail!("what is walrus to do on {0}? Write its `config {0}`", node.name)
+            };
+            let file = write(folder, "walrus.toml", &filled_in(config, node, folder)?)?;
+            vec!["up".to_owned(), file]
+        }
+        Program::Nginx => web::nginx(node, folder)?,
+        Program::Nsd => name_servers::nsd(node, &given.zones, folder)?,
+        Program::Unbound => resolvers::unbound(folder, root()?)?,
+        Program::Bind => resolvers::bind(folder, root()?)?,
+        Program::KnotResolver => resolvers::knot(folder, root()?)?,
+        Program::PowerDns => resolvers::powerdns(folder, root()?)?,
+        Program::Nats => web::nats(node, given, folder)?,
+    };
+    Process::start(node.namespace.command(&path).args(arguments), folder)
+}
+
+/// What scenarios leave open in a configuration.
+fn filled_in(config: &str, node: &Node, folder: &Path) -> Result<String> {
+    let address = first_address(node)?.to_string();
+    let open = [("<folder>", text(folder)), ("<node>", node.name.clone()), ("<address>", address)];
+    Ok(open.into_iter().fold(config.to_owned(), |config, (from, to)| config.replace(from, &to)))
+}
+
+/// Writes a file and gives its path as text.
+fn write(folder: &Path, name: &str, content: &str) -> Result<String> {
+    let path = folder.join(name);
+    fs::write(&path, content).with_context(|| text(&path))?;
+    Ok(text(&path))
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn first_address(node: &Node) -> Result<Ipv4Addr> {
+    node.addresses.first().copied().with_context(|| format!("node {} has no address", node.name))
+}
