@@ -114,13 +114,16 @@ async fn ask_on(
         }
         let at = at.saturating_duration_since(begin).as_secs_f64();
         let asked = Asked { at, took, first, problem: found.err() };
-        let mut all = told.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < ASKED_MAX {
-            all.push(asked);
-        }
-        drop(all);
+        keep(told, asked);
         next = (next + asking.every).max(tokio::time::Instant::now());
         sleep_until(next).await;
+    }
+}
+
+fn keep(told: &Mutex<Vec<Asked>>, asked: Asked) {
+    let mut all = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() < ASKED_MAX {
+        all.push(asked);
     }
 }
 

@@ -348,7 +348,7 @@ mod tests {
         let scenarios = read("title a\nvary ttl 2s 10s\ntime passes <ttl>\n").unwrap();
         let passed = |it: &Scenario| (it.variant.clone().unwrap(), it.statements[0].1.clone());
         let of = |ttl: &str, seconds| {
-            (format!("ttl <ttl>"), Statement::Pass(Duration::from_secs(seconds)))
+            (format!("ttl {ttl}"), Statement::Pass(Duration::from_secs(seconds)))
         };
         assert_eq!(scenarios.iter().map(passed).collect::<Vec<_>>(), [of("2s", 2), of("10s", 10)]);
     }
