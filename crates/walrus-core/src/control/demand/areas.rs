@@ -1,8 +1,10 @@
 //! How many queries a second one Director gets for each (service, area).
 //!
 //! A rate is a moving average over a minute or three of the Director's intervals, so that one odd interval does not
-//! make an area the worst (A3), and over three TTLs of the service: caches ask once a TTL, and what an area
-//! brings along is told by these rates. It grows to that from the first word on, as of domains ([`super::rates`]).
+//! make an area the worst (A3), and over a TTL of the service: caches ask once a TTL, and what an area
+//! brings along is told by these rates. It grows to that from the first word on, as of domains ([`super::rates`]), but not to three
+//! TTLs: an area has more resolvers than one, and who waits for so long learns of a flash crowd too late (with
+//! TTLs of a minute `stable` lost 5 % of the pages instead of 3).
 //! A Director that falls silent is forgotten with its rates after three of its intervals, and after a minute at least.
 
 use std::collections::BTreeMap;
@@ -55,8 +57,8 @@ impl AreaRates {
         let (begun, gap) =
             heard.map_or((now, None), |(begun, last)| (begun, Some(now.since(last))));
         let part = |service: ServiceId| {
-            let most = averaged_over(ttl(service));
-            weight(gap, covered, averaged_over(covered).max(most.min(now.since(begun))))
+            let most = ttl(service).min(now.since(begun));
+            weight(gap, covered, averaged_over(covered).max(most))
         };
         for ((service, _), rate) in &mut self.rates {
             *rate *= 1.0 - part(*service);
