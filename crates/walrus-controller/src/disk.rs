@@ -39,6 +39,7 @@ struct Job {
 
 enum What {
     Epoch(u64),
+    Joined(u64),
     /// Whatever stands in [`Disk::plan`].
     Plan,
     Overrides(Overrides),
@@ -58,8 +59,20 @@ impl Disk {
     /// # Errors
     /// What the disk said.
     pub(crate) async fn epoch(&self, epoch: u64) -> Result<(), String> {
+        self.at_once(What::Epoch(epoch)).await
+    }
+
+    /// On the disk when this returns.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(crate) async fn joined(&self, joined: u64) -> Result<(), String> {
+        self.at_once(What::Joined(joined)).await
+    }
+
+    async fn at_once(&self, what: What) -> Result<(), String> {
         let (done, answer) = oneshot::channel();
-        let job = self.job(What::Epoch(epoch), Some(done));
+        let job = self.job(what, Some(done));
         if self.jobs.send(job).await.is_err() {
             return Err("the writer ended".to_owned());
         }
@@ -129,6 +142,7 @@ async fn write_all(
         let Some(Job { what, done, _busy }) = job else { break };
         let write = match what {
             What::Epoch(epoch) => Write::Epoch(epoch),
+            What::Joined(joined) => Write::Joined(joined),
             What::Overrides(overrides) => Write::Overrides(Arc::new(overrides)),
             What::Journal(round, rounds) => Write::Journal(round.into(), rounds),
             What::Plan => match plan.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -152,6 +166,7 @@ async fn write_all(
 #[derive(Clone)]
 enum Write {
     Epoch(u64),
+    Joined(u64),
     Plan(Arc<Plan>),
     Overrides(Arc<Overrides>),
     Journal(Arc<str>, u32),
@@ -194,7 +209,7 @@ impl Writer {
         match write {
             Write::Plan(plan) => self.refused.plan = failed.then_some(plan),
             Write::Overrides(overrides) => self.refused.overrides = failed.then_some(overrides),
-            Write::Epoch(_) | Write::Journal(..) => {}
+            Write::Epoch(_) | Write::Joined(_) | Write::Journal(..) => {}
         }
         result
     }
@@ -213,6 +228,7 @@ impl Writer {
 fn carry_out(state: &StateDirectory, write: Write) -> Result<(), StateError> {
     match write {
         Write::Epoch(epoch) => state.store_epoch(epoch),
+        Write::Joined(joined) => state.store_joined(joined),
         Write::Plan(plan) => state.store_plan(&plan),
         Write::Overrides(overrides) => state.store_overrides(&overrides),
         Write::Journal(round, rounds) => state.append_journal(&round, rounds),

@@ -15,6 +15,7 @@
 //! before the Plan that uses it is given out.
 
 mod disk;
+mod group;
 mod handle;
 mod shell;
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use walrus_core::config::Configuration;
-use walrus_core::control::{Controller, Start, Stored};
+use walrus_core::control::{Controller, GroupStart, Start, Stored};
 use walrus_core::plan::{Digests, Plan};
 use walrus_host::clock::Clock;
 use walrus_host::group::GroupListener;
@@ -31,9 +32,11 @@ use walrus_host::probe::Prober;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
 
+pub use group::ControllerBus;
 pub use handle::{ControllerGone, ControllerHandle, OverrideError};
 
 use disk::Disk;
+use group::Group;
 use handle::{Command, PlanCause};
 use shell::Shell;
 
@@ -61,13 +64,15 @@ pub struct ControllerStart {
     pub plan: Option<Arc<Plan>>,
     /// Where Reporters connect, already bound; `None` if all are in this process.
     pub group: Option<GroupListener>,
+    /// The group that this Controller is one of several in; `None` if it is alone.
+    pub bus: Option<ControllerBus>,
 }
 
 /// Starts a Controller in tasks of its own. Reads epoch and overrides from the state directory
 /// first, which blocks for a moment. Must be called inside a runtime.
 #[must_use]
 pub fn spawn(start: ControllerStart) -> ControllerHandle {
-    let ControllerStart { configuration, digests, state, clock, seed, shutdown, plan, group } =
+    let ControllerStart { configuration, digests, state, clock, seed, shutdown, plan, group, bus } =
         start;
     let stored = Stored {
         epoch: state.load_epoch().logged(),
@@ -87,8 +92,23 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         clock.clone(),
         shutdown.clone(),
     );
+    let in_group = bus.as_ref().map(|bus| GroupStart {
+        session: bus.session,
+        joined: state.load_joined().logged(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    let (voice, heard) = bus
+        .map(|bus| Group::new(bus, stored.plan.clone(), clock.clone()))
+        .map_or((None, None), |(voice, heard)| (Some(voice), Some(heard)));
     let controller = Controller::new(
-        Start { configuration: configuration.clone(), digests, name, seed, stored, group: None },
+        Start {
+            configuration: configuration.clone(),
+            digests,
+            name,
+            seed,
+            stored,
+            group: in_group,
+        },
         clock.now(),
     );
     let shell = Shell::new(shell::Parts {
@@ -99,10 +119,11 @@ pub fn spawn(start: ControllerStart) -> ControllerHandle {
         cause: cause.clone(),
         prober: Prober::new(),
         notifier,
+        group: voice,
         clock: clock.clone(),
     });
     tokio::spawn(async move {
-        shell.run(event_queue, command_queue, shutdown).await;
+        shell.run(event_queue, command_queue, heard, shutdown).await;
         drop(running);
     });
     ControllerHandle::new(commands, events, plan, cause, ended, clock, counters)

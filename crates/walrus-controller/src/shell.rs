@@ -12,7 +12,8 @@ use walrus_core::control::{
 };
 use walrus_core::message::{Message, Role};
 use walrus_core::plan::Plan;
-use walrus_core::world::Time;
+use walrus_core::world::{Report, Time};
+use walrus_host::bus::BusEvent;
 use walrus_host::clock::{Busy, Clock};
 use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
 use walrus_host::log::{Limited, chain};
@@ -22,6 +23,7 @@ use walrus_host::resolve::resolve;
 use walrus_host::shutdown::Shutdown;
 
 use crate::disk::Disk;
+use crate::group::{self, Group, Heard, Queues, Told};
 use crate::handle::{Command, CommandKind, OverrideError, PlanCause};
 
 /// Finished probes that wait for the task; beyond that their tasks wait, one a target.
@@ -45,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) cause: PlanCause,
     pub(crate) prober: Prober,
     pub(crate) notifier: Notifier,
+    pub(crate) group: Option<Group>,
     pub(crate) clock: Clock,
 }
 
@@ -106,6 +109,7 @@ impl Shell {
         mut self,
         mut events: mpsc::Receiver<GroupEvent>,
         mut commands: mpsc::Receiver<Command>,
+        mut group: Option<Queues>,
         shutdown: Shutdown,
     ) {
         let starting = self.parts.clock.activity().begin();
@@ -125,7 +129,7 @@ impl Shell {
                     tracing::trace!(why, "the Controller wakes");
                     awake = Some(woken);
                     self.note_time();
-                    self.take_in(&mut events, &mut handled);
+                    self.take_in(&mut events, &mut group, &mut handled);
                 }
                 Some(outcome) = self.outcome_queue.recv() => {
                     self.note_time();
@@ -138,6 +142,10 @@ impl Shell {
                 Some(event) = events.recv() => {
                     self.note_time();
                     handled.push(self.event(event));
+                }
+                heard = group::next(&mut group) => {
+                    self.note_time();
+                    handled.extend(self.heard(heard));
                 }
             }
             self.carry_out().await;
@@ -159,12 +167,19 @@ impl Shell {
     }
 
     /// What waits in the queues, up to [`INPUTS_MAX`].
-    fn take_in(&mut self, events: &mut mpsc::Receiver<GroupEvent>, handled: &mut Vec<Busy>) {
+    fn take_in(
+        &mut self,
+        events: &mut mpsc::Receiver<GroupEvent>,
+        group: &mut Option<Queues>,
+        handled: &mut Vec<Busy>,
+    ) {
         for _ in 0..INPUTS_MAX {
             if let Ok(outcome) = self.outcome_queue.try_recv() {
                 handled.push(self.found(outcome));
             } else if let Ok(event) = events.try_recv() {
                 handled.push(self.event(event));
+            } else if let Some(heard) = group::waiting(group) {
+                handled.extend(self.heard(heard));
             } else {
                 return;
             }
@@ -184,9 +199,10 @@ impl Shell {
                         self.store_epoch(epoch).await;
                     }
                     tracing::debug!(number = %plan.number, "a new Plan");
-                    self.parts.disk.plan(plan.clone());
-                    self.parts.cause.set(self.taken_at);
-                    self.parts.plans.send_replace(Some(plan));
+                    if let Some(group) = &mut self.parts.group {
+                        group.publish(&plan);
+                    }
+                    self.give(plan);
                 }
                 Effect::Probe(request) => self.probe(request),
                 Effect::Resolve(request) => self.resolve(request),
@@ -205,13 +221,36 @@ impl Shell {
                     self.parts.disk.journal(round.to_line(), rounds);
                 }
                 Effect::Warn(line) => tracing::warn!("{line}"),
-                // A Controller that was started without a group asks for none of these.
-                Effect::StoreJoined(_)
-                | Effect::Adopt(_)
-                | Effect::SendPlan(_)
-                | Effect::Say(_) => {}
+                Effect::StoreJoined(joined) => {
+                    // Without it a restart joins behind the others, and no more is lost.
+                    let _ = self.parts.disk.joined(joined).await;
+                }
+                Effect::Adopt(plan) => {
+                    tracing::debug!(number = %plan.number, "another Controller's Plan");
+                    if let Some(group) = &mut self.parts.group {
+                        group.adopt(&plan);
+                    }
+                    self.give(plan);
+                }
+                Effect::SendPlan(plan) => {
+                    if let Some(group) = &self.parts.group {
+                        group.send_whole(plan);
+                    }
+                }
+                Effect::Say(message) => {
+                    if let Some(group) = &self.parts.group {
+                        group.say(message);
+                    }
+                }
             }
         }
+    }
+
+    /// To the name server, and beside that to the disk.
+    fn give(&mut self, plan: Arc<Plan>) {
+        self.parts.disk.plan(plan.clone());
+        self.parts.cause.set(self.taken_at);
+        self.parts.plans.send_replace(Some(plan));
     }
 
     /// The one write that is waited for. If the disk refuses, the service goes on: the epoch may
@@ -301,7 +340,44 @@ impl Shell {
         busy
     }
 
-    fn report(&mut self, report: walrus_core::world::Report, reply: &Reply) {
+    fn heard(&mut self, heard: Heard) -> Option<Busy> {
+        let BusEvent { envelope, busy } = match heard {
+            Heard::Plan(plan) => {
+                self.tell(Input::PlanHeard(plan));
+                return None;
+            }
+            Heard::Event(event) => event,
+        };
+        let told = self.parts.group.as_ref().and_then(|group| group.take(envelope));
+        match told {
+            Some(Told::Report(report)) => self.report_over_bus(report),
+            Some(Told::Input(input)) => self.tell(input),
+            None => {}
+        }
+        Some(busy)
+    }
+
+    /// All Controllers hear it; the master answers.
+    fn report_over_bus(&mut self, report: Report) {
+        let (server, session, sequence) = (report.server.clone(), report.session, report.sequence);
+        let taken = self.parts.controller.handle(self.parts.clock.now(), Input::Report(report));
+        let Some(group) = self.parts.group.as_ref().filter(|_| self.parts.controller.is_master())
+        else {
+            return;
+        };
+        let answer = match taken {
+            Ok(()) => Message::Taken { session, sequence },
+            Err(refusal) => {
+                if let Some(left_out) = self.refusals.pass() {
+                    tracing::warn!(%refusal, left_out, "a Reporter was refused");
+                }
+                Message::Refused { reason: refusal.to_string() }
+            }
+        };
+        group.answer(server, answer);
+    }
+
+    fn report(&mut self, report: Report, reply: &Reply) {
         let (session, sequence) = (report.session, report.sequence);
         match self.parts.controller.handle(self.parts.clock.now(), Input::Report(report)) {
             Ok(()) => {

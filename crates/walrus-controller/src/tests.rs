@@ -92,6 +92,7 @@ fn run(directory: &Path, configuration: Arc<Configuration>) -> Running {
         seed: 1,
         shutdown: shutdown.clone(),
         group: None,
+        bus: None,
     });
     Running { handle, clock, hand, shutdown }
 }
@@ -115,7 +116,7 @@ impl Running {
 
     fn link(&self, server: &str) -> Link {
         let (events, clock) = (self.handle.events(), self.clock.clone());
-        Link::local(server.parse().unwrap(), 1, events, clock, self.shutdown.clone())
+        Link::local(server.parse().unwrap(), 1, events, None, clock, self.shutdown.clone())
     }
 }
 
@@ -387,6 +388,7 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
         seed: 1,
         shutdown: shutdown.clone(),
         group: Some(group),
+        bus: None,
     });
     let link = |server: &str| {
         let settings = ReporterSettings {

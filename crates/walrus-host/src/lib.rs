@@ -5,6 +5,7 @@
 //! out. Nothing here is an assertion about what comes from outside: a bad frame, file, certificate
 //! or answer is an error value that says what to do.
 
+pub mod bus;
 pub mod clock;
 pub mod dns_client;
 pub mod frame;

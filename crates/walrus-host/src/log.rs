@@ -29,7 +29,9 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level)
+    // Each of its attempts is an ERROR to the NATS library; what is wrong is told by `bus`, bounded. A
+    // level of its own that is written comes later, and wins.
+    EnvFilter::try_new(format!("async_nats=off,{level}"))
         .map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
 }
 

@@ -7,6 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -125,6 +126,28 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
             Ok(with_roots(roots))
         }
     }
+}
+
+/// The same for a client that shows a certificate of its own: the paths of its PEM file and its key's.
+///
+/// # Errors
+/// As [`client_config`], and if certificate or key cannot be read or do not belong together.
+pub fn client_config_as(
+    trust: &Trust,
+    identity: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let config = client_config(trust)?;
+    let Some((certificate, key)) = identity else { return Ok(config) };
+    let unusable = |error| TlsError::Unusable { path: certificate.to_owned(), error };
+    let chain = certificates(certificate, &read(certificate)?)?;
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|_| TlsError::NoKey { path: key.to_owned() })?;
+    let signer = ring::sign::any_supported_type(&private).map_err(unusable)?;
+    let own = CertifiedKey::new(chain, signer);
+    own.keys_match().map_err(unusable)?;
+    let mut config = Arc::unwrap_or_clone(config);
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
+    Ok(Arc::new(config))
 }
 
 /// The name that a certificate must be valid for: a domain name or an address.

@@ -156,7 +156,8 @@ impl Reporter {
         };
         let (events, heard) = mpsc::channel(16);
         let (clock, shutdown) = (Clock::real(), Shutdown::new());
-        let link = Link::local(settings.server.clone(), 1, events, clock.clone(), shutdown.clone());
+        let link =
+            Link::local(settings.server.clone(), 1, events, None, clock.clone(), shutdown.clone());
         tokio::spawn(walrus_reporter::run(settings, 1, link, clock, shutdown));
         Self { source, heard }
     }

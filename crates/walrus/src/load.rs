@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walrus_core::answer::{AnswerTable, ZoneTable};
-use walrus_core::config::{
-    Configuration, Context, LogSettings, Problem, ReporterSettings, SourceFile, parse,
-};
+use walrus_core::config::{Configuration, Context, Problem, ReporterSettings, SourceFile, parse};
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
@@ -159,16 +157,16 @@ pub(crate) fn proposed(path: &Path) -> Result<ProposedConfiguration, Failure> {
 }
 
 /// The Reporter's section and how to log.
-pub(crate) fn reporter(path: &Path) -> Result<(ReporterSettings, LogSettings), LoadError> {
+pub(crate) fn reporter(path: &Path) -> Result<(Configuration, ReporterSettings), LoadError> {
     let Checked { configuration, .. } = check(path)?;
-    let Some(settings) = configuration.reporter else {
+    let Some(settings) = configuration.reporter.clone() else {
         let text = format!(
             "{}: there is no [reporter] section: write one with `server` and `controllers`",
             path.display()
         );
         return Err(LoadError::Problems(vec![text]));
     };
-    Ok((settings, configuration.log))
+    Ok((configuration, settings))
 }
 
 /// The TOML files of a path: itself, or a directory's `*.toml` in the order of their names.

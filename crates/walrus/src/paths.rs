@@ -16,6 +16,12 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
     all.extend(
         [&mut group.certificate, &mut group.key, &mut group.token_file].into_iter().flatten(),
     );
+    if let Some(nats) = &mut group.nats {
+        all.extend(
+            [&mut nats.authority, &mut nats.certificate, &mut nats.key].into_iter().flatten(),
+        );
+        all.extend(nats.authentication.file_mut());
+    }
     all.extend(api.token_file.iter_mut());
     let keys = name_servers.iter_mut().filter_map(|server| server.key.as_mut());
     all.extend(keys.map(|key| &mut key.secret_file));
@@ -58,5 +64,19 @@ pub(crate) fn missing(configuration: &Configuration) -> Vec<String> {
             )
         })
     });
-    gone.chain(secrets).collect()
+    let mut gone: Vec<String> = gone.chain(secrets).collect();
+    if let Some(nats) = &group.nats {
+        let named = [
+            ("authority", nats.authority.as_ref()),
+            ("certificate", nats.certificate.as_ref()),
+            ("key", nats.key.as_ref()),
+            (nats.authentication.setting(), nats.authentication.file()),
+        ];
+        for (setting, path) in named {
+            if let Some(path) = path.filter(|path| !path.exists()) {
+                gone.push(format!("[group.nats] {setting}: there is no file {}", path.display()));
+            }
+        }
+    }
+    gone
 }

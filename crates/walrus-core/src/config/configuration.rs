@@ -4,7 +4,7 @@
 //! the configuration's number; the rest is local to the node. Secrets are named by file, never
 //! held here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -265,6 +265,99 @@ pub struct GroupSettings {
     pub authority: Option<PathBuf>,
     /// SHA-256 of the one certificate to trust there.
     pub fingerprint: Option<String>,
+    /// The group over NATS.
+    pub nats: Option<NatsSettings>,
+}
+
+/// How this node takes part in a group over NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// `host:port` of each NATS server, the nearest first; at least one.
+    pub servers: Vec<String>,
+    /// What all subjects begin with: words with dots between them.
+    pub prefix: String,
+    /// How this node proves who it is.
+    pub authentication: NatsAuthentication,
+    /// PEM file of the certificates to trust; the public ones by default.
+    pub authority: Option<PathBuf>,
+    /// PEM file of this node's own certificate; goes with `key`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+    /// Plaintext off loopback too.
+    pub insecure: bool,
+}
+
+impl NatsSettings {
+    /// Whether nothing may be said to this server but over TLS.
+    #[must_use]
+    pub fn needs_tls(&self, server: &str) -> bool {
+        let trust_named = self.authority.is_some() || self.certificate.is_some();
+        trust_named || !(self.insecure || is_loopback(server))
+    }
+}
+
+/// Whether `host:port` is certainly this machine.
+pub(super) fn is_loopback(server: &str) -> bool {
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// How a node proves to a NATS server who it is; secrets stand in files alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NatsAuthentication {
+    /// Not at all, or by its certificate.
+    None,
+    /// By a `.creds` file: JWT and seed.
+    Credentials(PathBuf),
+    /// By the seed of an nkey.
+    Nkey(PathBuf),
+    /// By a token that all share.
+    Token(PathBuf),
+    /// By name and password.
+    User {
+        /// The name.
+        user: String,
+        /// Holds the password.
+        password_file: PathBuf,
+    },
+}
+
+impl NatsAuthentication {
+    /// The setting that names the file with the secret.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::None | Self::User { .. } => "password_file",
+            Self::Credentials(_) => "credentials_file",
+            Self::Nkey(_) => "nkey_file",
+            Self::Token(_) => "token_file",
+        }
+    }
+
+    /// The file with the secret.
+    #[must_use]
+    pub const fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::None => None,
+            Self::User { password_file: file, .. }
+            | Self::Credentials(file)
+            | Self::Nkey(file)
+            | Self::Token(file) => Some(file),
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn file_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::None => None,
+            Self::User { password_file: file, .. }
+            | Self::Credentials(file)
+            | Self::Nkey(file)
+            | Self::Token(file) => Some(file),
+        }
+    }
 }
 
 /// The API.

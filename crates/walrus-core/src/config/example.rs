@@ -15,8 +15,15 @@ const WIDTH: usize = 96;
 /// Settings that a first configuration needs although nothing requires them.
 const NEEDED: [&str; 5] = ["zone", "nameservers", "dns.listen", "cluster.probe.http", "area.home"];
 /// Sections that are left out as a whole unless they are wanted.
-const LEFT_OUT: [&str; 6] =
-    ["name_server", "reporter", "service.https", "service.svcb", "service.srv", "service.mx"];
+const LEFT_OUT: [&str; 7] = [
+    "group.nats",
+    "name_server",
+    "reporter",
+    "service.https",
+    "service.svcb",
+    "service.srv",
+    "service.mx",
+];
 
 const INTRODUCTION: &str = "\
 # Walrus: a small working configuration; every other setting stands here with its default or an

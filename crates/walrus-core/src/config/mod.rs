@@ -26,8 +26,9 @@ mod walk;
 
 pub use configuration::{
     AccessLogSettings, ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings,
-    GeoSettings, GroupSettings, LogFormat, LogSettings, NodeSettings, NotifySettings, Problem,
-    ReporterSettings, ReporterSource, Roles, ZoneDnssec, ZoneSettings,
+    GeoSettings, GroupSettings, LogFormat, LogSettings, NatsAuthentication, NatsSettings,
+    NodeSettings, NotifySettings, Problem, ReporterSettings, ReporterSource, Roles, ZoneDnssec,
+    ZoneSettings,
 };
 pub use example::commented_example;
 pub use findings::SourceFile;

@@ -184,13 +184,14 @@ pub(super) fn build(
     let published_from =
         name_server::Known { areas: &areas, services: &services, zones: &zones, roles };
     let name_servers = name_server::read(root, &published_from, findings);
-    let reporter = root.section("reporter").and_then(|section| {
-        reporter::read(section, &clusters.servers, roles.controller, &node.state, findings)
-    });
     let control = control::read(&section(root, "control", &control::CONTROL, findings));
     let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
-    check_roles(root, roles, findings);
+    let reached = roles.controller || group.nats.is_some();
+    let reporter = root.section("reporter").and_then(|section| {
+        reporter::read(section, &clusters.servers, reached, &node.state, findings)
+    });
+    check_roles(root, roles, &group, findings);
     dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
     let cluster::Clusters { clusters, servers, .. } = clusters;
@@ -229,25 +230,25 @@ fn check_geo(clients: &Clients<'_>, geo: &GeoSettings, findings: &Findings<'_>) 
 }
 
 /// What a role needs that no section of its own can say.
-fn check_roles(root: &Section, roles: Roles, findings: &Findings<'_>) {
+fn check_roles(root: &Section, roles: Roles, group: &GroupSettings, findings: &Findings<'_>) {
     if roles.director && !root.is_given("zone") {
         findings.problem(
             root.place(),
             "the role `director` needs a zone: write zone = \"example.com\" at the top",
         );
     }
-    if roles.director && !roles.controller {
+    if roles.director && !roles.controller && group.nats.is_none() {
         findings.warn(
             root.place(),
-            "the role `director` without `controller` answers from the saved Plan alone: nobody \
-             sends it another yet",
+            "the role `director` without `controller` answers from the saved Plan alone: write \
+             [group.nats] with servers = [\"127.0.0.1:4222\"], so that it hears the Controllers",
         );
     }
-    if roles.updater && !roles.controller {
+    if roles.updater && !roles.controller && group.nats.is_none() {
         findings.warn(
             root.place(),
-            "the role `updater` without `controller` publishes the saved Plan alone: nobody sends it \
-             another yet",
+            "the role `updater` without `controller` publishes the saved Plan alone: write [group.nats] \
+             with servers = [\"127.0.0.1:4222\"], so that it hears the Controllers",
         );
     }
     if roles.reporter && !root.is_given("reporter") {
@@ -268,7 +269,8 @@ fn check_reporters(
 ) {
     let own = reporter.map(|reporter| &reporter.server);
     let far = servers.iter().find(|server| server.reporter && Some(&server.name) != own);
-    if let Some(server) = far.filter(|_| roles.controller && group.listen.is_empty()) {
+    let alone = group.listen.is_empty() && group.nats.is_none();
+    if let Some(server) = far.filter(|_| roles.controller && alone) {
         findings.warn(
             Place::NOWHERE,
             format!(

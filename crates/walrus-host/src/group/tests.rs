@@ -303,7 +303,7 @@ async fn silence_of_four_units_closes() {
 async fn a_local_link_needs_no_socket() {
     let (sender, mut events) = mpsc::channel(8);
     let (clock, hand) = Clock::manual();
-    let link = Link::local("fra1".parse().unwrap(), 1, sender, clock, Shutdown::new());
+    let link = Link::local("fra1".parse().unwrap(), 1, sender, None, clock, Shutdown::new());
     link.send(report(1));
     assert!(matches!(events.recv().await.unwrap().kind, GroupEventKind::Hello { peer: None, .. }));
     let event = events.recv().await.unwrap();

@@ -7,15 +7,15 @@ use walrus_core::message::{Message, Role};
 use walrus_core::world::Name;
 
 use super::{LinkStatus, Newest, lock};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::group::{GroupEvent, GroupEventKind, Reply};
 
 /// Hands reports over until the link or the Controller is gone. A refusal is kept for the status
 /// and nothing ends: there is no connection to close.
 pub(super) async fn speak(
-    name: Name,
-    session: u64,
-    events: mpsc::Sender<GroupEvent>,
+    (name, session): (Name, u64),
+    (events, others): (mpsc::Sender<GroupEvent>, Option<Bus>),
     clock: Clock,
     mut newest: Newest,
     status: Arc<Mutex<LinkStatus>>,
@@ -42,6 +42,9 @@ pub(super) async fn speak(
                 let busy = queued.busy.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let busy = busy.unwrap_or_else(|| clock.activity().begin());
                 let message = Message::Report(queued.report.clone());
+                if let Some(others) = &others {
+                    others.say(Role::Reporter, message.clone());
+                }
                 let kind = GroupEventKind::Message { role, name: name.clone(), session, message };
                 if events.send(event(kind, busy)).await.is_err() {
                     break;

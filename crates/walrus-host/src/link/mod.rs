@@ -1,6 +1,7 @@
 //! The other side of the group: a Reporter keeps a connection to a Controller and says how that
 //! goes; a name server asks the node that it follows.
 
+mod bus;
 mod dialer;
 mod local;
 mod node;
@@ -10,15 +11,19 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use walrus_core::config::ReporterSettings;
-use walrus_core::message::{Hello, Role, VERSION};
+use walrus_core::message::{Hello, Message, Role, VERSION};
 use walrus_core::world::{Name, Report, Time};
 
+use crate::bus::Bus;
 use crate::clock::{Busy, Clock};
 use crate::group::GroupEvent;
 use crate::shutdown::Shutdown;
 use crate::tls::{TlsError, Trust, client_config};
 use dialer::Dialer;
 pub use node::{NodeConnection, NodeLink};
+
+/// What Controllers say of reports over the bus and was not looked at yet.
+const ANSWERS_MAX: usize = 64;
 
 /// A connection to one of the Controllers that is made again whenever it is lost.
 ///
@@ -123,12 +128,14 @@ impl Link {
         Ok(link)
     }
 
-    /// A link to a Controller in the same process: no socket, no token.
+    /// A link to a Controller in the same process: no socket, no token. The other Controllers of the
+    /// group hear the same reports over the bus.
     #[must_use]
     pub fn local(
         server: Name,
         session: u64,
         events: mpsc::Sender<GroupEvent>,
+        others: Option<Bus>,
         clock: Clock,
         shutdown: Shutdown,
     ) -> Self {
@@ -136,11 +143,27 @@ impl Link {
         let status = link.status.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = local::speak(server, session, events, clock, newest, status) => {}
+                () = local::speak((server, session), (events, others), clock, newest, status) => {}
                 () = shutdown.requested() => {}
             }
         });
         link
+    }
+
+    /// A link over the bus, to all Controllers of the group. What they answer is to be put into the
+    /// queue that comes with it.
+    #[must_use]
+    pub fn over_bus(bus: Bus, clock: Clock, shutdown: Shutdown) -> (Self, mpsc::Sender<Message>) {
+        let (link, newest) = Self::with_queue(clock.clone(), false);
+        let status = link.status.clone();
+        let (answers, queue) = mpsc::channel(ANSWERS_MAX);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = bus::speak(bus, queue, clock, newest, status) => {}
+                () = shutdown.requested() => {}
+            }
+        });
+        (link, answers)
     }
 
     fn with_queue(clock: Clock, local: bool) -> (Self, Newest) {

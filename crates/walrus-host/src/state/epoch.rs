@@ -22,7 +22,7 @@ impl StateDirectory {
         for name in FILES {
             match self.read(name) {
                 Ok(None) => {}
-                Ok(Some(bytes)) => match parse(&bytes) {
+                Ok(Some(bytes)) => match parse("epoch", &bytes) {
                     Some(epoch) => highest = highest.max(epoch),
                     None => warnings.push(format!(
                         "{} is damaged; its copy and the stored Plan decide",
@@ -50,7 +50,7 @@ impl StateDirectory {
         if epoch < highest {
             return Err(StateError::EpochBack { wanted: epoch, highest });
         }
-        let bytes = encode(epoch);
+        let bytes = encode("epoch", epoch);
         for name in FILES {
             self.write(name, 0o600, &bytes)?;
         }
@@ -59,19 +59,22 @@ impl StateDirectory {
     }
 }
 
-fn encode(epoch: u64) -> Vec<u8> {
-    format!("walrus-epoch 1 {epoch} {}\n", checksum(epoch)).into_bytes()
+/// A number that must never go back, as a line of text with a checksum.
+pub(super) fn encode(what: &str, number: u64) -> Vec<u8> {
+    format!("walrus-{what} 1 {number} {}\n", checksum(what, number)).into_bytes()
 }
 
-fn parse(bytes: &[u8]) -> Option<u64> {
+/// The number in such a line; `None` if it is damaged.
+pub(super) fn parse(what: &str, bytes: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let mut words = text.strip_prefix("walrus-epoch 1 ")?.split(' ');
-    let epoch: u64 = words.next()?.parse().ok()?;
-    (words.next()? == checksum(epoch) && words.next().is_none()).then_some(epoch)
+    let rest = text.strip_prefix("walrus-")?.strip_prefix(what)?;
+    let mut words = rest.strip_prefix(" 1 ")?.split(' ');
+    let number: u64 = words.next()?.parse().ok()?;
+    (words.next()? == checksum(what, number) && words.next().is_none()).then_some(number)
 }
 
-fn checksum(epoch: u64) -> String {
-    let hash = Sha256::digest(format!("walrus-epoch {epoch}"));
+fn checksum(what: &str, number: u64) -> String {
+    let hash = Sha256::digest(format!("walrus-{what} {number}"));
     hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -131,7 +134,7 @@ mod tests {
         let (parent, state) = open();
         state.store_epoch(7).unwrap();
         drop(state);
-        std::fs::write(parent.path().join("epoch"), encode(8)).unwrap();
+        std::fs::write(parent.path().join("epoch"), encode("epoch", 8)).unwrap();
         assert_eq!(StateDirectory::open(parent.path()).unwrap().load_epoch().value, 8);
     }
 }

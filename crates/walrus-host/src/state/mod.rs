@@ -20,6 +20,7 @@
 
 mod atomic;
 mod epoch;
+mod joined;
 mod journal;
 mod records;
 

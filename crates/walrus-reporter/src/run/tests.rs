@@ -61,8 +61,14 @@ fn start(settings: ReporterSettings) -> Running {
 fn start_on(machine: impl System + Send + Sync + 'static, settings: ReporterSettings) -> Running {
     let (events, heard) = mpsc::channel(16);
     let (clock, shutdown) = (Clock::real(), Shutdown::new());
-    let link =
-        Link::local(settings.server.clone(), SESSION, events, clock.clone(), shutdown.clone());
+    let link = Link::local(
+        settings.server.clone(),
+        SESSION,
+        events,
+        None,
+        clock.clone(),
+        shutdown.clone(),
+    );
     let task = tokio::spawn(run_on(machine, settings, SESSION, link, clock, shutdown.clone()));
     Running { heard, shutdown, task }
 }

@@ -61,12 +61,12 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
 }
 
 pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
-    let (settings, log) = load::reporter(path).map_err(LoadError::into_failure)?;
-    walrus_host::log::start(&log).context("starting the log")?;
+    let (configuration, settings) = load::reporter(path).map_err(LoadError::into_failure)?;
+    walrus_host::log::start(&configuration.log).context("starting the log")?;
     on_runtime(Threads::One, async move {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("listening for signals")?;
-        crate::node::run_reporter(settings, Clock::real(), shutdown).await
+        crate::node::run_reporter(configuration, settings, Clock::real(), shutdown).await
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a node says of itself at its start: what runs here, where, and what others need to know.
 
-use walrus_core::config::Roles;
+use walrus_core::config::{Configuration, ReporterSettings, Roles};
 
 use super::Node;
 
@@ -24,10 +24,10 @@ pub(super) fn announce(node: &Node) {
             Some(plan) => tracing::info!(plan = %plan.number, "answering from the saved Plan"),
             None => tracing::info!("no Plan was saved: services wait for the first round"),
         }
-        if node.controller().is_none() {
+        if node.controller().is_none() && node.bus().is_none() {
             tracing::warn!(
-                "no Controller runs here, and name servers do not yet take Plans from another \
-                 machine: the saved Plan stays in force"
+                "no Controller runs here, and without [group.nats] none is heard: the saved Plan \
+                 stays in force"
             );
         }
     }
@@ -36,6 +36,10 @@ pub(super) fn announce(node: &Node) {
     {
         let (address, zone) = (name_server.address, &name_server.zone);
         tracing::info!(%address, %zone, "keeping a name server up to date");
+    }
+    if let Some(nats) = &configuration.group.nats {
+        let servers = nats.servers.join(", ");
+        tracing::info!(servers, prefix = nats.prefix, "taking part in the group over NATS");
     }
     if let Some(address) = node.api_address {
         let token = match &configuration.api.token_file {
@@ -56,11 +60,18 @@ pub(super) fn announce(node: &Node) {
         tracing::warn!("[reporter] is not used: add \"reporter\" to [node] roles");
         return;
     }
-    let to = match reporter.controllers.as_slice() {
-        [] => "the Controller of this process".to_owned(),
-        controllers => controllers.join(", "),
-    };
+    let to = reports_to(configuration, reporter);
     tracing::info!(server = %reporter.server, to, "reporting about the web server");
+}
+
+/// Whom a Reporter speaks to, in words.
+pub(super) fn reports_to(configuration: &Configuration, reporter: &ReporterSettings) -> String {
+    let here = configuration.node.roles.controller;
+    match (reporter.controllers.as_slice(), &configuration.group.nats) {
+        ([], Some(nats)) => format!("the group by {}", nats.servers.join(", ")),
+        ([], None) if here => "the Controller of this process".to_owned(),
+        (controllers, _) => controllers.join(", "),
+    }
 }
 
 fn roles(roles: &Roles) -> String {

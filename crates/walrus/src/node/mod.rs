@@ -4,6 +4,7 @@
 mod announce;
 mod ask;
 mod follow;
+mod group;
 pub(crate) mod keys;
 mod roll;
 mod start;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use walrus_controller::ControllerHandle;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::DirectorHandle;
+use walrus_host::bus::Bus;
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
@@ -64,6 +66,8 @@ pub(crate) struct Node {
     /// The Plan that the name server answers from, as the wire last told.
     applied: watch::Receiver<Option<PlanNumber>>,
     group: Vec<SocketAddr>,
+    /// The group over NATS.
+    bus: Option<Bus>,
     api_address: Option<SocketAddr>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -97,6 +101,11 @@ impl Node {
     /// The Controller, if this node is one.
     pub(crate) const fn controller(&self) -> Option<&ControllerHandle> {
         self.controller.as_ref()
+    }
+
+    /// The connection to the group over NATS.
+    pub(crate) const fn bus(&self) -> Option<&Bus> {
+        self.bus.as_ref()
     }
 
     /// Where Reporters connect.

@@ -1,6 +1,5 @@
 //! Starts a node's roles: the name server first, from the saved Plan, so that it answers at once.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use walrus_controller::{ControllerHandle, ControllerStart};
 use walrus_core::config::{Configuration, ReporterSettings};
-use walrus_core::plan::Plan;
+use walrus_core::message::Message;
+use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::{Director, DirectorHandle, DirectorStart, SigningStart};
 use walrus_host::clock::Clock;
 use walrus_host::group::{GroupEvent, GroupListener, GroupSecurity};
@@ -21,7 +21,7 @@ use walrus_host::token::Token;
 
 use super::keys::NodeKeys;
 use super::updaters::Updaters;
-use super::{Node, Start, announce, follow, roll, wire};
+use super::{Node, Start, announce, follow, group, roll, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, LoadError, Loaded};
@@ -49,6 +49,19 @@ impl Opened {
     }
 }
 
+/// What a node still needs once its roles have been started.
+struct Parts {
+    /// The group, where no Controller is here to hear it.
+    joined: Option<group::Joined>,
+    session: u64,
+    /// To whoever follows the group's Plans.
+    given: watch::Sender<Option<Arc<Plan>>>,
+    /// What other nodes ask about keys.
+    others: Option<mpsc::Receiver<GroupEvent>>,
+    api_listener: Option<TcpListener>,
+    applied: watch::Sender<Option<PlanNumber>>,
+}
+
 impl Node {
     /// Starts everything that the configuration names; nothing runs on if anything cannot start.
     pub(crate) async fn start(
@@ -65,7 +78,8 @@ impl Node {
         };
         let api_listener = bind_api(&loaded).await?;
         let token = api_token(configuration, &state)?;
-        let saved = plan.clone();
+        // The group's Plans, where no Controller is here; until one comes, the saved one.
+        let (given, plans) = watch::channel(plan.clone());
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = match configuration.node.roles.director {
             true => {
@@ -74,17 +88,28 @@ impl Node {
             }
             false => None,
         };
-        let (controller, group, others) = match configuration.node.roles.controller {
-            true => {
-                let started =
-                    start_controller(&loaded, &state, plan, seed, &start.clock, &shutdown).await?;
-                (Some(started.0), started.1, started.2)
-            }
-            false => (None, Vec::new(), None),
-        };
+        let mut joined = group::join(configuration, &start.clock, seed, &shutdown);
+        let bus = joined.as_ref().map(|joined| joined.bus.clone());
+        let session = joined.as_ref().map_or(0, |joined| joined.session);
+        let (listener, others) = listen(&loaded, &state).await?.unzip();
+        let group = listener.iter().flat_map(GroupListener::addresses).collect();
+        let controller = configuration.node.roles.controller.then(|| {
+            walrus_controller::spawn(ControllerStart {
+                configuration: configuration.clone(),
+                digests: loaded.digests.clone(),
+                state: state.clone(),
+                clock: start.clock.clone(),
+                seed: seed.for_part("controller"),
+                shutdown: shutdown.clone(),
+                plan,
+                group: listener,
+                bus: joined.take().map(group::Joined::for_controller),
+            })
+        });
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
-        let updaters = start_updaters(configuration, controller.as_ref(), saved, &start, seed);
+        let plans = controller.as_ref().map_or(plans, ControllerHandle::plan);
+        let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
         let node = Arc::new(Self {
             path: start.path,
             reloading: tokio::sync::Mutex::new(()),
@@ -99,45 +124,62 @@ impl Node {
             keys,
             applied,
             group,
+            bus,
             api_address: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             tasks: Mutex::default(),
             loaded: Mutex::new(loaded),
         });
-        announce::announce(&node);
-        wire::connect(&node, applied_to);
-
-        node.keep(tokio::spawn(roll::run(node.clone())));
-        node.keep(tokio::spawn(follow::run(node.clone())));
-        if let Some(others) = others {
-            node.keep(tokio::spawn(follow::answer(node.clone(), others)));
-        }
-        if let Some(settings) = node.loaded().configuration.reporter.clone()
-            && node.loaded().configuration.node.roles.reporter
-        {
-            node.start_reporter(settings, &shutdown)?;
-        }
-        if let Some(listener) = api_listener {
-            node.keep(tokio::spawn(serve_api(listener, node.clone(), shutdown)));
-        }
+        let parts = Parts { joined, session, given, others, api_listener, applied: applied_to };
+        node.run(parts, shutdown)?;
         Ok(node)
     }
 
-    /// Starts a Reporter task of this process.
+    /// What runs once all has been started.
+    fn run(self: &Arc<Self>, parts: Parts, shutdown: Shutdown) -> Result<(), Failure> {
+        let Parts { joined, session, given, others, api_listener, applied } = parts;
+        announce::announce(self);
+        let configuration = self.loaded().configuration;
+        let reporter = configuration.reporter.as_ref();
+        let answers = match reporter.filter(|_| configuration.node.roles.reporter) {
+            Some(settings) => self.start_reporter(settings.clone(), &shutdown)?,
+            None => None,
+        };
+        wire::connect(self, wire::Group { joined, session, given, answers }, applied);
+        self.keep(tokio::spawn(roll::run(self.clone())));
+        self.keep(tokio::spawn(follow::run(self.clone())));
+        if let Some(others) = others {
+            self.keep(tokio::spawn(follow::answer(self.clone(), others)));
+        }
+        if let Some(listener) = api_listener {
+            self.keep(tokio::spawn(serve_api(listener, self.clone(), shutdown)));
+        }
+        Ok(())
+    }
+
+    /// Starts a Reporter task of this process. If it speaks over the bus: where Controllers' answers
+    /// are to go.
     pub(crate) fn start_reporter(
         &self,
         settings: ReporterSettings,
         shutdown: &Shutdown,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<mpsc::Sender<Message>>, Failure> {
         let session = self.clock.unix_ms();
         let (clock, shutdown) = (self.clock.clone(), shutdown.clone());
-        let link = match (&self.controller, settings.controllers.is_empty()) {
-            (Some(controller), true) => Link::local(
+        let mut answers = None;
+        let link = match (&self.controller, &self.bus) {
+            (Some(controller), bus) if settings.controllers.is_empty() => Link::local(
                 settings.server.clone(),
                 session,
                 controller.events(),
+                bus.clone(),
                 clock.clone(),
                 shutdown.clone(),
             ),
+            (None, Some(bus)) if settings.controllers.is_empty() => {
+                let (link, queue) = Link::over_bus(bus.clone(), clock.clone(), shutdown.clone());
+                answers = Some(queue);
+                link
+            }
             _ => {
                 let seed = self.seed.for_part(&format!("reporter/{}", settings.server));
                 Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
@@ -145,12 +187,13 @@ impl Node {
             }
         };
         self.keep(tokio::spawn(walrus_reporter::run(settings, session, link, clock, shutdown)));
-        Ok(())
+        Ok(answers)
     }
 }
 
 /// `walrus reporter`: a Reporter and nothing else.
 pub(crate) async fn run_reporter(
+    configuration: Configuration,
     settings: ReporterSettings,
     clock: Clock,
     shutdown: Shutdown,
@@ -160,11 +203,24 @@ pub(crate) async fn run_reporter(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         server = %settings.server,
-        controllers = settings.controllers.join(", "),
+        to = announce::reports_to(&configuration, &settings),
         "the Reporter starts"
     );
-    let link = Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
-        .map_err(anyhow::Error::from)?;
+    let joined = match settings.controllers.is_empty() {
+        true => {
+            group::join_as_reporter(&configuration, &settings, session, &clock, seed, &shutdown)
+        }
+        false => None,
+    };
+    let link = match joined {
+        Some((bus, heard)) => {
+            let (link, answers) = Link::over_bus(bus, clock.clone(), shutdown.clone());
+            tokio::spawn(group::answer(heard, answers));
+            link
+        }
+        None => Link::new(&settings, session, clock.clone(), seed, shutdown.clone())
+            .map_err(anyhow::Error::from)?,
+    };
     walrus_reporter::run(settings, session, link, clock, shutdown).await;
     Ok(())
 }
@@ -174,18 +230,6 @@ fn api_token(configuration: &Configuration, state: &StateDirectory) -> Result<To
         Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
         None => state.token("token").map_err(anyhow::Error::from)?,
     })
-}
-
-/// Without a Controller nobody sends another Plan yet: the saved one is kept where it is published.
-fn start_updaters(
-    configuration: &Configuration,
-    controller: Option<&ControllerHandle>,
-    saved: Option<Arc<Plan>>,
-    start: &Start,
-    seed: Seed,
-) -> Updaters {
-    let plans = controller.map_or_else(|| watch::channel(saved).1, ControllerHandle::plan);
-    Updaters::start(configuration, plans, start.clock.clone(), seed)
 }
 
 async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
@@ -241,44 +285,25 @@ fn start_director(
     Ok(handle.map_err(anyhow::Error::from)?)
 }
 
-async fn start_controller(
+/// A Controller's listener for Reporters and other nodes, and what those nodes say; `None` without
+/// addresses.
+async fn listen(
     loaded: &Loaded,
-    state: &Arc<StateDirectory>,
-    plan: Option<Arc<Plan>>,
-    seed: Seed,
-    clock: &Clock,
-    shutdown: &Shutdown,
-) -> Result<(ControllerHandle, Vec<SocketAddr>, Option<mpsc::Receiver<GroupEvent>>), Failure> {
+    state: &StateDirectory,
+) -> Result<Option<(GroupListener, mpsc::Receiver<GroupEvent>)>, Failure> {
     let configuration = &loaded.configuration;
     let settings = &configuration.group;
-    let mut others = None;
-    let group = match settings.listen.is_empty() {
-        true => None,
-        false => {
-            let name = &configuration.node.name;
-            let security =
-                GroupSecurity::load(name, settings, state).map_err(anyhow::Error::from)?;
-            let listener = GroupListener::bind(&settings.listen, security).await;
-            let listener = listener.map_err(|error| anyhow!(error).context("[group] listen"))?;
-            let token = match &settings.node_token_file {
-                Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
-                None => state.token(follow::NODE_TOKEN).map_err(anyhow::Error::from)?,
-            };
-            let (sender, receiver) = mpsc::channel(OTHERS_MAX);
-            others = Some(receiver);
-            Some(listener.with_nodes(token, sender))
-        }
+    if settings.listen.is_empty() || !configuration.node.roles.controller {
+        return Ok(None);
+    }
+    let name = &configuration.node.name;
+    let security = GroupSecurity::load(name, settings, state).map_err(anyhow::Error::from)?;
+    let listener = GroupListener::bind(&settings.listen, security).await;
+    let listener = listener.map_err(|error| anyhow!(error).context("[group] listen"))?;
+    let token = match &settings.node_token_file {
+        Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
+        None => state.token(follow::NODE_TOKEN).map_err(anyhow::Error::from)?,
     };
-    let addresses = group.iter().flat_map(GroupListener::addresses).collect();
-    let handle = walrus_controller::spawn(ControllerStart {
-        configuration: configuration.clone(),
-        digests: loaded.digests.clone(),
-        state: state.clone(),
-        clock: clock.clone(),
-        seed: seed.for_part("controller"),
-        shutdown: shutdown.clone(),
-        plan,
-        group,
-    });
-    Ok((handle, addresses, others))
+    let (sender, receiver) = mpsc::channel(OTHERS_MAX);
+    Ok(Some((listener.with_nodes(token, sender), receiver)))
 }

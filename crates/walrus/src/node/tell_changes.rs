@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use walrus_controller::ControllerHandle;
+use tokio::sync::watch;
 use walrus_core::plan::{Plan, PlanDiff, diff};
 use walrus_core::world::Name;
 
 /// Lines for one Plan; a cluster of a thousand servers that dies is told of in these.
 const LINES_MAX: usize = 20;
 
-/// Follows the Controller's Plans until it ends. `held` is the one from before the start.
-pub(super) async fn tell_changes(controller: ControllerHandle, mut held: Option<Arc<Plan>>) {
-    let mut plans = controller.plan();
+/// Follows Plans until there are no more. `held` is the one from before the start.
+pub(super) async fn tell_changes(
+    mut plans: watch::Receiver<Option<Arc<Plan>>>,
+    mut held: Option<Arc<Plan>>,
+) {
     loop {
         let plan = plans.borrow_and_update().clone();
         if let Some(plan) = plan {

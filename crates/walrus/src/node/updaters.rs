@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use walrus_controller::ControllerHandle;
 use walrus_core::config::{Configuration, NameServerSettings};
-use walrus_core::plan::Plan;
+use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::update::UpdaterStatus;
 use walrus_director::update::{UpdaterHandle, UpdaterStart, spawn};
 use walrus_host::clock::Clock;
@@ -87,6 +87,11 @@ impl Updaters {
     /// How each stands, in the order of the configuration.
     pub(crate) fn status(&self) -> Vec<UpdaterStatus> {
         self.lock().iter().map(|it| it.handle.status()).collect()
+    }
+
+    /// The newest Plan that any of the name servers has.
+    pub(super) fn seen(&self) -> Option<PlanNumber> {
+        self.lock().iter().filter_map(|it| it.handle.seen()).max()
     }
 
     /// Ends all of them.

@@ -2,33 +2,58 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use walrus_controller::ControllerHandle;
-use walrus_core::plan::PlanNumber;
+use walrus_core::message::Message;
+use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::DirectorHandle;
 
 use super::Node;
+use super::group::{self, Joined};
 use super::tell_changes::tell_changes;
 use super::updaters::tell_controller;
 
-/// Connects Controller and name server, if both are here, and the log.
-pub(super) fn connect(node: &Arc<Node>, applied: watch::Sender<Option<PlanNumber>>) {
-    if let Some(controller) = node.controller.clone() {
-        let held = node.director().and_then(DirectorHandle::plan);
-        node.keep(tokio::spawn(tell_changes(controller, held)));
+/// This node's part in a group over NATS.
+pub(super) struct Group {
+    /// What is heard; `None` where the Controller hears it, or without a group.
+    pub(super) joined: Option<Joined>,
+    pub(super) session: u64,
+    /// To whoever follows the group's Plans.
+    pub(super) given: watch::Sender<Option<Arc<Plan>>>,
+    /// Where answers to this node's Reporter go.
+    pub(super) answers: Option<mpsc::Sender<Message>>,
+}
+
+/// Connects Controller, name server and group, as far as they are here, and the log.
+pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Option<PlanNumber>>) {
+    let Group { joined, session, given, answers } = group;
+    let held = node.director().and_then(DirectorHandle::plan);
+    let roles = node.loaded().configuration.node.roles;
+    if let Some(bus) = node.bus().filter(|_| roles.director || roles.updater) {
+        let hello = group::say_hello(node.clone(), bus.clone(), session, applied.subscribe());
+        node.keep(tokio::spawn(hello));
     }
-    if let Some(controller) = node.controller.clone()
-        && node.loaded().configuration.node.roles.updater
-    {
+    if node.director().is_some() && (node.controller().is_some() || node.bus().is_some()) {
+        node.keep(tokio::spawn(tell_observations(node.clone())));
+    }
+    match (node.controller(), node.director(), joined) {
+        (Some(controller), director, _) => {
+            node.keep(tokio::spawn(tell_changes(controller.plan(), held)));
+            if let Some(director) = director {
+                let plans = plans_to_director(controller.clone(), director.clone(), applied);
+                node.keep(tokio::spawn(plans));
+            }
+        }
+        (None, _, Some(joined)) => {
+            node.keep(tokio::spawn(tell_changes(given.subscribe(), given.borrow().clone())));
+            let follow = group::follow(node.clone(), joined, answers, given, applied);
+            node.keep(tokio::spawn(follow));
+        }
+        (None, _, None) => {}
+    }
+    if let Some(controller) = node.controller.clone().filter(|_| roles.updater) {
         node.keep(tokio::spawn(tell_controller(node.clone(), controller)));
     }
-    let (Some(controller), Some(director)) = (&node.controller, &node.director) else { return };
-    node.keep(tokio::spawn(plans_to_director(controller.clone(), director.clone(), applied)));
-    node.keep(tokio::spawn(observations_to_controller(
-        node.clone(),
-        controller.clone(),
-        director.clone(),
-    )));
 }
 
 /// Gives each new Plan to the name server. A Plan is compiled on a thread that may block; one
@@ -63,12 +88,10 @@ async fn plans_to_director(
     }
 }
 
-/// Tells the Controller what the name server saw, and which Plan it holds.
-async fn observations_to_controller(
-    node: Arc<Node>,
-    controller: ControllerHandle,
-    director: DirectorHandle,
-) {
+/// Tells what the name server saw: the Controller that is here, with the Plan that it holds, and the
+/// group.
+async fn tell_observations(node: Arc<Node>) {
+    let Some(director) = node.director().cloned() else { return };
     // As it was started, like all of `[node]` and `[dns]`: a reload changes neither.
     let configuration = node.loaded().configuration;
     let (name, every) = (configuration.node.name.clone(), configuration.dns.observe_every);
@@ -80,9 +103,14 @@ async fn observations_to_controller(
         let Ok(observation) = tokio::task::spawn_blocking(move || observer.observe()).await else {
             return;
         };
-        let told = controller.director_hello(name.clone(), held).await;
-        if told.is_err() || controller.observe(name.clone(), observation).await.is_err() {
-            return;
+        if let Some(bus) = node.bus() {
+            group::say_observation(bus, &observation);
+        }
+        if let Some(controller) = node.controller() {
+            let told = controller.director_hello(name.clone(), held).await;
+            if told.is_err() || controller.observe(name.clone(), observation).await.is_err() {
+                return;
+            }
         }
         drop(awake);
     }

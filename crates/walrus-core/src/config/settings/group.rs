@@ -1,5 +1,6 @@
 //! `[group]`: how Reporters reach the Controller.
 
+use super::nats::{self, NATS};
 use super::reporter::fingerprint;
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::GroupSettings;
@@ -86,6 +87,15 @@ pub(in crate::config) static GROUP: Group = Group {
                       node there shows for its self-signed one.",
             example: "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
         },
+        Setting {
+            name: "nats",
+            kind: Kind::Section(&NATS),
+            default: Default::Otherwise(
+                "none: the group is this node and who connects to `listen`",
+            ),
+            meaning: "The group over NATS.",
+            example: "{ servers = [\"127.0.0.1:4222\"] }",
+        },
     ],
 };
 
@@ -100,6 +110,7 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Gro
         node_token_file: section.path("node_token_file"),
         authority: section.path("authority"),
         fingerprint: fingerprint(section, findings),
+        nats: section.section("nats").map(|section| nats::read(section, findings)),
     };
     if section.is_given("certificate") != section.is_given("key") {
         let (given, missing) =

@@ -12,6 +12,7 @@ pub(super) mod geo;
 pub(super) mod group;
 pub(super) mod log;
 pub(super) mod name_server;
+pub(super) mod nats;
 mod nearness;
 pub(super) mod node;
 pub(super) mod notify;

@@ -27,7 +27,7 @@ pub(in crate::config) static REPORTER: Group = Group {
             kind: Kind::List(&Kind::HostPort(group::PORT)),
             default: Default::Value("[]"),
             meaning: "The Controllers to report to. Not needed where the Controller runs on the \
-                      same node. Without a port it is 8054.",
+                      same node, or with `[group.nats]`. Without a port it is 8054.",
             example: "[\"ns1.example.com:8054\"]",
         },
         Setting {
@@ -206,7 +206,7 @@ pub(in crate::config) static SOURCE: Group = Group {
 pub(in crate::config) fn read(
     section: &Section,
     servers: &[Server],
-    controller: bool,
+    reached: bool,
     state: &Path,
     findings: &Findings<'_>,
 ) -> Option<ReporterSettings> {
@@ -228,10 +228,11 @@ pub(in crate::config) fn read(
         );
     }
     let controllers = section.texts("controllers");
-    if !controller && section.is_empty_list("controllers") {
+    if !reached && section.is_empty_list("controllers") {
         findings.problem(
             section.place_of("controllers"),
-            "the Reporter has nobody to report to: write controllers = [\"ns1.example.com:8054\"]",
+            "the Reporter has nobody to report to: write controllers = [\"ns1.example.com:8054\"], or \
+             [group.nats] where the group is carried by NATS",
         );
     }
     let fingerprint = fingerprint(section, findings);

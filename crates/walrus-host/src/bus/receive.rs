@@ -1,0 +1,203 @@
+//! What comes in: who says it is checked before what is said.
+
+use std::time::Duration;
+
+use walrus_core::message::{
+    DecodeError, Envelope, Message, NotAdmitted, OVERRIDES_BATCH_MAX, Role, Senders,
+    decode_envelope,
+};
+use walrus_core::world::{Name, Time};
+
+use super::Shared;
+use super::subject::Subject;
+use crate::frame::PLAN_FRAME_MAX;
+use crate::log::{Limited, chain};
+
+/// What others cause at will is told of in the log no more often than this.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// What a process said may come in for so long after its end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Checks messages and remembers who was heard.
+pub(super) struct Receiver {
+    senders: Senders,
+    /// A session of somebody who goes by a name of this process, and since when it speaks.
+    namesake: Option<(u64, Time)>,
+    lines: Limited,
+}
+
+/// Why a message is not taken in.
+enum Refusal {
+    /// Sender and subject differ, or it may not say this.
+    Forged(String),
+    Replayed(String),
+    Garbage(String),
+    UnknownKind(String),
+    Twin(String),
+    /// What this process said itself, come back on another way.
+    Own,
+}
+
+impl Receiver {
+    /// `detection` as in `[control]`.
+    pub(super) fn new(detection: Duration) -> Self {
+        let lines = Limited::new(TOLD_EVERY);
+        Self { senders: Senders::new(detection), namesake: None, lines }
+    }
+
+    /// The message, if it can be believed; what cannot is counted, and told now and then.
+    pub(super) fn take(
+        &mut self,
+        shared: &Shared,
+        subject: &str,
+        payload: &[u8],
+    ) -> Option<Envelope> {
+        let refusal = match self.check(shared, subject, payload) {
+            Ok(envelope) => return Some(envelope),
+            Err(refusal) => refusal,
+        };
+        let now = shared.clock.now();
+        let mut state = shared.state();
+        let counters = &mut state.counters;
+        let text = match refusal {
+            Refusal::Own => return None,
+            Refusal::UnknownKind(kind) => {
+                counters.unknown_kinds += 1;
+                tracing::debug!(subject, kind, "a kind of message that is not known here");
+                return None;
+            }
+            Refusal::Replayed(text) => {
+                counters.replayed += 1;
+                tracing::debug!(subject, "{text}");
+                return None;
+            }
+            Refusal::Forged(text) => {
+                counters.forged += 1;
+                text
+            }
+            Refusal::Garbage(text) => {
+                counters.garbage += 1;
+                text
+            }
+            Refusal::Twin(text) => {
+                state.twin(now, text.clone());
+                text
+            }
+        };
+        drop(state);
+        if let Some(left_out) = self.lines.pass() {
+            // Whoever may publish chooses the subject.
+            let subject = subject.escape_debug().to_string();
+            tracing::warn!(subject, left_out, "a message was not believed: {text}");
+        }
+        None
+    }
+
+    fn check(
+        &mut self,
+        shared: &Shared,
+        subject: &str,
+        payload: &[u8],
+    ) -> Result<Envelope, Refusal> {
+        let said = Subject::parse(subject, &shared.settings.prefix)
+            .ok_or_else(|| Refusal::Garbage("its subject is none of Walrus".to_owned()))?;
+        if payload.len() > PLAN_FRAME_MAX {
+            return Err(Refusal::Garbage("it is longer than any message".to_owned()));
+        }
+        let envelope = decode_envelope(payload).map_err(|error| match error {
+            DecodeError::UnknownKind(kind) => Refusal::UnknownKind(kind),
+            error => Refusal::Garbage(chain(&error)),
+        })?;
+        check_sender(&said, &envelope).map_err(Refusal::Forged)?;
+        let is_own =
+            |voice: &&super::Voice| voice.role == envelope.role && voice.name == envelope.name;
+        let own = shared.voices.iter().find(is_own);
+        if own.is_some_and(|voice| voice.session == envelope.session) {
+            return Err(Refusal::Own);
+        }
+        let now = shared.clock.now();
+        self.senders.admit(&envelope, now).map_err(|reason| match reason {
+            NotAdmitted::Twin { .. } => Refusal::Twin(reason.to_string()),
+            NotAdmitted::TooMany(_) => Refusal::Garbage(reason.to_string()),
+            NotAdmitted::Replayed { .. } | NotAdmitted::Older { .. } => {
+                Refusal::Replayed(reason.to_string())
+            }
+        })?;
+        if own.is_none() {
+            return Ok(envelope);
+        }
+        let refusal = self.namesake(&envelope, now);
+        // Which of two Controllers of one name goes on is for these to decide.
+        match (&refusal, &envelope.message) {
+            (Refusal::Twin(text), Message::Presence(_)) => {
+                shared.state().twin(now, text.clone());
+                Ok(envelope)
+            }
+            _ => Err(refusal),
+        }
+    }
+
+    /// Somebody new goes by a name of this process. The last words of the process before this one are no
+    /// reason to warn anybody; who speaks on is another node.
+    fn namesake(&mut self, envelope: &Envelope, now: Time) -> Refusal {
+        let Envelope { role, name, session, .. } = envelope;
+        let known = self.namesake.filter(|known| known.0 == *session);
+        let (_, since) = *self.namesake.insert(known.unwrap_or((*session, now)));
+        if now.since(since) < LAST_WORDS {
+            return Refusal::Replayed(format!("{} {name} before this start", role.as_str()));
+        }
+        Refusal::Twin(format!(
+            "another node says that it is {} {name}: give each its own name (`name` of [node], \
+             `server` of [reporter]) and its own user",
+            role.as_str()
+        ))
+    }
+}
+
+/// The subject, which the NATS server checked against the user's permissions, must say the same as the
+/// envelope, and its sender may say this kind of thing.
+fn check_sender(said: &Subject, envelope: &Envelope) -> Result<(), String> {
+    let Envelope { role, name, message, .. } = envelope;
+    if (said.role, &said.name) != (*role, name) {
+        return Err(format!(
+            "it says to be from {} {name}, and came on the subject of another",
+            role.as_str()
+        ));
+    }
+    if said.kind != message.kind() {
+        return Err(format!("it is a `{}` on the subject of a `{}`", message.kind(), said.kind));
+    }
+    may_say(*role, name, message)
+}
+
+fn may_say(role: Role, name: &Name, message: &Message) -> Result<(), String> {
+    let may = match (role, message) {
+        (Role::Reporter, Message::Report(report)) => {
+            if report.server != *name {
+                return Err(format!("{name} reports about {}", report.server));
+            }
+            true
+        }
+        (Role::Director, Message::Hello(hello)) => hello.role == role && hello.name == *name,
+        (Role::Director, Message::Observation(_) | Message::PlanWanted(_)) => true,
+        (Role::Controller, Message::Overrides { entries }) => {
+            if entries.len() > OVERRIDES_BATCH_MAX {
+                return Err(format!("more than {OVERRIDES_BATCH_MAX} overrides in one message"));
+            }
+            true
+        }
+        (
+            Role::Controller,
+            Message::Presence(_)
+            | Message::PlanWanted(_)
+            | Message::PlanPart(_)
+            | Message::Taken { .. }
+            | Message::Refused { .. },
+        ) => true,
+        _ => false,
+    };
+    match may {
+        true => Ok(()),
+        false => Err(format!("a {} does not say `{}` here", role.as_str(), message.kind())),
+    }
+}
