@@ -204,6 +204,7 @@ impl Controller {
         drain::check_merge(&self.overrides, &target, &entry)?;
         let meant = drain::servers_of(&self.configuration.topology, &target).unwrap_or_default();
         if self.overrides.merge(target, entry) {
+            self.override_merged();
             self.overrides_unstored = true;
             self.problems_stale = true;
             for id in meant {

@@ -29,6 +29,8 @@ pub(super) struct Exchange {
     /// As they are here; shared with what peers are known to have had in common.
     own: Arc<Overrides>,
     digest: Digest,
+    /// They have changed since.
+    stale: bool,
     /// One that changed here, to be said at once.
     changed: Vec<(Target, Override)>,
     /// All are to be said then, if anybody has others.
@@ -50,6 +52,7 @@ impl Exchange {
         Self {
             digest: own.digest(),
             own: Arc::new(own.clone()),
+            stale: false,
             changed: Vec::new(),
             say_at: now,
             again: AGAIN_MIN,
@@ -66,9 +69,14 @@ impl Exchange {
         &self.own
     }
 
-    /// Overrides changed.
+    /// Another's were merged.
+    pub(super) const fn merged(&mut self) {
+        self.stale = true;
+    }
+
+    /// Takes over what has changed since it was told: there may be a hundred thousand.
     pub(super) fn renew(&mut self, own: &Overrides) {
-        if *own != *self.own {
+        if std::mem::take(&mut self.stale) {
             self.own = Arc::new(own.clone());
             self.digest = own.digest();
         }
@@ -78,6 +86,7 @@ impl Exchange {
     pub(super) fn set_here(&mut self, target: Target, entry: Override) {
         self.conflicts.retain(|conflict| conflict.target != target);
         self.changed.push((target, entry));
+        self.stale = true;
     }
 
     /// A peer's entry comes in, before it is merged; `agreed` is what that peer last had in common with

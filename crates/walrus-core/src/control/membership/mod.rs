@@ -291,6 +291,14 @@ impl Controller {
         }
     }
 
+    /// Another's override was merged.
+    pub(super) fn override_merged(&mut self) {
+        if let Some(group) = self.group.as_mut() {
+            group.exchange.merged();
+            group.news = true;
+        }
+    }
+
     /// Another configuration is in force.
     pub(super) fn reconfigure_group(&mut self) {
         if let Some(group) = self.group.as_mut() {

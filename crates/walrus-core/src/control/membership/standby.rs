@@ -150,10 +150,6 @@ impl Controller {
         for (target, entry) in entries {
             self.note_conflict(from, &target, &entry);
             self.merge_override(target, entry)?;
-            if let Some(group) = self.group.as_mut() {
-                // The next of the batch may be about the same target.
-                group.news = true;
-            }
         }
         Ok(())
     }
