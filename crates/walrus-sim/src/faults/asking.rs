@@ -42,8 +42,14 @@ impl Run<'_> {
                 let Some(reply) = node.ask(&question, self.now) else { continue };
                 self.counts.answers += 1;
                 let mut addresses = reply.map(|reply| addresses(&reply)).unwrap_or_default();
-                if self.sabotage == Sabotage::EmptyAnswers {
-                    addresses.clear();
+                match self.sabotage {
+                    Sabotage::EmptyAnswers => addresses.clear(),
+                    Sabotage::OutAnswers => {
+                        let servers = node.plan().map_or(&[][..], |plan| &plan.servers);
+                        let out = servers.iter().filter(|it| it.life != Life::Living);
+                        addresses.extend(out.flat_map(|it| it.addresses.clone()));
+                    }
+                    _ => {}
                 }
                 all.push(Answered { service, name: name.clone(), area, addresses });
             }

@@ -96,7 +96,10 @@ impl Run<'_> {
         let step = hours * 3_600_000;
         match node.checked_sub(self.world.controllers) {
             None => self.controllers[node].clock_off_ms += step,
-            Some(director) => self.directors[director].clock_off_ms += step,
+            Some(director) if director < self.world.directors => {
+                self.directors[director].clock_off_ms += step;
+            }
+            Some(_) => self.server(node).clock_off_ms += step,
         }
     }
 

@@ -62,6 +62,16 @@ enum Sabotage {
     AllLost,
     /// A Director's answers are empty.
     EmptyAnswers,
+    /// Directors name servers that are out, if there are any.
+    OutAnswers,
+    /// Controllers do not hear that others are there.
+    NoPresence,
+    /// Controllers do not hear what operators want elsewhere.
+    NoOverrides,
+    /// Directors say that they hold a later epoch each time.
+    Boasting,
+    /// Directors want to be called again at once.
+    Restless,
     /// Servers that are down go on reporting.
     Undead,
 }

@@ -54,6 +54,8 @@ pub struct FaultCounts {
     pub answers: u64,
     /// Looks at what has settled.
     pub settled_looks: u64,
+    /// ... of them with several sides.
+    pub settled_cuts: u64,
     /// Directors in these looks that had one side to follow.
     pub settled_directors: u64,
 }
@@ -69,6 +71,7 @@ impl FaultCounts {
         self.plans += other.plans;
         self.answers += other.answers;
         self.settled_looks += other.settled_looks;
+        self.settled_cuts += other.settled_cuts;
         self.settled_directors += other.settled_directors;
     }
 }

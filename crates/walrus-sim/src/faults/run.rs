@@ -180,7 +180,12 @@ impl<'a> Run<'a> {
 
     /// Sends a message to all who want to hear of it.
     fn say(&mut self, from: NodeId, said: Said) {
-        let Said { session, sequence, message } = said;
+        let Said { session, sequence, mut message } = said;
+        if let Message::Hello(hello) = &mut message
+            && let Some(plan) = hello.plan.as_mut().filter(|_| self.sabotage == Sabotage::Boasting)
+        {
+            plan.epoch += sequence;
+        }
         let node = &self.world.nodes[from];
         let (role, name) = (node.role, node.name.clone());
         let all = self.listeners(&message);
@@ -220,7 +225,12 @@ impl<'a> Run<'a> {
 
     fn arrives(&mut self, from: NodeId, to: NodeId, message: &Envelope) {
         let kind = &message.message;
-        if !self.network.passes(from, to) {
+        let is_kept_back = match kind {
+            Message::Presence(_) => self.sabotage == Sabotage::NoPresence,
+            Message::Overrides { .. } => self.sabotage == Sabotage::NoOverrides,
+            _ => false,
+        };
+        if !self.network.passes(from, to) || is_kept_back {
             self.counts.lost += 1;
             return;
         }
@@ -292,7 +302,8 @@ impl<'a> Run<'a> {
             }
         };
         let Some(deadline) = deadline else { return };
-        let deadline = deadline.max(self.now);
+        let is_restless = self.sabotage == Sabotage::Restless;
+        let deadline = if is_restless { self.now } else { deadline.max(self.now) };
         if deadline < self.wakes[node] || self.wakes[node] <= self.now {
             self.wakes[node] = deadline;
             self.agenda.put(deadline, Due::Wake(node));

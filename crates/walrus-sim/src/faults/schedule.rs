@@ -121,7 +121,9 @@ fn disturbance(chance: &mut Chance, world: &World) -> Disturbance {
         },
         20 => Disturbance::Carrier,
         21 => Disturbance::Disk(process(chance)),
-        22 => Disturbance::Clock(process(chance), chance.between(0, 20) as i64 - 10),
+        22 => {
+            Disturbance::Clock(chance.below(world.nodes.len()), chance.between(0, 20) as i64 - 10)
+        }
         23 | 24 => drain(chance, world),
         _ => Disturbance::Reload(some_processes(chance, world)),
     }

@@ -104,7 +104,9 @@ impl Run<'_> {
         self.counts.settled_looks += 1;
         let up: Vec<NodeId> =
             (0..self.world.controllers).filter(|it| self.controllers[*it].is_up()).collect();
-        for side in sides(&up, |one, other| self.network.passes(other, one)) {
+        let sides = sides(&up, |one, other| self.network.passes(other, one));
+        self.counts.settled_cuts += u64::from(sides.len() > 1);
+        for side in sides {
             let of = |node: &NodeId| Some((*node, self.controllers[*node].status(self.now)?));
             let statuses = side.members.iter().filter_map(of).collect();
             let seen = Seen { side, statuses };

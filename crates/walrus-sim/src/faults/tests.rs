@@ -18,6 +18,11 @@ fn what_is_broken_is_seen() {
         (Sabotage::EpochForgotten, Rule::EpochStored),
         (Sabotage::AllLost, Rule::NewestPlan),
         (Sabotage::EmptyAnswers, Rule::NoEmptyAnswer),
+        (Sabotage::OutAnswers, Rule::SeenBeforeUnknown),
+        (Sabotage::NoPresence, Rule::OneMaster),
+        (Sabotage::NoOverrides, Rule::OverridesAgree),
+        (Sabotage::Boasting, Rule::Rest),
+        (Sabotage::Restless, Rule::TimePasses),
         (Sabotage::Undead, Rule::WorkingAnswer),
     ] {
         let breaks = |seed: &u64| broken(*seed, sabotage).breaches.iter().any(|it| it.rule == rule);

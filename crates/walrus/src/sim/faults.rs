@@ -75,6 +75,8 @@ pub(crate) struct FaultCountsView {
     pub(crate) answers: u64,
     /// Looks at what had settled.
     pub(crate) settled_looks: u64,
+    /// ... of them with several sides.
+    pub(crate) settled_cuts: u64,
     /// Directors in these looks that had one side to follow.
     pub(crate) settled_directors: u64,
 }
@@ -130,6 +132,7 @@ fn view(seeds: &[u64], seconds: u64, runs: &[FaultsRun]) -> SimFaultsView {
             plans: counts.plans,
             answers: counts.answers,
             settled_looks: counts.settled_looks,
+            settled_cuts: counts.settled_cuts,
             settled_directors: counts.settled_directors,
         },
     }
@@ -156,7 +159,7 @@ fn render(view: &SimFaultsView) -> String {
     let counts = &view.counts;
     let mut text = format!(
         "{} seeds of {} s and a calm each: {} hold, {} do not\n{} messages ({} lost on the way, {} \
-         refused), {} starts, {} Plans, {} answers\n{} looks at what had settled, with {} Directors\n",
+         refused), {} starts, {} Plans, {} answers\n{} looks at what had settled, {} of them at several sides, with {} Directors\n",
         view.seeds.len(),
         view.seconds,
         view.held,
@@ -168,6 +171,7 @@ fn render(view: &SimFaultsView) -> String {
         counts.plans,
         counts.answers,
         counts.settled_looks,
+        counts.settled_cuts,
         counts.settled_directors,
     );
     if !view.failed.is_empty() {

@@ -26,8 +26,8 @@ pub(in crate::faults) struct ServerNode {
     unit: Duration,
     has_reporter: bool,
     pub(in crate::faults) condition: Condition,
+    pub(in crate::faults) clock_off_ms: i64,
     speaker: Speaker,
-    starts: u32,
 }
 
 impl ServerNode {
@@ -37,8 +37,8 @@ impl ServerNode {
             unit,
             has_reporter,
             condition: Condition::default(),
+            clock_off_ms: node.clock_off_ms,
             speaker: Speaker::new(node.starts, node.clock_off_ms, Time::ZERO),
-            starts: 0,
         }
     }
 
@@ -54,8 +54,7 @@ impl ServerNode {
 
     /// Its power comes back.
     pub(in crate::faults) fn begin(&mut self, now: Time) {
-        self.starts += 1;
-        self.speaker = Speaker::new(now, self.node.clock_off_ms, Time::ZERO);
+        self.speaker = Speaker::new(now, self.clock_off_ms, Time::ZERO);
     }
 
     /// Its report of this unit, if it is there to make one.
@@ -79,7 +78,7 @@ impl ServerNode {
             session,
             sequence,
             unit_ms: u64::try_from(self.unit.as_millis()).unwrap_or(u64::MAX),
-            sent_unix_ms: unix_ms(now, self.node.clock_off_ms),
+            sent_unix_ms: unix_ms(now, self.clock_off_ms),
             version: None,
             body,
             requests: None,

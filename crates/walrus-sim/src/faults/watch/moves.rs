@@ -92,3 +92,78 @@ fn is_by_choice(reason: &str) -> bool {
     UNFORCED.iter().any(|begin| reason.starts_with(begin))
         || [Reason::Balanced, Reason::GoesHome].iter().any(|it| reason == it.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::world::World;
+    use walrus_core::plan::{Digests, FORMAT, PlanNumber, ServicePlan};
+    use walrus_core::world::{ChoosePolicy, Digest};
+
+    fn plan(world: &World, cluster: &str, reason: Reason) -> Arc<Plan> {
+        let service = &world.configurations[0].topology.services[0];
+        let area = AreaPlan {
+            area: "near".parse().unwrap(),
+            clusters: vec![(cluster.parse().unwrap(), 1.0)],
+            ipv4: None,
+            ipv6: None,
+            hosts: None,
+            degraded: false,
+            reason: reason.to_string(),
+        };
+        let service = ServicePlan {
+            name: service.name.to_string(),
+            digest: Digest::default(),
+            locate: Vec::new(),
+            choose: ChoosePolicy::Weighted,
+            choose_parameters: service.choose_parameters.clone(),
+            ttl: service.ttl.clone(),
+            answers: None,
+            areas: vec![area],
+            demand: None,
+        };
+        Arc::new(Plan {
+            format: FORMAT,
+            number: PlanNumber { epoch: 1, controller: "c1".parse().unwrap(), sequence: 1 },
+            digests: Digests::default(),
+            servers: Vec::new(),
+            lists: Vec::new(),
+            services: vec![service],
+        })
+    }
+
+    fn dwells(first: Reason, second: Reason, seconds: u64, is_adopted: bool) -> bool {
+        // A world whose first service has a TTL of 5 s and is not answered from everywhere at once.
+        let fits = |world: &World| {
+            let service = &world.configurations[0].topology.services[0];
+            service.ttl.seconds_max() == 5 && service.assign != AssignPolicy::All
+        };
+        let world = (0..100).map(|seed| World::new(seed).unwrap()).find(fits).unwrap();
+        let configuration = &world.configurations[0];
+        let (mut moves, mut breaches) = (Moves::default(), Breaches::default());
+        let now = Time::from_secs(100);
+        moves.adopted(now, &plan(&world, "oslo", Reason::Home));
+        if is_adopted {
+            moves.adopted(now, &plan(&world, "lima", first));
+        } else {
+            moves.published(&mut breaches, now, &plan(&world, "lima", first), configuration);
+        }
+        let later = now + std::time::Duration::from_secs(seconds);
+        moves.published(&mut breaches, later, &plan(&world, "oslo", second), configuration);
+        breaches.is_empty()
+    }
+
+    #[test]
+    fn two_moves_by_choice_within_the_ttl_are_seen() {
+        for (first, second, seconds, is_adopted, expected) in [
+            (Reason::Balanced, Reason::GoesHome, 4, false, false),
+            (Reason::Balanced, Reason::GoesHome, 5, false, true),
+            (Reason::Balanced, Reason::GoesHome, 4, true, false),
+            (Reason::Balanced, Reason::Forced, 0, false, true),
+            (Reason::Forced, Reason::GoesHome, 0, false, true),
+        ] {
+            let held = dwells(first, second, seconds, is_adopted);
+            assert_eq!(held, expected, "{first:?}, then {second:?} after {seconds} s");
+        }
+    }
+}
