@@ -84,11 +84,22 @@ pub(super) fn schedule(world: &World, calm: Time) -> Vec<Happening> {
             Disturbance::ServerDown(_) | Disturbance::ServerBypass(_) if chance.one_in(3) => NEVER,
             _ => ends.min(calm),
         };
-        happenings.push(Happening { begins: begins.min(calm), ends, what });
+        let begins = begins.min(calm);
+        if let Disturbance::Clock(node, _) = what {
+            // Its clock names its session when it starts.
+            let what = match node < world.controllers + world.directors {
+                true => Disturbance::Down(node, Keeps::All),
+                false => Disturbance::ServerDown(node),
+            };
+            let ends = begins + chance.up_to(Duration::from_secs(4));
+            happenings.push(Happening { begins, ends: ends.min(calm), what });
+        }
+        happenings.push(Happening { begins, ends, what });
     }
     if chance.one_in(CUT_STAYS) {
         let begins = Time::ZERO + (length - chance.up_to(length / 2));
-        happenings.push(Happening { begins, ends: NEVER, what: cut(&mut chance, world) });
+        let what = cut_between(&mut chance, world, CONTROLLERS_CUT);
+        happenings.push(Happening { begins, ends: NEVER, what });
     }
     happenings.sort_by_key(|it| it.begins);
     happenings
@@ -113,7 +124,7 @@ fn disturbance(chance: &mut Chance, world: &World) -> Disturbance {
         6..=8 => Disturbance::ServerDown(server(chance)),
         9 => Disturbance::ServerBypass(server(chance)),
         10..=12 => Disturbance::ServerBusy(server(chance), chance.between(0, 10) as u64),
-        13..=18 => cut(chance, world),
+        13..=18 => cut_between(chance, world, CUTS),
         19 => Disturbance::Weather {
             loss_percent: chance.of(&[0, 5, 20, 50]),
             duplicates_percent: chance.of(&[0, 10, 50]),
@@ -134,30 +145,34 @@ fn some_processes(chance: &mut Chance, world: &World) -> Vec<NodeId> {
     chance.some_of(&all)
 }
 
-fn cut(chance: &mut Chance, world: &World) -> Disturbance {
+/// As many kinds of cuts there are, and those that come between Controllers, which are the first.
+const CUTS: usize = 9;
+const CONTROLLERS_CUT: usize = 6;
+
+fn cut_between(chance: &mut Chance, world: &World, kinds: usize) -> Disturbance {
     let all = || 0..world.nodes.len();
     let site = chance.below(world.sites.len());
     let inside = world.at_site(site);
     let outside = |inside: &[NodeId]| all().filter(|it| !inside.contains(it)).collect::<Vec<_>>();
     let both = |from: Vec<NodeId>| Disturbance::Cut { to: outside(&from), from, both: true };
-    match chance.below(8) {
-        0..=2 => both(inside),
-        3 => {
+    match chance.below(kinds) {
+        0 | 1 => both(inside),
+        2 => {
             let sites: Vec<usize> = (0..world.sites.len()).collect();
             let one = chance.some_of(&sites);
             both(all().filter(|it| one.contains(&world.nodes[*it].site)).collect())
         }
-        4 if world.controllers > 1 => {
+        3 | 4 if world.controllers > 1 => {
             // Two Controllers alone: each still hears whom the other hears.
             let one = chance.below(world.controllers);
             let other = (one + chance.between(1, world.controllers - 1)) % world.controllers;
             Disturbance::Cut { from: vec![one], to: vec![other], both: !chance.one_in(3) }
         }
-        5 => {
+        6 => {
             let node = chance.below(world.controllers + world.directors);
             both(vec![node])
         }
-        6 => {
+        7 => {
             // The servers of a site are not heard, or not by some Controllers.
             let servers: Vec<NodeId> = world.server_nodes().collect();
             let controllers: Vec<NodeId> = (0..world.controllers).collect();

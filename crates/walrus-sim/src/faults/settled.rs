@@ -38,6 +38,12 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// After so long without a change there is one master a side: the one before has fallen silent, also for those
+    /// who know of it by others only; who is new has listened, and heard the servers.
+    fn masters_within(world: &World) -> Duration {
+        2 * world.detection + world.silence() + ON_THE_WAY
+    }
+
     /// After so long without a change everything has settled.
     pub(super) fn within(world: &World) -> Duration {
         let control = &world.configurations[0].control;
@@ -93,7 +99,10 @@ impl Run<'_> {
     pub(super) fn look_settled(&mut self) {
         let quiet = self.now.since(self.settled.changed_at);
         let within = Settled::within(self.world);
-        if quiet < within || !self.network.is_fair() || !self.network.runs() {
+        if quiet < Settled::masters_within(self.world)
+            || !self.network.is_fair()
+            || !self.network.runs()
+        {
             self.settled.epochs = 0;
             return;
         }
@@ -101,20 +110,29 @@ impl Run<'_> {
             return;
         }
         self.settled.looked_at = self.now;
-        self.counts.settled_looks += 1;
         let up: Vec<NodeId> =
             (0..self.world.controllers).filter(|it| self.controllers[*it].is_up()).collect();
+        self.counts.settled_looks += u64::from(quiet >= within);
         let sides = sides(&up, |one, other| self.network.passes(other, one));
-        self.counts.settled_cuts += u64::from(sides.len() > 1);
+        self.counts.settled_cuts += u64::from(sides.len() > 1 && quiet >= within);
         for side in sides {
             let of = |node: &NodeId| Some((*node, self.controllers[*node].status(self.now)?));
             let statuses = side.members.iter().filter_map(of).collect();
             let seen = Seen { side, statuses };
-            if let Some(master) = self.look_at_side(&seen) {
+            let master = self.look_at_masters(&seen);
+            if quiet < within {
+                continue;
+            }
+            if let Some(master) = master {
+                self.look_at_overrides(&seen);
                 for director in 0..self.directors.len() {
                     self.look_at_director(director, &seen, master);
                 }
             }
+        }
+        if quiet < within {
+            self.settled.epochs = 0;
+            return;
         }
         if self.settled.epochs > EPOCHS_MAX {
             let epochs = self.settled.epochs;
@@ -126,7 +144,7 @@ impl Run<'_> {
     }
 
     /// Its master, if the side must have one and has.
-    fn look_at_side(&mut self, seen: &Seen) -> Option<NodeId> {
+    fn look_at_masters(&mut self, seen: &Seen) -> Option<NodeId> {
         let name = |node: NodeId| &self.world.nodes[node].name;
         let master = |(node, status): &(NodeId, Status)| match &status.group {
             Some(group) => group.master.clone(),
@@ -154,9 +172,11 @@ impl Run<'_> {
             });
             return None;
         }
-        if !seen.side.is_whole {
-            return None;
-        }
+        masters.first().copied().filter(|_| seen.side.is_whole)
+    }
+
+    fn look_at_overrides(&mut self, seen: &Seen) {
+        let name = |node: NodeId| &self.world.nodes[node].name;
         let first = seen.statuses.first().map(|(_, status)| &status.overrides);
         if let Some((node, _)) =
             seen.statuses.iter().find(|(_, status)| Some(&status.overrides) != first)
@@ -166,7 +186,6 @@ impl Run<'_> {
                 format!("{} and {others} hold different overrides", name(*node))
             });
         }
-        masters.first().copied()
     }
 
     /// A Director that hears this side alone, and is heard by somebody there whom it hears.
