@@ -22,8 +22,9 @@ const ASKED_AGAIN: Duration = Duration::from_secs(10);
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 /// Looks at what has settled are so far apart.
 const LOOKS_APART: Duration = Duration::from_secs(2);
-/// Epochs that may be taken though nothing has changed for so long.
-const EPOCHS_MAX: u32 = 1;
+/// Epochs that may be taken though nothing has changed: two masters that do not hear each other may try, ever more
+/// rarely, whether the other is still there.
+const EPOCHS_MAX: u32 = 4;
 
 /// Since when nothing has changed, and what was published.
 #[derive(Debug, Default)]
@@ -130,17 +131,15 @@ impl Run<'_> {
                 }
             }
         }
-        if quiet < within {
-            self.settled.epochs = 0;
-            return;
-        }
         if self.settled.epochs > EPOCHS_MAX {
             let epochs = self.settled.epochs;
             self.breaches.tell(self.now, Rule::Rest, || {
                 format!("{epochs} epochs were taken in {quiet:?} in which nothing changed")
             });
         }
-        self.look_at_bounds();
+        if quiet >= within {
+            self.look_at_bounds();
+        }
     }
 
     /// Its master, if the side must have one and has.

@@ -16,6 +16,7 @@
 //! **Example.** Detection 3 s. one dies at 0 s, having been heard at -0.2 s. At 2.8 s two and three take it for gone; two has
 //! the lower join number, begins epoch 8 after 7, and publishes a Plan that moves nobody.
 
+mod contest;
 mod exchange;
 mod peers;
 mod standby;
@@ -32,6 +33,7 @@ use crate::message::{Message, Presence};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Override, Overrides, Target, Time};
 
+use contest::Contest;
 use exchange::Exchange;
 use peers::Peers;
 use wanted::Wanted;
@@ -77,8 +79,8 @@ pub(super) struct Membership {
     set_aside: Option<Arc<Plan>>,
     /// Notices that a standby did not tell, in case that the master has died with them.
     untold: standby::Untold,
-    /// A master that is behind somebody's number begins no further epoch before this.
-    epoch_not_before: Time,
+    /// When a master that is behind somebody's number begins its next epoch.
+    contest: Contest,
     said: Option<Presence>,
     said_at: Time,
     next_heartbeat: Time,
@@ -119,7 +121,7 @@ impl Membership {
             wanted: Wanted::default(),
             set_aside: None,
             untold: standby::Untold::default(),
-            epoch_not_before: now,
+            contest: Contest::new(now),
             said: None,
             said_at: now,
             next_heartbeat: now,
@@ -186,7 +188,7 @@ impl Membership {
         let joins = self.joined.is_none().then(|| self.started + self.detection);
         let silence = self.peers.next_silence(self.detection, now);
         let twin = self.twin(now).map(|twin| twin.heard_at + self.detection);
-        let epoch = (is_behind && self.is_master).then_some(self.epoch_not_before);
+        let epoch = (is_behind && self.is_master).then_some(self.contest.not_before());
         let due = [joins, silence, twin, epoch, self.wanted.next(), self.exchange_at(now)];
         due.into_iter().flatten().min()
     }
@@ -349,9 +351,8 @@ impl Controller {
             if let Some(plan) = group.set_aside.take() {
                 self.adopt(plan);
             }
-        } else if is_master && self.numbering.is_behind() && group.epoch_not_before <= now {
-            group.epoch_not_before = now + group.detection;
-            self.go_above();
+        } else if is_master && self.numbering.is_behind() {
+            self.contest(&mut group);
         }
         group.exchange.renew(&self.overrides);
         let agreed = (group.exchange.digest(), group.exchange.own());
@@ -363,6 +364,21 @@ impl Controller {
         }
         group.due = group.reckon_due(self.numbering.is_behind(), now);
         self.group = Some(group);
+    }
+
+    /// A master that is behind somebody's number goes above it, if the time has come.
+    fn contest(&mut self, group: &mut Membership) {
+        let Some(above) = self.numbering.highest() else { return };
+        let (own, other, now) = (&self.name, &above.controller, self.now);
+        let hears_own = |peer: &peers::Peer| peer.presence.heard.iter().any(|it| it.name == *own);
+        let mut live = group.peers.live(group.detection, now);
+        if live.any(|(name, peer)| name == other && hears_own(peer)) {
+            group.contest.is_over(group.detection);
+        }
+        if group.contest.not_before() <= now {
+            group.contest.goes_above((own, other), group.detection, now);
+            self.go_above();
+        }
     }
 
     /// Says that it is there, if it is time or something changed. To be called when all else is decided.
