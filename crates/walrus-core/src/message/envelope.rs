@@ -118,6 +118,41 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_plan_stays_below_the_limit() {
+        let name: Name = "c".repeat(63).parse().unwrap();
+        let number = |sequence| PlanNumber { epoch: u64::MAX, controller: name.clone(), sequence };
+        // What takes most room as JSON: text in quotes, and bytes that have no sign of their own.
+        let digests = crate::plan::Digests::default();
+        let (servers, lists, services) = (Vec::new(), Vec::new(), Vec::new());
+        let plan =
+            crate::plan::Plan { format: 1, number: number(1), digests, servers, lists, services };
+        let server = crate::plan::PlannedServer {
+            name: name.clone(),
+            cluster: name.clone(),
+            addresses: Vec::new(),
+            life: crate::world::Life::Dead,
+            load: None,
+            backlog: None,
+            capacity: None,
+            reason: "\u{1}\"\\ä€😀".repeat(200),
+        };
+        let later = crate::plan::Plan { number: number(2), servers: vec![server], ..plan.clone() };
+        let (plan, later) = (std::sync::Arc::new(plan), std::sync::Arc::new(later));
+        let mut sender = crate::plan::PlanSender::default();
+        for bytes_max in [0, 1200, 1500, 4096, 1 << 20] {
+            let whole = sender.whole(&later, bytes_max);
+            let parts = sender.parts(&later, Some(&plan), bytes_max).into_iter().chain(whole);
+            for part in parts {
+                let (role, session, sequence) = (Role::Controller, u64::MAX, u64::MAX);
+                let (name, message) = (name.clone(), Message::PlanPart(part));
+                let envelope = Envelope { role, name, session, sequence, message };
+                let len = encode_envelope(&envelope).len();
+                assert!(len <= bytes_max.max(1200), "{len} of {bytes_max}");
+            }
+        }
+    }
+
+    #[test]
     fn what_neighbouring_versions_do_not_say_is_not_missed() {
         let from =
             r#""from":{"role":"controller","name":"a","session":1,"sequence":1,"mood":"good"}"#;
