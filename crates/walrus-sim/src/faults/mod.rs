@@ -51,6 +51,7 @@ impl Default for FaultOptions {
 
 /// A node or network that is broken on purpose, so that the rules are seen to fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests break things"))]
 enum Sabotage {
     #[default]
     None,
