@@ -24,7 +24,14 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     registry.register("build_info", "1 for the version that runs", build);
     // A name server without a Controller has its own counters all the same.
     if node.controller().is_some() {
-        controller_metrics(&mut registry, &node.status().await?);
+        let status = node.status().await?;
+        controller_metrics(&mut registry, &status);
+        if let Some(group) = &status.group {
+            super::group::register_group(&mut registry, group);
+        }
+    }
+    if let Some(bus) = node.bus_view() {
+        super::group::register_bus(&mut registry, &bus);
     }
     super::published::register(&mut registry, &node.name_servers());
     let traffic = node.director_traffic().await;

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod error;
 pub(crate) mod explain;
+pub(crate) mod group;
 pub(crate) mod keys;
 mod metrics;
 mod name_server_metrics;

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use walrus_core::config::Configuration;
 use walrus_core::control::Status;
 use walrus_core::plan::PlanNumber;
 use walrus_core::world::{Override, OverrideState, Target};
 
+use super::group::{BusView, GroupView};
 use super::keys::ZoneKeysView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
@@ -44,6 +46,12 @@ pub(crate) struct StatusView {
     /// Name servers that are already there, as far as this node keeps them up to date; absent if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) name_servers: Vec<NameServerView>,
+    /// The group of Controllers; absent where this one is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<GroupView>,
+    /// The connection to the group over NATS; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bus: Option<BusView>,
     /// What happened since the start.
     pub(crate) counters: CountersView,
 }
@@ -244,6 +252,33 @@ pub(crate) struct CountersView {
 }
 
 impl StatusView {
+    /// A node without a Controller: what it takes from the group, and nothing of servers.
+    pub(crate) fn without_controller(
+        node: &str,
+        configuration: &Configuration,
+        plan: &PlanNumber,
+    ) -> Self {
+        Self {
+            node: node.to_owned(),
+            master: plan.controller.to_string(),
+            plan: NumberView::from(plan),
+            configuration: configuration.digest.to_string(),
+            next_round_ms: 0,
+            servers: Vec::new(),
+            clusters: Vec::new(),
+            areas: Vec::new(),
+            demand: Vec::new(),
+            directors: Vec::new(),
+            drained: Vec::new(),
+            problems: Vec::new(),
+            keys: Vec::new(),
+            name_servers: Vec::new(),
+            group: None,
+            bus: None,
+            counters: CountersView::default(),
+        }
+    }
+
     /// The Controller's status as the API shows it.
     pub(crate) fn of(node: &str, status: &Status) -> Self {
         let servers = status.servers.iter().map(server_view).collect();
@@ -269,10 +304,20 @@ impl StatusView {
             subject: notice.subject.clone(),
             text: notice.text.clone(),
         });
+        let twin = status.group.as_ref().and_then(|group| group.twin.as_ref());
+        let twin = twin.map(|text| ProblemView {
+            kind: "group".to_owned(),
+            subject: node.to_owned(),
+            text: text.clone(),
+        });
         let counters = &status.counters;
         Self {
             node: node.to_owned(),
-            master: status.name.to_string(),
+            // Before a master is known the Plan in force says whose word counts.
+            master: match &status.group {
+                Some(group) => group.master.as_ref().unwrap_or(&status.plan.controller).to_string(),
+                None => status.name.to_string(),
+            },
             plan: NumberView::from(&status.plan),
             configuration: status.configuration.to_string(),
             next_round_ms: status.next_round_ms,
@@ -282,9 +327,11 @@ impl StatusView {
             demand: demand_views(status),
             directors: directors.collect(),
             drained: drained.collect(),
-            problems: problems.collect(),
+            problems: problems.chain(twin).collect(),
             keys: Vec::new(),
             name_servers: Vec::new(),
+            group: status.group.as_ref().map(GroupView::of),
+            bus: None,
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,

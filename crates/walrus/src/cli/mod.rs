@@ -7,6 +7,7 @@ pub(crate) mod check;
 mod demand;
 mod drain;
 mod explain;
+mod group;
 pub(crate) mod keys;
 mod plan;
 mod run_roles;

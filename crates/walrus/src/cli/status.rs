@@ -1,7 +1,7 @@
 //! `walrus status`: tables for people.
 
 use super::keys::date;
-use super::{ApiArguments, Failure, demand};
+use super::{ApiArguments, Failure, demand, group};
 use crate::api::client::Client;
 use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, percent, say, say_json};
@@ -33,6 +33,21 @@ fn render(status: &StatusView) -> String {
     }
     for drain in &status.drained {
         text.push_str(&format!("drained: {} (by {})\n", drain.target, drain.by));
+    }
+    if let Some(group) = &status.group {
+        for conflict in &group.conflicts {
+            text.push_str(&format!(
+                "CONFLICT: {}: {} and {} said different things apart from each other; {}'s word holds\n",
+                conflict.target, conflict.kept_by, conflict.lost_by, conflict.kept_by
+            ));
+        }
+    }
+    if let Some(bus) = &status.bus {
+        text.push_str(&group::line(bus));
+    }
+    if let Some(group) = &status.group {
+        text.push('\n');
+        text.push_str(&group::controllers(&status.node, group));
     }
     text.push('\n');
     text.push_str(&areas(status));

@@ -14,6 +14,7 @@ use walrus_dns::DomainName;
 use super::Node;
 use super::keys::NodeKeys;
 use crate::api::explain::{ExplainQuery, ExplanationView};
+use crate::api::group::BusView;
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::published::NameServerView;
@@ -61,8 +62,16 @@ fn reload_director(
 impl Node {
     /// How the system stands.
     pub(crate) async fn status(&self) -> Result<StatusView, ApiError> {
-        let status = self.the_controller()?.status().await.map_err(gone)?;
-        let mut view = StatusView::of(self.loaded().configuration.node.name.as_str(), &status);
+        let configuration = self.loaded().configuration;
+        let name = configuration.node.name.as_str();
+        let mut view = match (self.controller(), self.bus(), self.plan()) {
+            (None, Some(_), Some(plan)) => {
+                StatusView::without_controller(name, &configuration, &plan.number)
+            }
+            _ => StatusView::of(name, &self.the_controller()?.status().await.map_err(gone)?),
+        };
+        view.bus = self.bus_view();
+        view.problems.extend(view.bus.iter().flat_map(BusView::problems));
         if let Some(director) = self.director() {
             view.problems.extend(crate::api::signing::problems(&director.signing()));
             view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));
@@ -70,6 +79,11 @@ impl Node {
         }
         view.name_servers = self.name_servers();
         Ok(view)
+    }
+
+    /// How the connection to the group fares.
+    pub(crate) fn bus_view(&self) -> Option<BusView> {
+        self.bus().map(|bus| BusView::of(bus.status()))
     }
 
     /// How name servers that are already there stand.

@@ -8,6 +8,7 @@
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
+//! - [`group`]: nodes that meet over a nats-server, of which each is killed once.
 //! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
 //! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
 //!   change.
@@ -19,6 +20,7 @@
 mod detection;
 mod dnssec_zones;
 mod existing;
+mod group;
 mod programs;
 mod questions;
 mod records;

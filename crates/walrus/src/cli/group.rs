@@ -1,0 +1,54 @@
+//! The group in `walrus status`: the connection in a line, the Controllers in a table.
+
+use crate::api::group::{BusView, GroupView};
+use crate::output::Table;
+
+/// How the connection stands, and how stale this node may be.
+pub(super) fn line(bus: &BusView) -> String {
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let link = match &bus.server {
+        Some(server) => format!("connected to {server} for {:.0} s", seconds(bus.since_ms)),
+        None => format!("no connection for {:.0} s", seconds(bus.since_ms)),
+    };
+    let heard = match bus.heard_ms {
+        Some(ms) => format!("a Controller was heard {:.1} s ago", seconds(ms)),
+        None => "no other Controller was heard yet".to_owned(),
+    };
+    let refused = bus.forged + bus.garbage + bus.twins;
+    let refused = match refused {
+        0 => String::new(),
+        _ => format!(", {refused} messages not believed"),
+    };
+    format!("group over NATS: {link}, {heard}{refused}\n")
+}
+
+/// This Controller and all others.
+pub(super) fn controllers(node: &str, group: &GroupView) -> String {
+    let mut table =
+        Table::new(&["controller", "joined", "state", "heard", "hears", "Plan", "drains"]);
+    let state = |name: &str, heard: bool| match (group.master.as_deref() == Some(name), heard) {
+        (true, _) => "master",
+        (false, true) => "standby",
+        (false, false) => "not heard",
+    };
+    let peers = group.peers.iter().filter(|peer| peer.heard).map(|peer| peer.name.as_str());
+    table.row([
+        node.to_owned(),
+        group.joined.map_or_else(|| "-".to_owned(), |joined| joined.to_string()),
+        if group.cut_off { "cut off" } else { state(node, true) }.to_owned(),
+        "this one".to_owned(),
+        peers.collect::<Vec<_>>().join(", "),
+    ]);
+    for peer in &group.peers {
+        table.row([
+            peer.name.clone(),
+            peer.joined.to_string(),
+            state(&peer.name, peer.heard).to_owned(),
+            format!("{:.1} s ago", peer.age_ms as f64 / 1000.0),
+            peer.hears_peers.join(", "),
+            peer.plan.as_ref().map(ToString::to_string).unwrap_or_default(),
+            if peer.same_overrides { "same" } else { "differ" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
