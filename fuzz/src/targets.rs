@@ -168,8 +168,28 @@ fn kept_zone(data: &[u8], apex: &DomainName, include: ReadIncluded<'_>) {
     }
 }
 
-/// A message between roles: no panic, and what is understood says the same again.
+/// A message between roles: no panic, and what is understood says the same again. With its sender it is
+/// admitted once; a part of a Plan leads to no older Plan and to none that is not valid.
 pub fn message(data: &[u8]) {
+    use walrus_core::message::{self, Message, Senders};
+    use walrus_core::plan::PlanReceiver;
+    use walrus_core::world::Time;
+
+    if let Ok(envelope) = message::decode_envelope(data) {
+        let bytes = message::encode_envelope(&envelope);
+        let again = message::decode_envelope(&bytes).expect("our own message");
+        assert_eq!(message::encode_envelope(&again), bytes);
+        let mut senders = Senders::new(std::time::Duration::from_secs(3));
+        assert!(senders.admit(&envelope, Time::ZERO).is_ok());
+        assert!(senders.admit(&envelope, Time::ZERO).is_err());
+        if let Message::PlanPart(part) = envelope.message {
+            let number = part.number.clone();
+            let mut receiver = PlanReceiver::new(None);
+            if let Some(plan) = receiver.take(Time::ZERO, part) {
+                assert_eq!((&plan.number, plan.validate()), (&number, Ok(())));
+            }
+        }
+    }
     if let Ok(message) = walrus_core::message::decode(data) {
         let bytes = walrus_core::message::encode(&message);
         let again = walrus_core::message::decode(&bytes).expect("our own message");

@@ -19,7 +19,7 @@ fn zone_file() {
 
 #[test]
 fn message() {
-    replay("message", 25, targets::message);
+    replay("message", 31, targets::message);
 }
 
 #[test]

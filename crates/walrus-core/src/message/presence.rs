@@ -13,7 +13,7 @@ pub const HEARD_MAX: usize = 64;
 pub struct Presence {
     /// Its place in the order of joining, lower first.
     pub joined: u64,
-    /// Whether it knows how servers fare ([`crate::message`] says it, `control` reckons it).
+    /// Whether it knows how servers fare: it has heard Reporters, or seen probes succeed, for a detection time.
     pub hears: bool,
     /// The highest number that it knows of, whoever made or holds that Plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const AGAIN_MIN: Duration = Duration::from_millis(500);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
+/// Nobody was heard for so long: who answers now may not have heard the questions before.
+const CUT: Duration = Duration::from_secs(3);
+
 /// Nobody has said for so long that there is a newer Plan: it is asked for no longer.
 const SAID_HOLDS: Duration = Duration::from_secs(30);
 
@@ -282,12 +285,14 @@ impl PlanReceiver {
 
     /// A newer Plan is known of.
     fn note(&mut self, now: Time, number: &PlanNumber) {
-        let is_news = self.seen.as_ref().is_none_or(|(seen, _)| seen < number);
-        let number = if is_news { Some(number.clone()) } else { None };
-        let seen = number.or_else(|| self.seen.take().map(|(seen, _)| seen));
-        self.seen = seen.map(|seen| (seen, now));
-        if self.ask_at.is_none() {
-            self.ask_at = Some(now + PATIENCE);
+        let (seen, was_cut) = match self.seen.take() {
+            Some((seen, said_at)) => (seen.max(number.clone()), now.since(said_at) >= CUT),
+            None => (number.clone(), true),
+        };
+        self.seen = Some((seen, now));
+        if was_cut {
+            self.again = AGAIN_MIN;
+            self.ask_at = Some(self.ask_at.map_or(now + PATIENCE, |at| at.min(now + PATIENCE)));
         }
     }
 

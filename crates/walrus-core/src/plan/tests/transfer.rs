@@ -100,6 +100,23 @@ fn it_is_asked_again_and_again_as_long_as_somebody_says_that_there_is_one() {
 }
 
 #[test]
+fn who_is_heard_again_after_a_silence_is_asked_soon() {
+    let number = row(1)[0].number.clone();
+    let mut receiver = PlanReceiver::new(None);
+    let mut asked = Vec::new();
+    for millis in (0..30_000).step_by(50) {
+        let is_cut = (17_000..24_000).contains(&millis);
+        if millis % 1000 == 0 && !is_cut {
+            receiver.number_seen(at(millis), &number);
+        }
+        if receiver.poll(at(millis)).is_some() {
+            asked.push(millis);
+        }
+    }
+    assert_eq!(asked, [250, 750, 1750, 3750, 7750, 15_750, 24_250, 24_750, 25_750, 27_750]);
+}
+
+#[test]
 fn the_parts_of_two_plans_may_come_mixed() {
     let row = row(3);
     let (one, two) = (parts(&row[1], Some(&row[0])), parts(&row[2], Some(&row[1])));
