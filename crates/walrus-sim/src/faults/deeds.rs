@@ -148,6 +148,8 @@ impl Run<'_> {
             self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
         }
         let found = self.directors[director].plan().cloned();
+        self.asked[director] = None;
+        self.look_at_answers(director);
         self.numbers.director_begins(director, found.as_deref());
         self.note(|world| {
             let with =
@@ -170,6 +172,7 @@ impl Run<'_> {
                 if self.directors[director].configuration.0 == 1 {
                     return;
                 }
+                self.asked[director] = None;
                 match self.directors[director].reload(next) {
                     Ok(took) => self.took(director, took),
                     Err(why) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::control::{ProbeOutcome, ProbeRequest};
@@ -51,6 +52,8 @@ pub(super) struct Run<'a> {
     pub(super) numbers: Numbers,
     pub(super) moves: Vec<Moves>,
     pub(super) settled: Settled,
+    /// The Plan by which each Director was asked last.
+    pub(super) asked: Vec<Option<Arc<Plan>>>,
     pub(super) counts: FaultCounts,
     pub(super) trace: Trace,
 }
@@ -94,6 +97,7 @@ impl<'a> Run<'a> {
             numbers: Numbers::default(),
             moves: (0..world.controllers).map(|_| Moves::default()).collect(),
             settled: Settled::default(),
+            asked: vec![None; world.directors],
             counts: FaultCounts::default(),
             trace: Trace::new(options.trace),
         };

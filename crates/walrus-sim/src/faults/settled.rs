@@ -21,7 +21,7 @@ const ASKED_AGAIN: Duration = Duration::from_secs(10);
 /// From a Controller to a Director that holds the Plan before, with all parts under way.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 /// Looks at what has settled are so far apart.
-const LOOKS_APART: Duration = Duration::from_secs(2);
+const LOOKS_APART: Duration = Duration::from_secs(4);
 /// Epochs that may be taken though nothing has changed: two masters that do not hear each other may try, ever more
 /// rarely, whether the other is still there.
 const EPOCHS_MAX: u32 = 4;
@@ -137,7 +137,7 @@ impl Run<'_> {
                 format!("{epochs} epochs were taken in {quiet:?} in which nothing changed")
             });
         }
-        if quiet >= within {
+        if self.now >= self.end() {
             self.look_at_bounds();
         }
     }

@@ -67,8 +67,8 @@ impl World {
         let mut sites = CITIES.to_vec();
         chance.shuffle(&mut sites);
         sites.truncate(chance.between(2, CITIES.len()));
-        let detection = Duration::from_secs(chance.of(&[1, 2, 3]));
-        let unit = Duration::from_secs(chance.of(&[1, 1, 2]));
+        let detection = Duration::from_secs(chance.of(&[2, 3]));
+        let unit = Duration::from_secs(chance.of(&[1, 2, 2]));
         let servers = server_lines(&mut chance, &sites);
         let texts = texts(&mut chance, &sites, &servers, detection, unit);
         let configurations = [read(&texts[0])?, read(&texts[1])?];
