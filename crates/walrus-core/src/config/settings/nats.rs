@@ -201,6 +201,7 @@ fn is_prefix(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Context, SourceFile, parse};
 
     #[test]
     fn subjects_can_begin_with_words_only() {
@@ -221,5 +222,75 @@ mod tests {
         for far in ["192.0.2.1:4222", "[2001:db8::1]:4222", "nats.example.com:4222"] {
             assert!(!is_loopback(far), "{far}");
         }
+    }
+
+    /// The settings with the warnings, or all problems.
+    fn read_nats(lines: &str) -> Result<(NatsSettings, String), String> {
+        let text = format!(
+            "[node]\nroles = [\"reporter\"]\n[reporter]\nserver = \"fra1\"\n[group.nats]\n{lines}\n"
+        );
+        let files = [SourceFile { name: "a.toml".into(), text }];
+        let context = Context { hostname: "fra1", read: &|_| Err("no such file".into()) };
+        let told = |problems: Vec<crate::config::Problem>| -> String {
+            problems.iter().map(|problem| format!("{problem}\n")).collect()
+        };
+        let parsed = parse(&files, &context).map_err(told)?;
+        let nats = parsed.configuration.group.nats.expect("the section is there");
+        Ok((nats, told(parsed.warnings)))
+    }
+
+    #[test]
+    fn a_reporter_needs_no_controllers_beside_it() {
+        let (settings, warnings) = read_nats("servers = [\"127.0.0.1\"]").unwrap();
+        assert_eq!(settings.servers, ["127.0.0.1:4222"]);
+        assert_eq!((&*settings.prefix, &*warnings), ("walrus", ""));
+        assert_eq!(settings.authentication, NatsAuthentication::None);
+        let (settings, _) =
+            read_nats("servers = [\"a\"]\nuser = \"fra1\"\npassword_file = \"p\"").unwrap();
+        let NatsAuthentication::User { user, password_file } = settings.authentication else {
+            panic!("another way")
+        };
+        assert_eq!((&*user, password_file.to_str()), ("fra1", Some("p")));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let problems = read_nats(
+            "servers = []\nprefix = \"a..b\"\nuser = \"x\"\ntoken_file = \"t\"\nkey = \"k\"",
+        )
+        .unwrap_err();
+        for told in [
+            "names no server: write servers",
+            "`prefix` must be words",
+            "`token_file` and `user` both say who this node is",
+            "`user` needs `password_file`",
+            "`key` needs `certificate`",
+        ] {
+            assert!(problems.contains(told), "{told}: {problems}");
+        }
+        let problems = read_nats("").unwrap_err();
+        assert!(problems.contains("servers"), "{problems}");
+    }
+
+    #[test]
+    fn what_gives_more_away_than_most_will_want_is_a_warning() {
+        let warned = |lines: &str| read_nats(lines).unwrap().1;
+        let open = warned("servers = [\"nats.example.com\"]\ninsecure = true");
+        assert!(open.contains("cross the network to nats.example.com:4222 in plaintext"), "{open}");
+        assert!(open.contains("does not say to nats.example.com:4222 who it is"), "{open}");
+        assert_eq!(warned("servers = [\"127.0.0.1\"]\ninsecure = true"), "");
+        assert_eq!(warned("servers = [\"nats.example.com\"]\nnkey_file = \"n\""), "");
+    }
+
+    #[test]
+    fn tls_is_needed_off_loopback_and_where_trust_is_named() {
+        let needs = |lines: &str| {
+            let (settings, _) = read_nats(lines).unwrap();
+            settings.servers.iter().map(|server| settings.needs_tls(server)).collect::<Vec<_>>()
+        };
+        let servers = "servers = [\"127.0.0.1\", \"nats.example.com\"]\n";
+        assert_eq!(needs(servers), [false, true]);
+        assert_eq!(needs(&format!("{servers}insecure = true")), [false, false]);
+        assert_eq!(needs(&format!("{servers}insecure = true\nauthority = \"a\"")), [true, true]);
     }
 }

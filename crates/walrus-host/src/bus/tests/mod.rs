@@ -181,6 +181,26 @@ async fn the_next_server_is_tried_when_one_is_away() {
 }
 
 #[tokio::test]
+async fn a_server_that_stands_still_is_left() {
+    let (Some(first), Some(second)) = (Server::start("").await, Server::start("").await) else {
+        return;
+    };
+    let mut settings = settings(&first.address());
+    settings.servers.push(second.address());
+    let node = Node::start(settings, Role::Controller, "berlin", 1).connected().await;
+    assert_eq!(node.bus.status().server, Some(first.address()));
+    first.freeze();
+    // After three questions without an answer, and one attempt to come back.
+    let patience = PATIENCE * 2;
+    let found = timeout(patience, async {
+        while node.bus.status().server != Some(second.address()) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(found.await.is_ok(), "{:?}", node.bus.status());
+}
+
+#[tokio::test]
 async fn who_speaks_while_nothing_is_there_is_not_held_up() {
     let mut settings = settings("127.0.0.1:1");
     settings.servers.push("[::1]:1".to_owned());

@@ -56,6 +56,13 @@ impl Server {
         self.child.kill().await.unwrap();
     }
 
+    /// Stands still from now on, with its sockets open.
+    pub(super) fn freeze(&self) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args(["-STOP", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Runs it again where it was.
     pub(super) async fn restart(&mut self, more: &str) {
         let program = program().unwrap();

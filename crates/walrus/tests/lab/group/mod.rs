@@ -235,6 +235,11 @@ fn strangers_are_counted_and_change_nothing() {
     }
     let (_, said) = group.controllers[0].call(&["status"]);
     assert!(said.contains("messages not believed"), "{said}");
+    // Whose server nobody knows is told so, by the master.
+    let unknown = reporter(folder.path(), "mars1", &at(&nats));
+    wait_for("a refusal", || {
+        unknown.said().contains("the master refuses what this Reporter says").then_some(())
+    });
     assert!(group.master().is_some());
     group.wait_for_answers(&["192.0.2.1", "192.0.2.2"]);
 }
