@@ -46,6 +46,8 @@ pub struct DesiredName {
     pub target: DomainName,
     /// Never empty.
     pub content: Content,
+    /// Its TTL where nothing is degraded, in seconds: the longest that the alias may have.
+    pub ttl_usual: u32,
     /// Addresses that did not fit an answer.
     pub left_out: usize,
 }
@@ -81,7 +83,7 @@ pub fn desired(plan: &Plan, settings: &NameServerSettings) -> Desired {
             continue;
         }
         let (service, target) = (published.service.clone(), published.target.clone());
-        names.push(DesiredName { service, target, content, left_out });
+        names.push(DesiredName { service, target, content, ttl_usual: ttl, left_out });
     }
     names.sort_by(|a, b| a.target.cmp(&b.target));
     Desired { plan: plan.number.clone(), names, missing }

@@ -68,13 +68,13 @@ impl Failure {
                  `address`"
             ),
             Self::Unsigned(code) => format!(
-                "{address} answers {} without a signature, which is not believed: give it the key \
-                 {key} (`walrus setup` prints how), or something else answers at this address",
+                "{address} answers {} without a signature, which is not believed: it lacks the zone \
+                 {zone} or the key {key} (`walrus setup` prints both), or something else answers there",
                 code_name(*code)
             ),
             Self::KeyUnknown => format!(
-                "{address} does not know the key {key} with its algorithm (BADKEY): add it there \
-                 (`walrus setup` prints it), or correct `key` here"
+                "{address} does not know the key {key} with its algorithm, or does not let it change \
+                 {zone} (BADKEY): add both there (`walrus setup` prints it), or correct `key` here"
             ),
             Self::SignatureRefused => format!(
                 "{address} finds our signature wrong (BADSIG): its secret of the key {key} is another; \

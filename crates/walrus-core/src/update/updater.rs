@@ -609,7 +609,7 @@ impl Updater {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for wanted in self.desired.iter().flat_map(|desired| &desired.names) {
-            let DesiredName { service, target, content, left_out } = wanted;
+            let DesiredName { service, target, ttl_usual, left_out, .. } = wanted;
             let address = self.settings.address;
             if *left_out > 0 {
                 warnings.push(format!("{target}: {left_out} addresses did not fit an answer"));
@@ -617,16 +617,16 @@ impl Updater {
             match self.names.get(target).and_then(|name| name.alias.as_ref()) {
                 Some(Alias::Missing) => warnings.push(format!(
                     "{address} has no CNAME for {service}: add `{service}. {} IN CNAME {target}.`",
-                    content.ttl
+                    ttl_usual
                 )),
                 Some(Alias::To(other, _)) if other != target => warnings.push(format!(
                     "{address} has {service} as an alias of {other}, not of {target}"
                 )),
-                Some(Alias::To(_, ttl)) if *ttl > content.ttl => warnings.push(format!(
+                Some(Alias::To(_, ttl)) if ttl > ttl_usual => warnings.push(format!(
                     "the CNAME of {service} at {address} may be kept for {ttl} s, longer than the \
                      addresses ({} s): who kept it depends on this area's zone for so long; lower \
                      its TTL",
-                    content.ttl
+                    ttl_usual
                 )),
                 _ => {}
             }

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::base::Message;
+use domain::base::iana::TsigRcode;
 use domain::base::message_builder::PushError;
-use domain::base::name::{Name, ToName as _};
+use domain::base::name::{Name, ParsedName, ToName as _};
+use domain::rdata::Tsig;
 use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -107,8 +109,13 @@ impl Signed {
         }
         if let Some(transaction) = &self.transaction {
             let code = message.header().rcode().to_int();
+            let clock_differs = clock_said(&message, now(clock));
             if let Err(error) = transaction.answer(&mut message, now(clock)) {
-                return Some(Err(distrusted(error, code)));
+                return Some(Err(match (error, clock_differs) {
+                    // Name servers do not agree on what is signed then. It is only told, and by how much.
+                    (ValidationError::BadSig, Some(seconds)) => Failure::Clock(seconds),
+                    _ => distrusted(error, code),
+                }));
             }
         }
         match Reply::read(message.as_slice(), self.id, request) {
@@ -123,6 +130,21 @@ fn now(clock: &Clock) -> Time48 {
     Time48::from_u64(clock.unix_ms() / 1000)
 }
 
+/// By how many seconds the name server says that its clock is ahead, if that is why it refuses.
+fn clock_said(message: &Message<Vec<u8>>, now: Time48) -> Option<i64> {
+    let last = message.additional().ok()?.last()?.ok()?;
+    let record = last.to_record::<Tsig<_, ParsedName<_>>>().ok()??;
+    if record.data().error() != TsigRcode::BADTIME {
+        return None;
+    }
+    Some(ahead(record.data().other_time()?, now))
+}
+
+fn ahead(server: Time48, client: Time48) -> i64 {
+    let seconds = |time: Time48| i64::try_from(u64::from(time)).unwrap_or(i64::MAX);
+    seconds(server).saturating_sub(seconds(client))
+}
+
 /// Why a reply is not believed, or what the name server has against our signature.
 fn distrusted(error: ValidationError, code: u8) -> Failure {
     match error {
@@ -131,10 +153,7 @@ fn distrusted(error: ValidationError, code: u8) -> Failure {
         }
         ValidationError::ServerBadKey => Failure::KeyUnknown,
         ValidationError::ServerBadSig => Failure::SignatureRefused,
-        ValidationError::ServerBadTime { client, server } => {
-            let seconds = |time: Time48| i64::try_from(u64::from(time)).unwrap_or(i64::MAX);
-            Failure::Clock(seconds(server).saturating_sub(seconds(client)))
-        }
+        ValidationError::ServerBadTime { client, server } => Failure::Clock(ahead(server, client)),
         ValidationError::BadTime => Failure::AnswerLate,
         ValidationError::BadSig
         | ValidationError::BadTrunc

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::programs::{Process, free_port, wait_for};
+use crate::programs::{PATIENCE, free_port};
 use crate::walrus::{Node, Walrus, program};
 
 /// The name that clients ask for.
@@ -106,11 +106,37 @@ impl Scene {
         dig(self.address, name, record_type)
     }
 
-    /// Waits until the name server has exactly these addresses, and `walrus status` says so.
-    pub(super) fn wait_for_addresses(&self, addresses: &[&str]) {
-        wait_for(&format!("{TARGET} with {addresses:?}"), || {
-            (self.dig(TARGET, "A") == addresses).then_some(())
-        });
+    /// Waits until the name server has exactly these addresses.
+    pub(super) fn wait_for_addresses(&self, walrus: &Walrus, addresses: &[&str]) {
+        let begin = std::time::Instant::now();
+        while self.dig(TARGET, "A") != addresses {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{TARGET} with {addresses:?}, not {:?}:\n{}\n{}\n{}",
+                self.dig(TARGET, "A"),
+                status_of(walrus),
+                walrus.said(),
+                std::fs::read_to_string(self.path("name-server.log")).unwrap_or_default()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    /// Somebody else who has the key changes the zone.
+    pub(super) fn nsupdate(&self, changes: &[&str]) {
+        let secret = std::fs::read_to_string(self.path("europe.key")).unwrap();
+        let key = format!("hmac-sha256:walrus-europe:{}", secret.trim());
+        let text = format!(
+            "server {} {}\nzone europe.example\n{}\nsend\n",
+            self.address.ip(),
+            self.address.port(),
+            changes.join("\n")
+        );
+        let file = self.path("changes");
+        write(&file, &text);
+        let output =
+            Command::new("nsupdate").args(["-y", &key, file.to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -134,28 +160,29 @@ pub(super) fn status_of(walrus: &Walrus) -> Value {
 
 /// Waits until `walrus status` shows the name in this state.
 pub(super) fn wait_for_state(walrus: &Walrus, state: &str) -> Value {
-    wait_for(&format!("a name that is {state}: {}", status_of(walrus)), || {
-        let status = status_of(walrus);
-        (status["names"][0]["state"] == state).then_some(status)
-    })
+    wait_for_status(walrus, state, |status| status["names"][0]["state"] == state)
 }
 
 /// Waits until `walrus status` tells a problem with these words.
 pub(super) fn wait_for_problem(walrus: &Walrus, words: &str) {
-    wait_for(&format!("the problem \"{words}\": {}", status_of(walrus)), || {
-        let problem = status_of(walrus)["problem"].as_str()?.to_owned();
-        problem.contains(words).then_some(())
-    });
+    let tells =
+        |status: &Value| status["problem"].as_str().is_some_and(|problem| problem.contains(words));
+    wait_for_status(walrus, words, tells);
 }
 
-/// Waits until a name server answers.
-pub(super) fn wait_for_answers(process: &mut Process, server: SocketAddr, zone: &str) {
-    wait_for("a name server", || {
-        process.assert_running();
-        (!dig(server, zone, "SOA").is_empty()).then_some(())
-    });
+fn wait_for_status(walrus: &Walrus, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let begin = std::time::Instant::now();
+    loop {
+        let status = status_of(walrus);
+        if is_so(&status) {
+            return status;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{what}:\n{status}\n{}", walrus.said());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
+/// Writes a file.
 pub(super) fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
