@@ -12,6 +12,7 @@ use walrus_core::answer::{
 use walrus_core::config::{self, Context, SourceFile};
 use walrus_core::dnssec::Denial;
 use walrus_core::plan::{self, Plan};
+use walrus_core::update::{Held, Mark, Reply, Request as UpdateRequest};
 use walrus_core::world::Time;
 use walrus_core::zone::{
     IncludedFile, ReadIncluded, ZoneReader, read_zone, read_zone_including, zone_of_nameservers,
@@ -247,5 +248,21 @@ pub fn config(data: &[u8]) {
             );
         }
         _ => panic!("the same text is once right and once wrong"),
+    }
+}
+
+/// What a name server that is kept up to date answers to a question of a type that the first byte picks: no
+/// panic, and a mark that is understood is said again in the same words.
+pub fn name_server_reply(data: &[u8]) {
+    let Some((picked, bytes)) = data.split_first() else { return };
+    let name: DomainName = "www.europe.example".parse().expect("a name");
+    let record_type = [1, 28, 16, 6, 5][usize::from(*picked) % 5];
+    let request = UpdateRequest::Query { name: name.clone(), record_type };
+    let Ok(reply) = Reply::read(bytes, 9, &request) else { return };
+    let Ok(held) = Held::read(&name, &[reply]) else { return };
+    for text in &held.texts {
+        if let Ok(mark) = Mark::from_data(text) {
+            assert_eq!(Mark::from_data(&mark.to_data()), Ok(mark), "said otherwise");
+        }
     }
 }

@@ -23,6 +23,11 @@ fn message() {
 }
 
 #[test]
+fn name_server_reply() {
+    replay("name_server_reply", 12, targets::name_server_reply);
+}
+
+#[test]
 fn plan() {
     replay("plan", 10, targets::plan);
 }
