@@ -16,6 +16,7 @@ use super::demand::Demand;
 use super::journal::Demands;
 use super::mastership::Hearing;
 use super::membership::{GroupStart, Membership};
+use super::moves::Moves;
 use super::notices::Notices;
 use super::numbering::Numbering;
 use super::probes::Probes;
@@ -74,6 +75,7 @@ pub struct Controller {
     /// The topology with the addresses of aliases, if it has any.
     pub(super) resolved: Option<Topology>,
     pub(super) demand: Demand,
+    pub(super) moves: Moves,
     pub(super) told: ToldDemand,
     /// Who asks as the journal's last lines tell it.
     pub(super) journalled: Demands,
@@ -138,6 +140,7 @@ impl Controller {
             aliases: Aliases::default(),
             resolved: None,
             demand: Demand::default(),
+            moves: Moves::default(),
             told: ToldDemand::new(plan.as_deref(), now),
             journalled: Demands::default(),
             notices: Notices::new(configuration.notify.again, now),

@@ -15,6 +15,7 @@ impl Controller {
         self.event = false;
         self.event_not_before = self.now + EVENTS_APART;
         self.problems_stale = true;
+        self.follow_moves();
         if !self.is_master() {
             return self.follow(cause);
         }
@@ -37,6 +38,7 @@ impl Controller {
             self.numbering.advance();
             self.counters.plans += 1;
             let plan = Arc::new(plan);
+            self.note_moves(&plan);
             self.plan = Some(plan.clone());
             self.effects.push_back(Effect::Publish(plan));
         }

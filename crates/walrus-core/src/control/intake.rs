@@ -121,7 +121,11 @@ impl Controller {
         let topology = &self.configuration.topology;
         let taken = self.demand.take(director, observation, topology, self.now);
         match taken {
-            Ok(()) => self.counters.observations += 1,
+            Ok(()) => {
+                self.counters.observations += 1;
+                self.moves.observed(observation, self.now);
+                self.follow_moves();
+            }
             Err(_) => self.counters.observations_refused += 1,
         }
         taken

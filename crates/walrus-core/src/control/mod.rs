@@ -20,6 +20,7 @@ mod journal;
 mod load;
 mod mastership;
 mod membership;
+mod moves;
 mod notices;
 mod numbering;
 mod probes;
@@ -39,6 +40,7 @@ pub use input::{Input, ProbeOutcome};
 pub use journal::{Demands, JournalRecord, ReplayError, replay};
 pub use mastership::{Candidacy, elect};
 pub use membership::{ConflictStatus, GroupStart, GroupStatus, PeerStatus};
+pub use moves::MoveStatus;
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,

@@ -288,6 +288,15 @@ impl Servers {
         self.records.iter().map(|record| record.condition(control, now)).collect()
     }
 
+    /// Requests a second by server, of those whose Reporter counts them, whether they may be handed out or not.
+    pub(super) fn counted(&self, now: Time) -> impl Iterator<Item = (&Name, f64)> {
+        self.records.iter().filter_map(move |record| {
+            let heard = record.latest()?;
+            heard.statistics(now)?.hits?;
+            Some((&record.name, heard.hits_per_second(now)))
+        })
+    }
+
     /// Ends the return of servers that are fully back, and tells when the next step of the others
     /// is due. To be called after each decision.
     pub(super) fn step_returns(&mut self, ramp: Duration, now: Time) -> Option<Time> {

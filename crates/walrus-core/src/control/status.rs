@@ -33,6 +33,9 @@ pub struct Status {
     pub overrides: Vec<(Target, Override)>,
     /// Problems that are open now.
     pub problems: Vec<super::Notice>,
+    /// Changes of late, and how much traffic still follows the old answers; the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<super::MoveStatus>,
     /// The group of Controllers, if it is in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<super::GroupStatus>,
@@ -229,6 +232,7 @@ impl Controller {
                 .map(|(target, entry)| (target.clone(), entry.clone()))
                 .collect(),
             problems: self.notices.open().collect(),
+            moves: self.moves.status(now),
             group: self.group_status(now),
             counters: self.counters,
         }

@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod keys;
 mod metrics;
+pub(crate) mod moves;
 mod name_server_metrics;
 pub(crate) mod openapi;
 pub(crate) mod plan;

@@ -9,6 +9,7 @@ use walrus_core::world::{Override, OverrideState, Target};
 
 use super::group::{BusView, GroupView};
 use super::keys::ZoneKeysView;
+use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
 
@@ -52,6 +53,9 @@ pub(crate) struct StatusView {
     /// The connection to the group over NATS; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bus: Option<BusView>,
+    /// Changes of the answers within the last hour, and how far clients have followed them; absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moves: Vec<MoveView>,
     /// What happened since the start.
     pub(crate) counters: CountersView,
 }
@@ -275,6 +279,7 @@ impl StatusView {
             name_servers: Vec::new(),
             group: None,
             bus: None,
+            moves: Vec::new(),
             counters: CountersView::default(),
         }
     }
@@ -299,11 +304,7 @@ impl StatusView {
             by: entry.id.to_string(),
             set_unix_ms: entry.set_unix_ms,
         });
-        let problems = status.problems.iter().map(|notice| ProblemView {
-            kind: notice.kind.as_str().to_owned(),
-            subject: notice.subject.clone(),
-            text: notice.text.clone(),
-        });
+        let problems = status.problems.iter().map(problem_view);
         let twin = status.group.as_ref().and_then(|group| group.twin.as_ref());
         let twin = twin.map(|text| ProblemView {
             kind: "group".to_owned(),
@@ -332,6 +333,7 @@ impl StatusView {
             name_servers: Vec::new(),
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
+            moves: status.moves.iter().map(MoveView::from).collect(),
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,
@@ -349,6 +351,14 @@ impl StatusView {
                 notices: counters.notices,
             },
         }
+    }
+}
+
+fn problem_view(notice: &walrus_core::control::Notice) -> ProblemView {
+    ProblemView {
+        kind: notice.kind.as_str().to_owned(),
+        subject: notice.subject.clone(),
+        text: notice.text.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ mod drain;
 mod explain;
 mod group;
 pub(crate) mod keys;
+mod moves;
 mod plan;
 mod run_roles;
 pub(crate) mod sim;
@@ -61,6 +62,9 @@ enum Command {
     Status {
         #[command(flatten)]
         api: ApiArguments,
+        /// How far clients have followed the latest changes, instead.
+        #[arg(long)]
+        moves: bool,
         /// One JSON object instead of tables.
         #[arg(long)]
         json: bool,
@@ -171,7 +175,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Up(up) => run_roles::up(up),
         Command::Check { config, strict, json } => check::run(&config, strict, json),
         Command::Reload { api, json } => drain::reload(&api, json),
-        Command::Status { api, json } => status::run(&api, json),
+        Command::Status { api, moves, json } => status::run(&api, moves, json),
         Command::Plan { api, diff: Some(config), json } => plan::run_diff(&api, &config, json),
         Command::Plan { api, diff: None, json } => plan::run(&api, json),
         Command::Explain(explain) => explain::run(&explain),

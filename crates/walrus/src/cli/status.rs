@@ -6,9 +6,14 @@ use crate::api::client::Client;
 use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, percent, say, say_json};
 
-pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
+pub(super) fn run(api: &ApiArguments, moves: bool, json: bool) -> Result<(), Failure> {
     let status: StatusView = Client::with_token_if_any(api)?.get("/status")?;
-    if json { say_json("status", &status) } else { say(&render(&status)) }
+    match (json, moves) {
+        // What is asked for by itself is a part of the whole.
+        (true, _) => say_json("status", &status),
+        (false, true) => say(&super::moves::render(&status.moves)),
+        (false, false) => say(&render(&status)),
+    }
 }
 
 fn render(status: &StatusView) -> String {

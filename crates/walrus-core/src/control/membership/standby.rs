@@ -112,6 +112,7 @@ impl Controller {
             return;
         }
         self.memory = Memory::from_plan(&self.configuration.topology, &plan, self.now);
+        self.note_moves(&plan);
         self.plan = Some(plan.clone());
         self.effects.push_back(Effect::Adopt(plan));
     }

@@ -1,0 +1,111 @@
+//! Who asks for each service of late, and how much, in bounded memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::plan::ServiceDemand;
+use crate::world::Time;
+
+/// So many domains are kept of a service, those that ask most.
+const DOMAINS_MAX: usize = 256;
+
+/// So many services are kept.
+const SERVICES_MAX: usize = 128;
+
+/// Rates are averaged over about so long.
+const AVERAGED_OVER: Duration = Duration::from_secs(300);
+
+/// By service and domain.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Askers {
+    services: BTreeMap<String, BTreeMap<String, Asker>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    /// Queries a second.
+    rate: f64,
+    last: Time,
+}
+
+impl Asker {
+    fn now(&self, now: Time) -> f64 {
+        self.rate * (-now.since(self.last).as_secs_f64() / AVERAGED_OVER.as_secs_f64()).exp()
+    }
+}
+
+impl Askers {
+    /// A domain asked so often in the time that a Director tells of.
+    pub(super) fn asked(
+        &mut self,
+        service: &str,
+        domain: &str,
+        queries: u64,
+        covered: Duration,
+        now: Time,
+    ) {
+        if !self.services.contains_key(service) && self.services.len() >= SERVICES_MAX {
+            return;
+        }
+        let domains = self.services.entry(service.to_owned()).or_default();
+        if !domains.contains_key(domain) && domains.len() >= DOMAINS_MAX {
+            let least = domains.iter().min_by(|a, b| a.1.now(now).total_cmp(&b.1.now(now)));
+            if let Some(least) = least.map(|(domain, _)| domain.clone()) {
+                domains.remove(&least);
+            }
+        }
+        let seconds = covered.as_secs_f64().max(1e-3);
+        let part = 1.0 - (-seconds / AVERAGED_OVER.as_secs_f64()).exp();
+        let asker = domains.entry(domain.to_owned()).or_insert(Asker { rate: 0.0, last: now });
+        asker.rate = asker.now(now) + part * queries as f64 / seconds;
+        asker.last = now;
+    }
+
+    /// Those that have asked within two TTLs, each with its weight: what is known of its requests, else how
+    /// often it asks.
+    pub(super) fn active(
+        &self,
+        service: &str,
+        ttl: Duration,
+        now: Time,
+        demand: Option<&ServiceDemand>,
+    ) -> BTreeMap<String, f64> {
+        let named = demand.into_iter().flat_map(|demand| &demand.domains);
+        let demand: BTreeMap<&str, f64> =
+            named.map(|domain| (domain.domain.as_str(), domain.rate)).collect();
+        let recent = ttl.saturating_mul(2).max(Duration::from_secs(60));
+        let domains = self.services.get(service).into_iter().flatten();
+        let active = domains.filter(|(_, asker)| now.since(asker.last) <= recent);
+        let weight = |(domain, asker): (&String, &Asker)| {
+            let weight = demand.get(domain.as_str()).copied().unwrap_or_else(|| asker.now(now));
+            (weight.is_finite() && weight > 0.0).then(|| (domain.clone(), weight))
+        };
+        active.filter_map(weight).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heaviest_are_kept() {
+        let mut askers = Askers::default();
+        let second = Duration::from_secs(1);
+        for round in 1..20_u64 {
+            for domain in 0..2 * DOMAINS_MAX as u64 {
+                let queries = if domain < 100 { 50 } else { 1 };
+                let name = format!("10.0.{domain}");
+                askers.asked("a", &name, queries, second, Time::from_secs(round));
+            }
+        }
+        let active = askers.active("a", second, Time::from_secs(20), None);
+        assert_eq!(active.len(), DOMAINS_MAX);
+        assert!((0..100).all(|domain| active.contains_key(&format!("10.0.{domain}"))));
+        assert!(askers.active("a", second, Time::from_secs(200), None).is_empty());
+        for service in 0..1000 {
+            askers.asked(&service.to_string(), "10.0.0.1", 1, second, Time::from_secs(30));
+        }
+        assert_eq!(askers.services.len(), SERVICES_MAX);
+    }
+}
