@@ -18,7 +18,7 @@
 //!                                     again after a kill, it finds what it kept
 //! stop walrus eu                      asks it to end
 //! kill walrus eu  |  freeze walrus eu  |  thaw walrus eu
-//! cut eu                              from all others; heal eu
+//! cut eu eu-web                       these, together, from all others; heal eu eu-web
 //! cut eu from us                      what eu sends does not reach us; heal eu from us
 //! client anna at eu of 127.0.0.1 asks www.gslb every 500ms [and fetches]
 //!                                     of that resolver; `www1..20.gslb` is twenty names in turn; she then
@@ -66,13 +66,22 @@ pub(crate) enum Statement {
     Zone(String, String, String),
     Start(Program, String),
     End(Program, String, Ending),
-    Cut { from: String, to: Option<String>, is_cut: bool },
+    /// Of these, or of the one, from all others, or from that one.
+    Cut {
+        from: Vec<String>,
+        to: Option<String>,
+        is_cut: bool,
+    },
     Client(Asking),
     Command(String, Vec<String>),
     Pass(Duration),
     Mark,
     Expect(String, Expectation),
-    Shares { client: String, address: Ipv4Addr, by: usize },
+    Shares {
+        client: String,
+        address: Ipv4Addr,
+        by: usize,
+    },
 }
 
 /// How a program ends, or stands still.
@@ -180,13 +189,13 @@ fn statement(words: &[&str]) -> Result<Statement> {
             };
             Statement::End(Program::named(program)?, owned(node), ending)
         }
-        [verb @ ("cut" | "heal"), from, rest @ ..] => {
-            let to = match rest {
-                [] => None,
-                ["from", to] => Some(owned(to)),
-                _ => bail!("`{verb} NODE`, or `{verb} NODE from NODE`"),
-            };
-            Statement::Cut { from: owned(from), to, is_cut: *verb == "cut" }
+        [verb @ ("cut" | "heal"), from, "from", to] => {
+            let (from, to) = (vec![owned(from)], Some(owned(to)));
+            Statement::Cut { from, to, is_cut: *verb == "cut" }
+        }
+        [verb @ ("cut" | "heal"), from @ ..] if !from.is_empty() => {
+            let from = from.iter().map(|it| owned(it)).collect();
+            Statement::Cut { from, to: None, is_cut: *verb == "cut" }
         }
         ["client", name, "at", node, "of", resolver, "asks", names, "every", every, rest @ ..] => {
             Statement::Client(Asking {
@@ -325,7 +334,7 @@ mod tests {
             Statement::Node(eu(), vec![Ipv4Addr::new(10, 1, 0, 1)]),
             Statement::PathBetween(eu(), "us".to_owned(), path),
             Statement::Config(vec![eu()], "zone = \"a\" # kept\n".to_owned()),
-            Statement::Cut { from: eu(), to: Some("us".to_owned()), is_cut: true },
+            Statement::Cut { from: vec![eu()], to: Some("us".to_owned()), is_cut: true },
             Statement::Client(Asking {
                 client: "anna".to_owned(),
                 node: eu(),

@@ -164,14 +164,14 @@ impl Stage {
         Ok(())
     }
 
-    fn cut(&mut self, from: &str, to: Option<&str>, is_cut: bool) -> Result<()> {
+    fn cut(&mut self, from: &[String], to: Option<&str>, is_cut: bool) -> Result<()> {
         let verb = if is_cut { "cut" } else { "heal" };
-        match to {
-            None => self.network.cut_off(from, is_cut)?,
-            Some(to) => self.network.cut(from, to, is_cut)?,
+        match (to, from) {
+            (Some(to), [from]) => self.network.cut(from, to, is_cut)?,
+            _ => self.network.cut_off(from, is_cut)?,
         }
         let whom = to.map_or_else(String::new, |to| format!(" from {to}"));
-        self.did(format!("{verb} {from}{whom}"));
+        self.did(format!("{verb} {}{whom}", from.join(" ")));
         Ok(())
     }
 

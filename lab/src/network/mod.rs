@@ -90,13 +90,15 @@ impl Network {
         Ok(())
     }
 
-    /// Whether a node is cut off from all others.
-    pub(crate) fn cut_off(&self, name: &str, is_cut: bool) -> Result<()> {
-        let place = self.place(name)?;
+    /// Whether these nodes are cut off from all others, but not from each other.
+    pub(crate) fn cut_off(&self, names: &[String], is_cut: bool) -> Result<()> {
+        let places = names.iter().map(|name| self.place(name)).collect::<Result<Vec<_>>>()?;
         let mut paths = self.lock();
-        for other in (0..self.nodes.len()).filter(|other| *other != place) {
-            paths.cut(place, other, is_cut);
-            paths.cut(other, place, is_cut);
+        for other in (0..self.nodes.len()).filter(|other| !places.contains(other)) {
+            for place in &places {
+                paths.cut(*place, other, is_cut);
+                paths.cut(other, *place, is_cut);
+            }
         }
         Ok(())
     }
