@@ -80,6 +80,8 @@ fn column_index(index: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -108,6 +110,33 @@ mod tests {
         let mut generator = Generator::new(3);
         for _ in 0..10_000 {
             assert!([1, 3].contains(&table.choose(&mut generator)));
+        }
+    }
+
+    proptest! {
+        /// Whatever the weights and the seed, each server's draws are binomial. Six deviations, and four for small numbers:
+        /// beyond that chance comes once in a hundred million times.
+        #[test]
+        fn weights_hold_within_binomial_bounds(
+            weights in prop::collection::vec(0..40_u32, 1..12),
+            seed: u64,
+        ) {
+            const DRAWS: u32 = 4000;
+            prop_assume!(weights.iter().any(|weight| *weight > 0));
+            let weights: Vec<f64> = weights.into_iter().map(f64::from).collect();
+            let table = AliasTable::compile(&weights);
+            let mut generator = Generator::new(seed);
+            let mut counts = vec![0_u32; weights.len()];
+            for _ in 0..DRAWS {
+                counts[table.choose(&mut generator) as usize] += 1;
+            }
+            let sum: f64 = weights.iter().sum();
+            for (count, weight) in counts.iter().zip(&weights) {
+                let (share, draws) = (weight / sum, f64::from(DRAWS));
+                let deviation = (draws * share * (1.0 - share)).sqrt();
+                let off = (f64::from(*count) - draws * share).abs();
+                prop_assert!(off <= 6.0 * deviation + 4.0, "{weights:?}: {counts:?}");
+            }
         }
     }
 
