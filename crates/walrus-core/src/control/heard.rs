@@ -9,10 +9,11 @@ use crate::world::{Report, ReportBody, Statistics, Time};
 const UNIT_MIN: Duration = Duration::from_secs(1);
 const UNIT_MAX: Duration = Duration::from_secs(300);
 
-/// After this long without a word a session no longer bars older ones. A Reporter names its
-/// session by its clock; one whose clock ran ahead and was set right would else be locked out for
-/// good, and a replay this old is of no use to anybody while the server counts as dead.
-const SESSION_FORGOTTEN: Duration = Duration::from_secs(3600);
+/// After so many units without a word a session no longer bars older ones. A Reporter names its
+/// session by its clock: one that starts anew after its clock was set back would else be locked out while its
+/// server counts as dead. A second Reporter of that server, or whoever holds its token, gains nothing that a
+/// newer session would not give.
+const SESSION_FORGOTTEN_UNITS: u32 = 4;
 
 /// Statistics older than this many units are not used for the load (A16).
 const STATISTICS_UNITS_MAX: u32 = 3;
@@ -105,7 +106,7 @@ impl Heard {
             let (session, sequence) = (report.session, report.sequence);
             return Err(Refusal::OldSequence { session, sequence, last });
         }
-        if report.session < self.session && now.since(at) < SESSION_FORGOTTEN {
+        if report.session < self.session && now.since(at) < self.unit * SESSION_FORGOTTEN_UNITS {
             return Err(Refusal::OldSession {
                 server: report.server.clone(),
                 session: report.session,
@@ -233,7 +234,8 @@ mod tests {
         assert!(!take(4, 100, 4), "an older session");
         assert!(take(6, 1, 5), "a newer session begins anew");
         assert!(!take(5, 10, 6), "and ends the older one");
-        assert!(take(1, 1, 5 + 3600), "after an hour of silence any session may begin");
+        assert!(!take(1, 1, 8), "the newer one may still speak");
+        assert!(take(1, 1, 5 + 4), "after four units of silence any session may begin");
     }
 
     #[test]
