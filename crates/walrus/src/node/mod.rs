@@ -113,12 +113,12 @@ impl Node {
         &self.group
     }
 
-    /// The Plan in force: the name server's, else the Controller's.
+    /// The Plan in force: the name server's, else the Controller's, else the one that other name servers are to have.
     pub(crate) fn plan(&self) -> Option<Arc<Plan>> {
         match (&self.director, &self.controller) {
             (Some(director), _) => director.plan(),
             (None, Some(controller)) => controller.plan().borrow().clone(),
-            (None, None) => None,
+            (None, None) => self.updaters.plan(),
         }
     }
 

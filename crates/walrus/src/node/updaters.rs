@@ -46,6 +46,11 @@ impl Updaters {
         updaters
     }
 
+    /// The Plan that they carry out.
+    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
+        self.plans.borrow().clone()
+    }
+
     /// These and no others from now on. A task goes on if its zone is still the same one.
     pub(super) fn reconfigure(&self, wanted: &[NameServerSettings]) {
         let mut running = self.lock();
