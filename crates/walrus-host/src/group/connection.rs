@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION};
+use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION, is_read};
 use walrus_core::world::Name;
 
 use super::listener::Served;
@@ -120,7 +120,7 @@ impl Connection {
             let what = if brought.is_empty() { "no token" } else { "a wrong token" };
             return Err(format!("{what}: {remedy}"));
         }
-        if !hello.versions.contains(&VERSION) {
+        if !hello.versions.iter().any(|version| is_read(u64::from(*version))) {
             return Err(format!(
                 "message versions {:?} are not understood here, only {VERSION}: update the older \
                  program",

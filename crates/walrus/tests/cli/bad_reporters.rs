@@ -85,7 +85,7 @@ fn who_is_not_known_is_refused_with_a_reason() {
         assert!(!reason.contains(&token), "{reason}");
         assert_eq!(connection.receive(), None, "and the connection ends");
     }
-    let other = json!({ "walrus": 2, "kind": "hello", "name": "near1" });
+    let other = json!({ "walrus": 3, "kind": "hello", "name": "near1" });
     let mut connection = Connection::open(&running);
     connection.send(&other);
     assert!(connection.refusal().contains("version"));
