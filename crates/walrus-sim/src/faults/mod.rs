@@ -1,10 +1,10 @@
 //! Seeded faults: a small world in virtual time in which everything goes wrong that may, and what must hold.
 //!
-//! A seed makes a [`world`](World) of Controllers, Directors and servers at some sites, and a schedule of what goes wrong:
+//! A seed makes a world of Controllers, Directors and servers at some sites, and a schedule of what goes wrong:
 //! cuts, also one-way ones, losses, duplicates, late messages, crashes with and without state, clocks set by hours,
 //! disks that refuse. The nodes are the shipped state machines, and what they say to each other travels as the
 //! bytes of the wire. Then everything heals, and all must come to agree within a bound. What is looked at is in
-//! [`watch`]; a run that breaks a rule tells its seed, its world, its schedule and what broke when.
+//! `watch`; a run that breaks a rule tells its seed, its world, its schedule and what broke when.
 
 mod agenda;
 mod asking;

@@ -107,25 +107,12 @@ impl Moves {
         now: Time,
     ) {
         self.forget(now);
-        let mut changes: BTreeMap<(String, Vec<Name>, Vec<Name>), (Vec<Name>, u64, String)> =
-            BTreeMap::new();
-        for change in diff(old, new).areas {
-            if change.removed.is_empty() || change.clusters_to.is_none() {
-                continue;
-            }
-            let key = (change.service, change.removed, change.added);
-            let (areas, count, _) =
-                changes.entry(key).or_insert_with(|| (Vec::new(), 0, change.reason));
-            *count += 1;
-            if areas.len() < AREAS_NAMED {
-                areas.push(change.area);
-            }
-        }
+        let changes = changes(old, new);
         if changes.is_empty() {
             return;
         }
         let named = named(new);
-        for ((service, left, added), (areas, area_count, reason)) in changes {
+        for (Servers { service, left, added }, Areas { areas, area_count, reason }) in changes {
             let planned = old.services.iter().find(|it| it.name == service);
             let seconds = planned.map_or(0, |it| it.ttl.seconds_max());
             let ttl = Duration::from_secs(seconds.into());
@@ -233,6 +220,41 @@ impl Controller {
     fn requests_a_second(&self) -> BTreeMap<Name, f64> {
         self.servers.counted(self.now).map(|(name, hits)| (name.clone(), hits)).collect()
     }
+}
+
+/// What ceases to be handed out for a service, and what is instead.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Servers {
+    service: String,
+    left: Vec<Name>,
+    added: Vec<Name>,
+}
+
+/// Where that is so.
+struct Areas {
+    areas: Vec<Name>,
+    area_count: u64,
+    reason: String,
+}
+
+/// What servers areas leave from one Plan to the next; those that leave alike are one change.
+fn changes(old: &Plan, new: &Plan) -> BTreeMap<Servers, Areas> {
+    let mut changes: BTreeMap<Servers, Areas> = BTreeMap::new();
+    for change in diff(old, new).areas {
+        if change.removed.is_empty() || change.clusters_to.is_none() {
+            continue;
+        }
+        let servers =
+            Servers { service: change.service, left: change.removed, added: change.added };
+        let reason = change.reason;
+        let of = || Areas { areas: Vec::new(), area_count: 0, reason };
+        let found = changes.entry(servers).or_insert_with(of);
+        found.area_count += 1;
+        if found.areas.len() < AREAS_NAMED {
+            found.areas.push(change.area);
+        }
+    }
+    changes
 }
 
 /// All servers that a Plan hands out to anybody.
