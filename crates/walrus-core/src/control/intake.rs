@@ -123,7 +123,11 @@ impl Controller {
         match taken {
             Ok(()) => {
                 self.counters.observations += 1;
-                self.moves.observed(observation, self.now);
+                let is_known = |service: &str| {
+                    let name = service.parse::<walrus_dns::DomainName>();
+                    name.is_ok_and(|name| topology.service(&name).is_some())
+                };
+                self.moves.observed(observation, is_known, self.now);
                 self.follow_moves();
             }
             Err(_) => self.counters.observations_refused += 1,
@@ -139,7 +143,7 @@ impl Controller {
         self.demand.hello(director.clone(), plan.clone(), self.now)?;
         let Some(held) = plan else { return Ok(()) };
         if self.group.is_some() {
-            self.numbering.note(&held)?;
+            self.numbering.note_claim(&held)?;
             self.attend_soon();
             return Ok(());
         }

@@ -6,6 +6,12 @@ use crate::world::Name;
 
 const EPOCH_MAX: u64 = PlanNumber::EPOCH_MAX;
 
+/// What is claimed up to here is believed: half as far as epochs go.
+const CLAIM_MAX: u64 = 1 << 61;
+
+/// Beyond that, so many epochs above what is known.
+const CLAIM_ABOVE_MAX: u64 = 1 << 20;
+
 /// The number of the Plan in force and what comes after it.
 #[derive(Clone, Debug)]
 pub(super) struct Numbering {
@@ -78,6 +84,22 @@ impl Numbering {
         Ok(())
     }
 
+    /// A Director or a name server says that it holds this Plan. Unlike a Controller's word, that must be near what
+    /// is known, or far below what can be counted: else one of them could drive epochs to where they end.
+    ///
+    /// # Errors
+    /// If the epoch cannot be right.
+    pub(super) fn note_claim(&mut self, number: &PlanNumber) -> Result<(), Refusal> {
+        self.check_claim(number)?;
+        self.note(number)
+    }
+
+    fn check_claim(&self, number: &PlanNumber) -> Result<(), Refusal> {
+        let known = self.known.as_ref().map_or(0, |known| known.epoch).max(self.epoch);
+        let believed = number.epoch <= CLAIM_MAX.max(known.saturating_add(CLAIM_ABOVE_MAX));
+        if believed && number.is_plausible() { Ok(()) } else { Err(Refusal::Epoch(number.epoch)) }
+    }
+
     /// The highest number known, one's own included.
     pub(super) fn highest(&self) -> Option<PlanNumber> {
         let own = (self.sequence > 0).then(|| self.current());
@@ -105,9 +127,7 @@ impl Numbering {
         if *held <= self.current() {
             return Ok(false);
         }
-        if held.epoch >= EPOCH_MAX {
-            return Err(Refusal::Epoch(held.epoch));
-        }
+        self.check_claim(held)?;
         self.epoch = held.epoch + 1;
         self.sequence = 0;
         self.stored = false;
@@ -159,5 +179,21 @@ mod tests {
         assert!(!numbering.is_behind(), "an earlier name of the same epoch");
         numbering.note(&number(8, "berlin", 2)).unwrap();
         assert!(numbering.is_behind(), "ours, of a life before that was not written down");
+    }
+
+    #[test]
+    fn no_claim_drives_epochs_to_their_end() {
+        let number = |epoch| PlanNumber { epoch, controller: "rome".parse().unwrap(), sequence: 1 };
+        let mut numbering = Numbering::new("berlin".parse().unwrap(), [3]);
+        let end = number(EPOCH_MAX - 1);
+        assert_eq!(numbering.note_claim(&end), Err(Refusal::Epoch(EPOCH_MAX - 1)));
+        assert_eq!(numbering.seen(&end), Err(Refusal::Epoch(EPOCH_MAX - 1)));
+        numbering.note_claim(&number(CLAIM_MAX)).unwrap();
+        numbering.take_over();
+        let own = numbering.following();
+        assert!(own.is_plausible() && own.epoch == CLAIM_MAX + 1);
+        // What Directors then hold is believed all the same.
+        numbering.note_claim(&own).unwrap();
+        numbering.note_claim(&number(CLAIM_MAX + 2)).unwrap();
     }
 }

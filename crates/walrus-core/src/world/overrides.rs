@@ -49,6 +49,14 @@ pub struct Override {
     pub set_unix_ms: u64,
 }
 
+impl Override {
+    /// Of two that differ one is the greater, whoever looks: also of two that one Controller set before and after
+    /// it lost what it had stored. No clock decides before revision and id.
+    fn order(&self) -> (u64, &Name, OverrideState, u64) {
+        (self.revision, &self.id, self.state, self.set_unix_ms)
+    }
+}
+
 /// All overrides of a system: last writer wins by (revision, id), so that any two Controllers
 /// that have exchanged theirs hold the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,10 +121,7 @@ impl Overrides {
 
     /// Takes over what another Controller says if it is newer; tells whether anything changed.
     pub fn merge(&mut self, target: Target, other: Override) -> bool {
-        let newer = self
-            .entries
-            .get(&target)
-            .is_none_or(|own| (own.revision, &own.id) < (other.revision, &other.id));
+        let newer = self.entries.get(&target).is_none_or(|own| own.order() < other.order());
         if newer {
             self.entries.insert(target, other);
         }
@@ -140,5 +145,41 @@ mod entries {
         deserializer: D,
     ) -> Result<BTreeMap<Target, Override>, D::Error> {
         Ok(Vec::<(Target, Override)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One Controller that lost what it had stored says the same revision again, of something else.
+    #[test]
+    fn whoever_merges_with_whom_all_hold_the_same() {
+        let target = || Target::Server("fra1".parse().unwrap());
+        let entry = |state, revision, id: &str, set_unix_ms| Override {
+            state,
+            revision,
+            id: id.parse().unwrap(),
+            set_unix_ms,
+        };
+        let entries = [
+            entry(OverrideState::Drained, 1, "berlin", 7),
+            entry(OverrideState::None, 1, "berlin", 9),
+            entry(OverrideState::Drained, 1, "berlin", 9),
+            entry(OverrideState::None, 1, "zurich", 1),
+            entry(OverrideState::Drained, 2, "berlin", 1),
+        ];
+        for (place, greater) in entries.iter().enumerate().skip(1) {
+            for lesser in &entries[..place] {
+                let merged = |first: &Override, second: &Override| {
+                    let mut overrides = Overrides::default();
+                    assert!(overrides.merge(target(), first.clone()));
+                    overrides.merge(target(), second.clone());
+                    overrides
+                };
+                let (one, other) = (merged(lesser, greater), merged(greater, lesser));
+                assert_eq!(one, other, "{lesser:?} {greater:?}");
+            }
+        }
     }
 }

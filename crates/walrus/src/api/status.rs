@@ -260,12 +260,18 @@ impl StatusView {
     pub(crate) fn without_controller(
         node: &str,
         configuration: &Configuration,
-        plan: &PlanNumber,
+        plan: Option<&PlanNumber>,
     ) -> Self {
+        let none = NumberView { epoch: 0, controller: String::new(), sequence: 0 };
+        let missing = ProblemView {
+            kind: "plan".to_owned(),
+            subject: node.to_owned(),
+            text: "no Plan has come from the group yet".to_owned(),
+        };
         Self {
             node: node.to_owned(),
-            master: plan.controller.to_string(),
-            plan: NumberView::from(plan),
+            master: plan.map(|plan| plan.controller.to_string()).unwrap_or_default(),
+            plan: plan.map_or(none, NumberView::from),
             configuration: configuration.digest.to_string(),
             next_round_ms: 0,
             servers: Vec::new(),
@@ -274,7 +280,7 @@ impl StatusView {
             demand: Vec::new(),
             directors: Vec::new(),
             drained: Vec::new(),
-            problems: Vec::new(),
+            problems: if plan.is_none() { vec![missing] } else { Vec::new() },
             keys: Vec::new(),
             name_servers: Vec::new(),
             group: None,

@@ -65,8 +65,9 @@ impl Node {
         let configuration = self.loaded().configuration;
         let name = configuration.node.name.as_str();
         let mut view = match (self.controller(), self.bus(), self.plan()) {
-            (None, Some(_), Some(plan)) => {
-                StatusView::without_controller(name, &configuration, &plan.number)
+            (None, Some(_), plan) => {
+                let number = plan.as_ref().map(|plan| &plan.number);
+                StatusView::without_controller(name, &configuration, number)
             }
             _ => StatusView::of(name, &self.the_controller()?.status().await.map_err(gone)?),
         };

@@ -200,6 +200,8 @@ impl Follower {
                     let number = &plan.number;
                     tracing::warn!(left_out, "Plan {number} is not answered from: {refusal}");
                 }
+                // Others are to know of it: what is below it does not come through any more.
+                self.applied.send_replace(Some(plan.number.clone()));
                 self.refused = Some(plan);
             }
         }
@@ -239,7 +241,7 @@ pub(super) async fn say_hello(
             session,
             versions: vec![VERSION],
             token: None,
-            plan: held(&node),
+            plan: held(&node).max(applied.borrow().clone()),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
         bus.say(Role::Director, Message::Hello(hello));
@@ -251,13 +253,11 @@ pub(super) async fn say_hello(
     }
 }
 
-/// The Plan that this node answers from; else the newest that the name servers have which it keeps up
+/// The Plan that this node answers from, or a newer one that it saw at the name servers which it keeps up
 /// to date.
 fn held(node: &Node) -> Option<PlanNumber> {
-    match node.director() {
-        Some(director) => director.plan().map(|plan| plan.number.clone()),
-        None => node.updaters().seen(),
-    }
+    let own = node.director().and_then(|director| director.plan());
+    own.map(|plan| plan.number.clone()).max(node.updaters().seen())
 }
 
 /// Says what the name server saw.

@@ -124,7 +124,7 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let group = self.group.as_mut().ok_or(Refusal::NoGroup)?;
         if let Some(held) = &held {
-            self.numbering.note(held)?;
+            self.numbering.note_claim(held)?;
         }
         let is_newer = |plan: &Arc<Plan>| held.as_ref().is_none_or(|held| *held < plan.number);
         if self.plan.as_ref().is_some_and(is_newer) {

@@ -7,7 +7,7 @@ use crate::plan::ServiceDemand;
 use crate::world::Time;
 
 /// So many domains are kept of a service, those that ask most.
-const DOMAINS_MAX: usize = 256;
+pub(super) const DOMAINS_MAX: usize = 256;
 
 /// So many services are kept.
 const SERVICES_MAX: usize = 128;

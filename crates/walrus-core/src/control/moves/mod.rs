@@ -35,7 +35,7 @@ use self::askers::Askers;
 use self::tracked::Tracked;
 use super::Controller;
 use crate::plan::{Plan, ServiceDemand, diff};
-use crate::world::{Name, Observation, Time};
+use crate::world::{Domain, Name, Observation, Time};
 
 /// So many moves are kept, the newest.
 const MOVES_MAX: usize = 256;
@@ -142,11 +142,20 @@ impl Moves {
         self.come_back(&named);
     }
 
-    /// A Director counted queries.
-    pub(super) fn observed(&mut self, observation: &Observation, now: Time) {
+    /// A Director counted queries. `is_known` says whether there is such a service.
+    pub(super) fn observed(
+        &mut self,
+        observation: &Observation,
+        is_known: impl Fn(&str) -> bool,
+        now: Time,
+    ) {
         let covered = Duration::from_millis(observation.duration_ms);
-        for counts in &observation.services {
-            for domain in &counts.domains {
+        for counts in observation.services.iter().filter(|counts| is_known(&counts.service)) {
+            // The heaviest come first; more than are kept would only push each other out.
+            for domain in counts.domains.iter().take(askers::DOMAINS_MAX) {
+                if domain.domain.parse::<Domain>().is_err() {
+                    continue;
+                }
                 // What may be another's is nobody's.
                 let queries = domain.queries.saturating_sub(domain.error);
                 if queries == 0 {

@@ -130,7 +130,7 @@ fn by_requests_where_a_server_is_left_by_all() {
 #[test]
 fn by_who_has_asked_since() {
     let mut moves = Moves::default();
-    moves.observed(&observation(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]), at(990));
+    moves.observed(&observation(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]), |_| true, at(990));
     let elephant =
         DomainDemand { domain: "10.0.0.1".to_owned(), rate: 98.0, ..DomainDemand::default() };
     let demand = ServiceDemand { domains: vec![elephant], ..ServiceDemand::default() };
@@ -138,15 +138,15 @@ fn by_who_has_asked_since() {
     moves.planned(&plan(1, "a", "b"), &plan(2, "b", "b"), &hits(&[]), &demand, at(1000));
     assert_eq!(moves.status(at(1001))[0].still_by_askers, Some(1.0));
     // What a Director counted in part before the move tells nothing.
-    moves.observed(&observation(&["10.0.0.1"]), at(1005));
+    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(1005));
     assert_eq!(moves.status(at(1005))[0].still_by_askers, Some(1.0));
-    moves.observed(&observation(&["10.0.0.1"]), at(1015));
+    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(1015));
     let told = moves.status(at(1015)).remove(0);
     assert!(told.still_by_askers.unwrap() < 0.01, "the elephant has asked: {told:?}");
     assert_eq!(told.moved_95_ms, Some(15_000), "long before the TTL is over");
     // One that never asks again is taken for gone after two TTLs.
     let mut moves = Moves::default();
-    moves.observed(&observation(&["10.0.0.1"]), at(990));
+    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(990));
     moves.planned(&plan(1, "a", "b"), &plan(2, "b", "b"), &hits(&[]), &BTreeMap::new(), at(1000));
     assert_eq!(moves.status(at(1119))[0].moved_95_ms, None);
     assert_eq!(moves.status(at(1120))[0].moved_95_ms, Some(120_000));
