@@ -19,7 +19,7 @@ use super::{
     Content, Desired, DesiredName, Failure, Held, Mark, OnlyIf, Reply, ReplyData, Request, Verdict,
     Why, desired, judge,
 };
-use crate::config::NameServerSettings;
+use crate::config::{NameServerSettings, PublishedService};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::Time;
 
@@ -77,6 +77,9 @@ pub struct Updater {
     seen: Option<PlanNumber>,
     last_success: Option<Time>,
     problem: Option<(Failure, Time)>,
+    /// Whether the problem came with a write: only another write shows that it is over, or that
+    /// there is nothing to be written.
+    write_failed: bool,
     counters: UpdaterCounters,
     said: Vec<UpdaterEffect>,
 }
@@ -136,6 +139,7 @@ impl Updater {
             seen: None,
             last_success: None,
             problem: None,
+            write_failed: false,
             counters: UpdaterCounters::default(),
             said: Vec::new(),
         }
@@ -149,7 +153,21 @@ impl Updater {
 
     /// Other settings for the same zone of the same name server: all names are read again.
     pub fn reconfigure(&mut self, settings: NameServerSettings, plan: Option<&Plan>) {
-        self.settings = settings;
+        let old = std::mem::replace(&mut self.settings, settings);
+        let published = &self.settings.services;
+        let is_published = |target: &DomainName| published.iter().any(|it| it.target == *target);
+        // Also what no Plan speaks of any longer: the one that lacks it may come before the settings.
+        for PublishedService { service, target } in old.services {
+            if !is_published(&target) && self.left.len() < LEFT_MAX {
+                self.left.push((service, target));
+            }
+        }
+        self.left.retain(|(_, target)| !is_published(target));
+        if let Some(desired) = &mut self.desired {
+            desired.names.retain(|name| is_published(&name.target));
+            desired.missing.retain(|name| published.iter().any(|it| it.service == *name));
+        }
+        self.forget_others();
         self.read_all();
         self.not_before = Time::ZERO;
         if let Some(plan) = plan {
@@ -164,21 +182,11 @@ impl Updater {
             return;
         }
         let desired = desired(plan, &self.settings);
-        let wanted = |target: &DomainName| desired.names.iter().any(|name| name.target == *target);
-        for name in self.desired.iter().flat_map(|old| &old.names) {
-            if !wanted(&name.target)
-                && !desired.missing.contains(&name.service)
-                && self.left.len() < LEFT_MAX
-            {
-                self.left.push((name.service.clone(), name.target.clone()));
-                self.names.remove(&name.target);
-            }
-        }
-        self.left.retain(|(_, target)| !wanted(target));
         for name in &desired.names {
             self.names.entry(name.target.clone()).or_default();
         }
         self.desired = Some(desired);
+        self.forget_others();
         self.judge_all();
     }
 
@@ -213,30 +221,38 @@ impl Updater {
         if self.under_way.is_some() || self.desired.is_none() {
             return None;
         }
-        let has_work = !self.said.is_empty()
-            || self.names.keys().any(|name| self.is_unread(name))
-            || self.names.values().any(|name| name.is_to_be_written());
+        let has_work = !self.said.is_empty() || self.is_behind();
         Some(if has_work { self.not_before } else { self.next_look.max(self.not_before) })
     }
 
     /// All requests of the exchange were answered by these.
     pub fn replied(&mut self, now: Time, replies: &[Reply]) {
-        let outcome = match self.under_way.take() {
+        let updates = self.counters.updates;
+        let under_way = self.under_way.take();
+        let is_write = matches!(under_way, Some(UnderWay::Write(_)));
+        let outcome = match under_way {
             None => return,
             Some(UnderWay::Look) => self.looked(replies),
             Some(UnderWay::Read(names)) => self.have_read(&names, replies),
             Some(UnderWay::Write(names)) => self.have_written(now, names, replies),
         };
+        let has_written = self.counters.updates > updates;
         match outcome {
-            Ok(()) => self.succeeded(now),
-            Err(failure) => self.fail(now, failure),
+            Ok(()) => self.succeeded(now, has_written),
+            Err(failure) => {
+                if has_written {
+                    // One name that is refused does not slow down the rest of many.
+                    self.retry.succeeded();
+                }
+                self.fail(now, failure, is_write);
+            }
         }
     }
 
     /// The exchange did not come to its end: what of it was carried out is not known.
     pub fn failed(&mut self, now: Time, failure: Failure) {
-        self.under_way = None;
-        self.fail(now, failure);
+        let is_write = matches!(self.under_way.take(), Some(UnderWay::Write(_)));
+        self.fail(now, failure, is_write);
     }
 
     /// The highest Plan number that marks in the zone name: a Controller whose epoch is lower has to
@@ -248,6 +264,23 @@ impl Updater {
 
     fn is_unread(&self, target: &DomainName) -> bool {
         self.names.get(target).is_none_or(|name| name.held.is_none())
+    }
+
+    /// Whether a name is to be read.
+    fn is_any_unread(&self) -> bool {
+        let mut wanted = self.desired.iter().flat_map(|desired| &desired.names);
+        wanted.any(|name| self.is_unread(&name.target))
+    }
+
+    /// Whether a name is to be read or written.
+    fn is_behind(&self) -> bool {
+        self.is_any_unread() || self.names.values().any(Name::is_to_be_written)
+    }
+
+    /// Knows nothing of names that are not wanted: nothing would ever read or write them.
+    fn forget_others(&mut self) {
+        let wanted = self.desired.as_ref().map_or(&[][..], |desired| &desired.names);
+        self.names.retain(|target, _| wanted.binary_search_by(|it| it.target.cmp(target)).is_ok());
     }
 
     fn ask_serial(&self) -> Request {
@@ -327,8 +360,7 @@ impl Updater {
                 name.alias = service.map(|service| alias_of(alias, &service));
             }
         }
-        let is_complete = !self.names.keys().any(|name| self.is_unread(name));
-        if is_complete && std::mem::take(&mut self.reads_all) {
+        if !self.is_any_unread() && std::mem::take(&mut self.reads_all) {
             // Whatever was changed while names were read raised the serial above that of before.
             self.serial = self.serial_before.take();
             self.looks = 0;
@@ -389,9 +421,15 @@ impl Updater {
         outcome
     }
 
-    fn succeeded(&mut self, now: Time) {
-        self.retry.succeeded();
+    fn succeeded(&mut self, now: Time, has_written: bool) {
         self.last_success = Some(now);
+        self.next_look = now + self.retry.jittered(self.settings.check_every);
+        // One that answers questions may still refuse each update.
+        if self.write_failed && !has_written && self.is_behind() {
+            return;
+        }
+        self.write_failed = false;
+        self.retry.succeeded();
         if self.problem.take().is_some() {
             self.said.push(UpdaterEffect::Tell(format!(
                 "`{}` at {} takes updates of {} again",
@@ -399,11 +437,11 @@ impl Updater {
             )));
         }
         self.acknowledge();
-        self.next_look = now + self.retry.jittered(self.settings.check_every);
     }
 
-    fn fail(&mut self, now: Time, failure: Failure) {
+    fn fail(&mut self, now: Time, failure: Failure, is_write: bool) {
         self.counters.failures += 1;
+        self.write_failed |= is_write;
         // Whoever was away may come back with anything, and a change may have been made unheard.
         self.read_all();
         self.not_before = self.retry.failed(now);

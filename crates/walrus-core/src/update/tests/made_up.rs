@@ -26,6 +26,8 @@ pub(super) struct MadeUp {
     pub(super) alias_ttl: u32,
     /// Answers everything with this code.
     pub(super) refuses: Option<u8>,
+    /// Answers updates with this code.
+    pub(super) refuses_updates: Option<u8>,
     /// What it was asked, for counting.
     pub(super) asked: Vec<Request>,
 }
@@ -33,7 +35,8 @@ pub(super) struct MadeUp {
 impl MadeUp {
     pub(super) fn new() -> Self {
         let names = BTreeMap::new();
-        Self { names, serial: 1, alias_ttl: 30, refuses: None, asked: Vec::new() }
+        let (refuses, refuses_updates) = (None, None);
+        Self { names, serial: 1, alias_ttl: 30, refuses, refuses_updates, asked: Vec::new() }
     }
 
     /// Somebody puts an address there, without a mark.
@@ -86,7 +89,8 @@ impl MadeUp {
 
     pub(super) fn answer(&mut self, request: &Request) -> Reply {
         self.asked.push(request.clone());
-        let rcode = self.refuses.unwrap_or(0);
+        let refused = if request.is_update() { self.refuses_updates } else { None };
+        let rcode = self.refuses.or(refused).unwrap_or(0);
         let mut reply =
             Reply { rcode, is_authoritative: true, is_truncated: false, answers: Vec::new() };
         if rcode != 0 {
@@ -173,7 +177,12 @@ impl Speaker {
     pub(super) fn step(&mut self, now: Time, server: Option<&mut MadeUp>) -> bool {
         if self.under_way.is_none() {
             match self.updater.poll(now) {
-                None => return false,
+                None => {
+                    // Whoever sleeps until then would not sleep at all.
+                    let deadline = self.updater.next_deadline();
+                    assert!(deadline.is_none_or(|at| at > now), "{deadline:?} at {now:?}");
+                    return false;
+                }
                 Some(UpdaterEffect::Exchange(exchange)) => {
                     self.under_way = Some((exchange, Vec::new()));
                 }

@@ -205,6 +205,44 @@ fn refusals_are_told_once_and_do_not_spin() {
 }
 
 #[test]
+fn refused_updates_are_tried_ever_more_seldom_though_questions_are_answered() {
+    let (mut speaker, mut server) = published();
+    server.refuses_updates = Some(5);
+    server.asked.clear();
+    speaker.updater.plan(&plan(number(1, "berlin", 2), "192.0.2.9"));
+    for second in 0..600 {
+        speaker.settle(Time::from_secs(second), &mut server);
+    }
+    // 1, 2, 4 ... 60 s with a quarter of jitter, five questions before each.
+    assert!((10..=17).contains(&updates(&server)), "{}", updates(&server));
+    assert!(server.asked.len() <= 17 * 6, "{}", server.asked.len());
+    let status = speaker.updater.status(Time::from_secs(600));
+    assert!(status.problem.unwrap().contains("refuses the update"));
+    assert!(status.problem_ms > 590_000, "{}", status.problem_ms);
+    let about = |words: &str| speaker.said.iter().filter(|line| line.contains(words)).count();
+    assert_eq!((about("refuses the update"), about("takes updates")), (1, 0));
+    // It is over with the first that is taken.
+    server.refuses_updates = None;
+    let later = Time::from_secs(700);
+    speaker.settle(later, &mut server);
+    assert_eq!(server.addresses(), ["192.0.2.9"]);
+    let status = speaker.updater.status(later);
+    assert_eq!((status.problem, status.acknowledged), (None, Some(number(1, "berlin", 2))));
+}
+
+#[test]
+fn refused_updates_are_over_when_there_is_nothing_to_be_written() {
+    let (mut speaker, mut server) = published();
+    server.refuses_updates = Some(5);
+    speaker.updater.plan(&plan(number(1, "berlin", 2), "192.0.2.9"));
+    speaker.settle(Time::ZERO, &mut server);
+    assert!(speaker.updater.status(Time::ZERO).problem.is_some());
+    speaker.updater.plan(&plan(number(1, "berlin", 3), "192.0.2.1"));
+    speaker.settle(Time::from_secs(60), &mut server);
+    assert_eq!(speaker.updater.status(Time::from_secs(60)).problem, None);
+}
+
+#[test]
 fn an_alias_that_is_kept_too_long_is_a_warning() {
     let mut server = MadeUp::new();
     server.alias_ttl = 3600;
@@ -239,4 +277,28 @@ fn a_service_that_is_no_longer_published_stays_and_is_told() {
     speaker.settle(Time::from_secs(60), &mut server);
     assert_eq!(server.addresses(), ["192.0.2.1"]);
     assert_eq!(speaker.state(Time::ZERO).0, "left");
+}
+
+#[test]
+fn a_service_that_plans_lost_first_is_told_as_left_and_never_looked_at_without_end() {
+    let (mut speaker, mut server) = published();
+    let mut without = plan(number(1, "berlin", 2), "192.0.2.1");
+    without.services.clear();
+    speaker.updater.plan(&without);
+    for minute in 1..30 {
+        server.serial += 1;
+        speaker.settle(Time::from_secs(minute * 60), &mut server);
+        assert_eq!(speaker.state(Time::ZERO).0, "unknown");
+    }
+    let mut none = settings();
+    none.services.clear();
+    speaker.updater.reconfigure(none, Some(&without));
+    speaker.settle(Time::from_secs(1800), &mut server);
+    assert_eq!(speaker.state(Time::ZERO).0, "left");
+    assert_eq!(server.addresses(), ["192.0.2.1"]);
+    // As if nothing had been, when it is back.
+    speaker.updater.reconfigure(settings(), Some(&plan(number(1, "berlin", 3), "192.0.2.9")));
+    speaker.settle(Time::from_secs(1860), &mut server);
+    assert_eq!(server.addresses(), ["192.0.2.9"]);
+    assert_eq!(speaker.state(Time::ZERO).0, "published");
 }
