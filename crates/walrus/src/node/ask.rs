@@ -247,12 +247,13 @@ impl Node {
                 Err(error) => return Err(ApiError::internal(error)),
             }
         }
+        // Before the Controller, whose next Plan may lack what they still publish.
+        if self.loaded().configuration.node.roles.updater {
+            self.updaters().reconfigure(&loaded.configuration.name_servers);
+        }
         if let Some(controller) = &self.controller {
             let configuration = loaded.configuration.clone();
             controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
-        }
-        if self.loaded().configuration.node.roles.updater {
-            self.updaters().reconfigure(&loaded.configuration.name_servers);
         }
         let configuration = loaded.configuration.digest.to_string();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
