@@ -201,7 +201,7 @@ async fn who_may_not_is_told_why_and_counted() {
     let cases: [(Change, &str); 4] = [
         (|hello| hello.token = None, "no token"),
         (|hello| hello.token = Some("wrong".to_owned()), "a wrong token"),
-        (|hello| hello.versions = vec![2, 3], "versions [2, 3]"),
+        (|hello| hello.versions = vec![3, 4], "versions [3, 4]"),
         (|hello| hello.role = Role::Director, "only Reporters"),
     ];
     for (count, (change, expected)) in cases.into_iter().enumerate() {
