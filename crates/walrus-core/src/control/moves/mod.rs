@@ -16,7 +16,7 @@
 //!
 //! **Source.** Our own; the time until caches have followed is that of the thesis 3.6 and A23.
 //!
-//! **When it is wrong.** Who is asked by name alone by few queries is counted among none; resolvers of other areas that ask for the
+//! **When it is wrong.** Resolvers that ask seldom are not among those that are known; resolvers of other areas that ask for the
 //! same service stand for those of the area that moved, since Directors do not tell where a domain is. A server that
 //! died counts no requests. By requests, who reads the server's own page all day never moves.
 //!
