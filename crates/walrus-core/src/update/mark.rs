@@ -13,9 +13,6 @@ use crate::world::Name;
 const VERSION: &str = "v=walrus1";
 /// Begins every mark, whatever its version.
 const ANY_VERSION: &str = "v=walrus";
-/// An epoch that no count of starts comes near: who may write the zone could otherwise keep all Plans
-/// out for ever.
-const EPOCH_MAX: u64 = 1 << 62;
 
 /// What a mark says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,16 +67,17 @@ impl FromStr for Mark {
     }
 }
 
-/// `EPOCH/CONTROLLER/SEQUENCE`.
+/// `EPOCH/CONTROLLER/SEQUENCE`. An epoch that counting does not come near is none: who may write the zone
+/// could otherwise keep all Plans out for ever. How far below that Controllers believe it is theirs to say.
 fn number(text: &str) -> Option<PlanNumber> {
     let mut parts = text.split('/');
     let (epoch, controller, sequence) = (parts.next()?, parts.next()?, parts.next()?);
     let number = PlanNumber {
-        epoch: epoch.parse().ok().filter(|epoch| *epoch < EPOCH_MAX)?,
+        epoch: epoch.parse().ok()?,
         controller: controller.parse().ok()?,
         sequence: sequence.parse().ok()?,
     };
-    parts.next().is_none().then_some(number)
+    (parts.next().is_none() && number.is_plausible()).then_some(number)
 }
 
 impl Mark {
