@@ -17,6 +17,8 @@ use walrus_host::dns_client;
 use crate::network::Node;
 use crate::script::Asking;
 
+/// An answer to one datagram that has not come by then counts as lost.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A page that has not come by then counts as lost.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// So many questions are kept of a client.
@@ -44,6 +46,13 @@ pub(crate) struct Asked {
     /// Why there is no answer, or no page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
+}
+
+impl Asked {
+    /// Whether one of these came first.
+    pub(crate) fn is_told_of(&self, addresses: &[Ipv4Addr]) -> bool {
+        self.first.is_some_and(|first| addresses.contains(&first))
+    }
 }
 
 impl Client {
@@ -103,7 +112,7 @@ async fn ask_on(
             return;
         }
         let at = Instant::now();
-        let mut found = ask(resolver, name).await;
+        let mut found = ask(resolver, name, asking.once).await;
         let took = at.elapsed().as_secs_f64();
         let first = found.as_ref().ok().copied();
         if asking.fetches
@@ -127,8 +136,11 @@ fn keep(told: &Mutex<Vec<Asked>>, asked: Asked) {
     }
 }
 
-async fn ask(resolver: SocketAddr, name: &DomainName) -> Result<Ipv4Addr, String> {
-    let reply = dns_client::ask(resolver, name, record_type::A).await;
+async fn ask(resolver: SocketAddr, name: &DomainName, once: bool) -> Result<Ipv4Addr, String> {
+    let reply = match once {
+        true => dns_client::ask_once(resolver, name, record_type::A, ANSWER_TIMEOUT).await,
+        false => dns_client::ask(resolver, name, record_type::A).await,
+    };
     let reply = reply.map_err(|error| error.to_string())?;
     let first = reply.answers.iter().find_map(dns_client::Record::address);
     match first {

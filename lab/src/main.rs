@@ -2,9 +2,11 @@
 //! and what each client got and when.
 //!
 //! `lab/run SCENARIO|all [--json FILE] [--list]`. Scenarios are `lab/scenarios/*.lab`; [`script`] says what stands
-//! in them.
+//! in them. Ends with 0 if all was as expected, 1 if not, 3 if it could not begin, 77 if nothing could be tried here,
+//! 130 if it was interrupted.
 
 mod client;
+mod interruption;
 mod network;
 mod programs;
 mod results;
@@ -21,8 +23,10 @@ use script::Scenario;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        _ if interruption::is_wanted() => ExitCode::from(130),
+        Ok(End::Good) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::from(1),
+        Ok(End::Skipped) => ExitCode::from(77),
         Err(error) => {
             eprintln!("lab: {error:#}");
             ExitCode::from(3)
@@ -38,9 +42,18 @@ struct Wanted {
     short: bool,
 }
 
-/// Whether all that was expected came.
-fn run() -> Result<bool> {
+/// What came of all.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Good,
+    Failed,
+    /// Nothing of it could be tried.
+    Skipped,
+}
+
+fn run() -> Result<End> {
     let wanted = read_arguments(std::env::args().skip(1))?;
+    interruption::listen();
     let mut outcomes = Vec::new();
     for path in &wanted.scenarios {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -48,10 +61,13 @@ fn run() -> Result<bool> {
         if wanted.short {
             scenarios.truncate(1);
         }
-        for scenario in &scenarios {
+        for scenario in scenarios.iter().take_while(|_| !interruption::is_wanted()) {
             let variant = scenario.variant.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
             println!("== {name}{variant}: {}", scenario.title);
-            let outcome = stage::carry_out(&name, scenario);
+            let outcome = match missing(scenario) {
+                Some(reason) => Outcome::new(&name, scenario).skipped(reason),
+                None => stage::carry_out(&name, scenario),
+            };
             results::print(&outcome);
             outcomes.push(outcome);
         }
@@ -60,12 +76,30 @@ fn run() -> Result<bool> {
         std::fs::write(file, results::to_json(&outcomes))
             .with_context(|| file.display().to_string())?;
     }
+    let skipped: Vec<&Outcome> = outcomes.iter().filter(|it| it.is_skipped()).collect();
     let failed: Vec<&str> =
         outcomes.iter().filter(|it| !it.is_good()).map(|it| it.scenario.as_str()).collect();
     if outcomes.len() > 1 {
-        println!("{} scenarios, {} failed {}", outcomes.len(), failed.len(), failed.join(" "));
+        let (all, skipped) = (outcomes.len(), skipped.len());
+        println!(
+            "{all} scenarios, {skipped} skipped, {} failed {}",
+            failed.len(),
+            failed.join(" ")
+        );
     }
-    Ok(outcomes.iter().all(Outcome::is_good))
+    Ok(match (failed.is_empty(), skipped.len() == outcomes.len()) {
+        (false, _) => End::Failed,
+        (true, true) => End::Skipped,
+        (true, false) => End::Good,
+    })
+}
+
+/// Why a scenario cannot be tried here: a program is not installed, or this machine lets nobody make networks.
+fn missing(scenario: &Scenario) -> Option<String> {
+    let programs = scenario.programs().filter_map(|program| program.path().err());
+    let all = programs.map(|missing| missing.to_string()).chain(network::missing());
+    let all: std::collections::BTreeSet<String> = all.collect();
+    (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 fn read_arguments(arguments: impl Iterator<Item = String>) -> Result<Wanted> {

@@ -19,6 +19,9 @@ pub(crate) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
     pub(crate) seconds: f64,
+    /// Why it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<String>,
     /// What ended it early.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -83,6 +86,7 @@ impl Outcome {
             title: scenario.title.clone(),
             variant: scenario.variant.clone(),
             seconds: 0.0,
+            skipped: None,
             problem: None,
             steps: Vec::new(),
             clients: Vec::new(),
@@ -93,6 +97,16 @@ impl Outcome {
     pub(crate) fn failed(mut self, problem: String) -> Self {
         self.problem = Some(problem);
         self
+    }
+
+    pub(crate) fn skipped(mut self, reason: String) -> Self {
+        self.skipped = Some(reason);
+        self
+    }
+
+    /// Whether it could not be tried.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.skipped.is_some()
     }
 
     /// Whether it came to its end and all that was expected came.
@@ -126,6 +140,10 @@ impl Outcome {
 
 /// For people.
 pub(crate) fn print(outcome: &Outcome) {
+    if let Some(reason) = &outcome.skipped {
+        println!("SKIPPED: the lab's scenario {}: {reason}\n", outcome.scenario);
+        return;
+    }
     for step in &outcome.steps {
         let mark = match step.good {
             Some(true) => "ok",
@@ -161,6 +179,8 @@ pub(crate) fn print(outcome: &Outcome) {
 
 /// For programs.
 pub(crate) fn to_json(outcomes: &[Outcome]) -> String {
-    let all = serde_json::json!({ "walrus": 1, "kind": "lab", "scenarios": outcomes });
+    let good = outcomes.iter().filter(|it| it.is_good()).count();
+    let all = serde_json::json!(
+        { "walrus": 1, "kind": "lab", "good": good == outcomes.len(), "scenarios": outcomes });
     format!("{all:#}\n")
 }

@@ -14,10 +14,9 @@ use walrus_dns::{DomainName, rcode, record_type};
 
 use crate::seed::secret_bytes;
 
-/// How often a question is put by UDP before the server counts as silent.
-const TRIES: u32 = 3;
-/// Waits grow: once, twice, four times this.
-const FIRST_WAIT: Duration = Duration::from_millis(800);
+/// A question is put by UDP once for each of these waits before the server counts as silent.
+const WAITS: [Duration; 3] =
+    [Duration::from_millis(800), Duration::from_millis(1600), Duration::from_millis(3200)];
 /// For a whole exchange by TCP.
 const TCP_WAIT: Duration = Duration::from_secs(5);
 /// What we say we take by UDP (DNS flag day 2020).
@@ -130,10 +129,32 @@ pub async fn ask(
     name: &DomainName,
     record_type: u16,
 ) -> Result<Reply, DnsClientError> {
+    ask_within(server, name, record_type, &WAITS).await
+}
+
+/// The same with one datagram and so long a wait for its reply: what is lost on the way is lost.
+///
+/// # Errors
+/// If it cannot be reached or does not answer by then.
+pub async fn ask_once(
+    server: SocketAddr,
+    name: &DomainName,
+    record_type: u16,
+    wait: Duration,
+) -> Result<Reply, DnsClientError> {
+    ask_within(server, name, record_type, &[wait]).await
+}
+
+async fn ask_within(
+    server: SocketAddr,
+    name: &DomainName,
+    record_type: u16,
+    waits: &[Duration],
+) -> Result<Reply, DnsClientError> {
     let id = secret_bytes::<2>()?;
     let query = query(id, name, record_type);
     let failed = |error| DnsClientError::Io { server, error };
-    let reply = by_udp(server, &query).await?;
+    let reply = by_udp(server, &query, waits).await?;
     let reply = match reply.get(2).is_some_and(|flags| flags & FLAG_TRUNCATED != 0) {
         false => reply,
         true => match tokio::time::timeout(TCP_WAIT, by_tcp(server, &query)).await {
@@ -147,14 +168,17 @@ pub async fn ask(
     parse(&reply).ok_or(DnsClientError::Malformed(server))
 }
 
-async fn by_udp(server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, DnsClientError> {
+async fn by_udp(
+    server: SocketAddr,
+    query: &[u8],
+    waits: &[Duration],
+) -> Result<Vec<u8>, DnsClientError> {
     let failed = |error| DnsClientError::Io { server, error };
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let mut wait = FIRST_WAIT;
-    for _ in 0..TRIES {
+    for wait in waits {
         // A port of its own for each try: one more thing to guess.
         let socket = UdpSocket::bind((any, 0)).await.map_err(failed)?;
         socket.connect(server).await.map_err(failed)?;
@@ -169,9 +193,8 @@ async fn by_udp(server: SocketAddr, query: &[u8]) -> Result<Vec<u8>, DnsClientEr
             }
             Err(io::Error::other("only replies to other questions"))
         };
-        match tokio::time::timeout(wait, heard).await {
-            Ok(reply) => return reply.map_err(failed),
-            Err(_) => wait *= 2,
+        if let Ok(reply) = tokio::time::timeout(*wait, heard).await {
+            return reply.map_err(failed);
         }
     }
     Err(DnsClientError::Silent(server))

@@ -36,6 +36,18 @@ pub(crate) struct Node {
     pub(crate) namespace: Namespace,
 }
 
+/// What this machine lacks, or does not let us do.
+pub(crate) fn missing() -> Vec<String> {
+    let mut missing = Vec::new();
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        missing.push("there is no /dev/net/tun".to_owned());
+    }
+    if let Err(error) = Namespace::new() {
+        missing.push(format!("network namespaces cannot be made ({error}): it needs root"));
+    }
+    missing
+}
+
 impl Network {
     pub(crate) fn new() -> Self {
         Self { nodes: Vec::new(), paths: Arc::default(), fabric: None }
@@ -67,6 +79,12 @@ impl Network {
         let found = self.nodes.iter().find(|node| node.name == name);
         found
             .with_context(|| format!("there is no node `{name}`: add a line `node {name} ADDRESS`"))
+    }
+
+    /// Whose address that is.
+    pub(crate) fn node_of(&self, address: Ipv4Addr) -> Result<&Node> {
+        let found = self.nodes.iter().find(|node| node.addresses.contains(&address));
+        found.with_context(|| format!("no node has {address}"))
     }
 
     /// What all ways are that nothing else is said of.

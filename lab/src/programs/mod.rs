@@ -1,6 +1,7 @@
 //! Real programs on nodes: their configuration files, and how they are started and ended.
 
 mod name_servers;
+mod primaries;
 mod process;
 mod resolvers;
 mod web;
@@ -19,27 +20,39 @@ use crate::network::Node;
 pub(crate) enum Program {
     /// Walrus itself, by the node's `config`.
     Walrus,
-    /// A web server.
+    /// Beside a web server, by the node's `config`.
+    Reporter,
+    /// Web servers.
     Nginx,
+    Apache,
     /// Root and top level.
     Nsd,
     Unbound,
     Bind,
     KnotResolver,
     PowerDns,
+    /// Name servers that were there before, by the node's `setup`.
+    BindPrimary,
+    KnotPrimary,
+    PowerDnsPrimary,
     /// The group's message server.
     Nats,
 }
 
 impl Program {
-    const ALL: [(Self, &'static str, &'static str); 8] = [
+    const ALL: [(Self, &'static str, &'static str); 13] = [
         (Self::Walrus, "walrus", "walrus"),
+        (Self::Reporter, "reporter", "walrus"),
         (Self::Nginx, "nginx", "nginx"),
+        (Self::Apache, "apache", "apache2"),
         (Self::Nsd, "nsd", "nsd"),
         (Self::Unbound, "unbound", "unbound"),
         (Self::Bind, "bind", "named"),
         (Self::KnotResolver, "knot-resolver", "kresd"),
         (Self::PowerDns, "powerdns-recursor", "pdns_recursor"),
+        (Self::BindPrimary, "bind-primary", "named"),
+        (Self::KnotPrimary, "knot-primary", "knotd"),
+        (Self::PowerDnsPrimary, "powerdns-primary", "pdns_server"),
         (Self::Nats, "nats", "nats-server"),
     ];
 
@@ -63,7 +76,7 @@ impl Program {
     /// # Errors
     /// If it is not.
     pub(crate) fn path(self) -> Result<PathBuf> {
-        if self == Self::Walrus {
+        if matches!(self, Self::Walrus | Self::Reporter) {
             let path = std::env::var_os("WALRUS").context(
                 "which walrus to try? Use `lab/run`, or set WALRUS to the path of the program",
             )?;
@@ -90,8 +103,23 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
 pub(crate) struct Given {
     /// Its `config`.
     pub(crate) config: Option<String>,
+    /// What stands for what in it.
+    pub(crate) values: Vec<(String, String)>,
     /// Its `zone`s: name and text.
     pub(crate) zones: Vec<(String, String)>,
+    /// Its `setup`.
+    pub(crate) set_up: Option<Ground>,
+}
+
+/// What a name server that was there before is set up from.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// As `walrus setup` calls it.
+    pub(crate) kind: String,
+    /// Whose it is there.
+    pub(crate) area: String,
+    /// A Walrus' configuration, nothing left open.
+    pub(crate) config: String,
 }
 
 /// Starts a program on a node. Its files are in `folder`, where it also says what it does; what it kept there
@@ -106,30 +134,49 @@ pub(crate) fn start(
     fs::create_dir_all(folder)?;
     let path = program.path()?;
     let root = || root.context("which node is the root? Write a line `root NODE`");
+    let config = |file| {
+        let Some(config) = &given.config else {
+            bail!("what is {0} to do on {1}? Write its `config {1}`", program.name(), node.name)
+        };
+        write(folder, file, &filled_in(config, &given.values, node, folder)?)
+    };
     let arguments = match program {
-        Program::Walrus => {
-            let Some(config) = &given.config else {
-                bail!("what is walrus to do on {0}? Write its `config {0}`", node.name)
-            };
-            let file = write(folder, "walrus.toml", &filled_in(config, node, folder)?)?;
-            vec!["up".to_owned(), file]
-        }
+        Program::Walrus => vec!["up".to_owned(), config("walrus.toml")?],
+        Program::Reporter => vec!["reporter".to_owned(), config("reporter.toml")?],
         Program::Nginx => web::nginx(node, folder)?,
+        Program::Apache => web::apache(node, folder)?,
         Program::Nsd => name_servers::nsd(node, &given.zones, folder)?,
         Program::Unbound => resolvers::unbound(folder, root()?)?,
         Program::Bind => resolvers::bind(folder, root()?)?,
         Program::KnotResolver => resolvers::knot(folder, root()?)?,
         Program::PowerDns => resolvers::powerdns(folder, root()?)?,
+        Program::BindPrimary => primaries::bind(node, given, folder)?,
+        Program::KnotPrimary => primaries::knot(node, given, folder)?,
+        Program::PowerDnsPrimary => primaries::powerdns(node, given, folder)?,
         Program::Nats => web::nats(node, given, folder)?,
     };
     Process::start(node.namespace.command(&path).args(arguments), folder)
 }
 
 /// What scenarios leave open in a configuration.
-fn filled_in(config: &str, node: &Node, folder: &Path) -> Result<String> {
+pub(crate) fn filled_in(
+    config: &str,
+    values: &[(String, String)],
+    node: &Node,
+    folder: &Path,
+) -> Result<String> {
     let address = first_address(node)?.to_string();
-    let open = [("<folder>", text(folder)), ("<node>", node.name.clone()), ("<address>", address)];
-    Ok(open.into_iter().fold(config.to_owned(), |config, (from, to)| config.replace(from, &to)))
+    let lab = text(folder.parent().unwrap_or(folder));
+    let open = [
+        ("<lab>", lab),
+        ("<folder>", text(folder)),
+        ("<node>", node.name.clone()),
+        ("<address>", address),
+    ];
+    let own = values.iter().fold(config.to_owned(), |config, (name, value)| {
+        config.replace(&format!("<{name}>"), value)
+    });
+    Ok(open.into_iter().fold(own, |config, (from, to)| config.replace(from, &to)))
 }
 
 /// Writes a file and gives its path as text.

@@ -1,5 +1,6 @@
-//! What serves clients and carries messages: nginx and NATS.
+//! What serves clients and carries messages: nginx, Apache and NATS.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -26,10 +27,31 @@ pub(super) fn nginx(node: &Node, folder: &Path) -> Result<Vec<String>> {
     Ok(["-p", &folder_text, "-e", "stderr", "-c", &file].map(str::to_owned).into())
 }
 
+/// The same page as a file, and `/server-status`. It reads the page as `nobody`, in one process.
+pub(super) fn apache(node: &Node, folder: &Path) -> Result<Vec<String>> {
+    let folder_text = text(folder);
+    fs::create_dir_all(folder.join("pages"))?;
+    write(&folder.join("pages"), "index.html", &format!("{}\n", node.name))?;
+    let modules = ["mpm_event", "authz_core", "dir", "status"].map(|module| {
+        format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n")
+    });
+    let config = format!(
+        "{}ServerRoot {folder_text}\nServerName {}\nPidFile {folder_text}/pid\nListen 80\n\
+         ErrorLog {folder_text}/errors\nDocumentRoot {folder_text}/pages\n\
+         DirectoryIndex index.html\nUser nobody\nGroup nogroup\nServerLimit 1\nStartServers 1\n\
+         ThreadLimit 40\nThreadsPerChild 40\nMaxRequestWorkers 40\nExtendedStatus On\n\
+         <Location /server-status>\nSetHandler server-status\n</Location>\n",
+        modules.concat(),
+        node.name
+    );
+    let file = write(folder, "apache.conf", &config)?;
+    Ok(["-X", "-f", &file].map(str::to_owned).into())
+}
+
 /// By the node's `config`, or open to everybody on port 4222.
 pub(super) fn nats(node: &Node, given: &Given, folder: &Path) -> Result<Vec<String>> {
     let config = match &given.config {
-        Some(config) => filled_in(config, node, folder)?,
+        Some(config) => filled_in(config, &given.values, node, folder)?,
         None => format!("listen: \"{}:4222\"\n", first_address(node)?),
     };
     let file = write(folder, "nats.conf", &config)?;

@@ -1,22 +1,22 @@
 //! Carries a scenario out, sentence by sentence, in real time.
 
+mod expect;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::client::{Asked, Client};
+use crate::client::Client;
+use crate::interruption::sleep;
 use crate::network::Network;
-use crate::programs::{self, Given, Process, Program};
+use crate::programs::{self, Given, Ground, Process, Program, filled_in};
 use crate::results::{Outcome, Step};
-use crate::script::{Ending, Expectation, Scenario, Statement};
+use crate::script::{Ending, Place, Scenario, SetUp, Statement, Which};
 
-/// Between two looks at what a client got.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// What was left must not come again for so long.
-const LEFT_FOR: Duration = Duration::from_secs(2);
 /// A program that ends within this did not start.
 const STARTED_AFTER: Duration = Duration::from_millis(150);
 
@@ -26,6 +26,8 @@ struct Stage {
     root: Option<Ipv4Addr>,
     given: BTreeMap<String, Given>,
     running: BTreeMap<(Program, String), Process>,
+    /// The node that was meant last as one that a client goes to, and the address it went to.
+    that: Option<(String, Ipv4Addr)>,
     clients: BTreeMap<String, Client>,
     folder: tempfile::TempDir,
     begin: Instant,
@@ -40,7 +42,7 @@ struct Stage {
 pub(crate) fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
     let begin = Instant::now();
     let mut outcome = Outcome::new(name, scenario);
-    let folder = match tempfile::tempdir() {
+    let folder = match folder() {
         Ok(folder) => folder,
         Err(error) => return outcome.failed(format!("no folder for its files: {error}")),
     };
@@ -49,6 +51,7 @@ pub(crate) fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
         root: None,
         given: BTreeMap::new(),
         running: BTreeMap::new(),
+        that: None,
         clients: BTreeMap::new(),
         folder,
         begin,
@@ -75,6 +78,13 @@ pub(crate) fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
     outcome
 }
 
+/// For all files; whoever serves pages as `nobody` finds them, and cannot list the rest.
+fn folder() -> std::io::Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("walrus-lab-").tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711))?;
+    Ok(folder)
+}
+
 impl Stage {
     fn take(&mut self, statement: &Statement) -> Result<()> {
         match statement {
@@ -83,7 +93,9 @@ impl Stage {
                 self.network.set_all(*path);
                 Ok(())
             }
-            Statement::PathBetween(one, other, path) => self.network.set(one, other, *path),
+            Statement::PathBetween(some, others, path) => some.iter().try_for_each(|one| {
+                others.iter().try_for_each(|other| self.network.set(one, other, *path))
+            }),
             Statement::Root(node) => {
                 self.root = self.network.node(node)?.addresses.first().copied();
                 Ok(())
@@ -92,12 +104,27 @@ impl Stage {
                 self.given(node)?.config = Some(text.clone());
                 Ok(())
             }),
+            Statement::Let(node, name, value) => {
+                self.given(node)?.values.push((name.clone(), value.clone()));
+                Ok(())
+            }
             Statement::Zone(node, name, text) => {
                 self.given(node)?.zones.push((name.clone(), text.clone()));
                 Ok(())
             }
-            Statement::Start(program, node) => self.start(*program, node),
-            Statement::End(program, node, ending) => self.end(*program, node, *ending),
+            Statement::SetUp(set_up) => self.set_up(set_up),
+            Statement::Start(which, place) => {
+                let node = self.at(place)?;
+                self.start(self.which(*which, &node)?, &node)
+            }
+            Statement::End(which, place, ending) => {
+                let node = self.at(place)?;
+                self.end(self.which(*which, &node)?, &node, *ending)
+            }
+            Statement::Restart(program, node) => {
+                self.end(*program, node, Ending::Stop)?;
+                self.start(*program, node)
+            }
             Statement::Cut { from, to, is_cut } => self.cut(from, to.as_deref(), *is_cut),
             Statement::Client(asking) => {
                 self.network.start(1)?;
@@ -108,15 +135,13 @@ impl Stage {
                 Ok(())
             }
             Statement::Command(node, words) => self.command(node, words),
-            Statement::Pass(time) => {
-                std::thread::sleep(*time);
-                Ok(())
-            }
+            Statement::Pass(time) => sleep(*time),
             Statement::Mark => {
                 self.mark = self.begin.elapsed().as_secs_f64();
                 Ok(())
             }
             Statement::Expect(client, expectation) => self.expect(client, expectation),
+            Statement::ExpectStatus(expectation) => self.expect_status(expectation),
             Statement::Shares { client, address, by } => self.shares(client, *address, *by),
         }
     }
@@ -138,8 +163,47 @@ impl Stage {
         let process = programs::start(program, place, &given, &folder, self.root)?;
         self.running.insert(key, process);
         self.did(format!("start {} {node}", program.name()));
-        std::thread::sleep(STARTED_AFTER);
+        sleep(STARTED_AFTER)
+    }
+
+    fn set_up(&mut self, set_up: &SetUp) -> Result<()> {
+        let from = &set_up.from;
+        let given = self.given(from)?.clone();
+        let config = given.config.with_context(|| format!("there is no `config {from}` yet"))?;
+        let folder = self.folder_of(Program::Walrus, from);
+        let config = filled_in(&config, &given.values, self.network.node(from)?, &folder)?;
+        let (kind, area) = (set_up.kind.clone(), set_up.area.clone());
+        self.given(&set_up.node)?.set_up = Some(Ground { kind, area, config });
         Ok(())
+    }
+
+    /// Which program is meant: of web servers the one that runs there, or did.
+    fn which(&self, which: Which, node: &str) -> Result<Program> {
+        let Which::This(program) = which else {
+            let there = |program: &Program| self.folder_of(*program, node).exists();
+            let found = [Program::Nginx, Program::Apache].into_iter().find(there);
+            return found.with_context(|| format!("no web server ever ran on {node}"));
+        };
+        Ok(program)
+    }
+
+    /// Which node is meant.
+    fn at(&mut self, place: &Place) -> Result<String> {
+        match place {
+            Place::Node(node) => Ok(node.clone()),
+            Place::That => Ok(self.that()?.0.clone()),
+            Place::Of(client) => {
+                let last = self.client(client)?.asked().iter().rev().find_map(|it| it.first);
+                let last = last.with_context(|| format!("{client} was told of nobody yet"))?;
+                let node = self.network.node_of(last)?.name.clone();
+                self.that = Some((node.clone(), last));
+                Ok(node)
+            }
+        }
+    }
+
+    fn that(&self) -> Result<&(String, Ipv4Addr)> {
+        self.that.as_ref().context("which one is `that`? Write `kill web of CLIENT` before it")
     }
 
     fn end(&mut self, program: Program, node: &str, ending: Ending) -> Result<()> {
@@ -152,8 +216,11 @@ impl Stage {
                 if ending == Ending::Freeze { "freeze" } else { "thaw" }
             }
             Ending::Stop => {
+                let begin = Instant::now();
                 self.running.remove(&key).with_context(missing)?.stop();
-                "stop"
+                let took = begin.elapsed().as_secs_f64();
+                self.did(format!("stop {} {node}, which takes {took:.2} s", program.name()));
+                return Ok(());
             }
             Ending::Kill => {
                 self.running.remove(&key).with_context(missing)?.kill();
@@ -176,6 +243,13 @@ impl Stage {
     }
 
     fn command(&mut self, node: &str, words: &[String]) -> Result<()> {
+        self.walrus(node, words)?;
+        self.did(format!("walrus {node} {}", words.join(" ")));
+        Ok(())
+    }
+
+    /// What a command of the node's walrus says.
+    fn walrus(&self, node: &str, words: &[String]) -> Result<String> {
         let token = self.folder_of(Program::Walrus, node).join("state/token");
         let place = self.network.node(node)?;
         let mut command = place.namespace.command(&Program::Walrus.path()?);
@@ -184,8 +258,7 @@ impl Stage {
             let said = String::from_utf8_lossy(&said.stderr).into_owned();
             bail!("walrus {}: {}", words.join(" "), said.trim());
         }
-        self.did(format!("walrus {node} {}", words.join(" ")));
-        Ok(())
+        Ok(String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
     fn did(&mut self, what: String) {
@@ -203,119 +276,11 @@ impl Stage {
         Ok(())
     }
 
-    fn expect(&mut self, client: &str, expectation: &Expectation) -> Result<()> {
-        let (what, found, is_good) = match expectation {
-            Expectation::Gets(addresses, within) => self.gets(client, addresses, *within)?,
-            Expectation::Leaves(addresses, within) => self.leaves(client, addresses, *within)?,
-            Expectation::AlwaysServed { but } => {
-                let since = self.since_mark(client)?;
-                let lost: Vec<&Asked> = since.iter().filter(|it| it.problem.is_some()).collect();
-                let mut found = format!("{} of {} not served", lost.len(), since.len());
-                if let Some(first) = lost.first() {
-                    let problem = first.problem.as_deref().unwrap_or_default();
-                    found += &format!(", the first at {:.1} s: {problem}", first.at);
-                }
-                let is_good = !since.is_empty() && lost.len() <= *but;
-                (format!("{client} is always served"), found, is_good)
-            }
-            Expectation::ShareAbove(address, least) => {
-                let share = share(&self.since_mark(client)?, *address);
-                let found = format!("{:.1} %", share * 100.0);
-                let what = format!("{client}: share of {address} above {:.0} %", least * 100.0);
-                (what, found, share > *least)
-            }
-        };
-        self.steps.push(Step::expected(self.begin.elapsed(), what, found, is_good));
-        Ok(())
-    }
-
-    /// Waits for the first answer since the last deed that has one of these first.
-    fn gets(
-        &mut self,
-        client: &str,
-        addresses: &[Ipv4Addr],
-        within: Duration,
-    ) -> Result<(String, String, bool)> {
-        let deed = self.deed.saturating_duration_since(self.begin).as_secs_f64();
-        let wanted: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let what = format!("{client} gets {}", wanted.join(" or "));
-        loop {
-            self.look_after()?;
-            let asked = self.client(client)?.asked();
-            let is_it = |it: &&Asked| {
-                it.at + it.took >= deed && it.first.is_some_and(|first| addresses.contains(&first))
-            };
-            if let Some(got) = asked.iter().find(is_it) {
-                let after = got.at + got.took - deed;
-                let is_good = after <= within.as_secs_f64();
-                return Ok((what, format!("after {after:.2} s"), is_good));
-            }
-            let last = asked.last().and_then(|it| it.first);
-            drop(asked);
-            if self.deed.elapsed() > within {
-                let last = last.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
-                let found = format!("not within {:.1} s; last was {last}", within.as_secs_f64());
-                return Ok((what, found, false));
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    /// Looks for so long, from the last deed on, when one of these came last.
-    fn leaves(
-        &mut self,
-        client: &str,
-        addresses: &[Ipv4Addr],
-        within: Duration,
-    ) -> Result<(String, String, bool)> {
-        while self.deed.elapsed() < within + LEFT_FOR {
-            self.look_after()?;
-            std::thread::sleep(LOOK_EVERY);
-        }
-        let deed = self.deed.saturating_duration_since(self.begin).as_secs_f64();
-        let asked = self.client(client)?.asked();
-        let since: Vec<&Asked> = asked.iter().filter(|it| it.at >= deed).collect();
-        let is_it = |it: &&&Asked| it.first.is_some_and(|first| addresses.contains(&first));
-        let last = since.iter().rfind(is_it).map(|it| it.at - deed);
-        let lost = since.iter().filter(|it| it.problem.is_some()).count();
-        let wanted: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let found = match last {
-            None => "at once".to_owned(),
-            Some(last) => format!("last after {last:.2} s, {lost} of {} not served", since.len()),
-        };
-        let is_good = !since.is_empty() && last.is_none_or(|last| last <= within.as_secs_f64());
-        Ok((format!("{client} leaves {}", wanted.join(" and ")), found, is_good))
-    }
-
-    fn shares(&mut self, client: &str, address: Ipv4Addr, by: usize) -> Result<()> {
-        let asked = self.since_mark(client)?;
-        let shares: Vec<f64> = asked.chunks(by).map(|part| share(part, address)).collect();
-        let what = format!("{client}: share of {address} in each {by} answers");
-        self.steps.push(Step::shares(self.begin.elapsed(), what, shares));
-        Ok(())
-    }
-
     fn client(&self, name: &str) -> Result<&Client> {
         self.clients.get(name).with_context(|| format!("there is no client `{name}`"))
-    }
-
-    fn since_mark(&self, client: &str) -> Result<Vec<Asked>> {
-        let asked = self.client(client)?.asked();
-        Ok(asked.iter().filter(|it| it.at >= self.mark).cloned().collect())
     }
 
     fn folder_of(&self, program: Program, node: &str) -> PathBuf {
         Path::join(self.folder.path(), format!("{}-{node}", program.name()))
     }
-}
-
-/// Of the answers with an address.
-fn share(asked: &[Asked], address: Ipv4Addr) -> f64 {
-    let answered = asked.iter().filter_map(|it| it.first);
-    let (mut all, mut its) = (0_u32, 0_u32);
-    for first in answered {
-        all += 1;
-        its += u32::from(first == address);
-    }
-    if all == 0 { 0.0 } else { f64::from(its) / f64::from(all) }
 }
