@@ -374,7 +374,7 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
     let state = Arc::new(StateDirectory::open(directory.path()).unwrap());
     let (clock, shutdown) = (Clock::real(), Shutdown::new());
     let name = "box".parse().unwrap();
-    let security = GroupSecurity::load(&name, &GroupSettings::default(), &state).unwrap();
+    let security = GroupSecurity::load(&name, &GroupSettings::default(), &[], &state).unwrap();
     let fingerprint = security.identity.fingerprint.clone();
     let token_file = state.token_path("reporter-token");
     let group = GroupListener::bind(&["127.0.0.1:0".parse().unwrap()], security).await.unwrap();
@@ -405,6 +405,8 @@ async fn a_reporter_over_tls_is_heard_and_one_of_another_name_is_told_why_not() 
             authority: None,
             fingerprint: Some(fingerprint.clone()),
             token_file: Some(token_file.clone()),
+            certificate: None,
+            key: None,
             system: false,
         };
         Link::new(&settings, 1, clock.clone(), 1, shutdown.clone()).unwrap()

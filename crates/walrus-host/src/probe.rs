@@ -193,7 +193,8 @@ mod tests {
         let state = crate::state::StateDirectory::open(directory.path()).unwrap();
         let settings = walrus_core::config::GroupSettings::default();
         let identity =
-            crate::tls::ServerIdentity::load(&settings, &state, vec!["a.example".into()]).unwrap();
+            crate::tls::ServerIdentity::load(&settings, &state, vec!["a.example".into()], None)
+                .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(identity.config);

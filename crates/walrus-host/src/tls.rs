@@ -1,5 +1,8 @@
 //! TLS: who we say we are, and whom we believe.
 
+mod clients;
+mod issue;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +22,11 @@ use walrus_core::config::GroupSettings;
 
 use crate::state::{StateDirectory, StateError};
 
+pub use clients::{ClientAuthority, PeerCertificate};
+#[cfg(test)]
+pub(crate) use issue::revocation_list;
+pub use issue::{Issued, issue, new_authority};
+
 /// Who a listener says it is.
 #[derive(Clone, Debug)]
 pub struct ServerIdentity {
@@ -32,7 +40,8 @@ pub struct ServerIdentity {
 
 impl ServerIdentity {
     /// The configured certificate, or a self-signed one for `names` (domain names and addresses)
-    /// that is made at first start and kept in the state directory.
+    /// that is made at first start and kept in the state directory. Whoever connects is asked for a
+    /// certificate if there is an authority for `clients`.
     ///
     /// # Errors
     /// If a file cannot be read or holds no certificate or key, they do not belong together, or a
@@ -41,10 +50,12 @@ impl ServerIdentity {
         settings: &GroupSettings,
         state: &StateDirectory,
         names: Vec<String>,
+        clients: Option<&ClientAuthority>,
     ) -> Result<Self, TlsError> {
         match (&settings.certificate, &settings.key) {
             (Some(certificate), Some(key)) => {
-                Self::new(certificate, &read(certificate)?, key, &read(key)?, false)
+                let (chain, private) = (read(certificate)?, read(key)?);
+                Self::new((certificate, &chain), (key, &private), clients, false)
             }
             (None, None) => {
                 let in_state = |name| state.path().join(name);
@@ -53,17 +64,16 @@ impl ServerIdentity {
                     None => make_self_signed(state, names)?,
                 };
                 let paths = (in_state("certificate.pem"), in_state("key.pem"));
-                Self::new(&paths.0, &certificate, &paths.1, &key, true)
+                Self::new((&paths.0, &certificate), (&paths.1, &key), clients, true)
             }
             _ => Err(TlsError::HalfPair),
         }
     }
 
     fn new(
-        certificate_path: &Path,
-        certificate: &[u8],
-        key_path: &Path,
-        key: &[u8],
+        (certificate_path, certificate): (&Path, &[u8]),
+        (key_path, key): (&Path, &[u8]),
+        clients: Option<&ClientAuthority>,
         self_signed: bool,
     ) -> Result<Self, TlsError> {
         let chain = certificates(certificate_path, certificate)?;
@@ -72,7 +82,11 @@ impl ServerIdentity {
         let fingerprint = fingerprint(&chain[0]);
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map(|builder| match clients {
+                Some(clients) => builder.with_client_cert_verifier(clients.verifier()),
+                None => builder.with_no_client_auth(),
+            })
+            .and_then(|builder| builder.with_single_cert(chain, key))
             .map_err(|error| TlsError::Unusable { path: certificate_path.to_owned(), error })?;
         Ok(Self { config: Arc::new(config), fingerprint, self_signed })
     }
@@ -303,6 +317,26 @@ pub enum TlsError {
         #[source]
         error: rustls::Error,
     },
+    /// Authorities that cannot be used to verify those who connect.
+    #[error("the authority in {path} cannot be used: {reason}", path = path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file without a list of revocations.
+    #[error("{path} holds no list of revocations (`-----BEGIN X509 CRL-----`)", path = path.display())]
+    NoRevocations {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody's certificate is not, or no longer, believed.
+    #[error("the certificate is not believed (`client_authority` of [group]): {0}")]
+    PeerCertificate(rustls::Error),
+    /// A chain of no certificates.
+    #[error("no certificate was shown")]
+    NoPeerCertificate,
     /// A certificate without a key, or the other way round.
     #[error("[group] needs both `certificate` and `key`, or neither")]
     HalfPair,
@@ -337,8 +371,8 @@ mod tests {
         let (parent, state) = state();
         let names = || vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let settings = GroupSettings::default();
-        let first = ServerIdentity::load(&settings, &state, names()).unwrap();
-        let second = ServerIdentity::load(&settings, &state, names()).unwrap();
+        let first = ServerIdentity::load(&settings, &state, names(), None).unwrap();
+        let second = ServerIdentity::load(&settings, &state, names(), None).unwrap();
         assert!(first.self_signed);
         assert_eq!(first.fingerprint, second.fingerprint);
         let mode = std::fs::metadata(parent.path().join("key.pem")).unwrap().permissions().mode();
@@ -349,7 +383,7 @@ mod tests {
             key: Some(parent.path().join("key.pem")),
             ..GroupSettings::default()
         };
-        let third = ServerIdentity::load(&brought, &state, vec![]).unwrap();
+        let third = ServerIdentity::load(&brought, &state, vec![], None).unwrap();
         assert_eq!((third.fingerprint, third.self_signed), (first.fingerprint, false));
     }
 
@@ -362,7 +396,7 @@ mod tests {
         };
         let load = |certificate, key| {
             let settings = GroupSettings { certificate, key, ..GroupSettings::default() };
-            ServerIdentity::load(&settings, &state, vec![]).unwrap_err().to_string()
+            ServerIdentity::load(&settings, &state, vec![], None).unwrap_err().to_string()
         };
         let empty = file("empty.pem", "nothing here");
         assert!(load(empty.clone(), empty.clone()).contains("empty.pem holds no PEM certificate"));

@@ -152,6 +152,8 @@ impl Reporter {
             authority: None,
             fingerprint: None,
             token_file: None,
+            certificate: None,
+            key: None,
             system: false,
         };
         let (events, heard) = mpsc::channel(16);

@@ -7,15 +7,26 @@ use walrus_core::config::Configuration;
 
 /// Puts all relative paths into the configuration's folder.
 pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
-    let Configuration { zones, geo, node, dns, group, api, reporter, name_servers, .. } =
-        configuration;
+    let Configuration {
+        zones, geo, node, dns, group, api, reporter, name_servers, identities, ..
+    } = configuration;
     let mut all: Vec<&mut PathBuf> = vec![&mut node.state];
     all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
     all.extend(geo.database.iter_mut());
     all.extend(dns.decision_log.iter_mut());
-    all.extend(
-        [&mut group.certificate, &mut group.key, &mut group.token_file].into_iter().flatten(),
-    );
+    let of_group = [
+        &mut group.certificate,
+        &mut group.key,
+        &mut group.token_file,
+        &mut group.node_token_file,
+        &mut group.authority,
+        &mut group.client_authority,
+        &mut group.client_revocations,
+        &mut group.join_certificate,
+        &mut group.join_key,
+    ];
+    all.extend(of_group.into_iter().flatten());
+    all.extend(identities.iter_mut().filter_map(|identity| identity.token_file.as_mut()));
     if let Some(nats) = &mut group.nats {
         all.extend(
             [&mut nats.authority, &mut nats.certificate, &mut nats.key].into_iter().flatten(),
@@ -28,6 +39,8 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
     if let Some(reporter) = reporter {
         let files = [
             &mut reporter.authority,
+            &mut reporter.certificate,
+            &mut reporter.key,
             &mut reporter.bypass_file,
             &mut reporter.token_file,
             &mut reporter.version_file,
@@ -48,6 +61,10 @@ pub(crate) fn missing(configuration: &Configuration) -> Vec<String> {
         ("[group] token_file", &group.token_file),
         ("[group] certificate", &group.certificate),
         ("[group] key", &group.key),
+        ("[group] client_authority", &group.client_authority),
+        ("[group] client_revocations", &group.client_revocations),
+        ("[group] join_certificate", &group.join_certificate),
+        ("[group] join_key", &group.join_key),
     ];
     let gone = named.into_iter().filter_map(|(setting, path)| {
         let path = path.as_ref()?;
@@ -64,7 +81,15 @@ pub(crate) fn missing(configuration: &Configuration) -> Vec<String> {
             )
         })
     });
-    let mut gone: Vec<String> = gone.chain(secrets).collect();
+    let tokens = configuration.identities.iter().filter_map(|identity| {
+        let path = identity.token_file.as_ref().filter(|path| !path.exists())?;
+        Some(format!(
+            "[[identity]] `{}` token_file: there is no file {}: `walrus identity new` makes it",
+            identity.name,
+            path.display()
+        ))
+    });
+    let mut gone: Vec<String> = gone.chain(secrets).chain(tokens).collect();
     if let Some(nats) = &group.nats {
         let named = [
             ("authority", nats.authority.as_ref()),

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use super::NameServerSettings;
-use crate::world::{Algorithm, Denial, Digest, KeyLayout, LoadFormula, Name, Topology};
+use super::{IdentitySettings, NameServerSettings};
+use crate::world::{
+    Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
+};
 
 /// A configuration without problems.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Configuration {
     pub dns: DnsSettings,
     /// How Reporters reach the Controller.
     pub group: GroupSettings,
+    /// Who may speak for whom, by a token or certificate of its own.
+    pub identities: Vec<IdentitySettings>,
     /// Name servers that are already there, in which this node keeps services up to date.
     pub name_servers: Vec<NameServerSettings>,
     /// The API.
@@ -256,6 +260,13 @@ pub struct GroupSettings {
     /// Holds the token that Reporters must bring; default `STATE/reporter-token`, made at first
     /// start.
     pub token_file: Option<PathBuf>,
+    /// Whether those tokens are taken that many share; without a word, as long as nobody of the role
+    /// has something of its own.
+    pub shared_token: Option<bool>,
+    /// PEM file of the authorities whose certificates prove who connects.
+    pub client_authority: Option<PathBuf>,
+    /// PEM file of the certificates that they took back.
+    pub client_revocations: Option<PathBuf>,
     /// The node that this one follows: `host:port` of its group.
     pub join: Option<String>,
     /// Holds the token that nodes bring to each other; default `STATE/node-token`, made at first
@@ -265,8 +276,22 @@ pub struct GroupSettings {
     pub authority: Option<PathBuf>,
     /// SHA-256 of the one certificate to trust there.
     pub fingerprint: Option<String>,
+    /// PEM file of the certificate that this node shows there; goes with `join_key`.
+    pub join_certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub join_key: Option<PathBuf>,
     /// The group over NATS.
     pub nats: Option<NatsSettings>,
+}
+
+impl GroupSettings {
+    /// Whether the token that all of a role share is taken from those who have nothing of their own.
+    #[must_use]
+    pub fn takes_shared_token(&self, role: IdentityRole, identities: &[IdentitySettings]) -> bool {
+        self.shared_token.unwrap_or_else(|| {
+            self.client_authority.is_none() && !identities.iter().any(|it| it.role == role)
+        })
+    }
 }
 
 /// How this node takes part in a group over NATS.
@@ -365,8 +390,11 @@ impl NatsAuthentication {
 pub struct ApiSettings {
     /// Where it listens; loopback by default. `None` switches it off.
     pub listen: Option<SocketAddr>,
-    /// Holds the token for what changes state; default `STATE/token`, made at first start.
+    /// Holds this node's own token for what changes state; default `STATE/token`, made at first
+    /// start.
     pub token_file: Option<PathBuf>,
+    /// Whether a token is wanted for reading as well.
+    pub read_needs_token: bool,
 }
 
 /// The log.
@@ -414,8 +442,13 @@ pub struct ReporterSettings {
     pub authority: Option<PathBuf>,
     /// SHA-256 of the one certificate to trust, hex.
     pub fingerprint: Option<String>,
-    /// Holds the token to bring; the parser fills in `STATE/reporter-token`.
+    /// Holds the token to bring; the parser fills in `STATE/reporter-token` if there is no
+    /// certificate either.
     pub token_file: Option<PathBuf>,
+    /// PEM file of the certificate to show; goes with `key`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
     /// Gather CPU, memory and process statistics of this machine (`/proc`).
     pub system: bool,
 }

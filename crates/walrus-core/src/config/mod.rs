@@ -11,6 +11,7 @@ mod countries;
 mod datagram;
 mod example;
 mod findings;
+mod identities;
 mod parse;
 mod prefix;
 mod published;
@@ -32,6 +33,7 @@ pub use configuration::{
 };
 pub use example::commented_example;
 pub use findings::SourceFile;
+pub use identities::IdentitySettings;
 pub use parse::{Parsed, parse, parse_with};
 pub use published::{
     NameServerSettings, PublishedService, UpdateAlgorithm, UpdateKey, UpdateTransport,

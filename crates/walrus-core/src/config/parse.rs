@@ -10,8 +10,8 @@ use super::replace::{self, Replacement};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
-    ROOT, api, area, cluster, control, dns, dnssec, geo, group, log, name_server, node, notify,
-    reporter, service, zone,
+    ROOT, api, area, cluster, control, dns, dnssec, geo, group, identity, log, name_server, node,
+    notify, reporter, service, zone,
 };
 use super::walk::{self, Item, place_of};
 use super::{
@@ -187,6 +187,9 @@ pub(super) fn build(
     let control = control::read(&section(root, "control", &control::CONTROL, findings));
     let notify = notify::read(&section(root, "notify", &notify::NOTIFY, findings));
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
+    let identities = identity::read(root, &group, findings);
+    let api = api::read(&section(root, "api", &api::API, findings), findings);
+    identity::check(root, &identities, (&group, &api, roles), &clusters.servers, findings);
     let reached = roles.controller || group.nats.is_some();
     let reporter = root.section("reporter").and_then(|section| {
         reporter::read(section, &clusters.servers, reached, &node.state, findings)
@@ -208,8 +211,9 @@ pub(super) fn build(
         node,
         dns,
         group,
+        identities,
         name_servers,
-        api: api::read(&section(root, "api", &api::API, findings), findings),
+        api,
         log: log::read(&section(root, "log", &log::LOG, findings), findings),
         reporter,
     }

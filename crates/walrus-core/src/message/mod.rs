@@ -8,6 +8,7 @@
 //! skipped, kinds that it does not know are counted ([`DecodeError::UnknownKind`]) and otherwise ignored.
 //! Nodes can then be upgraded one after the other, as long as no two of them are two versions apart.
 
+mod admission;
 mod envelope;
 mod presence;
 mod senders;
@@ -18,6 +19,9 @@ use crate::dnssec::rollover::{KeysHeld, ZoneKeyState};
 use crate::plan::{Plan, PlanPart, PlanWanted};
 use crate::world::{Name, Observation, Override, Report, Target};
 
+pub use admission::{
+    Admission, CERTIFICATE_URI, CertificateNames, Claim, Identity, NotAllowed, Proof, Proved,
+};
 pub use envelope::{Envelope, decode_envelope, encode_envelope};
 pub use presence::{HEARD_MAX, Heard, Presence};
 pub use senders::{NotAdmitted, Senders};

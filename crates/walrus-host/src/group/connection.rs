@@ -8,13 +8,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION, is_read};
-use walrus_core::world::Name;
+use walrus_core::world::{Name, TokenHash};
 
 use super::listener::Served;
+use super::security::{Brought, GroupSecurity};
 use super::{GroupEvent, GroupEventKind, Outgoing, Reply};
 use crate::frame::{self, FRAME_MAX, FrameError};
 use crate::log::chain;
+use crate::tls::PeerCertificate;
 
 /// From the first byte to the end of the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +51,7 @@ impl Connection {
 
     /// Tells TLS from plaintext by the first byte, so that one port takes both on loopback.
     async fn speak(&self, stream: TcpStream) {
+        let security = self.served.security.borrow().clone();
         let mut first = [0];
         match timeout(HELLO_TIMEOUT, stream.peek(&mut first)).await {
             Ok(Ok(1)) => {}
@@ -55,23 +59,34 @@ impl Connection {
             Err(_) => return self.served.refused(Some(self.peer), "no hello within 5 s"),
         }
         if first[0] == TLS_HANDSHAKE {
-            match timeout(HELLO_TIMEOUT, self.served.acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.greet(stream, true).await,
+            let acceptor = TlsAcceptor::from(security.identity.config.clone());
+            match timeout(HELLO_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let certificate = stream.get_ref().1.peer_certificates();
+                    let certificate = certificate
+                        .map(|chain| chain.iter().map(|it| it.clone().into_owned()).collect());
+                    self.greet(stream, &security, certificate, true).await;
+                }
                 Ok(Err(error)) => {
                     self.served.refused(Some(self.peer), &format!("TLS handshake: {error}"));
                 }
                 Err(_) => self.served.refused(Some(self.peer), "no TLS handshake within 5 s"),
             }
         } else {
-            let allowed =
-                self.served.security.insecure || self.peer.ip().to_canonical().is_loopback();
-            self.greet(stream, allowed).await;
+            let allowed = security.insecure || self.peer.ip().to_canonical().is_loopback();
+            self.greet(stream, &security, None, allowed).await;
         }
     }
 
-    async fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, allowed: bool) {
+    async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: S,
+        security: &GroupSecurity,
+        certificate: Option<PeerCertificate>,
+        allowed: bool,
+    ) {
         let hello = if allowed {
-            self.hello(&mut stream).await
+            self.hello(&mut stream, security, certificate).await
         } else {
             // Nothing is read that should not have been sent in the clear.
             Err("plaintext is taken from loopback only: use TLS, or set `insecure = true` on both \
@@ -79,7 +94,7 @@ impl Connection {
                 .to_owned())
         };
         match hello {
-            Ok(Some(hello)) => self.converse(stream, hello).await,
+            Ok(Some((hello, brought))) => self.converse(stream, hello, brought).await,
             Ok(None) => {}
             Err(reason) => {
                 self.served.refused(Some(self.peer), &reason);
@@ -93,9 +108,20 @@ impl Connection {
     }
 
     /// The first message; `None` if there is none.
-    async fn hello<S: AsyncRead + Unpin>(&self, stream: &mut S) -> Result<Option<Hello>, String> {
+    async fn hello<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        security: &GroupSecurity,
+        certificate: Option<PeerCertificate>,
+    ) -> Result<Option<(Hello, Brought)>, String> {
         match timeout(HELLO_TIMEOUT, frame::read(stream, FRAME_MAX)).await {
-            Ok(Ok(Some(Message::Hello(hello)))) => self.check(hello).map(Some),
+            Ok(Ok(Some(Message::Hello(mut hello)))) => {
+                // The token itself goes no further than here.
+                let token = hello.token.take().filter(|token| !token.is_empty());
+                let token = token.map(|token| TokenHash::of(&token));
+                let brought = Brought { token, certificate };
+                self.check(&hello, security, &brought).map(|()| Some((hello, brought)))
+            }
             Ok(Ok(Some(_))) => Err("the first message must be a hello".to_owned()),
             Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(chain(&error)),
@@ -103,23 +129,14 @@ impl Connection {
         }
     }
 
-    /// The token comes first: who has none learns nothing else.
-    fn check(&self, hello: Hello) -> Result<Hello, String> {
-        let brought = hello.token.as_deref().unwrap_or_default();
-        let (token, remedy) = match (&self.served.nodes, hello.role) {
-            (Some(nodes), Role::Director) => (
-                &nodes.token,
-                "give the node this one's `node-token` as `node_token_file` of [group]",
-            ),
-            _ => (
-                &self.served.security.token,
-                "give the Reporter the Controller's `reporter-token` as `token_file`",
-            ),
-        };
-        if !token.matches(brought) {
-            let what = if brought.is_empty() { "no token" } else { "a wrong token" };
-            return Err(format!("{what}: {remedy}"));
-        }
+    /// The proof comes first: who has none learns nothing else.
+    fn check(
+        &self,
+        hello: &Hello,
+        security: &GroupSecurity,
+        brought: &Brought,
+    ) -> Result<(), String> {
+        security.admit(hello.role, &hello.name, brought)?;
         if !hello.versions.iter().any(|version| is_read(u64::from(*version))) {
             return Err(format!(
                 "message versions {:?} are not understood here, only {VERSION}: update the older \
@@ -128,16 +145,22 @@ impl Connection {
             ));
         }
         match hello.role {
-            Role::Reporter => Ok(hello),
-            Role::Director if self.served.nodes.is_some() => Ok(hello),
+            Role::Reporter => Ok(()),
+            Role::Director if self.served.nodes.is_some() => Ok(()),
             Role::Director | Role::Controller => Err("only Reporters may connect here".to_owned()),
         }
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, hello: Hello) {
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: S,
+        hello: Hello,
+        brought: Brought,
+    ) {
+        let own_name = self.served.security.borrow().name.clone();
         let answer = Message::Hello(Hello {
             role: Role::Controller,
-            name: self.served.security.name.clone(),
+            name: own_name,
             session: self.served.session,
             versions: vec![VERSION],
             token: None,
@@ -164,7 +187,7 @@ impl Connection {
         }
         let (mut reader, mut writer) = tokio::io::split(stream);
         tokio::select! {
-            () = self.read(&mut reader, (role, &name), session, &reply) => {}
+            () = self.hear(&mut reader, (role, &name), session, &reply, &brought) => {}
             () = write(&mut writer, outgoing) => {}
         }
         if role == Role::Reporter {
@@ -173,6 +196,46 @@ impl Connection {
         self.tell(role, GroupEventKind::Gone { role, name, session }, &reply).await;
         // At once, and not when the reader's half has been drained as well: `Gone` is urgent.
         linger(&mut reader.unsplit(writer)).await;
+    }
+
+    /// Reads until it ends, or until whoever speaks may no longer.
+    async fn hear<R: AsyncRead + Unpin>(
+        &self,
+        reader: &mut R,
+        (role, name): (Role, &Name),
+        session: u64,
+        reply: &Reply,
+        brought: &Brought,
+    ) {
+        let reason = tokio::select! {
+            () = self.read(reader, (role, name), session, reply) => return,
+            reason = self.withdrawn(role, name, brought) => reason,
+        };
+        self.end(reply, reason).await;
+    }
+
+    /// Waits until others are let in than before, and this one is not among them.
+    async fn withdrawn(&self, role: Role, name: &Name, brought: &Brought) -> String {
+        let mut security = self.served.security.clone();
+        // What changed between the hello and here is looked at as well.
+        security.mark_changed();
+        loop {
+            if security.changed().await.is_err() {
+                // Nobody is left who could change it.
+                return std::future::pending().await;
+            }
+            let now = security.borrow_and_update().clone();
+            if let Err(reason) = now.admit(role, name, brought) {
+                return format!("no longer admitted: {reason}");
+            }
+        }
+    }
+
+    /// Says why the connection ends. The writer ends it once that is out.
+    async fn end(&self, reply: &Reply, refusal: String) {
+        self.served.refused(Some(self.peer), &refusal);
+        reply.refuse(refusal);
+        tokio::time::sleep(WRITE_TIMEOUT).await;
     }
 
     /// Reads until the peer closes, is silent for too long, or says something that is refused.
@@ -213,11 +276,7 @@ impl Connection {
                 Err(FrameError::Io(_)) => return,
                 Err(error) => chain(&error),
             };
-            self.served.refused(Some(self.peer), &refusal);
-            reply.refuse(refusal);
-            // The writer ends the connection once the refusal is out.
-            tokio::time::sleep(WRITE_TIMEOUT).await;
-            return;
+            return self.end(reply, refusal).await;
         }
     }
 
@@ -226,7 +285,7 @@ impl Connection {
         let busy = self.served.clock.activity().begin();
         let event = GroupEvent { kind, reply: reply.clone(), busy };
         let events = match (&self.served.nodes, role) {
-            (Some(nodes), Role::Director) => &nodes.events,
+            (Some(nodes), Role::Director) => nodes,
             _ => &self.served.events,
         };
         events.send(event).await.is_ok()

@@ -1,83 +1,37 @@
 //! Listens for Reporters and bounds how many there are.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
-use walrus_core::config::GroupSettings;
-use walrus_core::world::Name;
+use tokio::sync::{Semaphore, mpsc, watch};
+use walrus_core::world::Time;
 
-use super::GroupEvent;
 use super::connection::Connection;
+use super::{GroupDoor, GroupEvent, GroupSecurity};
 use crate::clock::Clock;
 use crate::log::Limited;
 use crate::shutdown::Shutdown;
-use crate::state::{StateDirectory, StateError};
-use crate::tls::{ServerIdentity, TlsError};
-use crate::token::{Token, TokenError};
+use crate::state::StateError;
+use crate::tls::TlsError;
+use crate::token::TokenError;
 
 /// Connections at once, those that have not yet said who they are included.
 const CONNECTIONS_MAX: usize = 20_000;
-
-/// Who the group's listener is, and what it asks for.
-#[derive(Clone, Debug)]
-pub struct GroupSecurity {
-    /// This node, for its hello.
-    pub name: Name,
-    /// Its certificate.
-    pub identity: ServerIdentity,
-    /// What Reporters must bring.
-    pub token: Token,
-    /// Takes plaintext from off loopback.
-    pub insecure: bool,
-}
-
-impl GroupSecurity {
-    /// As configured; certificate and token are made in the state directory at first start if
-    /// none are named. A self-signed certificate carries the node's name, `localhost` and the
-    /// listening addresses.
-    ///
-    /// # Errors
-    /// If a certificate, key or token will not do, or none can be made.
-    pub fn load(
-        name: &Name,
-        settings: &GroupSettings,
-        state: &StateDirectory,
-    ) -> Result<Self, GroupError> {
-        let mut names = vec![name.to_string(), "localhost".to_owned()];
-        names.extend(settings.listen.iter().map(|address| address.ip().to_string()));
-        let identity = ServerIdentity::load(settings, state, names)?;
-        let token = match &settings.token_file {
-            Some(path) => Token::read(path)?,
-            None => state.token("reporter-token")?,
-        };
-        Ok(Self { name: name.clone(), identity, token, insecure: settings.insecure })
-    }
-}
+/// Refusals that are remembered for `status`.
+const REFUSALS_MAX: usize = 16;
 
 /// The group's open sockets, not yet served.
 #[derive(Debug)]
 pub struct GroupListener {
     listeners: Vec<(TcpListener, SocketAddr)>,
-    security: GroupSecurity,
-    nodes: Option<Nodes>,
-}
-
-/// Name servers of other nodes: what they must bring, and who hears them.
-pub(super) struct Nodes {
-    pub(super) token: Token,
-    pub(super) events: mpsc::Sender<GroupEvent>,
-}
-
-impl std::fmt::Debug for Nodes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Nodes").finish_non_exhaustive()
-    }
+    door: GroupDoor,
+    /// Who hears name servers of other nodes.
+    nodes: Option<mpsc::Sender<GroupEvent>>,
 }
 
 impl GroupListener {
@@ -98,7 +52,7 @@ impl GroupListener {
             };
             listeners.push(opened.await.map_err(|error| GroupError::Bind { address, error })?);
         }
-        Ok(Self { listeners, security, nodes: None })
+        Ok(Self { listeners, door: GroupDoor::new(security), nodes: None })
     }
 
     /// The addresses that it listens at (with the port that the system chose for port 0).
@@ -106,12 +60,17 @@ impl GroupListener {
         self.listeners.iter().map(|(_, address)| *address)
     }
 
-    /// Takes name servers of other nodes too, with a token of their own: Reporters' is on web
-    /// servers. `events` hears them, and nothing of Reporters.
+    /// Takes name servers of other nodes too. `events` hears them, and nothing of Reporters.
     #[must_use]
-    pub fn with_nodes(mut self, token: Token, events: mpsc::Sender<GroupEvent>) -> Self {
-        self.nodes = Some(Nodes { token, events });
+    pub fn with_nodes(mut self, events: mpsc::Sender<GroupEvent>) -> Self {
+        self.nodes = Some(events);
         self
+    }
+
+    /// To let others in than before.
+    #[must_use]
+    pub fn door(&self) -> GroupDoor {
+        self.door.clone()
     }
 
     /// Serves until shutdown, in tasks of its own. `events` should be bounded: a Controller that
@@ -124,8 +83,7 @@ impl GroupListener {
     ) -> Arc<GroupCounters> {
         let session = clock.unix_ms();
         let served = Arc::new(Served {
-            acceptor: TlsAcceptor::from(self.security.identity.config.clone()),
-            security: self.security,
+            security: self.door.watch(),
             nodes: self.nodes,
             session,
             events,
@@ -145,9 +103,9 @@ impl GroupListener {
 
 /// What all connections of a group share.
 pub(super) struct Served {
-    pub(super) acceptor: TlsAcceptor,
-    pub(super) security: GroupSecurity,
-    pub(super) nodes: Option<Nodes>,
+    /// What holds now; who waits for it to change takes a copy.
+    pub(super) security: watch::Receiver<Arc<GroupSecurity>>,
+    pub(super) nodes: Option<mpsc::Sender<GroupEvent>>,
     pub(super) session: u64,
     pub(super) events: mpsc::Sender<GroupEvent>,
     pub(super) clock: Clock,
@@ -159,8 +117,8 @@ pub(super) struct Served {
 
 impl Served {
     async fn accept(self: Arc<Self>, listener: TcpListener, address: SocketAddr) {
-        tracing::info!(%address, fingerprint = %self.security.identity.fingerprint,
-            "listening for Reporters");
+        let fingerprint = self.security.borrow().identity.fingerprint.clone();
+        tracing::info!(%address, %fingerprint, "listening for Reporters");
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -192,7 +150,7 @@ impl Served {
 
     /// Counts a refusal and says so in the log, now and then.
     pub(super) fn refused(&self, peer: Option<SocketAddr>, reason: &str) {
-        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        self.counters.note(self.clock.now(), peer, reason);
         if let Some(left_out) = self.refusals.pass() {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             tracing::warn!(%peer, reason, left_out, "a connection to the group was refused");
@@ -206,6 +164,20 @@ pub struct GroupCounters {
     connected: AtomicU64,
     refused: AtomicU64,
     unknown_kinds: AtomicU64,
+    last: Mutex<VecDeque<Refusal>>,
+}
+
+/// Connections that one machine made and that were refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where they came from; `None` if none came to be.
+    pub from: Option<IpAddr>,
+    /// Why, and what to do.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+    /// When the last one was refused.
+    pub at: Time,
 }
 
 impl GroupCounters {
@@ -225,6 +197,23 @@ impl GroupCounters {
     #[must_use]
     pub fn unknown_kinds(&self) -> u64 {
         self.unknown_kinds.load(Ordering::Relaxed)
+    }
+
+    /// What was refused last, the newest first: of so many machines and reasons only.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn note(&self, at: Time, peer: Option<SocketAddr>, reason: &str) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let from = peer.map(|peer| peer.ip().to_canonical());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.iter().position(|it| it.from == from && it.reason == reason);
+        let before = same.and_then(|index| last.remove(index));
+        let count = before.map_or(0, |before| before.count) + 1;
+        last.push_front(Refusal { from, reason: reason.to_owned(), count, at });
+        last.truncate(REFUSALS_MAX);
     }
 
     pub(super) fn skipped_unknown_kind(&self) {

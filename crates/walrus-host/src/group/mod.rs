@@ -6,7 +6,10 @@
 
 mod connection;
 mod listener;
+mod security;
 
+#[cfg(test)]
+mod identity_tests;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +22,8 @@ use walrus_core::world::Name;
 
 use crate::clock::{Activity, Busy};
 
-pub use listener::{GroupCounters, GroupError, GroupListener, GroupSecurity};
+pub use listener::{GroupCounters, GroupError, GroupListener, Refusal};
+pub use security::{GroupDoor, GroupSecurity, known};
 
 /// Messages that wait for one connection's writer; a peer that does not read is cut off.
 pub(crate) const REPLIES_MAX: usize = 64;

@@ -42,7 +42,7 @@ async fn group_at(ip: std::net::IpAddr, clock: Clock) -> Option<Group> {
     let token = state.token("reporter-token").unwrap();
     let settings = GroupSettings { listen: vec![SocketAddr::new(ip, 0)], ..Default::default() };
     let name = "controller".parse().unwrap();
-    let security = GroupSecurity::load(&name, &settings, &state).unwrap();
+    let security = GroupSecurity::load(&name, &settings, &[], &state).unwrap();
     let fingerprint = security.identity.fingerprint.clone();
     let listener = GroupListener::bind(&settings.listen, security).await.ok()?;
     let address = listener.addresses().next().unwrap();
@@ -100,6 +100,8 @@ impl Group {
             authority: None,
             fingerprint: None,
             token_file: Some(self.token_file.clone()),
+            certificate: None,
+            key: None,
             system: false,
         }
     }
@@ -202,7 +204,7 @@ async fn who_may_not_is_told_why_and_counted() {
         (|hello| hello.token = None, "no token"),
         (|hello| hello.token = Some("wrong".to_owned()), "a wrong token"),
         (|hello| hello.versions = vec![3, 4], "versions [3, 4]"),
-        (|hello| hello.role = Role::Director, "only Reporters"),
+        (|hello| hello.role = Role::Director, "the token of another role"),
     ];
     for (count, (change, expected)) in cases.into_iter().enumerate() {
         let (mut stream, answer) = group.hello(change).await;
@@ -348,18 +350,14 @@ async fn nodes_join_with_a_token_of_their_own_and_speak_of_keys_only() {
     let state = StateDirectory::open(directory.path()).unwrap();
     let settings =
         GroupSettings { listen: vec!["127.0.0.1:0".parse().unwrap()], ..Default::default() };
-    let security = GroupSecurity::load(&"ns1".parse().unwrap(), &settings, &state).unwrap();
+    let security = GroupSecurity::load(&"ns1".parse().unwrap(), &settings, &[], &state).unwrap();
     let fingerprint = security.identity.fingerprint.clone();
     let listener = GroupListener::bind(&settings.listen, security).await.unwrap();
     let address = listener.addresses().next().unwrap();
     let (reports, _reports) = mpsc::channel(8);
     let (sender, mut events) = mpsc::channel(8);
     let shutdown = Shutdown::new();
-    let counters = listener.with_nodes(state.token("node-token").unwrap(), sender).serve(
-        reports,
-        Clock::real(),
-        shutdown.clone(),
-    );
+    let counters = listener.with_nodes(sender).serve(reports, Clock::real(), shutdown.clone());
     let link = |token: &str, fingerprint: Option<String>| {
         let join = Some(format!("localhost:{}", address.port()));
         let settings = GroupSettings { join, fingerprint, ..Default::default() };

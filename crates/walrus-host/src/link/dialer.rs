@@ -1,12 +1,10 @@
 //! Connects to the first Controller that can be reached, again and again.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
@@ -15,12 +13,12 @@ use tokio_rustls::TlsConnector;
 use walrus_core::message::{DecodeError, Hello, Message};
 use walrus_core::world::Generator;
 
+use super::credentials::Credentials;
 use super::{LinkStatus, Newest, lock};
 use crate::clock::Clock;
 use crate::frame::{self, FRAME_MAX, FrameError};
 use crate::log::{Limited, chain};
 use crate::tls::server_name;
-use crate::token::Token;
 
 /// For each of: a connection, a TLS handshake, the answer to the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,10 +33,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Dialer {
     pub(super) controllers: Vec<String>,
     pub(super) insecure: bool,
-    /// An authority or fingerprint was configured: then TLS on loopback too.
-    pub(super) trust_named: bool,
-    pub(super) tls: Arc<ClientConfig>,
-    pub(super) token_file: PathBuf,
+    pub(super) credentials: Credentials,
     pub(super) hello: Hello,
     pub(super) clock: Clock,
     pub(super) status: Arc<Mutex<LinkStatus>>,
@@ -90,13 +85,14 @@ impl Dialer {
     ) -> Result<(), String> {
         let (stream, address) = connect(controller).await?;
         let _ = stream.set_nodelay(true);
-        let plaintext = !self.trust_named && (self.insecure || address.ip().is_loopback());
+        let plaintext =
+            !self.credentials.tls_wanted && (self.insecure || address.ip().is_loopback());
         if plaintext {
             return self.speak(stream, controller, newest, sequence).await;
         }
         let host = controller.rsplit_once(':').map_or(controller, |(host, _)| host);
         let name = server_name(host).map_err(|error| error.to_string())?;
-        let handshake = TlsConnector::from(self.tls.clone()).connect(name, stream);
+        let handshake = TlsConnector::from(self.credentials.tls().await?).connect(name, stream);
         let stream = timeout(CONNECT_TIMEOUT, handshake)
             .await
             .map_err(|_| "no TLS handshake within 5 s".to_owned())?
@@ -111,8 +107,7 @@ impl Dialer {
         newest: &mut Newest,
         sequence: &mut u64,
     ) -> Result<(), String> {
-        let token = Token::read(&self.token_file).map_err(|error| chain(&error))?;
-        let hello = Hello { token: Some(token.secret().to_owned()), ..self.hello.clone() };
+        let hello = Hello { token: self.credentials.token().await?, ..self.hello.clone() };
         let greeted = timeout(CONNECT_TIMEOUT, async {
             frame::write(&mut stream, &Message::Hello(hello)).await?;
             frame::read(&mut stream, FRAME_MAX).await

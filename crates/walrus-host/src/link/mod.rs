@@ -2,6 +2,7 @@
 //! goes; a name server asks the node that it follows.
 
 mod bus;
+mod credentials;
 mod dialer;
 mod local;
 mod node;
@@ -18,7 +19,8 @@ use crate::bus::Bus;
 use crate::clock::{Busy, Clock};
 use crate::group::GroupEvent;
 use crate::shutdown::Shutdown;
-use crate::tls::{TlsError, Trust, client_config};
+use crate::tls::TlsError;
+use credentials::Credentials;
 use dialer::Dialer;
 pub use node::{NodeConnection, NodeLink};
 
@@ -76,11 +78,11 @@ impl LinkStatus {
 
 impl Link {
     /// A link as configured, kept up by a task until shutdown. `session` goes into the hello and
-    /// must be that of the reports. The token is read at each connection, so that it may be put in
+    /// must be that of the reports. Token and certificate are read at each connection, so that they may be put in
     /// place, or changed, later.
     ///
     /// # Errors
-    /// If no Controller or token file is named, or an authority or fingerprint will not do.
+    /// If no Controller is named, or neither token file nor certificate, or an authority or fingerprint will not do.
     pub fn new(
         settings: &ReporterSettings,
         session: u64,
@@ -91,14 +93,15 @@ impl Link {
         if settings.controllers.is_empty() {
             return Err(LinkError::NoController);
         }
-        let token_file = settings.token_file.clone().ok_or(LinkError::NoToken)?;
-        let trust = match (&settings.fingerprint, &settings.authority) {
-            (Some(fingerprint), _) => Some(Trust::Fingerprint(fingerprint.clone())),
-            (None, Some(authority)) => Some(Trust::Authority(authority.clone())),
-            (None, None) => None,
-        };
-        let explicit = trust.is_some();
-        let tls = client_config(&trust.unwrap_or_default())?;
+        if settings.token_file.is_none() && settings.certificate.is_none() {
+            return Err(LinkError::NoToken);
+        }
+        let credentials = Credentials::new(
+            settings.fingerprint.as_ref(),
+            settings.authority.as_ref(),
+            settings.token_file.clone(),
+            (settings.certificate.as_ref(), settings.key.as_ref()),
+        )?;
         let (link, newest) = Self::with_queue(clock.clone(), false);
         let hello = Hello {
             role: Role::Reporter,
@@ -112,9 +115,7 @@ impl Link {
         let dialer = Dialer {
             controllers: settings.controllers.clone(),
             insecure: settings.insecure,
-            trust_named: explicit,
-            tls,
-            token_file,
+            credentials,
             hello,
             clock,
             status: link.status.clone(),
@@ -198,8 +199,8 @@ pub enum LinkError {
     NoController,
     /// Nothing to prove itself with.
     #[error(
-        "[reporter] names no `token_file`: copy the Controller's `reporter-token` to this \
-             machine and name the copy"
+        "[reporter] names no `token_file` and no `certificate`: put the Reporter's token, or a copy of \
+         the Controller's `reporter-token`, on this machine and name it"
     )]
     NoToken,
     /// An authority or fingerprint that will not do.

@@ -1,10 +1,8 @@
 //! A name server's connection to the group of another node: asks, and is answered.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -12,11 +10,11 @@ use walrus_core::config::GroupSettings;
 use walrus_core::message::{DecodeError, Hello, Message, Role, VERSION};
 use walrus_core::world::Name;
 
+use super::credentials::Credentials;
 use super::dialer::connect;
 use crate::frame::{self, FRAME_MAX, FrameError};
 use crate::log::chain;
-use crate::tls::{TlsError, Trust, client_config, server_name};
-use crate::token::Token;
+use crate::tls::{TlsError, server_name};
 
 /// For each of: a TLS handshake, the answer to the hello.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,15 +26,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct NodeLink {
     peer: String,
     insecure: bool,
-    /// An authority or fingerprint was configured: then TLS on loopback too.
-    trust_named: bool,
-    tls: Arc<ClientConfig>,
-    token_file: PathBuf,
+    credentials: Credentials,
     hello: Hello,
 }
 
 impl NodeLink {
-    /// As configured; `None` if nobody is joined. The token is `token_file` unless one is named.
+    /// As configured; `None` if nobody is joined. The token is `token_file` unless one is named, or a
+    /// certificate.
     ///
     /// # Errors
     /// If an authority or fingerprint will not do.
@@ -47,11 +43,13 @@ impl NodeLink {
         session: u64,
     ) -> Result<Option<Self>, TlsError> {
         let Some(peer) = settings.join.clone() else { return Ok(None) };
-        let trust = match (&settings.fingerprint, &settings.authority) {
-            (Some(fingerprint), _) => Some(Trust::Fingerprint(fingerprint.clone())),
-            (None, Some(authority)) => Some(Trust::Authority(authority.clone())),
-            (None, None) => None,
-        };
+        let shared = || settings.join_certificate.is_none().then_some(token_file);
+        let credentials = Credentials::new(
+            settings.fingerprint.as_ref(),
+            settings.authority.as_ref(),
+            settings.node_token_file.clone().or_else(shared),
+            (settings.join_certificate.as_ref(), settings.join_key.as_ref()),
+        )?;
         let hello = Hello {
             role: Role::Director,
             name,
@@ -61,14 +59,7 @@ impl NodeLink {
             plan: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Ok(Some(Self {
-            peer,
-            insecure: settings.insecure,
-            trust_named: trust.is_some(),
-            tls: client_config(&trust.unwrap_or_default())?,
-            token_file: settings.node_token_file.clone().unwrap_or(token_file),
-            hello,
-        }))
+        Ok(Some(Self { peer, insecure: settings.insecure, credentials, hello }))
     }
 
     /// `host:port` of the other node.
@@ -84,12 +75,12 @@ impl NodeLink {
     pub async fn connect(&self) -> Result<NodeConnection, String> {
         let (stream, address) = connect(&self.peer).await?;
         let _ = stream.set_nodelay(true);
-        if !self.trust_named && (self.insecure || address.ip().is_loopback()) {
+        if !self.credentials.tls_wanted && (self.insecure || address.ip().is_loopback()) {
             return self.greet(Box::new(stream)).await;
         }
         let host = self.peer.rsplit_once(':').map_or(self.peer.as_str(), |(host, _)| host);
         let name = server_name(host).map_err(|error| error.to_string())?;
-        let handshake = TlsConnector::from(self.tls.clone()).connect(name, stream);
+        let handshake = TlsConnector::from(self.credentials.tls().await?).connect(name, stream);
         let stream = timeout(CONNECT_TIMEOUT, handshake)
             .await
             .map_err(|_| "no TLS handshake within 5 s".to_owned())?
@@ -98,8 +89,7 @@ impl NodeLink {
     }
 
     async fn greet(&self, stream: Box<dyn Stream>) -> Result<NodeConnection, String> {
-        let token = Token::read(&self.token_file).map_err(|error| chain(&error))?;
-        let hello = Hello { token: Some(token.secret().to_owned()), ..self.hello.clone() };
+        let hello = Hello { token: self.credentials.token().await?, ..self.hello.clone() };
         let mut connection = NodeConnection { stream };
         match connection.ask(&Message::Hello(hello)).await? {
             Message::Hello(_) => Ok(connection),

@@ -114,6 +114,8 @@ fn settings(source: Option<ReporterSource>) -> ReporterSettings {
         authority: None,
         fingerprint: None,
         token_file: None,
+        certificate: None,
+        key: None,
         system: cfg!(target_os = "linux"),
     }
 }

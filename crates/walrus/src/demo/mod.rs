@@ -177,6 +177,8 @@ fn start_reporters(
             authority: None,
             fingerprint: None,
             token_file: Some(state.join("reporter-token")),
+            certificate: None,
+            key: None,
             // All six stand on this machine: its own load would move all of them at once.
             system: false,
         };

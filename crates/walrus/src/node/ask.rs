@@ -1,15 +1,18 @@
 //! What the API and the command line ask of a node.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use axum::http::StatusCode;
 use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
+use walrus_core::config::{GroupSettings, NatsSettings};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
 use walrus_director::{DirectorHandle, Reload, ReloadError, Traffic};
 use walrus_dns::DomainName;
+use walrus_host::group::GroupSecurity;
 
 use super::Node;
 use super::keys::NodeKeys;
@@ -219,6 +222,7 @@ impl Node {
                 return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text));
             }
         };
+        let security = self.group_security(&loaded).await?;
         let mut warnings = loaded.warnings.clone();
         warnings.extend(self.needs_restart(&loaded));
         let configuration = loaded.configuration.clone();
@@ -255,10 +259,30 @@ impl Node {
             let configuration = loaded.configuration.clone();
             controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
         }
+        if let (Some(door), Some(security)) = (&self.door, security) {
+            door.replace(security);
+        }
         let configuration = loaded.configuration.digest.to_string();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;
         Ok(ReloadView { configuration, warnings })
+    }
+
+    /// Who may connect to the group from now on; a token or certificate that will not do is known before
+    /// anything is in force.
+    async fn group_security(&self, new: &Loaded) -> Result<Option<GroupSecurity>, ApiError> {
+        if self.door.is_none() {
+            return Ok(None);
+        }
+        let (configuration, state) = (new.configuration.clone(), self.state.clone());
+        let name = self.loaded().configuration.node.name.clone();
+        let load = move || {
+            GroupSecurity::load(&name, &configuration.group, &configuration.identities, &state)
+        };
+        let loaded = tokio::task::spawn_blocking(load).await.map_err(ApiError::internal)?;
+        loaded.map(Some).map_err(|error| {
+            ApiError::problems(vec![format!("[group]: {}", walrus_host::log::chain(&error))])
+        })
     }
 
     /// A reload that nobody waits for: SIGHUP.
@@ -283,7 +307,7 @@ impl Node {
         };
         changed("node", old.node != new.node);
         changed("dns", old.dns != new.dns);
-        changed("group", old.group != new.group);
+        changed("group", group_as_started(&old.group) != group_as_started(&new.group));
         changed("api", old.api != new.api);
         changed("log", old.log != new.log);
         changed("reporter", old.reporter != new.reporter);
@@ -296,6 +320,12 @@ impl Node {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })
     }
+}
+
+/// The part of a group's settings that holds from start to end; who may connect, and with which
+/// certificates, changes with a reload, and whom a node joins as well.
+fn group_as_started(group: &GroupSettings) -> (Vec<SocketAddr>, Option<NatsSettings>) {
+    (group.listen.clone(), group.nats.clone())
 }
 
 fn no_name_server() -> ApiError {

@@ -23,6 +23,7 @@ use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::DirectorHandle;
 use walrus_host::bus::Bus;
 use walrus_host::clock::Clock;
+use walrus_host::group::GroupDoor;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
@@ -66,6 +67,8 @@ pub(crate) struct Node {
     /// The Plan that the name server answers from, as the wire last told.
     applied: watch::Receiver<Option<PlanNumber>>,
     group: Vec<SocketAddr>,
+    /// Who may connect there.
+    door: Option<GroupDoor>,
     /// The group over NATS.
     bus: Option<Bus>,
     api_address: Option<SocketAddr>,

@@ -1,5 +1,6 @@
 //! Starts a node's roles: the name server first, from the saved Plan, so that it answers at once.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use walrus_core::message::Message;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::{Director, DirectorHandle, DirectorStart, SigningStart};
 use walrus_host::clock::Clock;
-use walrus_host::group::{GroupEvent, GroupListener, GroupSecurity};
+use walrus_host::group::{GroupDoor, GroupEvent, GroupListener, GroupSecurity};
 use walrus_host::link::Link;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
@@ -92,7 +93,7 @@ impl Node {
         let bus = joined.as_ref().map(|joined| joined.bus.clone());
         let session = joined.as_ref().map_or(0, |joined| joined.session);
         let (listener, others) = listen(&loaded, &state).await?.unzip();
-        let group = listener.iter().flat_map(GroupListener::addresses).collect();
+        let (group, door) = entrance(listener.as_ref());
         let controller = configuration.node.roles.controller.then(|| {
             walrus_controller::spawn(ControllerStart {
                 configuration: configuration.clone(),
@@ -124,6 +125,7 @@ impl Node {
             keys,
             applied,
             group,
+            door,
             bus,
             api_address: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             tasks: Mutex::default(),
@@ -232,6 +234,12 @@ fn api_token(configuration: &Configuration, state: &StateDirectory) -> Result<To
     })
 }
 
+/// Where the group is reached, and who is let in there.
+fn entrance(listener: Option<&GroupListener>) -> (Vec<SocketAddr>, Option<GroupDoor>) {
+    let addresses = listener.into_iter().flat_map(GroupListener::addresses).collect();
+    (addresses, listener.map(GroupListener::door))
+}
+
 async fn bind_api(loaded: &Loaded) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = loaded.configuration.api.listen else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| {
@@ -297,13 +305,10 @@ async fn listen(
         return Ok(None);
     }
     let name = &configuration.node.name;
-    let security = GroupSecurity::load(name, settings, state).map_err(anyhow::Error::from)?;
+    let security = GroupSecurity::load(name, settings, &configuration.identities, state)
+        .map_err(anyhow::Error::from)?;
     let listener = GroupListener::bind(&settings.listen, security).await;
     let listener = listener.map_err(|error| anyhow!(error).context("[group] listen"))?;
-    let token = match &settings.node_token_file {
-        Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
-        None => state.token(follow::NODE_TOKEN).map_err(anyhow::Error::from)?,
-    };
     let (sender, receiver) = mpsc::channel(OTHERS_MAX);
-    Ok(Some((listener.with_nodes(token, sender), receiver)))
+    Ok(Some((listener.with_nodes(sender), receiver)))
 }

@@ -50,8 +50,34 @@ pub(in crate::config) static GROUP: Group = Group {
             default: Default::Otherwise(
                 "`reporter-token` in the state directory, made at first start",
             ),
-            meaning: "A file that holds the token that Reporters must bring.",
+            meaning: "A file that holds the token that Reporters must bring who have no [[identity]].",
             example: "\"/etc/walrus/reporter-token\"",
+        },
+        Setting {
+            name: "shared_token",
+            kind: Kind::Flag,
+            default: Default::Otherwise(
+                "true until an [[identity]] of the same role or `client_authority` is there",
+            ),
+            meaning: "Whether Reporters and nodes may bring the token that all of them share. It never \
+                      speaks for a name that has an [[identity]].",
+            example: "false",
+        },
+        Setting {
+            name: "client_authority",
+            kind: Kind::Path,
+            default: Default::Otherwise("none: no certificate is asked for"),
+            meaning: "A PEM file of the authorities whose certificates prove who connects (mutual TLS): \
+                      by a URI `walrus:reporter/NAME` or `walrus:node/NAME` in them, or by a domain \
+                      name that an [[identity]] names.",
+            example: "\"/etc/walrus/clients.pem\"",
+        },
+        Setting {
+            name: "client_revocations",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "A PEM file of the lists (CRL) of certificates that `client_authority` took back.",
+            example: "\"/etc/walrus/clients.crl\"",
         },
         Setting {
             name: "join",
@@ -88,6 +114,20 @@ pub(in crate::config) static GROUP: Group = Group {
             example: "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
         },
         Setting {
+            name: "join_certificate",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "A PEM file of the certificate that this node shows at `join`, in place of a token.",
+            example: "\"/etc/walrus/ns2.pem\"",
+        },
+        Setting {
+            name: "join_key",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "A PEM file of that certificate's private key.",
+            example: "\"/etc/walrus/ns2.key\"",
+        },
+        Setting {
             name: "nats",
             kind: Kind::Section(&NATS),
             default: Default::Otherwise(
@@ -110,17 +150,20 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Gro
         node_token_file: section.path("node_token_file"),
         authority: section.path("authority"),
         fingerprint: fingerprint(section, findings),
+        shared_token: section.flag_if_given("shared_token"),
+        client_authority: section.path("client_authority"),
+        client_revocations: section.path("client_revocations"),
+        join_certificate: section.path("join_certificate"),
+        join_key: section.path("join_key"),
         nats: section.section("nats").map(|section| nats::read(section, findings)),
     };
-    if section.is_given("certificate") != section.is_given("key") {
-        let (given, missing) =
-            if section.is_given("key") { ("key", "certificate") } else { ("certificate", "key") };
+    check_pair(section, "group", ["certificate", "key"], findings);
+    check_pair(section, "group", ["join_certificate", "join_key"], findings);
+    if settings.client_revocations.is_some() && settings.client_authority.is_none() {
         findings.problem(
-            section.key_place(given),
-            format!(
-                "`group.{given}` needs `group.{missing}` beside it: add the path of the other \
-                     PEM file"
-            ),
+            section.key_place("client_revocations"),
+            "`client_revocations` says which certificates of `client_authority` are not to be \
+             believed: add that",
         );
     }
     if settings.insecure && settings.listen.iter().any(|endpoint| !endpoint.ip().is_loopback()) {
@@ -130,4 +173,24 @@ pub(in crate::config) fn read(section: &Section, findings: &Findings<'_>) -> Gro
         );
     }
     settings
+}
+
+/// A certificate needs its key, and the other way round.
+pub(super) fn check_pair(
+    section: &Section,
+    path: &str,
+    [certificate, key]: [&'static str; 2],
+    findings: &Findings<'_>,
+) {
+    if section.is_given(certificate) == section.is_given(key) {
+        return;
+    }
+    let (given, missing) =
+        if section.is_given(key) { (key, certificate) } else { (certificate, key) };
+    findings.problem(
+        section.key_place(given),
+        format!(
+            "`{path}.{given}` needs `{path}.{missing}` beside it: add the path of the other PEM file"
+        ),
+    );
 }

@@ -130,9 +130,27 @@ pub(in crate::config) static REPORTER: Group = Group {
         Setting {
             name: "token_file",
             kind: Kind::Path,
-            default: Default::Otherwise("`reporter-token` in the state directory"),
-            meaning: "A file that holds the token to bring.",
+            default: Default::Otherwise(
+                "`reporter-token` in the state directory; none if there is a `certificate`",
+            ),
+            meaning: "A file that holds the token to bring: the Reporter's own, or the one that all \
+                      Reporters share.",
             example: "\"/etc/walrus/reporter-token\"",
+        },
+        Setting {
+            name: "certificate",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "A PEM file of the certificate to show, where the Controllers have a \
+                      `client_authority`. Read at each connection, so that it may be renewed.",
+            example: "\"/etc/walrus/fra1.pem\"",
+        },
+        Setting {
+            name: "key",
+            kind: Kind::Path,
+            default: Default::Otherwise("none"),
+            meaning: "A PEM file of that certificate's private key.",
+            example: "\"/etc/walrus/fra1.key\"",
         },
     ],
 };
@@ -236,6 +254,10 @@ pub(in crate::config) fn read(
         );
     }
     let fingerprint = fingerprint(section, findings);
+    super::group::check_pair(section, "reporter", ["certificate", "key"], findings);
+    let certificate = section.path("certificate");
+    let token_file = section.path("token_file");
+    let shared = || certificate.is_none().then(|| state.join("reporter-token"));
     Some(ReporterSettings {
         server: server?,
         controllers,
@@ -253,7 +275,9 @@ pub(in crate::config) fn read(
         insecure: section.flag("insecure"),
         authority: section.path("authority"),
         fingerprint,
-        token_file: section.path("token_file").or_else(|| Some(state.join("reporter-token"))),
+        token_file: token_file.or_else(shared),
+        certificate,
+        key: section.path("key"),
         system: section.flag("system"),
     })
 }
