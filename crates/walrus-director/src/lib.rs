@@ -24,7 +24,6 @@ pub mod keys;
 mod latency;
 mod observe;
 mod recent;
-mod regular_file;
 mod replies;
 mod sample;
 mod serving;

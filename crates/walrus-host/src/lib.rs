@@ -16,6 +16,7 @@ pub mod log;
 pub mod notify;
 pub mod parent;
 pub mod probe;
+pub mod regular_file;
 pub mod resolve;
 mod resolvers;
 pub mod seed;

@@ -1,7 +1,7 @@
 //! Shared secrets: what Reporters bring to the group and operators to the API.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use walrus_core::world::TokenHash;
@@ -42,7 +42,10 @@ impl Token {
     /// # Errors
     /// If the file cannot be read or does not hold a token.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let text = std::fs::read_to_string(path)
+        let mut text = String::new();
+        // A shell's `<(...)` is a pipe: any kind of file will do, but not endless ones.
+        std::fs::File::open(path)
+            .and_then(|file| file.take(2 * LEN_MAX as u64).read_to_string(&mut text))
             .map_err(|error| TokenError::Read { path: path.to_owned(), error })?;
         Self::new(&text).map_err(|_| TokenError::UnusableFile { path: path.to_owned() })
     }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// Addresses that are named to people; others may have put thousands there.
+const SHOWN_MAX: usize = 8;
+
 /// What a name server answers for one name, whoever asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
@@ -25,10 +28,16 @@ impl Content {
 impl std::fmt::Display for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ipv4 = self.ipv4.iter().map(ToString::to_string);
-        let all: Vec<String> = ipv4.chain(self.ipv6.iter().map(ToString::to_string)).collect();
-        match all.is_empty() {
-            true => f.write_str("no addresses"),
-            false => write!(f, "{} (TTL {})", all.join(", "), self.ttl),
+        let all = ipv4.chain(self.ipv6.iter().map(ToString::to_string));
+        let first: Vec<String> = all.take(SHOWN_MAX).collect();
+        if first.is_empty() {
+            return f.write_str("no addresses");
         }
+        f.write_str(&first.join(", "))?;
+        match self.ipv4.len() + self.ipv6.len() - first.len() {
+            0 => {}
+            more => write!(f, " and {more} more")?,
+        }
+        write!(f, " (TTL {})", self.ttl)
     }
 }

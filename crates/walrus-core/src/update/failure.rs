@@ -2,6 +2,7 @@
 
 use walrus_dns::rcode;
 
+use super::HeldError;
 use crate::config::NameServerSettings;
 
 /// "Not authoritative for the zone", or not allowed to change it (RFC 2136 section 2.2).
@@ -40,6 +41,8 @@ pub enum Failure {
     NotAuthoritative,
     /// The secret cannot be used; why.
     Secret(String),
+    /// What is to be said is longer than a message can be.
+    TooLong,
 }
 
 impl Failure {
@@ -109,6 +112,51 @@ impl Failure {
                  or correct `zone` or `address`"
             ),
             Self::Secret(why) => format!("the secret of the key {key} cannot be used: {why}"),
+            Self::TooLong => format!(
+                "a message to {address} would be longer than any can be: a name in {zone} has too \
+                 many TXT records, remove what nobody needs"
+            ),
+        }
+    }
+
+    /// In a few words, where the name server is known.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match self {
+            Self::Unreachable(why) => format!("cannot be reached ({why})"),
+            Self::Silent => "no answer in time".to_owned(),
+            Self::Closed => "the connection was closed".to_owned(),
+            Self::Malformed => "no DNS message for this request".to_owned(),
+            Self::Unsigned(code) => format!("{} without a signature", code_name(*code)),
+            Self::KeyUnknown => "BADKEY".to_owned(),
+            Self::SignatureRefused => "BADSIG".to_owned(),
+            Self::AnswerForged => "signed with another secret".to_owned(),
+            Self::Clock(_) | Self::AnswerLate => "BADTIME".to_owned(),
+            Self::Update(code) | Self::Question(code) => code_name(*code),
+            Self::NotAuthoritative => "the name server does not speak for it".to_owned(),
+            Self::Secret(why) => why.clone(),
+            Self::TooLong => "too many TXT records".to_owned(),
+        }
+    }
+
+    /// Whether people are to be told the same of both.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            // These change from try to try.
+            (Self::Unreachable(_), Self::Unreachable(_))
+            | (Self::Clock(_), Self::Clock(_))
+            | (Self::Secret(_), Self::Secret(_)) => true,
+            _ => self == other,
+        }
+    }
+}
+
+impl From<HeldError> for Failure {
+    fn from(error: HeldError) -> Self {
+        match error {
+            HeldError::Rcode(code) => Self::Question(code),
+            HeldError::NotAuthoritative => Self::NotAuthoritative,
         }
     }
 }

@@ -25,9 +25,9 @@ impl Retry {
 
     /// When to try again, after one more failure.
     pub(super) fn failed(&mut self, now: Time) -> Time {
-        let doubled = FIRST.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        let wait = doubled(self.failures);
         self.failures = self.failures.saturating_add(1);
-        now + self.generator.jittered(doubled.min(LONGEST), JITTER)
+        now + self.generator.jittered(wait, JITTER)
     }
 
     /// It worked.
@@ -39,6 +39,12 @@ impl Retry {
     pub(super) fn jittered(&mut self, interval: Duration) -> Duration {
         self.generator.jittered(interval, JITTER)
     }
+}
+
+/// How long to wait after one more failure than so many.
+pub(super) fn doubled(failures: u32) -> Duration {
+    let times = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+    FIRST.saturating_mul(times).min(LONGEST)
 }
 
 #[cfg(test)]

@@ -4,6 +4,11 @@ use super::{Content, Desired, DesiredName, Held, Mark, MarkError, OnlyIf};
 use crate::config::NameServerSettings;
 use crate::plan::PlanNumber;
 
+/// Of TXT records at one name, all of which an update names: half of what a message holds.
+const TEXT_BYTES_MAX: usize = 32 << 10;
+/// What a record takes beside its data.
+const RECORD: usize = 12;
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -29,21 +34,23 @@ pub enum Why {
     New,
     /// The Plan wants something else.
     Changed,
-    /// Only the mark: a new epoch began, and an updater of an older one must not write any more.
-    Epoch,
+    /// Only the mark: something else may have been wanted since the Plan that it names, and an updater that
+    /// is behind must not put that there any more.
+    Renewed,
     /// Somebody else changed what is ours.
     Drifted,
     /// Something without a mark is taken over, as the settings want.
     Adopted,
 }
 
-/// Judges what was read. `known` is what this updater last saw to be in order there.
+/// Judges what was read. `known` is what this updater last saw to be in order there, and since which Plan
+/// the same is wanted, as far as it knows.
 #[must_use]
 pub fn judge(
     held: &Held,
     wanted: &DesiredName,
     desired: &Desired,
-    known: Option<&Content>,
+    (known, since): (Option<&Content>, &PlanNumber),
     settings: &NameServerSettings,
 ) -> Verdict {
     if held.is_empty() {
@@ -66,6 +73,11 @@ pub fn judge(
     if let Some(why) = of_others {
         return Verdict::Foreign(why);
     }
+    if held.texts.iter().map(|data| data.len() + RECORD).sum::<usize>() > TEXT_BYTES_MAX {
+        return Verdict::Foreign(
+            "it has more TXT records than an update can name: remove what nobody needs".to_owned(),
+        );
+    }
     let ours = marks.iter().filter_map(|(data, mark)| Some((*data, mark.as_ref().ok()?)));
     let newest = ours.clone().map(|(_, mark)| &mark.plan).max();
     let only_if = |ours: Vec<Vec<u8>>| OnlyIf::Texts {
@@ -82,9 +94,7 @@ pub fn judge(
     let ours: Vec<Vec<u8>> = ours.map(|(data, _)| data.clone()).collect();
     let write = |why| Verdict::Write { only_if: only_if(ours.clone()), why };
     if held.is(&wanted.content) && ours.len() == 1 {
-        let same_epoch =
-            (newest.epoch, &newest.controller) == (desired.plan.epoch, &desired.plan.controller);
-        return if same_epoch { Verdict::Good } else { write(Why::Epoch) };
+        return if newest >= since { Verdict::Good } else { write(Why::Renewed) };
     }
     let was_changed = known.is_some_and(|known| !held.is(known)) || *newest == desired.plan;
     write(if was_changed { Why::Drifted } else { Why::Changed })

@@ -12,7 +12,7 @@ use walrus_host::state::write_atomically;
 
 use super::key_pair::PRIVATE_LEN;
 use super::{KeyPair, KeyPairError};
-use crate::regular_file;
+use walrus_host::regular_file;
 
 /// A key's file is some hundred bytes.
 const FILE_MAX: u64 = 64 << 10;

@@ -21,7 +21,7 @@ use walrus_host::state::write_atomically;
 
 use super::bind_files::file_text;
 use super::{KeyFileError, KeyFiles, KeyPair, base_name};
-use crate::regular_file;
+use walrus_host::regular_file;
 
 const STATE_FILES: [&str; 2] = ["state.json", "state.copy.json"];
 

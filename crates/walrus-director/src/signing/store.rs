@@ -24,7 +24,7 @@ use walrus_dns::DomainName;
 use walrus_host::state::write_stream_atomically;
 
 use crate::keys::{COPY, signatures_stem};
-use crate::regular_file;
+use walrus_host::regular_file;
 
 const MAGIC: &[u8; 8] = b"WALSIG01";
 const HEAD_LEN: usize = 24;

@@ -1,7 +1,7 @@
 //! One exchange with a name server: requests out, signed; replies in, believed only if the key says so.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::base::Message;
@@ -11,8 +11,6 @@ use domain::base::name::{Name, ParsedName, ToName as _};
 use domain::rdata::Tsig;
 use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use walrus_core::config::{NameServerSettings, UpdateAlgorithm, UpdateKey, UpdateTransport};
 use walrus_core::update::{Exchange, Failure, Reply, ReplyError, Request};
@@ -20,42 +18,48 @@ use walrus_host::clock::Clock;
 use walrus_host::seed::secret_bytes;
 
 use super::secret::read_secret;
+use super::{connections, datagrams};
 
-/// For a connection, and for each reply.
-const WAIT: Duration = Duration::from_secs(5);
-/// Waits for a datagram: once, twice, four times this.
-const FIRST_WAIT: Duration = Duration::from_millis(800);
-/// How often a request is sent by UDP.
-const TRIES: u32 = 3;
-/// The longest datagram that is sent (DNS flag day 2020).
-const UDP_BYTES_MAX: usize = 1232;
-/// Datagrams for somebody else that are skipped in one try.
-const STRANGERS_MAX: usize = 32;
+/// For the secret, a connection, and each reply.
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 
-/// Carries an exchange out.
+/// What became of one request; `None` as long as it has no reply.
+type Answer = Option<Result<Reply, Failure>>;
+
+/// Carries an exchange out: what became of each request, in their order.
 pub(super) async fn carry_out(
     settings: &NameServerSettings,
     exchange: &Exchange,
     clock: &Clock,
-) -> Result<Vec<Reply>, Failure> {
-    // Read each time, so that a secret that was replaced is used without a reload.
-    let key = settings.key.as_ref().map(load_key).transpose()?;
-    let (mut stream, mut replies) = (None, Vec::with_capacity(exchange.requests.len()));
+) -> Result<Vec<Result<Reply, Failure>>, Failure> {
+    let key = match settings.key.clone() {
+        // Read each time, so that a secret that was replaced is used without a reload.
+        Some(key) => {
+            let read = timeout(WAIT, tokio::task::spawn_blocking(move || load_key(&key))).await;
+            let interrupted = || Failure::Secret("its file cannot be read in time".to_owned());
+            Some(read.map_err(|_| interrupted())?.map_err(|_| interrupted())??)
+        }
+        None => None,
+    };
+    let mut ids = BTreeSet::new();
+    let mut calls = Vec::with_capacity(exchange.requests.len());
     for request in &exchange.requests {
-        let signed = Signed::new(request, key.as_ref(), clock)?;
-        let reply = match settings.transport {
-            UpdateTransport::Udp if signed.bytes.len() <= UDP_BYTES_MAX => {
-                let reply = by_udp(settings.address, &signed, request, clock).await?;
-                match reply.is_truncated {
-                    true => by_tcp(&mut stream, settings.address, &signed, request, clock).await?,
-                    false => reply,
-                }
-            }
-            _ => by_tcp(&mut stream, settings.address, &signed, request, clock).await?,
-        };
-        replies.push(reply);
+        let mut id = random_id()?;
+        while !ids.insert(id) {
+            id = id.wrapping_add(1);
+        }
+        calls.push(Call::new(request, id, key.as_ref(), clock));
     }
-    Ok(replies)
+    if settings.transport == UpdateTransport::Udp {
+        datagrams::carry_out(settings.address, &mut calls, clock).await?;
+    }
+    connections::carry_out(settings.address, &mut calls, clock).await?;
+    Ok(calls.into_iter().map(|call| call.answer.unwrap_or(Err(Failure::Malformed))).collect())
+}
+
+fn random_id() -> Result<u16, Failure> {
+    let bytes = secret_bytes::<2>().map_err(|error| Failure::Unreachable(error.to_string()))?;
+    Ok(u16::from_be_bytes(bytes))
 }
 
 fn load_key(key: &UpdateKey) -> Result<Key, Failure> {
@@ -73,40 +77,37 @@ fn load_key(key: &UpdateKey) -> Result<Key, Failure> {
     Key::new(algorithm, &secret, name, None, None).map_err(|error| unusable(&error.to_string()))
 }
 
-/// A request as it travels.
-struct Signed {
+/// A request as it travels, and what became of it.
+pub(super) struct Call<'r> {
+    request: &'r Request,
     id: u16,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     transaction: Option<ClientTransaction<Key>>,
+    pub(super) answer: Answer,
 }
 
-impl Signed {
-    fn new(request: &Request, key: Option<&Key>, clock: &Clock) -> Result<Self, Failure> {
-        let too_long = |_: PushError| Failure::Secret("a message would be too long".to_owned());
-        let id = secret_bytes::<2>().map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let id = u16::from_be_bytes(id);
-        let mut message = request.compose(id).map_err(too_long)?;
-        let transaction = match key {
-            Some(key) => Some(
-                ClientTransaction::request(key.clone(), &mut message, now(clock))
-                    .map_err(too_long)?,
-            ),
-            None => None,
+impl<'r> Call<'r> {
+    fn new(request: &'r Request, id: u16, key: Option<&Key>, clock: &Clock) -> Self {
+        let signed = || -> Result<_, PushError> {
+            let mut message = request.compose(id)?;
+            let sign =
+                |key: &Key| ClientTransaction::request(key.clone(), &mut message, now(clock));
+            let transaction = key.map(sign).transpose()?;
+            Ok((message.finish(), transaction))
         };
-        Ok(Self { id, bytes: message.finish(), transaction })
+        match signed() {
+            Ok((bytes, transaction)) => Self { request, id, bytes, transaction, answer: None },
+            // It concerns this one alone.
+            Err(_) => {
+                let answer = Some(Err(Failure::TooLong));
+                Self { request, id, bytes: Vec::new(), transaction: None, answer }
+            }
+        }
     }
 
     /// What the reply says, if it is one and its signature is good; `None` if it is for somebody else.
-    fn read(
-        &self,
-        bytes: Vec<u8>,
-        request: &Request,
-        clock: &Clock,
-    ) -> Option<Result<Reply, Failure>> {
+    fn read(&self, bytes: Vec<u8>, clock: &Clock) -> Answer {
         let mut message = Message::from_octets(bytes).ok()?;
-        if message.header().id() != self.id || !message.header().qr() {
-            return None;
-        }
         if let Some(transaction) = &self.transaction {
             let code = message.header().rcode().to_int();
             let clock_differs = clock_said(&message, now(clock));
@@ -118,12 +119,23 @@ impl Signed {
                 }));
             }
         }
-        match Reply::read(message.as_slice(), self.id, request) {
+        match Reply::read(message.as_slice(), self.id, self.request) {
             Ok(reply) => Some(Ok(reply)),
             Err(ReplyError::Stranger) => None,
             Err(ReplyError::Malformed) => Some(Err(Failure::Malformed)),
         }
     }
+}
+
+/// Gives a reply to the call that waits for it; `false` if there is none.
+pub(super) fn deliver(calls: &mut [Call<'_>], bytes: Vec<u8>, clock: &Clock) -> bool {
+    let Ok(message) = Message::from_slice(&bytes) else { return false };
+    let header = message.header();
+    let id = header.id();
+    let waiting = calls.iter_mut().find(|call| call.id == id && call.answer.is_none());
+    let Some(call) = waiting.filter(|_| header.qr()) else { return false };
+    call.answer = call.read(bytes, clock);
+    call.answer.is_some()
 }
 
 fn now(clock: &Clock) -> Time48 {
@@ -163,74 +175,7 @@ fn distrusted(error: ValidationError, code: u8) -> Failure {
     }
 }
 
-async fn by_tcp(
-    stream: &mut Option<TcpStream>,
-    server: SocketAddr,
-    signed: &Signed,
-    request: &Request,
-    clock: &Clock,
-) -> Result<Reply, Failure> {
-    let connected = match stream.take() {
-        Some(stream) => stream,
-        None => match timeout(WAIT, TcpStream::connect(server)).await {
-            Ok(stream) => stream.map_err(|error| failed(&error))?,
-            Err(_) => return Err(Failure::Silent),
-        },
-    };
-    let (connected, bytes) = match timeout(WAIT, send_and_receive(connected, &signed.bytes)).await {
-        Ok(received) => received.map_err(|error| failed(&error))?,
-        Err(_) => return Err(Failure::Silent),
-    };
-    *stream = Some(connected);
-    signed.read(bytes, request, clock).unwrap_or(Err(Failure::Malformed))
-}
-
-async fn send_and_receive(
-    mut stream: TcpStream,
-    request: &[u8],
-) -> io::Result<(TcpStream, Vec<u8>)> {
-    let len = u16::try_from(request.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&len.to_be_bytes(), request].concat()).await?;
-    let mut reply = vec![0; usize::from(stream.read_u16().await?)];
-    stream.read_exact(&mut reply).await?;
-    Ok((stream, reply))
-}
-
-async fn by_udp(
-    server: SocketAddr,
-    signed: &Signed,
-    request: &Request,
-    clock: &Clock,
-) -> Result<Reply, Failure> {
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let failed = |error: io::Error| failed(&error);
-    let socket = UdpSocket::bind((any, 0)).await.map_err(failed)?;
-    socket.connect(server).await.map_err(failed)?;
-    let mut wait = FIRST_WAIT;
-    for _ in 0..TRIES {
-        socket.send(&signed.bytes).await.map_err(failed)?;
-        let heard = async {
-            let mut buffer = vec![0; usize::from(u16::MAX)];
-            for _ in 0..STRANGERS_MAX {
-                let len = socket.recv(&mut buffer).await?;
-                if let Some(reply) = signed.read(buffer[..len].to_vec(), request, clock) {
-                    return Ok(reply);
-                }
-            }
-            Ok(Err(Failure::Malformed))
-        };
-        match timeout(wait, heard).await {
-            Ok(reply) => return reply.map_err(failed)?,
-            Err(_) => wait *= 2,
-        }
-    }
-    Err(Failure::Silent)
-}
-
-fn failed(error: &io::Error) -> Failure {
+pub(super) fn failed(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset

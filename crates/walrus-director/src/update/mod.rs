@@ -3,6 +3,8 @@
 //!
 //! One task for each name server: one that does not answer holds no other up.
 
+mod connections;
+mod datagrams;
 mod exchange;
 mod run;
 mod secret;

@@ -1,5 +1,6 @@
 //! The task of one name server, and how it is steered and looked at.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -99,13 +100,7 @@ async fn run(
     let mut plans_end = false;
     let mut taken: Option<Arc<Plan>> = None;
     loop {
-        let plan = plans.borrow_and_update().clone();
-        if let Some(plan) =
-            plan.filter(|plan| !taken.as_ref().is_some_and(|it| Arc::ptr_eq(it, plan)))
-        {
-            handle.lock().plan(&plan);
-            taken = Some(plan);
-        }
+        take(&handle, &mut plans, &mut taken);
         let (effect, deadline) = {
             let mut updater = handle.lock();
             (updater.poll(clock.now()), updater.next_deadline())
@@ -115,9 +110,19 @@ async fn run(
             Some(UpdaterEffect::Tell(text)) => tracing::info!("{text}"),
             Some(UpdaterEffect::Exchange(exchange)) => {
                 let settings = handle.settings();
-                let outcome = tokio::select! {
-                    outcome = carry_out(&settings, &exchange, &clock) => outcome,
-                    () = shutdown.requested() => return,
+                let outcome = {
+                    let mut under_way = pin!(carry_out(&settings, &exchange, &clock));
+                    loop {
+                        tokio::select! {
+                            outcome = &mut under_way => break outcome,
+                            // The updater sees each Plan: of what it did not see it must think the worst.
+                            changed = plans.changed(), if !plans_end => {
+                                plans_end = changed.is_err();
+                                take(&handle, &mut plans, &mut taken);
+                            }
+                            () = shutdown.requested() => return,
+                        }
+                    }
                 };
                 let (mut updater, now) = (handle.lock(), clock.now());
                 match outcome {
@@ -140,5 +145,18 @@ async fn run(
                 }
             }
         }
+    }
+}
+
+/// Gives the updater the Plan in force, if it is another than that it was given last.
+fn take(
+    handle: &UpdaterHandle,
+    plans: &mut watch::Receiver<Option<Arc<Plan>>>,
+    taken: &mut Option<Arc<Plan>>,
+) {
+    let Some(plan) = plans.borrow_and_update().clone() else { return };
+    if !taken.as_ref().is_some_and(|it| Arc::ptr_eq(it, &plan)) {
+        handle.lock().plan(&plan);
+        *taken = Some(plan);
     }
 }

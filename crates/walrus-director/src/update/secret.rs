@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::utils::base64;
 use walrus_core::config::UpdateKey;
+use walrus_host::regular_file;
 use walrus_host::seed::secret_bytes;
 
 /// A file of keys is some hundred bytes long.
@@ -31,21 +32,47 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// It holds several keys, none of which is meant.
+    #[error(
+        "{path} holds {count} keys, but none of the name \"{key}\": name one of them in `key`",
+        path = path.display()
+    )]
+    OtherKeys {
+        /// The file.
+        path: PathBuf,
+        /// How many it holds.
+        count: usize,
+        /// The name that is looked for.
+        key: String,
+    },
 }
 
-/// The secret in the key's file: base64 alone, BIND's `secret "...";` or Knot's `secret: ...`.
+/// The secret in the key's file: base64 alone, or that of the key of this name, as BIND or Knot DNS
+/// write it; of one key alone whatever its name.
 ///
 /// # Errors
 /// If the file cannot be read, or has no secret.
 pub fn read_secret(key: &UpdateKey) -> Result<Vec<u8>, SecretError> {
     let path = &key.secret_file;
-    let failed = |error| SecretError::File { path: path.clone(), error };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(SecretError::NoSecret { path: path.clone() });
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    secret(&text).ok_or_else(|| SecretError::NoSecret { path: path.clone() })
+    let text = regular_file::read_text(path, FILE_BYTES_MAX)
+        .map_err(|error| SecretError::File { path: path.clone(), error })?;
+    let secrets = secrets(&text);
+    let is_meant = |name: &str| {
+        let (name, own) = (name.trim_end_matches('.'), key.name.to_string());
+        name.eq_ignore_ascii_case(own.trim_end_matches('.'))
+    };
+    let meant = secrets.iter().find(|(name, _)| is_meant(name));
+    let secret = match (&secrets[..], meant) {
+        (_, Some((_, secret))) | ([(_, secret)], None) => secret,
+        ([], None) => text.trim(),
+        (several, None) => {
+            let (path, count) = (path.clone(), several.len());
+            return Err(SecretError::OtherKeys { path, count, key: key.name.to_string() });
+        }
+    };
+    let secret: Option<Vec<u8>> = base64::decode(secret).ok();
+    let secret = secret.filter(|secret| !secret.is_empty());
+    secret.ok_or_else(|| SecretError::NoSecret { path: path.clone() })
 }
 
 /// The same in base64.
@@ -56,15 +83,42 @@ pub fn read_secret_text(key: &UpdateKey) -> Result<String, SecretError> {
     Ok(base64::encode_string(&read_secret(key)?))
 }
 
-fn secret(text: &str) -> Option<Vec<u8>> {
-    let is_quote = |c: char| matches!(c, '"' | '\'' | ';' | '}') || c.is_whitespace();
-    let word = match text.split_once("secret") {
-        Some((_, after)) => {
-            after.trim_start_matches(|c: char| c == ':' || is_quote(c)).split(is_quote).next()?
+/// Each key's name and secret, as BIND and Knot DNS write them.
+fn secrets(text: &str) -> Vec<(&str, &str)> {
+    let (mut secrets, mut name, mut rest) = (Vec::new(), "", text);
+    while let Some(word) = next_word(&mut rest, false) {
+        match word {
+            "key" | "id" => {
+                let mut after = rest;
+                // Knot's `key:` begins a list.
+                if let Some(word) = next_word(&mut after, false).filter(|word| *word != "-") {
+                    (name, rest) = (word, after);
+                }
+            }
+            "secret" => secrets.extend(next_word(&mut rest, true).map(|secret| (name, secret))),
+            _ => {}
         }
-        None => text.trim(),
-    };
-    base64::decode(word).ok().filter(|secret: &Vec<u8>| !secret.is_empty())
+    }
+    secrets
+}
+
+/// The next word, without quotes and comments. A secret may begin as a comment of BIND's does.
+fn next_word<'t>(rest: &mut &'t str, is_secret: bool) -> Option<&'t str> {
+    let is_between = |c: char| matches!(c, '"' | '\'' | ';' | '{' | '}' | ':') || c.is_whitespace();
+    loop {
+        let from = rest.trim_start_matches(is_between);
+        let end = if from.starts_with('#') || (from.starts_with("//") && !is_secret) {
+            from.find('\n')
+        } else if from.starts_with("/*") {
+            from.find("*/").map(|at| at + 2)
+        } else {
+            let len = from.find(is_between).unwrap_or(from.len());
+            let (word, after) = from.split_at(len);
+            *rest = after;
+            return (!word.is_empty()).then_some(word);
+        };
+        *rest = &from[end.unwrap_or(from.len())..];
+    }
 }
 
 /// Makes a file with a new secret if there is none; `true` if it was made. Only its owner may read it.

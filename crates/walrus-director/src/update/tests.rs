@@ -8,9 +8,10 @@ use domain::base::{Message, MessageBuilder};
 use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, ClientTransaction, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use walrus_core::config::{NameServerSettings, UpdateAlgorithm, UpdateKey, UpdateTransport};
 use walrus_core::update::{Exchange, Failure, Reply, Request};
+use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 
 use super::exchange::carry_out;
@@ -33,14 +34,36 @@ fn secrets_are_read_as_people_and_programs_write_them() {
         ("", None),
         ("two words", None),
         ("key \"k\" { secret", None),
+        // Comments, and keys that are called so.
+        (
+            "# the secret of europe\nkey \"k\" { /* secret \"eA==\"; */ secret \"c2VjcmV0\"; };",
+            Some("secret"),
+        ),
+        ("key \"walrus-secret\" { algorithm hmac-sha256; secret \"c2VjcmV0\"; };", Some("secret")),
+        ("key secret { secret \"c2VjcmV0\"; };", Some("secret")),
+        // Of several the one of that name.
+        (
+            "key \"other\" { secret \"eA==\"; };\nkey \"Walrus-Europe.\" { secret \"c2VjcmV0\"; };",
+            Some("secret"),
+        ),
+        (
+            "key:\n - id: other\n   secret: eA==\n - id: walrus-europe\n   secret: c2VjcmV0",
+            Some("secret"),
+        ),
+        ("key a { secret \"eA==\"; }; key b { secret \"c2VjcmV0\"; };", None),
     ] {
         std::fs::write(&key.secret_file, text).unwrap();
         let read = read_secret(&key).ok();
         assert_eq!(read.as_deref(), expected.map(str::as_bytes), "{text:?}");
     }
+    std::fs::write(&key.secret_file, "// old\nkey k { secret \"//8=\"; };").unwrap();
+    assert_eq!(read_secret(&key).unwrap(), [0xff, 0xff], "what begins as a comment does");
+    std::fs::write(&key.secret_file, "key a { secret eA==; }; key b { secret eA==; };").unwrap();
+    let told = read_secret(&key).unwrap_err().to_string();
+    assert!(told.contains("2 keys, but none of the name \"walrus-europe\""), "{told}");
     std::fs::write(&key.secret_file, vec![b'A'; 100_000]).unwrap();
     let told = read_secret(&key).unwrap_err().to_string();
-    assert!(told.contains("holds no secret") && !told.contains("AAAA"), "{told}");
+    assert!(told.contains("longer than") && !told.contains("AAAA"), "{told}");
     std::fs::remove_file(&key.secret_file).unwrap();
     assert!(make_secret_file(&key).unwrap() && !make_secret_file(&key).unwrap());
     assert_eq!(read_secret(&key).unwrap().len(), 32);
@@ -71,27 +94,42 @@ async fn name_server(reply: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr) -> Result<Vec<Reply>, Failure> {
+/// What becomes of one question, signed.
+async fn ask(address: SocketAddr) -> Result<Reply, Failure> {
     let folder = tempfile::tempdir().unwrap();
     let key = key(folder.path().join("key"));
     std::fs::write(&key.secret_file, "c2VjcmV0").unwrap();
+    let mut settings = settings(address);
+    settings.key = Some(key);
+    let mut replies = carry_out(&settings, &questions(1), &Clock::real()).await?;
+    replies.remove(0)
+}
+
+fn questions(count: u16) -> Exchange {
+    let question = |record_type| Request::Query { name: zone(), record_type };
+    Exchange { requests: (6..6 + count).map(question).collect() }
+}
+
+fn zone() -> DomainName {
+    "europe.example".parse().unwrap()
+}
+
+fn settings(address: SocketAddr) -> NameServerSettings {
     let name = |name: &str| name.parse().unwrap();
-    let settings = NameServerSettings {
+    NameServerSettings {
         name: name("europe"),
         area: name("europe"),
         address,
-        zone: "europe.example".parse().unwrap(),
+        zone: zone(),
         host: "ns.europe.example".parse().unwrap(),
         transport: UpdateTransport::Tcp,
-        key: Some(key),
+        key: None,
         ttl: None,
         check_every: Duration::from_secs(30),
         owner: name("walrus"),
         adopt: false,
         services: Vec::new(),
-    };
-    let request = Request::Query { name: "europe.example".parse().unwrap(), record_type: 6 };
-    carry_out(&settings, &Exchange { requests: vec![request] }, &Clock::real()).await
+    }
 }
 
 /// The request as a good answer, but for its signature.
@@ -131,4 +169,103 @@ async fn what_is_no_answer_is_told() {
     let gone = listener.local_addr().unwrap();
     drop(listener);
     assert!(matches!(ask(gone).await, Err(Failure::Unreachable(_))));
+}
+
+/// What a request asks for, with the same question as a good answer.
+fn answer(request: &[u8]) -> (u16, Vec<u8>) {
+    let mut reply = request.to_vec();
+    reply[2] |= 0x84;
+    let asked = Message::from_octets(request).unwrap().first_question().unwrap();
+    (asked.qtype().to_int(), reply)
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let len = stream.read_u16().await.ok()?;
+    let mut request = vec![0; usize::from(len)];
+    stream.read_exact(&mut request).await.ok()?;
+    Some(request)
+}
+
+async fn write_reply(stream: &mut TcpStream, reply: &[u8]) {
+    let len = u16::try_from(reply.len()).unwrap().to_be_bytes();
+    let _ = stream.write_all(&[&len[..], reply].concat()).await;
+}
+
+/// Whether all were answered, each with its own question.
+fn assert_all_answered(replies: Result<Vec<Result<Reply, Failure>>, Failure>, count: u16) {
+    let replies = replies.unwrap();
+    assert_eq!(replies.len(), usize::from(count));
+    assert!(replies.iter().all(|reply| reply.as_ref().is_ok_and(|it| it.is_authoritative)));
+}
+
+#[tokio::test]
+async fn all_requests_go_at_once_and_replies_come_in_any_order() {
+    const COUNT: u16 = 129;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut requests = Vec::new();
+        // None is answered before the last has come.
+        for _ in 0..COUNT {
+            requests.push(read_request(&mut stream).await.unwrap());
+        }
+        for request in requests.iter().rev() {
+            write_reply(&mut stream, &answer(request).1).await;
+        }
+        let _ = stream.read_u8().await;
+    });
+    let replies = carry_out(&settings, &questions(COUNT), &Clock::real()).await;
+    assert_all_answered(replies, COUNT);
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_server_that_closes_after_each_reply_is_asked_again_for_the_rest() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Some(request) = read_request(&mut stream).await else { continue };
+            write_reply(&mut stream, &answer(&request).1).await;
+            // All of them are read, so that closing is no reset.
+            let _ = stream.shutdown().await;
+            while read_request(&mut stream).await.is_some() {}
+        }
+    });
+    let replies = carry_out(&settings, &questions(9), &Clock::real()).await;
+    assert_all_answered(replies, 9);
+}
+
+#[tokio::test]
+async fn datagrams_that_are_lost_are_sent_again_and_what_is_cut_short_is_asked_by_tcp() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap());
+    settings.transport = UpdateTransport::Udp;
+    let socket = UdpSocket::bind(settings.address).await.unwrap();
+    tokio::spawn(async move {
+        let (mut buffer, mut lost) = ([0; 1500], Vec::new());
+        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+            let (record_type, mut reply) = answer(&buffer[..len]);
+            if record_type == 8 && !lost.contains(&record_type) {
+                lost.push(record_type);
+                continue;
+            }
+            if record_type == 10 {
+                reply[2] |= 2;
+            }
+            let _ = socket.send_to(&reply, from).await;
+        }
+    });
+    let by_tcp = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await.unwrap();
+        let (record_type, reply) = answer(&request);
+        write_reply(&mut stream, &reply).await;
+        let _ = stream.read_u8().await;
+        record_type
+    });
+    let replies = carry_out(&settings, &questions(40), &Clock::real()).await;
+    assert_all_answered(replies, 40);
+    assert_eq!(by_tcp.await.unwrap(), 10, "that one alone");
 }

@@ -1,5 +1,6 @@
 //! Keeps one connection to a NATS server, one after the other, for ever.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -117,7 +118,14 @@ async fn connect(
     let address: ServerAddr = format!("nats://{server}")
         .parse()
         .map_err(|_| format!("`{server}` is no host and port"))?;
-    let options = options::options(shared, server)?.event_callback(move |event| {
+    // It reads files, which may lie on a disk that does not answer.
+    let (of, to) = (Arc::clone(shared), server.to_owned());
+    let read = tokio::task::spawn_blocking(move || options::options(&of, &to));
+    let options = match timeout(CONNECT_TIMEOUT, read).await {
+        Ok(options) => options.map_err(|error| error.to_string())??,
+        Err(_) => return Err(format!("{server}: the files of its secrets cannot be read in time")),
+    };
+    let options = options.event_callback(move |event| {
         let events = events.clone();
         async move {
             // Without a listener the connection is over.

@@ -11,6 +11,7 @@ use walrus_core::message::Role;
 
 use super::Shared;
 use crate::log::chain;
+use crate::regular_file;
 use crate::tls::{Trust, client_config_as};
 use crate::token::Token;
 
@@ -99,8 +100,5 @@ fn authenticated(authentication: &NatsAuthentication) -> Result<ConnectOptions, 
 /// A short text file.
 fn read(file: &Path) -> Result<String, String> {
     let said = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
-    if std::fs::metadata(file).map_err(said)?.len() > SECRET_LEN_MAX {
-        return Err(format!("{} is longer than any secret", file.display()));
-    }
-    std::fs::read_to_string(file).map_err(said)
+    regular_file::read_text(file, SECRET_LEN_MAX).map_err(said)
 }

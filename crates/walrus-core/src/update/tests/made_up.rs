@@ -9,7 +9,7 @@ use super::super::{
     Content, Exchange, Failure, Mark, OnlyIf, Reply, ReplyData, ReplyRecord, Request, Updater,
     UpdaterEffect,
 };
-use super::plans::{SERVICE, TARGET, ZONE, domain, name, number};
+use super::plans::{TARGET, ZONE, domain, name, number};
 use crate::world::Time;
 
 /// What stands at a name, by type, with one TTL.
@@ -28,6 +28,10 @@ pub(super) struct MadeUp {
     pub(super) refuses: Option<u8>,
     /// Answers updates with this code.
     pub(super) refuses_updates: Option<u8>,
+    /// Answers questions and updates of these names with these codes.
+    pub(super) refuses_names: BTreeMap<DomainName, (u8, u8)>,
+    /// Answers no exchange in which this is to be changed.
+    pub(super) breaks_at: Option<DomainName>,
     /// What it was asked, for counting.
     pub(super) asked: Vec<Request>,
 }
@@ -36,7 +40,16 @@ impl MadeUp {
     pub(super) fn new() -> Self {
         let names = BTreeMap::new();
         let (refuses, refuses_updates) = (None, None);
-        Self { names, serial: 1, alias_ttl: 30, refuses, refuses_updates, asked: Vec::new() }
+        Self {
+            names,
+            serial: 1,
+            alias_ttl: 30,
+            refuses,
+            refuses_updates,
+            refuses_names: BTreeMap::new(),
+            breaks_at: None,
+            asked: Vec::new(),
+        }
     }
 
     /// Somebody puts an address there, without a mark.
@@ -77,7 +90,11 @@ impl MadeUp {
     }
 
     pub(super) fn addresses(&self) -> Vec<String> {
-        let node = self.names.get(&domain(TARGET)).cloned().unwrap_or_default();
+        self.addresses_of(TARGET)
+    }
+
+    pub(super) fn addresses_of(&self, name: &str) -> Vec<String> {
+        let node = self.names.get(&domain(name)).cloned().unwrap_or_default();
         let address = |(_, data): &(u16, ReplyData)| match data {
             ReplyData::Address(address) => Some(address.to_string()),
             _ => None,
@@ -90,7 +107,13 @@ impl MadeUp {
     pub(super) fn answer(&mut self, request: &Request) -> Reply {
         self.asked.push(request.clone());
         let refused = if request.is_update() { self.refuses_updates } else { None };
-        let rcode = self.refuses.or(refused).unwrap_or(0);
+        let (name, update) = match request {
+            Request::Query { name, .. } => (name, false),
+            Request::Update { name, .. } => (name, true),
+        };
+        let of_name = self.refuses_names.get(name);
+        let of_name = of_name.map(|(asked, changed)| if update { *changed } else { *asked });
+        let rcode = self.refuses.or(refused).or(of_name).unwrap_or(0);
         let mut reply =
             Reply { rcode, is_authoritative: true, is_truncated: false, answers: Vec::new() };
         if rcode != 0 {
@@ -112,8 +135,9 @@ impl MadeUp {
         if *name == domain(ZONE) {
             return vec![record(3600, ReplyData::Serial(self.serial))];
         }
-        if *name == domain(SERVICE) {
-            return vec![record(self.alias_ttl, ReplyData::Alias(domain(TARGET)))];
+        if name.is_within(&domain("walrus.example")) {
+            let target = name.to_string().replace("walrus.example", ZONE);
+            return vec![record(self.alias_ttl, ReplyData::Alias(domain(&target)))];
         }
         let node = self.names.get(name).cloned().unwrap_or_default();
         let fits = |(of_type, _): &(u16, ReplyData)| *of_type == record_type || *of_type == 5;
@@ -165,7 +189,7 @@ impl MadeUp {
 pub(super) struct Speaker {
     pub(super) updater: Updater,
     pub(super) said: Vec<String>,
-    under_way: Option<(Exchange, Vec<Reply>)>,
+    under_way: Option<(Exchange, Vec<Result<Reply, Failure>>)>,
 }
 
 impl Speaker {
@@ -195,7 +219,15 @@ impl Speaker {
             self.updater.failed(now, Failure::Silent);
             return true;
         };
-        replies.push(server.answer(&exchange.requests[replies.len()]));
+        let broken = exchange.requests.iter().any(|request| match request {
+            Request::Update { name, .. } => server.breaks_at.as_ref() == Some(name),
+            Request::Query { .. } => false,
+        });
+        if broken {
+            self.updater.failed(now, Failure::Closed);
+            return true;
+        }
+        replies.push(Ok(server.answer(&exchange.requests[replies.len()])));
         match replies.len() == exchange.requests.len() {
             true => self.updater.replied(now, &replies),
             false => self.under_way = Some((exchange, replies)),

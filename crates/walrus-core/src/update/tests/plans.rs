@@ -124,3 +124,24 @@ pub(super) fn plan_of(number: PlanNumber, groups: &[(f64, Servers<'_>)]) -> Plan
 pub(super) fn plan(number: PlanNumber, address: &str) -> Plan {
     plan_of(number, &[(1.0, &[("a", &[address], false)])])
 }
+
+/// `count` services, `www0` and so on, each to one server with this address; and the settings that publish them.
+pub(super) fn many(number: PlanNumber, address: &str, count: usize) -> (Plan, NameServerSettings) {
+    let (mut plan, mut settings) = (plan(number, address), settings());
+    let one = plan.services.remove(0);
+    let label = |index: usize| format!("www{index}");
+    plan.services = (0..count)
+        .map(|index| ServicePlan {
+            name: format!("{}.walrus.example", label(index)),
+            ..one.clone()
+        })
+        .collect();
+    plan.services.sort_by(|a, b| a.name.cmp(&b.name));
+    settings.services = (0..count)
+        .map(|index| PublishedService {
+            service: domain(&format!("{}.walrus.example", label(index))),
+            target: domain(&format!("{}.{ZONE}", label(index))),
+        })
+        .collect();
+    (plan, settings)
+}

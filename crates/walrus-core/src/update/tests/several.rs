@@ -71,4 +71,72 @@ proptest! {
             prop_assert_eq!(server.addresses(), [address(epoch, sequence)]);
         }
     }
+
+    /// What Plans want may come back: of two addresses one or the other. Once somebody has carried out a
+    /// Plan, nobody puts there what only an older one wanted.
+    #[test]
+    fn what_an_older_plan_wanted_never_comes_back(
+        steps in proptest::collection::vec(step(), 1..200),
+        wants in proptest::collection::vec(0..2_u8, 24),
+    ) {
+        let address = |epoch: u64, sequence: u64| {
+            let index = usize::try_from(epoch * 6 + sequence).unwrap() % wants.len();
+            format!("192.0.2.{}", wants[index])
+        };
+        let mut server = MadeUp::new();
+        let mut speakers: Vec<Speaker> =
+            (0..3).map(|seed| Speaker::new(Updater::new(settings(), seed))).collect();
+        let (mut now, mut carried_out) = (Time::ZERO, None);
+        for step in steps {
+            let before = server.addresses();
+            match step {
+                Step::Plan(who, epoch, sequence) => {
+                    let number = number(epoch, "berlin", sequence);
+                    speakers[who].updater.plan(&plan(number, &address(epoch, sequence)));
+                }
+                Step::Speak(who) => {
+                    speakers[who].step(now, Some(&mut server));
+                }
+                Step::Wait(seconds) => now += std::time::Duration::from_secs(seconds),
+                Step::Meddle => continue,
+            }
+            if let Some(number) = &carried_out && before != server.addresses() {
+                let marked = server.mark().map(|mark| mark.plan);
+                prop_assert!(marked.as_ref() > Some(number), "{marked:?} after {number}");
+            }
+            let status = speakers.iter().map(|it| it.updater.status(now).acknowledged);
+            carried_out = carried_out.max(status.max().flatten());
+        }
+    }
+}
+
+#[test]
+fn of_plans_that_want_one_thing_another_and_the_first_again_the_last_is_marked() {
+    let mut server = MadeUp::new();
+    let mut speakers = [7, 8].map(|seed| Speaker::new(Updater::new(settings(), seed)));
+    let wanted = |sequence, address: &str| plan(number(1, "berlin", sequence), address);
+    for speaker in &mut speakers {
+        speaker.updater.plan(&wanted(5, "192.0.2.1"));
+        speaker.settle(Time::ZERO, &mut server);
+    }
+    let [quick, late] = &mut speakers;
+    // The one in between comes to one of them alone, and late.
+    quick.updater.plan(&wanted(7, "192.0.2.1"));
+    quick.settle(Time::from_secs(1), &mut server);
+    late.updater.plan(&wanted(6, "192.0.2.9"));
+    late.settle(Time::from_secs(1), &mut server);
+    assert_eq!(server.addresses(), ["192.0.2.1"]);
+    assert_eq!(late.state(Time::from_secs(1)).0, "newer");
+}
+
+#[test]
+fn a_mark_stays_while_each_plan_wants_the_same() {
+    let mut server = MadeUp::new();
+    let mut speaker = Speaker::new(Updater::new(settings(), 7));
+    for sequence in 5..50 {
+        speaker.updater.plan(&plan(number(1, "berlin", sequence), "192.0.2.1"));
+        speaker.settle(Time::from_secs(60 * sequence), &mut server);
+    }
+    assert_eq!(server.mark().unwrap().plan.sequence, 5);
+    assert_eq!(speaker.updater.status(Time::ZERO).acknowledged.unwrap().sequence, 49);
 }

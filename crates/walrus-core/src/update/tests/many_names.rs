@@ -1,0 +1,151 @@
+//! Many names of one name server: none of them holds others up.
+
+use walrus_dns::record_type;
+
+use super::super::{ReplyData, Request, Updater};
+use super::made_up::{MadeUp, Speaker};
+use super::plans::{TARGET, domain, many, number, plan, settings};
+use crate::world::Time;
+
+const COUNT: usize = 80;
+
+fn target(index: usize) -> String {
+    format!("www{index}.europe.example")
+}
+
+/// One that has published a first Plan of many services.
+fn published() -> (Speaker, MadeUp) {
+    let (plan, settings) = many(number(1, "berlin", 1), "192.0.2.1", COUNT);
+    let (mut speaker, mut server) = (Speaker::new(Updater::new(settings, 7)), MadeUp::new());
+    speaker.updater.plan(&plan);
+    speaker.settle(Time::ZERO, &mut server);
+    assert!((0..COUNT).all(|index| server.addresses_of(&target(index)) == ["192.0.2.1"]));
+    (speaker, server)
+}
+
+/// How many of the names have this address.
+fn having(server: &MadeUp, address: &str) -> usize {
+    (0..COUNT).filter(|index| server.addresses_of(&target(*index)) == [address]).count()
+}
+
+fn state_of(speaker: &Speaker, index: usize) -> (&'static str, String) {
+    let status = speaker.updater.status(Time::ZERO);
+    let name = status.names.iter().find(|name| name.target == target(index)).expect("the name");
+    (name.state.as_str(), name.detail.clone())
+}
+
+#[test]
+fn what_changes_is_written_before_all_is_read_again() {
+    let (mut speaker, mut server) = published();
+    for minute in [0, 10] {
+        // Right after the first Plan, and when somebody changed the serial.
+        server.serial += 1;
+        server.asked.clear();
+        let next = number(1, "berlin", 2 + minute);
+        let address = format!("192.0.2.{}", 100 + minute);
+        speaker.updater.plan(&many(next, &address, COUNT).0);
+        speaker.settle(Time::from_secs(minute * 60), &mut server);
+        assert!(server.asked[..COUNT].iter().all(Request::is_update), "minute {minute}");
+        assert_eq!(having(&server, &address), COUNT);
+    }
+}
+
+#[test]
+fn names_that_cannot_be_read_hold_no_others_up() {
+    let (mut plan, settings) = many(number(1, "berlin", 1), "192.0.2.1", COUNT);
+    let (mut speaker, mut server) = (Speaker::new(Updater::new(settings, 7)), MadeUp::new());
+    server.refuses_names = (0..40).map(|index| (domain(&target(index)), (2, 0))).collect();
+    speaker.updater.plan(&plan);
+    for second in 0..600 {
+        speaker.settle(Time::from_secs(second), &mut server);
+    }
+    assert_eq!(
+        (having(&server, "192.0.2.1"), speaker.updater.status(Time::ZERO).problem),
+        (40, None)
+    );
+    let (state, detail) = state_of(&speaker, 0);
+    assert!(state == "waiting" && detail.contains("cannot be read: SERVFAIL"), "{state} {detail}");
+    let told: Vec<&String> = speaker.said.iter().filter(|it| it.contains("cannot be")).collect();
+    assert!(told.len() <= 12 && told[3].contains("28 more"), "{told:?}");
+    assert!(server.asked.len() < 20 * COUNT * 4, "{}", server.asked.len());
+    // They are tried again by themselves.
+    server.refuses_names.clear();
+    speaker.settle(Time::from_secs(700), &mut server);
+    assert_eq!(having(&server, "192.0.2.1"), COUNT);
+    plan.number = number(1, "berlin", 2);
+    speaker.updater.plan(&plan);
+    assert_eq!(speaker.updater.status(Time::ZERO).acknowledged, Some(number(1, "berlin", 2)));
+}
+
+#[test]
+fn names_whose_update_is_refused_hold_no_others_up() {
+    let (mut speaker, mut server) = published();
+    server.refuses_names = (0..40).map(|index| (domain(&target(index)), (0, 5))).collect();
+    for round in 0..3 {
+        let address = format!("192.0.2.{}", 10 + round);
+        let next = number(1, "berlin", 2 + round);
+        speaker.updater.plan(&many(next, &address, COUNT).0);
+        speaker.settle(Time::from_secs(round * 90), &mut server);
+        assert_eq!(having(&server, &address), 40, "at once");
+    }
+    let status = speaker.updater.status(Time::from_secs(180));
+    let problem = status.problem.unwrap();
+    assert!(problem.contains("REFUSED") && problem.contains("for 40 of 80 names"), "{problem}");
+    assert!(state_of(&speaker, 0).1.ends_with("; refused: REFUSED"), "{:?}", state_of(&speaker, 0));
+    // Another code is another problem, and is told.
+    let about = |speaker: &Speaker, code: &str| {
+        let told = speaker.said.iter().filter(|line| line.contains(code));
+        told.count()
+    };
+    assert_eq!((about(&speaker, "(REFUSED)"), about(&speaker, "(SERVFAIL)")), (1, 0));
+    server.refuses_names.values_mut().for_each(|codes| codes.1 = 2);
+    speaker.settle(Time::from_secs(300), &mut server);
+    assert_eq!((about(&speaker, "(REFUSED)"), about(&speaker, "(SERVFAIL)")), (1, 1));
+    server.refuses_names.clear();
+    speaker.settle(Time::from_secs(400), &mut server);
+    assert_eq!(having(&server, "192.0.2.12"), COUNT);
+    assert_eq!(speaker.updater.status(Time::ZERO).problem, None);
+}
+
+#[test]
+fn an_update_that_breaks_each_exchange_holds_no_others_up_for_long() {
+    let (mut speaker, mut server) = published();
+    server.breaks_at = Some(domain(&target(0)));
+    speaker.updater.plan(&many(number(1, "berlin", 2), "192.0.2.9", COUNT).0);
+    for second in 0..600 {
+        speaker.settle(Time::from_secs(second), &mut server);
+    }
+    assert_eq!(having(&server, "192.0.2.9"), COUNT - 1);
+}
+
+#[test]
+fn a_balanced_name_that_cannot_be_asked_for_is_a_warning() {
+    let mut server = MadeUp::new();
+    server.refuses_names.insert(domain("www.walrus.example"), (5, 5));
+    let mut speaker = Speaker::new(Updater::new(settings(), 7));
+    speaker.updater.plan(&plan(number(1, "berlin", 1), "192.0.2.1"));
+    speaker.settle(Time::ZERO, &mut server);
+    let status = speaker.updater.status(Time::ZERO);
+    assert_eq!((server.addresses(), status.problem), (vec!["192.0.2.1".to_owned()], None));
+    assert!(status.warnings[0].contains("REFUSED"), "{:?}", status.warnings);
+}
+
+#[test]
+fn more_texts_than_an_update_can_name_are_told() {
+    let mut server = MadeUp::new();
+    let mut speaker = Speaker::new(Updater::new(settings(), 7));
+    speaker.updater.plan(&plan(number(1, "berlin", 1), "192.0.2.1"));
+    speaker.settle(Time::ZERO, &mut server);
+    let node = server.names.get_mut(&domain(TARGET)).unwrap();
+    for index in 0..200_u8 {
+        let mut text = vec![b'x'; 200];
+        (text[0], text[1]) = (199, index);
+        node.data.push((record_type::TXT, ReplyData::Text(text)));
+    }
+    server.serial += 1;
+    speaker.updater.plan(&plan(number(1, "berlin", 2), "192.0.2.9"));
+    speaker.settle(Time::from_secs(60), &mut server);
+    speaker.settle(Time::from_secs(120), &mut server);
+    let (state, detail) = speaker.state(Time::ZERO);
+    assert!(state == "foreign" && detail.contains("more TXT records"), "{state} {detail}");
+}
