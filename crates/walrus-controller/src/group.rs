@@ -72,7 +72,7 @@ impl Group {
         let input = match (envelope.role, envelope.message) {
             (Role::Reporter, Message::Report(report)) => return Some(Told::Report(report)),
             (Role::Director, Message::Hello(hello)) => {
-                Input::DirectorHello { director: name, plan: hello.plan }
+                Input::DirectorHello { director: name, plan: hello.plan, marks: hello.marks }
             }
             (Role::Director, Message::Observation(observation)) => {
                 Input::Observed { director: name, observation }

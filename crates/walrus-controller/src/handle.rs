@@ -177,7 +177,16 @@ impl ControllerHandle {
         director: Name,
         plan: Option<PlanNumber>,
     ) -> Result<(), ControllerGone> {
-        self.send(CommandKind::Tell(Input::DirectorHello { director, plan })).await
+        self.send(CommandKind::Tell(Input::DirectorHello { director, plan, marks: None })).await
+    }
+
+    /// The highest Plan number that name servers which this node keeps up to date are marked with; one above the
+    /// Controller's own makes it go on above that one.
+    ///
+    /// # Errors
+    /// If the Controller ended.
+    pub async fn marks_seen(&self, highest: PlanNumber) -> Result<(), ControllerGone> {
+        self.send(CommandKind::Tell(Input::MarksSeen(highest))).await
     }
 
     /// Waits until all queues are empty and nothing is under way: for a manual clock, and for

@@ -151,6 +151,9 @@ impl Shell {
             self.carry_out().await;
             drop((awake, handled));
         }
+        // The others need not wait for its silence.
+        self.parts.controller.leave(clock.now());
+        self.carry_out().await;
         self.parts.disk.finish().await;
     }
 

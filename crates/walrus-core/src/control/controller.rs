@@ -14,6 +14,7 @@ use super::aliases::Aliases;
 use super::cut_off::CutOff;
 use super::demand::Demand;
 use super::journal::Demands;
+use super::marks::Marks;
 use super::mastership::Hearing;
 use super::membership::{GroupStart, Membership};
 use super::moves::Moves;
@@ -84,6 +85,7 @@ pub struct Controller {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) next_round: Time,
     pub(super) numbering: Numbering,
+    pub(super) marks: Marks,
     pub(super) memory: Memory,
     pub(super) last_heard: LastHeard,
     pub(super) hearing: Hearing,
@@ -128,6 +130,7 @@ impl Controller {
         let join = |group| Membership::new(group, detection, &overrides, now);
         let mut controller = Self {
             numbering,
+            marks: Marks::new(now),
             cut_off,
             group: group.map(join),
             next_round: now + configuration.control.round.max(ROUND_MIN),
@@ -182,7 +185,10 @@ impl Controller {
                 Ok(())
             }
             Input::Observed { director, observation } => self.observed(director, &observation),
-            Input::DirectorHello { director, plan } => self.director_hello(director, plan),
+            Input::DirectorHello { director, plan, marks } => {
+                self.director_hello(director, plan, marks)
+            }
+            Input::MarksSeen(number) => self.marks_seen(number),
             Input::SetOverride { target, state, force, unix_ms } => {
                 self.set_override(target, state, force, unix_ms)
             }
@@ -257,6 +263,7 @@ impl Controller {
             (self.next_step, "a server's return or an area's way home"),
             (self.notices.next(), "a notice"),
             (self.next_of_group(), "the group"),
+            (self.next_of_marks(), "a name server's mark"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).fold(
             (self.next_round, "round"),
@@ -309,6 +316,7 @@ impl Controller {
             self.event = true;
         }
         self.attend_group();
+        self.attend_marks();
         if let Some(epoch) = self.numbering.take_unstored() {
             self.effects.push_back(Effect::StoreEpoch(epoch));
         }

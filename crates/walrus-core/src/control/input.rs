@@ -58,7 +58,11 @@ pub enum Input {
         director: Name,
         /// What it holds.
         plan: Option<PlanNumber>,
+        /// The highest in the marks of name servers that its node keeps up to date.
+        marks: Option<PlanNumber>,
     },
+    /// The highest number in the marks of name servers that this Controller's node keeps up to date.
+    MarksSeen(PlanNumber),
     /// An operator here drains or undrains.
     SetOverride {
         /// What.

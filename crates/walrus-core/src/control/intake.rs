@@ -139,15 +139,21 @@ impl Controller {
         &mut self,
         director: Name,
         plan: Option<PlanNumber>,
+        marks: Option<PlanNumber>,
     ) -> Result<(), Refusal> {
         self.demand.hello(director.clone(), plan.clone(), self.now)?;
-        let Some(held) = plan else { return Ok(()) };
+        let noted = plan.map_or(Ok(()), |held| self.note_held(&director, &held));
+        noted.and(marks.map_or(Ok(()), |marks| self.marks_seen(marks)))
+    }
+
+    /// A Director holds this Plan.
+    fn note_held(&mut self, director: &Name, held: &PlanNumber) -> Result<(), Refusal> {
         if self.group.is_some() {
-            self.numbering.note_claim(&held)?;
+            self.numbering.note_claim(held)?;
             self.attend_soon();
             return Ok(());
         }
-        if self.numbering.seen(&held)? {
+        if self.numbering.seen(held)? {
             self.event = true;
             self.event_not_before = self.event_not_before.min(self.now);
             let epoch = self.numbering.current().epoch;

@@ -6,6 +6,7 @@
 //! that came before a poll are decided on together.
 
 mod aliases;
+mod contest;
 mod controller;
 mod cut_off;
 mod deciding;
@@ -18,6 +19,7 @@ mod input;
 mod intake;
 mod journal;
 mod load;
+mod marks;
 mod mastership;
 mod membership;
 mod moves;

@@ -94,7 +94,11 @@ impl Numbering {
         self.note(number)
     }
 
-    fn check_claim(&self, number: &PlanNumber) -> Result<(), Refusal> {
+    /// Checks what is claimed.
+    ///
+    /// # Errors
+    /// If the epoch cannot be right.
+    pub(super) fn check_claim(&self, number: &PlanNumber) -> Result<(), Refusal> {
         let known = self.known.as_ref().map_or(0, |known| known.epoch).max(self.epoch);
         let believed = number.epoch <= CLAIM_MAX.max(known.saturating_add(CLAIM_ABOVE_MAX));
         if believed && number.is_plausible() { Ok(()) } else { Err(Refusal::Epoch(number.epoch)) }
@@ -108,12 +112,17 @@ impl Numbering {
 
     /// Whether a Plan is known that Directors would prefer to the next of this epoch.
     pub(super) fn is_behind(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| *known >= self.following())
+        self.is_below(self.known.as_ref())
     }
 
-    /// Begins an epoch above all that is known.
-    pub(super) fn take_over(&mut self) {
-        let known = self.known.as_ref().map_or(0, |known| known.epoch);
+    /// Whether the next Plan of this epoch would not be above this one.
+    pub(super) fn is_below(&self, other: Option<&PlanNumber>) -> bool {
+        other.is_some_and(|other| *other >= self.following())
+    }
+
+    /// Begins an epoch above all that is known, and above the highest mark.
+    pub(super) fn take_over(&mut self, marked: Option<&PlanNumber>) {
+        let known = self.known.as_ref().max(marked).map_or(0, |known| known.epoch);
         self.epoch = self.epoch.max(known) + 1;
         self.sequence = 0;
         self.stored = false;
@@ -169,7 +178,7 @@ mod tests {
         numbering.note(&number(7, "rome", 1)).unwrap();
         numbering.note(&number(5, "zurich", 1)).unwrap();
         assert!(numbering.note(&number(1 << 62, "zurich", 1)).is_err());
-        numbering.take_over();
+        numbering.take_over(None);
         assert_eq!(numbering.take_unstored(), Some(8));
         assert_eq!(numbering.highest(), Some(number(7, "rome", 1)));
         assert!(!numbering.is_behind());
@@ -189,7 +198,7 @@ mod tests {
         assert_eq!(numbering.note_claim(&end), Err(Refusal::Epoch(EPOCH_MAX - 1)));
         assert_eq!(numbering.seen(&end), Err(Refusal::Epoch(EPOCH_MAX - 1)));
         numbering.note_claim(&number(CLAIM_MAX)).unwrap();
-        numbering.take_over();
+        numbering.take_over(None);
         let own = numbering.following();
         assert!(own.is_plausible() && own.epoch == CLAIM_MAX + 1);
         // What Directors then hold is believed all the same.

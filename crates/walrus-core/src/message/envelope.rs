@@ -71,7 +71,7 @@ mod tests {
     fn all() -> Vec<Message> {
         let name: Name = "zurich".parse().unwrap();
         let number = PlanNumber { epoch: 3, controller: name.clone(), sequence: 4 };
-        let heard = vec![Heard { name: name.clone(), joined: 2, hears: true }];
+        let heard = vec![Heard { name: name.clone(), joined: 2, hears: true, mute: true }];
         let digest = Digest::of([&b"x"[..]]);
         let (state, id) = (OverrideState::Drained, name.clone());
         let drained = Override { state, revision: 5, id, set_unix_ms: 6 };
@@ -80,6 +80,9 @@ mod tests {
                 joined: 1,
                 hears: false,
                 plan: Some(number.clone()),
+                marks: Some(number.clone()),
+                mute: true,
+                leaving: true,
                 heard,
                 overrides: digest.clone(),
                 program: "1.0".to_owned(),

@@ -146,6 +146,9 @@ pub struct Hello {
     /// The number of the Plan that it holds (Directors).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<crate::plan::PlanNumber>,
+    /// The highest number that it saw in the marks of name servers that it keeps up to date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<crate::plan::PlanNumber>,
     /// The program's version, for people.
     #[serde(default)]
     pub program: String,

@@ -9,7 +9,7 @@ use crate::world::{Digest, Name};
 pub const HEARD_MAX: usize = 64;
 
 /// A Controller is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// Its place in the order of joining, lower first.
     pub joined: u64,
@@ -18,6 +18,15 @@ pub struct Presence {
     /// The highest number that it knows of, whoever made or holds that Plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanNumber>,
+    /// The highest number that it knows of in the marks of name servers that are kept up to date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<PlanNumber>,
+    /// It is heard by none of those that it hears, and so is no candidate in its own eyes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mute: bool,
+    /// It ends now, and says nothing more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
     /// The Controllers that it heard itself within the detection time; at most [`HEARD_MAX`].
     #[serde(default)]
     pub heard: Vec<Heard>,
@@ -38,4 +47,7 @@ pub struct Heard {
     pub joined: u64,
     /// Whether it says that it knows how servers fare.
     pub hears: bool,
+    /// Whether it says that it is heard by nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mute: bool,
 }

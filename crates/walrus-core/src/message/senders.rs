@@ -7,7 +7,8 @@
 //! **Rule.** Of each (role, name) the highest session that speaks is heard. Of it each sequence is taken
 //! once, within a window of 128 as in RFC 4303 section 3.4.3, so that the parts of a Plan may overtake each
 //! other; but of kinds in which the newer replaces the older (`hello`, `presence`), an older one is not taken
-//! after a newer. A lower session is taken once the higher one was silent for a detection time. One that says
+//! after a newer. A lower session is taken once the higher one was silent for a detection time (a Reporter's, for two
+//! of its units if that is longer). One that says
 //! something *new* when the higher one has been heard for longer than that is another node of that name: a
 //! twin. It is not heard; the one with the higher session, which is the one that started last unless clocks
 //! are wrong, goes on.
@@ -20,6 +21,12 @@ use crate::world::{Name, Time};
 
 /// Sequences below the highest that may still come.
 const WINDOW: u32 = 128;
+
+/// A Reporter is silent between two reports: of two of one name both are heard within so many units.
+const UNITS: u32 = 2;
+
+/// No Reporter's unit is longer.
+const UNIT_MAX: Duration = Duration::from_secs(300);
 
 /// As many senders are known: ten thousand Reporters and as many again.
 const SENDERS_MAX: usize = 20_000;
@@ -84,6 +91,8 @@ struct Sender {
     /// Since when the current session is heard.
     since: Time,
     heard_at: Time,
+    /// Who says nothing for so long is silent.
+    silence: Duration,
     /// A lower session that spoke last, so that what it says again is told from what it says anew.
     lower: Option<Session>,
 }
@@ -118,14 +127,16 @@ impl Senders {
     pub fn admit(&mut self, envelope: &Envelope, now: Time) -> Result<(), NotAdmitted> {
         let Envelope { role, name, session, .. } = envelope;
         let key = (*role, name.clone());
+        let silence = self.silence(envelope);
         let Some(sender) = self.table.get_mut(&key) else {
             self.make_room(now)?;
             let mut current = Session::new(envelope);
             current.take(envelope)?;
-            self.table.insert(key, Sender { current, since: now, heard_at: now, lower: None });
+            let sender = Sender { current, since: now, heard_at: now, silence, lower: None };
+            self.table.insert(key, sender);
             return Ok(());
         };
-        let is_silent = now.since(sender.heard_at) >= self.detection;
+        let is_silent = now.since(sender.heard_at) >= sender.silence;
         if *session > sender.current.number || (*session < sender.current.number && is_silent) {
             let known = sender.lower.as_ref().filter(|lower| lower.number == *session);
             let mut next = known.map_or_else(|| Session::new(envelope), Session::clone);
@@ -137,11 +148,19 @@ impl Senders {
         } else if *session == sender.current.number {
             sender.current.take(envelope)?;
         } else {
-            let is_settled = now.since(sender.since) >= self.detection;
+            let is_settled = now.since(sender.since) >= sender.silence;
             return Err(sender.below(envelope, is_settled));
         }
-        sender.heard_at = now;
+        (sender.heard_at, sender.silence) = (now, silence);
         Ok(())
+    }
+
+    /// After how long without a further word its sender is silent.
+    fn silence(&self, envelope: &Envelope) -> Duration {
+        match &envelope.message {
+            Message::Report(report) => self.detection.max(report.unit().min(UNIT_MAX) * UNITS),
+            _ => self.detection,
+        }
     }
 
     fn make_room(&mut self, now: Time) -> Result<(), NotAdmitted> {
@@ -232,6 +251,7 @@ mod tests {
             versions: vec![1],
             token: None,
             plan: None,
+            marks: None,
             program: String::new(),
         });
         Envelope { message, ..envelope }
@@ -349,6 +369,27 @@ mod tests {
             "two nodes are director berlin: session 7 is not heard while session 8 goes on; give one of \
              them another name"
         );
+    }
+
+    #[test]
+    fn two_reporters_of_one_name_are_told_apart_by_their_unit() {
+        let report = |session, sequence, unit_ms| {
+            let text = format!(
+                r#"{{"walrus":1,"kind":"report","server":"fra1","session":{session},"sequence":{sequence},
+                    "unit_ms":{unit_ms},"sent_unix_ms":0,"body":{{"say":"bypass","reason":"x"}}}}"#
+            );
+            let message = super::super::decode(text.as_bytes()).unwrap();
+            let name = "fra1".parse().unwrap();
+            Envelope { role: Role::Reporter, name, session, sequence, message }
+        };
+        // Each 8 s one of each, half a unit apart; with a unit of 1 s the higher one counts as gone.
+        for (unit_ms, expected) in [(8000, "twin"), (1000, "taken")] {
+            let both = |n: u64| {
+                [(n * 8000, report(2, n, unit_ms)), (n * 8000 + 4000, report(1, n, unit_ms))]
+            };
+            let messages: Vec<_> = (1..6).flat_map(both).collect();
+            assert_eq!(told(&messages).last(), Some(&expected), "{unit_ms}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ enum End {
 /// Until shutdown.
 pub(super) async fn run(mut work: Work, shutdown: Shutdown) {
     let mut generator = Generator::new(work.seed);
-    let mut receiver = Receiver::new(work.detection);
+    let mut receiver = Receiver::new(*work.shared.detection.borrow());
     let lines = Limited::new(Duration::from_secs(60));
     let mut backoff = BACKOFF_MIN;
     let servers = work.shared.settings.servers.clone();
@@ -207,7 +207,7 @@ impl Conversation<'_> {
                 }
                 packet = heard.next() => match packet {
                     Some(packet) => if !self.hear(&packet).await {
-                        return End::Shutdown;
+                        return self.end().await;
                     },
                     None => return End::Lost(format!("{}: {why}", self.server)),
                 },

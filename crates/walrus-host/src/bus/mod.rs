@@ -46,6 +46,9 @@ const QUEUE_MAX: usize = 4096;
 /// Messages that were heard and not yet taken up; then the connection is read more slowly.
 const EVENTS_MAX: usize = 1024;
 
+/// The last words are given up after this.
+pub const END_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What a connection to the group is made with.
 #[derive(Clone, Debug)]
 pub struct BusStart {
@@ -70,6 +73,8 @@ pub struct Bus {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Outgoing>,
     connections: watch::Receiver<u64>,
+    shutdown: Shutdown,
+    ended: watch::Receiver<()>,
 }
 
 /// Something that was said in the group.
@@ -88,6 +93,8 @@ struct Shared {
     voices: Vec<Voice>,
     clock: Clock,
     state: Mutex<State>,
+    /// As in `[control]`.
+    detection: watch::Sender<Duration>,
 }
 
 /// One that this process speaks as.
@@ -119,13 +126,31 @@ impl Bus {
             voices: voices.into_iter().map(voice).collect(),
             state: Mutex::new(State::new(clock.now())),
             clock,
+            detection: watch::Sender::new(detection),
         });
         let (queue, outgoing) = mpsc::channel(QUEUE_MAX);
         let (events, heard) = mpsc::channel(EVENTS_MAX);
         let (connected, connections) = watch::channel(0);
-        let work = Work { shared: shared.clone(), outgoing, events, connected, detection, seed };
-        carry(work, shutdown);
-        (Self { shared, queue, connections }, heard)
+        let (running, ended) = watch::channel(());
+        let work =
+            Work { shared: shared.clone(), outgoing, events, connected, _running: running, seed };
+        carry(work, shutdown.clone());
+        (Self { shared, queue, connections, shutdown, ended }, heard)
+    }
+
+    /// Another detection time is in force, by which two nodes of one name are told from one that came back.
+    pub fn set_detection(&self, detection: Duration) {
+        self.shared.detection.send_replace(detection);
+    }
+
+    /// Ends the connection, and waits until what was said before this is on its way; not for longer than
+    /// [`END_TIMEOUT`].
+    pub async fn end(&self) {
+        self.shutdown.request();
+        let mut ended = self.ended.clone();
+        let all = async move { while ended.changed().await.is_ok() {} };
+        // Whoever does not read the last words has to do without them.
+        let _ = tokio::time::timeout(END_TIMEOUT, all).await;
     }
 
     /// Says something to the whole group, as one of the voices. Tells whether it is on its way: not
@@ -183,7 +208,8 @@ struct Work {
     outgoing: mpsc::Receiver<Outgoing>,
     events: mpsc::Sender<BusEvent>,
     connected: watch::Sender<u64>,
-    detection: Duration,
+    /// Dropped at the end.
+    _running: watch::Sender<()>,
     seed: u64,
 }
 

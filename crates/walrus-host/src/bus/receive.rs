@@ -116,6 +116,7 @@ impl Receiver {
             return Err(Refusal::Own);
         }
         let now = shared.clock.now();
+        self.senders.set_detection(*shared.detection.borrow());
         self.senders.admit(&envelope, now).map_err(|reason| match reason {
             NotAdmitted::Twin { .. } => Refusal::Twin(reason.to_string()),
             NotAdmitted::TooMany(_) => Refusal::Garbage(reason.to_string()),

@@ -165,6 +165,7 @@ impl Connection {
             versions: vec![VERSION],
             token: None,
             plan: None,
+            marks: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         });
         if !matches!(timeout(WRITE_TIMEOUT, frame::write(&mut stream, &answer)).await, Ok(Ok(()))) {

@@ -110,6 +110,7 @@ impl Link {
             versions: vec![VERSION],
             token: None,
             plan: None,
+            marks: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let dialer = Dialer {

@@ -198,7 +198,7 @@ impl Run<'_> {
             return;
         };
         let plan = self.directors.list[number].held.clone();
-        let input = Input::DirectorHello { director: name.clone(), plan };
+        let input = Input::DirectorHello { director: name.clone(), plan, marks: None };
         let _ = self.tell_controller(master, input);
         self.poll(master);
     }

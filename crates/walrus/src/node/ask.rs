@@ -262,6 +262,9 @@ impl Node {
         if let (Some(door), Some(security)) = (&self.door, security) {
             door.replace(security);
         }
+        if let Some(bus) = self.bus() {
+            bus.set_detection(loaded.configuration.control.detection);
+        }
         let configuration = loaded.configuration.digest.to_string();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;

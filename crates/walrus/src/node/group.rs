@@ -1,7 +1,7 @@
 //! This node in a group over NATS: as a name server that takes its Plans from there, as one that tells
 //! what it saw, and as a Reporter. A Controller's part is the Controller's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -43,12 +43,7 @@ impl Joined {
 }
 
 /// Connects, if the configuration says so; returns at once.
-pub(super) fn join(
-    configuration: &Configuration,
-    clock: &Clock,
-    seed: Seed,
-    shutdown: &Shutdown,
-) -> Option<Joined> {
+pub(super) fn join(configuration: &Configuration, clock: &Clock, seed: Seed) -> Option<Joined> {
     let settings = configuration.group.nats.clone()?;
     let roles = configuration.node.roles;
     let mut voices: Vec<(Role, Name)> = Vec::new();
@@ -72,7 +67,8 @@ pub(super) fn join(
         clock: clock.clone(),
         seed: seed.for_part("bus"),
     };
-    let (bus, heard) = Bus::connect(start, shutdown.clone());
+    // It ends last of all (`Node::stop`): what the roles say when they end is to be heard.
+    let (bus, heard) = Bus::connect(start, Shutdown::new());
     Some(Joined { bus, heard, session })
 }
 
@@ -125,7 +121,8 @@ pub(super) async fn follow(
         unstored: None,
         lines: Limited::new(Duration::from_secs(60)),
     };
-    node.keep(tokio::spawn(async move { follower.run(&mut plans).await }));
+    let running = tokio::spawn(async move { follower.run(&mut plans).await });
+    *node.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
     while let Some(BusEvent { envelope, busy }) = heard.recv().await {
         match envelope.message {
             Message::Presence(presence) => {
@@ -163,6 +160,8 @@ impl Follower {
         loop {
             let waits = self.refused.is_some() || self.unstored.is_some();
             tokio::select! {
+                biased;
+                () = self.node.shutdown.requested() => return self.end().await,
                 plan = plans.recv() => match plan {
                     Some(plan) => self.apply(plan).await,
                     None => return,
@@ -176,6 +175,13 @@ impl Follower {
                     }
                 }
             }
+        }
+    }
+
+    /// What the disk would not take is tried a last time.
+    async fn end(mut self) {
+        if let Some(plan) = self.unstored.take() {
+            self.store(plan).await;
         }
     }
 
@@ -242,6 +248,7 @@ pub(super) async fn say_hello(
             versions: vec![VERSION],
             token: None,
             plan: held(&node).max(applied.borrow().clone()),
+            marks: node.updaters().seen(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
         bus.say(Role::Director, Message::Hello(hello));
@@ -253,11 +260,9 @@ pub(super) async fn say_hello(
     }
 }
 
-/// The Plan that this node answers from, or a newer one that it saw at the name servers which it keeps up
-/// to date.
+/// The Plan that this node answers from.
 fn held(node: &Node) -> Option<PlanNumber> {
-    let own = node.director().and_then(|director| director.plan());
-    own.map(|plan| plan.number.clone()).max(node.updaters().seen())
+    node.director().and_then(|director| director.plan()).map(|plan| plan.number.clone())
 }
 
 /// Says what the name server saw.

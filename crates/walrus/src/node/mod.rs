@@ -15,6 +15,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,6 +34,9 @@ use crate::load::Loaded;
 
 pub(crate) use ask::explain_without_one;
 pub(crate) use start::{Opened, run_reporter};
+
+/// For what is still to be written down at the end.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a node starts with besides its configuration.
 #[derive(Debug)]
@@ -73,6 +77,8 @@ pub(crate) struct Node {
     bus: Option<Bus>,
     api_address: Option<SocketAddr>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Of a node without a Controller: carries the group's Plans out, and ends when they are stored.
+    follower: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Node {
@@ -147,6 +153,14 @@ impl Node {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
+        }
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(follower) = follower {
+            // A disk that hangs is not waited for without end.
+            let _ = tokio::time::timeout(STORED_WITHIN, follower).await;
+        }
+        if let Some(bus) = &self.bus {
+            bus.end().await;
         }
     }
 

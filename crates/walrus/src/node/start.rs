@@ -89,7 +89,7 @@ impl Node {
             }
             false => None,
         };
-        let mut joined = group::join(configuration, &start.clock, seed, &shutdown);
+        let mut joined = group::join(configuration, &start.clock, seed);
         let bus = joined.as_ref().map(|joined| joined.bus.clone());
         let session = joined.as_ref().map_or(0, |joined| joined.session);
         let (listener, others) = listen(&loaded, &state).await?.unzip();
@@ -129,6 +129,7 @@ impl Node {
             bus,
             api_address: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             tasks: Mutex::default(),
+            follower: Mutex::default(),
             loaded: Mutex::new(loaded),
         });
         let parts = Parts { joined, session, given, others, api_listener, applied: applied_to };

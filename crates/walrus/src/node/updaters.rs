@@ -104,10 +104,6 @@ impl Updaters {
         self.lock().drain(..).for_each(|it| it.end.request());
     }
 
-    fn handles(&self) -> Vec<UpdaterHandle> {
-        self.lock().iter().map(|it| it.handle.clone()).collect()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,19 +114,16 @@ fn is_same(one: &NameServerSettings, other: &NameServerSettings) -> bool {
     one.address == other.address && one.zone == other.zone && one.name == other.name
 }
 
-/// Tells the Controller which Plan each name server has, as Directors do: one that lost its state begins
-/// an epoch above the marks then, or nothing of it would ever be published.
+/// Tells the Controller the highest Plan number in name servers' marks: one that lost its state begins an epoch
+/// above them then, or nothing of it would ever be published.
 pub(super) async fn tell_controller(node: Arc<Node>, controller: ControllerHandle) {
     let every = node.loaded().configuration.dns.observe_every;
     loop {
         let awake = node.clock.sleep(every).await;
-        for handle in node.updaters().handles() {
-            let seen = handle.seen();
-            if seen.is_some()
-                && controller.director_hello(handle.settings().name, seen).await.is_err()
-            {
-                return;
-            }
+        if let Some(highest) = node.updaters().seen()
+            && controller.marks_seen(highest).await.is_err()
+        {
+            return;
         }
         drop(awake);
     }

@@ -105,6 +105,7 @@ impl Reporter {
             versions: vec![VERSION],
             token: Some(token.to_owned()),
             plan: None,
+            marks: None,
             program: "scenario".to_owned(),
         };
         send(&mut stream, &Message::Hello(hello)).expect("the group reads");

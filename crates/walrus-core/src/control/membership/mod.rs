@@ -16,7 +16,6 @@
 //! **Example.** Detection 3 s. one dies at 0 s, having been heard at -0.2 s. At 2.8 s two and three take it for gone; two has
 //! the lower join number, begins epoch 8 after 7, and publishes a Plan that moves nobody.
 
-mod contest;
 mod exchange;
 mod peers;
 mod standby;
@@ -28,12 +27,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contest::{Contest, SeenAt};
 use super::{Candidacy, Controller, Effect, Refusal};
 use crate::message::{Message, Presence};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Override, Overrides, Target, Time};
 
-use contest::Contest;
 use exchange::Exchange;
 use peers::Peers;
 use wanted::Wanted;
@@ -86,6 +85,8 @@ pub(super) struct Membership {
     next_heartbeat: Time,
     /// Something came in since this was looked at.
     news: bool,
+    /// It has said that it ends.
+    is_leaving: bool,
     /// When this is to be looked at again.
     due: Option<Time>,
 }
@@ -121,11 +122,12 @@ impl Membership {
             wanted: Wanted::default(),
             set_aside: None,
             untold: standby::Untold::default(),
-            contest: Contest::new(now),
+            contest: Contest::new(SeenAt::Director, now),
             said: None,
             said_at: now,
             next_heartbeat: now,
             news: true,
+            is_leaving: false,
             due: None,
         }
     }
@@ -165,17 +167,30 @@ impl Membership {
             peers.retain(|peer| peer.name != own);
             let joined = twin.presence.joined;
             let candidacy = Candidacy { joined, hears: twin.presence.hears };
-            return view::master(own, Some(candidacy), &peers);
+            return view::master(
+                own,
+                Some(candidacy),
+                &peers,
+                self.peers.left(self.detection, now),
+            );
         }
-        view::master(own, own_candidacy, &peers)
+        view::master(own, own_candidacy, &peers, self.peers.left(self.detection, now))
     }
 
     /// What it says of itself.
-    fn presence(&self, joined: u64, hears: bool, plan: Option<PlanNumber>, now: Time) -> Presence {
+    fn presence(
+        &self,
+        (own, joined, hears): (&Name, u64, bool),
+        [plan, marks]: [Option<PlanNumber>; 2],
+        now: Time,
+    ) -> Presence {
         Presence {
             joined,
             hears,
             plan,
+            marks,
+            mute: view::is_mute(own, &self.peers.view(self.detection, now)),
+            leaving: self.is_leaving,
             heard: self.peers.heard(self.detection, now),
             overrides: self.exchange.digest().clone(),
             program: self.start.program.clone(),
@@ -195,11 +210,20 @@ impl Membership {
 
     /// When something is due.
     fn next(&self) -> Option<Time> {
+        if self.is_leaving {
+            return None;
+        }
         if self.news {
             return Some(Time::ZERO);
         }
         let heartbeat = self.joined.map(|_| self.next_heartbeat);
         self.due.into_iter().chain(heartbeat).min()
+    }
+
+    fn hears_and_is_heard_by(&self, own: &Name, other: &Name, now: Time) -> bool {
+        let hears_own = |peer: &peers::Peer| peer.presence.heard.iter().any(|it| it.name == *own);
+        let mut live = self.peers.live(self.detection, now);
+        live.any(|(name, peer)| name == other && hears_own(peer))
     }
 
     fn exchange_at(&self, now: Time) -> Option<Time> {
@@ -239,10 +263,13 @@ impl Controller {
         let group = self.group.as_mut().ok_or(Refusal::NoGroup)?;
         peers::check(&presence)?;
         if name != self.name {
-            let plan = presence.plan.clone();
+            let (plan, marks) = (presence.plan.clone(), presence.marks.clone());
             group.hear_of(&presence);
             group.peers.take((name, session, presence), group.detection, self.now)?;
             group.news = true;
+            if let Some(marks) = marks {
+                self.note_marks(marks);
+            }
             return plan.map_or(Ok(()), |plan| self.numbering.note(&plan));
         }
         if session == group.start.session {
@@ -370,9 +397,7 @@ impl Controller {
     fn contest(&mut self, group: &mut Membership) {
         let Some(above) = self.numbering.highest() else { return };
         let (own, other, now) = (&self.name, &above.controller, self.now);
-        let hears_own = |peer: &peers::Peer| peer.presence.heard.iter().any(|it| it.name == *own);
-        let mut live = group.peers.live(group.detection, now);
-        if live.any(|(name, peer)| name == other && hears_own(peer)) {
+        if group.hears_and_is_heard_by(own, other, now) {
             group.contest.is_over(group.detection);
         }
         if group.contest.not_before() <= now {
@@ -381,13 +406,39 @@ impl Controller {
         }
     }
 
+    /// Whether this Controller and another hear each other.
+    pub(super) fn hear_each_other(&self, other: &Name) -> bool {
+        let group = self.group.as_ref();
+        group.is_some_and(|group| group.hears_and_is_heard_by(&self.name, other, self.now))
+    }
+
+    /// What it says of itself now, once it has joined. One that has stepped back for another of its name says so
+    /// too: else nobody could tell that there are two.
+    fn own_presence(&self) -> Option<Presence> {
+        let group = self.group.as_ref()?;
+        let own = (&self.name, group.joined?, self.hears(self.now));
+        let numbers = [self.numbering.highest(), self.marks.highest().cloned()];
+        Some(group.presence(own, numbers, self.now))
+    }
+
+    /// It ends now, in good order: the others need not wait for its silence. It says so, and from then on is master no
+    /// more and says nothing; what is polled after this is to be carried out before the end.
+    pub fn leave(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let Some(group) = self.group.as_mut().filter(|group| !group.is_leaving) else { return };
+        (group.is_leaving, group.is_master, group.master) = (true, false, None);
+        if let Some(presence) = self.own_presence() {
+            self.effects.push_back(Effect::Say(Message::Presence(presence)));
+        }
+    }
+
     /// Says that it is there, if it is time or something changed. To be called when all else is decided.
     pub(super) fn say_presence(&mut self) {
-        let (now, hears, plan) = (self.now, self.hears(self.now), self.numbering.highest());
-        let Some(group) = self.group.as_mut() else { return };
-        // One that has stepped back for another of its name says so too: else nobody could tell that there are two.
-        let Some(joined) = group.joined else { return };
-        let presence = group.presence(joined, hears, plan, now);
+        let Some(presence) = self.own_presence() else { return };
+        let (now, Some(group)) = (self.now, self.group.as_mut()) else { return };
+        if group.is_leaving {
+            return;
+        }
         let is_news = group.said.as_ref().is_none_or(|said| !says_the_same(said, &presence));
         if is_news {
             let soonest = if group.said.is_some() { group.said_at + SAID_APART } else { now };
@@ -404,7 +455,8 @@ impl Controller {
 
 /// Whether a presence tells nothing new but the state of others, who say that themselves.
 fn says_the_same(said: &Presence, presence: &Presence) -> bool {
-    (said.joined, said.hears, &said.plan, &said.overrides)
-        == (presence.joined, presence.hears, &presence.plan, &presence.overrides)
+    (said.joined, said.hears, said.mute) == (presence.joined, presence.hears, presence.mute)
+        && (&said.plan, &said.marks, &said.overrides)
+            == (&presence.plan, &presence.marks, &presence.overrides)
         && said.heard.iter().map(|it| &it.name).eq(presence.heard.iter().map(|it| &it.name))
 }

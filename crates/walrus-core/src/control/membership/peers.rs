@@ -33,6 +33,13 @@ pub(super) struct Peer {
     pub(super) agreed: Option<Arc<Overrides>>,
 }
 
+impl Peer {
+    /// It was heard within the detection time, and has not said that it ends.
+    pub(super) fn is_live(&self, detection: Duration, now: Time) -> bool {
+        !self.presence.leaving && now.since(self.heard_at) < detection
+    }
+}
+
 /// Checks what no Controller would say.
 ///
 /// # Errors
@@ -45,9 +52,10 @@ pub(super) fn check(presence: &Presence) -> Result<(), Refusal> {
     if presence.heard.len() > HEARD_MAX {
         return Err(Refusal::TooManyControllers);
     }
-    match &presence.plan {
-        Some(plan) if !plan.is_plausible() => Err(Refusal::Epoch(plan.epoch)),
-        _ => Ok(()),
+    let mut numbers = [&presence.plan, &presence.marks].into_iter().flatten();
+    match numbers.find(|number| !number.is_plausible()) {
+        Some(number) => Err(Refusal::Epoch(number.epoch)),
+        None => Ok(()),
     }
 }
 
@@ -62,7 +70,7 @@ impl Peers {
         detection: Duration,
         now: Time,
     ) -> Result<(), Refusal> {
-        let is_live = |peer: &Peer| now.since(peer.heard_at) < detection;
+        let is_live = |peer: &Peer| peer.is_live(detection, now);
         if let Some(peer) = self.table.get_mut(&name) {
             if session < peer.session && is_live(peer) {
                 return Err(Refusal::OldPresence { name, session, last: peer.session });
@@ -92,13 +100,20 @@ impl Peers {
         self.table.get(name)
     }
 
-    /// Those that were heard within the detection time.
+    /// Those that said within the detection time that they end: what others say of them is of before.
+    pub(super) fn left(&self, detection: Duration, now: Time) -> impl Iterator<Item = &Name> {
+        let has_left =
+            move |peer: &Peer| peer.presence.leaving && now.since(peer.heard_at) < detection;
+        self.table.iter().filter(move |(_, peer)| has_left(peer)).map(|(name, _)| name)
+    }
+
+    /// Those that were heard within the detection time, and are still there.
     pub(super) fn live(
         &self,
         detection: Duration,
         now: Time,
     ) -> impl Iterator<Item = (&Name, &Peer)> {
-        self.table.iter().filter(move |(_, peer)| now.since(peer.heard_at) < detection)
+        self.table.iter().filter(move |(_, peer)| peer.is_live(detection, now))
     }
 
     /// The same for the election.
@@ -117,13 +132,14 @@ impl Peers {
             name: name.clone(),
             joined: peer.presence.joined,
             hears: peer.presence.hears,
+            mute: peer.presence.mute,
         };
         self.live(detection, now).map(heard).collect()
     }
 
-    /// When somebody was heard last, if ever.
+    /// When somebody was heard last who did not say that it ends, if ever.
     pub(super) fn last_word(&self) -> Option<Time> {
-        self.table.values().map(|peer| peer.heard_at).max()
+        self.table.values().filter(|it| !it.presence.leaving).map(|peer| peer.heard_at).max()
     }
 
     /// When the first of those that are heard now is heard no longer, if it says nothing more.
@@ -148,7 +164,7 @@ impl Peers {
         now: Time,
     ) -> bool {
         let mut differs = false;
-        for peer in self.table.values_mut().filter(|it| now.since(it.heard_at) < detection) {
+        for peer in self.table.values_mut().filter(|it| it.is_live(detection, now)) {
             if peer.presence.overrides == *digest {
                 peer.agreed = Some(own.clone());
             } else {

@@ -60,8 +60,8 @@ impl Controller {
     }
 
     /// Begins an epoch above all that is known, with a Plan at once.
-    pub(super) fn go_above(&mut self) {
-        self.numbering.take_over();
+    pub(in crate::control) fn go_above(&mut self) {
+        self.numbering.take_over(self.marks.highest());
         self.event = true;
         self.event_not_before = self.now;
     }

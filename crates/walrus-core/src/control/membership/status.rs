@@ -92,7 +92,7 @@ impl Controller {
             name: name.clone(),
             session: peer.session,
             joined: peer.presence.joined,
-            heard: now.since(peer.heard_at) < group.detection,
+            heard: peer.is_live(group.detection, now),
             age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
             hears: peer.presence.hears,
             hears_this: peer.presence.heard.iter().any(|heard| heard.name == self.name),

@@ -111,6 +111,7 @@ fn a_directors_higher_plan_takes_the_epoch_above_it() {
     let hello = |epoch| Input::DirectorHello {
         director: name("ns1"),
         plan: Some(PlanNumber { epoch, controller: name("controller"), sequence: 9 }),
+        marks: None,
     };
     harness.pass(1_000);
     harness.input(hello(12)).unwrap();

@@ -170,7 +170,7 @@ impl ControllerNode {
         let input = match message {
             Message::Report(report) if role == Role::Reporter => Input::Report(report),
             Message::Hello(hello) if role == Role::Director => {
-                Input::DirectorHello { director: name, plan: hello.plan }
+                Input::DirectorHello { director: name, plan: hello.plan, marks: hello.marks }
             }
             Message::Observation(observation) if role == Role::Director => {
                 Input::Observed { director: name, observation }

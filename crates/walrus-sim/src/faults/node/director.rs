@@ -228,6 +228,7 @@ impl Process {
             versions: vec![VERSION],
             token: None,
             plan,
+            marks: None,
             program: String::new(),
         }))
     }

@@ -235,7 +235,7 @@ impl Network {
         for node in &mut self.nodes {
             let Some(controller) = node.controller.as_mut() else { continue };
             let plan = node.taken.last().map(|(_, plan)| plan.number.clone());
-            let hello = Input::DirectorHello { director: node.name.clone(), plan };
+            let hello = Input::DirectorHello { director: node.name.clone(), plan, marks: None };
             controller.handle(self.now, hello).unwrap();
         }
         for server in &self.configuration.topology.servers {

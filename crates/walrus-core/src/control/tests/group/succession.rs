@@ -262,12 +262,9 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
     let sound = Presence {
         joined: 9,
         hears: true,
-        plan: None,
-        heard: Vec::new(),
-        overrides: crate::world::Digest::default(),
-        program: String::new(),
+        ..Presence::default()
     };
-    let heard = Heard { name: peer.clone(), joined: u64::MAX, hears: true };
+    let heard = Heard { name: peer.clone(), joined: u64::MAX, hears: true, mute: false };
     let number = PlanNumber { epoch: u64::MAX, controller: peer.clone(), sequence: 1 };
     for (presence, refusal) in [
         (Presence { joined: 1 << 62, ..sound.clone() }, Refusal::JoinNumber(1 << 62)),
@@ -284,4 +281,54 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
     let mut alone = super::super::harness::Harness::new(super::super::harness::TWO_CLUSTERS);
     let input = Input::Presence { name: peer, session: 1, presence: sound };
     assert_eq!(alone.input(input), Err(Refusal::NoGroup));
+}
+
+#[test]
+fn a_master_that_ends_in_good_order_is_followed_at_once() {
+    let mut network = three();
+    let plan = network.number(1).unwrap();
+    let now = network.now;
+    network.controller(0).leave(now);
+    network.drain();
+    network.stop(0, Stop::Crash);
+    let passed = network.until(1000, |it| it.masters() == "b");
+    assert!(passed <= 300, "{passed}");
+    let passed = network.until(1000, |it| it.number(2).is_some_and(|it| it > plan));
+    assert!(passed <= 300, "{passed}");
+    assert_eq!(network.masters(), "b");
+    let gone = network.group(1).peers.into_iter().find(|it| it.name.as_str() == "a").unwrap();
+    assert!(!gone.heard);
+    network.start(0);
+    network.pass(10_000);
+    assert_eq!(network.masters(), "b", "it joins anew");
+    assert_eq!(network.group(1).side.len(), 3);
+}
+
+#[test]
+fn who_has_said_that_it_ends_says_and_decides_nothing_more() {
+    let mut network = three();
+    let (now, taken) = (network.now, network.nodes[0].taken.len());
+    network.controller(0).leave(now);
+    network.drain();
+    network.pass(20_000);
+    assert_eq!(network.masters(), "b");
+    let own = network.nodes[0].taken[taken..].iter().map(|(_, plan)| plan.number.controller.as_str());
+    assert!(own.clone().all(|controller| controller == "b"), "{:?}", own.collect::<Vec<_>>());
+    let heard = |number| network.group(number).peers.iter().filter(|it| it.heard).count();
+    assert_eq!((heard(1), heard(2)), (1, 1));
+}
+
+#[test]
+fn two_one_way_cuts_leave_somebody_master() {
+    let mut network = three();
+    // a does not hear c, b does not hear a: a is heard by nobody whom it hears.
+    network.cut(2, 0);
+    network.cut(0, 1);
+    network.until(8000, |it| it.masters() == "b");
+    network.pass(20_000);
+    assert_eq!(network.masters(), "b");
+    assert_eq!(network.controller(2).master().unwrap().as_str(), "b");
+    network.heal();
+    network.pass(15_000);
+    assert_eq!(network.masters(), "a");
 }
