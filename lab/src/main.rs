@@ -54,24 +54,16 @@ enum End {
 fn run() -> Result<End> {
     let wanted = read_arguments(std::env::args().skip(1))?;
     interruption::listen();
-    let mut outcomes = Vec::new();
+    let mut scenarios = Vec::new();
     for path in &wanted.scenarios {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut scenarios = read(path)?;
+        let mut variants = read(path)?;
         if wanted.short {
-            scenarios.truncate(1);
+            variants.truncate(1);
         }
-        for scenario in scenarios.iter().take_while(|_| !interruption::is_wanted()) {
-            let variant = scenario.variant.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
-            println!("== {name}{variant}: {}", scenario.title);
-            let outcome = match missing(scenario) {
-                Some(reason) => Outcome::new(&name, scenario).skipped(reason),
-                None => stage::carry_out(&name, scenario),
-            };
-            results::print(&outcome);
-            outcomes.push(outcome);
-        }
+        scenarios.extend(variants.into_iter().map(|scenario| (name.clone(), scenario)));
     }
+    let outcomes = if wanted.short { all_at_once(&scenarios) } else { in_turn(&scenarios) };
     if let Some(file) = &wanted.json {
         std::fs::write(file, results::to_json(&outcomes))
             .with_context(|| file.display().to_string())?;
@@ -92,6 +84,31 @@ fn run() -> Result<End> {
         (true, true) => End::Skipped,
         (true, false) => End::Good,
     })
+}
+
+fn in_turn(scenarios: &[(String, Scenario)]) -> Vec<Outcome> {
+    let wanted = scenarios.iter().take_while(|_| !interruption::is_wanted());
+    wanted.map(|(name, scenario)| carry_out(name, scenario)).collect()
+}
+
+/// Short ones wait for most of their time. Each has a thread that lives as long as what it started.
+fn all_at_once(scenarios: &[(String, Scenario)]) -> Vec<Outcome> {
+    std::thread::scope(|scope| {
+        let start = |(name, scenario)| scope.spawn(move || carry_out(name, scenario));
+        let started: Vec<_> = scenarios.iter().map(|(name, it)| start((name, it))).collect();
+        started.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    })
+}
+
+fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
+    let variant = scenario.variant.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+    println!("== {name}{variant}: {}", scenario.title);
+    let outcome = match missing(scenario) {
+        Some(reason) => Outcome::new(name, scenario).skipped(reason),
+        None => stage::carry_out(name, scenario),
+    };
+    results::print(&outcome);
+    outcome
 }
 
 /// Why a scenario cannot be tried here: a program is not installed, or this machine lets nobody make networks.

@@ -144,6 +144,9 @@ pub(crate) fn print(outcome: &Outcome) {
         println!("SKIPPED: the lab's scenario {}: {reason}\n", outcome.scenario);
         return;
     }
+    // Others may be under way beside it.
+    let variant = outcome.variant.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+    println!("-- {}{variant}", outcome.scenario);
     for step in &outcome.steps {
         let mark = match step.good {
             Some(true) => "ok",

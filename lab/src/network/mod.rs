@@ -53,8 +53,13 @@ impl Network {
         Self { nodes: Vec::new(), paths: Arc::default(), fabric: None }
     }
 
-    /// A node with these addresses.
-    pub(crate) fn add(&mut self, name: &str, addresses: &[Ipv4Addr]) -> Result<()> {
+    /// A node with these addresses; a machine has files of its own.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        addresses: &[Ipv4Addr],
+        is_machine: bool,
+    ) -> Result<()> {
         if self.fabric.is_some() {
             bail!("all nodes must stand before the first program is started");
         }
@@ -68,8 +73,9 @@ impl Network {
         if let Some(address) = addresses.iter().find(|address| taken(address)) {
             bail!("{address} belongs to another node");
         }
-        let namespace = Namespace::new()
-            .context("a network namespace cannot be made: the lab needs to be run as root")?;
+        let namespace = if is_machine { Namespace::machine() } else { Namespace::new() };
+        let namespace =
+            namespace.context("a namespace cannot be made: the lab needs to be run as root")?;
         let (name, addresses) = (name.to_owned(), addresses.to_vec());
         self.nodes.push(Node { name, addresses, namespace });
         Ok(())

@@ -1,5 +1,7 @@
-//! A network namespace without a name: it is there as long as its file is open or a process is in it.
+//! A network namespace without a name: it is there as long as its file is open or a process is in it. A machine has
+//! a namespace of mounts besides: what is written to its /etc, /var and /run is its own, and gone with it.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -9,7 +11,10 @@ use std::process::Command;
 
 /// One namespace.
 #[derive(Debug)]
-pub(crate) struct Namespace(File);
+pub(crate) struct Namespace {
+    network: File,
+    mounts: Option<File>,
+}
 
 impl Namespace {
     /// A new one, empty.
@@ -17,15 +22,34 @@ impl Namespace {
     /// # Errors
     /// If this process may not make any.
     pub(crate) fn new() -> io::Result<Self> {
-        // A thread of its own goes there, so that this one stays where it is.
-        let made = std::thread::spawn(|| {
-            // SAFETY: unshare takes a flag and no memory; it moves this thread alone.
-            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-                return Err(io::Error::last_os_error());
+        on_a_thread(|| {
+            unshare(libc::CLONE_NEWNET)?;
+            Ok(Self { network: File::open("/proc/thread-self/ns/net")?, mounts: None })
+        })
+    }
+
+    /// A new one, with files of its own over this machine's.
+    ///
+    /// # Errors
+    /// If this process may not make any, or the kernel knows no overlays.
+    pub(crate) fn machine() -> io::Result<Self> {
+        on_a_thread(|| {
+            unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS)?;
+            mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")?;
+            mount(c"tmpfs", c"/run", c"tmpfs", 0, c"mode=755")?;
+            for folder in ["/run/lab/etc", "/run/lab/etc-work", "/run/lab/var", "/run/lab/var-work"]
+            {
+                std::fs::create_dir_all(folder)?;
             }
-            File::open("/proc/thread-self/ns/net").map(Self)
-        });
-        made.join().unwrap_or_else(|_| Err(io::Error::other("the thread broke")))
+            let etc = c"lowerdir=/etc,upperdir=/run/lab/etc,workdir=/run/lab/etc-work";
+            mount(c"overlay", c"/etc", c"overlay", 0, etc)?;
+            let var = c"lowerdir=/var,upperdir=/run/lab/var,workdir=/run/lab/var-work";
+            mount(c"overlay", c"/var", c"overlay", 0, var)?;
+            Ok(Self {
+                network: File::open("/proc/thread-self/ns/net")?,
+                mounts: Some(File::open("/proc/thread-self/ns/mnt")?),
+            })
+        })
     }
 
     /// This thread goes there for good.
@@ -33,39 +57,73 @@ impl Namespace {
     /// # Errors
     /// If it may not.
     pub(crate) fn enter(&self) -> io::Result<()> {
-        enter(self.0.as_raw_fd())
+        enter(self.network.as_raw_fd(), libc::CLONE_NEWNET)
     }
 
-    /// The same place, for another thread to go to.
+    /// The same network, for another thread to go to.
     ///
     /// # Errors
     /// If this process has too many files open.
     pub(crate) fn again(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
+        Ok(Self { network: self.network.try_clone()?, mounts: None })
     }
 
     /// A program that runs there and dies with the thread that starts it.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        let place = self.0.as_raw_fd();
+        let network = self.network.as_raw_fd();
+        let mounts = self.mounts.as_ref().map(File::as_raw_fd);
         let prepare = move || {
-            enter(place)?;
+            enter(network, libc::CLONE_NEWNET)?;
+            if let Some(mounts) = mounts {
+                enter(mounts, libc::CLONE_NEWNS)?;
+            }
             // SAFETY: prctl with PR_SET_PDEATHSIG takes a signal's number and no memory.
             if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
                 return Err(io::Error::last_os_error());
             }
             Ok(())
         };
-        // SAFETY: between fork and exec only two system calls are made; nothing is allocated, and no lock
+        // SAFETY: between fork and exec only three system calls are made; nothing is allocated, and no lock
         // is taken. The descriptor is open until after the exec: `self` is borrowed by whoever spawns.
         unsafe { command.pre_exec(prepare) };
         command
     }
 }
 
-fn enter(place: i32) -> io::Result<()> {
+fn enter(place: i32, kind: i32) -> io::Result<()> {
     // SAFETY: setns takes an open descriptor and a flag.
-    if unsafe { libc::setns(place, libc::CLONE_NEWNET) } != 0 {
+    if unsafe { libc::setns(place, kind) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// A thread of its own goes there, so that this one stays where it is.
+fn on_a_thread<T: Send>(make: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        scope.spawn(make).join().unwrap_or_else(|_| Err(io::Error::other("the thread broke")))
+    })
+}
+
+fn unshare(kinds: i32) -> io::Result<()> {
+    // SAFETY: unshare takes flags and no memory; it moves this thread alone.
+    if unsafe { libc::unshare(kinds) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn mount(
+    source: &CStr,
+    target: &CStr,
+    kind: &CStr,
+    flags: libc::c_ulong,
+    options: &CStr,
+) -> io::Result<()> {
+    let (from, to, kind) = (source.as_ptr(), target.as_ptr(), kind.as_ptr());
+    // SAFETY: four texts that end with a zero and live until the call is over; they are read, not kept.
+    if unsafe { libc::mount(from, to, kind, flags, options.as_ptr().cast()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

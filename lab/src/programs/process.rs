@@ -22,7 +22,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts it; what it says goes to `folder/log`.
-    pub(super) fn start(command: &mut Command, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, folder: &Path) -> Result<Self> {
         let log = folder.join("log");
         let output = File::options().create(true).append(true).open(&log)?;
         let child = command

@@ -5,6 +5,7 @@
 //! short                               it belongs to those that `./test` runs
 //! vary ttl 2s 10s 60s                 runs once with each of these for <ttl>; those that are short once, with the first
 //! node eu 10.1.0.1 10.1.0.2           a namespace with these addresses
+//! machine berlin 192.0.2.1            a node with files of its own in /etc, /var and /run
 //! area europe eu eu-web anna          these together, in `path`, `cut` and `heal`
 //! paths 5ms                           what every way is that nothing else is said of, one way
 //! path eu us 40ms jitter 2ms loss 1%  both ways alike; of areas between each two of both
@@ -38,9 +39,11 @@
 //! expect client anna is always served [but 2]               since the mark, but so many times
 //! expect client anna share 10.1.0.1 above 80%               of what she got since the mark
 //! expect walrus eu us say /master us within 5s              in `walrus status --json`, since the last deed
+//! page docs/src/three-areas.md        what a page of the guide says, as told in lab/src/script/page.rs
 //! shares client anna 10.1.0.1 by 20                         its share in each 20 answers, told in the results
 //! ```
 
+mod page;
 mod sentence;
 mod words;
 
@@ -48,7 +51,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::network::Path;
 use crate::programs::Program;
@@ -60,14 +63,19 @@ pub(crate) struct Scenario {
     pub(crate) is_short: bool,
     /// What `{...}` stood for, if it is one of several.
     pub(crate) variant: Option<String>,
-    /// With the numbers of their lines.
-    pub(crate) statements: Vec<(usize, Statement)>,
+    /// With the places where they stand.
+    pub(crate) statements: Vec<(String, Statement)>,
 }
+
+/// Nodes by the name of their area.
+type Areas = BTreeMap<String, Vec<String>>;
 
 /// One sentence.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {
     Node(String, Vec<Ipv4Addr>),
+    /// One with files of its own.
+    Machine(String, Vec<Ipv4Addr>),
     Paths(Path),
     /// Of each of these to each of those.
     PathBetween(Vec<String>, Vec<String>, Path),
@@ -88,6 +96,18 @@ pub(crate) enum Statement {
     },
     Client(Asking),
     Command(String, Vec<String>),
+    /// On a machine.
+    Write {
+        node: String,
+        file: String,
+        text: String,
+    },
+    /// A command on a machine, and what it says.
+    Shell {
+        node: String,
+        command: String,
+        said: Vec<String>,
+    },
     Pass(Duration),
     Mark,
     Expect(String, Expectation),
@@ -204,7 +224,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Scenario>> {
 fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
     let mut scenario =
         Scenario { title: String::new(), is_short: false, variant, statements: Vec::new() };
-    let mut areas = BTreeMap::new();
+    let mut areas = Areas::new();
     let mut problems = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
@@ -228,6 +248,13 @@ fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
                 areas.insert(area.to_owned(), nodes.iter().map(|it| (*it).to_owned()).collect());
                 continue;
             }
+            ["page", page] => {
+                match page_of(page, &areas) {
+                    Ok(statements) => scenario.statements.extend(statements),
+                    Err(problem) => problems.push(format!("line {}: {problem:#}", index + 1)),
+                }
+                continue;
+            }
             ["config", ref nodes @ ..] if !nodes.is_empty() => {
                 let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
                 Ok(Statement::Config(nodes, block()))
@@ -236,11 +263,19 @@ fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
             _ => sentence::read(&words, &areas),
         };
         match statement {
-            Ok(statement) => scenario.statements.push((index + 1, statement)),
+            Ok(statement) => scenario.statements.push((format!("line {}", index + 1), statement)),
             Err(problem) => problems.push(format!("line {}: {problem:#}", index + 1)),
         }
     }
     if problems.is_empty() { Ok(scenario) } else { Err(anyhow!(problems.join("\n"))) }
+}
+
+/// By its path in the repository.
+fn page_of(page: &str, areas: &Areas) -> Result<Vec<(String, Statement)>> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let statements = page::read(&text, areas).with_context(|| page.to_owned())?;
+    Ok(statements.into_iter().map(|(line, it)| (format!("{page}:{line}"), it)).collect())
 }
 
 /// In zone files a line that begins with a space belongs to the name before it.

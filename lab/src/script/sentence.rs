@@ -1,21 +1,18 @@
 //! One line's words to what is to be done.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, bail};
 
 use super::words::{all_names, duration, ipv4, path, percent};
 use super::{
-    Addresses, Asking, Ending, Expectation, Place, SetUp, Statement, StatusExpectation, Which,
+    Addresses, Areas, Asking, Ending, Expectation, Place, SetUp, Statement, StatusExpectation,
+    Which,
 };
 use crate::programs::Program;
-
-/// Nodes by the name of their area.
-type Areas = BTreeMap<String, Vec<String>>;
 
 pub(super) fn read(words: &[&str], areas: &Areas) -> Result<Statement> {
     Ok(match words {
         ["node", name, addresses @ ..] => Statement::Node(owned(name), ipv4(addresses)?),
+        ["machine", name, addresses @ ..] => Statement::Machine(owned(name), ipv4(addresses)?),
         ["paths", rest @ ..] => Statement::Paths(path(rest)?),
         ["path", one, other, rest @ ..] => {
             Statement::PathBetween(nodes(&[one], areas), nodes(&[other], areas), path(rest)?)

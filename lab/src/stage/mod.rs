@@ -1,6 +1,7 @@
 //! Carries a scenario out, sentence by sentence, in real time.
 
 mod expect;
+mod machine;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -28,6 +29,10 @@ struct Stage {
     running: BTreeMap<(Program, String), Process>,
     /// The node that was meant last as one that a client goes to, and the address it went to.
     that: Option<(String, Ipv4Addr)>,
+    /// Services of machines, by machine and unit.
+    services: BTreeMap<(String, String), Process>,
+    /// Where a machine's shell is.
+    places: BTreeMap<String, String>,
     clients: BTreeMap<String, Client>,
     folder: tempfile::TempDir,
     begin: Instant,
@@ -52,6 +57,8 @@ pub(crate) fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
         given: BTreeMap::new(),
         running: BTreeMap::new(),
         that: None,
+        services: BTreeMap::new(),
+        places: BTreeMap::new(),
         clients: BTreeMap::new(),
         folder,
         begin,
@@ -59,10 +66,10 @@ pub(crate) fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
         deed: begin,
         steps: Vec::new(),
     };
-    for (line, statement) in &scenario.statements {
+    for (place, statement) in &scenario.statements {
         let done = stage.take(statement).and_then(|()| stage.look_after());
         if let Err(error) = done {
-            outcome = outcome.failed(format!("line {line}: {error:#}"));
+            outcome = outcome.failed(format!("{place}: {error:#}"));
             break;
         }
     }
@@ -88,7 +95,8 @@ fn folder() -> std::io::Result<tempfile::TempDir> {
 impl Stage {
     fn take(&mut self, statement: &Statement) -> Result<()> {
         match statement {
-            Statement::Node(name, addresses) => self.network.add(name, addresses),
+            Statement::Node(name, addresses) => self.network.add(name, addresses, false),
+            Statement::Machine(name, addresses) => self.network.add(name, addresses, true),
             Statement::Paths(path) => {
                 self.network.set_all(*path);
                 Ok(())
@@ -135,6 +143,8 @@ impl Stage {
                 Ok(())
             }
             Statement::Command(node, words) => self.command(node, words),
+            Statement::Write { node, file, text } => self.write(node, file, text),
+            Statement::Shell { node, command, said } => self.shell(node, command, said),
             Statement::Pass(time) => sleep(*time),
             Statement::Mark => {
                 self.mark = self.begin.elapsed().as_secs_f64();
@@ -271,6 +281,11 @@ impl Stage {
         for ((program, node), process) in &mut self.running {
             if let Some(said) = process.ended() {
                 bail!("{} on {node} has ended: {said}", program.name());
+            }
+        }
+        for ((node, unit), process) in &mut self.services {
+            if let Some(said) = process.ended() {
+                bail!("{unit} on {node} has ended: {said}");
             }
         }
         Ok(())
