@@ -87,6 +87,7 @@ impl Group {
             (Role::Controller, Message::Overrides { entries }) => {
                 Input::Overrides { from: name, entries }
             }
+            (role, Message::Sights(sights)) => Input::Sights { role, name, session, sights },
             (Role::Controller, Message::PlanPart(part)) => {
                 self.ear.part(part);
                 return None;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::{ControlSettings, DnssecSettings, NotifySettings, ZoneDnssec, ZoneSettings};
 use crate::world::{
-    AssignPolicy, ClientSpec, Cluster, ClusterId, Coordinates, Denial, Digest, KeyLayout,
+    AssignPolicy, ClientSpec, Cluster, ClusterId, Coordinates, Denial, Digest, DownWhen, KeyLayout,
     LocatePolicy, MailExchange, Nearness, Probe, ProbeKind, Service, ServiceBinding, ServicePlace,
     ServiceRecords, Spill, Topology, TtlPolicy,
 };
@@ -271,6 +271,9 @@ impl Canon {
         self.field("fall", probe.fall);
         self.field("jitter", probe.jitter);
         self.field("all_addresses", probe.all_addresses);
+        if let DownWhen::Count(count) = probe.down_when {
+            self.field("down_when", count);
+        }
     }
 
     /// What all nodes must do alike, or the same set would have different signatures.
@@ -316,6 +319,9 @@ impl Canon {
         // Left out where nothing is said, so that nodes of the version before have the same digest.
         if control.detection != ControlSettings::default().detection {
             self.field("detection", control.detection.as_nanos());
+        }
+        if control.sights_last != ControlSettings::default().sights_last {
+            self.field("sights_last", control.sights_last.as_nanos());
         }
     }
 }

@@ -149,6 +149,8 @@ pub struct ControlSettings {
     pub resolvers: Vec<SocketAddr>,
     /// A Controller of the group that was silent for so long counts as gone; three heartbeats.
     pub detection: Duration,
+    /// What a vantage point saw counts until it was silent for so long.
+    pub sights_last: Duration,
 }
 
 impl Default for ControlSettings {
@@ -162,6 +164,7 @@ impl Default for ControlSettings {
             journal_rounds: 1440,
             resolvers: Vec::new(),
             detection: Duration::from_secs(3),
+            sights_last: Duration::from_secs(10),
         }
     }
 }
@@ -206,6 +209,8 @@ pub struct NodeSettings {
     pub roles: Roles,
     /// Where the last Plan, epoch, overrides, keys and journals are kept.
     pub state: PathBuf,
+    /// Whether it probes servers, and tells the group how it sees them.
+    pub probes: bool,
 }
 
 /// What runs on a node.

@@ -23,6 +23,7 @@ mod section;
 mod setting;
 mod settings;
 mod suggest;
+mod vantage_points;
 mod walk;
 
 pub use configuration::{

@@ -13,6 +13,7 @@ use super::settings::{
     ROOT, api, area, cluster, control, dns, dnssec, geo, group, identity, log, name_server, node,
     notify, reporter, service, zone,
 };
+use super::vantage_points;
 use super::walk::{self, Item, place_of};
 use super::{
     Configuration, Context, GeoSettings, GroupSettings, Problem, ReporterSettings, Roles, canon,
@@ -197,6 +198,7 @@ pub(super) fn build(
     check_roles(root, roles, &group, findings);
     dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
+    vantage_points::check(&node, &group, &clusters.servers, findings);
     let cluster::Clusters { clusters, servers, .. } = clusters;
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);

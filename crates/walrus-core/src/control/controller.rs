@@ -24,6 +24,7 @@ use super::probes::Probes;
 use super::servers::{Judge, Servers};
 use super::silence::LastHeard;
 use super::told::ToldDemand;
+use super::vantage::{Teller, Vantage};
 use super::{Counters, Effect, Input, NoticeKind, Refusal};
 use crate::config::Configuration;
 use crate::plan::{Cause, Digests, LastUsable, Memory, Plan, PlanNumber};
@@ -72,6 +73,9 @@ pub struct Controller {
     pub(super) overrides: Overrides,
     pub(super) servers: Servers,
     pub(super) probes: Probes,
+    /// How several nodes see the servers, this one among them.
+    pub(super) vantage: Vantage,
+    pub(super) teller: Teller,
     pub(super) aliases: Aliases,
     /// The topology with the addresses of aliases, if it has any.
     pub(super) resolved: Option<Topology>,
@@ -128,6 +132,7 @@ impl Controller {
         };
         let detection = configuration.control.detection;
         let join = |group| Membership::new(group, detection, &overrides, now);
+        let vantage = Vantage::new(name.clone());
         let mut controller = Self {
             numbering,
             marks: Marks::new(now),
@@ -140,6 +145,8 @@ impl Controller {
             overrides,
             servers: Servers::default(),
             probes: Probes::new(seed),
+            vantage,
+            teller: Teller::new(now),
             aliases: Aliases::default(),
             resolved: None,
             demand: Demand::default(),
@@ -197,6 +204,9 @@ impl Controller {
             Input::PlanHeard(plan) => self.plan_heard(plan),
             Input::PlanWanted { name, held } => self.plan_wanted(name, held),
             Input::Overrides { from, entries } => self.overrides(&from, entries),
+            Input::Sights { role, name, session, sights } => {
+                self.sights((role, name, session), sights)
+            }
         }
     }
 
@@ -232,7 +242,8 @@ impl Controller {
     pub fn stood_still(&mut self, now: Time) {
         self.now = self.now.max(now);
         let configuration = self.configuration.clone();
-        self.servers.hear_anew(&judge(&configuration, &self.overrides, self.now));
+        self.vantage.hear_anew(self.now);
+        self.servers.hear_anew(&judge(&configuration, &self.overrides, &self.vantage, self.now));
         self.hear_group_anew();
         self.next_round = self.now + self.round();
     }
@@ -264,6 +275,7 @@ impl Controller {
             (self.notices.next(), "a notice"),
             (self.next_of_group(), "the group"),
             (self.next_of_marks(), "a name server's mark"),
+            (self.next_of_vantage(), "what vantage points see"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).fold(
             (self.next_round, "round"),
@@ -310,6 +322,7 @@ impl Controller {
     fn advance(&mut self) {
         self.wake_probes();
         self.wake_aliases();
+        self.attend_vantage();
         self.judge_due();
         if self.next_step.is_some_and(|at| at <= self.now) {
             self.next_step = None;
@@ -338,12 +351,13 @@ impl Controller {
             self.decide(Cause::Event);
         }
         self.notify();
+        self.say_sights();
         self.say_presence();
     }
 
     fn judge_due(&mut self) {
         let configuration = self.configuration.clone();
-        let judge = judge(&configuration, &self.overrides, self.now);
+        let judge = judge(&configuration, &self.overrides, &self.vantage, self.now);
         if self.servers.judge_due(&judge) {
             self.event = true;
             self.problems_stale = true;
@@ -361,7 +375,7 @@ impl Controller {
 
     pub(super) fn judge(&mut self, id: ServerId) {
         let configuration = self.configuration.clone();
-        let judge = judge(&configuration, &self.overrides, self.now);
+        let judge = judge(&configuration, &self.overrides, &self.vantage, self.now);
         if self.servers.judge(id, &judge) {
             self.event = true;
             self.problems_stale = true;
@@ -371,9 +385,18 @@ impl Controller {
     /// Brings all that hangs on the topology to the configuration in force.
     fn retarget(&mut self, old: &Configuration) {
         let configuration = self.configuration.clone();
-        let judge = judge(&configuration, &self.overrides, self.now);
-        self.probes.retarget(&configuration.topology, self.now);
+        if configuration.node.probes {
+            self.probes.retarget(&configuration.topology, self.now);
+        } else {
+            self.probes.stop();
+        }
+        let silence = configuration.control.sights_last;
+        let topologies = (&old.topology, &configuration.topology);
+        self.vantage.retarget(topologies, &self.probes, silence, self.now);
+        self.teller.forget();
+        let judge = judge(&configuration, &self.overrides, &self.vantage, self.now);
         self.servers.retarget(&judge, &self.probes, &self.name, self.plan.as_deref());
+        self.servers.judge_all(&judge);
         self.demand.retarget(&old.topology, &configuration.topology);
         self.told.renew_all(&mut self.demand, &configuration.topology, self.now);
         self.aliases.retarget(&configuration.topology, self.plan.as_deref(), self.now);
@@ -408,14 +431,16 @@ impl Controller {
 
     /// How servers are judged now.
     pub(super) fn judge_at(&self, now: Time) -> Judge<'_> {
-        judge(&self.configuration, &self.overrides, now)
+        judge(&self.configuration, &self.overrides, &self.vantage, now)
     }
 }
 
 pub(super) const fn judge<'a>(
     configuration: &'a Configuration,
     overrides: &'a Overrides,
+    vantage: &'a Vantage,
     now: Time,
 ) -> Judge<'a> {
-    Judge { topology: &configuration.topology, control: &configuration.control, overrides, now }
+    let Configuration { topology, control, .. } = configuration;
+    Judge { topology, control, overrides, vantage, now }
 }

@@ -74,7 +74,7 @@ impl Controller {
     pub(super) fn weigh_silence(&mut self) {
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
-        let judge = judge(&configuration, &self.overrides, self.now);
+        let judge = judge(&configuration, &self.overrides, &self.vantage, self.now);
         self.cut_off.weigh(&mut self.servers, &judge);
         let begun = self.servers.weigh_silence(&judge);
         self.last_heard.confirm(&self.servers, topology, &self.memory);

@@ -50,7 +50,7 @@ impl Verdict {
         Self { life, reason: reason.into(), until: None, silent: None }
     }
 
-    fn silent(reason: impl Into<String>, last_sign: Time) -> Self {
+    pub(super) fn silent(reason: impl Into<String>, last_sign: Time) -> Self {
         Self { silent: Some(last_sign), ..Self::out(Life::Dead, reason) }
     }
 
@@ -151,21 +151,6 @@ pub(super) enum Health {
     Down(String),
 }
 
-/// What a probe's target says that was last seen up then, or never since the server is known. Whatever
-/// made a probe fail, the target did not speak for itself as a Reporter does.
-pub(super) fn by_probe(
-    health: &Health,
-    target: &str,
-    prior: Option<&Verdict>,
-    last_up: Time,
-) -> Verdict {
-    match health {
-        Health::Unseen => prior.cloned().unwrap_or(Verdict::LIVING),
-        Health::Up => Verdict::LIVING,
-        Health::Down(reason) => Verdict::silent(format!("probe {target}: {reason}"), last_up),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_worst_verdict_holds_until_the_first_change() {
-        let probe = by_probe(&Health::Down("refused".to_owned()), "tcp", None, Time::ZERO);
+        let probe = Verdict::silent("probe tcp: refused", Time::ZERO);
         let heard = heard(&[(100, statistics())]);
         let now = Time::from_secs(101);
         let both = by_reporter(Some(&heard), None, Time::ZERO, RULES, now).and(probe);

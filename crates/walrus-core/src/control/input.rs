@@ -5,7 +5,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 use super::Resolved;
-use crate::message::Presence;
+use crate::message::{Presence, Role, Sights};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
@@ -106,6 +106,17 @@ pub enum Input {
         from: Name,
         /// One that changed, or a part of all that it has.
         entries: Vec<(Target, Override)>,
+    },
+    /// A node tells how it sees servers. (The carrier has checked that it is news: [`crate::message::Senders`].)
+    Sights {
+        /// What it is: a Controller or a Director.
+        role: Role,
+        /// Which.
+        name: Name,
+        /// Its session: with another one all that it said before is forgotten.
+        session: u64,
+        /// What it says.
+        sights: Sights,
     },
 }
 

@@ -93,7 +93,7 @@ impl Controller {
         if is_up {
             self.heard_from(None);
         }
-        let changed = self.probes.count(id, outcome);
+        let changed = self.probes.count(id, outcome, self.now);
         let Some(target) = self.probes.target(id) else { return };
         let key = (id, self.name.clone());
         for server in &target.servers {
@@ -107,9 +107,8 @@ impl Controller {
             }
         }
         if changed {
-            for server in target.servers.clone() {
-                self.judge(server);
-            }
+            let servers = target.servers.clone();
+            self.looked(&servers);
         }
     }
 

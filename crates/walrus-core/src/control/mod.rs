@@ -33,6 +33,7 @@ mod servers;
 mod silence;
 mod status;
 mod told;
+mod vantage;
 mod wake;
 
 pub use aliases::{ResolveRequest, Resolved};
@@ -48,6 +49,7 @@ pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,
     SourceStatus, Status,
 };
+pub use vantage::{DisagreementStatus, Look, Lookout, VantagePointStatus};
 
 #[cfg(test)]
 mod tests;

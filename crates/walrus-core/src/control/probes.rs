@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::detect::Health;
 use super::heard::shorten;
+use super::vantage::{Seen, Word};
 use super::{ProbeOutcome, ProbeRequest};
 use crate::world::{Generator, Probe, ProbeKind, ServerId, Time, Topology};
 
@@ -25,6 +26,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub(super) struct Probes {
     targets: BTreeMap<u32, Target>,
+    /// The targets that decide a server's state, by [`ServerId`].
+    by_server: Vec<Vec<u32>>,
     /// Wakes, by time; one a target.
     agenda: BTreeSet<(Time, u32)>,
     /// Numbers are never used twice, so that late outcomes meet no stranger.
@@ -47,6 +50,8 @@ pub(super) struct Target {
     successes: u32,
     /// Failures in a row.
     failures: u32,
+    /// The last success; the beginning, if there was none.
+    up_at: Time,
     /// The probe under way.
     started: Option<Time>,
     next_start: Time,
@@ -64,6 +69,7 @@ impl Probes {
     pub(super) const fn new(seed: u64) -> Self {
         Self {
             targets: BTreeMap::new(),
+            by_server: Vec::new(),
             agenda: BTreeSet::new(),
             next: 0,
             generator: Generator::new(seed),
@@ -77,13 +83,50 @@ impl Probes {
             .map(|(id, target)| (target.name.clone(), (id, target)))
             .collect();
         self.agenda.clear();
+        self.by_server = vec![Vec::new(); topology.servers.len()];
         for (name, wanted) in wanted(topology) {
             let (id, target) = match old.remove(&name) {
                 Some((id, target)) => (id, target.with(wanted)),
                 None => self.create(name, wanted, now),
             };
             self.agenda.insert((target.wake, id));
+            for server in &target.servers {
+                self.by_server[server.index()].push(id);
+            }
             self.targets.insert(id, target);
+        }
+    }
+
+    /// Stops probing.
+    pub(super) fn stop(&mut self) {
+        self.targets.clear();
+        self.by_server.clear();
+        self.agenda.clear();
+    }
+
+    /// How a server looks from here: down if any of its targets is; `None` before there are enough results.
+    pub(super) fn sight(&self, server: ServerId, now: Time) -> Option<Word> {
+        let targets = self.by_server.get(server.index())?.iter();
+        let mut up_at: Option<Time> = None;
+        let mut down: Option<(String, Time)> = None;
+        let mut unseen = false;
+        for target in targets.filter_map(|id| self.targets.get(id)) {
+            match &target.health {
+                Health::Unseen => unseen = true,
+                Health::Up => up_at = up_at.max(Some(target.up_at)),
+                Health::Down(reason) => {
+                    let (reason, last) = down.take().map_or_else(
+                        || (format!("probe {}: {reason}", target.name), target.up_at),
+                        |(first, last)| (first, last.min(target.up_at)),
+                    );
+                    down = Some((reason, last));
+                }
+            }
+        }
+        match (down, up_at) {
+            (Some((reason, up_at)), _) => Some(Word { seen: Seen::Down(reason), at: now, up_at }),
+            (None, Some(up_at)) if !unseen => Some(Word { seen: Seen::Up, at: now, up_at }),
+            _ => None,
         }
     }
 
@@ -100,6 +143,7 @@ impl Probes {
             health: Health::Unseen,
             successes: 0,
             failures: 0,
+            up_at: now,
             started: None,
             next_start: first,
             wake: first,
@@ -159,8 +203,12 @@ impl Probes {
     }
 
     /// Adds a result up; tells whether the target's health changed by it.
-    pub(super) fn count(&mut self, id: u32, outcome: ProbeOutcome) -> bool {
-        self.targets.get_mut(&id).is_some_and(|target| target.count(outcome))
+    pub(super) fn count(&mut self, id: u32, outcome: ProbeOutcome, now: Time) -> bool {
+        let Some(target) = self.targets.get_mut(&id) else { return false };
+        if outcome == ProbeOutcome::Up {
+            target.up_at = now;
+        }
+        target.count(outcome)
     }
 }
 
@@ -240,6 +288,8 @@ fn strictest(one: &Probe, two: &Probe) -> Probe {
         fall: one.fall.min(two.fall),
         jitter: one.jitter.min(two.jitter),
         all_addresses: one.all_addresses,
+        // Of each server its own holds: this says what is made of what is seen.
+        down_when: one.down_when,
     }
 }
 
@@ -288,6 +338,7 @@ mod tests {
                 fall,
                 jitter: 0.1,
                 all_addresses: false,
+                down_when: crate::world::DownWhen::Majority,
             },
             servers: vec![ServerId(0)],
         };

@@ -119,6 +119,15 @@ pub enum Refusal {
     /// More overrides in a message than one may have.
     #[error("a message has at most {max} overrides, not {0}", max = crate::message::OVERRIDES_BATCH_MAX)]
     TooManyInOne(usize),
+    /// More servers in a message than one may tell of.
+    #[error("a message tells of at most {max} servers, not {0}", max = crate::message::SIGHTS_MAX)]
+    TooManySights(usize),
+    /// Sights of a node that is no vantage point, or of this Controller's own name.
+    #[error("what {0} sees is not counted: vantage points are other Controllers, and Directors")]
+    NoVantagePoint(Name),
+    /// One vantage point more than the table is made for.
+    #[error("{0} vantage points are heard already, and no more are")]
+    TooManyVantagePoints(usize),
     /// A Plan that contradicts itself.
     #[error("the Plan that was heard is not valid: {0}")]
     Plan(#[from] crate::plan::PlanInvalid),

@@ -11,6 +11,7 @@ use super::detect::{self, Health, Rules, Verdict};
 use super::heard::{Answer, Heard};
 use super::load;
 use super::probes::Probes;
+use super::vantage::Vantage;
 use crate::config::ControlSettings;
 use crate::plan::Plan;
 use crate::world::{
@@ -46,6 +47,8 @@ pub(super) struct Record {
     pub(super) heard: BTreeMap<Name, Heard>,
     /// What each observer's probes of a target found.
     pub(super) probed: BTreeMap<(u32, Name), Probed>,
+    /// When another vantage point said last that it sees it up.
+    pub(super) sighted_at: Option<Time>,
     pub(super) life: Life,
     pub(super) life_since: Time,
     /// Whether `life` is a verdict and not only where the record began.
@@ -84,6 +87,7 @@ pub(super) struct Judge<'a> {
     pub(super) topology: &'a Topology,
     pub(super) control: &'a ControlSettings,
     pub(super) overrides: &'a Overrides,
+    pub(super) vantage: &'a Vantage,
     pub(super) now: Time,
 }
 
@@ -106,7 +110,7 @@ impl Judge<'_> {
 
 impl Servers {
     /// Takes over a topology. Servers that stay keep what is known of them; others begin their
-    /// detection time now, from what the stored Plan says of them.
+    /// detection time now, from what the stored Plan says of them. To be followed by [`Self::judge_all`].
     pub(super) fn retarget(
         &mut self,
         judge: &Judge<'_>,
@@ -143,7 +147,6 @@ impl Servers {
                 });
             }
         }
-        self.judge_all(judge);
     }
 
     /// The record of a server.
@@ -161,7 +164,8 @@ impl Servers {
         self.records.iter()
     }
 
-    fn judge_all(&mut self, judge: &Judge<'_>) {
+    /// Judges all servers.
+    pub(super) fn judge_all(&mut self, judge: &Judge<'_>) {
         let ids = (0..self.records.len()).filter_map(|index| u32::try_from(index).ok());
         for id in ids {
             self.judge(ServerId(id), judge);
@@ -199,7 +203,7 @@ impl Servers {
         else {
             return false;
         };
-        let verdict = record.verdict(server, judge);
+        let verdict = record.verdict((id, server), judge);
         record.silent = verdict.silent;
         if record.unheard && verdict.silent.is_none() {
             record.unheard = false;
@@ -336,6 +340,7 @@ impl Record {
             prior,
             heard: BTreeMap::new(),
             probed: BTreeMap::new(),
+            sighted_at: None,
             life: Life::Living,
             life_since: now,
             judged: false,
@@ -391,17 +396,16 @@ impl Record {
         &self.reason
     }
 
-    fn verdict(&self, server: &Server, judge: &Judge<'_>) -> Verdict {
+    fn verdict(&self, (id, server): (ServerId, &Server), judge: &Judge<'_>) -> Verdict {
         let prior = self.prior.as_ref();
         let mut verdict = Verdict::LIVING;
         if server.reporter {
             let rules = judge.rules();
             verdict = detect::by_reporter(self.latest(), prior, self.since, rules, judge.now);
         }
-        for probed in self.probed.values() {
-            let last_up = probed.up_at.unwrap_or(self.since);
-            let found = detect::by_probe(&probed.health, &probed.target, prior, last_up);
-            verdict = verdict.and(found);
+        if let Some(probe) = &server.probe {
+            let found = judge.vantage.verdict(id, probe.down_when);
+            verdict = verdict.and(found.or_else(|| prior.cloned()).unwrap_or(Verdict::LIVING));
         }
         if judge.is_drained(server) {
             verdict = verdict.and(Verdict::out(Life::Drained, "drained by an operator"));
@@ -438,7 +442,7 @@ impl Record {
     pub(super) fn last_sign(&self) -> Option<Time> {
         let heard = self.latest().and_then(|heard| heard.at);
         let seen = self.probed.values().filter_map(|probed| probed.up_at).max();
-        heard.max(seen)
+        heard.max(seen).max(self.sighted_at)
     }
 
     /// How it fares now.

@@ -8,7 +8,9 @@ use super::Controller;
 use super::detect::Health;
 use super::servers::Record;
 use crate::plan::{DomainDemand, PlanNumber, ServiceDemand};
-use crate::world::{Cluster, Condition, Digest, Name, Override, ServerId, Target, Time, Topology};
+use crate::world::{
+    Cluster, Condition, Digest, DownWhen, Name, Override, ServerId, Target, Time, Topology,
+};
 
 /// All that a Controller knows, at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +38,9 @@ pub struct Status {
     /// Changes of late, and how much traffic still follows the old answers; the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<super::MoveStatus>,
+    /// Who probes, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vantage_points: Vec<super::VantagePointStatus>,
     /// The group of Controllers, if it is in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<super::GroupStatus>,
@@ -56,6 +61,9 @@ pub struct ServerStatus {
     pub life_ms: u64,
     /// What each source says; empty if it has none and so counts as up.
     pub sources: Vec<SourceStatus>,
+    /// If vantage points see it differently: who how, since when and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<super::DisagreementStatus>,
 }
 
 /// What one source says about a server, as one observer has it.
@@ -207,6 +215,7 @@ impl Controller {
                 condition: self.with_alias(id, record.condition(&self.configuration.control, now)),
                 life_ms: millis(now.since(record.life_since)),
                 sources: self.sources((id, record), now, unix_ms),
+                disagreement: self.vantage.disagreement(id, down_when(topology, id), now),
             })
             .collect();
         Status {
@@ -233,6 +242,10 @@ impl Controller {
                 .collect(),
             problems: self.notices.open().collect(),
             moves: self.moves.status(now),
+            vantage_points: match self.group {
+                Some(_) => self.vantage.status(now),
+                None => Vec::new(),
+            },
             group: self.group_status(now),
             counters: self.counters,
         }
@@ -292,6 +305,7 @@ impl Controller {
                 version: None,
             });
         }
+        sources.extend(self.vantage.sources(id, now));
         sources
     }
 
@@ -323,6 +337,11 @@ impl Controller {
             })
             .collect()
     }
+}
+
+fn down_when(topology: &Topology, id: ServerId) -> DownWhen {
+    let probe = topology.servers.get(id.index()).and_then(|server| server.probe.as_ref());
+    probe.map(|probe| probe.down_when).unwrap_or_default()
 }
 
 fn clusters(topology: &Topology, servers: &[ServerStatus]) -> Vec<ClusterStatus> {

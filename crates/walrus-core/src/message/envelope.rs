@@ -63,7 +63,7 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Heard, Presence};
+    use super::super::{Heard, Presence, SeenDown, Sights};
     use super::*;
     use crate::plan::{PlanNumber, PlanPart, PlanWanted};
     use crate::world::{Digest, Override, OverrideState, Target};
@@ -96,7 +96,12 @@ mod tests {
                 digest,
                 text: "{\"a\": \"ä\\n\"}".to_owned(),
             }),
-            Message::Overrides { entries: vec![(Target::Server(name), drained)] },
+            Message::Overrides { entries: vec![(Target::Server(name.clone()), drained)] },
+            Message::Sights(Sights::default()),
+            Message::Sights(Sights {
+                up: vec![name.clone()],
+                down: vec![SeenDown { server: name, reason: "refused".to_owned(), unseen_ms: 9 }],
+            }),
         ]
     }
 

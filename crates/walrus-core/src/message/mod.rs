@@ -12,6 +12,7 @@ mod admission;
 mod envelope;
 mod presence;
 mod senders;
+mod sights;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub use admission::{
 pub use envelope::{Envelope, decode_envelope, encode_envelope};
 pub use presence::{HEARD_MAX, Heard, Presence};
 pub use senders::{NotAdmitted, Senders};
+pub use sights::{SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights};
 
 /// The message version that this program speaks.
 pub const VERSION: u32 = 1;
@@ -88,10 +90,12 @@ pub enum Message {
         /// At most [`OVERRIDES_BATCH_MAX`].
         entries: Vec<(Target, Override)>,
     },
+    /// A node tells how it sees servers.
+    Sights(Sights),
 }
 
 /// All kinds, as they are serialised.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "hello",
     "refused",
     "report",
@@ -105,6 +109,7 @@ const KINDS: [&str; 13] = [
     "plan_wanted",
     "plan_part",
     "overrides",
+    "sights",
 ];
 
 impl Message {
@@ -125,6 +130,7 @@ impl Message {
             Self::PlanWanted(_) => "plan_wanted",
             Self::PlanPart(_) => "plan_part",
             Self::Overrides { .. } => "overrides",
+            Self::Sights(_) => "sights",
         }
     }
 }

@@ -6,9 +6,9 @@
 //!
 //! **Rule.** Of each (role, name) the highest session that speaks is heard. Of it each sequence is taken
 //! once, within a window of 128 as in RFC 4303 section 3.4.3, so that the parts of a Plan may overtake each
-//! other; but of kinds in which the newer replaces the older (`hello`, `presence`), an older one is not taken
-//! after a newer. A lower session is taken once the higher one was silent for a detection time (a Reporter's, for two
-//! of its units if that is longer). One that says
+//! other; but of kinds in which the newer replaces the older (`hello` and `presence`; `sights`), an older one is not
+//! taken after a newer. A lower session is taken once the higher one was silent for a detection time (a Reporter's,
+//! for two of its units if that is longer). One that says
 //! something *new* when the higher one has been heard for longer than that is another node of that name: a
 //! twin. It is not heard; the one with the higher session, which is the one that started last unless clocks
 //! are wrong, goes on.
@@ -104,8 +104,9 @@ struct Session {
     highest: u64,
     /// Bit n: `highest - n` was taken.
     taken: u128,
-    /// The highest of a kind in which the newer replaces the older.
+    /// The highest of the kinds in which the newer replaces the older.
     state: Option<u64>,
+    sights: Option<u64>,
 }
 
 impl Senders {
@@ -198,7 +199,13 @@ impl Sender {
 
 impl Session {
     const fn new(envelope: &Envelope) -> Self {
-        Self { number: envelope.session, highest: envelope.sequence, taken: 0, state: None }
+        Self {
+            number: envelope.session,
+            highest: envelope.sequence,
+            taken: 0,
+            state: None,
+            sights: None,
+        }
     }
 
     fn take(&mut self, envelope: &Envelope) -> Result<(), NotAdmitted> {
@@ -210,8 +217,12 @@ impl Session {
         if ahead == 0 && is_taken {
             return Err(NotAdmitted::Replayed { session, sequence });
         }
-        let replaces = matches!(envelope.message, Message::Hello(_) | Message::Presence(_));
-        if replaces && self.state.is_some_and(|state| sequence <= state) {
+        let mut replaced = match envelope.message {
+            Message::Hello(_) | Message::Presence(_) => Some(&mut self.state),
+            Message::Sights(_) => Some(&mut self.sights),
+            _ => None,
+        };
+        if replaced.as_ref().is_some_and(|last| last.is_some_and(|last| sequence <= last)) {
             return Err(NotAdmitted::Older { session, sequence });
         }
         if ahead > 0 {
@@ -220,8 +231,8 @@ impl Session {
             self.highest = sequence;
         }
         self.taken |= 1 << bit.unwrap_or(0);
-        if replaces {
-            self.state = Some(sequence);
+        if let Some(last) = &mut replaced {
+            **last = Some(sequence);
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub use space_saving::{Heavy, SpaceSaving};
 pub use time::Time;
 pub use topology::{
     Area, AreaId, AssignPolicy, ChooseParameters, ChoosePolicy, ClientSpec, Cluster, ClusterId,
-    LoadFormula, LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId, Spill,
-    Topology,
+    DownWhen, LoadFormula, LocatePolicy, Probe, ProbeKind, Server, ServerId, Service, ServiceId,
+    Spill, Topology,
 };
 pub use ttl_policy::{AdaptiveTtl, DomainClasses, TtlPolicy};

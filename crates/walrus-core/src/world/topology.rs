@@ -180,6 +180,29 @@ pub struct Probe {
     pub jitter: f64,
     /// Probe each address (and be dead if any fails) instead of the first only.
     pub all_addresses: bool,
+    /// How many vantage points must see it down.
+    pub down_when: DownWhen,
+}
+
+/// How many of the vantage points that tell of a server must see it down before it counts as such.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DownWhen {
+    /// More than half of them.
+    #[default]
+    Majority,
+    /// So many, or all if there are fewer.
+    Count(u32),
+}
+
+impl DownWhen {
+    /// How many of these; 1 if nobody tells.
+    #[must_use]
+    pub fn needed(self, voters: usize) -> usize {
+        match self {
+            Self::Majority => voters / 2 + 1,
+            Self::Count(count) => usize::try_from(count).unwrap_or(usize::MAX).min(voters).max(1),
+        }
+    }
 }
 
 /// What a probe does. `{address}` in a URL or target stands for the server's address (IPv6 in

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use walrus_core::message::{
-    DecodeError, Envelope, Message, NotAdmitted, OVERRIDES_BATCH_MAX, Role, Senders,
+    DecodeError, Envelope, Message, NotAdmitted, OVERRIDES_BATCH_MAX, Role, SIGHTS_MAX, Senders,
     decode_envelope,
 };
 use walrus_core::world::{Name, Time};
@@ -184,6 +184,12 @@ fn may_say(role: Role, name: &Name, message: &Message) -> Result<(), String> {
         (Role::Controller, Message::Overrides { entries }) => {
             if entries.len() > OVERRIDES_BATCH_MAX {
                 return Err(format!("more than {OVERRIDES_BATCH_MAX} overrides in one message"));
+            }
+            true
+        }
+        (Role::Controller | Role::Director, Message::Sights(sights)) => {
+            if sights.len() > SIGHTS_MAX {
+                return Err(format!("more than {SIGHTS_MAX} servers in one message"));
             }
             true
         }

@@ -62,6 +62,14 @@ pub(in crate::config) static CONTROL: Group = Group {
             example: "\"3s\"",
         },
         Setting {
+            name: "sights_last",
+            kind: Kind::Duration(1_000, 600_000),
+            default: Default::Value("\"10s\""),
+            meaning: "What a vantage point saw (`probes` of [node]) counts until it was silent for so long. \
+                      Each speaks three times as often.",
+            example: "\"10s\"",
+        },
+        Setting {
             name: "load",
             kind: Kind::Section(&LOAD),
             default: Default::Value("{}"),
@@ -118,6 +126,7 @@ pub(in crate::config) fn read(section: &Section) -> ControlSettings {
         journal_rounds: section.whole("journal_rounds"),
         resolvers: section.endpoints("resolvers").into_iter().map(|(it, _)| it).collect(),
         detection: section.duration("detection"),
+        sights_last: section.duration("sights_last"),
     }
 }
 

@@ -30,6 +30,15 @@ pub(in crate::config) static NODE: Group = Group {
             example: "[\"controller\", \"director\"]",
         },
         Setting {
+            name: "probes",
+            kind: Kind::Flag,
+            default: Default::Otherwise("true with the role `controller`, else false"),
+            meaning: "Whether this node is a vantage point: it probes all servers that have a `probe`, and \
+                      tells the group how it sees them. A server is down when as many as its probe's \
+                      `down_when` says see it down.",
+            example: "true",
+        },
+        Setting {
             name: "state",
             kind: Kind::Path,
             default: Default::Value("\"/var/lib/walrus\""),
@@ -62,7 +71,15 @@ pub(in crate::config) fn read(
         );
     }
     let state = section.path("state").unwrap_or_else(|| PathBuf::from("."));
-    NodeSettings { name: node_name(section, hostname, findings), roles, state }
+    let probes = section.flag_if_given("probes").unwrap_or(roles.controller);
+    if probes && !(roles.controller || roles.director || roles.updater) {
+        findings.problem(
+            section.place_of("probes"),
+            "a node that is a Reporter alone is no vantage point: leave `probes` out, or give it the role \
+             `director`",
+        );
+    }
+    NodeSettings { name: node_name(section, hostname, findings), roles, state, probes }
 }
 
 /// The written name, else the first label of the host's, else a problem.

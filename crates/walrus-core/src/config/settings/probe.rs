@@ -3,7 +3,7 @@
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::Findings;
 use crate::config::section::{Section, Value};
-use crate::world::{Probe, ProbeKind};
+use crate::world::{DownWhen, Probe, ProbeKind};
 
 /// What may be written for `probe` of a cluster or a server.
 pub(in crate::config) const KIND: Kind = Kind::Either(&[Kind::Word("none"), Kind::Section(&PROBE)]);
@@ -66,6 +66,14 @@ pub(in crate::config) static PROBE: Group = Group {
             default: Default::Value("3"),
             meaning: "Failures in a row that take a server down.",
             example: "3",
+        },
+        Setting {
+            name: "down_when",
+            kind: Kind::Either(&[Kind::Word("majority"), Kind::Count(1, 64)]),
+            default: Default::Value("\"majority\""),
+            meaning: "How many of the vantage points that tell of a server must see it down: more than half of \
+                      them, or so many (all, if there are fewer).",
+            example: "2",
         },
         Setting {
             name: "jitter",
@@ -153,6 +161,10 @@ fn probe(section: &Section, findings: &Findings<'_>) -> Option<Probe> {
         fall: section.whole("fall"),
         jitter: section.number("jitter").unwrap_or_default(),
         all_addresses: section.text("addresses").as_deref() == Some("all"),
+        down_when: match section.value("down_when") {
+            Some(Value::Count(count)) => DownWhen::Count(u32::try_from(*count).unwrap_or(u32::MAX)),
+            _ => DownWhen::Majority,
+        },
     })
 }
 

@@ -185,6 +185,7 @@ impl ControllerNode {
             Message::Overrides { entries } if role == Role::Controller => {
                 Input::Overrides { from: name, entries }
             }
+            Message::Sights(sights) => Input::Sights { role, name, session, sights },
             Message::PlanPart(part) if role == Role::Controller => {
                 match process.receiver.take(now, part) {
                     Some(plan) => Input::PlanHeard(plan),

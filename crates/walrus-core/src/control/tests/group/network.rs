@@ -270,8 +270,11 @@ impl Network {
         if node.senders.admit(&envelope, now).is_err() {
             return;
         }
-        let Envelope { name, session, message, .. } = envelope;
+        let Envelope { role, name, session, message, .. } = envelope;
         match message {
+            Message::Sights(sights) => {
+                controller.handle(now, Input::Sights { role, name, session, sights }).unwrap();
+            }
             Message::Presence(presence) => {
                 if let Some(plan) = &presence.plan {
                     node.receiver.number_seen(now, plan);

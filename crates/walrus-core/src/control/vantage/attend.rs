@@ -1,0 +1,105 @@
+//! The Controller as a vantage point among others: what it hears of them, and what it says.
+
+use std::time::Duration;
+
+use super::{Changed, Word};
+use crate::control::{Controller, Effect, Refusal};
+use crate::message::{Message, Role, Sights};
+use crate::world::{Name, ServerId, Time, Topology};
+
+impl Controller {
+    /// Another vantage point speaks.
+    pub(in crate::control) fn sights(
+        &mut self,
+        from: (Role, Name, u64),
+        sights: Sights,
+    ) -> Result<(), Refusal> {
+        if self.group.is_none() {
+            return Err(Refusal::NoGroup);
+        }
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        let seen_up = sights.up.clone();
+        let (changed, sees_any) = self.vantage.hear(from, sights, topology, self.now)?;
+        if sees_any {
+            // Who hears how servers fare knows it, whether it looks itself or not.
+            self.heard_from(None);
+        }
+        for id in seen_up.iter().filter_map(|name| topology.server(name.as_str())) {
+            if let Some(record) = self.servers.get_mut(id) {
+                record.sighted_at = Some(self.now);
+            }
+        }
+        self.sights_changed(changed);
+        Ok(())
+    }
+
+    /// Own probes changed how a target stands: what its servers are taken for, here and by others.
+    pub(in crate::control) fn looked(&mut self, servers: &[ServerId]) {
+        let configuration = self.configuration.clone();
+        for id in servers {
+            let topology = &configuration.topology;
+            let changed = self.vantage.look(*id, &self.probes, topology, self.now);
+            self.teller.changed(*id);
+            self.sights_changed(changed);
+        }
+    }
+
+    fn sights_changed(&mut self, changed: Changed) {
+        match changed {
+            Changed::These(servers) => servers.into_iter().for_each(|id| self.judge(id)),
+            Changed::All => {
+                super::ids(&self.configuration.clone().topology).for_each(|id| self.judge(id))
+            }
+        }
+    }
+
+    /// All that time brings: votes that end, what is said, and what is told in the log.
+    pub(in crate::control) fn attend_vantage(&mut self) {
+        let configuration = self.configuration.clone();
+        let topology = &configuration.topology;
+        if let Some(changed) = self.vantage.sweep(topology, self.now) {
+            self.sights_changed(changed);
+        }
+        let silence = self.vantage.silence;
+        for line in self.vantage.tell(|id| patience(topology, silence, id), topology, self.now) {
+            self.warn(line);
+        }
+    }
+
+    /// What it says of what it sees. In a group, if it looks.
+    pub(in crate::control) fn say_sights(&mut self) {
+        if !self.speaks_of_sights() {
+            return;
+        }
+        let vantage = &self.vantage;
+        let word = |id: ServerId| -> Option<&Word> { vantage.own(id) };
+        let servers = &self.configuration.topology.servers;
+        let said = self.teller.say(vantage.silence, servers, word, self.now);
+        let said = said.into_iter().map(|sights| Effect::Say(Message::Sights(sights)));
+        self.effects.extend(said);
+    }
+
+    /// When one of these is due.
+    pub(in crate::control) fn next_of_vantage(&self) -> Option<Time> {
+        let topology = &self.configuration.topology;
+        let silence = self.vantage.silence;
+        let says = self.speaks_of_sights().then(|| self.teller.next());
+        let told = self.vantage.next_told(|id| patience(topology, silence, id));
+        [says, told, self.vantage.next_silence()].into_iter().flatten().min()
+    }
+
+    fn speaks_of_sights(&self) -> bool {
+        self.group.is_some() && self.probes.next_wake().is_some()
+    }
+}
+
+/// For so long vantage points may see a server differently before it is told: each finds out in its own
+/// time, and the words of one that ended with the server last for a silence.
+fn patience(topology: &Topology, silence: Duration, id: ServerId) -> Duration {
+    let probe = topology.servers.get(id.index()).and_then(|server| server.probe.as_ref());
+    let found_out = probe.map_or(Duration::ZERO, |probe| {
+        (probe.interval + probe.timeout).saturating_mul(probe.rise.max(probe.fall).max(1))
+    });
+    found_out.saturating_add(silence)
+}

@@ -1,0 +1,322 @@
+//! How several nodes see the servers: who says what of whom, and what that comes to.
+//!
+//! **Problem.** One node that probes cannot tell a dead server from a broken way to it. If the Controller's own
+//! uplink fails, all servers look dead to it, and its Plans would send the world's clients to wherever it happens to
+//! see; and a server that half of the world cannot reach may look well from where the Controller stands.
+//!
+//! **Rule.** Every node that probes is a *vantage point*. Each counts its own results (`rise`, `fall`) and tells the
+//! Controllers what it made of them, not the results: nothing is counted twice. A server is down if as many of those
+//! that tell of it see it down as its probe's `down_when` says: by default more than half. So with two, one of whom
+//! sees it up, it stays in: a client that is sent there may have to try another address, while a server that is taken out for
+//! one broken way is lost for all. `down_when` = N asks for N, or for all of them if there are fewer: where
+//! nobody else is left who could agree, a dead server must go all the same.
+//!
+//! Who was silent for `sights_last` has no vote, nor has a *blind* one: it sees no server up, and the ones it sees
+//! down stand in two clusters or more, while somebody else sees some up. That is its own uplink. If nobody sees any
+//! up, all count: then it is true, or all are cut off, which [`super::silence`] and [`super::cut_off`] tell from each
+//! other. If nobody tells of a server, it is taken for what it was.
+//!
+//! Every Controller reckons from the words that it hears, so all who hear the same come to the same, and a side that
+//! is cut off has its own vantage points alone once the others' words have ended.
+//!
+//! **When it is wrong.** Where most vantage points stand behind one link, that link's fault is every server's: put
+//! them where clients are. A server dead for real stays in until half of them have found out: with probes of
+//! one interval that is the median's detection time instead of one's, and one message.
+//!
+//! **Example.** eu, us, asia and ns1 probe fra1. Its provider loses the way to Asia: asia sees it down, 1 of 4, and it stays in.
+//! Then it dies: eu and us say so, 3 of 4, and it is out: "3 of 4 vantage points see it down (asia, eu, us; ns1
+//! sees it up)".
+
+mod attend;
+mod ballot;
+mod differ;
+mod lookout;
+mod point;
+mod status;
+mod teller;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Refusal;
+use super::heard::shorten;
+use super::probes::Probes;
+use crate::message::{Role, SIGHTS_MAX, Sights};
+use crate::world::{Name, ServerId, Time, Topology};
+
+use differ::Differences;
+use point::Point;
+
+pub(super) use point::{Seen, Word};
+
+pub use lookout::{Look, Lookout};
+pub use status::{DisagreementStatus, VantagePointStatus};
+pub(super) use teller::Teller;
+
+/// The most vantage points that are heard: as many as Controllers.
+const POINTS_MAX: usize = 64;
+
+/// What was not said again for so many times the silence is forgotten: a node that goes on speaking but has
+/// no such server any more.
+const WORDS_LAST: u32 = 3;
+
+/// Sooner than this nobody counts as silent, whatever is configured.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+
+/// What all vantage points say.
+#[derive(Clone, Debug)]
+pub(super) struct Vantage {
+    /// This Controller.
+    name: Name,
+    own: Point,
+    others: BTreeMap<(Role, Name), Other>,
+    differences: Differences,
+    /// Who was silent for so long has no vote.
+    silence: Duration,
+    swept: Time,
+}
+
+/// Another one.
+#[derive(Clone, Debug)]
+struct Other {
+    session: u64,
+    heard_at: Time,
+    point: Point,
+}
+
+/// Whose verdict may have changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    These(Vec<ServerId>),
+    /// Who has a vote changed.
+    All,
+}
+
+impl Vantage {
+    pub(super) fn new(name: Name) -> Self {
+        Self {
+            name,
+            own: Point::default(),
+            others: BTreeMap::new(),
+            differences: Differences::default(),
+            silence: SILENCE_MIN,
+            swept: Time::ZERO,
+        }
+    }
+
+    /// Takes over another topology, keeping what was said of servers that stay.
+    pub(super) fn retarget(
+        &mut self,
+        (old, new): (&Topology, &Topology),
+        probes: &Probes,
+        silence: Duration,
+        now: Time,
+    ) {
+        self.silence = silence.max(SILENCE_MIN);
+        for other in self.others.values_mut() {
+            other.point.carry(old, new);
+        }
+        self.differences = Differences::default();
+        self.own = Point::default();
+        for id in ids(new) {
+            self.own.set(id, probes.sight(id, now), new);
+        }
+        self.own.reckon(new);
+        self.compare_all(new, now);
+    }
+
+    /// This Controller's own probes found something else out about a server.
+    pub(super) fn look(
+        &mut self,
+        id: ServerId,
+        probes: &Probes,
+        topology: &Topology,
+        now: Time,
+    ) -> Changed {
+        let before = self.votes();
+        self.own.set(id, probes.sight(id, now), topology);
+        self.own.reckon(topology);
+        self.settle(before, vec![id], topology, now)
+    }
+
+    /// Another vantage point speaks. Tells whose verdict may change, and whether it sees anybody up.
+    ///
+    /// # Errors
+    /// If it is none, says too much, or the table is full.
+    pub(super) fn hear(
+        &mut self,
+        (role, name, session): (Role, Name, u64),
+        sights: Sights,
+        topology: &Topology,
+        now: Time,
+    ) -> Result<(Changed, bool), Refusal> {
+        if sights.len() > SIGHTS_MAX {
+            return Err(Refusal::TooManySights(sights.len()));
+        }
+        if role == Role::Reporter || (role == Role::Controller && name == self.name) {
+            return Err(Refusal::NoVantagePoint(name));
+        }
+        let before = self.votes();
+        let key = (role, name);
+        self.make_room(&key, now)?;
+        let silence = self.silence;
+        let fresh = || Other { session, heard_at: now, point: Point::default() };
+        let other = self.others.entry(key).or_insert_with(fresh);
+        // It began anew, or its words had ended: so has what it knew.
+        if other.session != session || now.since(other.heard_at) >= silence {
+            *other = fresh();
+        }
+        other.heard_at = now;
+        let probed = |name: &Name| {
+            let id = topology.server(name.as_str())?;
+            topology.servers[id.index()].probe.as_ref().map(|_| id)
+        };
+        let mut changed = Vec::new();
+        let mut sees_any = false;
+        for id in sights.up.iter().filter_map(probed) {
+            sees_any = true;
+            let word = Word { seen: Seen::Up, at: now, up_at: now };
+            changed.extend(other.point.set(id, Some(word), topology).then_some(id));
+        }
+        for down in sights.down {
+            let Some(id) = probed(&down.server) else { continue };
+            let unseen = Duration::from_millis(down.unseen_ms);
+            let up_at = Time::from_nanos(
+                now.as_nanos().saturating_sub(u64::try_from(unseen.as_nanos()).unwrap_or(u64::MAX)),
+            );
+            let word = Word { seen: Seen::Down(shorten(down.reason)), at: now, up_at };
+            changed.extend(other.point.set(id, Some(word), topology).then_some(id));
+        }
+        if !changed.is_empty() {
+            other.point.reckon(topology);
+        }
+        Ok((self.settle(before, changed, topology, now), sees_any))
+    }
+
+    /// Forgets who was silent for long enough to lose his vote, and words that were not said again.
+    pub(super) fn sweep(&mut self, topology: &Topology, now: Time) -> Option<Changed> {
+        if self.next_silence().is_none_or(|at| now < at) {
+            return None;
+        }
+        let silence = self.silence;
+        let before = self.others.len();
+        self.others.retain(|_, other| now.since(other.heard_at) < silence);
+        let mut all = self.others.len() != before;
+        if now.since(self.swept) >= silence {
+            self.swept = now;
+            for other in self.others.values_mut() {
+                all |= other.point.forget(silence * WORDS_LAST, topology, now);
+            }
+        }
+        if !all {
+            return None;
+        }
+        self.compare_all(topology, now);
+        Some(Changed::All)
+    }
+
+    /// When somebody has been silent for long enough, or words are to be looked through.
+    pub(super) fn next_silence(&self) -> Option<Time> {
+        let silent = self.others.values().map(|other| other.heard_at + self.silence).min()?;
+        Some(silent.min(self.swept + self.silence))
+    }
+
+    /// This process did not listen: it is not the others who were silent.
+    pub(super) fn hear_anew(&mut self, now: Time) {
+        for other in self.others.values_mut() {
+            other.heard_at = now;
+            other.point.hear_anew(now);
+        }
+    }
+
+    /// How this Controller sees a server itself.
+    pub(super) fn own(&self, id: ServerId) -> Option<&Word> {
+        self.own.word(id)
+    }
+
+    /// Lines for the log about servers that are seen differently for long, and no longer.
+    pub(super) fn tell(
+        &mut self,
+        patience: impl Fn(ServerId) -> Duration,
+        topology: &Topology,
+        now: Time,
+    ) -> Vec<String> {
+        let mut lines = Vec::new();
+        for id in self.differences.ended() {
+            let Some(server) = topology.servers.get(id.index()) else { continue };
+            let ballot = self.ballot(id, crate::world::DownWhen::Majority);
+            let how = if ballot.down.is_empty() { "up" } else { "down" };
+            let name = &server.name;
+            lines.push(format!("vantage points see server {name} alike again: {how}"));
+        }
+        for (id, since) in self.differences.due(&patience, now) {
+            let Some(server) = topology.servers.get(id.index()) else { continue };
+            let down_when = server.probe.as_ref().map(|probe| probe.down_when).unwrap_or_default();
+            let ballot = self.ballot(id, down_when);
+            let (name, secs) = (&server.name, now.since(since).as_secs());
+            let told = ballot.describe();
+            let stays = if ballot.is_down() { "it is out" } else { "it stays in" };
+            lines.push(format!("server {name} is seen differently for {secs} s: {told}; {stays}"));
+        }
+        lines
+    }
+
+    /// When [`Self::tell`] has something to say next.
+    pub(super) fn next_told(&self, patience: impl Fn(ServerId) -> Duration) -> Option<Time> {
+        self.differences.next(&patience)
+    }
+
+    fn make_room(&mut self, key: &(Role, Name), now: Time) -> Result<(), Refusal> {
+        if self.others.contains_key(key) || self.others.len() < POINTS_MAX {
+            return Ok(());
+        }
+        let silence = self.silence;
+        self.others.retain(|_, other| now.since(other.heard_at) < silence);
+        if self.others.len() < POINTS_MAX {
+            return Ok(());
+        }
+        Err(Refusal::TooManyVantagePoints(self.others.len()))
+    }
+
+    /// Who has a vote, in short: if this changes, so may each verdict.
+    fn votes(&self) -> (bool, Vec<bool>) {
+        let points = || std::iter::once(&self.own).chain(self.others.values().map(|it| &it.point));
+        (points().any(Point::sees_any), points().map(Point::is_blind).collect())
+    }
+
+    fn settle(
+        &mut self,
+        before: (bool, Vec<bool>),
+        changed: Vec<ServerId>,
+        topology: &Topology,
+        now: Time,
+    ) -> Changed {
+        if before != self.votes() {
+            self.compare_all(topology, now);
+            return Changed::All;
+        }
+        for id in &changed {
+            self.compare(*id, now);
+        }
+        Changed::These(changed)
+    }
+
+    fn compare_all(&mut self, topology: &Topology, now: Time) {
+        for id in ids(topology) {
+            self.compare(id, now);
+        }
+    }
+
+    fn compare(&mut self, id: ServerId, now: Time) {
+        let ballot = self.ballot(id, crate::world::DownWhen::Majority);
+        let differs = !ballot.down.is_empty() && !ballot.up.is_empty();
+        self.differences.note(id, differs, now);
+    }
+}
+
+/// All servers of a topology.
+fn ids(topology: &Topology) -> impl Iterator<Item = ServerId> + use<> {
+    (0..u32::try_from(topology.servers.len()).unwrap_or(u32::MAX)).map(ServerId)
+}

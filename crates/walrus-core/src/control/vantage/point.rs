@@ -1,0 +1,118 @@
+//! One vantage point: what it says of each server.
+
+use crate::world::{ServerId, Time, Topology};
+use std::time::Duration;
+
+/// How a server looks from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Seen {
+    Up,
+    /// And why, for people.
+    Down(String),
+}
+
+/// What one says of one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control) struct Word {
+    pub(in crate::control) seen: Seen,
+    /// When it was said last.
+    pub(in crate::control) at: Time,
+    /// When it was seen up last there, or became known there if it never was.
+    pub(in crate::control) up_at: Time,
+}
+
+impl Word {
+    pub(in crate::control) const fn is_up(&self) -> bool {
+        matches!(self.seen, Seen::Up)
+    }
+}
+
+/// What one says of all.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Point {
+    words: Vec<Option<Word>>,
+    up: usize,
+    down: usize,
+    is_blind: bool,
+}
+
+impl Point {
+    pub(super) fn word(&self, id: ServerId) -> Option<&Word> {
+        self.words.get(id.index())?.as_ref()
+    }
+
+    pub(super) const fn sees_any(&self) -> bool {
+        self.up > 0
+    }
+
+    /// Sees nobody up, and those that it sees down stand in several clusters.
+    pub(super) const fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
+    /// Servers that it sees up, and down.
+    pub(super) const fn counts(&self) -> (usize, usize) {
+        (self.up, self.down)
+    }
+
+    /// Replaces a word; tells whether the server is seen otherwise now. To be followed by [`Self::reckon`].
+    pub(super) fn set(&mut self, id: ServerId, word: Option<Word>, topology: &Topology) -> bool {
+        self.words.resize(topology.servers.len(), None);
+        let Some(place) = self.words.get_mut(id.index()) else { return false };
+        let is_up = |word: &Option<Word>| word.as_ref().map(Word::is_up);
+        let (old, new) = (is_up(place), is_up(&word));
+        *place = word;
+        for (state, by) in [(old, -1), (new, 1)] {
+            match state {
+                Some(true) => self.up = self.up.saturating_add_signed(by),
+                Some(false) => self.down = self.down.saturating_add_signed(by),
+                None => {}
+            }
+        }
+        old != new
+    }
+
+    /// Finds out whether it is blind.
+    pub(super) fn reckon(&mut self, topology: &Topology) {
+        self.is_blind = self.up == 0 && self.down > 1 && {
+            let spoken =
+                self.words.iter().zip(&topology.servers).filter(|(word, _)| word.is_some());
+            let mut clusters = spoken.map(|(_, server)| server.cluster);
+            let first = clusters.next();
+            clusters.any(|cluster| Some(cluster) != first)
+        };
+    }
+
+    /// The same for another topology.
+    pub(super) fn carry(&mut self, old: &Topology, new: &Topology) {
+        let mut words = std::mem::take(&mut self.words);
+        *self = Self::default();
+        for (index, server) in new.servers.iter().enumerate() {
+            let Some(before) = old.server(server.name.as_str()) else { continue };
+            let word = words.get_mut(before.index()).and_then(Option::take);
+            if let Some(id) = u32::try_from(index).ok().filter(|_| server.probe.is_some()) {
+                self.set(ServerId(id), word, new);
+            }
+        }
+        self.reckon(new);
+    }
+
+    /// Forgets what was not said for so long; tells whether there was any.
+    pub(super) fn forget(&mut self, after: Duration, topology: &Topology, now: Time) -> bool {
+        let mut any = false;
+        for id in super::ids(topology) {
+            if self.word(id).is_some_and(|word| now.since(word.at) >= after) {
+                any |= self.set(id, None, topology);
+            }
+        }
+        self.reckon(topology);
+        any
+    }
+
+    /// It was not its fault that nothing was heard.
+    pub(super) fn hear_anew(&mut self, now: Time) {
+        for word in self.words.iter_mut().flatten() {
+            word.at = now;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What vantage points come to.
