@@ -17,6 +17,7 @@ pub(crate) mod status;
 mod tests;
 mod token;
 pub(crate) mod traffic;
+pub(crate) mod vantage;
 pub(crate) mod zone;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use super::keys::ZoneKeysView;
 use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
+use super::vantage::{DisagreementView, VantagePointView};
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -47,6 +48,9 @@ pub(crate) struct StatusView {
     /// Name servers that are already there, as far as this node keeps them up to date; absent if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) name_servers: Vec<NameServerView>,
+    /// Nodes that probe and are heard here; absent where this Controller is alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) vantage_points: Vec<VantagePointView>,
     /// The group of Controllers; absent where this one is alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<GroupView>,
@@ -109,6 +113,9 @@ pub(crate) struct ServerView {
     pub(crate) life_ms: u64,
     /// What each source says; none means that it counts as up.
     pub(crate) sources: Vec<SourceView>,
+    /// If vantage points see it differently: who how, why, and for how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disagreement: Option<DisagreementView>,
 }
 
 /// What one source says about a server.
@@ -283,6 +290,7 @@ impl StatusView {
             problems: if plan.is_none() { vec![missing] } else { Vec::new() },
             keys: Vec::new(),
             name_servers: Vec::new(),
+            vantage_points: Vec::new(),
             group: None,
             bus: None,
             moves: Vec::new(),
@@ -337,6 +345,7 @@ impl StatusView {
             problems: problems.chain(twin).collect(),
             keys: Vec::new(),
             name_servers: Vec::new(),
+            vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
             moves: status.moves.iter().map(MoveView::from).collect(),
@@ -387,6 +396,7 @@ fn server_view(server: &walrus_core::control::ServerStatus) -> ServerView {
         reason: server.condition.reason.clone(),
         life_ms: server.life_ms,
         sources: sources.collect(),
+        disagreement: server.disagreement.as_ref().map(DisagreementView::from),
     }
 }
 

@@ -14,6 +14,7 @@ mod plan;
 mod run_roles;
 pub(crate) mod sim;
 mod status;
+mod vantage;
 mod zone;
 
 use std::net::{IpAddr, SocketAddr};

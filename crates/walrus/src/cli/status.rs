@@ -1,7 +1,7 @@
 //! `walrus status`: tables for people.
 
 use super::keys::date;
-use super::{ApiArguments, Failure, demand, group};
+use super::{ApiArguments, Failure, demand, group, vantage};
 use crate::api::client::Client;
 use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, percent, say, say_json};
@@ -68,6 +68,7 @@ fn render(status: &StatusView) -> String {
     text.push_str(&clusters(status));
     text.push('\n');
     text.push_str(&servers(status));
+    text.push_str(&vantage::render(status));
     if !status.name_servers.is_empty() {
         text.push('\n');
         text.push_str(&name_servers(status));

@@ -10,6 +10,7 @@ mod roll;
 mod start;
 mod tell_changes;
 pub(crate) mod updaters;
+mod vantage;
 mod wire;
 
 use std::net::SocketAddr;

@@ -12,6 +12,7 @@ use super::Node;
 use super::group::{self, Joined};
 use super::tell_changes::tell_changes;
 use super::updaters::tell_controller;
+use super::vantage;
 
 /// This node's part in a group over NATS.
 pub(super) struct Group {
@@ -32,6 +33,10 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
     if let Some(bus) = node.bus().filter(|_| roles.director || roles.updater) {
         let hello = group::say_hello(node.clone(), bus.clone(), session, applied.subscribe());
         node.keep(tokio::spawn(hello));
+    }
+    let looks = node.controller().is_none() && node.loaded().configuration.node.probes;
+    if let Some(bus) = node.bus().filter(|_| looks) {
+        node.keep(tokio::spawn(vantage::watch(node.clone(), bus.clone())));
     }
     if node.director().is_some() && (node.controller().is_some() || node.bus().is_some()) {
         node.keep(tokio::spawn(tell_observations(node.clone())));

@@ -34,8 +34,6 @@ mod lookout;
 mod point;
 mod status;
 mod teller;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -165,7 +163,8 @@ impl Vantage {
         let fresh = || Other { session, heard_at: now, point: Point::default() };
         let other = self.others.entry(key).or_insert_with(fresh);
         // It began anew, or its words had ended: so has what it knew.
-        if other.session != session || now.since(other.heard_at) >= silence {
+        let is_another = other.session != session || now.since(other.heard_at) >= silence;
+        if is_another {
             *other = fresh();
         }
         other.heard_at = now;
@@ -191,6 +190,10 @@ impl Vantage {
         }
         if !changed.is_empty() {
             other.point.reckon(topology);
+        }
+        if is_another {
+            self.compare_all(topology, now);
+            return Ok((Changed::All, sees_any));
         }
         Ok((self.settle(before, changed, topology, now), sees_any))
     }

@@ -6,5 +6,6 @@ mod marks;
 mod network;
 mod overrides;
 mod succession;
+mod vantage;
 
 use network::{Network, Stop};

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use super::super::harness::{TWO_CLUSTERS, busy, configuration, digests, name};
 use crate::config::Configuration;
-use crate::control::{Controller, Effect, GroupStart, GroupStatus, Input, Notice, Start, Stored};
+use crate::control::{
+    Controller, Effect, GroupStart, GroupStatus, Input, Look, Lookout, Notice, ProbeOutcome,
+    ProbeRequest, Start, Stored,
+};
 use crate::message::{Envelope, Message, Role, Senders, decode_envelope, encode_envelope};
 use crate::plan::{Plan, PlanNumber, PlanReceiver, PlanSender};
 use crate::world::{Generator, Name, Report, Time};
@@ -27,13 +30,15 @@ pub(super) enum Stop {
 pub(super) struct Network {
     pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
+    /// Name servers that probe, and have no Controller; numbered from [`WATCHERS`] on.
+    pub(super) watchers: Vec<Watcher>,
     configuration: Arc<Configuration>,
     /// On their way: (when, order) to whom.
     queue: BTreeMap<(Time, u64), (usize, Vec<u8>)>,
     order: u64,
     /// (from, to) between whom nothing gets through.
     cut: BTreeSet<(usize, usize)>,
-    /// Servers that a Controller does not hear.
+    /// Servers that a Controller does not hear, and nobody there reaches.
     unheard: BTreeSet<(usize, Name)>,
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
@@ -45,6 +50,17 @@ pub(super) struct Network {
     sequence: u64,
     sessions: u64,
 }
+
+/// A name server that probes.
+pub(super) struct Watcher {
+    name: Name,
+    lookout: Option<Lookout>,
+    session: u64,
+    sequence: u64,
+}
+
+/// The number of the first of them.
+pub(super) const WATCHERS: usize = 100;
 
 pub(super) struct Node {
     pub(super) name: Name,
@@ -60,6 +76,10 @@ pub(super) struct Node {
     pub(super) taken: Vec<(Time, Arc<Plan>)>,
     pub(super) warnings: Vec<String>,
     pub(super) notices: Vec<Notice>,
+    /// Probes that nobody answered yet.
+    probes: Vec<ProbeRequest>,
+    /// How often it told how it sees servers.
+    pub(super) sights: usize,
 }
 
 impl Network {
@@ -72,6 +92,7 @@ impl Network {
         let mut network = Self {
             now: Time::from_secs(100),
             nodes: Vec::new(),
+            watchers: Vec::new(),
             configuration: configuration(text),
             queue: BTreeMap::new(),
             order: 0,
@@ -99,6 +120,8 @@ impl Network {
                 taken: Vec::new(),
                 warnings: Vec::new(),
                 notices: Vec::new(),
+                probes: Vec::new(),
+                sights: 0,
             });
             network.start(network.nodes.len() - 1);
             network.pass(500);
@@ -164,6 +187,36 @@ impl Network {
         self.cut.insert((from, to));
     }
 
+    /// One more name server that probes, `n0` first.
+    pub(super) fn watch(&mut self) {
+        let name = name(&format!("n{}", self.watchers.len()));
+        self.watchers.push(Watcher { name, lookout: None, session: 0, sequence: 0 });
+        self.watch_again(WATCHERS + self.watchers.len() - 1);
+    }
+
+    /// Starts it.
+    pub(super) fn watch_again(&mut self, number: usize) {
+        self.sessions += 1;
+        let lookout = Lookout::new(self.configuration.clone(), 9, self.now);
+        let watcher = &mut self.watchers[number - WATCHERS];
+        (watcher.lookout, watcher.session, watcher.sequence) = (Some(lookout), self.sessions, 0);
+    }
+
+    pub(super) fn stop_watching(&mut self, number: usize) {
+        self.watchers[number - WATCHERS].lookout = None;
+    }
+
+    /// What a probe from there finds.
+    fn probe(&self, number: usize, request: &ProbeRequest) -> ProbeOutcome {
+        let servers = &self.configuration.topology.servers;
+        let server = servers.iter().find(|it| it.addresses.contains(&request.address)).unwrap();
+        let is_dead = self.dead.contains(&server.name);
+        match is_dead || self.unheard.contains(&(number, server.name.clone())) {
+            true => ProbeOutcome::Down("refused".to_owned()),
+            false => ProbeOutcome::Up,
+        }
+    }
+
     /// All Controllers hear each other again.
     pub(super) fn join(&mut self) {
         self.cut.clear();
@@ -172,6 +225,11 @@ impl Network {
     pub(super) fn heal(&mut self) {
         self.cut.clear();
         self.unheard.clear();
+    }
+
+    /// A Controller hears of these servers again.
+    pub(super) fn show(&mut self, number: usize, servers: &[&str]) {
+        self.unheard.retain(|(it, server)| *it != number || !servers.contains(&server.as_str()));
     }
 
     /// A Controller hears nothing of these servers.
@@ -226,7 +284,9 @@ impl Network {
             Some(node.receiver.next_deadline().map_or(controller, |at| at.min(controller)))
         });
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        controllers.chain(queued).fold(self.next_reports, Time::min)
+        let watchers = self.watchers.iter().filter_map(|it| it.lookout.as_ref());
+        let watchers = watchers.map(Lookout::next_deadline);
+        controllers.chain(queued).chain(watchers).fold(self.next_reports, Time::min)
     }
 
     fn report(&mut self) {
@@ -239,7 +299,7 @@ impl Network {
             controller.handle(self.now, hello).unwrap();
         }
         for server in &self.configuration.topology.servers {
-            if self.dead.contains(&server.name) {
+            if self.dead.contains(&server.name) || !server.reporter {
                 continue;
             }
             for (number, node) in self.nodes.iter_mut().enumerate() {
@@ -301,23 +361,58 @@ impl Network {
     /// All effects of all, and what they say on its way.
     pub(super) fn drain(&mut self) {
         for number in 0..self.nodes.len() {
-            let said = self.nodes[number].carry_out(self.now);
-            for message in said {
-                self.send(number, message);
+            loop {
+                let said = self.nodes[number].carry_out(self.now);
+                for message in said {
+                    self.send(number, message);
+                }
+                let probes = std::mem::take(&mut self.nodes[number].probes);
+                if probes.is_empty() {
+                    break;
+                }
+                for request in probes {
+                    let (target, outcome) = (request.target, self.probe(number, &request));
+                    let now = self.now;
+                    self.controller(number).handle(now, Input::Probed { target, outcome }).unwrap();
+                }
+            }
+        }
+        for number in WATCHERS..WATCHERS + self.watchers.len() {
+            self.look(number);
+        }
+    }
+
+    fn look(&mut self, number: usize) {
+        loop {
+            let now = self.now;
+            let watcher = &mut self.watchers[number - WATCHERS];
+            let Some(look) = watcher.lookout.as_mut().and_then(|it| it.poll(now)) else { return };
+            match look {
+                Look::Say(sights) => self.send(number, Message::Sights(sights)),
+                Look::Probe(request) => {
+                    let outcome = self.probe(number, &request);
+                    let lookout = self.watchers[number - WATCHERS].lookout.as_mut().unwrap();
+                    lookout.probed(now, request.target, outcome);
+                }
             }
         }
     }
 
     fn send(&mut self, from: usize, message: Message) {
-        let node = &mut self.nodes[from];
-        node.sequence += 1;
-        let envelope = Envelope {
-            role: Role::Controller,
-            name: node.name.clone(),
-            session: node.session,
-            sequence: node.sequence,
-            message,
+        let (role, name, session, sequence) = match from.checked_sub(WATCHERS) {
+            None => {
+                let node = &mut self.nodes[from];
+                node.sequence += 1;
+                node.sights += usize::from(matches!(message, Message::Sights(_)));
+                (Role::Controller, node.name.clone(), node.session, node.sequence)
+            }
+            Some(watcher) => {
+                let watcher = &mut self.watchers[watcher];
+                watcher.sequence += 1;
+                (Role::Director, watcher.name.clone(), watcher.session, watcher.sequence)
+            }
         };
+        let envelope = Envelope { role, name, session, sequence, message };
         let bytes = encode_envelope(&envelope);
         assert!(bytes.len() <= BYTES_MAX || !matches!(envelope.message, Message::PlanPart(_)));
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
@@ -408,7 +503,8 @@ impl Node {
                 }
                 Effect::Warn(line) => self.warnings.push(line),
                 Effect::Notify(notice) => self.notices.push(notice),
-                Effect::Probe(_) | Effect::Resolve(_) | Effect::Journal(_) => {}
+                Effect::Probe(request) => self.probes.push(request),
+                Effect::Resolve(_) | Effect::Journal(_) => {}
             }
         }
         panic!("effects have no end");

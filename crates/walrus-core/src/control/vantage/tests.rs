@@ -1,1 +1,0 @@
-//! What vantage points come to.
