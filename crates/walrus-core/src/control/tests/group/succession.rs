@@ -259,11 +259,7 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
     use crate::plan::PlanNumber;
     let mut network = three();
     let (now, peer) = (network.now, super::super::harness::name("x"));
-    let sound = Presence {
-        joined: 9,
-        hears: true,
-        ..Presence::default()
-    };
+    let sound = Presence { joined: 9, hears: true, ..Presence::default() };
     let heard = Heard { name: peer.clone(), joined: u64::MAX, hears: true, mute: false };
     let number = PlanNumber { epoch: u64::MAX, controller: peer.clone(), sequence: 1 };
     for (presence, refusal) in [
@@ -312,7 +308,8 @@ fn who_has_said_that_it_ends_says_and_decides_nothing_more() {
     network.drain();
     network.pass(20_000);
     assert_eq!(network.masters(), "b");
-    let own = network.nodes[0].taken[taken..].iter().map(|(_, plan)| plan.number.controller.as_str());
+    let own =
+        network.nodes[0].taken[taken..].iter().map(|(_, plan)| plan.number.controller.as_str());
     assert!(own.clone().all(|controller| controller == "b"), "{:?}", own.collect::<Vec<_>>());
     let heard = |number| network.group(number).peers.iter().filter(|it| it.heard).count();
     assert_eq!((heard(1), heard(2)), (1, 1));
