@@ -44,6 +44,9 @@ pub(crate) struct Step {
     good: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shares: Vec<f64>,
+    /// So many answers came before nearly all were so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_after: Option<usize>,
 }
 
 /// What a client got, and when that changed.
@@ -65,17 +68,36 @@ struct Change {
 
 impl Step {
     pub(crate) fn deed(at: Duration, what: String) -> Self {
-        Self { at: at.as_secs_f64(), what, found: None, good: None, shares: Vec::new() }
+        Self {
+            at: at.as_secs_f64(),
+            what,
+            found: None,
+            good: None,
+            shares: Vec::new(),
+            settled_after: None,
+        }
     }
 
     pub(crate) fn expected(at: Duration, what: String, found: String, is_good: bool) -> Self {
         Self { found: Some(found), good: Some(is_good), ..Self::deed(at, what) }
     }
 
-    pub(crate) fn shares(at: Duration, what: String, shares: Vec<f64>) -> Self {
+    pub(crate) fn shares(
+        at: Duration,
+        what: String,
+        shares: Vec<f64>,
+        settled: Option<(usize, f64)>,
+    ) -> Self {
         let found = shares.iter().map(|share| format!("{:.0} %", share * 100.0));
-        let found = Some(found.collect::<Vec<_>>().join(", "));
-        Self { shares, found, ..Self::deed(at, what) }
+        let found = found.collect::<Vec<_>>().join(", ");
+        let settled_after = settled.map(|(answers, _)| answers);
+        let found = Some(match settled {
+            Some((answers, seconds)) => {
+                format!("{found}; for good after {answers} answers, {seconds:.1} s")
+            }
+            None => format!("{found}; never for good"),
+        });
+        Self { shares, found, settled_after, ..Self::deed(at, what) }
     }
 }
 

@@ -40,7 +40,8 @@
 //! expect client anna share 10.1.0.1 above 80%               of what she got since the mark
 //! expect walrus eu us say /master us within 5s              in `walrus status --json`, since the last deed
 //! page docs/src/three-areas.md        what a page of the guide says, as told in lab/src/script/page.rs
-//! shares client anna 10.1.0.1 by 20                         its share in each 20 answers, told in the results
+//! shares client anna 10.1.0.1 by 20                         its share in each 20 answers, and after how many she
+//!                                                          has it for good, told in the results
 //! ```
 
 mod page;

@@ -20,6 +20,11 @@ const LEFT_FOR: Duration = Duration::from_secs(2);
 /// An answer that took longer was asked for again by somebody on the way.
 const SLOW_SECONDS: f64 = 0.5;
 
+/// Resolvers that know the way still try another one now and then, one in twenty as they say.
+const SETTLED_SHARE: f64 = 0.9;
+/// So many answers show it.
+const SETTLED_LEAST: usize = 40;
+
 /// What was expected, what was found instead or in full, and whether that is good.
 type Finding = (String, String, bool);
 
@@ -168,7 +173,8 @@ impl Stage {
         let asked = self.since_mark(client)?;
         let shares: Vec<f64> = asked.chunks(by).map(|part| share(part, address)).collect();
         let what = format!("{client}: share of {address} in each {by} answers");
-        self.steps.push(Step::shares(self.begin.elapsed(), what, shares));
+        let settled = settled(&asked, address);
+        self.steps.push(Step::shares(self.begin.elapsed(), what, shares, settled));
         Ok(())
     }
 
@@ -200,6 +206,16 @@ fn list(addresses: &[Ipv4Addr], between: &str) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
 
+/// How many answers came before it got this address for good, and for how many seconds: from then on nearly all are so.
+fn settled(asked: &[Asked], address: Ipv4Addr) -> Option<(usize, f64)> {
+    let begin = asked.first()?.at;
+    let is_it = |one: &Asked| one.is_told_of(&[address]);
+    let behind = (0..asked.len()).filter(|from| is_it(&asked[*from]));
+    let mut settled = behind.take_while(|from| asked.len() - from >= SETTLED_LEAST);
+    let from = settled.find(|from| share(&asked[*from..], address) >= SETTLED_SHARE)?;
+    Some((from, asked[from].at - begin))
+}
+
 /// Of the answers with an address.
 fn share(asked: &[Asked], address: Ipv4Addr) -> f64 {
     let answered = asked.iter().filter_map(|it| it.first);
@@ -209,4 +225,22 @@ fn share(asked: &[Asked], address: Ipv4Addr) -> f64 {
         its += u32::from(first == address);
     }
     if all == 0 { 0.0 } else { f64::from(its) / f64::from(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_knows_the_way_is_told_from_who_does_not() {
+        let (near, far) = (Ipv4Addr::new(10, 1, 0, 1), Ipv4Addr::new(10, 2, 0, 1));
+        let answers = |is_near: &dyn Fn(u32) -> bool| -> Vec<Asked> {
+            let first = |at: u32| Some(if is_near(at) { near } else { far });
+            let one = |at: u32| Asked { at: at.into(), took: 0.0, first: first(at), problem: None };
+            (0..100).map(one).collect()
+        };
+        assert_eq!(settled(&answers(&|at| at >= 3 && at % 20 != 7), near), Some((3, 3.0)));
+        assert_eq!(settled(&answers(&|at| at % 3 == 0), near), None);
+        assert_eq!(settled(&[], near), None);
+    }
 }
