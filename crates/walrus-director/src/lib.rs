@@ -20,6 +20,7 @@ mod decision_log;
 mod director;
 mod domains;
 mod given;
+mod inherited;
 pub mod keys;
 mod latency;
 mod observe;

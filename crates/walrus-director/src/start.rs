@@ -22,6 +22,7 @@ use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
 use crate::given::Given;
+use crate::inherited::Inherited;
 use crate::latency::LatencyCounters;
 use crate::observe::Gathering;
 use crate::serving::{Current, Serving};
@@ -274,6 +275,7 @@ struct Sockets {
     udp: Vec<Vec<(UdpSocket, SocketAddr)>>,
 }
 
+/// Opens them all, but for those that a service manager opened before.
 fn bind(listen: &[SocketAddr], workers: usize) -> Result<Sockets, StartError> {
     if listen.is_empty() {
         return Err(StartError::NoAddress);
@@ -283,15 +285,31 @@ fn bind(listen: &[SocketAddr], workers: usize) -> Result<Sockets, StartError> {
         tcp: Vec::new(),
         udp: (0..workers).map(|_| Vec::new()).collect(),
     };
+    let mut inherited = Inherited::take();
     for &wanted in listen {
         let failed = |source| StartError::listening(wanted, source);
-        let (address, tcp) = bind_both(wanted).map_err(failed)?;
+        let (udp, tcp) = inherited.of(wanted);
+        let (address, tcp) = match (&udp, tcp) {
+            (Some(_), Some(tcp)) => (wanted, tcp::prepare(tcp).map_err(failed)?),
+            (None, Some(tcp)) => {
+                udp::probe(wanted).map_err(failed)?;
+                (wanted, tcp::prepare(tcp).map_err(failed)?)
+            }
+            (Some(_), None) => (wanted, tcp::listen(wanted).map_err(failed)?),
+            (None, None) => bind_both(wanted).map_err(failed)?,
+        };
+        let udp = udp.map(|udp| udp::prepare(udp, address)).transpose().map_err(failed)?;
         for worker in &mut sockets.udp {
-            worker.push((udp::listen(address).map_err(failed)?, address));
+            let own = match &udp {
+                Some(udp) => udp.try_clone(),
+                None => udp::listen(address),
+            };
+            worker.push((own.map_err(failed)?, address));
         }
         sockets.tcp.push(tcp);
         sockets.addresses.push(address);
     }
+    inherited.say_left();
     Ok(sockets)
 }
 

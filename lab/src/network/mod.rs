@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result, bail};
 
 use self::fabric::Fabric;
-pub(crate) use self::namespace::Namespace;
+pub(crate) use self::namespace::{Namespace, Sockets};
 pub(crate) use self::path::Path;
 use self::path::Paths;
 

@@ -4,16 +4,47 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+
+/// Descriptors that nobody uses here.
+const ABOVE_ALL: i32 = 500;
 
 /// One namespace.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     network: File,
     mounts: Option<File>,
+}
+
+/// Held open while programs that serve them come and go.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    udp: OwnedFd,
+    tcp: OwnedFd,
+}
+
+impl Sockets {
+    /// The program finds them as those of a service manager, if it sets LISTEN_PID and LISTEN_FDS to 2.
+    pub(crate) fn give_to(&self, command: &mut Command) {
+        let (udp, tcp) = (self.udp.as_raw_fd(), self.tcp.as_raw_fd());
+        let prepare = move || {
+            // SAFETY: fcntl and dup2 take numbers. Both are copied before either is put where it belongs, so
+            // that neither is closed that is still wanted.
+            let done = unsafe {
+                let udp = libc::fcntl(udp, libc::F_DUPFD_CLOEXEC, ABOVE_ALL);
+                let tcp = libc::fcntl(tcp, libc::F_DUPFD_CLOEXEC, ABOVE_ALL);
+                udp >= 0 && tcp >= 0 && libc::dup2(udp, 3) == 3 && libc::dup2(tcp, 4) == 4
+            };
+            if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+        };
+        // SAFETY: between fork and exec only four system calls are made; nothing is allocated, and no lock is taken.
+        // The descriptors are open until after the exec: `self` outlives whatever is started with it.
+        unsafe { command.pre_exec(prepare) };
+    }
 }
 
 impl Namespace {
@@ -66,6 +97,20 @@ impl Namespace {
     /// If this process has too many files open.
     pub(crate) fn again(&self) -> io::Result<Self> {
         Ok(Self { network: self.network.try_clone()?, mounts: None })
+    }
+
+    /// Sockets for DNS there, open in this process.
+    ///
+    /// # Errors
+    /// If they cannot be bound.
+    pub(crate) fn sockets(&self, address: Ipv4Addr) -> io::Result<Sockets> {
+        let place = self.again()?;
+        on_a_thread(move || {
+            place.enter()?;
+            let udp = UdpSocket::bind((address, 53))?;
+            let tcp = TcpListener::bind((address, 53))?;
+            Ok(Sockets { udp: udp.into(), tcp: tcp.into() })
+        })
     }
 
     /// A program that runs there and dies with the thread that starts it.

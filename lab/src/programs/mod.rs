@@ -9,11 +9,12 @@ mod web;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::process::Process;
-use crate::network::Node;
+use crate::network::{Node, Sockets};
 
 /// All that can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +108,8 @@ pub(crate) struct Given {
     pub(crate) values: Vec<(String, String)>,
     /// Its `zone`s: name and text.
     pub(crate) zones: Vec<(String, String)>,
+    /// Its `sockets`.
+    pub(crate) sockets: Option<Arc<Sockets>>,
     /// Its `setup`.
     pub(crate) set_up: Option<Ground>,
 }
@@ -155,7 +158,17 @@ pub(crate) fn start(
         Program::PowerDnsPrimary => primaries::powerdns(node, given, folder)?,
         Program::Nats => web::nats(node, given, folder)?,
     };
-    Process::start(node.namespace.command(&path).args(arguments), folder)
+    let Some(sockets) = given.sockets.as_ref().filter(|_| program == Program::Walrus) else {
+        return Process::start(node.namespace.command(&path).args(arguments), folder);
+    };
+    // As systemd does it: the number of the process stands in the environment.
+    let mut command = node.namespace.command(Path::new("/bin/sh"));
+    command
+        .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\""])
+        .arg(&path)
+        .args(arguments);
+    sockets.give_to(&mut command);
+    Process::start(&mut command, folder)
 }
 
 /// What scenarios leave open in a configuration.

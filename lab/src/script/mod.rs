@@ -18,6 +18,7 @@
 //!   ...
 //! end
 //! setup bind eu-ns from eu for europe what `walrus setup` writes by the config of eu is what eu-ns runs with
+//! sockets eu                          its port 53 stays open, as systemd keeps it, and is given to its walrus
 //! start walrus eu                     also nginx, apache, reporter, nsd, nats; the resolvers unbound, bind,
 //!                                     knot-resolver, powerdns-recursor; the name servers bind-primary, knot-primary,
 //!                                     powerdns-primary; again after a kill, it finds what it kept
@@ -85,6 +86,7 @@ pub(crate) enum Statement {
     /// What stands for `<name>` in a node's `config`.
     Let(String, String, String),
     Zone(String, String, String),
+    Sockets(String),
     SetUp(SetUp),
     Start(Which, Place),
     End(Which, Place, Ending),

@@ -21,6 +21,7 @@ pub(super) fn read(words: &[&str], areas: &Areas) -> Result<Statement> {
         ["let", node, name, value @ ..] if !value.is_empty() => {
             Statement::Let(owned(node), owned(name), value.join(" "))
         }
+        ["sockets", node] => Statement::Sockets(owned(node)),
         ["setup", kind, node, "from", from, "for", area] => Statement::SetUp(SetUp {
             kind: owned(kind),
             node: owned(node),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -118,6 +119,14 @@ impl Stage {
             }
             Statement::Zone(node, name, text) => {
                 self.given(node)?.zones.push((name.clone(), text.clone()));
+                Ok(())
+            }
+            Statement::Sockets(node) => {
+                self.network.start(1)?;
+                let place = self.network.node(node)?;
+                let address = place.addresses.first().context("it has no address")?;
+                let sockets = Arc::new(place.namespace.sockets(*address)?);
+                self.given(node)?.sockets = Some(sockets);
                 Ok(())
             }
             Statement::SetUp(set_up) => self.set_up(set_up),

@@ -70,6 +70,15 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// A listening socket that somebody else opened.
+///
+/// # Errors
+/// If it cannot be made to wait for nobody.
+pub(crate) fn prepare(listener: std::net::TcpListener) -> io::Result<std::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// Serves all connections on the calling thread until `shutdown`. Each `wake` calls
 /// [`Answering::begin_batch`].
 ///

@@ -1,5 +1,5 @@
 //! `recvmmsg`, `sendmmsg`, `poll` and the socket options that no safe crate offers: all of this
-//! crate's unsafe code.
+//! crate's unsafe code but for what [`crate::inherited`] takes over.
 //!
 //! A [`Batch`] owns every buffer that the kernel reads and writes. The headers with their pointers
 //! are written anew for each call and never used after it, so a batch may be moved between calls.

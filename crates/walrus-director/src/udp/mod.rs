@@ -5,5 +5,5 @@ mod socket;
 mod worker;
 
 pub(crate) use batch::prefetch;
-pub(crate) use socket::{listen, probe};
+pub(crate) use socket::{listen, prepare, probe};
 pub(crate) use worker::Worker;

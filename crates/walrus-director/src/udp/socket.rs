@@ -20,6 +20,22 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 pub(crate) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(address)?;
     socket.set_reuse_port(true)?;
+    set_up(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A socket of that address that somebody else opened.
+///
+/// # Errors
+/// If the system refuses an option.
+pub(crate) fn prepare(socket: UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::from(socket);
+    set_up(&socket, address)?;
+    Ok(socket.into())
+}
+
+fn set_up(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     // Smaller buffers only lose more of a burst.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     // Old kernels lack it; what is sent is short enough for every path in any case.
@@ -27,9 +43,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.ip().is_unspecified() {
         tell_destination(socket.as_fd(), address.is_ipv6())?;
     }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    socket.set_nonblocking(true)
 }
 
 /// Whether the address is free: with SO_REUSEPORT alone, a second process of the same user would be
