@@ -13,6 +13,7 @@ mod results;
 mod script;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -111,11 +112,20 @@ fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
     outcome
 }
 
+/// What is not on every machine of what pages of the guide use.
+const AT_SHELLS: [&str; 5] = ["curl", "dig", "nats-server", "nginx", "openssl"];
+
 /// Why a scenario cannot be tried here: a program is not installed, or this machine lets nobody make networks.
 fn missing(scenario: &Scenario) -> Option<String> {
-    let programs = scenario.programs().filter_map(|program| program.path().err());
-    let all = programs.map(|missing| missing.to_string()).chain(network::missing());
-    let all: std::collections::BTreeSet<String> = all.collect();
+    let programs = scenario.programs().flat_map(|program| {
+        let beside = program.beside().iter().map(|beside| programs::find(beside));
+        beside.chain([program.path()])
+    });
+    let commands =
+        AT_SHELLS.iter().filter(|known| scenario.command_words().any(|it| it == **known));
+    let found = programs.chain(commands.map(|command| programs::find(command)));
+    let found = found.filter_map(|found| found.err().map(|missing| missing.to_string()));
+    let all: BTreeSet<String> = found.chain(network::missing(scenario.has_machines())).collect();
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
@@ -131,7 +141,7 @@ fn read_arguments(arguments: impl Iterator<Item = String>) -> Result<Wanted> {
                 for path in all(&folder)? {
                     let name = path.file_stem().unwrap_or_default().display().to_string();
                     let scenarios = read(&path)?;
-                    println!("{name:20} {}", scenarios.first().map_or("", |it| &it.title));
+                    println!("{name:24} {}", scenarios.first().map_or("", |it| &it.title));
                 }
                 std::process::exit(0);
             }

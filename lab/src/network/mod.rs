@@ -36,14 +36,19 @@ pub(crate) struct Node {
     pub(crate) namespace: Namespace,
 }
 
-/// What this machine lacks, or does not let us do.
-pub(crate) fn missing() -> Vec<String> {
+/// What this machine lacks, or does not let us do; machines with files of their own want more.
+pub(crate) fn missing(with_machines: bool) -> Vec<String> {
     let mut missing = Vec::new();
     if !std::path::Path::new("/dev/net/tun").exists() {
         missing.push("there is no /dev/net/tun".to_owned());
     }
     if let Err(error) = Namespace::new() {
         missing.push(format!("network namespaces cannot be made ({error}): it needs root"));
+    } else if let Some(error) = Namespace::machine().err().filter(|_| with_machines) {
+        missing.push(format!("no files can be laid over this machine's ({error})"));
+    }
+    if let Err(error) = crate::programs::find("ip") {
+        missing.push(error.to_string());
     }
     missing
 }

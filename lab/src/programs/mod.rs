@@ -72,6 +72,14 @@ impl Program {
         Self::ALL.iter().find(|known| known.0 == self).map_or("", |known| known.1)
     }
 
+    /// What else it needs.
+    pub(crate) fn beside(self) -> &'static [&'static str] {
+        match self {
+            Self::PowerDnsPrimary => &["pdnsutil", "sqlite3"],
+            _ => &[],
+        }
+    }
+
     /// Where it is installed.
     ///
     /// # Errors

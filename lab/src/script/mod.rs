@@ -209,6 +209,19 @@ impl Scenario {
             _ => None,
         })
     }
+
+    /// Whether some of its nodes have files of their own.
+    pub(crate) fn has_machines(&self) -> bool {
+        self.statements.iter().any(|(_, statement)| matches!(statement, Statement::Machine(..)))
+    }
+
+    /// The words of the commands at its machines' shells.
+    pub(crate) fn command_words(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().flat_map(|(_, statement)| match statement {
+            Statement::Shell { command, .. } => command.split_whitespace(),
+            _ => "".split_whitespace(),
+        })
+    }
 }
 
 /// Reads all of it, once for each value that it varies, or says what is wrong in which lines.
