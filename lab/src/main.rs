@@ -113,7 +113,7 @@ fn carry_out(name: &str, scenario: &Scenario) -> Outcome {
 }
 
 /// What is not on every machine of what pages of the guide use.
-const AT_SHELLS: [&str; 5] = ["curl", "dig", "nats-server", "nginx", "openssl"];
+const AT_SHELLS: [&str; 6] = ["curl", "dig", "named", "nats-server", "nginx", "openssl"];
 
 /// Why a scenario cannot be tried here: a program is not installed, or this machine lets nobody make networks.
 fn missing(scenario: &Scenario) -> Option<String> {

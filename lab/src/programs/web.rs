@@ -27,11 +27,13 @@ pub(super) fn nginx(node: &Node, folder: &Path) -> Result<Vec<String>> {
     Ok(["-p", &folder_text, "-e", "stderr", "-c", &file].map(str::to_owned).into())
 }
 
-/// The same page as a file, and `/server-status`. It reads the page as `nobody`, in one process.
+/// The same pages as files, and `/server-status`. It reads the page as `nobody`, in one process.
 pub(super) fn apache(node: &Node, folder: &Path) -> Result<Vec<String>> {
     let folder_text = text(folder);
     fs::create_dir_all(folder.join("pages"))?;
-    write(&folder.join("pages"), "index.html", &format!("{}\n", node.name))?;
+    for page in ["index.html", "healthz"] {
+        write(&folder.join("pages"), page, &format!("{}\n", node.name))?;
+    }
     let modules = ["mpm_event", "authz_core", "dir", "status"].map(|module| {
         format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n")
     });

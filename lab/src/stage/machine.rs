@@ -13,11 +13,12 @@ use crate::programs::{Process, Program};
 use crate::results::Step;
 
 /// What units run, as they are in `packaging/` and in Debian's packages.
-const UNITS: [(&str, &str); 4] = [
-    ("nats-server", "nats-server -c /etc/nats-server.conf"),
-    ("nginx", "nginx -g 'daemon off;'"),
-    ("walrus", "walrus up /etc/walrus/walrus.toml"),
-    ("walrus-reporter", "walrus reporter /etc/walrus/reporter.toml"),
+const UNITS: [(&str, &str); 5] = [
+    ("named", "mkdir -p /run/named && chown bind: /run/named && exec named -f -u bind"),
+    ("nats-server", "exec nats-server -c /etc/nats-server.conf"),
+    ("nginx", "exec nginx -g 'daemon off;'"),
+    ("walrus", "exec walrus up /etc/walrus/walrus.toml"),
+    ("walrus-reporter", "exec walrus reporter /etc/walrus/reporter.toml"),
 ];
 /// Commands that change nothing: what they are to say may take some time to come true.
 const LOOKS: [&str; 4] = ["walrus status", "walrus explain", "dig ", "curl "];
@@ -84,7 +85,9 @@ impl Stage {
     fn copy(&mut self, node: &str, files: &[&str], to: &str) -> Result<()> {
         let there = to.strip_prefix("root@").and_then(|to| to.split_once(':'));
         let (address, folder) = there.context("write `scp FILES root@ADDRESS:FOLDER`")?;
-        let packed = self.in_shell(node, &format!("tar -c {}", files.join(" ")))?.output()?;
+        let packed = self
+            .in_shell(node, &format!("tar -c --transform s,.*/,, {}", files.join(" ")))?
+            .output()?;
         if !packed.status.success() {
             bail!("{}", String::from_utf8_lossy(&packed.stderr).trim());
         }
@@ -119,7 +122,7 @@ impl Stage {
         let runs = runs.with_context(|| format!("no unit `{unit}` is known"))?;
         let folder = Path::join(self.folder.path(), format!("{unit}-{node}"));
         std::fs::create_dir_all(&folder)?;
-        let process = Process::start(&mut self.in_shell(node, &format!("exec {runs}"))?, &folder)?;
+        let process = Process::start(&mut self.in_shell(node, runs)?, &folder)?;
         self.services.insert(key, process);
         sleep(STARTED_AFTER)
     }
