@@ -45,3 +45,7 @@ pub(super) fn check(
         );
     }
 }
+
+#[cfg(test)]
+#[path = "vantage_points_tests.rs"]
+mod tests;

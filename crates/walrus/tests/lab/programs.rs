@@ -61,6 +61,11 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
+    /// Its number among the system's processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once, as `kill -9` does, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -11,3 +11,4 @@ mod plans;
 mod properties;
 mod silence;
 mod start;
+mod vantage;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::point::{Seen, Word};
-use crate::message::{SIGHTS_MAX, SeenDown, Sights};
+use crate::message::{SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights};
 use crate::world::{Server, ServerId, Time};
 
 /// Between two messages, whatever changes.
@@ -118,7 +118,7 @@ fn messages<'a>(told: impl Iterator<Item = (&'a Server, &'a Word)>, now: Time) -
             Seen::Up => last.up.push(server.name.clone()),
             Seen::Down(reason) => last.down.push(SeenDown {
                 server: server.name.clone(),
-                reason: reason.clone(),
+                reason: reason.chars().take(SIGHT_REASON_MAX).collect(),
                 unseen_ms: u64::try_from(now.since(word.up_at).as_millis()).unwrap_or(u64::MAX),
             }),
         }

@@ -4,6 +4,7 @@
 mod layouts;
 mod nats;
 mod node;
+mod vantage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

@@ -34,11 +34,21 @@ pub(super) struct Node {
 impl Node {
     /// Starts a node with one role and these lines of `[group.nats]`.
     pub(super) fn start(folder: &Path, name: &str, role: &str, nats: &str) -> Self {
+        Self::start_with(folder, name, (role, ""), (SHARED, nats))
+    }
+
+    /// The same with more lines of `[node]`, and with what else all nodes have alike.
+    pub(super) fn start_with(
+        folder: &Path,
+        name: &str,
+        (role, lines): (&str, &str),
+        (shared, nats): (&str, &str),
+    ) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let [api, dns] = [(); 2].map(|()| free());
         let text = format!(
-            "{SHARED}[node]\nname = \"{name}\"\nroles = [\"{role}\"]\nstate = \"{}\"\n\
+            "{shared}[node]\n{lines}name = \"{name}\"\nroles = [\"{role}\"]\nstate = \"{}\"\n\
              [api]\nlisten = \"{api}\"\n[dns]\nlisten = [\"{dns}\"]\nobserve_every = \"1s\"\n\
              [group.nats]\n{nats}\n",
             folder.join("state").display(),
@@ -46,6 +56,11 @@ impl Node {
         std::fs::write(folder.join("walrus.toml"), text).unwrap();
         let process = run(&folder, "up");
         Self { process, name: name.to_owned(), folder, api, dns }
+    }
+
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(super) fn name(&self) -> &str {

@@ -1,0 +1,279 @@
+//! What vantage points' words come to, and what strange ones do: nothing.
+
+use std::time::Duration;
+
+use super::harness::{configuration, name, probed};
+use crate::control::Refusal;
+use crate::control::probes::Probes;
+use crate::control::vantage::{Seen, Teller, Vantage, Word};
+use crate::message::{
+    Envelope, Message, Role, SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights, encode_envelope,
+};
+use crate::world::{DownWhen, Life, ServerId, Time, Topology};
+
+const SILENCE: Duration = Duration::from_secs(10);
+const ASIA1: ServerId = ServerId(0);
+
+fn topology() -> Topology {
+    configuration(&probed()).topology.clone()
+}
+
+/// A Controller `me` that does not probe itself.
+fn vantage(topology: &Topology) -> Vantage {
+    let mut vantage = Vantage::new(name("me"));
+    vantage.retarget((topology, topology), &Probes::new(1), SILENCE, Time::from_secs(100));
+    vantage
+}
+
+fn up(servers: &[&str]) -> Sights {
+    Sights { up: servers.iter().map(|it| name(it)).collect(), down: Vec::new() }
+}
+
+fn down(servers: &[&str]) -> Sights {
+    let seen =
+        |it: &&str| SeenDown { server: name(it), reason: "refused".to_owned(), unseen_ms: 5000 };
+    Sights { up: Vec::new(), down: servers.iter().map(seen).collect() }
+}
+
+fn from(point: &str) -> (Role, crate::world::Name, u64) {
+    (Role::Director, name(point), 1)
+}
+
+/// "U", "D" or "?" for asia1, after these have spoken of it: `u` up, `d` down.
+fn verdict(words: &str, down_when: DownWhen) -> char {
+    let topology = topology();
+    let mut vantage = vantage(&topology);
+    for (index, word) in words.chars().enumerate() {
+        let sights = match word {
+            'u' => up(&["asia1"]),
+            'd' => down(&["asia1"]),
+            _ => Sights::default(),
+        };
+        let point = from(&format!("p{index}"));
+        vantage.hear(point, sights, &topology, Time::from_secs(101)).unwrap();
+    }
+    match vantage.verdict(ASIA1, down_when).map(|verdict| verdict.life) {
+        None => '?',
+        Some(Life::Living) => 'U',
+        Some(_) => 'D',
+    }
+}
+
+#[test]
+fn the_table_of_the_page_holds() {
+    for (words, majority, one, three) in [
+        ("", '?', '?', '?'),
+        ("---", '?', '?', '?'),
+        ("u", 'U', 'U', 'U'),
+        ("d", 'D', 'D', 'D'),
+        ("du", 'U', 'D', 'U'),
+        ("dd", 'D', 'D', 'D'),
+        ("duu", 'U', 'D', 'U'),
+        ("ddu", 'D', 'D', 'U'),
+        ("ddd", 'D', 'D', 'D'),
+        ("dduu", 'U', 'D', 'U'),
+        ("dddu", 'D', 'D', 'D'),
+        ("dd---", 'D', 'D', 'D'),
+    ] {
+        let found = [DownWhen::Majority, DownWhen::Count(1), DownWhen::Count(3)]
+            .map(|down_when| verdict(words, down_when));
+        assert_eq!(found, [majority, one, three], "{words}");
+    }
+}
+
+#[test]
+fn whoever_sees_nobody_has_no_vote_while_another_sees_somebody() {
+    let topology = topology();
+    let now = Time::from_secs(101);
+    let mut vantage = vantage(&topology);
+    let dead = |vantage: &Vantage, id| {
+        vantage.verdict(ServerId(id), DownWhen::Count(1)).map(|it| it.life == Life::Dead)
+    };
+    vantage.hear(from("eu"), down(&["asia1", "asia2"]), &topology, now).unwrap();
+    vantage.hear(from("us"), up(&["asia1"]), &topology, now).unwrap();
+    assert_eq!(dead(&vantage, 0), Some(true), "one cluster may be down as a whole");
+    vantage.hear(from("eu"), down(&["europe1"]), &topology, now).unwrap();
+    assert_eq!(dead(&vantage, 0), Some(false), "eu is blind: it sees nobody in two clusters");
+    assert_eq!(dead(&vantage, 2), None, "nobody who sees tells of europe1");
+    assert!(vantage.status(now)[0].blind);
+    vantage.hear(from("us"), down(&["asia1"]), &topology, now).unwrap();
+    assert_eq!(dead(&vantage, 2), Some(true), "nobody sees anybody: then it may be true");
+    vantage.hear(from("eu"), up(&["asia2"]), &topology, now).unwrap();
+    assert_eq!(dead(&vantage, 0), Some(true), "eu sees again");
+}
+
+#[test]
+fn a_word_ends_with_silence_or_when_it_is_not_said_again() {
+    let topology = topology();
+    let mut vantage = vantage(&topology);
+    let at = |secs: u64| Time::from_secs(100 + secs);
+    vantage.hear(from("eu"), down(&["asia1"]), &topology, at(0)).unwrap();
+    for secs in (3..30).step_by(3) {
+        vantage.hear(from("eu"), up(&["asia2"]), &topology, at(secs)).unwrap();
+        vantage.sweep(&topology, at(secs));
+        assert!(vantage.verdict(ASIA1, DownWhen::Majority).is_some(), "{secs}");
+    }
+    for secs in 30..45 {
+        vantage.hear(from("eu"), up(&["asia2"]), &topology, at(secs)).unwrap();
+        vantage.sweep(&topology, at(secs));
+    }
+    assert!(vantage.verdict(ASIA1, DownWhen::Majority).is_none(), "three silences");
+    assert!(vantage.sweep(&topology, at(53)).is_none());
+    assert!(vantage.sweep(&topology, at(54)).is_some(), "one silence of all");
+    assert!(vantage.status(at(54)).is_empty());
+    assert_eq!(vantage.next_silence(), None);
+}
+
+#[test]
+fn strange_words_change_nothing() {
+    let topology = topology();
+    let now = Time::from_secs(101);
+    let mut vantage = vantage(&topology);
+    let many: Vec<String> = (0..=SIGHTS_MAX).map(|index| format!("s{index}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let refused = |vantage: &mut Vantage, from, sights| {
+        vantage.hear(from, sights, &topology, now).unwrap_err()
+    };
+    let too_many = Refusal::TooManySights(SIGHTS_MAX + 1);
+    assert_eq!(refused(&mut vantage, from("eu"), up(&many)), too_many);
+    for stranger in [(Role::Reporter, name("asia1"), 1), (Role::Controller, name("me"), 1)] {
+        let none = Refusal::NoVantagePoint(stranger.1.clone());
+        assert_eq!(refused(&mut vantage, stranger, down(&["asia1"])), none);
+    }
+    assert!(vantage.status(now).is_empty());
+    // Servers that are not known here, times beyond all reason, and a reason without an end.
+    let endless =
+        SeenDown { server: name("asia1"), reason: "x".repeat(100_000), unseen_ms: u64::MAX };
+    let sights = Sights { up: vec![name("mars1")], down: vec![endless] };
+    vantage.hear(from("eu"), sights, &topology, now).unwrap();
+    let verdict = vantage.verdict(ASIA1, DownWhen::Majority).unwrap();
+    assert_eq!(verdict.silent, Some(Time::ZERO));
+    assert!(verdict.reason.len() < SIGHT_REASON_MAX + 100, "{}", verdict.reason);
+    // One and the same server up and down in one message: the last word of it counts.
+    let both = Sights { up: vec![name("asia1")], ..down(&["asia1"]) };
+    vantage.hear(from("eu"), both, &topology, now).unwrap();
+    let points = vantage.status(now);
+    assert_eq!((points[0].up, points[0].down), (0, 1));
+    // No more than so many are listened to, until some are silent.
+    let mut heard = 1;
+    let full = loop {
+        match vantage.hear(from(&format!("p{heard}")), up(&["asia1"]), &topology, now) {
+            Ok(_) => heard += 1,
+            Err(full) => break full,
+        }
+        assert!(heard <= 64, "there is a bound");
+    };
+    assert_eq!((heard, full), (64, Refusal::TooManyVantagePoints(64)));
+    let later = now + SILENCE;
+    vantage.hear(from("late"), up(&["asia1"]), &topology, later).unwrap();
+    assert_eq!(vantage.status(later).len(), 1);
+}
+
+#[test]
+fn words_are_kept_for_servers_that_stay() {
+    let old = topology();
+    let text = probed().replace("{ name = \"asia1\", addresses = [\"192.0.2.1\"] },", "");
+    let new = configuration(&text).topology.clone();
+    let now = Time::from_secs(101);
+    let mut vantage = vantage(&old);
+    vantage.hear(from("eu"), down(&["asia1", "europe2"]), &old, now).unwrap();
+    vantage.hear(from("eu"), up(&["asia2"]), &old, now).unwrap();
+    vantage.retarget((&old, &new), &Probes::new(1), SILENCE, now);
+    let lives = |vantage: &Vantage, of: &str| {
+        let id = new.server(of).unwrap();
+        vantage.verdict(id, DownWhen::Majority).map(|verdict| verdict.life)
+    };
+    assert_eq!(lives(&vantage, "asia2"), Some(Life::Living));
+    assert_eq!(lives(&vantage, "europe2"), Some(Life::Dead));
+    assert_eq!(lives(&vantage, "europe1"), None);
+}
+
+/// So many servers in one cluster, all of whom are probed.
+fn many(count: usize) -> Topology {
+    let server = |index: usize| {
+        let (high, low) = (index / 250, index % 250 + 1);
+        format!("  {{ name = \"server-{index:04}\", addresses = [\"198.18.{high}.{low}\"] }},\n")
+    };
+    let servers: String = (0..count).map(server).collect();
+    let text = format!(
+        "zone = \"example.com\"\nnameservers = [\"ns1.example.com\"]\n[node]\nname = \"me\"\n\
+         roles = [\"controller\"]\n[[cluster]]\nname = \"all\"\nprobe = {{ tcp = 80 }}\nservers = [\n{servers}]\n\
+         [[service]]\nname = \"www.example.com\"\n"
+    );
+    configuration(&text).topology.clone()
+}
+
+fn bytes(sights: &Sights) -> usize {
+    let message = Message::Sights(sights.clone());
+    let (role, name, session) = (Role::Director, name("name-server-1"), u64::MAX);
+    encode_envelope(&Envelope { role, name, session, sequence: u64::MAX, message }).len()
+}
+
+#[test]
+fn a_thousand_servers_are_told_in_one_silence_and_are_no_flood() {
+    let topology = many(1000);
+    let (mut teller, start) = (Teller::new(Time::from_secs(100)), Time::from_secs(100));
+    let up = Word { seen: Seen::Up, at: start, up_at: start };
+    let (mut told, mut sum) = (std::collections::BTreeSet::new(), 0);
+    let mut now = start;
+    while now < start + SILENCE {
+        now = teller.next();
+        for sights in teller.say(SILENCE, &topology.servers, |_| Some(&up), now) {
+            assert!(sights.len() <= SIGHTS_MAX && bytes(&sights) < 4096);
+            sum += bytes(&sights);
+            told.extend(sights.up);
+        }
+        now = teller.next();
+    }
+    assert_eq!(told.len(), 1000);
+    // Some 2 kB a second.
+    assert!(sum < 25_000, "{sum}");
+}
+
+#[test]
+fn a_change_is_told_at_once_in_one_message_and_three_times_more() {
+    let topology = many(1000);
+    let (mut teller, mut now) = (Teller::new(Time::from_secs(100)), Time::from_secs(100));
+    let reason = "probe http://198.18.3.250/healthz: no connection within 2s".to_owned();
+    let down = Word { seen: Seen::Down(reason), at: now, up_at: now };
+    let word = |id: ServerId| (id == ServerId(999)).then_some(&down);
+    // In the first third of a silence: the turn of server 999 comes with the last.
+    teller.say(SILENCE, &topology.servers, word, now);
+    now = now + Duration::from_secs(1);
+    teller.changed(ServerId(999));
+    assert!(teller.next() <= now);
+    let first = teller.say(SILENCE, &topology.servers, word, now);
+    assert_eq!((first.len(), first[0].down.len()), (1, 1));
+    assert!(bytes(&first[0]) < 400, "{}", bytes(&first[0]));
+    assert_eq!(first[0].down[0].unseen_ms, 1000);
+    // Changes that follow wait a tenth of a second, and go together.
+    teller.changed(ServerId(999));
+    teller.changed(ServerId(998));
+    assert_eq!(teller.next(), now + Duration::from_millis(100));
+    now = teller.next();
+    teller.say(SILENCE, &topology.servers, word, now);
+    let again = (0..6).map(|_| {
+        now = teller.next();
+        let said = teller.say(SILENCE, &topology.servers, word, now);
+        assert_eq!(said.len(), 1, "a heartbeat, with little news");
+        said[0].down.len()
+    });
+    let again: Vec<usize> = again.collect();
+    assert_eq!(
+        again,
+        [1, 1, 1, 0, 1, 0],
+        "thrice, of which once in its turn, and then in its turn alone"
+    );
+}
+
+#[test]
+fn long_reasons_are_shortened_before_they_are_said() {
+    let topology = many(SIGHTS_MAX);
+    let start = Time::from_secs(100);
+    let down = Word { seen: Seen::Down("\u{1}".repeat(10_000)), at: start, up_at: Time::ZERO };
+    let mut teller = Teller::new(start);
+    (0..100).for_each(|id| teller.changed(ServerId(id)));
+    let said = teller.say(SILENCE, &topology.servers, |_| Some(&down), start);
+    assert_eq!(said.len(), 1);
+    assert!(bytes(&said[0]) < 256 << 10, "what NATS takes, a quarter of it: {}", bytes(&said[0]));
+}
