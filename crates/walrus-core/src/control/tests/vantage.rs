@@ -239,7 +239,7 @@ fn a_change_is_told_at_once_in_one_message_and_three_times_more() {
     let word = |id: ServerId| (id == ServerId(999)).then_some(&down);
     // In the first third of a silence: the turn of server 999 comes with the last.
     teller.say(SILENCE, &topology.servers, word, now);
-    now = now + Duration::from_secs(1);
+    now += Duration::from_secs(1);
     teller.changed(ServerId(999));
     assert!(teller.next() <= now);
     let first = teller.say(SILENCE, &topology.servers, word, now);
