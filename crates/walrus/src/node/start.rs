@@ -73,10 +73,7 @@ impl Node {
         let Opened { loaded, state, plan } = opened;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let configuration = &loaded.configuration;
-        let seed = match start.seed {
-            Some(seed) => Seed::fixed(seed),
-            None => Seed::from_system().map_err(anyhow::Error::from)?,
-        };
+        let seed = wanted_seed(start.seed)?;
         let api_listener = bind_api(&loaded).await?;
         let token = api_token(configuration, &state)?;
         // The group's Plans, where no Controller is here; until one comes, the saved one.
@@ -233,6 +230,12 @@ fn api_token(configuration: &Configuration, state: &StateDirectory) -> Result<To
         Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
         None => state.token("token").map_err(anyhow::Error::from)?,
     })
+}
+
+/// The same numbers each time if that is wanted.
+fn wanted_seed(fixed: Option<u64>) -> Result<Seed, Failure> {
+    let from_system = || Seed::from_system().map_err(anyhow::Error::from);
+    Ok(fixed.map_or_else(from_system, |seed| Ok(Seed::fixed(seed)))?)
 }
 
 /// Where the group is reached, and who is let in there.
