@@ -58,14 +58,16 @@ impl Connection {
             Ok(_) => return,
             Err(_) => return self.served.refused(Some(self.peer), "no hello within 5 s"),
         }
+        // Boxed, so that a connection holds what it is at and not room for all that it might be.
         if first[0] == TLS_HANDSHAKE {
             let acceptor = TlsAcceptor::from(security.identity.config.clone());
-            match timeout(HELLO_TIMEOUT, acceptor.accept(stream)).await {
+            match Box::pin(timeout(HELLO_TIMEOUT, acceptor.accept(stream))).await {
                 Ok(Ok(stream)) => {
                     let certificate = stream.get_ref().1.peer_certificates();
                     let certificate = certificate
                         .map(|chain| chain.iter().map(|it| it.clone().into_owned()).collect());
-                    self.greet(stream, &security, certificate, true).await;
+                    let stream = Box::new(stream);
+                    Box::pin(self.greet(stream, &security, certificate, true)).await;
                 }
                 Ok(Err(error)) => {
                     self.served.refused(Some(self.peer), &format!("TLS handshake: {error}"));
@@ -74,7 +76,7 @@ impl Connection {
             }
         } else {
             let allowed = security.insecure || self.peer.ip().to_canonical().is_loopback();
-            self.greet(stream, &security, None, allowed).await;
+            Box::pin(self.greet(stream, &security, None, allowed)).await;
         }
     }
 
@@ -94,7 +96,7 @@ impl Connection {
                 .to_owned())
         };
         match hello {
-            Ok(Some((hello, brought))) => self.converse(stream, hello, brought).await,
+            Ok(Some((hello, brought))) => Box::pin(self.converse(stream, hello, brought)).await,
             Ok(None) => {}
             Err(reason) => {
                 self.served.refused(Some(self.peer), &reason);
@@ -315,7 +317,7 @@ fn may_say(role: Role, name: &Name, message: &Message) -> Result<(), String> {
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, mut outgoing: mpsc::Receiver<Outgoing>) {
     while let Some(out) = outgoing.recv().await {
         let written = timeout(WRITE_TIMEOUT, frame::write(writer, &out.message)).await;
-        if !matches!(written, Ok(Ok(()))) || matches!(out.message, Message::Refused { .. }) {
+        if !matches!(written, Ok(Ok(()))) || matches!(*out.message, Message::Refused { .. }) {
             return;
         }
     }
@@ -325,7 +327,7 @@ async fn write<W: AsyncWrite + Unpin>(writer: &mut W, mut outgoing: mpsc::Receiv
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let _ = timeout(Duration::from_secs(1), async {
         let _ = stream.shutdown().await;
-        let mut rest = [0; 4096];
+        let mut rest = vec![0; 4096];
         let mut left = FRAME_MAX;
         while let Ok(read @ 1..) = stream.read(&mut rest).await {
             left = left.saturating_sub(read);

@@ -86,10 +86,11 @@ pub struct Reply {
     activity: Activity,
 }
 
-/// A message on its way out.
+/// A message on its way out. Boxed: a queue has room for dozens from its first day, and there are ten
+/// thousand queues.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) message: Message,
+    pub(crate) message: Box<Message>,
     pub(crate) _busy: Busy,
 }
 
@@ -102,7 +103,7 @@ impl Reply {
     /// Sends a message; tells whether there is still a way. A peer that does not read what it is
     /// sent loses messages, and after ten seconds its connection.
     pub fn send(&self, message: Message) -> bool {
-        let outgoing = Outgoing { message, _busy: self.activity.begin() };
+        let outgoing = Outgoing { message: Box::new(message), _busy: self.activity.begin() };
         self.out.try_send(outgoing).is_ok()
     }
 

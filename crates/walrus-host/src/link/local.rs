@@ -52,7 +52,7 @@ pub(super) async fn speak(
             }
             Some(answer) = answers.recv() => {
                 let mut status = lock(&status);
-                match answer.message {
+                match *answer.message {
                     Message::Taken { session, sequence } => {
                         status.taken = Some((session, sequence));
                         status.taken_at = Some(clock.now());
