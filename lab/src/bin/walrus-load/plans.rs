@@ -1,16 +1,17 @@
 //! How long a new Plan is on its way to many Directors.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use tokio::sync::watch;
 use walrus_core::config::{NatsAuthentication, NatsSettings};
 use walrus_core::message::{Hello, Message, Role, VERSION};
-use walrus_core::plan::Plan;
+use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::world::{Life, Name};
 use walrus_host::bus::{Bus, BusStart, PlanEar};
 use walrus_host::clock::Clock;
@@ -31,9 +32,15 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// The goal for a difference to 200 Directors, in milliseconds.
 const GOAL_MS: f64 = 1_000.0;
 
+/// Directors that put Plans together, as all do where each has a machine of its own. Of the others it is told
+/// when the last part has come in: two hundred times the work of one would be measured otherwise.
+const WHOLE: usize = 10;
+
 /// One Director, as far as Plans go.
 struct Director {
     plan: watch::Receiver<Option<Arc<Plan>>>,
+    /// Of the newest Plan that is there.
+    number: watch::Receiver<Option<PlanNumber>>,
 }
 
 pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
@@ -50,7 +57,7 @@ pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
         directors.push(direct(number, &nats.address.to_string(), &bytes, &shutdown)?);
     }
     for director in &mut directors {
-        let there = director.plan.wait_for(Option::is_some);
+        let there = director.number.wait_for(Option::is_some);
         if tokio::time::timeout(THERE_WITHIN, there).await.is_err() {
             bail!("not every Director got a Plan within {THERE_WITHIN:?}");
         }
@@ -75,15 +82,15 @@ pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
         received / (wanted.changes * wanted.directors) as f64,
         "",
     );
-    figures.tell("until the first Director has it, median", middle.0, "ms");
-    figures.tell("until the last Director has it, median", middle.1, "ms");
-    figures.compare("until the last Director has it, longest", worst.1, "ms", GOAL_MS);
+    figures.tell("until one Director has put it together, median", middle.0, "ms");
+    figures.tell("until all have it, median", middle.1, "ms");
+    figures.compare("until all have it, longest", worst.1, "ms", GOAL_MS);
     figures.tell("CPU of the Controller at rest, share of a core", used.cores * 100.0, "%");
     figures.tell("memory of the Controller", used.memory_mib, "MiB");
     Ok(figures)
 }
 
-/// From an operator's drain to the first and the last Director that holds it, in milliseconds.
+/// From an operator's drain until one Director has put its Plan together, and until all have it, in milliseconds.
 async fn time_change(
     change: usize,
     controller: &Controller,
@@ -98,17 +105,16 @@ async fn time_change(
     let begin = Instant::now();
     let (body, path) = (json!({ "target": format!("server:{server}") }), "/drain");
     controller.post(path, &body).await?;
-    let mut first = f64::INFINITY;
-    let mut last: f64 = 0.0;
-    let waits = directors.iter_mut().map(|director| async {
-        let _ = tokio::time::timeout(THERE_WITHIN, director.plan.wait_for(is_there)).await;
+    let (one, others) = directors.split_first_mut().context("no Director")?;
+    let held = tokio::time::timeout(THERE_WITHIN, one.plan.wait_for(is_there)).await;
+    let number = held.context("no Plan came")??.as_ref().map(|plan| plan.number.clone());
+    let first = begin.elapsed().as_secs_f64() * 1e3;
+    let waits = others.iter_mut().map(|director| async {
+        let there = director.number.wait_for(|held| *held >= number);
+        let _ = tokio::time::timeout(THERE_WITHIN, there).await;
         begin.elapsed().as_secs_f64() * 1e3
     });
-    for took in join_all(waits).await {
-        first = first.min(took);
-        last = last.max(took);
-    }
-    Ok((first, last))
+    Ok((first, join_all(waits).await.into_iter().fold(first, f64::max)))
 }
 
 /// All of them at once, each polled when it can go on.
@@ -160,17 +166,28 @@ fn direct(
     };
     let (bus, mut events) = Bus::connect(start, shutdown.clone());
     let (ear, mut complete) = PlanEar::new(bus.clone(), Role::Director, None, clock);
-    let (sender, plan) = watch::channel(None::<Arc<Plan>>);
-    let held = plan.clone();
-    let bytes = bytes.clone();
+    let (plans, plan) = watch::channel(None::<Arc<Plan>>);
+    let (numbers, number_held) = watch::channel(None::<PlanNumber>);
+    let numbers = Arc::new(numbers);
+    let held = number_held.clone();
+    let (bytes, arrived) = (bytes.clone(), numbers.clone());
     tokio::spawn(async move {
+        let mut parts = BTreeMap::<PlanNumber, u32>::new();
         while let Some(event) = events.recv().await {
             match event.envelope.message {
                 Message::PlanPart(part) => {
                     bytes.fetch_add(part.text.len(), Ordering::Relaxed);
-                    ear.part(part);
+                    if number < WHOLE {
+                        ear.part(part);
+                        continue;
+                    }
+                    let came = parts.entry(part.number.clone()).or_default();
+                    *came += 1;
+                    if *came >= part.parts {
+                        arrived.send_replace(Some(part.number));
+                    }
                 }
-                Message::Presence(presence) => {
+                Message::Presence(presence) if number < WHOLE => {
                     if let Some(number) = presence.plan {
                         ear.number(number);
                     }
@@ -181,12 +198,13 @@ fn direct(
     });
     tokio::spawn(async move {
         while let Some(plan) = complete.recv().await {
-            sender.send_replace(Some(plan));
+            numbers.send_replace(Some(plan.number.clone()));
+            plans.send_replace(Some(plan));
         }
     });
     tokio::spawn(async move {
         loop {
-            let plan = held.borrow().as_ref().map(|plan| plan.number.clone());
+            let plan = held.borrow().clone();
             let (versions, program) = (vec![VERSION], String::new());
             let role = Role::Director;
             let hello = Hello {
@@ -202,5 +220,5 @@ fn direct(
             tokio::time::sleep(HEARTBEAT).await;
         }
     });
-    Ok(Director { plan })
+    Ok(Director { plan, number: number_held })
 }
