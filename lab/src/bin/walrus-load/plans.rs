@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use walrus_core::config::{NatsAuthentication, NatsSettings};
-use walrus_core::message::{Hello, Message, Role, VERSION};
+use walrus_core::message::{Hello, Message, Presence, Role, VERSION};
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::world::{Life, Name};
-use walrus_host::bus::{Bus, BusStart, PlanEar};
+use walrus_host::bus::{Bus, BusEvent, BusStart, PlanEar};
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
 
@@ -164,61 +164,70 @@ fn direct(
         clock: clock.clone(),
         seed: number as u64,
     };
-    let (bus, mut events) = Bus::connect(start, shutdown.clone());
+    let (bus, events) = Bus::connect(start, shutdown.clone());
     let (ear, mut complete) = PlanEar::new(bus.clone(), Role::Director, None, clock);
     let (plans, plan) = watch::channel(None::<Arc<Plan>>);
     let (numbers, number_held) = watch::channel(None::<PlanNumber>);
     let numbers = Arc::new(numbers);
     let held = number_held.clone();
-    let (bytes, arrived) = (bytes.clone(), numbers.clone());
-    tokio::spawn(async move {
-        let mut parts = BTreeMap::<PlanNumber, u32>::new();
-        while let Some(event) = events.recv().await {
-            match event.envelope.message {
-                Message::PlanPart(part) => {
-                    bytes.fetch_add(part.text.len(), Ordering::Relaxed);
-                    if number < WHOLE {
-                        ear.part(part);
-                        continue;
-                    }
-                    let came = parts.entry(part.number.clone()).or_default();
-                    *came += 1;
-                    if *came >= part.parts {
-                        arrived.send_replace(Some(part.number));
-                    }
-                }
-                Message::Presence(presence) if number < WHOLE => {
-                    if let Some(number) = presence.plan {
-                        ear.number(number);
-                    }
-                }
-                _ => {}
-            }
-        }
-    });
+    let put_together = (number < WHOLE).then_some(ear);
+    tokio::spawn(hear(events, put_together, numbers.clone(), bytes.clone()));
     tokio::spawn(async move {
         while let Some(plan) = complete.recv().await {
             numbers.send_replace(Some(plan.number.clone()));
             plans.send_replace(Some(plan));
         }
     });
-    tokio::spawn(async move {
-        loop {
-            let plan = held.borrow().clone();
-            let (versions, program) = (vec![VERSION], String::new());
-            let role = Role::Director;
-            let hello = Hello {
-                role,
+    tokio::spawn(greet(bus, name, held));
+    Ok(Director { plan, number: number_held })
+}
+
+/// Parts as they come: put together where there is an ear, counted elsewhere.
+async fn hear(
+    mut events: mpsc::Receiver<BusEvent>,
+    ear: Option<PlanEar>,
+    arrived: Arc<watch::Sender<Option<PlanNumber>>>,
+    bytes: Arc<AtomicUsize>,
+) {
+    let mut parts = BTreeMap::<PlanNumber, u32>::new();
+    while let Some(event) = events.recv().await {
+        match (event.envelope.message, &ear) {
+            (Message::PlanPart(part), ear) => {
+                bytes.fetch_add(part.text.len(), Ordering::Relaxed);
+                if let Some(ear) = ear {
+                    ear.part(part);
+                    continue;
+                }
+                let came = parts.entry(part.number.clone()).or_default();
+                *came += 1;
+                if *came >= part.parts {
+                    arrived.send_replace(Some(part.number));
+                }
+            }
+            (Message::Presence(Presence { plan: Some(number), .. }), Some(ear)) => {
+                ear.number(number);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A hello each heartbeat, with what is held.
+async fn greet(bus: Bus, name: Name, held: watch::Receiver<Option<PlanNumber>>) {
+    loop {
+        bus.say(
+            Role::Director,
+            Message::Hello(Hello {
+                role: Role::Director,
                 name: name.clone(),
                 session: 1,
-                versions,
+                versions: vec![VERSION],
                 token: None,
-                plan,
-                program,
-            };
-            bus.say(Role::Director, Message::Hello(hello));
-            tokio::time::sleep(HEARTBEAT).await;
-        }
-    });
-    Ok(Director { plan, number: number_held })
+                plan: held.borrow().clone(),
+                marks: None,
+                program: String::new(),
+            }),
+        );
+        tokio::time::sleep(HEARTBEAT).await;
+    }
 }

@@ -156,7 +156,7 @@ fn domain_count(domain: usize, generator: &mut Generator) -> DomainCount {
 }
 
 async fn pace(number: usize, begin: Instant) {
-    if number % (BEGUN_A_SECOND / 10) == 0 {
+    if number.is_multiple_of(BEGUN_A_SECOND / 10) {
         let due = begin + Duration::from_secs_f64(number as f64 / BEGUN_A_SECOND as f64);
         tokio::time::sleep_until(due.into()).await;
     }
