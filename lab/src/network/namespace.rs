@@ -1,5 +1,5 @@
 //! A network namespace without a name: it is there as long as its file is open or a process is in it. A machine has
-//! a namespace of mounts besides: what is written to its /etc, /var and /run is its own, and gone with it.
+//! a namespace of mounts besides: what is written to its /etc, /var, /run and /root is its own, and gone with it.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -76,6 +76,7 @@ impl Namespace {
             mount(c"overlay", c"/etc", c"overlay", 0, etc)?;
             let var = c"lowerdir=/var,upperdir=/run/lab/var,workdir=/run/lab/var-work";
             mount(c"overlay", c"/var", c"overlay", 0, var)?;
+            mount(c"tmpfs", c"/root", c"tmpfs", 0, c"mode=700")?;
             Ok(Self {
                 network: File::open("/proc/thread-self/ns/net")?,
                 mounts: Some(File::open("/proc/thread-self/ns/mnt")?),

@@ -5,7 +5,7 @@
 //! short                               it belongs to those that `./test` runs
 //! vary ttl 2s 10s 60s                 runs once with each of these for <ttl>; those that are short once, with the first
 //! node eu 10.1.0.1 10.1.0.2           a namespace with these addresses
-//! machine berlin 192.0.2.1            a node with files of its own in /etc, /var and /run
+//! machine berlin 192.0.2.1            a node with files of its own in /etc, /var, /run, /root
 //! area europe eu eu-web anna          these together, in `path`, `cut` and `heal`
 //! paths 5ms                           what every way is that nothing else is said of, one way
 //! path eu us 40ms jitter 2ms loss 1%  both ways alike; of areas between each two of both
