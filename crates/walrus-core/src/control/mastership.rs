@@ -5,8 +5,8 @@
 //! of long ago, while a peer knows better.
 //!
 //! **Rule.** Master is the first to have joined of those that *hear*; if none hears, the first of all. A
-//! Controller hears if it has heard Reporters, or seen probes succeed, for one detection time without a silence
-//! as long: by then it knows of each server whether it is silent. Where no server has a Reporter or a
+//! Controller hears if it has heard Reporters, or seen probes succeed (or heard of another vantage point that
+//! does), for one detection time without a silence as long: by then it knows of each server whether it is silent. Where no server has a Reporter or a
 //! probe there is nothing to hear, and everyone does. A lone Controller is always master: after a start it goes on with the
 //! stored Plan.
 //!

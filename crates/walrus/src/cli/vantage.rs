@@ -50,3 +50,47 @@ fn down_by(seen: &DisagreementView) -> String {
     let names: Vec<&str> = seen.down.iter().map(|it| it.name.as_str()).collect();
     format!("{} ({} must)", names.join(", "), seen.needed)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_sees_what_stands_in_two_tables() {
+        let point = |name: &str, role: &str, age_ms: u64, down: usize, blind: bool| {
+            json!({ "name": name, "role": role, "age_ms": age_ms, "up": 6 - down, "down": down,
+                    "blind": blind })
+        };
+        let server = json!({ "name": "fra1", "cluster": "frankfurt", "life": "living", "ramp": 1.0,
+            "hits_per_second": 0.0, "reason": "", "life_ms": 1, "sources": [], "disagreement": {
+                "up": ["ns1", "zurich"], "needed": 2, "age_ms": 47_300,
+                "down": [{ "name": "berlin", "reason": "probe tcp 192.0.2.10 port 80: refused" }] } });
+        let status = json!({
+            "node": "berlin", "master": "berlin", "configuration": "", "next_round_ms": 1,
+            "plan": { "epoch": 3, "controller": "berlin", "sequence": 17 }, "servers": [server],
+            "clusters": [], "areas": [], "directors": [], "drained": [], "problems": [],
+            "vantage_points": [point("berlin", "controller", 0, 1, false),
+                               point("zurich", "controller", 1234, 0, false),
+                               point("ns1", "director", 400, 6, true)],
+            "counters": { "reports": 0, "reports_refused": 0, "reports_stale": 0, "probes": 0,
+                "probes_failed": 0, "probes_lost": 0, "observations": 0,
+                "observations_refused": 0, "rounds": 0, "events": 0, "plans": 0, "notices": 0 },
+        });
+        let mut status: StatusView = serde_json::from_value(status).unwrap();
+        let expected = "
+VANTAGE POINT  ROLE        HEARD      SEES UP  DOWN  COUNTS
+berlin         controller  this one   5        1     yes
+zurich         controller  1.2 s ago  6        0     yes
+ns1            director    0.4 s ago  0        6     no: it sees nobody
+
+SEEN DIFFERENTLY  FOR   TAKEN FOR  UP BY        DOWN BY          BECAUSE
+fra1              47 s  living     ns1, zurich  berlin (2 must)  probe tcp 192.0.2.10 port 80: refused
+";
+        assert_eq!(render(&status), expected);
+        status.vantage_points.clear();
+        status.servers.clear();
+        assert_eq!(render(&status), "", "where nobody tells of probes there is no table");
+    }
+}
