@@ -262,7 +262,7 @@ mod tests {
         disk.plan(plan(3));
         let mut overrides = Overrides::default();
         let target = Target::Server("fra1".parse().unwrap());
-        overrides.set(target, OverrideState::Drained, "a".parse().unwrap(), 7);
+        overrides.set(target, OverrideState::Drained, ("a".parse().unwrap(), None), 7);
         assert!(disk.overrides(overrides.clone()).await.unwrap().is_err());
         std::fs::create_dir(state.path()).unwrap();
         let written = async {

@@ -102,7 +102,8 @@ impl ControllerHandle {
     }
 
     /// Drains a target or takes that back. When this returns the override is in force and on the
-    /// disk. `force` drains even the last usable server of a service.
+    /// disk. `force` drains even the last usable server of a service; `by` is the operator, if it is known
+    /// which.
     ///
     /// # Errors
     /// If it is refused or could not be written down, or the Controller ended.
@@ -111,9 +112,10 @@ impl ControllerHandle {
         target: Target,
         state: OverrideState,
         force: bool,
+        by: Option<Name>,
     ) -> Result<(), OverrideError> {
         let unix_ms = self.clock.unix_ms();
-        let input = Input::SetOverride { target, state, force, unix_ms };
+        let input = Input::SetOverride { target, state, force, unix_ms, by };
         self.ask(|reply| CommandKind::SetOverride(input, reply)).await?
     }
 

@@ -181,7 +181,7 @@ async fn a_disk_that_refuses_stops_nothing_but_is_told_of() {
     std::fs::remove_dir_all(directory.path().join("state")).unwrap();
     let before = running.plan().number.clone();
     let target = Target::Server("fra1".parse().unwrap());
-    let result = running.handle.set_override(target, OverrideState::Drained, false).await;
+    let result = running.handle.set_override(target, OverrideState::Drained, false, None).await;
     assert!(matches!(result, Err(OverrideError::Unstored(_))), "{result:?}");
     running.hand.run_to(Time::from_secs(7)).await;
     assert!(running.plan().number > before);
@@ -318,7 +318,7 @@ async fn drains_survive_a_restart_and_the_last_usable_server_is_refused() {
     let running = run(directory.path(), plain());
     let drain = |running: &Running, name: &str, force| {
         let (handle, target) = (running.handle.clone(), server(name));
-        async move { handle.set_override(target, OverrideState::Drained, force).await }
+        async move { handle.set_override(target, OverrideState::Drained, force, None).await }
     };
     running.hand.run_to(Time::from_secs(1)).await;
     drain(&running, "fra1", false).await.unwrap();

@@ -300,7 +300,7 @@ impl VirtualSystem {
         force: bool,
     ) -> Result<bool, SystemError> {
         let target = self.target(target)?;
-        let input = Input::SetOverride { target, state, force, unix_ms: 0 };
+        let input = Input::SetOverride { target, state, force, unix_ms: 0, by: None };
         let done = self.controller.handle(self.now, input);
         self.happen();
         match done {

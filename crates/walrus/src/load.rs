@@ -289,7 +289,7 @@ pub(crate) fn stand_in(
     let mut overrides = Overrides::default();
     for server in held.servers.iter().filter(|server| server.life == Life::Drained) {
         let target = Target::Server(server.name.clone());
-        overrides.set(target, OverrideState::Drained, name.clone(), 0);
+        overrides.set(target, OverrideState::Drained, (name.clone(), None), 0);
     }
     let number = held.number.clone();
     let start = Start {

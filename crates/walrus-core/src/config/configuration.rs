@@ -211,6 +211,24 @@ pub struct NodeSettings {
     pub state: PathBuf,
     /// Whether it probes servers, and tells the group how it sees them.
     pub probes: bool,
+    /// The unprivileged user that the process becomes; `None`: it stays who it is.
+    pub user: Option<String>,
+    /// Its group; `None`: the user's own.
+    pub group: Option<String>,
+    /// Whether a process that is nothing but a name server is put into a sandbox.
+    pub sandbox: SandboxMode,
+}
+
+/// Whether a process that is nothing but a name server is put into a sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// As far as the kernel can; what it cannot is told in the log.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+    /// It does not start unless all of it can be enforced.
+    Required,
 }
 
 /// What runs on a node.
@@ -224,6 +242,15 @@ pub struct Roles {
     pub reporter: bool,
     /// Keeps services up to date in name servers that are already there.
     pub updater: bool,
+}
+
+impl Roles {
+    /// Whether the process only answers: it starts no programs, and knows beforehand which files and peers
+    /// it needs.
+    #[must_use]
+    pub const fn is_director_alone(&self) -> bool {
+        self.director && !self.controller && !self.reporter && !self.updater
+    }
 }
 
 /// The name server.

@@ -29,8 +29,8 @@ mod walk;
 pub use configuration::{
     AccessLogSettings, ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings,
     GeoSettings, GroupSettings, LogFormat, LogSettings, NatsAuthentication, NatsSettings,
-    NodeSettings, NotifySettings, Problem, ReporterSettings, ReporterSource, Roles, ZoneDnssec,
-    ZoneSettings,
+    NodeSettings, NotifySettings, Problem, ReporterSettings, ReporterSource, Roles, SandboxMode,
+    ZoneDnssec, ZoneSettings,
 };
 pub use example::commented_example;
 pub use findings::SourceFile;

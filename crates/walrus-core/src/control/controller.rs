@@ -196,8 +196,8 @@ impl Controller {
                 self.director_hello(director, plan, marks)
             }
             Input::MarksSeen(number) => self.marks_seen(number),
-            Input::SetOverride { target, state, force, unix_ms } => {
-                self.set_override(target, state, force, unix_ms)
+            Input::SetOverride { target, state, force, unix_ms, by } => {
+                self.set_override(target, state, force, (unix_ms, by))
             }
             Input::MergeOverride { target, entry } => self.merge_override(target, entry),
             Input::Presence { name, session, presence } => self.presence(name, session, presence),

@@ -73,6 +73,8 @@ pub enum Input {
         force: bool,
         /// When, Unix milliseconds, for people.
         unix_ms: u64,
+        /// The operator, if it is known which.
+        by: Option<Name>,
     },
     /// Another Controller's override.
     MergeOverride {

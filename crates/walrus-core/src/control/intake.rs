@@ -169,7 +169,7 @@ impl Controller {
         target: Target,
         state: OverrideState,
         force: bool,
-        unix_ms: u64,
+        (unix_ms, by): (u64, Option<Name>),
     ) -> Result<(), Refusal> {
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
@@ -184,7 +184,7 @@ impl Controller {
         if state == OverrideState::Drained && !force {
             drain::check_drain(topology, &self.servers, &target, &meant)?;
         }
-        let entry = self.overrides.set(target.clone(), state, self.name.clone(), unix_ms);
+        let entry = self.overrides.set(target.clone(), state, (self.name.clone(), by), unix_ms);
         self.say_override(target, entry);
         self.overrides_unstored = true;
         self.problems_stale = true;

@@ -129,6 +129,12 @@ impl Admission {
         self.owner(token).filter(|owner| owner.role == IdentityRole::Operator)
     }
 
+    /// Whose token it is, if it is somebody's own.
+    #[must_use]
+    pub fn whose(&self, token: &TokenHash) -> Option<Claim> {
+        self.owner(token).map(|owner| Claim { role: owner.role, name: owner.name.clone() })
+    }
+
     /// Whose token it is. All are compared, so that time tells nobody how far down it stands.
     fn owner(&self, token: &TokenHash) -> Option<&Identity> {
         let mut found = None;

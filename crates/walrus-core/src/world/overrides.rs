@@ -47,6 +47,9 @@ pub struct Override {
     pub id: Name,
     /// When, Unix milliseconds, for people.
     pub set_unix_ms: u64,
+    /// The operator who wanted it, for people; `None` for whoever has the node's own token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Name>,
 }
 
 impl Override {
@@ -96,10 +99,14 @@ impl Overrides {
         self.entries.is_empty()
     }
 
-    /// Two that hold the same have the same.
+    /// Two that hold the same have the same. Who wanted it takes no part: programs that do not know of
+    /// operators leave them out, and would be told of the difference for ever.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let text = serde_json::to_vec(self)
+        let unnamed = |(target, entry): (&Target, &Override)| {
+            (target.clone(), Override { by: None, ..entry.clone() })
+        };
+        let text = serde_json::to_vec(&self.iter().map(unnamed).collect::<Vec<_>>())
             .unwrap_or_else(|_| unreachable!("overrides are pairs of text and numbers"));
         Digest::of([&text[..]])
     }
@@ -109,12 +116,12 @@ impl Overrides {
         &mut self,
         target: Target,
         state: OverrideState,
-        id: Name,
+        (id, by): (Name, Option<Name>),
         unix_ms: u64,
     ) -> Override {
         let revision =
             self.entries.get(&target).map_or(1, |entry| entry.revision.saturating_add(1));
-        let entry = Override { state, revision, id, set_unix_ms: unix_ms };
+        let entry = Override { state, revision, id, set_unix_ms: unix_ms, by };
         self.entries.insert(target, entry.clone());
         entry
     }
@@ -152,6 +159,23 @@ mod entries {
 mod tests {
     use super::*;
 
+    #[test]
+    fn who_wanted_it_travels_and_makes_no_difference() {
+        let target = || Target::Server("fra1".parse().unwrap());
+        let mut named = Overrides::default();
+        let id: Name = "berlin".parse().unwrap();
+        let anna = Some("anna".parse().unwrap());
+        let entry = named.set(target(), OverrideState::Drained, (id.clone(), anna), 7);
+        let text = serde_json::to_string(&entry).unwrap();
+        assert!(text.ends_with(r#""by":"anna"}"#), "{text}");
+        let old: Override = serde_json::from_str(&text.replace(r#","by":"anna""#, "")).unwrap();
+        assert_eq!(old.by, None);
+        let mut unnamed = Overrides::default();
+        unnamed.set(target(), OverrideState::Drained, (id, None), 7);
+        assert_eq!(named.digest(), unnamed.digest());
+        assert!(!named.merge(target(), old), "nothing newer");
+    }
+
     /// One Controller that lost what it had stored says the same revision again, of something else.
     #[test]
     fn whoever_merges_with_whom_all_hold_the_same() {
@@ -161,6 +185,7 @@ mod tests {
             revision,
             id: id.parse().unwrap(),
             set_unix_ms,
+            by: None,
         };
         let entries = [
             entry(OverrideState::Drained, 1, "berlin", 7),

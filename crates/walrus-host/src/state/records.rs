@@ -190,7 +190,7 @@ mod tests {
         let (parent, state) = open();
         let mut overrides = Overrides::default();
         let target = Target::Server("fra1".parse().unwrap());
-        overrides.set(target, OverrideState::Drained, "a".parse().unwrap(), 7);
+        overrides.set(target, OverrideState::Drained, ("a".parse().unwrap(), None), 7);
         state.store_overrides(&overrides).unwrap();
         assert_eq!(state.load_overrides().value, overrides);
         std::fs::write(parent.path().join(OVERRIDES), "[[").unwrap();

@@ -262,7 +262,7 @@ fn journal() -> (Vec<JournalRecord>, [String; 2]) {
             numbers.push(controller.number().to_string());
             let target = Target::Cluster("near".parse().unwrap());
             let state = OverrideState::Drained;
-            let drain = Input::SetOverride { target, state, force: true, unix_ms: 0 };
+            let drain = Input::SetOverride { target, state, force: true, unix_ms: 0, by: None };
             controller.handle(now, drain).unwrap();
         }
         while let Some(effect) = controller.poll(now) {

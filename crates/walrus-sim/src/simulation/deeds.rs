@@ -132,7 +132,8 @@ impl Run<'_> {
             let text = format!("{verb} {target}: there is no master to do so");
             return self.measures.warn(self.now, &text);
         };
-        let input = Input::SetOverride { target: target.clone(), state, force, unix_ms: 0 };
+        let input =
+            Input::SetOverride { target: target.clone(), state, force, unix_ms: 0, by: None };
         if let Err(refusal) = self.tell_controller(master, input) {
             self.measures.warn(self.now, &format!("{verb} {target}: {refusal}"));
         }

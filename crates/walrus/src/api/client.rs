@@ -27,8 +27,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// For what changes nothing.
-    pub(crate) fn new(api: &ApiArguments) -> Self {
+    /// Without a token.
+    fn new(api: &ApiArguments) -> Self {
         let base = api.api.trim_end_matches('/').to_owned();
         Self { base, token: None, timeout: TIMEOUT }
     }
@@ -44,7 +44,7 @@ impl Client {
         Ok(Self { token: Some(token), ..Self::new(api) })
     }
 
-    /// For what tells more to whoever has the token: with it if one was named, or if this machine's own
+    /// For what reads, and tells more to whoever has a token: with it if one was named, or if this machine's own
     /// is asked and the state directory's can be read. Elsewhere nobody is shown a token unasked.
     pub(crate) fn with_token_if_any(api: &ApiArguments) -> Result<Self, Failure> {
         if api.token_file.is_some() {

@@ -26,14 +26,15 @@ use axum::Router;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_core::world::OverrideState;
 
-use crate::node::Node;
 use crate::node::keys::KeysRefused;
+use crate::node::{Caller, Node};
 use crate::output::Envelope;
 pub(crate) use error::{ApiError, ErrorView};
 use explain::ExplainQuery;
@@ -67,6 +68,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::other_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(node.clone(), token::readers))
         .with_state(node)
 }
 
@@ -138,13 +140,19 @@ pub(crate) struct DoneView {
     pub(crate) done: String,
 }
 
-async fn drain(State(node): State<Arc<Node>>, Trusted(request): Trusted<DrainRequest>) -> Answer {
-    let done = node.set_drain(&request.target, OverrideState::Drained, request.force).await?;
+async fn drain(
+    State(node): State<Arc<Node>>,
+    Trusted(request, by): Trusted<DrainRequest>,
+) -> Answer {
+    let done = node.set_drain(&request.target, OverrideState::Drained, request.force, &by).await?;
     Ok(json("done", &DoneView { done }))
 }
 
-async fn undrain(State(node): State<Arc<Node>>, Trusted(request): Trusted<DrainRequest>) -> Answer {
-    let done = node.set_drain(&request.target, OverrideState::None, false).await?;
+async fn undrain(
+    State(node): State<Arc<Node>>,
+    Trusted(request, by): Trusted<DrainRequest>,
+) -> Answer {
+    let done = node.set_drain(&request.target, OverrideState::None, false, &by).await?;
     Ok(json("done", &DoneView { done }))
 }
 
@@ -158,7 +166,8 @@ pub(crate) struct ReloadView {
 }
 
 async fn reload(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
-    token::check(&node, &headers, token::CHANGES)?;
+    let by = token::may_steer(&node, &headers, token::CHANGES)?;
+    tracing::info!(operator = by.as_str(), "a reload is asked for");
     // In a task of its own: when whoever asked hangs up, this function ends where it waits, and the
     // name server would have what the Controller never hears of.
     let reloaded = tokio::spawn(async move { node.reload().await });
@@ -172,28 +181,33 @@ async fn keys_now(State(node): State<Arc<Node>>) -> Answer {
 
 async fn add_key(
     State(node): State<Arc<Node>>,
-    Trusted(request): Trusted<AddKeyRequest>,
+    Trusted(request, by): Trusted<AddKeyRequest>,
 ) -> Answer {
-    keys_changed(in_background(move || node.keys().add(&request)).await?)
+    keys_changed("add", &by, in_background(move || node.keys().add(&request)).await?)
 }
 
 async fn retire_key(
     State(node): State<Arc<Node>>,
-    Trusted(request): Trusted<KeyRequest>,
+    Trusted(request, by): Trusted<KeyRequest>,
 ) -> Answer {
     let KeyRequest { zone, tag } = request;
-    keys_changed(in_background(move || node.keys().retire(&zone, tag)).await?)
+    keys_changed("retire", &by, in_background(move || node.keys().retire(&zone, tag)).await?)
 }
 
 async fn import_key(
     State(node): State<Arc<Node>>,
-    Trusted(request): Trusted<KeyRequest>,
+    Trusted(request, by): Trusted<KeyRequest>,
 ) -> Answer {
     let KeyRequest { zone, tag } = request;
-    keys_changed(in_background(move || node.keys().import(&zone, tag)).await?)
+    keys_changed("import", &by, in_background(move || node.keys().import(&zone, tag)).await?)
 }
 
-fn keys_changed(done: Result<String, KeysRefused>) -> Answer {
+fn keys_changed(what: &str, by: &Caller, done: Result<String, KeysRefused>) -> Answer {
+    let outcome = match &done {
+        Ok(done) => done.clone(),
+        Err(refused) => refused.to_string(),
+    };
+    tracing::info!(operator = by.as_str(), what, outcome, "keys");
     let done = done.map_err(|refused| {
         let status = match refused {
             KeysRefused::Wrong(_) => StatusCode::NOT_FOUND,
@@ -214,7 +228,7 @@ async fn in_background<T: Send + 'static>(
 
 async fn traffic(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
     let what = "this tells who asks for what (/metrics has the counts) and";
-    token::check(&node, &headers, what)?;
+    token::may_read(&node, &headers, what)?;
     Ok(json("traffic", &node.traffic().await?))
 }
 
@@ -223,7 +237,7 @@ async fn zone_text(
     headers: HeaderMap,
     query: Result<Query<zone::ZoneQuery>, QueryRejection>,
 ) -> Answer {
-    token::check(&node, &headers, "a list of all names")?;
+    token::may_read(&node, &headers, "a list of all names")?;
     let text = node.zone_text(query?.0).await?;
     Ok(([(header::CONTENT_TYPE, "text/dns; charset=us-ascii")], text).into_response())
 }

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 use walrus_core::config::Configuration;
 use walrus_core::control::Status;
 use walrus_core::plan::PlanNumber;
-use walrus_core::world::{Override, OverrideState, Target};
+use walrus_core::world::{Override, OverrideState, Target, Time};
+use walrus_host::group::Refusal;
 
 use super::group::{BusView, GroupView};
 use super::keys::ZoneKeysView;
@@ -51,6 +52,9 @@ pub(crate) struct StatusView {
     /// Nodes that probe and are heard here; absent where this Controller is alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) vantage_points: Vec<VantagePointView>,
+    /// What the process has given up: root, files, ports and system calls; absent if nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) confined: Vec<String>,
     /// The group of Controllers; absent where this one is alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<GroupView>,
@@ -212,6 +216,9 @@ pub(crate) struct DrainView {
     pub(crate) target: String,
     /// The Controller that took it.
     pub(crate) by: String,
+    /// The operator who wanted it; absent for whoever has that node's own token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<String>,
     /// When, Unix milliseconds.
     pub(crate) set_unix_ms: u64,
 }
@@ -219,7 +226,7 @@ pub(crate) struct DrainView {
 /// A problem that is open now.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProblemView {
-    /// panic, dead or nobody_functions.
+    /// panic, dead, nobody_functions; group, refused (a connection was not let in) and others.
     pub(crate) kind: String,
     /// The server or service.
     pub(crate) subject: String,
@@ -291,6 +298,7 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: Vec::new(),
+            confined: Vec::new(),
             group: None,
             bus: None,
             moves: Vec::new(),
@@ -316,6 +324,7 @@ impl StatusView {
         let drained = status.overrides.iter().filter(in_force).map(|(target, entry)| DrainView {
             target: target.to_string(),
             by: entry.id.to_string(),
+            operator: entry.by.as_ref().map(ToString::to_string),
             set_unix_ms: entry.set_unix_ms,
         });
         let problems = status.problems.iter().map(problem_view);
@@ -346,6 +355,7 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
+            confined: Vec::new(),
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
             moves: status.moves.iter().map(MoveView::from).collect(),
@@ -365,6 +375,20 @@ impl StatusView {
                 plans: counters.plans,
                 notices: counters.notices,
             },
+        }
+    }
+}
+
+impl ProblemView {
+    /// Connections to the group that were refused.
+    pub(crate) fn of_refusal(refusal: &Refusal, now: Time) -> Self {
+        let seconds = now.since(refusal.at).as_secs();
+        let times =
+            if refusal.count == 1 { "once".to_owned() } else { format!("{} times", refusal.count) };
+        Self {
+            kind: "refused".to_owned(),
+            subject: refusal.from.map_or_else(|| "group".to_owned(), |from| from.to_string()),
+            text: format!("refused {times}, last {seconds} s ago: {}", refusal.reason),
         }
     }
 }

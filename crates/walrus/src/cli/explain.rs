@@ -15,7 +15,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     };
     let explanation: ExplanationView = match &arguments.config {
         Some(path) => crate::node::explain_without_one(path, &arguments.api.state, &query)?,
-        None => Client::new(&arguments.api).get_with("/explain", &query.pairs())?,
+        None => Client::with_token_if_any(&arguments.api)?.get_with("/explain", &query.pairs())?,
     };
     if arguments.json { say_json("explanation", &explanation) } else { say(&render(&explanation)) }
 }

@@ -148,7 +148,7 @@ pub(super) fn run(arguments: KeysArguments) -> Result<(), Failure> {
 fn view(from: &Source, zone: Option<&str>) -> Result<KeysView, Failure> {
     let mut view: KeysView = match &from.config {
         Some(config) => offline(config)?.0.view(),
-        None => Client::new(&from.api).get("/keys")?,
+        None => Client::with_token_if_any(&from.api)?.get("/keys")?,
     };
     if let Some(zone) = zone {
         let wanted = name(zone)?.to_string();

@@ -8,6 +8,7 @@ mod demand;
 mod drain;
 mod explain;
 mod group;
+mod identity;
 pub(crate) mod keys;
 mod moves;
 mod plan;
@@ -90,6 +91,9 @@ enum Command {
     Zone(zone::ZoneCommand),
     /// DNSSEC keys of the signed zones: where they stand, and what is done with them.
     Keys(keys::KeysArguments),
+    /// Tokens and certificates for Reporters, nodes and operators.
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// What another configuration or policy would do, before it goes live.
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -162,6 +166,7 @@ impl Arguments {
             Command::Demo(_)
             | Command::Up(_)
             | Command::Zone(_)
+            | Command::Identity(_)
             | Command::Setup(_)
             | Command::Reporter { .. }
             | Command::Origin { .. } => false,
@@ -184,6 +189,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Zone(command) => zone::run(command),
         Command::Setup(setup) => crate::setup::run(&setup),
         Command::Keys(keys) => keys::run(keys),
+        Command::Identity(command) => identity::run(&command),
         Command::Sim(command) => sim::run(&command),
         Command::Drain { target, force, api, json } => drain::drain(&api, target, force, json),
         Command::Undrain { target, api, json } => drain::undrain(&api, target, json),

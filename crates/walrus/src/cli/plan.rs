@@ -16,7 +16,7 @@ pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
 /// Sends a configuration to the running system, which decides with it against its live World.
 pub(super) fn run_diff(api: &ApiArguments, path: &Path, json: bool) -> Result<(), Failure> {
     let proposed: ProposedConfiguration = load::proposed(path)?;
-    let diff: DiffView = Client::new(api).post("/plan/diff", &proposed)?;
+    let diff: DiffView = Client::with_token_if_any(api)?.post("/plan/diff", &proposed)?;
     if json {
         return say_json("plan_diff", &diff);
     }

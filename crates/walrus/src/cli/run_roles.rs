@@ -9,6 +9,7 @@ use walrus_host::shutdown::{Reload, Shutdown};
 
 use super::{DemoArguments, Failure, UpArguments};
 use crate::load::{self, LoadError};
+use crate::node::confine::{become_configured_user, confine};
 use crate::node::{Node, Opened, Start};
 use crate::origin::{self, OriginSettings};
 use crate::{demo, test_clock};
@@ -26,6 +27,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
 pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
     let checked = load::check(&arguments.config).map_err(LoadError::into_failure)?;
     walrus_host::log::start(&checked.configuration.log).context("starting the log")?;
+    let on_a_test_clock = arguments.test_clock.is_some();
+    let confined = confine(&checked.configuration, &arguments.config, on_a_test_clock)?;
     // A manual clock is exact only where tasks take turns.
     let threads = if arguments.test_clock.is_some() { Threads::One } else { Threads::Two };
     on_runtime(threads, async move {
@@ -40,7 +43,7 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
             }
             None => (Clock::real(), None),
         };
-        let start = Start { clock, seed: arguments.seed, path: Some(arguments.config) };
+        let start = Start { clock, seed: arguments.seed, path: Some(arguments.config), confined };
         let node = Node::start(Opened::new(checked)?, start, shutdown.clone()).await?;
         if let (Some(socket), Some(manual)) = (arguments.test_clock, manual) {
             test_clock::serve(&socket, manual, node.clone(), shutdown.clone())?;
@@ -63,6 +66,9 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
 pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
     let (configuration, settings) = load::reporter(path).map_err(LoadError::into_failure)?;
     walrus_host::log::start(&configuration.log).context("starting the log")?;
+    if let Some(user) = become_configured_user(&configuration)? {
+        tracing::info!(by = user, "confined");
+    }
     on_runtime(Threads::One, async move {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("listening for signals")?;

@@ -37,7 +37,12 @@ fn render(status: &StatusView) -> String {
         }
     }
     for drain in &status.drained {
-        text.push_str(&format!("drained: {} (by {})\n", drain.target, drain.by));
+        let operator = drain.operator.as_ref().map(|name| format!("{name} at "));
+        let operator = operator.unwrap_or_default();
+        text.push_str(&format!("drained: {} (by {operator}{})\n", drain.target, drain.by));
+    }
+    if !status.confined.is_empty() {
+        text.push_str(&format!("confined: {}\n", status.confined.join("; ")));
     }
     if let Some(group) = &status.group {
         for conflict in &group.conflicts {

@@ -42,7 +42,12 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     let topology = checked.configuration.topology.clone();
 
     let mut origins = start_origins(&topology).await?;
-    let start = Start { clock: walrus_host::clock::Clock::real(), seed: None, path: None };
+    let start = Start {
+        clock: walrus_host::clock::Clock::real(),
+        seed: None,
+        path: None,
+        confined: Default::default(),
+    };
     let node = Node::start(Opened::new(checked)?, start, shutdown.clone()).await?;
     start_reporters(&topology, &state.path, &node, &shutdown)?;
 

@@ -16,6 +16,9 @@ pub(super) fn announce(node: &Node) {
         state = %configuration.node.state.display(),
         "walrus starts"
     );
+    if !node.confined.by.is_empty() {
+        tracing::info!(by = node.confined.by.join("; "), "confined");
+    }
     if let Some(director) = node.director() {
         for address in director.addresses() {
             tracing::info!(%address, "answering DNS queries by UDP and TCP");

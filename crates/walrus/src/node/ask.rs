@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
@@ -12,16 +13,17 @@ use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
 use walrus_director::{DirectorHandle, Reload, ReloadError, Traffic};
 use walrus_dns::DomainName;
-use walrus_host::group::GroupSecurity;
+use walrus_host::state::StateDirectory;
 
-use super::Node;
+use super::confine::Confined;
 use super::keys::NodeKeys;
+use super::{Caller, Node};
 use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::group::BusView;
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::published::NameServerView;
-use crate::api::status::{NumberView, StatusView, parse_target};
+use crate::api::status::{NumberView, ProblemView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
@@ -62,6 +64,9 @@ fn reload_director(
     director.reload(reload, plan)
 }
 
+/// For so long `status` tells of connections that were refused.
+const REFUSALS_TOLD_FOR: Duration = Duration::from_secs(600);
+
 impl Node {
     /// How the system stands.
     pub(crate) async fn status(&self) -> Result<StatusView, ApiError> {
@@ -74,6 +79,7 @@ impl Node {
             }
             _ => StatusView::of(name, &self.the_controller()?.status().await.map_err(gone)?),
         };
+        view.problems.extend(self.refusals());
         view.bus = self.bus_view();
         view.problems.extend(view.bus.iter().flat_map(BusView::problems));
         if let Some(director) = self.director() {
@@ -82,7 +88,19 @@ impl Node {
             view.keys = self.keys_view().await.zones;
         }
         view.name_servers = self.name_servers();
+        view.confined.clone_from(&self.confined.by);
         Ok(view)
+    }
+
+    /// Who was not let in over TCP of late.
+    fn refusals(&self) -> Vec<ProblemView> {
+        let Some(counters) = self.controller().and_then(ControllerHandle::group) else {
+            return Vec::new();
+        };
+        let now = self.clock.now();
+        let recent = counters.refusals().into_iter();
+        let recent = recent.filter(|refusal| now.since(refusal.at) < REFUSALS_TOLD_FOR);
+        recent.map(|refusal| ProblemView::of_refusal(&refusal, now)).collect()
     }
 
     /// How the connection to the group fares.
@@ -183,13 +201,16 @@ impl Node {
         target: &str,
         state: OverrideState,
         force: bool,
+        by: &Caller,
     ) -> Result<String, ApiError> {
         let controller = self.the_controller()?;
         let topology = &self.loaded().configuration.topology;
         let target = parse_target(target, topology)
             .map_err(|text| ApiError::new(StatusCode::NOT_FOUND, text))?;
-        match controller.set_override(target.clone(), state, force).await {
+        match controller.set_override(target.clone(), state, force, by.name.clone()).await {
             Ok(()) => {
+                let wanted = if state == OverrideState::Drained { "drain" } else { "undrain" };
+                tracing::info!(operator = by.as_str(), %target, force, "{wanted}");
                 self.plan_applied().await;
                 let overrides = controller.status().await.map_err(gone)?.overrides;
                 let is_drained = |(_, entry): &&(Target, _)| is_drained(entry);
@@ -212,7 +233,8 @@ impl Node {
             return Err(ApiError::new(StatusCode::CONFLICT, text));
         };
         let state = self.state.clone();
-        let reading = move || load::check(&path).and_then(|checked| checked.load(Some(&state)));
+        let confined = self.confined.clone();
+        let reading = move || read_again(&path, &state, &confined);
         let loaded = match tokio::task::spawn_blocking(reading).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(LoadError::Problems(problems))) => return Err(ApiError::problems(problems)),
@@ -222,7 +244,7 @@ impl Node {
                 return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text));
             }
         };
-        let security = self.group_security(&loaded).await?;
+        let let_in = self.whom_to_let_in(&loaded).await?;
         let mut warnings = loaded.warnings.clone();
         warnings.extend(self.needs_restart(&loaded));
         let configuration = loaded.configuration.clone();
@@ -259,9 +281,7 @@ impl Node {
             let configuration = loaded.configuration.clone();
             controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
         }
-        if let (Some(door), Some(security)) = (&self.door, security) {
-            door.replace(security);
-        }
+        self.let_in(let_in);
         if let Some(bus) = self.bus() {
             bus.set_detection(loaded.configuration.control.detection);
         }
@@ -269,23 +289,6 @@ impl Node {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;
         Ok(ReloadView { configuration, warnings })
-    }
-
-    /// Who may connect to the group from now on; a token or certificate that will not do is known before
-    /// anything is in force.
-    async fn group_security(&self, new: &Loaded) -> Result<Option<GroupSecurity>, ApiError> {
-        if self.door.is_none() {
-            return Ok(None);
-        }
-        let (configuration, state) = (new.configuration.clone(), self.state.clone());
-        let name = self.loaded().configuration.node.name.clone();
-        let load = move || {
-            GroupSecurity::load(&name, &configuration.group, &configuration.identities, &state)
-        };
-        let loaded = tokio::task::spawn_blocking(load).await.map_err(ApiError::internal)?;
-        loaded.map(Some).map_err(|error| {
-            ApiError::problems(vec![format!("[group]: {}", walrus_host::log::chain(&error))])
-        })
     }
 
     /// A reload that nobody waits for: SIGHUP.
@@ -311,7 +314,7 @@ impl Node {
         changed("node", old.node != new.node);
         changed("dns", old.dns != new.dns);
         changed("group", group_as_started(&old.group) != group_as_started(&new.group));
-        changed("api", old.api != new.api);
+        changed("api", old.api.listen != new.api.listen);
         changed("log", old.log != new.log);
         changed("reporter", old.reporter != new.reporter);
         sections
@@ -323,6 +326,21 @@ impl Node {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
         })
     }
+}
+
+/// Everything that a configuration names, if this process may still have it.
+fn read_again(
+    path: &Path,
+    state: &StateDirectory,
+    confined: &Confined,
+) -> Result<Loaded, LoadError> {
+    let checked = load::check(path)?;
+    // Said as what it is, and not as a file that cannot be read.
+    let refused = confined.refuses(&checked.configuration, path);
+    if !refused.is_empty() {
+        return Err(LoadError::Problems(refused));
+    }
+    checked.load(Some(state))
 }
 
 /// The part of a group's settings that holds from start to end; who may connect, and with which

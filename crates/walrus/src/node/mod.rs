@@ -1,8 +1,10 @@
 //! One process with the roles that its configuration names, wired together by channels of core
 //! types: the Controller's Plans go to the name server, what that saw goes back.
 
+mod access;
 mod announce;
 mod ask;
+pub(crate) mod confine;
 mod follow;
 mod group;
 pub(crate) mod keys;
@@ -29,9 +31,11 @@ use walrus_host::group::GroupDoor;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
-use walrus_host::token::Token;
 
 use crate::load::Loaded;
+
+pub(crate) use access::{Caller, Denied};
+use confine::Confined;
 
 pub(crate) use ask::explain_without_one;
 pub(crate) use start::{Opened, run_reporter};
@@ -48,6 +52,8 @@ pub(crate) struct Start {
     pub(crate) seed: Option<u64>,
     /// Where its configuration came from; `None` if it cannot be read again.
     pub(crate) path: Option<PathBuf>,
+    /// What the process has given up.
+    pub(crate) confined: Confined,
 }
 
 /// A running node.
@@ -58,11 +64,13 @@ pub(crate) struct Node {
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     path: Option<PathBuf>,
+    confined: Confined,
     state: Arc<StateDirectory>,
     clock: Clock,
     seed: Seed,
     shutdown: Shutdown,
-    token: Token,
+    /// Who may use the API.
+    access: Mutex<Arc<access::Access>>,
     controller: Option<ControllerHandle>,
     director: Option<DirectorHandle>,
     /// Name servers that are already there.
@@ -86,11 +94,6 @@ impl Node {
     /// What is in force now.
     pub(crate) fn loaded(&self) -> Loaded {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The token for what changes state.
-    pub(crate) const fn api_token(&self) -> &Token {
-        &self.token
     }
 
     /// The name server, if this node is one.

@@ -18,8 +18,8 @@ use walrus_host::link::Link;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
-use walrus_host::token::Token;
 
+use super::access::Access;
 use super::keys::NodeKeys;
 use super::updaters::Updaters;
 use super::{Node, Start, announce, follow, group, roll, wire};
@@ -75,7 +75,7 @@ impl Node {
         let configuration = &loaded.configuration;
         let seed = wanted_seed(start.seed)?;
         let api_listener = bind_api(&loaded).await?;
-        let token = api_token(configuration, &state)?;
+        let access = Access::load(configuration, &state)?;
         // The group's Plans, where no Controller is here; until one comes, the saved one.
         let (given, plans) = watch::channel(plan.clone());
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
@@ -110,12 +110,13 @@ impl Node {
         let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
         let node = Arc::new(Self {
             path: start.path,
+            confined: start.confined,
             reloading: tokio::sync::Mutex::new(()),
             state,
             clock: start.clock,
             seed,
             shutdown: shutdown.clone(),
-            token,
+            access: Mutex::new(Arc::new(access)),
             controller,
             director,
             updaters,
@@ -223,13 +224,6 @@ pub(crate) async fn run_reporter(
     };
     walrus_reporter::run(settings, session, link, clock, shutdown).await;
     Ok(())
-}
-
-fn api_token(configuration: &Configuration, state: &StateDirectory) -> Result<Token, Failure> {
-    Ok(match &configuration.api.token_file {
-        Some(file) => Token::read(file).map_err(anyhow::Error::from)?,
-        None => state.token("token").map_err(anyhow::Error::from)?,
-    })
 }
 
 /// The same numbers each time if that is wanted.

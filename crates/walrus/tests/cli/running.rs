@@ -177,6 +177,11 @@ impl Running {
         found["life"].as_str().unwrap().to_owned()
     }
 
+    /// Its number among the system's processes.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Sends a signal, as the shell's `kill -NAME` does.
     pub(crate) fn signal(&self, name: &str) {
         let process = self.child.as_ref().expect("it runs").id().to_string();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::Findings;
 use crate::config::section::{Section, Value};
-use crate::config::{NodeSettings, Roles};
+use crate::config::{NodeSettings, Roles, SandboxMode};
 use crate::world::Name;
 
 pub(in crate::config) static NODE: Group = Group {
@@ -46,6 +46,34 @@ pub(in crate::config) static NODE: Group = Group {
                       tokens, keys and journals.",
             example: "\"/var/lib/walrus\"",
         },
+        Setting {
+            name: "user",
+            kind: Kind::Text,
+            default: Default::Otherwise("none: it runs on as who started it"),
+            meaning: "Started as root, become this user (a name in `/etc/passwd`, or a number) before \
+                      anything is read but the configuration and before any thread starts. All that \
+                      is kept is the right to open ports below 1024, if one is configured; the state \
+                      directory is handed over. No program that is started from then on, a \
+                      `notify.command` for one, gains rights either (`sudo` does not work).",
+            example: "\"walrus\"",
+        },
+        Setting {
+            name: "group",
+            kind: Kind::Text,
+            default: Default::Otherwise("the user's own"),
+            meaning: "The group to be in, the only one; with `user`.",
+            example: "\"walrus\"",
+        },
+        Setting {
+            name: "sandbox",
+            kind: Kind::OneOf(&["auto", "off", "required"]),
+            default: Default::Value("\"auto\""),
+            meaning: "A process with the role `director` alone restricts itself to the files, \
+                      directories and TCP ports that its configuration names (Landlock) and to system calls that \
+                      a name server needs (seccomp): `auto` as far as the kernel can, `required` or \
+                      it does not start, `off`. A reload that names others wants a restart.",
+            example: "\"auto\"",
+        },
     ],
 };
 
@@ -79,7 +107,27 @@ pub(in crate::config) fn read(
              `director`",
         );
     }
-    NodeSettings { name: node_name(section, hostname, findings), roles, state, probes }
+    let sandbox = match section.text("sandbox").as_deref() {
+        Some("off") => SandboxMode::Off,
+        Some("required") => SandboxMode::Required,
+        _ => SandboxMode::Auto,
+    };
+    let (user, group) = (section.text("user"), section.text("group"));
+    if user.is_none() && group.is_some() {
+        findings.problem(
+            section.key_place("group"),
+            "`node.group` goes with `node.user`: add user = \"walrus\"",
+        );
+    }
+    if sandbox == SandboxMode::Required && !roles.is_director_alone() {
+        findings.problem(
+            section.place_of("sandbox"),
+            "only a process with the role `director` alone runs in a sandbox: give the other roles a \
+             process of their own, or leave `sandbox` out",
+        );
+    }
+    let name = node_name(section, hostname, findings);
+    NodeSettings { name, roles, state, probes, user, group, sandbox }
 }
 
 /// The written name, else the first label of the host's, else a problem.

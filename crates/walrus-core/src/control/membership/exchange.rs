@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn entry(state: OverrideState, revision: u64, id: &str) -> Override {
-        Override { state, revision, id: id.parse().unwrap(), set_unix_ms: 0 }
+        Override { state, revision, id: id.parse().unwrap(), set_unix_ms: 0, by: None }
     }
 
     fn overrides(entry: Option<Override>) -> Overrides {

@@ -5,7 +5,7 @@ use crate::control::{Effect, Input, Refusal, Stored};
 use crate::world::{Life, Override, OverrideState, Target};
 
 fn set(target: Target, state: OverrideState, force: bool) -> Input {
-    Input::SetOverride { target, state, force, unix_ms: 5 }
+    Input::SetOverride { target, state, force, unix_ms: 5, by: None }
 }
 
 fn drain(server: &str) -> Input {
@@ -59,7 +59,8 @@ fn the_last_usable_server_is_refused_unless_forced() {
 fn the_newer_override_wins_and_a_made_up_one_is_refused() {
     let mut harness = Harness::new(TWO_CLUSTERS);
     harness.pass(200);
-    let entry = |state, revision| Override { state, revision, id: name("other"), set_unix_ms: 1 };
+    let entry =
+        |state, revision| Override { state, revision, id: name("other"), set_unix_ms: 1, by: None };
     let merge = |entry| Input::MergeOverride { target: Target::Server(name("asia1")), entry };
     harness.input(merge(entry(OverrideState::Drained, 3))).unwrap();
     assert_eq!(harness.life("asia1"), Life::Drained);

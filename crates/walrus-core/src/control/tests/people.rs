@@ -64,7 +64,9 @@ fn a_drained_server_may_be_dead_without_anybody_being_told() {
     harness.pass(1_500);
     let target = Target::Server(name("asia1"));
     let state = OverrideState::Drained;
-    harness.input(Input::SetOverride { target, state, force: false, unix_ms: 0 }).unwrap();
+    harness
+        .input(Input::SetOverride { target, state, force: false, unix_ms: 0, by: None })
+        .unwrap();
     harness.reporters.remove(&name("asia1"));
     harness.pass(1_000_000);
     assert!(told(&harness).is_empty());

@@ -99,10 +99,16 @@ fn input() -> impl Strategy<Value = Input> {
         marks: plan.map(|(sequence, epoch)| PlanNumber { epoch, controller: name("y"), sequence }),
     });
     let set = (target(), state(), any::<bool>(), any::<u64>()).prop_map(
-        |(target, state, force, unix_ms)| Input::SetOverride { target, state, force, unix_ms },
+        |(target, state, force, unix_ms)| Input::SetOverride {
+            target,
+            state,
+            force,
+            unix_ms,
+            by: None,
+        },
     );
     let merge = (target(), state(), number()).prop_map(|(target, state, revision)| {
-        let entry = Override { state, revision, id: name("other"), set_unix_ms: 0 };
+        let entry = Override { state, revision, id: name("other"), set_unix_ms: 0, by: None };
         Input::MergeOverride { target, entry }
     });
     prop_oneof![

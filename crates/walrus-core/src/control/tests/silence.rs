@@ -25,7 +25,7 @@ fn fall_silent(harness: &mut Harness, servers: &[&str]) {
 
 fn drain(server: &str) -> Input {
     let target = Target::Server(name(server));
-    Input::SetOverride { target, state: OverrideState::Drained, force: false, unix_ms: 5 }
+    Input::SetOverride { target, state: OverrideState::Drained, force: false, unix_ms: 5, by: None }
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl ControllerNode {
     ) -> Result<(), Refusal> {
         let state = if drained { OverrideState::Drained } else { OverrideState::None };
         let unix_ms = unix_ms(now, self.clock_off_ms);
-        self.tell(now, Input::SetOverride { target, state, force: false, unix_ms })
+        self.tell(now, Input::SetOverride { target, state, force: false, unix_ms, by: None })
     }
 
     pub(in crate::faults) fn probed(&mut self, now: Time, target: u32, outcome: ProbeOutcome) {

@@ -8,7 +8,7 @@ use crate::world::{Life, OverrideState, Target};
 fn set(network: &mut Network, number: usize, server: &str, state: OverrideState) {
     let now = network.now;
     let target = Target::Server(name(server));
-    let input = Input::SetOverride { target, state, force: true, unix_ms: 0 };
+    let input = Input::SetOverride { target, state, force: true, unix_ms: 0, by: None };
     network.controller(number).handle(now, input).unwrap();
     network.drain();
 }
