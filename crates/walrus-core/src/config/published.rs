@@ -42,6 +42,8 @@ pub struct NameServerSettings {
 pub struct PublishedService {
     /// The balanced name, which the name server has as an alias of `target`.
     pub service: DomainName,
+    /// The zone of that name: each name server has its own copy of it.
+    pub apex: DomainName,
     /// The one name whose address records are changed.
     pub target: DomainName,
 }

@@ -167,7 +167,8 @@ fn update(code: u8, settings: &NameServerSettings, key: &str) -> String {
         code if u16::from(code) == rcode::REFUSED => format!(
             "{address} refuses the update of {zone} (REFUSED): let the key {key} change A, AAAA and TXT \
              records there (`update-policy` of BIND, `acl` of Knot DNS, `dnsupdate` and \
-             TSIG-ALLOW-DNSUPDATE of PowerDNS; `walrus setup` prints it)"
+             TSIG-ALLOW-DNSUPDATE of PowerDNS; `walrus setup` prints it), and CNAME where one is \
+             adopted; or it is no primary, or the zone is frozen (`rndc thaw`)"
         ),
         NOTAUTH => format!(
             "{address} is not the primary of {zone}, or does not let the key {key} change it \

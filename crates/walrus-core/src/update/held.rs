@@ -56,7 +56,7 @@ impl Held {
                         held.texts.push(data.clone());
                         continue;
                     }
-                    ReplyData::Serial(_) => continue,
+                    ReplyData::Serial(_) | ReplyData::Key(_) => continue,
                 };
                 ttls.insert(*ttl);
             }

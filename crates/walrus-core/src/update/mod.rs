@@ -29,6 +29,6 @@ pub use held::{Held, HeldError};
 pub use mark::{Mark, MarkError};
 pub use reply::{Reply, ReplyData, ReplyError, ReplyRecord};
 pub use request::{MESSAGE_BYTES_MAX, OnlyIf, Request};
-pub use status::{NameState, NameStatus, UpdaterCounters, UpdaterStatus};
+pub use status::{NameState, NameStatus, UpdaterCounters, UpdaterStatus, compare_keys};
 pub use updater::{Exchange, Updater, UpdaterEffect};
 pub use verdict::{Verdict, Why, judge};

@@ -6,7 +6,7 @@ use domain::base::ParsedRecord;
 use domain::base::iana::{Opcode, Rtype};
 use domain::base::message::Message;
 use domain::base::name::{ParsedName, ToName};
-use domain::rdata::{A, Aaaa, Cname, Soa, Txt};
+use domain::rdata::{A, Aaaa, Cname, Dnskey, Soa, Txt};
 use walrus_dns::DomainName;
 
 use super::Request;
@@ -49,6 +49,8 @@ pub enum ReplyData {
     Text(Vec<u8>),
     /// The serial of SOA.
     Serial(u32),
+    /// The tag of a DNSKEY (RFC 4034 appendix B).
+    Key(u16),
 }
 
 /// Bytes that are no reply to the request.
@@ -123,6 +125,10 @@ fn read_record(record: &ParsedRecord<'_, [u8]>) -> Result<Option<ReplyRecord>, R
         Rtype::SOA => {
             let soa = record.to_record::<Soa<ParsedName<_>>>().map_err(|_| BAD)?.ok_or(BAD)?;
             ReplyData::Serial(soa.data().serial().into_int())
+        }
+        Rtype::DNSKEY => {
+            let key = record.to_record::<Dnskey<_>>().map_err(|_| BAD)?.ok_or(BAD)?;
+            ReplyData::Key(key.data().key_tag())
         }
         Rtype::TXT => {
             let text = record.to_record::<Txt<_>>().map_err(|_| BAD)?.ok_or(BAD)?;

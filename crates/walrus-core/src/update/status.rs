@@ -1,5 +1,7 @@
 //! What an updater knows of its name server, for people.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::plan::PlanNumber;
 use crate::world::Name;
 
@@ -26,12 +28,46 @@ pub struct UpdaterStatus {
     pub problem: Option<String>,
     /// ... and since when, in milliseconds.
     pub problem_ms: u64,
+    /// Of the zones of balanced names: the tags of the keys with which it signs its copy.
+    pub keys: Vec<(String, BTreeSet<u16>)>,
     /// What clients or resolvers will trip over, though updates work.
     pub warnings: Vec<String>,
     /// Every name that is published there.
     pub names: Vec<NameStatus>,
     /// What happened since the start.
     pub counters: UpdaterCounters,
+}
+
+/// Warns of zones of balanced names that two of these name servers sign with other keys: their copies differ, so
+/// each signs its own, and a resolver takes the keys of whichever it asked for those of the zone.
+pub fn compare_keys(servers: &mut [UpdaterStatus]) {
+    let mut first: BTreeMap<String, (String, BTreeSet<u16>)> = BTreeMap::new();
+    for server in servers {
+        for (zone, keys) in &server.keys {
+            let known =
+                first.entry(zone.clone()).or_insert((server.name.to_string(), keys.clone()));
+            if known.1 != *keys {
+                server.warnings.push(format!(
+                    "{} signs {zone} with {}, `{}` with {}: resolvers that validate refuse what one of \
+                     them says; sign all copies with the same keys",
+                    server.address,
+                    tags(keys),
+                    known.0,
+                    tags(&known.1)
+                ));
+            }
+        }
+    }
+}
+
+fn tags(keys: &BTreeSet<u16>) -> String {
+    const SHOWN_MAX: usize = 4;
+    let some: Vec<String> = keys.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    match keys.len().saturating_sub(SHOWN_MAX) {
+        _ if some.is_empty() => "no keys".to_owned(),
+        0 => format!("the keys {}", some.join(", ")),
+        more => format!("the keys {} and {more} more", some.join(", ")),
+    }
 }
 
 /// One name.

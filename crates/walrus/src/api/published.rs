@@ -74,7 +74,25 @@ pub(crate) struct UpdateCountersView {
     pub(crate) overtaken: u64,
 }
 
+/// Whether clients of an area ask name servers for a service of which none takes updates of it now (A19).
+pub(crate) fn is_unmanaged(servers: &[NameServerView], service: &str, area: &str) -> bool {
+    let mut of_area = servers
+        .iter()
+        .filter(|server| server.area == area)
+        .filter_map(|server| Some((server, server.names.iter().find(|it| it.service == service)?)))
+        .peekable();
+    of_area.peek().is_some() && of_area.all(|(server, name)| server.does_not_take(name))
+}
+
 impl NameServerView {
+    /// Whether updates of this name do not reach it.
+    fn does_not_take(&self, name: &PublishedNameView) -> bool {
+        let Some(problem_ms) = self.problem_ms else { return false };
+        // It may answer, and refuse the updates of some names alone.
+        let is_silent = self.last_success_ms.is_none_or(|ago| ago >= problem_ms);
+        is_silent || matches!(&*name.state, "waiting" | "drifted")
+    }
+
     /// As the API shows it.
     pub(crate) fn of(status: UpdaterStatus) -> Self {
         let names = status.names.into_iter().map(|name| PublishedNameView {
@@ -151,4 +169,52 @@ pub(super) fn register(registry: &mut Registry, servers: &[NameServerView]) {
     registry.register("name_server_failures", "... that failed", failures);
     registry.register("name_server_updates", "Names that were changed", updates);
     registry.register("name_server_repaired", "... for somebody else had changed them", repaired);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_is_unmanaged_while_none_of_its_name_servers_takes_updates() {
+        let server = |area: &str, state: &str, problem_ms, last_success_ms| NameServerView {
+            name: area.to_owned(),
+            area: area.to_owned(),
+            address: String::new(),
+            zone: String::new(),
+            desired: None,
+            acknowledged: None,
+            last_success_ms,
+            problem: problem_ms.map(|_| "it is away".to_owned()),
+            problem_ms,
+            warnings: Vec::new(),
+            names: vec![PublishedNameView {
+                service: "www".to_owned(),
+                target: String::new(),
+                state: state.to_owned(),
+                detail: String::new(),
+            }],
+            counters: UpdateCountersView::default(),
+        };
+        for (servers, expected) in [
+            (vec![server("eu", "published", None, Some(10))], false),
+            (vec![server("eu", "published", Some(500), Some(800))], true),
+            (vec![server("eu", "waiting", Some(500), None)], true),
+            // It answers, and refuses the updates of other names alone; or this one's, too.
+            (vec![server("eu", "published", Some(500), Some(10))], false),
+            (vec![server("eu", "waiting", Some(500), Some(10))], true),
+            // Another one of the area, or one of another.
+            (
+                vec![
+                    server("eu", "published", Some(5), Some(8)),
+                    server("eu", "published", None, Some(1)),
+                ],
+                false,
+            ),
+            (vec![server("asia", "published", Some(500), Some(800))], false),
+        ] {
+            assert_eq!(is_unmanaged(&servers, "www", "eu"), expected, "{servers:?}");
+            assert!(!is_unmanaged(&servers, "other", "eu"));
+        }
+    }
 }

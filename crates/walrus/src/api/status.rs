@@ -167,6 +167,10 @@ pub(crate) struct AreaView {
     pub(crate) clusters: Vec<ShareView>,
     /// Worse off than it should be.
     pub(crate) degraded: bool,
+    /// Its clients ask name servers that do not take updates now: what they get is what was published last, or
+    /// what another area's name server says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unmanaged: bool,
     /// Which phase or rule decided.
     pub(crate) reason: String,
     /// Queries a second, all Directors together.
@@ -433,6 +437,7 @@ fn area_views(status: &Status) -> Vec<AreaView> {
                 area: area.name.to_string(),
                 clusters: shares(&area.clusters),
                 degraded: area.degraded,
+                unmanaged: false,
                 reason: area.reason.clone(),
                 queries_per_second: area.hits_per_second,
             });

@@ -104,7 +104,13 @@ fn areas(status: &StatusView) -> String {
             area.area.clone(),
             place.join(", "),
             format!("{:.1}", area.queries_per_second),
-            if area.degraded { "degraded" } else { "good" }.to_owned(),
+            match (area.degraded, area.unmanaged) {
+                (false, false) => "good",
+                (true, false) => "degraded",
+                (false, true) => "unmanaged",
+                (true, true) => "degraded, unmanaged",
+            }
+            .to_owned(),
             area.reason.clone(),
         ]);
     }

@@ -22,7 +22,7 @@ use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::group::BusView;
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
-use crate::api::published::NameServerView;
+use crate::api::published::{NameServerView, is_unmanaged};
 use crate::api::status::{NumberView, ProblemView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
@@ -89,6 +89,9 @@ impl Node {
         }
         view.name_servers = self.name_servers();
         view.confined.clone_from(&self.confined.by);
+        for area in &mut view.areas {
+            area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);
+        }
         Ok(view)
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use walrus_controller::ControllerHandle;
 use walrus_core::config::{Configuration, NameServerSettings};
 use walrus_core::plan::{Plan, PlanNumber};
-use walrus_core::update::UpdaterStatus;
+use walrus_core::update::{UpdaterStatus, compare_keys};
 use walrus_director::update::{UpdaterHandle, UpdaterStart, spawn};
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
@@ -91,7 +91,9 @@ impl Updaters {
 
     /// How each stands, in the order of the configuration.
     pub(crate) fn status(&self) -> Vec<UpdaterStatus> {
-        self.lock().iter().map(|it| it.handle.status()).collect()
+        let mut all: Vec<UpdaterStatus> = self.lock().iter().map(|it| it.handle.status()).collect();
+        compare_keys(&mut all);
+        all
     }
 
     /// The newest Plan that any of the name servers has.

@@ -17,7 +17,8 @@ pub(super) fn files(ground: &Ground<'_>) -> Vec<File> {
                 text,
                 "key \"{key}\" {{\n    algorithm {algorithm};\n    secret \"{secret}\";\n}};\n"
             );
-            format!("update-policy {{ grant {key} subdomain {zone}. A AAAA TXT; }};")
+            let types = ground.types().join(" ");
+            format!("update-policy {{ grant {key} subdomain {zone}. {types}; }};")
         }
         None => "allow-update { localhost; }; // unsigned: add `key` to the name server".to_owned(),
     };

@@ -24,8 +24,9 @@ pub(super) fn files(ground: &Ground<'_>) -> Vec<File> {
     let _ = write!(
         text,
         "acl:\n  - id: walrus-{name}\n    {by}\n    action: [query, update]\n    \
-         update-type: [A, AAAA, TXT]\nzone:\n  - domain: {zone}.\n    file: \"{}\"\n    \
+         update-type: [{}]\nzone:\n  - domain: {zone}.\n    file: \"{}\"\n    \
          acl: walrus-{name} # and one for the secondary's transfer\n",
+        ground.types().join(", "),
         ground.zone_file(&zone.to_string())
     );
     for apex in ground.balanced_zones() {

@@ -138,29 +138,50 @@ fn print(server: &NameServerSettings, files: &[File]) -> Result<(), Failure> {
 }
 
 fn write(folder: &Path, files: &[File]) -> Result<(), Failure> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-
     let failed = |path: &Path, error: std::io::Error| {
         Failure::CouldNot(format!("{} cannot be written: {error}", path.display()))
     };
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for file in files {
         let path = folder.join(&file.name);
-        // They hold the secret.
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut opened = options.open(&path).map_err(|error| failed(&path, error))?;
-        opened.write_all(file.text.as_bytes()).map_err(|error| failed(&path, error))?;
+        write_secret(&path, &file.text).map_err(|error| failed(&path, error))?;
         say(&format!("{}\n", path.display()))?;
     }
     Ok(())
+}
+
+/// Only its owner can read it, also where a file stood that others could read.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(&new, path)
 }
 
 impl Ground<'_> {
     /// Where the name server has the file of a zone.
     fn zone_file(&self, zone: &str) -> String {
         self.zone_directory.join(zones::file_name(zone)).display().to_string()
+    }
+
+    /// Types of records that the key must be let to change.
+    fn types(&self) -> Vec<&'static str> {
+        let mut types = vec!["A", "AAAA", "TXT"];
+        if self.server.adopt {
+            // What is taken over may be an alias.
+            types.push("CNAME");
+        }
+        types
     }
 
     /// The key's name and algorithm with its secret.
@@ -180,5 +201,27 @@ impl Ground<'_> {
             self.server.services.iter().any(|it| closest(&it.service) == Some(*apex))
         };
         zones.filter(has).map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_readable_for_all_is_not_so_with_a_secret_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("named.conf.walrus");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::write(folder.path().join("named.conf.walrus.new"), "left over").unwrap();
+        for text in ["secret", "another"] {
+            write_secret(&path, text).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

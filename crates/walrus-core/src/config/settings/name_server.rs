@@ -1,5 +1,7 @@
 //! `[[name_server]]`: name servers that are already there, into which services are published by RFC 2136.
 
+mod layout;
+
 use std::collections::BTreeMap;
 
 use walrus_dns::DomainName;
@@ -10,7 +12,7 @@ use crate::config::reference_to::area_named;
 use crate::config::section::{Section, Value};
 use crate::config::{
     NameServerSettings, PublishedService, Roles, UpdateAlgorithm, UpdateKey, UpdateTransport,
-    ZoneDnssec, ZoneSettings,
+    ZoneSettings,
 };
 use crate::world::{Area, Service, ServiceType};
 
@@ -166,7 +168,7 @@ pub(in crate::config) fn read(
         all.push((settings, section.place()));
     }
     let all: Vec<NameServerSettings> = all.into_iter().map(|(settings, _)| settings).collect();
-    check_role(root, &all, known, findings);
+    layout::check_role(root, &all, known, findings);
     all
 }
 
@@ -348,7 +350,8 @@ fn targets(
             );
             continue;
         }
-        published.push(PublishedService { service: service.name.clone(), target });
+        let (service, apex) = (service.name.clone(), apex.clone());
+        published.push(PublishedService { service, apex, target });
     }
     published
 }
@@ -388,97 +391,6 @@ fn check_unique(
                 "the zone {} at {} is already that of `{}` ({first}): each area needs its own zone, \
                  for an answer of one area only",
                 settings.zone, settings.address, other.name
-            ),
-        );
-    }
-}
-
-/// What follows from the layout as a whole.
-fn check_role(
-    root: &Section,
-    all: &[NameServerSettings],
-    known: &Known<'_>,
-    findings: &Findings<'_>,
-) {
-    if known.roles.updater && !root.is_given("name_server") {
-        findings.problem(
-            root.place(),
-            "the role `updater` needs name servers: write [[name_server]] with area, address, zone \
-             and key",
-        );
-    }
-    if all.is_empty() {
-        return;
-    }
-    if !known.roles.updater {
-        findings.warn(
-            root.key_place("name_server"),
-            "[[name_server]] is not used: add \"updater\" to [node] roles",
-        );
-    }
-    let is_published = |service: &&Service| {
-        all.iter().any(|it| it.services.iter().any(|one| one.service == service.name))
-    };
-    for service in known.services.iter().filter(is_published) {
-        warn_of_stages(root, service, findings);
-    }
-    let is_signed = |zone: &&ZoneSettings| {
-        let inside = |one: &PublishedService| one.service.is_within(&zone.apex);
-        zone.dnssec != ZoneDnssec::Off && all.iter().any(|it| it.services.iter().any(inside))
-    };
-    if let Some(zone) = known.zones.iter().find(is_signed) {
-        findings.warn(
-            root.key_place("name_server"),
-            format!(
-                "{} is signed: its name servers differ in their CNAMEs, so each must sign its own \
-                 copy, all with the same keys; otherwise validating resolvers refuse what some of \
-                 them say",
-                zone.apex
-            ),
-        );
-    }
-}
-
-/// A name server that is told addresses gives all of them to everybody.
-fn warn_of_stages(root: &Section, service: &Service, findings: &Findings<'_>) {
-    let section = root
-        .sections("service")
-        .iter()
-        .find(|section| section.domain("name").as_ref() == Some(&service.name));
-    let Some(section) = section else { return };
-    let ignored: Vec<String> = ["choose", "answers", "locate"]
-        .into_iter()
-        .filter(|name| section.is_given(name))
-        .map(|name| format!("`{name}`"))
-        .collect();
-    if !ignored.is_empty() {
-        findings.warn(
-            section.place_of("name"),
-            format!(
-                "where {} is published into name servers that are already there, {} not apply: they \
-                 give all addresses of an area to whoever asks them",
-                service.name,
-                match &ignored[..] {
-                    [one] => format!("{one} does"),
-                    _ => format!("{} do", ignored.join(" and ")),
-                }
-            ),
-        );
-    }
-    let types = service.records.types();
-    let others: Vec<&str> = types
-        .iter()
-        .filter(|it| !matches!(it, ServiceType::A | ServiceType::Aaaa))
-        .map(ServiceType::name)
-        .collect();
-    if !others.is_empty() {
-        findings.warn(
-            section.place_of("name"),
-            format!(
-                "of {} only addresses are published into name servers that are already there, not \
-                 its {} records",
-                service.name,
-                others.join(" and ")
             ),
         );
     }

@@ -87,7 +87,8 @@ fn what_does_not_apply_there_is_a_warning() {
         "of www.example.com only addresses are published into name servers that are already there, \
          not its HTTPS records",
         "updates to `south` are not signed",
-        "example.com is signed: its name servers differ in their CNAMEs, so each must sign its own",
+        "example.com is signed by Walrus' own name servers: copies of it in name servers that are already \
+         there differ in their CNAMEs, so each must sign its own",
     ] {
         assert!(warnings.contains(part), "{part}\n{warnings}");
     }

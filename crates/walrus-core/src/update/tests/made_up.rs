@@ -9,7 +9,7 @@ use super::super::{
     Content, Exchange, Failure, Mark, OnlyIf, Reply, ReplyData, ReplyRecord, Request, Updater,
     UpdaterEffect,
 };
-use super::plans::{TARGET, ZONE, domain, name, number};
+use super::plans::{APEX, TARGET, ZONE, domain, name, number};
 use crate::world::Time;
 
 /// What stands at a name, by type, with one TTL.
@@ -32,6 +32,8 @@ pub(super) struct MadeUp {
     pub(super) refuses_names: BTreeMap<DomainName, (u8, u8)>,
     /// Answers no exchange in which this is to be changed.
     pub(super) breaks_at: Option<DomainName>,
+    /// Signs the zone of balanced names with these.
+    pub(super) keys: Vec<u16>,
     /// What it was asked, for counting.
     pub(super) asked: Vec<Request>,
 }
@@ -48,6 +50,7 @@ impl MadeUp {
             refuses_updates,
             refuses_names: BTreeMap::new(),
             breaks_at: None,
+            keys: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -135,8 +138,11 @@ impl MadeUp {
         if *name == domain(ZONE) {
             return vec![record(3600, ReplyData::Serial(self.serial))];
         }
-        if name.is_within(&domain("walrus.example")) {
-            let target = name.to_string().replace("walrus.example", ZONE);
+        if *name == domain(APEX) {
+            return self.keys.iter().map(|tag| record(3600, ReplyData::Key(*tag))).collect();
+        }
+        if name.is_within(&domain(APEX)) {
+            let target = name.to_string().replace(APEX, ZONE);
             return vec![record(self.alias_ttl, ReplyData::Alias(domain(&target)))];
         }
         let node = self.names.get(name).cloned().unwrap_or_default();
@@ -171,7 +177,7 @@ impl MadeUp {
                     ReplyData::Address(_) => false,
                     ReplyData::Alias(_) => !(*alias && *of_type == record_type::CNAME),
                     ReplyData::Text(text) => !ours.contains(text),
-                    ReplyData::Serial(_) => true,
+                    ReplyData::Serial(_) | ReplyData::Key(_) => true,
                 });
             }
         }

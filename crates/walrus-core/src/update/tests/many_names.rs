@@ -2,7 +2,7 @@
 
 use walrus_dns::record_type;
 
-use super::super::{ReplyData, Request, Updater};
+use super::super::{ReplyData, Request, Updater, compare_keys};
 use super::made_up::{MadeUp, Speaker};
 use super::plans::{TARGET, domain, many, number, plan, settings};
 use crate::world::Time;
@@ -148,4 +148,57 @@ fn more_texts_than_an_update_can_name_are_told() {
     speaker.settle(Time::from_secs(120), &mut server);
     let (state, detail) = speaker.state(Time::ZERO);
     assert!(state == "foreign" && detail.contains("more TXT records"), "{state} {detail}");
+}
+
+#[test]
+fn a_look_reads_some_names_and_ten_looks_all_of_them() {
+    let (mut speaker, mut server) = published();
+    // The first look after a change reads all.
+    speaker.settle(Time::from_secs(60), &mut server);
+    // Somebody edits the file and forgets the serial.
+    for index in 0..COUNT {
+        let node = server.names.get_mut(&domain(&target(index))).unwrap();
+        node.data.retain(|(_, data)| !matches!(data, ReplyData::Address(_)));
+    }
+    server.asked.clear();
+    speaker.settle(Time::from_secs(120), &mut server);
+    let first = server.asked.iter().take_while(|request| !request.is_update()).count();
+    assert_eq!(first, 1 + 4 * COUNT / 10 + 1, "the serial, eight names, the keys");
+    assert_eq!(having(&server, "192.0.2.1"), COUNT / 10);
+    // Repairing them raised the serial: all the rest is found then.
+    speaker.settle(Time::from_secs(180), &mut server);
+    assert_eq!(having(&server, "192.0.2.1"), COUNT);
+    // Where nothing is to be repaired the looks go round.
+    let mut asked = std::collections::BTreeSet::new();
+    speaker.settle(Time::from_secs(240), &mut server);
+    server.asked.clear();
+    for minute in 5..15 {
+        speaker.settle(Time::from_secs(minute * 60), &mut server);
+    }
+    for request in &server.asked {
+        asked.insert(request.question().0.to_string());
+    }
+    assert!((0..COUNT).all(|index| asked.contains(&target(index))));
+    assert_eq!(server.asked.len(), 10 * (1 + 4 * COUNT / 10 + 1));
+}
+
+#[test]
+fn zones_that_are_signed_with_other_keys_elsewhere_are_told() {
+    let statuses = [vec![1, 2], vec![2, 1], vec![1, 3], Vec::new()].map(|keys| {
+        let (mut speaker, mut server) = (Speaker::new(Updater::new(settings(), 7)), MadeUp::new());
+        server.keys = keys;
+        speaker.updater.plan(&plan(number(1, "berlin", 1), "192.0.2.1"));
+        speaker.settle(Time::ZERO, &mut server);
+        speaker.updater.status(Time::ZERO)
+    });
+    let mut statuses = statuses.to_vec();
+    compare_keys(&mut statuses);
+    let warnings = statuses.iter().map(|it| it.warnings.concat());
+    let warnings: Vec<String> = warnings.collect();
+    assert_eq!((&*warnings[0], &*warnings[1]), ("", ""));
+    assert!(
+        warnings[2]
+            .contains("signs walrus.example with the keys 1, 3, `europe` with the keys 1, 2")
+    );
+    assert!(warnings[3].contains("with no keys"), "{warnings:?}");
 }

@@ -14,6 +14,7 @@ use crate::world::{ChooseParameters, ChoosePolicy, Digest, Life, LocatePolicy, N
 
 pub(super) const SERVICE: &str = "www.walrus.example";
 pub(super) const TARGET: &str = "www.europe.example";
+pub(super) const APEX: &str = "walrus.example";
 pub(super) const ZONE: &str = "europe.example";
 
 pub(super) fn name(text: &str) -> Name {
@@ -38,7 +39,11 @@ pub(super) fn settings() -> NameServerSettings {
         check_every: Duration::from_secs(30),
         owner: name("walrus"),
         adopt: false,
-        services: vec![PublishedService { service: domain(SERVICE), target: domain(TARGET) }],
+        services: vec![PublishedService {
+            service: domain(SERVICE),
+            apex: domain(APEX),
+            target: domain(TARGET),
+        }],
     }
 }
 
@@ -140,6 +145,7 @@ pub(super) fn many(number: PlanNumber, address: &str, count: usize) -> (Plan, Na
     settings.services = (0..count)
         .map(|index| PublishedService {
             service: domain(&format!("{}.walrus.example", label(index))),
+            apex: domain(APEX),
             target: domain(&format!("{}.{ZONE}", label(index))),
         })
         .collect();

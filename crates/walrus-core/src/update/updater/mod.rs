@@ -13,7 +13,7 @@ mod reading;
 mod view;
 mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use walrus_dns::DomainName;
 
@@ -64,7 +64,8 @@ pub struct Updater {
     under_way: Option<UnderWay>,
     not_before: Time,
     next_look: Time,
-    looks: u32,
+    /// The name at which the next look begins.
+    next_name: usize,
     /// Names that are written in one exchange: fewer after one that failed.
     batch: usize,
     /// Whether all names are being read, and not only some again.
@@ -73,6 +74,8 @@ pub struct Updater {
     serial: Option<u32>,
     /// Of the zone when the reading of all names began.
     serial_before: Option<u32>,
+    /// Tags of the keys with which it signs the zones of balanced names.
+    keys: BTreeMap<DomainName, BTreeSet<u16>>,
     acknowledged: Option<PlanNumber>,
     seen: Option<PlanNumber>,
     last_success: Option<Time>,
@@ -86,10 +89,8 @@ pub struct Updater {
 
 #[derive(Clone, Debug)]
 enum UnderWay {
-    /// The serial alone.
-    Look,
-    /// The serial and these names.
-    Read(Vec<DomainName>),
+    /// The serial, these names, and the keys of these zones.
+    Read(Vec<DomainName>, Vec<DomainName>),
     /// These names, with what they have afterwards.
     Write(Vec<(DomainName, Held, Why)>),
 }
@@ -107,11 +108,12 @@ impl Updater {
             under_way: None,
             not_before: Time::ZERO,
             next_look: Time::ZERO,
-            looks: 0,
+            next_name: 0,
             batch: NAMES_MAX,
             reads_all: true,
             serial: None,
             serial_before: None,
+            keys: BTreeMap::new(),
             acknowledged: None,
             seen: None,
             last_success: None,
@@ -134,7 +136,7 @@ impl Updater {
         let published = &self.settings.services;
         let is_published = |target: &DomainName| published.iter().any(|it| it.target == *target);
         // Also what no Plan speaks of any longer: the one that lacks it may come before the settings.
-        for PublishedService { service, target } in old.services {
+        for PublishedService { service, target, .. } in old.services {
             if !is_published(&target) && self.left.len() < LEFT_MAX {
                 self.left.push((service, target));
             }
@@ -145,6 +147,7 @@ impl Updater {
             desired.missing.retain(|name| published.iter().any(|it| it.service == *name));
         }
         self.forget_others();
+        self.keys.clear();
         self.names.values_mut().for_each(NameState::forget);
         self.read_all();
         self.not_before = Time::ZERO;
@@ -191,10 +194,12 @@ impl Updater {
             return None;
         }
         // What is to be written goes first: somebody may have died.
-        let (under_way, requests) = self.write(now).or_else(|| self.read(now)).or_else(|| {
-            let is_due = now >= self.next_look;
-            is_due.then(|| (UnderWay::Look, vec![self.ask_serial()]))
-        })?;
+        let work = self.write(now).or_else(|| self.read(now));
+        let (under_way, requests) = match work {
+            Some(work) => work,
+            None if now >= self.next_look => self.look(),
+            None => return None,
+        };
         self.counters.exchanges += 1;
         self.under_way = Some(under_way);
         Some(UpdaterEffect::Exchange(Exchange { requests }))
@@ -219,8 +224,7 @@ impl Updater {
         let is_write = matches!(self.under_way, Some(UnderWay::Write(_)));
         let outcome = match self.under_way.take() {
             None => return,
-            Some(UnderWay::Look) => self.looked(replies),
-            Some(UnderWay::Read(names)) => self.have_read(now, &names, replies),
+            Some(UnderWay::Read(names, zones)) => self.have_read(now, &names, &zones, replies),
             Some(UnderWay::Write(names)) => {
                 self.have_written(now, names, replies);
                 Ok(())

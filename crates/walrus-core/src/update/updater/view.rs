@@ -41,6 +41,7 @@ impl Updater {
             last_success_ms: self.last_success.map(|at| millis(now, at)),
             problem,
             problem_ms: since.map_or(0, |since| millis(now, since)),
+            keys: self.keys.iter().map(|(zone, keys)| (zone.to_string(), keys.clone())).collect(),
             warnings: self.warnings(),
             names,
             counters: self.counters,
