@@ -121,6 +121,20 @@ pub(crate) fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_within(PATIENCE, what, look)
 }
 
+/// The same; a failure tells how things stand then.
+pub(crate) fn wait_or_tell<T>(
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+    tell: impl Fn() -> String,
+) -> T {
+    let begin = Instant::now();
+    wait_within(2 * PATIENCE, what, || {
+        let found = look();
+        assert!(found.is_some() || begin.elapsed() < PATIENCE, "{what}: {}", tell());
+        found
+    })
+}
+
 /// The same with a bound of its own.
 pub(crate) fn wait_within<T>(
     bound: Duration,

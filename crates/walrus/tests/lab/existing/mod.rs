@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod every_kind;
+mod far;
 mod programs;
 mod resolver;
 mod scene;
+mod trouble;

@@ -48,15 +48,27 @@ impl Installed {
     /// Writes its files anew, as after `walrus setup`, with `edit` made to the one that is its own, and
     /// starts it.
     pub(super) fn start_edited(&self, scene: &Scene, edit: impl Fn(String) -> String) -> Process {
+        let own = match self.kind {
+            Kind::Bind => "named.conf.walrus",
+            Kind::Knot => "knot.conf.walrus",
+            Kind::PowerDns => "pdns.conf.walrus",
+        };
+        self.start_with(scene, |name, text| if name == own { edit(text) } else { text })
+    }
+
+    /// The same with `edit` made to each file, by its name.
+    pub(super) fn start_with(
+        &self,
+        scene: &Scene,
+        edit: impl Fn(&str, String) -> String,
+    ) -> Process {
         let _ = std::fs::remove_dir_all(scene.path("set-up"));
-        scene.set_up(self.kind.word());
-        let own = scene.path(match self.kind {
-            Kind::Bind => "set-up/named.conf.walrus",
-            Kind::Knot => "set-up/knot.conf.walrus",
-            Kind::PowerDns => "set-up/pdns.conf.walrus",
-        });
-        let text = std::fs::read_to_string(&own).unwrap();
-        write(&own, &edit(text));
+        let folder = scene.set_up(self.kind.word());
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            write(&path, &edit(&name, std::fs::read_to_string(&path).unwrap()));
+        }
         self.run(scene)
     }
 

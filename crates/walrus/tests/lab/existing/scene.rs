@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::programs::{PATIENCE, free_port};
+use crate::programs::{free_port, wait_or_tell};
 use crate::walrus::{Node, Walrus, program};
 
 /// The name that clients ask for.
@@ -38,6 +38,10 @@ ttl = "20s"
 pub(super) struct Scene {
     pub(super) folder: tempfile::TempDir,
     pub(super) address: SocketAddr,
+    /// How Walrus reaches it, if not there.
+    pub(super) by: Option<SocketAddr>,
+    /// More services of the same kind: their labels below the zones.
+    pub(super) more: Vec<String>,
     /// More lines of `[[name_server]]`.
     lines: String,
 }
@@ -48,6 +52,8 @@ impl Scene {
         Self {
             folder: tempfile::tempdir().unwrap(),
             address: SocketAddr::new(ip, free_port(&[ip])),
+            by: None,
+            more: Vec::new(),
             lines: lines.to_owned(),
         }
     }
@@ -58,11 +64,15 @@ impl Scene {
 
     /// The configuration, with these lines more of `[[name_server]]`.
     pub(super) fn configuration(&self, lines: &str) -> String {
+        let service = |label: &String| {
+            format!("[[service]]\nname = \"{label}.walrus.example\"\nttl = \"20s\"\n")
+        };
+        let more: String = self.more.iter().map(service).collect();
         format!(
-            "{TOPOLOGY}\n[[name_server]]\narea = \"europe\"\naddress = \"{}\"\n\
+            "{TOPOLOGY}\n{more}\n[[name_server]]\narea = \"europe\"\naddress = \"{}\"\n\
              zone = \"europe.example\"\ncheck_every = \"1s\"\n{}\n{lines}\n\
              key = {{ name = \"walrus-europe\", secret_file = \"{}\" }}\n",
-            self.address,
+            self.by.unwrap_or(self.address),
             self.lines,
             self.path("europe.key").display()
         )
@@ -108,18 +118,12 @@ impl Scene {
 
     /// Waits until the name server has exactly these addresses.
     pub(super) fn wait_for_addresses(&self, walrus: &Walrus, addresses: &[&str]) {
-        let begin = std::time::Instant::now();
-        while self.dig(TARGET, "A") != addresses {
-            assert!(
-                begin.elapsed() < PATIENCE,
-                "{TARGET} with {addresses:?}, not {:?}:\n{}\n{}\n{}",
-                self.dig(TARGET, "A"),
-                status_of(walrus),
-                walrus.said(),
-                std::fs::read_to_string(self.path("name-server.log")).unwrap_or_default()
-            );
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        let look = || (self.dig(TARGET, "A") == addresses).then_some(());
+        wait_or_tell(&format!("{TARGET} with {addresses:?}"), look, || {
+            let log = std::fs::read_to_string(self.path("name-server.log")).unwrap_or_default();
+            let (held, status) = (self.dig(TARGET, "A"), status_of(walrus));
+            format!("not {held:?}:\n{status}\n{}\n{log}", walrus.said())
+        });
     }
 
     /// Somebody else who has the key changes the zone.
@@ -171,15 +175,8 @@ pub(super) fn wait_for_problem(walrus: &Walrus, words: &str) {
 }
 
 fn wait_for_status(walrus: &Walrus, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let begin = std::time::Instant::now();
-    loop {
-        let status = status_of(walrus);
-        if is_so(&status) {
-            return status;
-        }
-        assert!(begin.elapsed() < PATIENCE, "{what}:\n{status}\n{}", walrus.said());
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let look = || Some(status_of(walrus)).filter(|status| is_so(status));
+    wait_or_tell(what, look, || format!("{}\n{}", status_of(walrus), walrus.said()))
 }
 
 /// Writes a file.
