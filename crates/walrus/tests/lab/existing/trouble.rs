@@ -80,6 +80,21 @@ fn a_name_that_is_delegated_away_holds_no_other_up() {
 }
 
 #[test]
+fn a_balanced_zone_that_the_key_may_not_ask_is_a_warning_and_holds_nothing_up() {
+    let _together = together();
+    let Some(program) = Kind::Knot.installed("Knot whose balanced zone is closed") else { return };
+    let scene = Scene::new("");
+    let _name_server =
+        program.start_edited(&scene, |text| text.replace("    acl: walrus-europe-ask\n", ""));
+    let walrus = scene.start_walrus();
+    scene.wait_for_addresses(&walrus, &["192.0.2.1", "192.0.2.2"]);
+    let status = wait_for_state(&walrus, "published");
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("does not say what www.walrus.example leads to"), "{warnings}");
+    assert_eq!(status["problem"], serde_json::Value::Null, "{status}");
+}
+
+#[test]
 fn a_change_that_no_serial_tells_of_is_put_in_order() {
     let _together = together();
     let Some(program) = Kind::PowerDns.installed("PowerDNS whose database is edited") else {
