@@ -177,25 +177,26 @@ mod tests {
 
     #[test]
     fn an_area_is_unmanaged_while_none_of_its_name_servers_takes_updates() {
-        let server = |area: &str, state: &str, problem_ms, last_success_ms| NameServerView {
-            name: area.to_owned(),
-            area: area.to_owned(),
-            address: String::new(),
-            zone: String::new(),
-            desired: None,
-            acknowledged: None,
-            last_success_ms,
-            problem: problem_ms.map(|_| "it is away".to_owned()),
-            problem_ms,
-            warnings: Vec::new(),
-            names: vec![PublishedNameView {
-                service: "www".to_owned(),
-                target: String::new(),
-                state: state.to_owned(),
-                detail: String::new(),
-            }],
-            counters: UpdateCountersView::default(),
-        };
+        let server =
+            |area: &str, state: &str, problem_ms: Option<u64>, last_success_ms| NameServerView {
+                name: area.to_owned(),
+                area: area.to_owned(),
+                address: String::new(),
+                zone: String::new(),
+                desired: None,
+                acknowledged: None,
+                last_success_ms,
+                problem: problem_ms.map(|_| "it is away".to_owned()),
+                problem_ms,
+                warnings: Vec::new(),
+                names: vec![PublishedNameView {
+                    service: "www".to_owned(),
+                    target: String::new(),
+                    state: state.to_owned(),
+                    detail: String::new(),
+                }],
+                counters: UpdateCountersView::default(),
+            };
         for (servers, expected) in [
             (vec![server("eu", "published", None, Some(10))], false),
             (vec![server("eu", "published", Some(500), Some(800))], true),
