@@ -79,13 +79,11 @@ impl Node {
         // The group's Plans, where no Controller is here; until one comes, the saved one.
         let (given, plans) = watch::channel(plan.clone());
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
-        let director = match configuration.node.roles.director {
-            true => {
-                let signing = signing(&loaded, &keys, state.path());
-                Some(start_director(&loaded, signing, plan.clone(), seed, &start)?)
-            }
-            false => None,
-        };
+        let director = configuration.node.roles.director.then(|| {
+            let signing = signing(&loaded, &keys, state.path());
+            start_director(&loaded, signing, plan.clone(), seed, &start)
+        });
+        let director = director.transpose()?;
         let mut joined = group::join(configuration, &start.clock, seed);
         let bus = joined.as_ref().map(|joined| joined.bus.clone());
         let session = joined.as_ref().map_or(0, |joined| joined.session);
