@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use walrus_core::control::Input;
+use walrus_core::control::{Inbox, Input};
 use walrus_core::message::{Envelope, Message, Role};
 use walrus_core::plan::Plan;
 use walrus_core::world::{Name, Report};
@@ -68,34 +68,23 @@ impl Group {
 
     /// What the core is to hear of a message, if anything.
     pub(crate) fn take(&self, envelope: Envelope) -> Option<Told> {
-        let (name, session) = (envelope.name, envelope.session);
-        let input = match (envelope.role, envelope.message) {
-            (Role::Reporter, Message::Report(report)) => return Some(Told::Report(report)),
-            (Role::Director, Message::Hello(hello)) => {
-                Input::DirectorHello { director: name, plan: hello.plan, marks: hello.marks }
-            }
-            (Role::Director, Message::Observation(observation)) => {
-                Input::Observed { director: name, observation }
-            }
-            (_, Message::PlanWanted(wanted)) => Input::PlanWanted { name, held: wanted.held },
-            (Role::Controller, Message::Presence(presence)) => {
-                if let Some(number) = &presence.plan {
+        match Inbox::of(envelope) {
+            Inbox::Input(Input::Report(report)) => Some(Told::Report(report)),
+            Inbox::Input(input) => {
+                if let Input::Presence { presence, .. } = &input
+                    && let Some(number) = &presence.plan
+                {
                     self.ear.number(number.clone());
                 }
-                Input::Presence { name, session, presence }
+                Some(Told::Input(input))
             }
-            (Role::Controller, Message::Overrides { entries }) => {
-                Input::Overrides { from: name, entries }
-            }
-            (role, Message::Sights(sights)) => Input::Sights { role, name, session, sights },
-            (Role::Controller, Message::PlanPart(part)) => {
+            Inbox::PlanPart(part) => {
                 self.ear.part(part);
-                return None;
+                None
             }
             // Answers to this process' Reporter, who is answered here.
-            _ => return None,
-        };
-        Some(Told::Input(input))
+            Inbox::Nothing => None,
+        }
     }
 
     pub(crate) fn say(&self, message: Message) {

@@ -297,6 +297,7 @@ impl Controller {
     /// The Plan with which another configuration would be taken over now, by [`Self::reconfigure`] and
     /// the next poll; nothing changes by asking. Its number is that of the Plan in force, so that the
     /// one that follows takes its place. For Directors that must not be without one in between.
+    /// A standby whose master's Plan was made for that configuration already gives that one: a number names one Plan.
     #[must_use]
     pub fn plan_ahead(
         &self,
@@ -304,6 +305,10 @@ impl Controller {
         configuration: Arc<Configuration>,
         digests: Digests,
     ) -> Plan {
+        let is_for_it = |plan: &&Arc<Plan>| plan.digests.name_the_same(&digests);
+        if let Some(adopted) = self.plan.as_ref().filter(|_| !self.is_master()).filter(is_for_it) {
+            return Plan::clone(adopted);
+        }
         let mut copy = self.clone();
         copy.reconfigure(now, configuration, digests);
         copy.judge_due();

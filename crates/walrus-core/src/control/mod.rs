@@ -15,6 +15,7 @@ mod detect;
 mod drain;
 mod effect;
 mod heard;
+mod inbox;
 mod input;
 mod intake;
 mod journal;
@@ -39,11 +40,12 @@ mod wake;
 pub use aliases::{ResolveRequest, Resolved};
 pub use controller::{Controller, Start, Stored};
 pub use effect::{Effect, Notice, NoticeKind, ProbeRequest};
+pub use inbox::Inbox;
 pub use input::{Input, ProbeOutcome};
 pub use journal::{Demands, JournalRecord, ReplayError, replay};
 pub use mastership::{Candidacy, elect};
 pub use membership::{ConflictStatus, GroupStart, GroupStatus, PeerStatus};
-pub use moves::MoveStatus;
+pub use moves::{MoveStatus, best_estimate};
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,

@@ -10,6 +10,7 @@
 
 mod admission;
 mod envelope;
+mod may_say;
 mod presence;
 mod senders;
 mod sights;

@@ -50,6 +50,15 @@ pub struct Digests {
     pub keys: Digest,
 }
 
+impl Digests {
+    /// Whether Plans for both can be carried out where one can: keys change nothing that a Plan decides.
+    #[must_use]
+    pub fn name_the_same(&self, other: &Self) -> bool {
+        (&self.configuration, &self.map, &self.zones)
+            == (&other.configuration, &other.map, &other.zones)
+    }
+}
+
 /// A server as the round saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedServer {

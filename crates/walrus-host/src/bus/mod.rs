@@ -176,6 +176,13 @@ impl Bus {
         sent
     }
 
+    /// Something cannot be said at all: why, and what to do.
+    fn cannot_say(&self, problem: String) {
+        tracing::error!("{problem}");
+        let now = self.shared.clock.now();
+        self.shared.state().problem(now, problem);
+    }
+
     /// How many connections were made: changes when there is one again, so that what everybody
     /// should know is said at once.
     #[must_use]

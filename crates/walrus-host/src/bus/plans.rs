@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use walrus_core::message::{Message, Role};
-use walrus_core::plan::{Plan, PlanNumber, PlanPart, PlanReceiver, PlanSender};
+use walrus_core::plan::{PLAN_PARTS_MAX, Plan, PlanNumber, PlanPart, PlanReceiver, PlanSender};
 
 use super::Bus;
 use crate::clock::Clock;
@@ -50,8 +50,20 @@ impl PlanVoice {
                     };
                     (sender, parts)
                 });
-                let Ok((again, parts)) = cut.await else { return };
+                let Ok((again, parts)) = cut.await else {
+                    tracing::error!("a Plan could not be taken to pieces, and was not said");
+                    sender = PlanSender::default();
+                    continue;
+                };
                 sender = again;
+                if parts.len() > PLAN_PARTS_MAX as usize {
+                    bus.cannot_say(format!(
+                        "a Plan of {} parts was not said, for nobody takes more than {PLAN_PARTS_MAX}: raise \
+                         the NATS servers' max_payload",
+                        parts.len()
+                    ));
+                    continue;
+                }
                 for part in parts {
                     bus.say(Role::Controller, Message::PlanPart(part));
                 }
@@ -138,13 +150,24 @@ async fn listen(
         let complete = match news {
             Some(News::Part(part)) => {
                 // The last part of a long Plan takes its time.
+                let held = receiver.held().cloned();
                 let taken = spawn_blocking(move || {
                     let complete = receiver.take(now, *part);
                     (receiver, complete)
                 });
-                let Ok((again, complete)) = taken.await else { return };
-                receiver = again;
-                complete
+                match taken.await {
+                    Ok((again, complete)) => {
+                        receiver = again;
+                        complete
+                    }
+                    Err(_) => {
+                        tracing::error!(
+                            "a Plan could not be put together; the next one is waited for"
+                        );
+                        receiver = PlanReceiver::new(held);
+                        None
+                    }
+                }
             }
             Some(News::Number(number)) => {
                 receiver.number_seen(now, &number);

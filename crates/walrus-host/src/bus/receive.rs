@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use walrus_core::message::{
-    DecodeError, Envelope, Message, NotAdmitted, OVERRIDES_BATCH_MAX, Role, SIGHTS_MAX, Senders,
-    decode_envelope,
-};
-use walrus_core::world::{Name, Time};
+use walrus_core::message::{DecodeError, Envelope, Message, NotAdmitted, Senders, decode_envelope};
+use walrus_core::world::Time;
 
 use super::Shared;
 use super::subject::Subject;
@@ -168,43 +165,5 @@ fn check_sender(said: &Subject, envelope: &Envelope) -> Result<(), String> {
     if said.kind != message.kind() {
         return Err(format!("it is a `{}` on the subject of a `{}`", message.kind(), said.kind));
     }
-    may_say(*role, name, message)
-}
-
-fn may_say(role: Role, name: &Name, message: &Message) -> Result<(), String> {
-    let may = match (role, message) {
-        (Role::Reporter, Message::Report(report)) => {
-            if report.server != *name {
-                return Err(format!("{name} reports about {}", report.server));
-            }
-            true
-        }
-        (Role::Director, Message::Hello(hello)) => hello.role == role && hello.name == *name,
-        (Role::Director, Message::Observation(_) | Message::PlanWanted(_)) => true,
-        (Role::Controller, Message::Overrides { entries }) => {
-            if entries.len() > OVERRIDES_BATCH_MAX {
-                return Err(format!("more than {OVERRIDES_BATCH_MAX} overrides in one message"));
-            }
-            true
-        }
-        (Role::Controller | Role::Director, Message::Sights(sights)) => {
-            if sights.len() > SIGHTS_MAX {
-                return Err(format!("more than {SIGHTS_MAX} servers in one message"));
-            }
-            true
-        }
-        (
-            Role::Controller,
-            Message::Presence(_)
-            | Message::PlanWanted(_)
-            | Message::PlanPart(_)
-            | Message::Taken { .. }
-            | Message::Refused { .. },
-        ) => true,
-        _ => false,
-    };
-    match may {
-        true => Ok(()),
-        false => Err(format!("a {} does not say `{}` here", role.as_str(), message.kind())),
-    }
+    envelope.check()
 }

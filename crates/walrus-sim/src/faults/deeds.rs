@@ -54,6 +54,11 @@ impl Run<'_> {
                     self.network.cut(&to, &from, begins);
                 }
             }
+            Disturbance::OneWay(pairs) => {
+                for (from, to) in pairs {
+                    self.network.cut(&[from], &[to], begins);
+                }
+            }
             Disturbance::Weather { loss_percent, duplicates_percent, late_ms } if begins => {
                 self.network.set_weather(Weather {
                     loss: f64::from(loss_percent) / 100.0,

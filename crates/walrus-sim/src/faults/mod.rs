@@ -75,6 +75,8 @@ enum Sabotage {
     Restless,
     /// Servers that are down go on reporting.
     Undead,
+    /// Controllers hear no reports.
+    Unheard,
 }
 
 /// Runs one seed.

@@ -232,6 +232,7 @@ impl<'a> Run<'a> {
         let is_kept_back = match kind {
             Message::Presence(_) => self.sabotage == Sabotage::NoPresence,
             Message::Overrides { .. } => self.sabotage == Sabotage::NoOverrides,
+            Message::Report(_) => self.sabotage == Sabotage::Unheard,
             _ => false,
         };
         if !self.network.passes(from, to) || is_kept_back {

@@ -41,6 +41,8 @@ pub(super) enum Disturbance {
     ServerBusy(NodeId, u64),
     /// Nothing that the first say comes to the second; the other way likewise if both.
     Cut { from: Vec<NodeId>, to: Vec<NodeId>, both: bool },
+    /// Of these nothing that the first says comes to the second.
+    OneWay(Vec<(NodeId, NodeId)>),
     /// Losses, duplicates and late ones among all messages.
     Weather { loss_percent: u32, duplicates_percent: u32, late_ms: u64 },
     /// The carrier stands still: no message passes.
@@ -168,6 +170,13 @@ fn cut_between(chance: &mut Chance, world: &World, kinds: usize) -> Disturbance 
             let other = (one + chance.between(1, world.controllers - 1)) % world.controllers;
             Disturbance::Cut { from: vec![one], to: vec![other], both: !chance.one_in(3) }
         }
+        5 if world.controllers > 2 => {
+            // Who hears whom among Controllers is anything.
+            let all = 0..world.controllers;
+            let pairs = all.clone().flat_map(|from| all.clone().map(move |to| (from, to)));
+            let pairs: Vec<_> = pairs.filter(|(from, to)| from != to).collect();
+            Disturbance::OneWay(chance.some_of(&pairs))
+        }
         6 => {
             let node = chance.below(world.controllers + world.directors);
             both(vec![node])
@@ -226,6 +235,11 @@ impl Disturbance {
                 let arrow = if *both { "<-/->" } else { "-/->" };
                 format!("cut: {} {arrow} {}", names(from), names(to))
             }
+            Self::OneWay(pairs) => {
+                let pair =
+                    |(from, to): &(NodeId, NodeId)| format!("{} -/-> {}", name(from), name(to));
+                format!("cut: {}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
+            }
             Self::Weather { loss_percent, duplicates_percent, late_ms } => format!(
                 "of all messages {loss_percent} % are lost, {duplicates_percent} % come twice, some up to \
                  {late_ms} ms late"
@@ -277,6 +291,7 @@ mod tests {
                     Disturbance::ServerDown(_)
                         | Disturbance::ServerBypass(_)
                         | Disturbance::Cut { .. }
+                        | Disturbance::OneWay(_)
                 );
                 assert!(happening.begins <= happening.ends && happening.begins <= calm);
                 assert!(happening.ends <= calm || stays && happening.ends == NEVER);
@@ -288,6 +303,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kinds.len(), 11, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
     }
 }

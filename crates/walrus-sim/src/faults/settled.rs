@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use walrus_core::control::Status;
 use walrus_core::plan::{Plan, PlanNumber};
-use walrus_core::world::{Name, OverrideState, Server, Target, Time};
+use walrus_core::world::{Life, Name, OverrideState, Server, Target, Time};
 
 use super::run::Run;
 use super::watch::{Rule, Side, sides};
@@ -125,6 +125,7 @@ impl Run<'_> {
                 continue;
             }
             if let Some(master) = master {
+                self.look_at_good_ones(&seen, master);
                 self.look_at_overrides(&seen);
                 for director in 0..self.directors.len() {
                     self.look_at_director(director, &seen, master);
@@ -185,6 +186,29 @@ impl Run<'_> {
                 format!("{} and {others} hold different overrides", name(*node))
             });
         }
+    }
+
+    /// Whoever works and is seen by the master lives in its eyes.
+    fn look_at_good_ones(&mut self, seen: &Seen, master: NodeId) {
+        let Some((_, status)) = seen.statuses.iter().find(|it| it.0 == master) else { return };
+        let configuration = Arc::clone(&self.controllers[master].configuration.1);
+        let topology = &configuration.topology;
+        let overrides = self.controllers[master].overrides(self.now);
+        let is_good = |server: &&Server| {
+            let cluster = &topology.clusters[server.cluster.index()].name;
+            self.is_seen(server, master) && !is_drained(&overrides, &server.name, cluster)
+        };
+        let lives = |name: &Name| {
+            let found = status.servers.iter().find(|it| it.name == *name);
+            found.is_some_and(|it| it.condition.life == Life::Living)
+        };
+        let mut good = topology.servers.iter().filter(is_good);
+        let Some(server) = good.find(|it| !lives(&it.name)) else { return };
+        let found = status.servers.iter().find(|it| it.name == server.name);
+        let (master, condition) = (&self.world.nodes[master].name, found.map(|it| &it.condition));
+        self.breaches.tell(self.now, Rule::GoodIsLiving, || {
+            format!("{} works, and is seen by {master}, who has: {condition:?}", server.name)
+        });
     }
 
     /// A Director that hears this side alone, and is heard by somebody there whom it hears.

@@ -24,6 +24,7 @@ fn what_is_broken_is_seen() {
         (Sabotage::Boasting, Rule::Rest),
         (Sabotage::Restless, Rule::TimePasses),
         (Sabotage::Undead, Rule::WorkingAnswer),
+        (Sabotage::Unheard, Rule::GoodIsLiving),
     ] {
         let breaks = |seed: &u64| broken(*seed, sabotage).breaches.iter().any(|it| it.rule == rule);
         assert!(TRIED.clone().any(|seed| breaks(&seed)), "{sabotage:?} breaks no seed's {rule:?}");

@@ -1,12 +1,14 @@
 //! How changes of the answers spread: how much traffic still follows the old ones, as `GET /status` shows it.
 
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use walrus_core::control::MoveStatus;
+use walrus_core::control::{MoveStatus, best_estimate};
 
 /// Servers that ceased to be handed out to areas, and what still comes to them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -74,7 +76,9 @@ impl From<&MoveStatus> for MoveView {
 impl MoveView {
     /// By the best estimate that there is.
     pub(crate) fn still(&self) -> f64 {
-        self.still_by_requests.or(self.still_by_askers).unwrap_or(self.still_by_ttl)
+        let estimates = [self.still_by_requests, self.still_by_askers];
+        let (age, ttl) = (Duration::from_millis(self.age_ms), Duration::from_millis(self.ttl_ms));
+        best_estimate(estimates, self.still_by_ttl, age, ttl)
     }
 }
 

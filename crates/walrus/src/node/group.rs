@@ -22,7 +22,7 @@ use walrus_host::shutdown::Shutdown;
 use super::Node;
 
 /// What was refused, or not written down, is tried again after this.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An observation is made shorter until it is below this share of the longest message.
 const OBSERVATION_BYTES_MAX: usize = 512 << 10;
 
@@ -111,7 +111,11 @@ pub(super) async fn follow(
     applied: watch::Sender<Option<PlanNumber>>,
 ) {
     let Joined { bus, mut heard, .. } = joined;
-    let held = given.borrow().clone();
+    // A kept Plan that the name server could not carry out is not held: the same one may come again.
+    let held = match node.director() {
+        Some(director) => director.plan(),
+        None => given.borrow().clone(),
+    };
     let (ear, mut plans) = PlanEar::new(bus, Role::Director, held, node.clock.clone());
     let follower = Follower {
         node: node.clone(),

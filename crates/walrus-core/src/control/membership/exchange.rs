@@ -2,7 +2,9 @@
 //!
 //! Each Controller says with each presence the digest of its overrides. Who hears another digest says all that
 //! it has, again after a second, doubling to ten, until they are the same; both do so, and each keeps the
-//! higher (revision, id) of each target. What changes here is said at once.
+//! higher (revision, id) of each target. What changes here is said at once. Who knows of a Controller by others alone cannot
+//! know whether that one has the same, and says all as well: in a ring of one-way ways nobody would hear of another's
+//! change otherwise.
 //!
 //! *A conflict*: two that did not hear each other set a target differently. Both changes are known to be such if they have
 //! the same revision, or if both differ from what the two Controllers last had in common. (One that heard of a

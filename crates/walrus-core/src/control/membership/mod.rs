@@ -199,12 +199,12 @@ impl Membership {
 
     /// When something is due next but the heartbeat, if nothing comes in. To be kept: what has just become silent
     /// is no longer seen here.
-    fn reckon_due(&self, is_behind: bool, now: Time) -> Option<Time> {
+    fn reckon_due(&self, own: &Name, is_behind: bool, now: Time) -> Option<Time> {
         let joins = self.joined.is_none().then(|| self.started + self.detection);
         let silence = self.peers.next_silence(self.detection, now);
         let twin = self.twin(now).map(|twin| twin.heard_at + self.detection);
         let epoch = (is_behind && self.is_master).then_some(self.contest.not_before());
-        let due = [joins, silence, twin, epoch, self.wanted.next(), self.exchange_at(now)];
+        let due = [joins, silence, twin, epoch, self.wanted.next(), self.exchange_at(own, now)];
         due.into_iter().flatten().min()
     }
 
@@ -226,12 +226,12 @@ impl Membership {
         live.any(|(name, peer)| name == other && hears_own(peer))
     }
 
-    fn exchange_at(&self, now: Time) -> Option<Time> {
+    fn exchange_at(&self, own: &Name, now: Time) -> Option<Time> {
         self.joined?;
         let digest = self.exchange.digest();
         let mut live = self.peers.live(self.detection, now);
         let differs = live.any(|(_, peer)| peer.presence.overrides != *digest);
-        self.exchange.next(differs)
+        self.exchange.next(differs || self.peers.hear_of_others(own, self.detection, now))
     }
 }
 
@@ -383,13 +383,14 @@ impl Controller {
         }
         group.exchange.renew(&self.overrides);
         let agreed = (group.exchange.digest(), group.exchange.own());
-        let differs = group.peers.compare(agreed, group.detection, now);
+        let differs = group.peers.compare(agreed, group.detection, now)
+            || group.peers.hear_of_others(&self.name, group.detection, now);
         let said = group.exchange.say(differs && group.joined.is_some(), now);
         self.effects.extend(said.into_iter().map(Effect::Say));
         if let Some(plan) = self.plan.as_ref().filter(|_| group.wanted.take(now)) {
             self.effects.push_back(Effect::SendPlan(plan.clone()));
         }
-        group.due = group.reckon_due(self.numbering.is_behind(), now);
+        group.due = group.reckon_due(&self.name, self.numbering.is_behind(), now);
         self.group = Some(group);
     }
 

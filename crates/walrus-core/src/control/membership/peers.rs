@@ -137,6 +137,15 @@ impl Peers {
         self.live(detection, now).map(heard).collect()
     }
 
+    /// Whether those that are heard hear somebody who is not heard here.
+    pub(super) fn hear_of_others(&self, own: &Name, detection: Duration, now: Time) -> bool {
+        let is_live = |name: &Name| {
+            self.table.get(name).is_some_and(|peer| now.since(peer.heard_at) < detection)
+        };
+        let mut heard = self.live(detection, now).flat_map(|(_, peer)| &peer.presence.heard);
+        heard.any(|heard| heard.name != *own && !is_live(&heard.name))
+    }
+
     /// When somebody was heard last who did not say that it ends, if ever.
     pub(super) fn last_word(&self) -> Option<Time> {
         self.table.values().filter(|it| !it.presence.leaving).map(|peer| peer.heard_at).max()

@@ -18,7 +18,14 @@ const AVERAGED_OVER: Duration = Duration::from_secs(300);
 /// By service and domain.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Askers {
-    services: BTreeMap<String, BTreeMap<String, Asker>>,
+    services: BTreeMap<String, Asked>,
+}
+
+/// Who asks for one service.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    domains: BTreeMap<String, Asker>,
+    last: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +51,12 @@ impl Askers {
         covered: Duration,
         now: Time,
     ) {
-        if !self.services.contains_key(service) && self.services.len() >= SERVICES_MAX {
+        if !self.services.contains_key(service) && !self.make_room(now) {
             return;
         }
-        let domains = self.services.entry(service.to_owned()).or_default();
+        let asked = self.services.entry(service.to_owned()).or_default();
+        asked.last = now;
+        let domains = &mut asked.domains;
         if !domains.contains_key(domain) && domains.len() >= DOMAINS_MAX {
             let least = domains.iter().min_by(|a, b| a.1.now(now).total_cmp(&b.1.now(now)));
             if let Some(least) = least.map(|(domain, _)| domain.clone()) {
@@ -59,6 +68,14 @@ impl Askers {
         let asker = domains.entry(domain.to_owned()).or_insert(Asker { rate: 0.0, last: now });
         asker.rate = asker.now(now) + part * queries as f64 / seconds;
         asker.last = now;
+    }
+
+    /// Whether there is room for one more service; what nobody asked for of late makes way.
+    fn make_room(&mut self, now: Time) -> bool {
+        if self.services.len() >= SERVICES_MAX {
+            self.services.retain(|_, asked| now.since(asked.last) < AVERAGED_OVER);
+        }
+        self.services.len() < SERVICES_MAX
     }
 
     /// Those that have asked within two TTLs, each with its weight: what is known of its requests, else how
@@ -74,7 +91,7 @@ impl Askers {
         let demand: BTreeMap<&str, f64> =
             named.map(|domain| (domain.domain.as_str(), domain.rate)).collect();
         let recent = ttl.saturating_mul(2).max(Duration::from_secs(60));
-        let domains = self.services.get(service).into_iter().flatten();
+        let domains = self.services.get(service).into_iter().flat_map(|asked| &asked.domains);
         let active = domains.filter(|(_, asker)| now.since(asker.last) <= recent);
         let weight = |(domain, asker): (&String, &Asker)| {
             let weight = demand.get(domain.as_str()).copied().unwrap_or_else(|| asker.now(now));
@@ -107,5 +124,11 @@ mod tests {
             askers.asked(&service.to_string(), "10.0.0.1", 1, second, Time::from_secs(30));
         }
         assert_eq!(askers.services.len(), SERVICES_MAX);
+        askers.asked("new", "10.0.0.1", 1, second, Time::from_secs(40));
+        assert!(!askers.services.contains_key("new"), "all others are asked for");
+        askers.asked("1", "10.0.0.1", 1, second, Time::from_secs(300));
+        askers.asked("new", "10.0.0.1", 1, second, Time::from_secs(400));
+        let left: Vec<&str> = askers.services.keys().map(String::as_str).collect();
+        assert_eq!(left, ["1", "new"], "what nobody asks for makes way");
     }
 }

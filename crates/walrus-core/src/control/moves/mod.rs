@@ -33,6 +33,7 @@ use serde::Serialize;
 
 use self::askers::Askers;
 use self::tracked::Tracked;
+pub use self::tracked::best_estimate;
 use super::Controller;
 use crate::plan::{Plan, ServiceDemand, diff};
 use crate::world::{Domain, Name, Observation, Time};

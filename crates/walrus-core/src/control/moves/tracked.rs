@@ -48,10 +48,8 @@ impl Tracked {
 
     /// By the best that there is.
     fn still(&self, now: Time) -> f64 {
-        let by_requests = self.still_by_requests();
-        // A resolver that has not asked may have nobody behind it any more: long after the TTL silence tells little.
-        let by_askers = self.still_by_askers().filter(|_| now.since(self.at) < self.ttl * 2);
-        by_requests.or(by_askers).unwrap_or_else(|| self.still_by_ttl(now))
+        let estimates = [self.still_by_requests(), self.still_by_askers()];
+        best_estimate(estimates, self.still_by_ttl(now), now.since(self.at), self.ttl)
     }
 
     /// Whether 95 % have moved; once they have that stays.
@@ -83,6 +81,20 @@ impl Tracked {
             expected_95_ms: millis(self.ttl.mul_f64(1.0 - REST)),
         }
     }
+}
+
+/// The share that still follows old answers, by the best estimate that there is: by requests, by who has asked, by the
+/// TTL. `age` is the time since the move.
+#[must_use]
+pub fn best_estimate(
+    [by_requests, by_askers]: [Option<f64>; 2],
+    by_ttl: f64,
+    age: Duration,
+    ttl: Duration,
+) -> f64 {
+    // A resolver that has not asked may have nobody behind it any more: long after the TTL silence tells little.
+    let by_askers = by_askers.filter(|_| age < ttl * 2);
+    by_requests.or(by_askers).unwrap_or(by_ttl)
 }
 
 fn millis(time: Duration) -> u64 {

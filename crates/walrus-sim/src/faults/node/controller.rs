@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use walrus_core::config::Configuration;
 use walrus_core::control::{
-    Controller, Effect, GroupStart, Input, ProbeOutcome, ProbeRequest, Refusal, Start, Status,
-    Stored,
+    Controller, Effect, GroupStart, Inbox, Input, ProbeOutcome, ProbeRequest, Refusal, Start,
+    Status, Stored,
 };
-use walrus_core::message::{Envelope, Message, Role, Senders};
+use walrus_core::message::{Envelope, Message, Senders};
 use walrus_core::plan::{Plan, PlanReceiver, PlanSender};
 use walrus_core::world::{OverrideState, Target, Time};
 
@@ -165,35 +165,21 @@ impl ControllerNode {
     pub(in crate::faults) fn take(&mut self, now: Time, envelope: Envelope) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let now = process.speaker.clock.own(now);
+        envelope.check()?;
         process.senders.admit(&envelope, now).map_err(|why| why.to_string())?;
-        let Envelope { role, name, session, message, .. } = envelope;
-        let input = match message {
-            Message::Report(report) if role == Role::Reporter => Input::Report(report),
-            Message::Hello(hello) if role == Role::Director => {
-                Input::DirectorHello { director: name, plan: hello.plan, marks: hello.marks }
-            }
-            Message::Observation(observation) if role == Role::Director => {
-                Input::Observed { director: name, observation }
-            }
-            Message::PlanWanted(wanted) => Input::PlanWanted { name, held: wanted.held },
-            Message::Presence(presence) if role == Role::Controller => {
-                if let Some(number) = &presence.plan {
-                    process.receiver.number_seen(now, number);
-                }
-                Input::Presence { name, session, presence }
-            }
-            Message::Overrides { entries } if role == Role::Controller => {
-                Input::Overrides { from: name, entries }
-            }
-            Message::Sights(sights) => Input::Sights { role, name, session, sights },
-            Message::PlanPart(part) if role == Role::Controller => {
-                match process.receiver.take(now, part) {
-                    Some(plan) => Input::PlanHeard(plan),
-                    None => return Ok(()),
-                }
-            }
-            other => return Err(format!("a {} of a {}", other.kind(), role.as_str())),
+        let input = match Inbox::of(envelope) {
+            Inbox::Input(input) => input,
+            Inbox::PlanPart(part) => match process.receiver.take(now, part) {
+                Some(plan) => Input::PlanHeard(plan),
+                None => return Ok(()),
+            },
+            Inbox::Nothing => return Err("it is not for a Controller".to_owned()),
         };
+        if let Input::Presence { presence, .. } = &input
+            && let Some(number) = &presence.plan
+        {
+            process.receiver.number_seen(now, number);
+        }
         process.controller.handle(now, input).map_err(|why| why.to_string())
     }
 

@@ -137,6 +137,9 @@ impl DirectorNode {
     pub(in crate::faults) fn take(&mut self, now: Time, envelope: Envelope) -> Took {
         let Some(process) = &mut self.process else { return Took::Nothing };
         let now = process.speaker.clock.own(now);
+        if let Err(why) = envelope.check() {
+            return Took::Refused(why);
+        }
         if let Err(why) = process.senders.admit(&envelope, now) {
             return Took::Refused(why.to_string());
         }

@@ -48,6 +48,8 @@ pub enum Rule {
     SeenBeforeUnknown,
     /// When things have settled, answers name servers that live on that side.
     WorkingAnswer,
+    /// When things have settled, a master takes each server that works and that it sees for living.
+    GoodIsLiving,
     /// No (service, area) moves twice within its TTL by phases two or four.
     Dwell,
     /// When things have settled, all Controllers of a side hold the same overrides.
@@ -75,6 +77,7 @@ impl Rule {
             Self::NoEmptyAnswer => "no answer is empty",
             Self::SeenBeforeUnknown => "no answer names an unknown server while a seen one lives",
             Self::WorkingAnswer => "answers name servers that live on that side",
+            Self::GoodIsLiving => "who works and is seen counts as living",
             Self::Dwell => "nothing moves twice within its TTL by phases two or four",
             Self::OverridesAgree => "the overrides of a side agree",
             Self::NewestPlan => "Directors hold the newest Plan of their master",

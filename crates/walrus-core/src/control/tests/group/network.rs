@@ -32,7 +32,7 @@ pub(super) struct Network {
     pub(super) nodes: Vec<Node>,
     /// Name servers that probe, and have no Controller; numbered from [`WATCHERS`] on.
     pub(super) watchers: Vec<Watcher>,
-    configuration: Arc<Configuration>,
+    pub(super) configuration: Arc<Configuration>,
     /// On their way: (when, order) to whom.
     queue: BTreeMap<(Time, u64), (usize, Vec<u8>)>,
     order: u64,

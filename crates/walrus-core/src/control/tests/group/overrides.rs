@@ -79,3 +79,32 @@ fn what_two_sides_want_differently_is_merged_and_shown() {
     network.pass(2000);
     assert!((0..3).all(|number| network.group(number).conflicts.is_empty()));
 }
+
+#[test]
+fn in_a_ring_of_one_way_ways_all_hear_of_a_drain() {
+    let mut network = Network::new(3);
+    network.pass(10_000);
+    // a hears b, b hears c, c hears a, and nobody anybody else.
+    for (from, to) in [(2, 0), (0, 1), (1, 2)] {
+        network.cut(from, to);
+    }
+    network.pass(20_000);
+    let now = network.now;
+    let target = crate::world::Target::Server(super::super::harness::name("asia1"));
+    let state = crate::world::OverrideState::Drained;
+    let input = crate::control::Input::SetOverride {
+        target: target.clone(),
+        state,
+        force: true,
+        unix_ms: 0,
+        by: None,
+    };
+    network.controller(0).handle(now, input).unwrap();
+    network.drain();
+    network.until(25_000, |it| {
+        (0..3).all(|number| {
+            let controller = it.nodes[number].controller.as_ref().unwrap();
+            controller.status(it.now, 0).overrides.iter().any(|entry| entry.0 == target)
+        })
+    });
+}

@@ -329,3 +329,19 @@ fn two_one_way_cuts_leave_somebody_master() {
     network.pass(15_000);
     assert_eq!(network.masters(), "a");
 }
+
+#[test]
+fn a_standby_is_ahead_with_the_plan_of_its_master() {
+    use super::super::harness::{TWO_CLUSTERS, configuration, digests};
+    let mut network = three();
+    network.hide(1, &["asia1", "asia2"]);
+    network.pass(10_000);
+    let (now, same) = (network.now, network.configuration.clone());
+    let held = network.nodes[1].taken.last().unwrap().1.clone();
+    let standby = network.controller(1);
+    let ahead = standby.plan_ahead(now, same.clone(), digests(&same));
+    assert_eq!(ahead, *held, "one number names one Plan, whatever the standby sees");
+    let other = configuration(&TWO_CLUSTERS.replace("round = \"10s\"", "round = \"11s\""));
+    let ahead = standby.plan_ahead(now, other.clone(), digests(&other));
+    assert_eq!((&ahead.number, &ahead.digests), (&held.number, &digests(&other)));
+}
