@@ -6,6 +6,7 @@ mod credentials;
 mod dialer;
 mod local;
 mod node;
+mod unheard;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::tls::TlsError;
 use credentials::Credentials;
 use dialer::Dialer;
 pub use node::{NodeConnection, NodeLink};
+use unheard::{News, Unheard};
 
 /// What Controllers say of reports over the bus and was not looked at yet.
 const ANSWERS_MAX: usize = 64;
@@ -37,6 +39,7 @@ const ANSWERS_MAX: usize = 64;
 pub struct Link {
     newest: watch::Sender<Option<Arc<Queued>>>,
     status: Arc<Mutex<LinkStatus>>,
+    unheard: Mutex<Unheard>,
     clock: Clock,
     local: bool,
 }
@@ -170,15 +173,40 @@ impl Link {
 
     fn with_queue(clock: Clock, local: bool) -> (Self, Newest) {
         let (newest, receiver) = watch::channel(None);
-        (Self { newest, status: Arc::default(), clock, local }, receiver)
+        let unheard = Mutex::new(Unheard::new(clock.now()));
+        (Self { newest, status: Arc::default(), unheard, clock, local }, receiver)
     }
 
     /// Sends a report as soon as there is a connection, in place of any that still waits. Never
     /// waits itself.
     pub fn send(&self, report: Report) {
+        if !self.local {
+            self.tell_staleness(&report);
+        }
         let busy = Mutex::new(self.local.then(|| self.clock.activity().begin()));
         let queued = Queued { report, at: self.clock.now(), busy };
         self.newest.send_replace(Some(Arc::new(queued)));
+    }
+
+    /// In the log, now and then: how old the newest report is that anybody took in.
+    fn tell_staleness(&self, report: &Report) {
+        let LinkStatus { controller, taken_at, problem, .. } = self.status();
+        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        match unheard.look(self.clock.now(), taken_at, report.unit()) {
+            Some(News::Unheard(lasts)) => tracing::warn!(
+                server = %report.server,
+                seconds = lasts.as_secs(),
+                connected_to = controller.as_deref().unwrap_or("nobody"),
+                problem = problem.as_deref().unwrap_or("none known"),
+                "no Controller has taken a report in for so long: this server counts as silent"
+            ),
+            Some(News::HeardAgain(lasted)) => tracing::info!(
+                server = %report.server,
+                seconds = lasted.as_secs(),
+                "reports are taken in again"
+            ),
+            None => {}
+        }
     }
 
     /// How it fares.
