@@ -43,6 +43,8 @@ pub(super) struct Record {
     reporter: bool,
     /// What the stored Plan says of it, until its sources have spoken.
     prior: Option<Verdict>,
+    /// What its vantage points came to last, which goes on while none of them tells.
+    voted: Option<Verdict>,
     /// What each observer has from its Reporter.
     pub(super) heard: BTreeMap<Name, Heard>,
     /// What each observer's probes of a target found.
@@ -203,7 +205,10 @@ impl Servers {
         else {
             return false;
         };
-        let verdict = record.verdict((id, server), judge);
+        if let Some(probe) = &server.probe {
+            record.voted = judge.vantage.verdict(id, probe.down_when).or(record.voted.take());
+        }
+        let verdict = record.verdict(server, judge);
         record.silent = verdict.silent;
         if record.unheard && verdict.silent.is_none() {
             record.unheard = false;
@@ -338,6 +343,7 @@ impl Record {
             since: now,
             reporter: server.reporter,
             prior,
+            voted: None,
             heard: BTreeMap::new(),
             probed: BTreeMap::new(),
             sighted_at: None,
@@ -359,6 +365,13 @@ impl Record {
     fn with(mut self, server: &Server, now: Time) -> Self {
         if server.reporter && !self.reporter {
             self.since = now;
+        }
+        // What was known when this process began is no longer true of what spoke since.
+        if self.voted.is_some() || self.latest().is_some_and(|heard| heard.at.is_some()) {
+            self.prior = None;
+        }
+        if server.probe.is_none() {
+            self.voted = None;
         }
         if !server.reporter {
             self.heard.clear();
@@ -396,16 +409,16 @@ impl Record {
         &self.reason
     }
 
-    fn verdict(&self, (id, server): (ServerId, &Server), judge: &Judge<'_>) -> Verdict {
+    fn verdict(&self, server: &Server, judge: &Judge<'_>) -> Verdict {
         let prior = self.prior.as_ref();
         let mut verdict = Verdict::LIVING;
         if server.reporter {
             let rules = judge.rules();
             verdict = detect::by_reporter(self.latest(), prior, self.since, rules, judge.now);
         }
-        if let Some(probe) = &server.probe {
-            let found = judge.vantage.verdict(id, probe.down_when);
-            verdict = verdict.and(found.or_else(|| prior.cloned()).unwrap_or(Verdict::LIVING));
+        if server.probe.is_some() {
+            let found = self.voted.as_ref().or(prior);
+            verdict = verdict.and(found.cloned().unwrap_or(Verdict::LIVING));
         }
         if judge.is_drained(server) {
             verdict = verdict.and(Verdict::out(Life::Drained, "drained by an operator"));

@@ -156,6 +156,49 @@ fn a_controller_that_does_not_probe_knows_by_what_others_tell() {
     assert_eq!(network.nodes[0].sights, 0);
 }
 
+/// One Controller that does not probe, and two name servers that do.
+fn told_by_two() -> Network {
+    let text =
+        probed().replace("roles = [\"controller\"]", "roles = [\"controller\"]\nprobes = false");
+    let mut network = Network::with(&text, 1);
+    network.watch();
+    network.watch();
+    network.pass(20_000);
+    network
+}
+
+fn all_fall_silent(network: &mut Network) {
+    network.stop_watching(WATCHERS);
+    network.stop_watching(WATCHERS + 1);
+    network.pass(60_000);
+    assert!(status(network, 0).vantage_points.is_empty());
+}
+
+#[test]
+fn the_dead_stay_dead_when_all_vantage_points_fall_silent() {
+    let mut network = told_by_two();
+    network.dead.insert(name("asia1"));
+    network.until(8000, |it| all_take(it, "asia1", Life::Dead));
+    all_fall_silent(&mut network);
+    assert!(all_take(&network, "asia1", Life::Dead), "nobody has seen it since");
+    assert!(all_take(&network, "asia2", Life::Living));
+}
+
+#[test]
+fn what_a_plan_of_old_says_is_nothing_once_somebody_has_told() {
+    let mut network = told_by_two();
+    network.dead.insert(name("asia1"));
+    network.until(8000, |it| all_take(it, "asia1", Life::Dead));
+    network.stop(0, Stop::Crash);
+    network.start(0);
+    network.pass(20_000);
+    assert!(all_take(&network, "asia1", Life::Dead));
+    network.dead.clear();
+    network.until(8000, |it| all_take(it, "asia1", Life::Living));
+    all_fall_silent(&mut network);
+    assert!(all_take(&network, "asia1", Life::Living), "it was seen up last");
+}
+
 #[test]
 fn a_side_that_is_cut_off_has_its_own_vantage_points_alone() {
     let mut network = probing(3);
