@@ -132,7 +132,10 @@ impl Controller {
         };
         let detection = configuration.control.detection;
         let join = |group| Membership::new(group, detection, &overrides, now);
-        let vantage = Vantage::new(name.clone());
+        let mut vantage = Vantage::new(name.clone());
+        if group.is_some() {
+            vantage.gather(now);
+        }
         let mut controller = Self {
             numbering,
             marks: Marks::new(now),

@@ -45,6 +45,8 @@ pub(super) struct Record {
     prior: Option<Verdict>,
     /// What its vantage points came to last, which goes on while none of them tells.
     voted: Option<Verdict>,
+    /// Until then these may come to something else by time alone.
+    vote_open_until: Option<Time>,
     /// What each observer has from its Reporter.
     pub(super) heard: BTreeMap<Name, Heard>,
     /// What each observer's probes of a target found.
@@ -206,7 +208,9 @@ impl Servers {
             return false;
         };
         if let Some(probe) = &server.probe {
-            record.voted = judge.vantage.verdict(id, probe.down_when).or(record.voted.take());
+            let outcome = judge.vantage.outcome(id, probe, judge.now);
+            record.voted = outcome.verdict.or(record.voted.take());
+            record.vote_open_until = outcome.until;
         }
         let verdict = record.verdict(server, judge);
         record.silent = verdict.silent;
@@ -344,6 +348,7 @@ impl Record {
             reporter: server.reporter,
             prior,
             voted: None,
+            vote_open_until: None,
             heard: BTreeMap::new(),
             probed: BTreeMap::new(),
             sighted_at: None,
@@ -417,8 +422,8 @@ impl Record {
             verdict = detect::by_reporter(self.latest(), prior, self.since, rules, judge.now);
         }
         if server.probe.is_some() {
-            let found = self.voted.as_ref().or(prior);
-            verdict = verdict.and(found.cloned().unwrap_or(Verdict::LIVING));
+            let found = self.voted.as_ref().or(prior).cloned().unwrap_or(Verdict::LIVING);
+            verdict = verdict.and(Verdict { until: self.vote_open_until, ..found });
         }
         if judge.is_drained(server) {
             verdict = verdict.and(Verdict::out(Life::Drained, "drained by an operator"));

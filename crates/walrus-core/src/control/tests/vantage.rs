@@ -25,6 +25,30 @@ fn vantage(topology: &Topology) -> Vantage {
     vantage
 }
 
+/// When all have had the time to find everything out.
+const LATE: Time = Time::from_secs(200);
+
+fn outcome(
+    vantage: &Vantage,
+    topology: &Topology,
+    id: ServerId,
+    down_when: DownWhen,
+) -> Option<Life> {
+    outcome_at(vantage, topology, (id, down_when), LATE).0
+}
+
+/// What the words come to, and when that may change by itself.
+fn outcome_at(
+    vantage: &Vantage,
+    topology: &Topology,
+    (id, down_when): (ServerId, DownWhen),
+    now: Time,
+) -> (Option<Life>, Option<Time>) {
+    let probe = topology.servers[id.index()].probe.clone().unwrap();
+    let outcome = vantage.outcome(id, &crate::world::Probe { down_when, ..probe }, now);
+    (outcome.verdict.map(|verdict| verdict.life), outcome.until)
+}
+
 fn up(servers: &[&str]) -> Sights {
     Sights { up: servers.iter().map(|it| name(it)).collect(), down: Vec::new() }
 }
@@ -52,7 +76,7 @@ fn verdict(words: &str, down_when: DownWhen) -> char {
         let point = from(&format!("p{index}"));
         vantage.hear(point, sights, &topology, Time::from_secs(101)).unwrap();
     }
-    match vantage.verdict(ASIA1, down_when).map(|verdict| verdict.life) {
+    match outcome(&vantage, &topology, ASIA1, down_when) {
         None => '?',
         Some(Life::Living) => 'U',
         Some(_) => 'D',
@@ -87,7 +111,7 @@ fn whoever_sees_nobody_has_no_vote_while_another_sees_somebody() {
     let now = Time::from_secs(101);
     let mut vantage = vantage(&topology);
     let dead = |vantage: &Vantage, id| {
-        vantage.verdict(ServerId(id), DownWhen::Count(1)).map(|it| it.life == Life::Dead)
+        outcome(vantage, &topology, ServerId(id), DownWhen::Count(1)).map(|it| it == Life::Dead)
     };
     vantage.hear(from("eu"), down(&["asia1", "asia2"]), &topology, now).unwrap();
     vantage.hear(from("us"), up(&["asia1"]), &topology, now).unwrap();
@@ -103,6 +127,94 @@ fn whoever_sees_nobody_has_no_vote_while_another_sees_somebody() {
 }
 
 #[test]
+fn most_points_are_not_blind_because_one_sees_somebody() {
+    let topology = topology();
+    let now = Time::from_secs(101);
+    let mut vantage = vantage(&topology);
+    let all = ["asia1", "asia2", "europe1", "europe2"];
+    vantage.hear(from("liar"), up(&all), &topology, now).unwrap();
+    let life = |vantage: &Vantage| outcome(vantage, &topology, ASIA1, DownWhen::Majority);
+    vantage.hear(from("eu"), down(&all), &topology, now).unwrap();
+    assert_eq!(life(&vantage), Some(Life::Living), "one of two is blind");
+    vantage.hear(from("us"), down(&all), &topology, now).unwrap();
+    assert_eq!(life(&vantage), Some(Life::Dead), "two of three see nobody");
+    assert!(vantage.status(now).iter().all(|point| !point.blind));
+    vantage.hear(from("asia"), up(&all), &topology, now).unwrap();
+    assert_eq!(life(&vantage), Some(Life::Living), "two of four are blind");
+    vantage.hear(from("ns1"), down(&all), &topology, now).unwrap();
+    assert_eq!(life(&vantage), Some(Life::Dead), "three of five");
+}
+
+#[test]
+fn a_verdict_that_hangs_on_newcomers_is_none_yet() {
+    let topology = topology();
+    // rise and fall 2 and 3, each 1 s and 10 % and 0.5 s at most; and a silence.
+    let within = Duration::from_millis(3 * 1600) + SILENCE;
+    let spoken = Time::from_secs(101);
+    let gathered = spoken + SILENCE / 2;
+    for (words, majority, one) in [
+        ("d", Some(Life::Dead), Some(Life::Dead)),
+        ("u", Some(Life::Living), Some(Life::Living)),
+        ("d-", None, Some(Life::Dead)),
+        ("u-", Some(Life::Living), None),
+        ("d--", None, Some(Life::Dead)),
+        ("u--", None, None),
+        ("dd-", Some(Life::Dead), Some(Life::Dead)),
+        ("ud-", None, Some(Life::Dead)),
+        ("uu-", Some(Life::Living), None),
+    ] {
+        let mut vantage = vantage(&topology);
+        for (index, word) in words.chars().enumerate() {
+            let sights = match word {
+                'u' => up(&["asia1"]),
+                'd' => down(&["asia1"]),
+                _ => Sights::default(),
+            };
+            vantage.hear(from(&format!("p{index}")), sights, &topology, spoken).unwrap();
+        }
+        let at = |down_when, now| outcome_at(&vantage, &topology, (ASIA1, down_when), now);
+        for (down_when, wanted) in [(DownWhen::Majority, majority), (DownWhen::Count(1), one)] {
+            assert_eq!(at(down_when, spoken), (None, Some(gathered)), "{words}: others may come");
+            let until = wanted.is_none().then_some(spoken + within);
+            assert_eq!(at(down_when, gathered), (wanted, until), "{words} {down_when:?}");
+            let (life, until) = at(down_when, spoken + within);
+            assert!(
+                life.is_some() && until.is_none(),
+                "{words}: who has not spoken by now does not"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_point_said_before_it_started_anew_counts_for_a_silence() {
+    let topology = topology();
+    let mut vantage = vantage(&topology);
+    let at = |secs: u64| Time::from_secs(100 + secs);
+    let (_, director, _) = from("eu");
+    let speak = |vantage: &mut Vantage, session, sights, secs| {
+        let who = (Role::Director, director.clone(), session);
+        vantage.hear(who, sights, &topology, at(secs)).unwrap();
+        vantage.sweep(&topology, at(secs));
+    };
+    let lives = |vantage: &Vantage| {
+        [0, 1].map(|id| outcome(vantage, &topology, ServerId(id), DownWhen::Majority))
+    };
+    let (living, dead) = (Some(Life::Living), Some(Life::Dead));
+    speak(&mut vantage, 1, Sights { down: down(&["asia2"]).down, ..up(&["asia1"]) }, 1);
+    speak(&mut vantage, 2, Sights::default(), 4);
+    assert_eq!(lives(&vantage), [living, dead]);
+    speak(&mut vantage, 2, up(&["asia2"]), 7);
+    assert_eq!(lives(&vantage), [living, living], "its new word stands for the old one");
+    // Again and again: the old words do not last any longer for that.
+    speak(&mut vantage, 3, Sights::default(), 10);
+    assert_eq!(lives(&vantage), [living, living]);
+    assert!(vantage.next_silence() <= Some(at(14)));
+    vantage.sweep(&topology, at(14));
+    assert_eq!(lives(&vantage), [None, None]);
+}
+
+#[test]
 fn a_word_ends_with_silence_or_when_it_is_not_said_again() {
     let topology = topology();
     let mut vantage = vantage(&topology);
@@ -111,13 +223,13 @@ fn a_word_ends_with_silence_or_when_it_is_not_said_again() {
     for secs in (3..30).step_by(3) {
         vantage.hear(from("eu"), up(&["asia2"]), &topology, at(secs)).unwrap();
         vantage.sweep(&topology, at(secs));
-        assert!(vantage.verdict(ASIA1, DownWhen::Majority).is_some(), "{secs}");
+        assert!(outcome(&vantage, &topology, ASIA1, DownWhen::Majority).is_some(), "{secs}");
     }
     for secs in 30..45 {
         vantage.hear(from("eu"), up(&["asia2"]), &topology, at(secs)).unwrap();
         vantage.sweep(&topology, at(secs));
     }
-    assert!(vantage.verdict(ASIA1, DownWhen::Majority).is_none(), "three silences");
+    assert!(outcome(&vantage, &topology, ASIA1, DownWhen::Majority).is_none(), "three silences");
     assert!(vantage.sweep(&topology, at(53)).is_none());
     assert!(vantage.sweep(&topology, at(54)).is_some(), "one silence of all");
     assert!(vantage.status(at(54)).is_empty());
@@ -146,7 +258,8 @@ fn strange_words_change_nothing() {
         SeenDown { server: name("asia1"), reason: "x".repeat(100_000), unseen_ms: u64::MAX };
     let sights = Sights { up: vec![name("mars1")], down: vec![endless] };
     vantage.hear(from("eu"), sights, &topology, now).unwrap();
-    let verdict = vantage.verdict(ASIA1, DownWhen::Majority).unwrap();
+    let probe = topology.servers[0].probe.clone().unwrap();
+    let verdict = vantage.outcome(ASIA1, &probe, LATE).verdict.unwrap();
     assert_eq!(verdict.silent, Some(Time::ZERO));
     assert!(verdict.reason.len() < SIGHT_REASON_MAX + 100, "{}", verdict.reason);
     // One and the same server up and down in one message: the last word of it counts.
@@ -181,7 +294,7 @@ fn words_are_kept_for_servers_that_stay() {
     vantage.retarget((&old, &new), &Probes::new(1), SILENCE, now);
     let lives = |vantage: &Vantage, of: &str| {
         let id = new.server(of).unwrap();
-        vantage.verdict(id, DownWhen::Majority).map(|verdict| verdict.life)
+        outcome(vantage, &new, id, DownWhen::Majority)
     };
     assert_eq!(lives(&vantage, "asia2"), Some(Life::Living));
     assert_eq!(lives(&vantage, "europe2"), Some(Life::Dead));

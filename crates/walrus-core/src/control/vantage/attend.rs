@@ -98,8 +98,5 @@ impl Controller {
 /// time, and the words of one that ended with the server last for a silence.
 fn patience(topology: &Topology, silence: Duration, id: ServerId) -> Duration {
     let probe = topology.servers.get(id.index()).and_then(|server| server.probe.as_ref());
-    let found_out = probe.map_or(Duration::ZERO, |probe| {
-        (probe.interval + probe.timeout).saturating_mul(probe.rise.max(probe.fall).max(1))
-    });
-    found_out.saturating_add(silence)
+    probe.map_or(silence, |probe| super::finds_out_within(probe, silence))
 }

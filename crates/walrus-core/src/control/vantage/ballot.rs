@@ -1,9 +1,9 @@
 //! What the vantage points' words on one server come to.
 
-use super::{Vantage, Word};
+use super::{Point, Vantage, Word, finds_out_within};
 use crate::control::detect::Verdict;
 use crate::control::vantage::point::Seen;
-use crate::world::{DownWhen, ServerId, Time};
+use crate::world::{DownWhen, Name, Probe, ServerId, Time};
 
 /// Vantage points that are named; the others are counted.
 const NAMED_MAX: usize = 4;
@@ -17,19 +17,50 @@ pub(in crate::control) struct Ballot<'a> {
     pub(super) needed: usize,
 }
 
+/// Who has a vote: if this changes, so may each verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Votes {
+    /// Who sees nobody has none.
+    pub(super) without_blind: bool,
+    blind: Vec<bool>,
+}
+
+/// What the words on one server come to now.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::control) struct Outcome {
+    /// Whether it lives, as far as probes tell; `None` if nobody tells, or it hangs on who has not spoken yet.
+    pub(in crate::control) verdict: Option<Verdict>,
+    /// When that may change by the passing of time alone.
+    pub(in crate::control) until: Option<Time>,
+}
+
 impl Vantage {
+    /// Finds out who has a vote. Half of all vantage points at most can be without for seeing nobody.
+    pub(super) fn reckon_votes(&self) -> Votes {
+        let points = || std::iter::once(&self.own).chain(self.others.values().map(|it| &it.point));
+        let blind: Vec<bool> = points().map(Point::is_blind).collect();
+        let are_blind = blind.iter().filter(|it| **it).count();
+        let speak = points().filter(|point| point.counts() != (0, 0)).count();
+        let without_blind = points().any(Point::sees_any) && are_blind * 2 <= speak;
+        Votes { without_blind, blind }
+    }
+
+    /// Those that have a vote: who, since when, and what it says.
+    fn voters(&self) -> impl Iterator<Item = (&Name, Option<Time>, &Point)> {
+        let own = (&self.name, self.own_began, &self.own);
+        let others = self.others.iter();
+        let others = others.map(|((_, name), other)| (name, Some(other.began), &other.point));
+        let all = std::iter::once(own).chain(others);
+        all.filter(|(_, _, point)| !(self.votes.without_blind && point.is_blind()))
+    }
+
     /// The votes on a server.
     pub(super) fn ballot(&self, id: ServerId, down_when: DownWhen) -> Ballot<'_> {
-        let others = self.others.iter();
-        let others = others.map(|((_, name), other)| (name.as_str(), &other.point));
-        let points = || std::iter::once((self.name.as_str(), &self.own)).chain(others.clone());
-        let somebody_sees = points().any(|(_, point)| point.sees_any());
-        let voters = points().filter(|(_, point)| !(somebody_sees && point.is_blind()));
         let (mut up, mut down) = (Vec::new(), Vec::new());
-        for (name, point) in voters {
+        for (name, _, point) in self.voters() {
             match point.word(id) {
-                Some(word) if word.is_up() => up.push(name),
-                Some(word) => down.push((name, word)),
+                Some(word) if word.is_up() => up.push(name.as_str()),
+                Some(word) => down.push((name.as_str(), word)),
                 None => {}
             }
         }
@@ -40,16 +71,41 @@ impl Vantage {
         Ballot { up, down, needed }
     }
 
-    /// Whether a server lives, as far as probes tell; `None` if nobody tells.
-    pub(in crate::control) fn verdict(&self, id: ServerId, down_when: DownWhen) -> Option<Verdict> {
-        let ballot = self.ballot(id, down_when);
-        if ballot.up.is_empty() && ballot.down.is_empty() {
-            return None;
+    /// When those that began lately and have not said a word on a server will have found it out.
+    fn undecided(&self, id: ServerId, probe: &Probe, now: Time) -> impl Iterator<Item = Time> {
+        let within = finds_out_within(probe, self.silence);
+        let ends = self
+            .voters()
+            .filter(move |(_, _, point)| point.word(id).is_none())
+            .filter_map(move |(_, began, _)| Some(began? + within));
+        ends.filter(move |end| now < *end)
+    }
+
+    /// Whether a server lives, as far as probes tell.
+    pub(in crate::control) fn outcome(&self, id: ServerId, probe: &Probe, now: Time) -> Outcome {
+        // Each speaks in a third of the silence.
+        let gathered = self.gathers_since.map(|since| since + self.silence / 2);
+        if let Some(until) = gathered.filter(|until| now < *until) {
+            return Outcome { verdict: None, until: Some(until) };
         }
-        if !ballot.is_down() {
-            return Some(Verdict::LIVING);
+        let ballot = self.ballot(id, probe.down_when);
+        let (up, down) = (ballot.up.len(), ballot.down.len());
+        if up + down == 0 {
+            return Outcome::default();
         }
-        Some(Verdict::silent(ballot.reason(&self.name), ballot.last_up()))
+        let (mut open, mut until) = (0, None);
+        for end in self.undecided(id, probe, now) {
+            (open, until) = (open + 1, until.map_or(Some(end), |first: Time| Some(first.min(end))));
+        }
+        let needed = probe.down_when.needed(up + down + open);
+        let verdict = if down >= needed {
+            Some(Verdict::silent(ballot.reason(&self.name), ballot.last_up()))
+        } else if down + open < needed {
+            Some(Verdict::LIVING)
+        } else {
+            return Outcome { verdict: None, until };
+        };
+        Outcome { verdict, until: None }
     }
 }
 
@@ -63,7 +119,7 @@ impl Ballot<'_> {
         self.down.iter().map(|(_, word)| word.up_at).max().unwrap_or(Time::ZERO)
     }
 
-    fn reason(&self, own: &crate::world::Name) -> String {
+    fn reason(&self, own: &Name) -> String {
         let first = self.first_reason();
         match (&self.down[..], &self.up[..]) {
             // Nobody else looks.

@@ -12,9 +12,16 @@
 //! nobody else is left who could agree, a dead server must go all the same.
 //!
 //! Who was silent for `sights_last` has no vote, nor has a *blind* one: it sees no server up, and the ones it sees
-//! down stand in two clusters or more, while somebody else sees some up. That is its own uplink. If nobody sees any
-//! up, all count: then it is true, or all are cut off, which [`super::silence`] and [`super::cut_off`] tell from each
-//! other. If nobody tells of a server, it is taken for what it was.
+//! down stand in two clusters or more, while somebody else sees some up. That is its own uplink. So it is while the
+//! blind are half of all at most: that many uplinks do not fail together, and whoever sees what most do not
+//! may as well lie. If nobody sees any up, all count: then it is true, or all are cut off, which [`super::silence`]
+//! and [`super::cut_off`] tell from each other. If nobody tells of a server, it is taken for what it was.
+//!
+//! *Newcomers* have not looked yet. Until one has had the time to find a server out, it may say either; a verdict that
+//! hangs on what it will say is none yet, and what was goes on: else the first to speak after a start would decide
+//! alone, whose way may be the broken one. After a start, and after nobody was heard, all is left as it was
+//! until each has had its turn to speak. What a vantage point said before it started anew counts until it has
+//! said something else, or for `sights_last`.
 //!
 //! Every Controller reckons from the words that it hears, so all who hear the same come to the same, and a side that
 //! is cut off has its own vantage points alone once the others' words have ended.
@@ -42,8 +49,9 @@ use super::Refusal;
 use super::heard::shorten;
 use super::probes::Probes;
 use crate::message::{Role, SIGHTS_MAX, Sights};
-use crate::world::{Name, ServerId, Time, Topology};
+use crate::world::{Name, Probe, ServerId, Time, Topology};
 
+use ballot::Votes;
 use differ::Differences;
 use point::Point;
 
@@ -74,12 +82,22 @@ pub(super) struct Vantage {
     /// Who was silent for so long has no vote.
     silence: Duration,
     swept: Time,
+    /// Since when this Controller looks itself, if it does.
+    own_began: Option<Time>,
+    /// Since when others are listened to after nobody was heard.
+    gathers_since: Option<Time>,
+    /// Who has a vote, as of the last change.
+    votes: Votes,
 }
 
 /// Another one.
 #[derive(Clone, Debug)]
 struct Other {
     session: u64,
+    /// Since when it speaks, in this session.
+    began: Time,
+    /// So long the words count that it said in the session before and not yet in this one.
+    old_until: Option<Time>,
     heard_at: Time,
     point: Point,
 }
@@ -101,7 +119,15 @@ impl Vantage {
             differences: Differences::default(),
             silence: SILENCE_MIN,
             swept: Time::ZERO,
+            own_began: None,
+            gathers_since: None,
+            votes: Votes::default(),
         }
+    }
+
+    /// Others may speak whom nobody has heard yet: until each of them has had its turn, all stays as it was.
+    pub(super) fn gather(&mut self, now: Time) {
+        self.gathers_since = Some(now);
     }
 
     /// Takes over another topology, keeping what was said of servers that stay.
@@ -118,6 +144,7 @@ impl Vantage {
         }
         self.differences = Differences::default();
         self.own = Point::default();
+        self.own_began = probes.next_wake().map(|_| self.own_began.unwrap_or(now));
         for id in ids(new) {
             self.own.set(id, probes.sight(id, now), new);
         }
@@ -133,10 +160,9 @@ impl Vantage {
         topology: &Topology,
         now: Time,
     ) -> Changed {
-        let before = self.votes();
         self.own.set(id, probes.sight(id, now), topology);
         self.own.reckon(topology);
-        self.settle(before, vec![id], topology, now)
+        self.settle(vec![id], topology, now)
     }
 
     /// Another vantage point speaks. Tells whose verdict may change, and whether it sees anybody up.
@@ -156,16 +182,27 @@ impl Vantage {
         if role == Role::Reporter || (role == Role::Controller && name == self.name) {
             return Err(Refusal::NoVantagePoint(name));
         }
-        let before = self.votes();
         let key = (role, name);
         self.make_room(&key, now)?;
+        if self.others.is_empty() {
+            self.gather(now);
+        }
         let silence = self.silence;
-        let fresh = || Other { session, heard_at: now, point: Point::default() };
+        let fresh = || Other {
+            session,
+            began: now,
+            old_until: None,
+            heard_at: now,
+            point: Point::default(),
+        };
         let other = self.others.entry(key).or_insert_with(fresh);
-        // It began anew, or its words had ended: so has what it knew.
-        let is_another = other.session != session || now.since(other.heard_at) >= silence;
+        let is_another = now.since(other.heard_at) >= silence;
         if is_another {
             *other = fresh();
+        } else if other.session != session {
+            // It began anew, and has to look before it says anything.
+            (other.session, other.began) = (session, now);
+            other.old_until.get_or_insert(now + silence);
         }
         other.heard_at = now;
         let probed = |name: &Name| {
@@ -195,7 +232,7 @@ impl Vantage {
             self.compare_all(topology, now);
             return Ok((Changed::All, sees_any));
         }
-        Ok((self.settle(before, changed, topology, now), sees_any))
+        Ok((self.settle(changed, topology, now), sees_any))
     }
 
     /// Forgets who was silent for long enough to lose his vote, and words that were not said again.
@@ -207,10 +244,17 @@ impl Vantage {
         let before = self.others.len();
         self.others.retain(|_, other| now.since(other.heard_at) < silence);
         let mut all = self.others.len() != before;
+        for other in self.others.values_mut() {
+            if other.old_until.take_if(|until| *until <= now).is_some() {
+                let began = other.began;
+                all |= other.point.forget(|word| word.at < began, topology);
+            }
+        }
         if now.since(self.swept) >= silence {
             self.swept = now;
+            let over = |word: &Word| now.since(word.at) >= silence * WORDS_LAST;
             for other in self.others.values_mut() {
-                all |= other.point.forget(silence * WORDS_LAST, topology, now);
+                all |= other.point.forget(over, topology);
             }
         }
         if !all {
@@ -222,7 +266,11 @@ impl Vantage {
 
     /// When somebody has been silent for long enough, or words are to be looked through.
     pub(super) fn next_silence(&self) -> Option<Time> {
-        let silent = self.others.values().map(|other| other.heard_at + self.silence).min()?;
+        let ends = |other: &Other| {
+            let silent = other.heard_at + self.silence;
+            other.old_until.map_or(silent, |until| until.min(silent))
+        };
+        let silent = self.others.values().map(ends).min()?;
         Some(silent.min(self.swept + self.silence))
     }
 
@@ -283,20 +331,8 @@ impl Vantage {
         Err(Refusal::TooManyVantagePoints(self.others.len()))
     }
 
-    /// Who has a vote, in short: if this changes, so may each verdict.
-    fn votes(&self) -> (bool, Vec<bool>) {
-        let points = || std::iter::once(&self.own).chain(self.others.values().map(|it| &it.point));
-        (points().any(Point::sees_any), points().map(Point::is_blind).collect())
-    }
-
-    fn settle(
-        &mut self,
-        before: (bool, Vec<bool>),
-        changed: Vec<ServerId>,
-        topology: &Topology,
-        now: Time,
-    ) -> Changed {
-        if before != self.votes() {
+    fn settle(&mut self, changed: Vec<ServerId>, topology: &Topology, now: Time) -> Changed {
+        if self.votes != self.reckon_votes() {
             self.compare_all(topology, now);
             return Changed::All;
         }
@@ -307,6 +343,7 @@ impl Vantage {
     }
 
     fn compare_all(&mut self, topology: &Topology, now: Time) {
+        self.votes = self.reckon_votes();
         for id in ids(topology) {
             self.compare(id, now);
         }
@@ -322,4 +359,10 @@ impl Vantage {
 /// All servers of a topology.
 fn ids(topology: &Topology) -> impl Iterator<Item = ServerId> + use<> {
     (0..u32::try_from(topology.servers.len()).unwrap_or(u32::MAX)).map(ServerId)
+}
+
+/// So long after its start a vantage point may need to find out how a server fares, and to say so.
+pub(super) fn finds_out_within(probe: &Probe, silence: Duration) -> Duration {
+    let longest = probe.interval.mul_f64(1.0 + probe.jitter) + probe.timeout;
+    longest.saturating_mul(probe.rise.max(probe.fall).max(1)).saturating_add(silence)
 }

@@ -1,7 +1,6 @@
 //! One vantage point: what it says of each server.
 
 use crate::world::{ServerId, Time, Topology};
-use std::time::Duration;
 
 /// How a server looks from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +96,11 @@ impl Point {
         self.reckon(new);
     }
 
-    /// Forgets what was not said for so long; tells whether there was any.
-    pub(super) fn forget(&mut self, after: Duration, topology: &Topology, now: Time) -> bool {
+    /// Forgets words that are over; tells whether there was any.
+    pub(super) fn forget(&mut self, is_over: impl Fn(&Word) -> bool, topology: &Topology) -> bool {
         let mut any = false;
         for id in super::ids(topology) {
-            if self.word(id).is_some_and(|word| now.since(word.at) >= after) {
+            if self.word(id).is_some_and(&is_over) {
                 any |= self.set(id, None, topology);
             }
         }

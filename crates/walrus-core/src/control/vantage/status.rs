@@ -43,10 +43,9 @@ pub struct DisagreementStatus {
 impl Vantage {
     /// All that are heard, this Controller among them if it probes.
     pub(in crate::control) fn status(&self, now: Time) -> Vec<VantagePointStatus> {
-        let somebody_sees = self.votes().0;
         let of = |name: &Name, role, age: Duration, point: &Point| {
             let (up, down) = point.counts();
-            let blind = somebody_sees && point.is_blind();
+            let blind = self.votes.without_blind && point.is_blind();
             VantagePointStatus { name: name.clone(), role, age_ms: millis(age), up, down, blind }
         };
         let own = (self.own.counts() != (0, 0))

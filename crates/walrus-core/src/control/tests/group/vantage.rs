@@ -106,20 +106,73 @@ fn name_servers_that_probe_have_a_vote_until_they_are_silent() {
         "nobody else looks"
     );
     network.watch_again(WATCHERS);
-    network.until(4000, |it| life(it, 0, "asia1") == Life::Living);
+    // Who heard nobody listens for half of that time who there is.
+    network.until(6000, |it| life(it, 0, "asia1") == Life::Living);
 }
 
 #[test]
-fn what_a_vantage_point_said_ends_with_its_session() {
+fn a_vantage_point_that_starts_anew_leaves_the_verdict_to_nobody_alone() {
     let mut network = probing(1);
     network.watch();
     network.hide(0, &["asia1"]);
-    network.pass(10_000);
-    assert_eq!(life(&network, 0, "asia1"), Life::Living);
+    network.pass(20_000);
+    for _ in 0..5 {
+        assert_eq!(life(&network, 0, "asia1"), Life::Living);
+        // It is there, and has not seen anybody yet: `a` alone says that asia1 is down.
+        network.watch_again(WATCHERS);
+        for _ in 0..100 {
+            network.pass(50);
+            assert_eq!(life(&network, 0, "asia1"), Life::Living);
+        }
+    }
+    network.dead.insert(name("asia1"));
+    network.until(8000, |it| life(it, 0, "asia1") == Life::Dead);
     network.watch_again(WATCHERS);
-    // It is there, and has not seen anybody yet: one says that asia1 is down, and nobody else says anything.
-    network.until(300, |it| life(it, 0, "asia1") == Life::Dead);
-    network.until(4000, |it| life(it, 0, "asia1") == Life::Living);
+    for _ in 0..400 {
+        network.pass(50);
+        assert_eq!(life(&network, 0, "asia1"), Life::Dead, "nor to nobody");
+    }
+}
+
+#[test]
+fn one_that_differs_moves_nobody_while_the_others_are_not_heard_yet() {
+    let text =
+        probed().replace("roles = [\"controller\"]", "roles = [\"controller\"]\nprobes = false");
+    for (text, seed) in
+        [probed(), text].iter().flat_map(|text| (0..10).map(move |seed| (text, seed)))
+    {
+        let mut network = Network::with(text, 1);
+        network.seed(seed);
+        (0..3).for_each(|_| network.watch());
+        network.hide(WATCHERS, &["asia1"]);
+        network.pass(30_000 + 700 * seed);
+        assert_eq!(life(&network, 0, "asia1"), Life::Living);
+        let published = network.nodes[0].taken.len();
+        let calm = |network: &mut Network, when| {
+            for _ in 0..600 {
+                network.pass(50);
+                assert_eq!(life(network, 0, "asia1"), Life::Living, "{when}, seed {seed}");
+            }
+        };
+        network.stop(0, Stop::Crash);
+        network.pass(300 * seed);
+        network.start(0);
+        calm(&mut network, "after a start of the Controller");
+        // The network is away for longer than words last.
+        let all = [WATCHERS, WATCHERS + 1, WATCHERS + 2];
+        network.split(&[&[0], &all]);
+        network.pass(20_000 + 300 * seed);
+        network.join();
+        calm(&mut network, "after a cut");
+        for number in all {
+            network.watch_again(number);
+            network.pass(500);
+        }
+        calm(&mut network, "after a restart of all");
+        let lives =
+            |plan: &crate::plan::Plan| plan.servers.iter().all(|it| it.life == Life::Living);
+        assert!(network.nodes[0].taken[published..].iter().all(|(_, plan)| lives(plan)));
+    }
 }
 
 #[test]
