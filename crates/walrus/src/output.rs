@@ -3,8 +3,12 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use walrus_core::world::legible;
 
 use crate::cli::Failure;
+
+/// Characters of a cell or a line's text; some are lists.
+const TEXT_MAX: usize = 4000;
 
 /// Writes text to standard output. A reader that went away (`walrus status | head`) is no error.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
@@ -57,9 +61,10 @@ impl Table {
         Self { rows: vec![headings.iter().map(|heading| (*heading).to_uppercase()).collect()] }
     }
 
-    /// Adds a row; as many cells as there are headings.
+    /// Adds a row; as many cells as there are headings. What other machines said may stand in them, so no
+    /// cell has anything that a terminal obeys.
     pub(crate) fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| on_a_line(&cell)).collect());
     }
 
     /// The table as lines, each ending in a newline.
@@ -81,6 +86,11 @@ impl Table {
         }
         text
     }
+}
+
+/// Text that may be somebody else's, as a part of one line.
+pub(crate) fn on_a_line(text: &str) -> String {
+    legible(text, TEXT_MAX)
 }
 
 /// A load or share as people read it.
@@ -113,6 +123,13 @@ mod tests {
         table.row(["frankfurt".to_owned(), percent(Some(0.25))]);
         table.row(["a".to_owned(), percent(None)]);
         assert_eq!(table.render(), "NAME       LOAD\nfrankfurt  25 %\na          ?\n");
+    }
+
+    #[test]
+    fn no_cell_makes_lines_or_colours_of_its_own() {
+        let mut table = Table::new(&["name", "says"]);
+        table.row(["a".to_owned(), "x\nPROBLEM: \u{1b}[31m".to_owned()]);
+        assert_eq!(table.render(), "NAME  SAYS\na     x\\nPROBLEM: \\u{1b}[31m\n");
     }
 
     #[test]

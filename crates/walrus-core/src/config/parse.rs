@@ -190,7 +190,9 @@ pub(super) fn build(
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
     let identities = identity::read(root, &group, findings);
     let api = api::read(&section(root, "api", &api::API, findings), findings);
-    identity::check(root, &identities, (&group, &api, roles), &clusters.servers, findings);
+    let settings = (&group, &api, &node);
+    let others = (&clusters.servers[..], &dnssec.nodes[..]);
+    identity::check(root, &identities, settings, others, findings);
     let reached = roles.controller || group.nats.is_some();
     let reporter = root.section("reporter").and_then(|section| {
         reporter::read(section, &clusters.servers, reached, &node.state, findings)

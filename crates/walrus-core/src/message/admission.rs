@@ -7,7 +7,7 @@
 
 use walrus_dns::DomainName;
 
-use crate::world::{IdentityRole, Name, OperatorRight, TokenHash};
+use crate::world::{IdentityRole, Name, OperatorRight, TokenHash, legible};
 
 /// What all URIs in certificates begin with that say whose they are.
 pub const CERTIFICATE_URI: &str = "walrus:";
@@ -166,8 +166,7 @@ impl CertificateNames {
     fn first(&self) -> String {
         let uri = self.uris.first().cloned();
         let first = uri.or_else(|| self.domains.first().map(ToString::to_string));
-        let text = first.unwrap_or_else(|| "nobody".to_owned());
-        text.chars().take(80).collect::<String>().escape_debug().to_string()
+        first.map_or_else(|| "nobody".to_owned(), |text| legible(&text, 80))
     }
 }
 

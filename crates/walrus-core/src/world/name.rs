@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::legible;
+
 /// The longest name, in bytes: a DNS label, so that a name can become one.
 const LEN_MAX: usize = 63;
+/// Characters of a refused text that are shown.
+const SHOWN_MAX: usize = 80;
 
 /// A name of a server, cluster, area or node: 1 to 63 of `a-z`, `0-9` and `-`, not beginning or
 /// ending with `-`. Cheap to clone.
@@ -29,7 +33,7 @@ impl Name {
     "`{text}` is not a name: use 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`"
 )]
 pub struct NameError {
-    /// The refused text.
+    /// The refused text, as far as it can be shown: anybody may have sent it.
     pub text: String,
 }
 
@@ -42,7 +46,7 @@ impl FromStr for Name {
             && text.bytes().all(allowed)
             && !text.starts_with('-')
             && !text.ends_with('-');
-        if good { Ok(Self(text.into())) } else { Err(NameError { text: text.to_owned() }) }
+        if good { Ok(Self(text.into())) } else { Err(NameError { text: legible(text, SHOWN_MAX) }) }
     }
 }
 
@@ -89,5 +93,13 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a.b", "a_b", "ä", &"a".repeat(64)] {
             assert!(bad.parse::<Name>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_in_part_and_obeyed_by_no_terminal() {
+        let text = format!("\u{1b}]0;{}", "x".repeat(60_000));
+        let told = text.parse::<Name>().unwrap_err().to_string();
+        assert!(told.len() < 250 && !told.contains('\u{1b}'), "{told}");
+        assert!(told.starts_with("`\\u{1b}]0;xxx"), "{told}");
     }
 }

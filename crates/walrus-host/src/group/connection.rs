@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION, is_read};
-use walrus_core::world::{Name, TokenHash};
+use walrus_core::world::{Name, TokenHash, legible};
 
-use super::listener::Served;
+use super::listener::{REASON_MAX, Served};
 use super::security::{Brought, GroupSecurity};
 use super::{GroupEvent, GroupEventKind, Outgoing, Reply};
 use crate::frame::{self, FRAME_MAX, FrameError};
@@ -99,6 +99,7 @@ impl Connection {
             Ok(Some((hello, brought))) => Box::pin(self.converse(stream, hello, brought)).await,
             Ok(None) => {}
             Err(reason) => {
+                let reason = legible(&reason, REASON_MAX);
                 self.served.refused(Some(self.peer), &reason);
                 let refused = Message::Refused { reason };
                 let written = timeout(WRITE_TIMEOUT, frame::write(&mut stream, &refused)).await;
@@ -236,6 +237,7 @@ impl Connection {
 
     /// Says why the connection ends. The writer ends it once that is out.
     async fn end(&self, reply: &Reply, refusal: String) {
+        let refusal = legible(&refusal, REASON_MAX);
         self.served.refused(Some(self.peer), &refusal);
         reply.refuse(refusal);
         tokio::time::sleep(WRITE_TIMEOUT).await;

@@ -201,6 +201,29 @@ async fn a_token_speaks_for_one_name_in_one_role() {
     group.shutdown.request();
 }
 
+/// Whoever reaches the port may write a name or role; it must not reach a terminal as it is.
+#[tokio::test]
+async fn what_strangers_say_is_told_in_part_and_obeyed_by_no_terminal() {
+    let group = Listening::start(GroupSettings::default(), &[]).await;
+    let rude = format!("\\u001b]0;owned\\u0007\\n{}", "x".repeat(20_000));
+    for (role, name) in [("reporter", rude.as_str()), (&rude, "fra1")] {
+        let text = format!(
+            r#"{{"walrus":1,"kind":"hello","role":"{role}","name":"{name}","session":1,"versions":[1]}}"#
+        );
+        let mut stream = TcpStream::connect(group.address).await.unwrap();
+        let mut frame = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
+        frame.extend_from_slice(text.as_bytes());
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &frame).await.unwrap();
+        let Some(Message::Refused { reason }) = next(&mut stream).await else { panic!("let in") };
+        let told = group.counters.refusals().remove(0).reason;
+        for told in [reason, told] {
+            assert!(told.len() < 700 && told.contains("u{1b}]0;owned"), "{told}");
+            assert!(!told.contains(char::is_control), "{told}");
+        }
+    }
+    group.shutdown.request();
+}
+
 #[tokio::test]
 async fn who_may_no_longer_speak_is_closed_and_others_stay() {
     let (one, two) = ("fra1", "fra2");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
-use walrus_core::world::Time;
+use walrus_core::world::{Time, legible};
 
 use super::connection::Connection;
 use super::{GroupDoor, GroupEvent, GroupSecurity};
@@ -24,6 +24,8 @@ use crate::token::TokenError;
 const CONNECTIONS_MAX: usize = 20_000;
 /// Refusals that are remembered for `status`.
 const REFUSALS_MAX: usize = 16;
+/// Characters of a reason; the longest of ours, with names in it, is shorter.
+pub(super) const REASON_MAX: usize = 500;
 
 /// The group's open sockets, not yet served.
 #[derive(Debug)]
@@ -149,13 +151,25 @@ impl Served {
     }
 
     /// Counts a refusal and says so in the log, now and then.
+    /// The reason may quote what a stranger sent.
     pub(super) fn refused(&self, peer: Option<SocketAddr>, reason: &str) {
+        // Once more changes nothing.
+        let reason = &legible(reason, REASON_MAX);
         self.counters.note(self.clock.now(), peer, reason);
         if let Some(left_out) = self.refusals.pass() {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             tracing::warn!(%peer, reason, left_out, "a connection to the group was refused");
         }
     }
+}
+
+/// What one machine may take its addresses from: of IPv6 a network of 64 bits.
+fn network(address: Option<IpAddr>) -> Option<IpAddr> {
+    const NETWORK: u128 = u128::MAX << 64;
+    Some(match address? {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & NETWORK).into()),
+        address => address,
+    })
 }
 
 /// What the group counted since its start.
@@ -213,7 +227,13 @@ impl GroupCounters {
         let before = same.and_then(|index| last.remove(index));
         let count = before.map_or(0, |before| before.count) + 1;
         last.push_front(Refusal { from, reason: reason.to_owned(), count, at });
-        last.truncate(REFUSALS_MAX);
+        if last.len() > REFUSALS_MAX {
+            // The oldest of whoever has most, so that nobody can push out what others were refused for.
+            let of = |index: usize| network(last[index].from);
+            let same = |index| (0..last.len()).filter(|other| of(*other) == of(index)).count();
+            let most = (0..last.len()).max_by_key(|index| (same(*index), *index));
+            most.and_then(|index| last.remove(index));
+        }
     }
 
     pub(super) fn skipped_unknown_kind(&self) {
@@ -253,4 +273,28 @@ pub enum GroupError {
     /// The token in the state directory.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_machine_pushes_out_what_others_were_refused_for() {
+        let counters = GroupCounters::default();
+        let note = |peer: &str, reason: &str| {
+            counters.note(Time::ZERO, Some(peer.parse().unwrap()), reason);
+        };
+        note("192.0.2.1:1", "the one that matters");
+        note("[2001:db8:1::1]:1", "another");
+        for index in 0..100 {
+            note("198.51.100.1:1", &format!("flood {index}"));
+            note(&format!("[2001:db8::{index:x}]:1"), "flood");
+        }
+        let told = counters.refusals();
+        assert_eq!(told.len(), REFUSALS_MAX);
+        for reason in ["the one that matters", "another", "flood 99"] {
+            assert!(told.iter().any(|it| it.reason == reason), "{reason}: {told:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::keys::date;
 use super::{ApiArguments, Failure, demand, group, vantage};
 use crate::api::client::Client;
 use crate::api::status::{NumberView, StatusView};
-use crate::output::{Table, percent, say, say_json};
+use crate::output::{Table, on_a_line, percent, say, say_json};
 
 pub(super) fn run(api: &ApiArguments, moves: bool, json: bool) -> Result<(), Failure> {
     let status: StatusView = Client::with_token_if_any(api)?.get("/status")?;
@@ -26,13 +26,15 @@ fn render(status: &StatusView) -> String {
         status.next_round_ms as f64 / 1000.0,
     );
     for problem in &status.problems {
-        text.push_str(&format!("PROBLEM: {}\n", problem.text));
+        text.push_str(&format!("PROBLEM: {}\n", on_a_line(&problem.text)));
     }
     for server in &status.name_servers {
         if let Some(problem) = &server.problem {
+            let problem = on_a_line(problem);
             text.push_str(&format!("PROBLEM: name server {}: {problem}\n", server.name));
         }
         for warning in &server.warnings {
+            let warning = on_a_line(warning);
             text.push_str(&format!("WARNING: name server {}: {warning}\n", server.name));
         }
     }

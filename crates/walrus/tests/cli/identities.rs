@@ -197,6 +197,7 @@ fn identities_that_will_not_do_are_told_of_before_anything_starts() {
     running.write("walrus.toml", &format!("{config}\n{near1}"));
     let strict = run(program().args(["check", "--strict"]).arg(running.path("walrus.toml")));
     assert!(strict.stderr.contains("the Reporter of `near2` has no [[identity]]"), "{strict:?}");
+    assert_eq!(strict.code, Some(1), "{strict:?}");
     let shared = config.replace("[group]\n", "[group]\nshared_token = true\n");
     running.write("walrus.toml", &format!("{shared}\n{near1}"));
     let strict = run(program().args(["check", "--strict"]).arg(running.path("walrus.toml")));

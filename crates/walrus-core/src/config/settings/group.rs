@@ -60,7 +60,8 @@ pub(in crate::config) static GROUP: Group = Group {
                 "true until an [[identity]] of the same role or `client_authority` is there",
             ),
             meaning: "Whether Reporters and nodes may bring the token that all of them share. It never \
-                      speaks for a name that has an [[identity]].",
+                      speaks for a name that has an [[identity]]. To be written while servers with \
+                      `reporter = true` or `nodes` of [dnssec] have none and others do.",
             example: "false",
         },
         Setting {

@@ -3,8 +3,8 @@
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
-use crate::config::{ApiSettings, GroupSettings, IdentitySettings, Roles};
-use crate::world::{IdentityRole, OperatorRight, Server, TokenHash};
+use crate::config::{ApiSettings, GroupSettings, IdentitySettings, NodeSettings};
+use crate::world::{IdentityRole, Name, OperatorRight, Server, TokenHash};
 
 /// Tokens of one identity: one in use, one that takes its place, and room for a slow change.
 const TOKENS_MAX: usize = 4;
@@ -198,16 +198,15 @@ fn check_unique(all: &[(IdentitySettings, Place)], findings: &Findings<'_>) {
 pub(in crate::config) fn check(
     root: &Section,
     identities: &[IdentitySettings],
-    (group, api, roles): (&GroupSettings, &ApiSettings, Roles),
-    servers: &[Server],
+    (group, api, node): (&GroupSettings, &ApiSettings, &NodeSettings),
+    (servers, nodes): (&[Server], &[Name]),
     findings: &Findings<'_>,
 ) {
     let of = |role| identities.iter().filter(move |identity| identity.role == role);
     let place = root.key_place("identity");
-    if !roles.controller {
+    if !node.roles.controller {
         return;
     }
-    let known = |server: &&Server| of(IdentityRole::Reporter).any(|it| it.name == server.name);
     if let Some(stranger) = of(IdentityRole::Reporter)
         .find(|it| !servers.is_empty() && !servers.iter().any(|server| server.name == it.name))
     {
@@ -216,27 +215,9 @@ pub(in crate::config) fn check(
             format!("there is no server `{}` for this Reporter to speak of", stranger.name),
         );
     }
+    let nodes: Vec<&Name> = nodes.iter().filter(|other| **other != node.name).collect();
+    check_the_refused(root, identities, group, (servers, nodes), findings);
     let shared = group.takes_shared_token(IdentityRole::Reporter, identities);
-    let listens = !group.listen.is_empty();
-    let mut without = servers.iter().filter(|server| server.reporter && !known(server));
-    if listens
-        && !shared
-        && group.client_authority.is_none()
-        && let Some(server) = without.next()
-    {
-        let more = match without.count() {
-            0 => String::new(),
-            count => format!(", as those of {count} more"),
-        };
-        findings.warn(
-            place,
-            format!(
-                "the Reporter of `{}` has no [[identity]], so it will be refused{more}: add one, or \
-                 write shared_token = true into [group] for a while",
-                server.name
-            ),
-        );
-    }
     if shared && !identities.is_empty() && group.shared_token == Some(true) {
         findings.warn(
             place,
@@ -252,3 +233,62 @@ pub(in crate::config) fn check(
         );
     }
 }
+
+/// Those who have nothing of their own once the shared token is taken no more. With nothing but a first
+/// identity written that would be all others at once, cut off by the reload that lets the first one in:
+/// who means that writes it.
+fn check_the_refused(
+    root: &Section,
+    identities: &[IdentitySettings],
+    group: &GroupSettings,
+    (servers, nodes): (&[Server], Vec<&Name>),
+    findings: &Findings<'_>,
+) {
+    if group.listen.is_empty() {
+        return;
+    }
+    let reporting = servers.iter().filter(|server| server.reporter).map(|server| &server.name);
+    let all: [(_, Vec<&Name>, _); 2] = [
+        (IdentityRole::Reporter, reporting.collect(), "the Reporter of"),
+        (IdentityRole::Node, nodes, "the node"),
+    ];
+    for (role, mut without, what) in all {
+        let own = |name: &Name| identities.iter().any(|it| it.role == role && it.name == *name);
+        without.retain(|name| !own(name));
+        let (Some(first), false) = (without.first(), group.takes_shared_token(role, identities))
+        else {
+            continue;
+        };
+        let more = match without.len() - 1 {
+            0 => String::new(),
+            count => format!(", as {count} more"),
+        };
+        let by_certificate = group.client_authority.is_some();
+        match group.shared_token {
+            None => {
+                let or = if by_certificate { " and no certificate" } else { "" };
+                findings.problem(
+                    root.key_place(if identities.is_empty() { "group" } else { "identity" }),
+                    format!(
+                        "{what} `{first}` has no [[identity]], so that it would be refused without \
+                         one{or}{more}: write shared_token = true into [group] until all have what they \
+                         need, or shared_token = false if they have"
+                    ),
+                );
+            }
+            Some(false) if !by_certificate => findings.warn(
+                root.key_place("identity"),
+                format!(
+                    "{what} `{first}` has no [[identity]], so it will be refused{more}: add one, or \
+                     write shared_token = true into [group] for a while"
+                ),
+            ),
+            // It may have a certificate.
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;
