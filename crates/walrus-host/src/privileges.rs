@@ -4,20 +4,19 @@
 //! Kernel credentials belong to threads. All of this is to be done before a second one starts, which
 //! then has what the first was left with.
 
+mod hand_over;
+
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{getegid, geteuid};
+use rustix::process::{getegid, geteuid, getgroups};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use rustix::{fs::Gid, fs::Uid};
 
-/// Files that are handed over with the state directory; more than any has.
-const HANDED_OVER_MAX: usize = 1_000_000;
 /// Capabilities that a kernel may know: they are bits of 64.
 const CAPABILITIES: u32 = 64;
 
@@ -77,93 +76,107 @@ impl User {
     }
 }
 
-/// Becomes this user for good, with `state` as its own directory. `low_ports`: keeps the right to open
-/// ports below 1024. Tells whether anything was given up: a process that is this user already is left as it is.
+/// What a process has after [`become_user`] that it has not given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The right to open ports below 1024.
+    pub low_ports: bool,
+    /// What it was started with and cannot give up by itself, a few words each. Only who was that user
+    /// from its start has any.
+    pub beyond: Vec<String>,
+}
+
+/// What is given to the user, and what is not.
+#[derive(Clone, Copy, Debug)]
+pub struct Belongings<'a> {
+    /// Its own directory.
+    pub state: &'a Path,
+    /// The configuration, a file or folder, which stays root's.
+    pub configuration: &'a Path,
+    /// Whether it keeps the right to open ports below 1024.
+    pub low_ports: bool,
+}
+
+/// Becomes this user for good. Who is that user already gives up what it has beyond.
 ///
 /// # Errors
-/// If the process is neither root nor that user, the directory belongs to somebody else, or the kernel
-/// refuses. The process must then end: it may have given up a part only.
-pub fn become_user(user: &User, state: &Path, low_ports: bool) -> Result<bool, PrivilegesError> {
+/// If the process is neither root nor that user, the directory belongs to somebody else or is none to be
+/// given away, or the kernel refuses. The process must then end: it may have given up a part only.
+pub fn become_user(user: &User, belongings: Belongings<'_>) -> Result<Kept, PrivilegesError> {
+    let wanted =
+        if belongings.low_ports { CapabilitySet::NET_BIND_SERVICE } else { CapabilitySet::empty() };
     if geteuid().as_raw() == user.uid {
-        no_way_back()?;
-        return Ok(false);
+        return keep_no_more(user, wanted);
     }
     if !geteuid().is_root() {
         return Err(PrivilegesError::NotRoot { wanted: user.name.clone(), is: geteuid().as_raw() });
     }
-    hand_over(state, user)?;
-    let kernel = |what: &'static str| {
-        move |error: rustix::io::Errno| PrivilegesError::Kernel { what, error: error.into() }
-    };
-    let kept = if low_ports { CapabilitySet::NET_BIND_SERVICE } else { CapabilitySet::empty() };
-    for bit in 0..CAPABILITIES {
-        // What this kernel does not know cannot be had either.
-        let _ = remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
-    }
+    hand_over::hand_over(belongings.state, belongings.configuration, user)?;
+    empty_the_bounding_set();
     set_thread_groups(&[]).map_err(kernel("giving up groups"))?;
     let gid = Gid::from_raw(user.gid);
     set_thread_res_gid(gid, gid, gid).map_err(kernel("changing the group"))?;
     set_keep_capabilities(true).map_err(kernel("keeping capabilities"))?;
     let uid = Uid::from_raw(user.uid);
     set_thread_res_uid(uid, uid, uid).map_err(kernel("changing the user"))?;
-    let sets =
-        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
-    set_capabilities(None, sets).map_err(kernel("giving up capabilities"))?;
-    clear_ambient_capability_set().map_err(kernel("giving up ambient capabilities"))?;
+    keep_only(wanted)?;
     set_keep_capabilities(false).map_err(kernel("keeping no more capabilities"))?;
     no_way_back()?;
     if geteuid().as_raw() != user.uid || getegid().as_raw() != user.gid {
         return Err(PrivilegesError::StillAnother(user.name.clone()));
     }
-    Ok(true)
+    Ok(Kept { low_ports: belongings.low_ports, beyond: Vec::new() })
+}
+
+/// For who is that user already, as started by a service manager or in a container: capabilities go, and
+/// groups that cannot are told of.
+fn keep_no_more(user: &User, wanted: CapabilitySet) -> Result<Kept, PrivilegesError> {
+    empty_the_bounding_set();
+    // A real or saved user of another number would be a way back.
+    let uid = Uid::from_raw(user.uid);
+    set_thread_res_uid(uid, uid, uid).map_err(kernel("changing the user"))?;
+    let has = capabilities(None).map_err(kernel("asking for capabilities"))?.permitted & wanted;
+    let may_change_groups = set_thread_groups(&[]).is_ok();
+    let gid = Gid::from_raw(user.gid);
+    let has_group = set_thread_res_gid(gid, gid, gid).is_ok();
+    keep_only(has)?;
+    no_way_back()?;
+    let mut beyond = Vec::new();
+    if !has_group {
+        beyond.push(format!("group {} in place of {}", getegid().as_raw(), user.gid));
+    }
+    if !may_change_groups {
+        let groups = getgroups().map_err(kernel("asking for groups"))?;
+        let others = groups.iter().map(|group| group.as_raw()).filter(|group| *group != user.gid);
+        let others: Vec<String> = others.map(|group| group.to_string()).collect();
+        if !others.is_empty() {
+            beyond.push(format!("the groups {}", others.join(", ")));
+        }
+    }
+    Ok(Kept { low_ports: has.contains(CapabilitySet::NET_BIND_SERVICE), beyond })
+}
+
+fn empty_the_bounding_set() {
+    for bit in 0..CAPABILITIES {
+        // What this kernel does not know cannot be had either.
+        let _ = remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
+    }
+}
+
+fn keep_only(kept: CapabilitySet) -> Result<(), PrivilegesError> {
+    let sets =
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(kernel("giving up capabilities"))?;
+    clear_ambient_capability_set().map_err(kernel("giving up ambient capabilities"))
+}
+
+fn kernel(what: &'static str) -> impl Fn(rustix::io::Errno) -> PrivilegesError {
+    move |error| PrivilegesError::Kernel { what, error: error.into() }
 }
 
 /// No program that is started from here has more rights than this process (setuid bits count no more).
 fn no_way_back() -> Result<(), PrivilegesError> {
-    set_no_new_privs(true).map_err(|error| PrivilegesError::Kernel {
-        what: "forbidding new privileges",
-        error: error.into(),
-    })
-}
-
-/// The state directory with all in it, if it is root's: made, or left by a start as root. Once it is the
-/// user's, what else lies in it is not touched: it may be a link that the user put there to be given more.
-fn hand_over(state: &Path, user: &User) -> Result<(), PrivilegesError> {
-    let problem = |path: &Path| {
-        let path = path.to_owned();
-        move |error| PrivilegesError::HandOver { path, error }
-    };
-    if !state.exists() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(state)
-            .map_err(problem(state))?;
-    }
-    let owner = std::fs::metadata(state).map_err(problem(state))?.uid();
-    if owner == user.uid {
-        return Ok(());
-    }
-    if owner != 0 {
-        let (path, name) = (state.to_owned(), user.name.clone());
-        return Err(PrivilegesError::OthersState { path, owner, name });
-    }
-    let mut waiting = vec![state.to_owned()];
-    let mut left = HANDED_OVER_MAX;
-    while let Some(path) = waiting.pop() {
-        left = left.checked_sub(1).ok_or_else(|| PrivilegesError::Large(state.to_owned()))?;
-        let found = std::fs::symlink_metadata(&path).map_err(problem(&path))?;
-        if found.is_dir() {
-            for entry in std::fs::read_dir(&path).map_err(problem(&path))? {
-                waiting.push(entry.map_err(problem(&path))?.path());
-            }
-        }
-        // A file with a second name may be anybody's elsewhere.
-        if found.uid() == 0 && (found.is_dir() || found.nlink() == 1) {
-            lchown(&path, Some(user.uid), Some(user.gid)).map_err(problem(&path))?;
-        }
-    }
-    Ok(())
+    set_no_new_privs(true).map_err(kernel("forbidding new privileges"))
 }
 
 fn read_table(path: &str) -> Result<String, PrivilegesError> {
@@ -219,9 +232,28 @@ pub enum PrivilegesError {
         #[source]
         error: io::Error,
     },
-    /// More files than any state directory has.
-    #[error("[node] state: {path} has more than {HANDED_OVER_MAX} files: is it the right one?", path = .0.display())]
-    Large(PathBuf),
+    /// More files than any state directory has, or too deep within each other.
+    #[error(
+        "[node] state: {path} has more than {files_max} files, or many directories within each \
+         other: is it the right one?", path = path.display()
+    )]
+    Large {
+        /// The directory.
+        path: PathBuf,
+        /// How many may be.
+        files_max: usize,
+    },
+    /// A directory that should stay root's.
+    #[error(
+        "[node] state: {path} is not handed over, since {why}: name a directory that only Walrus uses \
+         (/var/lib/walrus)", path = path.display()
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// What speaks against it.
+        why: &'static str,
+    },
     /// The kernel refuses.
     #[error("cannot give up root: {what}")]
     Kernel {
@@ -271,5 +303,46 @@ mod tests {
             let error = find(user, group).unwrap_err().to_string();
             assert!(error.contains(wanted), "{user} {group:?}: {error}");
         }
+    }
+
+    /// Credentials belong to threads, so that one can give up what the others keep.
+    #[test]
+    fn who_is_that_user_already_keeps_nothing_that_it_could_give_up() {
+        if !geteuid().is_root() {
+            println!("skipped: only root has something to give up");
+            return;
+        }
+        let user = User { name: "nobody".to_owned(), uid: 65_534, gid: 65_534 };
+        let belongings = |low_ports| {
+            let state = Path::new("/nonexistent/state");
+            Belongings { state, configuration: Path::new("/nonexistent"), low_ports }
+        };
+        let started_with = |sets: CapabilitySet, low_ports| {
+            let user = user.clone();
+            let started = move || {
+                set_thread_groups(&[Gid::from_raw(27)]).unwrap();
+                set_keep_capabilities(true).unwrap();
+                let uid = Uid::from_raw(user.uid);
+                set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).unwrap();
+                set_thread_res_uid(uid, uid, uid).unwrap();
+                let all = CapabilitySets { effective: sets, permitted: sets, inheritable: sets };
+                set_capabilities(None, all).unwrap();
+                let kept = become_user(&user, belongings(low_ports)).unwrap();
+                (kept, capabilities(None).unwrap(), getgroups().unwrap(), getegid().as_raw())
+            };
+            std::thread::spawn(started).join().unwrap()
+        };
+        let bind = CapabilitySet::NET_BIND_SERVICE;
+        // With the right to change groups they are changed.
+        let much = bind | CapabilitySet::SYS_ADMIN | CapabilitySet::SETGID | CapabilitySet::SETPCAP;
+        let (kept, has, groups, group) = started_with(much, true);
+        assert_eq!(kept, Kept { low_ports: true, beyond: Vec::new() });
+        assert_eq!((has.permitted, has.effective), (bind, bind));
+        assert_eq!((has.inheritable, groups, group), (CapabilitySet::empty(), vec![], user.gid));
+        // Without it they are told of.
+        let (kept, has, ..) = started_with(bind | CapabilitySet::SYS_ADMIN, false);
+        assert_eq!(has.permitted, CapabilitySet::empty());
+        let beyond = ["group 0 in place of 65534", "the groups 27"].map(str::to_owned).to_vec();
+        assert_eq!(kept, Kept { low_ports: false, beyond });
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
 pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
     let (configuration, settings) = load::reporter(path).map_err(LoadError::into_failure)?;
     walrus_host::log::start(&configuration.log).context("starting the log")?;
-    if let Some(user) = become_configured_user(&configuration)? {
+    if let Some(user) = become_configured_user(&configuration, path)? {
         tracing::info!(by = user, "confined");
     }
     on_runtime(Threads::One, async move {

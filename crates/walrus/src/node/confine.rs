@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walrus_core::config::{Configuration, SandboxMode};
 use walrus_host::log::chain;
-use walrus_host::privileges::{User, become_user};
+use walrus_host::privileges::{Belongings, User, become_user};
 use walrus_host::sandbox::{Allowed, enter};
 
 use crate::cli::Failure;
@@ -39,15 +39,22 @@ impl Confined {
 /// Gives up root, if a user is configured. To be called before a second thread starts.
 pub(crate) fn become_configured_user(
     configuration: &Configuration,
+    path: &Path,
 ) -> Result<Option<String>, Failure> {
     let node = &configuration.node;
     let Some(name) = &node.user else { return Ok(None) };
     let failed = |error: walrus_host::privileges::PrivilegesError| Failure::CouldNot(chain(&error));
     let user = User::find(name, node.group.as_deref()).map_err(failed)?;
     let low_ports = listening(configuration).any(|port| port < LOW_PORTS);
-    let given_up = become_user(&user, &node.state, low_ports).map_err(failed)?;
-    let kept = if given_up && low_ports { ", with the right to open low ports" } else { "" };
-    Ok(Some(format!("user {name}{kept}")))
+    let belongings = Belongings { state: &node.state, configuration: path, low_ports };
+    let kept = become_user(&user, belongings).map_err(failed)?;
+    let low_ports = kept.low_ports.then(|| "the right to open low ports".to_owned());
+    let mut text = format!("user {name}");
+    for (index, kept) in low_ports.into_iter().chain(kept.beyond).enumerate() {
+        text.push_str(if index == 0 { ", with " } else { " and " });
+        text.push_str(&kept);
+    }
+    Ok(Some(text))
 }
 
 /// Gives up what is configured to be given up. To be called before a second thread starts.
@@ -57,7 +64,7 @@ pub(crate) fn confine(
     on_a_test_clock: bool,
 ) -> Result<Confined, Failure> {
     let mut confined = Confined::default();
-    confined.by.extend(become_configured_user(configuration)?);
+    confined.by.extend(become_configured_user(configuration, path)?);
     let node = &configuration.node;
     let wanted = node.sandbox != SandboxMode::Off && node.roles.is_director_alone();
     if !wanted || on_a_test_clock {
