@@ -223,6 +223,7 @@ impl Controller {
         self.last_heard = self.last_heard.carry(&old.topology, &self.configuration.topology);
         self.next_round = self.next_round.min(self.now + self.round());
         self.retarget(&old);
+        self.take_back_sights();
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
         self.notices.retain(|kind, subject| match kind {

@@ -84,11 +84,9 @@ impl Controller {
         match outcome {
             ProbeOutcome::Up => {}
             ProbeOutcome::Down(_) => self.counters.probes_failed += 1,
-            ProbeOutcome::Unknown(_) => {
-                self.counters.probes_lost += 1;
-                return;
-            }
+            ProbeOutcome::Unknown(_) => self.counters.probes_lost += 1,
         }
+        let is_result = !matches!(outcome, ProbeOutcome::Unknown(_));
         let is_up = outcome == ProbeOutcome::Up;
         if is_up {
             self.heard_from(None);
@@ -99,7 +97,9 @@ impl Controller {
         for server in &target.servers {
             let Some(record) = self.servers.get_mut(*server) else { continue };
             if let Some(probed) = record.probed.get_mut(&key) {
-                probed.at = Some(self.now);
+                if is_result {
+                    probed.at = Some(self.now);
+                }
                 if is_up {
                     probed.up_at = Some(self.now);
                 }

@@ -6,8 +6,10 @@
 //!
 //! First probes are spread over the interval. After that a probe starts one interval (longer or
 //! shorter by the jitter) after the start of the last, and never while that is under way. An
-//! outcome that has not come one timeout and one interval after the start is lost, and counts
-//! as a failure: the server may be up, but nobody can show it.
+//! outcome that has not come one timeout and one interval after the start is lost. Where this node looks alone that counts
+//! as a failure: the server may be up, but nobody can show it. Among several vantage points it counts as not
+//! looked at, as does whatever this machine could not probe; and what was seen too long ago is no
+//! longer known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -52,6 +54,8 @@ pub(super) struct Target {
     failures: u32,
     /// The last success; the beginning, if there was none.
     up_at: Time,
+    /// The last result that counted; the beginning, if there was none.
+    counted_at: Time,
     /// The probe under way.
     started: Option<Time>,
     next_start: Time,
@@ -144,6 +148,7 @@ impl Probes {
             successes: 0,
             failures: 0,
             up_at: now,
+            counted_at: now,
             started: None,
             next_start: first,
             wake: first,
@@ -205,10 +210,14 @@ impl Probes {
     /// Adds a result up; tells whether the target's health changed by it.
     pub(super) fn count(&mut self, id: u32, outcome: ProbeOutcome, now: Time) -> bool {
         let Some(target) = self.targets.get_mut(&id) else { return false };
-        if outcome == ProbeOutcome::Up {
-            target.up_at = now;
+        let is_forgotten = target.forget(now);
+        match outcome {
+            ProbeOutcome::Unknown(_) => return is_forgotten,
+            ProbeOutcome::Up => target.up_at = now,
+            ProbeOutcome::Down(_) => {}
         }
-        target.count(outcome)
+        target.counted_at = now;
+        target.count(outcome) | is_forgotten
     }
 }
 
@@ -222,6 +231,18 @@ impl Target {
     /// How it stands.
     pub(super) const fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Forgets how it stands if the last result is too old; tells whether that was known. A result more than
+    /// make it down may be lost: one that fails now and then is not forgotten.
+    fn forget(&mut self, now: Time) -> bool {
+        let Probe { interval, jitter, timeout, fall, .. } = self.probe;
+        let apart = interval.mul_f64(1.0 + jitter) + timeout;
+        if now.since(self.counted_at) <= apart.saturating_mul(fall.max(1).saturating_add(1)) {
+            return false;
+        }
+        (self.successes, self.failures) = (0, 0);
+        std::mem::replace(&mut self.health, Health::Unseen) != Health::Unseen
     }
 
     /// Adds a result up; tells whether the health changed.

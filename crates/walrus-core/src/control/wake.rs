@@ -13,8 +13,13 @@ impl Controller {
                     self.effects.push_back(Effect::Probe(request));
                 }
                 Wake::Lost(target) => {
-                    self.counters.probes_lost += 1;
-                    self.count_result(target, ProbeOutcome::Down("no result came".to_owned()));
+                    let reason = "no result came".to_owned();
+                    if self.group.is_some() {
+                        self.count_result(target, ProbeOutcome::Unknown(reason));
+                    } else {
+                        self.counters.probes_lost += 1;
+                        self.count_result(target, ProbeOutcome::Down(reason));
+                    }
                 }
             }
         }

@@ -100,6 +100,7 @@ mod tests {
             Message::Sights(Sights::default()),
             Message::Sights(Sights {
                 up: vec![name.clone()],
+                unseen: vec![name.clone()],
                 down: vec![SeenDown { server: name, reason: "refused".to_owned(), unseen_ms: 9 }],
             }),
         ]

@@ -17,9 +17,13 @@ pub struct Sights {
     /// Servers that it sees up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub up: Vec<Name>,
-    /// Servers that it sees down. With those that are up at most [`SIGHTS_MAX`].
+    /// Servers that it sees down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<SeenDown>,
+    /// Servers that it can no longer tell of: it has not managed to look for too long, or has another address
+    /// to look at. All three lists have at most [`SIGHTS_MAX`] together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Name>,
 }
 
 /// A server that fails its probes.
@@ -37,7 +41,7 @@ impl Sights {
     /// The servers that it tells of.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.up.len() + self.down.len()
+        self.up.len() + self.down.len() + self.unseen.len()
     }
 
     /// Whether it tells of none.

@@ -50,13 +50,13 @@ fn outcome_at(
 }
 
 fn up(servers: &[&str]) -> Sights {
-    Sights { up: servers.iter().map(|it| name(it)).collect(), down: Vec::new() }
+    Sights { up: servers.iter().map(|it| name(it)).collect(), ..Sights::default() }
 }
 
 fn down(servers: &[&str]) -> Sights {
     let seen =
         |it: &&str| SeenDown { server: name(it), reason: "refused".to_owned(), unseen_ms: 5000 };
-    Sights { up: Vec::new(), down: servers.iter().map(seen).collect() }
+    Sights { down: servers.iter().map(seen).collect(), ..Sights::default() }
 }
 
 fn from(point: &str) -> (Role, crate::world::Name, u64) {
@@ -256,7 +256,8 @@ fn strange_words_change_nothing() {
     // Servers that are not known here, times beyond all reason, and a reason without an end.
     let endless =
         SeenDown { server: name("asia1"), reason: "x".repeat(100_000), unseen_ms: u64::MAX };
-    let sights = Sights { up: vec![name("mars1")], down: vec![endless] };
+    let strangers = || vec![name("mars1")];
+    let sights = Sights { up: strangers(), down: vec![endless], unseen: strangers() };
     vantage.hear(from("eu"), sights, &topology, now).unwrap();
     let probe = topology.servers[0].probe.clone().unwrap();
     let verdict = vantage.outcome(ASIA1, &probe, LATE).verdict.unwrap();

@@ -45,6 +45,15 @@ impl Controller {
         }
     }
 
+    /// What others heard of servers that are probed elsewhere from now on is no longer so.
+    pub(in crate::control) fn take_back_sights(&mut self) {
+        if self.speaks_of_sights() {
+            for id in super::unseen(&self.vantage.own, &self.configuration.topology) {
+                self.teller.changed(id);
+            }
+        }
+    }
+
     fn sights_changed(&mut self, changed: Changed) {
         match changed {
             Changed::These(servers) => servers.into_iter().for_each(|id| self.judge(id)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::point::{Point, Word};
-use super::{SILENCE_MIN, Teller, ids};
+use super::{SILENCE_MIN, Teller, ids, unseen};
 use crate::config::Configuration;
 use crate::control::probes::{Probes, Wake};
 use crate::control::{ProbeOutcome, ProbeRequest};
@@ -54,6 +54,9 @@ impl Lookout {
         self.now = self.now.max(now);
         self.configuration = configuration;
         self.retarget();
+        for id in unseen(&self.own, &self.configuration.topology) {
+            self.teller.changed(id);
+        }
     }
 
     fn retarget(&mut self) {
@@ -95,7 +98,7 @@ impl Lookout {
                 match wake {
                     Wake::Start(request) => self.looks.push_back(Look::Probe(request)),
                     Wake::Lost(target) => {
-                        self.count(target, ProbeOutcome::Down("no result came".to_owned()));
+                        self.count(target, ProbeOutcome::Unknown("no result came".to_owned()));
                     }
                 }
             }

@@ -216,6 +216,9 @@ impl Vantage {
             let word = Word { seen: Seen::Up, at: now, up_at: now };
             changed.extend(other.point.set(id, Some(word), topology).then_some(id));
         }
+        for id in sights.unseen.iter().filter_map(probed) {
+            changed.extend(other.point.set(id, None, topology).then_some(id));
+        }
         for down in sights.down {
             let Some(id) = probed(&down.server) else { continue };
             let unseen = Duration::from_millis(down.unseen_ms);
@@ -354,6 +357,13 @@ impl Vantage {
         let differs = !ballot.down.is_empty() && !ballot.up.is_empty();
         self.differences.note(id, differs, now);
     }
+}
+
+/// Servers to be probed that a point cannot tell of.
+fn unseen(point: &Point, topology: &Topology) -> Vec<ServerId> {
+    let is_probed =
+        |id: &ServerId| topology.servers.get(id.index()).is_some_and(|it| it.probe.is_some());
+    ids(topology).filter(is_probed).filter(|id| point.word(*id).is_none()).collect()
 }
 
 /// All servers of a topology.

@@ -88,11 +88,12 @@ impl Teller {
         self.said_at = now;
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + silence / HEARTBEATS;
-            told.extend(self.third(servers.len()));
+            // Who has nothing to say of a server does not say so each time.
+            told.extend(self.third(servers.len()).into_iter().filter(|id| word(*id).is_some()));
         }
         told.sort_unstable();
         told.dedup();
-        let told = told.into_iter().filter_map(|id| Some((servers.get(id.index())?, word(id)?)));
+        let told = told.into_iter().filter_map(|id| Some((servers.get(id.index())?, word(id))));
         messages(told, now)
     }
 
@@ -107,13 +108,20 @@ impl Teller {
 }
 
 /// At least one message.
-fn messages<'a>(told: impl Iterator<Item = (&'a Server, &'a Word)>, now: Time) -> Vec<Sights> {
+fn messages<'a>(
+    told: impl Iterator<Item = (&'a Server, Option<&'a Word>)>,
+    now: Time,
+) -> Vec<Sights> {
     let mut messages = vec![Sights::default()];
     for (server, word) in told {
         if messages.last().is_some_and(|last| last.len() >= SIGHTS_MAX) {
             messages.push(Sights::default());
         }
         let Some(last) = messages.last_mut() else { break };
+        let Some(word) = word else {
+            last.unseen.push(server.name.clone());
+            continue;
+        };
         match &word.seen {
             Seen::Up => last.up.push(server.name.clone()),
             Seen::Down(reason) => last.down.push(SeenDown {

@@ -40,6 +40,8 @@ pub(super) struct Network {
     cut: BTreeSet<(usize, usize)>,
     /// Servers that a Controller does not hear, and nobody there reaches.
     unheard: BTreeSet<(usize, Name)>,
+    /// Who cannot look at present: probes find nothing out there, or, if that is set, never end.
+    pub(super) cannot_look: BTreeMap<usize, bool>,
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
     delay: Duration,
@@ -98,6 +100,7 @@ impl Network {
             order: 0,
             cut: BTreeSet::new(),
             unheard: BTreeSet::new(),
+            cannot_look: BTreeMap::new(),
             dead: BTreeSet::new(),
             delay: Duration::from_millis(40),
             faults: 0,
@@ -207,14 +210,18 @@ impl Network {
     }
 
     /// What a probe from there finds.
-    fn probe(&self, number: usize, request: &ProbeRequest) -> ProbeOutcome {
+    fn probe(&self, number: usize, request: &ProbeRequest) -> Option<ProbeOutcome> {
+        if let Some(never_ends) = self.cannot_look.get(&number) {
+            let unknown = ProbeOutcome::Unknown("too many open files".to_owned());
+            return (!never_ends).then_some(unknown);
+        }
         let servers = &self.configuration.topology.servers;
         let server = servers.iter().find(|it| it.addresses.contains(&request.address)).unwrap();
         let is_dead = self.dead.contains(&server.name);
-        match is_dead || self.unheard.contains(&(number, server.name.clone())) {
+        Some(match is_dead || self.unheard.contains(&(number, server.name.clone())) {
             true => ProbeOutcome::Down("refused".to_owned()),
             false => ProbeOutcome::Up,
-        }
+        })
     }
 
     /// All Controllers hear each other again.
@@ -371,7 +378,8 @@ impl Network {
                     break;
                 }
                 for request in probes {
-                    let (target, outcome) = (request.target, self.probe(number, &request));
+                    let target = request.target;
+                    let Some(outcome) = self.probe(number, &request) else { continue };
                     let now = self.now;
                     self.controller(number).handle(now, Input::Probed { target, outcome }).unwrap();
                 }
@@ -390,7 +398,7 @@ impl Network {
             match look {
                 Look::Say(sights) => self.send(number, Message::Sights(sights)),
                 Look::Probe(request) => {
-                    let outcome = self.probe(number, &request);
+                    let Some(outcome) = self.probe(number, &request) else { continue };
                     let lookout = self.watchers[number - WATCHERS].lookout.as_mut().unwrap();
                     lookout.probed(now, request.target, outcome);
                 }

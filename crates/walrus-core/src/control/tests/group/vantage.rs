@@ -253,6 +253,40 @@ fn what_a_plan_of_old_says_is_nothing_once_somebody_has_told() {
 }
 
 #[test]
+fn whoever_cannot_look_has_no_vote() {
+    // fall + 1 times the longest from one result to the next, and what the others need.
+    let (forgotten, bound) = (4 * 1600, 4 * 1600 + 1600);
+    for never_ends in [false, true] {
+        let mut network = told_by_two();
+        network.cannot_look.insert(WATCHERS + 1, never_ends);
+        network.dead.insert(name("asia1"));
+        network.pass(5000);
+        assert!(all_take(&network, "asia1", Life::Living), "one of two saw it up lately");
+        network.until(bound - 5000, |it| all_take(it, "asia1", Life::Dead));
+        network.pass(60_000);
+        // That nothing came of its probes is nothing that speaks against a server.
+        assert!(ALL[1..].iter().all(|of| all_take(&network, of, Life::Living)), "{never_ends}");
+        let seen = |network: &Network| {
+            let points = status(network, 0).vantage_points;
+            points.iter().map(|it| (it.up, it.down)).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&network), [(3, 1), (0, 0)]);
+        network.cannot_look.clear();
+        network.until(8000, |it| seen(it) == [(3, 1), (3, 1)]);
+        // A Controller's own word as well; then nobody tells, and all stays as it was.
+        let mut network = probing(2);
+        network.cannot_look.extend([(0, never_ends), (1, never_ends)]);
+        network.pass(forgotten + 1600);
+        assert!(status(&network, 0).vantage_points.iter().all(|it| (it.up, it.down) == (0, 0)));
+        network.dead.insert(name("asia1"));
+        network.pass(60_000);
+        assert!(ALL.iter().all(|of| all_take(&network, of, Life::Living)), "{never_ends}");
+        network.cannot_look.clear();
+        network.until(8000, |it| all_take(it, "asia1", Life::Dead));
+    }
+}
+
+#[test]
 fn a_side_that_is_cut_off_has_its_own_vantage_points_alone() {
     let mut network = probing(3);
     network.watch();
