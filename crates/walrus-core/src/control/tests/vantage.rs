@@ -230,8 +230,9 @@ fn a_word_ends_with_silence_or_when_it_is_not_said_again() {
         vantage.sweep(&topology, at(secs));
     }
     assert!(outcome(&vantage, &topology, ASIA1, DownWhen::Majority).is_none(), "three silences");
-    assert!(vantage.sweep(&topology, at(53)).is_none());
-    assert!(vantage.sweep(&topology, at(54)).is_some(), "one silence of all");
+    vantage.sweep(&topology, at(53));
+    assert_eq!(vantage.status(at(53)).len(), 1);
+    vantage.sweep(&topology, at(54));
     assert!(vantage.status(at(54)).is_empty());
     assert_eq!(vantage.next_silence(), None);
 }
@@ -281,6 +282,67 @@ fn strange_words_change_nothing() {
     let later = now + SILENCE;
     vantage.hear(from("late"), up(&["asia1"]), &topology, later).unwrap();
     assert_eq!(vantage.status(later).len(), 1);
+}
+
+#[test]
+fn no_flood_of_words_has_all_servers_judged_more_often_than_each_tenth_of_a_second() {
+    let topology = topology();
+    let mut vantage = vantage(&topology);
+    let both = ["asia1", "europe1"];
+    vantage.hear(from("ns1"), up(&both), &topology, Time::from_secs(101)).unwrap();
+    let mut judged = 0;
+    for milli in 0..1000 {
+        let now = Time::from_secs(102) + Duration::from_millis(milli);
+        // Blind and not, each time in another session.
+        let sights = if milli.is_multiple_of(2) { down(&both) } else { up(&both) };
+        let who = (Role::Director, name("eu"), milli + 1);
+        vantage.hear(who, sights, &topology, now).unwrap();
+        vantage.sweep(&topology, now);
+        judged += u32::from(vantage.takes_all(&topology, now));
+    }
+    assert_eq!(judged, 10);
+    let due = vantage.all_due().unwrap();
+    assert!(due <= Time::from_secs(103), "and then what came of it: {due:?}");
+    assert!(vantage.takes_all(&topology, due) && vantage.all_due().is_none());
+}
+
+#[test]
+fn many_differences_are_one_line_and_outlast_a_reload() {
+    let topology = many(1000);
+    let mut vantage = vantage(&topology);
+    let names: Vec<&str> = topology.servers.iter().map(|it| it.name.as_str()).collect();
+    let say = |vantage: &mut Vantage, point, words: fn(&[&str]) -> Sights| {
+        for some in names.chunks(SIGHTS_MAX) {
+            vantage.hear(from(point), words(some), &topology, Time::from_secs(101)).unwrap();
+        }
+        if let Some(due) = vantage.all_due() {
+            assert!(vantage.takes_all(&topology, due));
+        }
+    };
+    let patience = |_| Duration::from_secs(40);
+    say(&mut vantage, "eu", up);
+    say(&mut vantage, "us", up);
+    say(&mut vantage, "ns1", down);
+    let now = Time::from_secs(150);
+    assert_eq!(
+        vantage.tell(patience, &topology, now),
+        [
+            "servers server-0000, server-0001, server-0002, server-0003 and 996 more are seen differently for 49 s: \
+             1 of 3 vantage points sees it down (ns1; eu, us see it up); taken for up"
+        ]
+    );
+    vantage.retarget((&topology, &topology), &Probes::new(1), SILENCE, now);
+    assert!(vantage.tell(patience, &topology, now).is_empty(), "that was told");
+    say(&mut vantage, "ns1", up);
+    assert!(vantage.tell(patience, &topology, now).is_empty(), "more may follow");
+    let later = vantage.next_told(patience).unwrap();
+    assert_eq!(later, now + Duration::from_secs(10));
+    assert_eq!(
+        vantage.tell(patience, &topology, later),
+        [
+            "vantage points see servers server-0000, server-0001, server-0002, server-0003 and 996 more alike again: up"
+        ]
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Changed, Word};
+use super::Word;
 use crate::control::{Controller, Effect, Refusal};
 use crate::message::{Message, Role, Sights};
 use crate::world::{Name, ServerId, Time, Topology};
@@ -30,7 +30,7 @@ impl Controller {
                 record.sighted_at = Some(self.now);
             }
         }
-        self.sights_changed(changed);
+        changed.into_iter().for_each(|id| self.judge(id));
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Controller {
             let topology = &configuration.topology;
             let changed = self.vantage.look(*id, &self.probes, topology, self.now);
             self.teller.changed(*id);
-            self.sights_changed(changed);
+            changed.into_iter().for_each(|id| self.judge(id));
         }
     }
 
@@ -54,21 +54,13 @@ impl Controller {
         }
     }
 
-    fn sights_changed(&mut self, changed: Changed) {
-        match changed {
-            Changed::These(servers) => servers.into_iter().for_each(|id| self.judge(id)),
-            Changed::All => {
-                super::ids(&self.configuration.clone().topology).for_each(|id| self.judge(id))
-            }
-        }
-    }
-
     /// All that time brings: votes that end, what is said, and what is told in the log.
     pub(in crate::control) fn attend_vantage(&mut self) {
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
-        if let Some(changed) = self.vantage.sweep(topology, self.now) {
-            self.sights_changed(changed);
+        self.vantage.sweep(topology, self.now);
+        if self.vantage.takes_all(topology, self.now) {
+            super::ids(topology).for_each(|id| self.judge(id));
         }
         let silence = self.vantage.silence;
         for line in self.vantage.tell(|id| patience(topology, silence, id), topology, self.now) {
@@ -95,7 +87,10 @@ impl Controller {
         let silence = self.vantage.silence;
         let says = self.speaks_of_sights().then(|| self.teller.next());
         let told = self.vantage.next_told(|id| patience(topology, silence, id));
-        [says, told, self.vantage.next_silence()].into_iter().flatten().min()
+        [says, told, self.vantage.next_silence(), self.vantage.all_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn speaks_of_sights(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{ServerId, Time};
+use crate::world::{ServerId, Time, Topology};
 
 /// Servers that are seen differently.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,14 @@ struct Difference {
 }
 
 impl Differences {
+    /// The same for another topology: what was told has an end still.
+    pub(super) fn carry(&mut self, old: &Topology, new: &Topology) {
+        let place = |id: &ServerId| new.server(old.servers.get(id.index())?.name.as_str());
+        let open = std::mem::take(&mut self.open).into_iter();
+        self.open = open.filter_map(|(id, it)| Some((place(&id)?, it))).collect();
+        self.ended = self.ended.iter().filter_map(place).collect();
+    }
+
     pub(super) fn note(&mut self, id: ServerId, differs: bool, now: Time) {
         if differs {
             self.open.entry(id).or_insert(Difference { since: now, told: false });

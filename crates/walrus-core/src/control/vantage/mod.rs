@@ -68,6 +68,12 @@ const POINTS_MAX: usize = 64;
 /// no such server any more.
 const WORDS_LAST: u32 = 3;
 
+/// All servers are judged anew no more often, whatever is said.
+const ALL_APART: Duration = Duration::from_millis(100);
+
+/// Between two times that differences are told: those that come one after another are told together.
+const TOLD_APART: Duration = Duration::from_secs(10);
+
 /// Sooner than this nobody counts as silent, whatever is configured.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
 
@@ -88,6 +94,10 @@ pub(super) struct Vantage {
     gathers_since: Option<Time>,
     /// Who has a vote, as of the last change.
     votes: Votes,
+    /// When all servers are to be judged anew, if they are.
+    all_due: Option<Time>,
+    all_judged_at: Time,
+    told_at: Option<Time>,
 }
 
 /// Another one.
@@ -102,14 +112,6 @@ struct Other {
     point: Point,
 }
 
-/// Whose verdict may have changed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Changed {
-    These(Vec<ServerId>),
-    /// Who has a vote changed.
-    All,
-}
-
 impl Vantage {
     pub(super) fn new(name: Name) -> Self {
         Self {
@@ -122,6 +124,9 @@ impl Vantage {
             own_began: None,
             gathers_since: None,
             votes: Votes::default(),
+            all_due: None,
+            all_judged_at: Time::ZERO,
+            told_at: None,
         }
     }
 
@@ -142,7 +147,7 @@ impl Vantage {
         for other in self.others.values_mut() {
             other.point.carry(old, new);
         }
-        self.differences = Differences::default();
+        self.differences.carry(old, new);
         self.own = Point::default();
         self.own_began = probes.next_wake().map(|_| self.own_began.unwrap_or(now));
         for id in ids(new) {
@@ -159,10 +164,10 @@ impl Vantage {
         probes: &Probes,
         topology: &Topology,
         now: Time,
-    ) -> Changed {
+    ) -> Vec<ServerId> {
         self.own.set(id, probes.sight(id, now), topology);
         self.own.reckon(topology);
-        self.settle(vec![id], topology, now)
+        self.settle(vec![id], now)
     }
 
     /// Another vantage point speaks. Tells whose verdict may change, and whether it sees anybody up.
@@ -175,7 +180,7 @@ impl Vantage {
         sights: Sights,
         topology: &Topology,
         now: Time,
-    ) -> Result<(Changed, bool), Refusal> {
+    ) -> Result<(Vec<ServerId>, bool), Refusal> {
         if sights.len() > SIGHTS_MAX {
             return Err(Refusal::TooManySights(sights.len()));
         }
@@ -232,16 +237,16 @@ impl Vantage {
             other.point.reckon(topology);
         }
         if is_another {
-            self.compare_all(topology, now);
-            return Ok((Changed::All, sees_any));
+            self.votes_changed(now);
+            return Ok((Vec::new(), sees_any));
         }
-        Ok((self.settle(changed, topology, now), sees_any))
+        Ok((self.settle(changed, now), sees_any))
     }
 
     /// Forgets who was silent for long enough to lose his vote, and words that were not said again.
-    pub(super) fn sweep(&mut self, topology: &Topology, now: Time) -> Option<Changed> {
+    pub(super) fn sweep(&mut self, topology: &Topology, now: Time) {
         if self.next_silence().is_none_or(|at| now < at) {
-            return None;
+            return;
         }
         let silence = self.silence;
         let before = self.others.len();
@@ -260,11 +265,24 @@ impl Vantage {
                 all |= other.point.forget(over, topology);
             }
         }
-        if !all {
-            return None;
+        if all {
+            self.votes_changed(now);
         }
+    }
+
+    /// Whether all servers are to be judged now: one message may change what all come to, and there may be many.
+    pub(super) fn takes_all(&mut self, topology: &Topology, now: Time) -> bool {
+        if self.all_due.take_if(|at| *at <= now).is_none() {
+            return false;
+        }
+        self.all_judged_at = now;
         self.compare_all(topology, now);
-        Some(Changed::All)
+        true
+    }
+
+    /// When that is.
+    pub(super) const fn all_due(&self) -> Option<Time> {
+        self.all_due
     }
 
     /// When somebody has been silent for long enough, or words are to be looked through.
@@ -297,29 +315,38 @@ impl Vantage {
         topology: &Topology,
         now: Time,
     ) -> Vec<String> {
-        let mut lines = Vec::new();
+        if self.told_at.is_some_and(|at| now < at + TOLD_APART) {
+            return Vec::new();
+        }
+        let name = |id: ServerId| Some(topology.servers.get(id.index())?.name.as_str());
+        // By what there is to tell: for how long, and of whom.
+        let mut told: BTreeMap<(bool, String), (u64, Vec<&str>)> = BTreeMap::new();
         for id in self.differences.ended() {
-            let Some(server) = topology.servers.get(id.index()) else { continue };
             let ballot = self.ballot(id, crate::world::DownWhen::Majority);
             let how = if ballot.down.is_empty() { "up" } else { "down" };
-            let name = &server.name;
-            lines.push(format!("vantage points see server {name} alike again: {how}"));
+            told.entry((false, how.to_owned())).or_default().1.extend(name(id));
         }
         for (id, since) in self.differences.due(&patience, now) {
             let Some(server) = topology.servers.get(id.index()) else { continue };
             let down_when = server.probe.as_ref().map(|probe| probe.down_when).unwrap_or_default();
             let ballot = self.ballot(id, down_when);
-            let (name, secs) = (&server.name, now.since(since).as_secs());
-            let told = ballot.describe();
-            let stays = if ballot.is_down() { "it is out" } else { "it stays in" };
-            lines.push(format!("server {name} is seen differently for {secs} s: {told}; {stays}"));
+            let taken_for = if ballot.is_down() { "down" } else { "up" };
+            let what = format!("{}; taken for {taken_for}", ballot.describe());
+            let (secs, servers) = told.entry((true, what)).or_default();
+            *secs = now.since(since).as_secs().max(*secs);
+            servers.push(server.name.as_str());
         }
-        lines
+        if !told.is_empty() {
+            self.told_at = Some(now);
+        }
+        let told = told.into_iter();
+        told.map(|((differ, what), told)| line(differ.then_some(told.0), &what, &told.1)).collect()
     }
 
     /// When [`Self::tell`] has something to say next.
     pub(super) fn next_told(&self, patience: impl Fn(ServerId) -> Duration) -> Option<Time> {
-        self.differences.next(&patience)
+        let due = self.differences.next(&patience)?;
+        Some(self.told_at.map_or(due, |at| due.max(at + TOLD_APART)))
     }
 
     fn make_room(&mut self, key: &(Role, Name), now: Time) -> Result<(), Refusal> {
@@ -334,15 +361,21 @@ impl Vantage {
         Err(Refusal::TooManyVantagePoints(self.others.len()))
     }
 
-    fn settle(&mut self, changed: Vec<ServerId>, topology: &Topology, now: Time) -> Changed {
+    /// Whose verdict may have changed, beside that of all if others have a vote now.
+    fn settle(&mut self, changed: Vec<ServerId>, now: Time) -> Vec<ServerId> {
         if self.votes != self.reckon_votes() {
-            self.compare_all(topology, now);
-            return Changed::All;
+            self.votes_changed(now);
+            return Vec::new();
         }
         for id in &changed {
             self.compare(*id, now);
         }
-        Changed::These(changed)
+        changed
+    }
+
+    fn votes_changed(&mut self, now: Time) {
+        self.votes = self.reckon_votes();
+        self.all_due.get_or_insert(now.max(self.all_judged_at + ALL_APART));
     }
 
     fn compare_all(&mut self, topology: &Topology, now: Time) {
@@ -356,6 +389,17 @@ impl Vantage {
         let ballot = self.ballot(id, crate::world::DownWhen::Majority);
         let differs = !ballot.down.is_empty() && !ballot.up.is_empty();
         self.differences.note(id, differs, now);
+    }
+}
+
+/// One for all servers of which the same is to be told.
+fn line(differ_secs: Option<u64>, what: &str, servers: &[&str]) -> String {
+    let (s, are) = if servers.len() == 1 { ("", "is") } else { ("s", "are") };
+    let servers = ballot::list(servers);
+    if let Some(secs) = differ_secs {
+        format!("server{s} {servers} {are} seen differently for {secs} s: {what}")
+    } else {
+        format!("vantage points see server{s} {servers} alike again: {what}")
     }
 }
 

@@ -327,7 +327,7 @@ fn differences_that_last_are_told_once_and_so_is_their_end() {
     let lines = told(&network);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].ends_with("1 of 3 vantage points sees it down (b; a, c see it up); it stays in"),
+        lines[0].ends_with("1 of 3 vantage points sees it down (b; a, c see it up); taken for up"),
         "{lines:?}"
     );
     network.heal();
