@@ -27,15 +27,13 @@ impl Inherited {
     pub(crate) fn take() -> Self {
         static TAKEN: AtomicBool = AtomicBool::new(false);
         let mut inherited = Self::default();
-        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
-        let count = match (number("LISTEN_PID"), number("LISTEN_FDS")) {
-            (Some(process), Some(count)) if process == std::process::id() => count,
-            _ => return inherited,
-        };
-        if TAKEN.swap(true, Ordering::Relaxed) {
+        let told = |name| std::env::var(name).ok();
+        let (process, count) = (told("LISTEN_PID"), told("LISTEN_FDS"));
+        let count = count_for(std::process::id(), process.as_deref(), count.as_deref());
+        if count == 0 || TAKEN.swap(true, Ordering::Relaxed) {
             return inherited;
         }
-        let count = RawFd::try_from(count).unwrap_or(SOCKETS_MAX).min(SOCKETS_MAX);
+        tracing::info!(count, "sockets were handed over");
         for descriptor in FIRST..FIRST + count {
             if let Some(descriptor) = own(descriptor) {
                 inherited.add(Socket::from(descriptor));
@@ -70,6 +68,15 @@ impl Inherited {
     }
 }
 
+/// How many sockets are for this process, by the two variables of the protocol.
+fn count_for(own: u32, process: Option<&str>, count: Option<&str>) -> RawFd {
+    let process = process.and_then(|text| text.parse::<u32>().ok());
+    if process != Some(own) {
+        return 0;
+    }
+    count.and_then(|text| text.parse::<RawFd>().ok()).unwrap_or(0).clamp(0, SOCKETS_MAX)
+}
+
 /// The descriptor, if it is open; programs that this one starts do not get it.
 fn own(descriptor: RawFd) -> Option<OwnedFd> {
     // SAFETY: fcntl with F_SETFD takes two numbers; of a descriptor that is not open it says so.
@@ -102,7 +109,17 @@ mod tests {
 
     #[test]
     fn what_is_for_another_process_is_not_taken() {
-        // The test's environment names nobody, or somebody else.
-        assert!(Inherited::take().udp.is_empty());
+        let cases = [
+            (Some("7"), Some("2"), 2),
+            (Some("8"), Some("2"), 0),
+            (None, Some("2"), 0),
+            (Some("7"), None, 0),
+            (Some("7"), Some("-2"), 0),
+            (Some("7"), Some("many"), 0),
+            (Some("7"), Some("2000000000"), SOCKETS_MAX),
+        ];
+        for (process, count, expected) in cases {
+            assert_eq!(count_for(7, process, count), expected, "{process:?} {count:?}");
+        }
     }
 }

@@ -47,7 +47,8 @@ impl CutOff {
 
     /// As the group is now.
     pub(super) fn peers(&mut self, last_word: Option<Time>, hears_peers: bool) {
-        self.last_word = last_word.or(self.last_word);
+        // Never back: whoever ended in good order was heard as well.
+        self.last_word = self.last_word.max(last_word);
         self.hears_peers = hears_peers;
     }
 
@@ -115,5 +116,22 @@ impl Servers {
             }
         });
         Some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_never_goes_back() {
+        let at = |seconds| Some(Time::from_secs(seconds));
+        let mut cut_off = CutOff::new(None);
+        cut_off.peers(at(100), true);
+        // Whoever spoke last has ended in good order; another had fallen silent long before.
+        cut_off.peers(at(50), false);
+        assert_eq!(cut_off.last_word, at(100));
+        cut_off.peers(None, false);
+        assert_eq!(cut_off.last_word, at(100));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use walrus_host::clock::Clock;
@@ -93,6 +94,9 @@ pub(super) fn origin(settings: OriginSettings, until_input_ends: bool) -> Result
     })
 }
 
+/// How long a file that cannot be read may keep the process from its end.
+const HANGS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Threads of the runtime.
 enum Threads {
     /// Enough for an agent.
@@ -118,5 +122,8 @@ fn on_runtime(
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    runtime.block_on(work)
+    let ended = runtime.block_on(work);
+    // What must be stored is stored by now; a file that hangs is not waited for without end.
+    runtime.shutdown_timeout(HANGS_WITHIN);
+    ended
 }

@@ -151,9 +151,6 @@ impl Node {
         if let Some(controller) = &self.controller {
             controller.ended().await;
         }
-        if let Some(director) = &self.director {
-            director.shutdown();
-        }
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
@@ -165,6 +162,10 @@ impl Node {
         }
         if let Some(bus) = &self.bus {
             bus.end().await;
+        }
+        // Last: clients are answered while disk and group are waited for.
+        if let Some(director) = &self.director {
+            director.shutdown();
         }
     }
 

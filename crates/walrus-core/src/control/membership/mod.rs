@@ -360,7 +360,9 @@ impl Controller {
             self.event = true;
         }
         for silent in before.difference(&group.live) {
-            self.warn(format!("Controller {silent} is heard no longer"));
+            let has_left = group.peers.get(silent).is_some_and(|peer| peer.presence.leaving);
+            let how = if has_left { "has ended" } else { "is heard no longer" };
+            self.warn(format!("Controller {silent} {how}"));
         }
         self.cut_off.peers(group.peers.last_word(), !group.live.is_empty());
         let hears = self.hears(now);

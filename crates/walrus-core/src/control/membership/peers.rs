@@ -100,10 +100,11 @@ impl Peers {
         self.table.get(name)
     }
 
-    /// Those that said within the detection time that they end: what others say of them is of before.
+    /// Those that said not long ago that they end. Others may not have heard it, and say for one detection
+    /// time that they hear them.
     pub(super) fn left(&self, detection: Duration, now: Time) -> impl Iterator<Item = &Name> {
         let has_left =
-            move |peer: &Peer| peer.presence.leaving && now.since(peer.heard_at) < detection;
+            move |peer: &Peer| peer.presence.leaving && now.since(peer.heard_at) < detection * 2;
         self.table.iter().filter(move |(_, peer)| has_left(peer)).map(|(name, _)| name)
     }
 

@@ -225,11 +225,15 @@ impl Speaker {
             self.updater.failed(now, Failure::Silent);
             return true;
         };
-        let broken = exchange.requests.iter().any(|request| match request {
+        let broken = exchange.requests.iter().position(|request| match request {
             Request::Update { name, .. } => server.breaks_at.as_ref() == Some(name),
             Request::Query { .. } => false,
         });
-        if broken {
+        if let Some(broken) = broken {
+            // What came before it is carried out all the same, and nobody hears of it.
+            for request in &exchange.requests[..broken] {
+                server.answer(request);
+            }
             self.updater.failed(now, Failure::Closed);
             return true;
         }

@@ -110,12 +110,45 @@ fn names_whose_update_is_refused_hold_no_others_up() {
 #[test]
 fn an_update_that_breaks_each_exchange_holds_no_others_up_for_long() {
     let (mut speaker, mut server) = published();
-    server.breaks_at = Some(domain(&target(0)));
-    speaker.updater.plan(&many(number(1, "berlin", 2), "192.0.2.9", COUNT).0);
-    for second in 0..600 {
+    // In the midst of a batch: what comes before it is carried out unheard.
+    server.breaks_at = Some(domain(&target(20)));
+    for (sequence, address) in [(2, "192.0.2.9"), (3, "192.0.2.10"), (4, "192.0.2.11")] {
+        speaker.updater.plan(&many(number(1, "berlin", sequence), address, COUNT).0);
+        let begin = (sequence - 2) * 300;
+        for second in begin..begin + 300 {
+            speaker.settle(Time::from_secs(second), &mut server);
+        }
+        assert_eq!(having(&server, address), COUNT - 1, "{address}");
+    }
+    // What somebody else does to the others is seen, too.
+    let node = server.names.get_mut(&domain(&target(3))).unwrap();
+    node.data.retain(|(_, data)| !matches!(data, ReplyData::Address(_)));
+    server.serial += 1;
+    for second in 900..1200 {
         speaker.settle(Time::from_secs(second), &mut server);
     }
-    assert_eq!(having(&server, "192.0.2.9"), COUNT - 1);
+    assert_eq!(having(&server, "192.0.2.11"), COUNT - 1);
+}
+
+#[test]
+fn a_name_that_is_refused_and_then_cannot_be_read_waits() {
+    for (asked, changed) in [(2, 5), (2, 2), (5, 5)] {
+        let (mut speaker, mut server) = published();
+        server.refuses_names = [(domain(&target(0)), (asked, changed))].into();
+        speaker.updater.plan(&many(number(1, "berlin", 2), "192.0.2.9", COUNT).0);
+        let before = server.asked.len();
+        for second in 0..120 {
+            speaker.settle(Time::from_secs(second), &mut server);
+        }
+        assert_eq!(having(&server, "192.0.2.9"), COUNT - 1);
+        // Each second would make thousands of it.
+        let asked = server.asked[before..].iter().filter(|request| match request {
+            Request::Query { name, .. } | Request::Update { name, .. } => {
+                *name == domain(&target(0))
+            }
+        });
+        assert!(asked.count() < 100, "backs off");
+    }
 }
 
 #[test]

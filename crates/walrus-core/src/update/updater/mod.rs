@@ -66,8 +66,6 @@ pub struct Updater {
     next_look: Time,
     /// The name at which the next look begins.
     next_name: usize,
-    /// Names that are written in one exchange: fewer after one that failed.
-    batch: usize,
     /// Whether all names are being read, and not only some again.
     reads_all: bool,
     /// Of the zone when all names were read; `None` since something was written.
@@ -109,7 +107,6 @@ impl Updater {
             not_before: Time::ZERO,
             next_look: Time::ZERO,
             next_name: 0,
-            batch: NAMES_MAX,
             reads_all: true,
             serial: None,
             serial_before: None,
@@ -221,7 +218,6 @@ impl Updater {
 
     /// What became of each request of the exchange, in their order. An error concerns that one alone.
     pub fn replied(&mut self, now: Time, replies: &[Result<Reply, Failure>]) {
-        let is_write = matches!(self.under_way, Some(UnderWay::Write(_)));
         let outcome = match self.under_way.take() {
             None => return,
             Some(UnderWay::Read(names, zones)) => self.have_read(now, &names, &zones, replies),
@@ -232,9 +228,6 @@ impl Updater {
         };
         if let Err(failure) = outcome {
             return self.fail(now, failure);
-        }
-        if is_write {
-            self.batch = NAMES_MAX;
         }
         self.last_success = Some(now);
         self.next_look = now + self.retry.jittered(self.settings.check_every);
@@ -250,11 +243,9 @@ impl Updater {
     /// The exchange did not come to its end: what of it was carried out is not known.
     pub fn failed(&mut self, now: Time, failure: Failure) {
         if let Some(UnderWay::Write(names)) = self.under_way.take() {
-            // If one of them is the reason the others shall not wait for it.
-            self.batch = (self.batch / 2).max(1);
             for (target, ..) in names {
                 if let Some(name) = self.names.get_mut(&target) {
-                    name.cut_off = name.cut_off.saturating_add(1);
+                    name.cut_off(now);
                 }
             }
         }

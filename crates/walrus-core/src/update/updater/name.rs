@@ -96,19 +96,26 @@ impl NameState {
     }
 
     pub(super) fn next_reading(&self) -> Option<Time> {
-        // After a refusal it is read at once: somebody else may have done what is to be done.
-        let since = if self.refused.is_some() { Time::ZERO } else { self.not_before };
+        // After a refusal it is read at once, for somebody else may have done what is to be done; and after
+        // an exchange that was cut off, for the name server may have done it unheard. But only once.
+        let was_tried = self.refused.is_some() || self.cut_off > 0;
+        let at_once = was_tried && self.is_stale && self.unreadable.is_none();
+        let since = if at_once { Time::ZERO } else { self.not_before };
         (self.is_stale || self.unreadable.is_some()).then_some(since)
     }
 
     pub(super) fn next_writing(&self) -> Option<Time> {
-        matches!(self.verdict, Some(Verdict::Write { .. })).then_some(self.not_before)
+        // What was cut off is read before it is tried again, or nothing else would ever be read.
+        let is_unsure = self.cut_off > 0 && self.is_stale;
+        let is_wanted = matches!(self.verdict, Some(Verdict::Write { .. })) && !is_unsure;
+        is_wanted.then_some(self.not_before)
     }
 
     /// Whether nothing of a Plan is left to be done here.
     pub(super) const fn is_done(&self) -> bool {
         match &self.unreadable {
             Some(failure) => matches!(failure, Failure::NotAuthoritative),
+            None if self.is_stale => false,
             None => matches!(self.verdict, Some(Verdict::Good | Verdict::Foreign(_))),
         }
     }
@@ -155,6 +162,12 @@ impl NameState {
         self.tries = self.tries.saturating_add(1);
     }
 
+    /// An exchange with its update was cut off: what of it was carried out is not known.
+    pub(super) fn cut_off(&mut self, now: Time) {
+        self.not_before = now + doubled(self.cut_off);
+        self.cut_off = self.cut_off.saturating_add(1);
+    }
+
     /// Its update was not carried out. Neighbours that are refused together are tried together again.
     pub(super) fn refused(&mut self, now: Time, failure: Failure) {
         self.not_before = now + doubled(self.tries);
@@ -180,6 +193,7 @@ impl NameState {
         if verdict == Verdict::Good {
             self.known = Some(wanted.content.clone());
             self.tries = 0;
+            self.cut_off = 0;
         }
         if !matches!(verdict, Verdict::Write { .. }) {
             self.refused = None;

@@ -4,8 +4,8 @@ use walrus_dns::DomainName;
 
 use super::name::NameState;
 use super::{
-    DesiredName, Failure, Held, Mark, Reply, Request, UnderWay, Updater, UpdaterEffect, Verdict,
-    Why,
+    DesiredName, Failure, Held, Mark, NAMES_MAX, Reply, Request, UnderWay, Updater, UpdaterEffect,
+    Verdict, Why,
 };
 use crate::update::{Content, OnlyIf};
 use crate::world::Time;
@@ -29,7 +29,11 @@ impl Updater {
             .collect();
         due.sort_by_key(|(_, name, _, why)| (name.cut_off, name.tries, *why == Why::Renewed));
         let (mut requests, mut written) = (Vec::new(), Vec::new());
-        for (wanted, _, only_if, why) in due.into_iter().take(self.batch) {
+        for (wanted, name, only_if, why) in due.into_iter().take(NAMES_MAX) {
+            // If one of them cuts exchanges off the others are to be rid of it: half as many each time.
+            if requests.len() >= (NAMES_MAX >> name.cut_off.min(NAMES_MAX.ilog2())) {
+                break;
+            }
             written.push((wanted.target.clone(), after(wanted, only_if, &mark), why));
             requests.push(Request::Update {
                 zone: self.settings.zone.clone(),

@@ -301,6 +301,25 @@ fn a_master_that_ends_in_good_order_is_followed_at_once() {
 }
 
 #[test]
+fn a_goodbye_that_one_standby_does_not_hear_makes_one_master_and_not_two() {
+    for offset in 0..40 {
+        let mut network = three();
+        network.pass(offset * 25);
+        let now = network.now;
+        // c does not hear the end of a.
+        network.cut(0, 2);
+        network.controller(0).leave(now);
+        network.drain();
+        network.stop(0, Stop::Crash);
+        network.until(1000, |it| it.masters() == "b");
+        let epoch = network.number(1).unwrap().epoch;
+        network.pass(12_000);
+        assert_eq!(network.number(1).unwrap().epoch, epoch, "after {offset} times 25 ms");
+        assert_eq!(network.masters(), "b");
+    }
+}
+
+#[test]
 fn who_has_said_that_it_ends_says_and_decides_nothing_more() {
     let mut network = three();
     let (now, taken) = (network.now, network.nodes[0].taken.len());
