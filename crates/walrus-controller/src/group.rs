@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use walrus_core::control::{Inbox, Input};
 use walrus_core::message::{Envelope, Message, Role};
 use walrus_core::plan::Plan;
@@ -29,6 +29,8 @@ pub(crate) enum Heard {
     Event(BusEvent),
     /// Another Controller's Plan, complete.
     Plan(Arc<Plan>),
+    /// There is a connection to the group again.
+    Connected,
 }
 
 /// The queues of what was heard.
@@ -36,6 +38,7 @@ pub(crate) enum Heard {
 pub(crate) struct Queues {
     events: mpsc::Receiver<BusEvent>,
     plans: mpsc::Receiver<Arc<Plan>>,
+    connections: watch::Receiver<u64>,
 }
 
 /// What the core is to be told.
@@ -63,7 +66,8 @@ impl Group {
         let ControllerBus { bus, events, .. } = bus;
         let (ear, plans) = PlanEar::new(bus.clone(), Role::Controller, held.clone(), clock);
         let voice = PlanVoice::new(bus.clone());
-        (Self { bus, voice, ear, last: held }, Queues { events, plans })
+        let connections = bus.connections();
+        (Self { bus, voice, ear, last: held }, Queues { events, plans, connections })
     }
 
     /// What the core is to hear of a message, if anything.
@@ -117,10 +121,13 @@ impl Group {
 
 /// The next thing that is heard; never, without a group. To be dropped and called again at will.
 pub(crate) async fn next(queues: &mut Option<Queues>) -> Heard {
-    let Some(Queues { events, plans }) = queues else { return std::future::pending().await };
+    let Some(Queues { events, plans, connections }) = queues else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         Some(event) = events.recv() => Heard::Event(event),
         Some(plan) = plans.recv() => Heard::Plan(plan),
+        Ok(()) = connections.changed() => Heard::Connected,
         // The group ended: it is never heard again.
         else => std::future::pending().await,
     }
@@ -128,7 +135,7 @@ pub(crate) async fn next(queues: &mut Option<Queues>) -> Heard {
 
 /// What waits.
 pub(crate) fn waiting(queues: &mut Option<Queues>) -> Option<Heard> {
-    let Queues { events, plans } = queues.as_mut()?;
+    let Queues { events, plans, .. } = queues.as_mut()?;
     if let Ok(event) = events.try_recv() {
         return Some(Heard::Event(event));
     }

@@ -349,6 +349,10 @@ impl Shell {
                 self.tell(Input::PlanHeard(plan));
                 return None;
             }
+            Heard::Connected => {
+                self.parts.controller.connected(self.parts.clock.now());
+                return None;
+            }
             Heard::Event(event) => event,
         };
         let told = self.parts.group.as_ref().and_then(|group| group.take(envelope));

@@ -39,6 +39,7 @@ pub(super) async fn watch(node: Arc<Node>, bus: Bus) {
     let mut configuration = node.loaded().configuration;
     let seed = node.seed.for_part("vantage");
     let mut lookout = Lookout::new(configuration.clone(), seed, clock.now());
+    let mut connections = bus.connections();
     loop {
         while let Some(look) = lookout.poll(clock.now()) {
             match look {
@@ -51,6 +52,10 @@ pub(super) async fn watch(node: Arc<Node>, bus: Bus) {
         let due = lookout.next_deadline().max(clock.now() + PAUSE_MIN);
         tokio::select! {
             _ = clock.sleep_until(due) => {}
+            connected = connections.changed() => match connected {
+                Ok(()) => lookout.connected(clock.now()),
+                Err(_) => return,
+            },
             Some((target, outcome)) = queue.recv() => {
                 executor.running.remove(&target);
                 if let ProbeOutcome::Unknown(reason) = &outcome

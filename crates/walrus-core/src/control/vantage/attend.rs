@@ -45,6 +45,14 @@ impl Controller {
         }
     }
 
+    /// There is a connection to the group again: what this Controller sees is said now, all of it.
+    pub fn connected(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let (vantage, topology) = (&self.vantage, &self.configuration.topology);
+        let seen = super::ids(topology).filter(|id| vantage.own(*id).is_some());
+        self.teller.again(seen);
+    }
+
     /// What others heard of servers that are probed elsewhere from now on is no longer so.
     pub(in crate::control) fn take_back_sights(&mut self) {
         if self.speaks_of_sights() {

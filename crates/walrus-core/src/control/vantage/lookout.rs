@@ -90,6 +90,13 @@ impl Lookout {
         }
     }
 
+    /// There is a connection again: what was said without one is said now, to whoever may have heard nothing else.
+    pub fn connected(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let seen = ids(&self.configuration.topology).filter(|id| self.own.word(*id).is_some());
+        self.teller.again(seen);
+    }
+
     /// The next thing to do, if any is due.
     pub fn poll(&mut self, now: Time) -> Option<Look> {
         self.now = self.now.max(now);

@@ -52,6 +52,14 @@ impl Teller {
         self.has_news = true;
     }
 
+    /// What was said of these may not have been heard: it is to be told again at once.
+    pub(in crate::control) fn again(&mut self, ids: impl Iterator<Item = ServerId>) {
+        for id in ids {
+            self.changed.entry(id).or_insert(1);
+        }
+        self.has_news = true;
+    }
+
     /// Ids are no longer what they were.
     pub(in crate::control) fn forget(&mut self) {
         self.changed.clear();
@@ -88,7 +96,7 @@ impl Teller {
         self.said_at = now;
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + silence / HEARTBEATS;
-            // Who has nothing to say of a server does not say so each time.
+            // Whoever has nothing to say of a server does not say so each time.
             told.extend(self.third(servers.len()).into_iter().filter(|id| word(*id).is_some()));
         }
         told.sort_unstable();

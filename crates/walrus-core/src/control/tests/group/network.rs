@@ -56,7 +56,7 @@ pub(super) struct Network {
 /// A name server that probes.
 pub(super) struct Watcher {
     name: Name,
-    lookout: Option<Lookout>,
+    pub(super) lookout: Option<Lookout>,
     session: u64,
     sequence: u64,
 }

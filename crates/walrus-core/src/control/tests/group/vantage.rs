@@ -355,6 +355,25 @@ fn what_is_lost_on_the_way_is_said_again() {
 }
 
 #[test]
+fn all_is_said_anew_on_a_new_connection() {
+    let mut network = probing(2);
+    network.watch();
+    network.pass(20_000);
+    // What was said without a connection is lost, however often it was.
+    network.split(&[&[0], &[1], &[WATCHERS]]);
+    network.dead.insert(name("asia1"));
+    network.pass(60_000);
+    network.join();
+    let now = network.now;
+    network.controller(1).connected(now);
+    network.watchers[0].lookout.as_mut().unwrap().connected(now);
+    network.pass(200);
+    let points = status(&network, 0).vantage_points;
+    assert!(points.iter().all(|it| (it.up, it.down) == (3, 1)), "{points:?}");
+    assert_eq!(points.len(), 3);
+}
+
+#[test]
 fn a_flood_of_changes_is_no_flood_of_messages() {
     let mut network = probing(2);
     let before = network.nodes[0].sights;
