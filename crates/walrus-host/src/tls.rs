@@ -331,6 +331,19 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// Authorities without a list, whose certificates would not be believed.
+    #[error(
+        "{path} holds lists of revocations of {lists} authorities, and `client_authority` names \
+         {authorities}: put one list of each into it, an empty one too", path = path.display()
+    )]
+    TooFewRevocations {
+        /// The file.
+        path: PathBuf,
+        /// Of how many authorities it has a list.
+        lists: usize,
+        /// How many there are.
+        authorities: usize,
+    },
     /// Somebody's certificate is not, or no longer, believed.
     #[error("the certificate is not believed (`client_authority` of [group]): {0}")]
     PeerCertificate(rustls::Error),

@@ -5,6 +5,8 @@
 //! `walrus:ROLE/NAME`, or by a domain name that an [`Identity`] names. Tokens that many share prove a
 //! role only, and only for names that have nothing of their own.
 
+use std::collections::BTreeMap;
+
 use walrus_dns::DomainName;
 
 use crate::world::{IdentityRole, Name, OperatorRight, TokenHash, legible};
@@ -27,15 +29,18 @@ pub struct Identity {
     pub certificate: Vec<DomainName>,
 }
 
-/// Everybody who may speak.
+/// Everybody who may speak. What it takes to know one does not grow with how many they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// Those with something of their own.
-    pub identities: Vec<Identity>,
+    identities: BTreeMap<Claim, Identity>,
+    /// Whose each token is, by its hash. How long it takes to find none tells something about hashes, and so
+    /// nothing about tokens.
+    owners: BTreeMap<[u8; 32], Claim>,
     /// The token that Reporters share, where it is still taken.
-    pub shared_by_reporters: Option<TokenHash>,
+    shared_by_reporters: Option<TokenHash>,
     /// The token that nodes share, where it is still taken.
-    pub shared_by_nodes: Option<TokenHash>,
+    shared_by_nodes: Option<TokenHash>,
 }
 
 /// What came along to prove a claim.
@@ -68,6 +73,52 @@ pub enum Proved {
 }
 
 impl Admission {
+    /// Of those with something of their own; of one role and name, the last holds.
+    ///
+    /// # Errors
+    /// If two have the same token: what it is good for would hang on which is found first.
+    pub fn new<I: IntoIterator<Item = Identity>>(identities: I) -> Result<Self, SameToken> {
+        let mut admission = Self::default();
+        for identity in identities {
+            let claim = Claim { role: identity.role, name: identity.name.clone() };
+            for token in &identity.tokens {
+                let before = admission.owners.insert(*token.bytes(), claim.clone());
+                if let Some(before) = before.filter(|before| *before != claim) {
+                    return Err(SameToken(claim.to_string(), before.to_string()));
+                }
+            }
+            admission.identities.insert(claim, identity);
+        }
+        Ok(admission)
+    }
+
+    /// Takes these from all who have nothing of their own, too.
+    ///
+    /// # Errors
+    /// If one of them is somebody's own: whoever has it would speak as that one.
+    pub fn with_shared(
+        self,
+        by_reporters: Option<TokenHash>,
+        by_nodes: Option<TokenHash>,
+    ) -> Result<Self, SameToken> {
+        let shared = [(by_reporters, "all Reporters"), (by_nodes, "all nodes")];
+        for (token, whose) in shared {
+            if let Some(token) = token {
+                self.must_be_nobodys(&token, whose)?;
+            }
+        }
+        Ok(Self { shared_by_reporters: by_reporters, shared_by_nodes: by_nodes, ..self })
+    }
+
+    /// # Errors
+    /// If it is somebody's own.
+    pub fn must_be_nobodys(&self, token: &TokenHash, whose: &str) -> Result<(), SameToken> {
+        match self.whose(token) {
+            Some(owner) => Err(SameToken(owner.to_string(), whose.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Whether whoever brings this may speak as that.
     ///
     /// # Errors
@@ -78,8 +129,9 @@ impl Admission {
         name: &Name,
         proof: &Proof,
     ) -> Result<Proved, NotAllowed> {
-        let claimed = || Claim { role, name: name.clone() };
-        let own = self.identities.iter().find(|it| it.role == role && it.name == *name);
+        let claim = Claim { role, name: name.clone() };
+        let claimed = || claim.clone();
+        let own = self.identities.get(&claim);
         if let Some(names) = &proof.certificate
             && (names.says(role, name) || own.is_some_and(|own| own.is_in(names)))
         {
@@ -91,12 +143,12 @@ impl Admission {
                 None => NotAllowed::Nothing(claimed()),
             });
         };
-        match self.owner(token) {
-            Some(owner) if owner.role == role && owner.name == *name => Ok(Proved::Token),
-            Some(owner) => {
-                let owner = Claim { role: owner.role, name: owner.name.clone() };
-                Err(NotAllowed::OthersToken(claimed(), owner))
-            }
+        // Those of its own in the same time, whichever it is.
+        if own.is_some_and(|own| own.tokens.iter().fold(false, |is, it| is | it.matches(token))) {
+            return Ok(Proved::Token);
+        }
+        match self.whose(token) {
+            Some(owner) => Err(NotAllowed::OthersToken(claimed(), owner)),
             None => self.shared(role, own, token, claimed()),
         }
     }
@@ -126,26 +178,14 @@ impl Admission {
     /// The operator with this token.
     #[must_use]
     pub fn operator(&self, token: &TokenHash) -> Option<&Identity> {
-        self.owner(token).filter(|owner| owner.role == IdentityRole::Operator)
+        let owner = self.owners.get(token.bytes())?;
+        self.identities.get(owner).filter(|owner| owner.role == IdentityRole::Operator)
     }
 
     /// Whose token it is, if it is somebody's own.
     #[must_use]
     pub fn whose(&self, token: &TokenHash) -> Option<Claim> {
-        self.owner(token).map(|owner| Claim { role: owner.role, name: owner.name.clone() })
-    }
-
-    /// Whose token it is. All are compared, so that time tells nobody how far down it stands.
-    fn owner(&self, token: &TokenHash) -> Option<&Identity> {
-        let mut found = None;
-        for identity in &self.identities {
-            for own in &identity.tokens {
-                if own.matches(token) {
-                    found = Some(identity);
-                }
-            }
-        }
-        found
+        self.owners.get(token.bytes()).cloned()
     }
 }
 
@@ -171,7 +211,7 @@ impl CertificateNames {
 }
 
 /// What somebody says that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// As what.
     pub role: IdentityRole,
@@ -184,6 +224,11 @@ impl std::fmt::Display for Claim {
         write!(f, "{} `{}`", self.role, self.name)
     }
 }
+
+/// Two have one token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} has the same token as {1}: give each its own (`walrus identity new`)")]
+pub struct SameToken(String, String);
 
 /// Why somebody may not speak. No text tells a token or its hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,15 +15,16 @@ fn identity(role: IdentityRole, name: &str, tokens: &[&str]) -> Identity {
 }
 
 fn admission() -> Admission {
-    Admission {
-        identities: vec![
-            identity(IdentityRole::Reporter, "fra1", &["old", "new"]),
-            identity(IdentityRole::Node, "fra1", &["node"]),
-            identity(IdentityRole::Operator, "fra1", &["human"]),
-        ],
-        shared_by_reporters: Some(TokenHash::of("reporters")),
-        shared_by_nodes: Some(TokenHash::of("nodes")),
-    }
+    own().with_shared(Some(TokenHash::of("reporters")), Some(TokenHash::of("nodes"))).unwrap()
+}
+
+fn own() -> Admission {
+    let identities = [
+        identity(IdentityRole::Reporter, "fra1", &["old", "new"]),
+        identity(IdentityRole::Node, "fra1", &["node"]),
+        identity(IdentityRole::Operator, "fra1", &["human"]),
+    ];
+    Admission::new(identities).unwrap()
 }
 
 fn by_token(token: &str) -> Proof {
@@ -72,7 +73,7 @@ fn each_role_and_name_has_its_own_tokens_and_no_others() {
     }
     let nothing = admission.admit(Reporter, &"fra1".parse().unwrap(), &Proof::default());
     assert!(nothing.unwrap_err().to_string().starts_with("no token and no certificate"));
-    let alone = Admission { shared_by_reporters: None, ..admission };
+    let alone = own().with_shared(None, Some(TokenHash::of("nodes"))).unwrap();
     let shared = alone.admit(Reporter, &"fra2".parse().unwrap(), &by_token("reporters"));
     assert_eq!(
         shared.unwrap_err().to_string(),
@@ -104,6 +105,26 @@ fn a_certificate_speaks_for_whom_it_names() {
     assert!(!text.contains('\u{7}') && !text.contains('\n'), "{text}");
 }
 
+/// By hash or by file, of one role or of two: whose it is must not hang on an order.
+#[test]
+fn no_token_is_that_of_two() {
+    let (fra1, node) = (
+        identity(IdentityRole::Reporter, "fra1", &["one", "one"]),
+        identity(IdentityRole::Node, "ns2", &["two", "one"]),
+    );
+    let told = Admission::new([fra1.clone(), node]).unwrap_err().to_string();
+    assert!(told.starts_with("node `ns2` has the same token as Reporter `fra1`"), "{told}");
+    let alone = Admission::new([fra1]).unwrap();
+    let (one, other) = (TokenHash::of("one"), TokenHash::of("other"));
+    assert!(alone.clone().with_shared(Some(other), Some(other)).is_ok());
+    for (reporters, nodes, whose) in
+        [(Some(one), None, "all Reporters"), (None, Some(one), "all nodes")]
+    {
+        let told = alone.clone().with_shared(reporters, nodes).unwrap_err().to_string();
+        assert!(told.contains(&format!("Reporter `fra1` has the same token as {whose}")), "{told}");
+    }
+}
+
 #[test]
 fn operators_are_known_by_their_tokens_alone() {
     let admission = admission();
@@ -127,7 +148,7 @@ proptest! {
             let (role, name) = who(index);
             identity(role, name, &[&format!("token{index}")])
         });
-        let admission = Admission { identities: identities.collect(), ..admission() };
+        let admission = Admission::new(identities).unwrap();
         let (role, name) = who(claim);
         let found = admission.admit(role, &name.parse().unwrap(), &by_token(&format!("token{token}")));
         prop_assert_eq!(found.is_ok(), token == claim);

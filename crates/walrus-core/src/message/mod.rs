@@ -23,6 +23,7 @@ use crate::world::{Name, Observation, Override, Report, Target};
 
 pub use admission::{
     Admission, CERTIFICATE_URI, CertificateNames, Claim, Identity, NotAllowed, Proof, Proved,
+    SameToken,
 };
 pub use envelope::{Envelope, decode_envelope, encode_envelope};
 pub use presence::{HEARD_MAX, Heard, Presence};

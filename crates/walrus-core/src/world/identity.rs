@@ -95,6 +95,10 @@ impl TokenHash {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Whether both are of one token, in the same time however many bytes agree.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {

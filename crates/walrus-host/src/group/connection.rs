@@ -27,6 +27,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENT_UNITS: u32 = 4;
 /// The reporting unit until the first report tells it, and the longest that is believed.
 const UNIT_MAX: Duration = Duration::from_secs(300);
+/// Certificates of those who stay connected: they expire, and lists of revocations do.
+const LOOKED_AT_AGAIN: Duration =
+    if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(3600) };
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 22;
 
@@ -67,7 +70,7 @@ impl Connection {
                     let certificate = certificate
                         .map(|chain| chain.iter().map(|it| it.clone().into_owned()).collect());
                     let stream = Box::new(stream);
-                    Box::pin(self.greet(stream, &security, certificate, true)).await;
+                    Box::pin(self.greet(stream, security, certificate, true)).await;
                 }
                 Ok(Err(error)) => {
                     self.served.refused(Some(self.peer), &format!("TLS handshake: {error}"));
@@ -76,25 +79,27 @@ impl Connection {
             }
         } else {
             let allowed = security.insecure || self.peer.ip().to_canonical().is_loopback();
-            Box::pin(self.greet(stream, &security, None, allowed)).await;
+            Box::pin(self.greet(stream, security, None, allowed)).await;
         }
     }
 
     async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut stream: S,
-        security: &GroupSecurity,
+        security: Arc<GroupSecurity>,
         certificate: Option<PeerCertificate>,
         allowed: bool,
     ) {
         let hello = if allowed {
-            self.hello(&mut stream, security, certificate).await
+            self.hello(&mut stream, &security, certificate).await
         } else {
             // Nothing is read that should not have been sent in the clear.
             Err("plaintext is taken from loopback only: use TLS, or set `insecure = true` on both \
                  sides"
                 .to_owned())
         };
+        // Another one may hold long before this connection ends.
+        drop(security);
         match hello {
             Ok(Some((hello, brought))) => Box::pin(self.converse(stream, hello, brought)).await,
             Ok(None) => {}
@@ -114,7 +119,7 @@ impl Connection {
     async fn hello<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
-        security: &GroupSecurity,
+        security: &Arc<GroupSecurity>,
         certificate: Option<PeerCertificate>,
     ) -> Result<Option<(Hello, Brought)>, String> {
         match timeout(HELLO_TIMEOUT, frame::read(stream, FRAME_MAX)).await {
@@ -122,7 +127,7 @@ impl Connection {
                 // The token itself goes no further than here.
                 let token = hello.token.take().filter(|token| !token.is_empty());
                 let token = token.map(|token| TokenHash::of(&token));
-                let brought = Brought { token, certificate };
+                let brought = Brought { token, certificate, admitted_by: Arc::downgrade(security) };
                 self.check(&hello, security, &brought).map(|()| Some((hello, brought)))
             }
             Ok(Ok(Some(_))) => Err("the first message must be a hello".to_owned()),
@@ -223,15 +228,30 @@ impl Connection {
         let mut security = self.served.security.clone();
         // What changed between the hello and here is looked at as well.
         security.mark_changed();
+        let mut before = brought.admitted_by.upgrade();
         loop {
-            if security.changed().await.is_err() {
-                // Nobody is left who could change it.
-                return std::future::pending().await;
-            }
+            let expires = async {
+                match brought.certificate {
+                    Some(_) => tokio::time::sleep(LOOKED_AT_AGAIN).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_due = tokio::select! {
+                changed = security.changed() => match changed {
+                    Ok(()) => false,
+                    // Nobody is left who could change it.
+                    Err(_) => return std::future::pending().await,
+                },
+                () = expires => true,
+            };
             let now = security.borrow_and_update().clone();
-            if let Err(reason) = now.admit(role, name, brought) {
+            let same = before.is_some_and(|before| now.lets_in_the_same(&before));
+            if (is_due || !same)
+                && let Err(reason) = now.admit(role, name, brought)
+            {
                 return format!("no longer admitted: {reason}");
             }
+            before = Some(now);
         }
     }
 

@@ -351,3 +351,51 @@ async fn a_certificate_that_was_taken_back_ends_its_connection() {
     assert!(told.iter().any(|it| it.reason.contains("Revoked")), "{told:?}");
     group.shutdown.request();
 }
+
+#[tokio::test]
+async fn a_certificate_that_expires_ends_its_connection() {
+    const DAY: u64 = 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let ours = new_authority(now()).unwrap();
+    let settings = GroupSettings {
+        client_authority: Some(put(folder.path(), "clients.pem", &ours.certificate)),
+        ..Default::default()
+    };
+    let group = Listening::start(settings, &[]).await;
+    let fra1 = "fra1".parse().unwrap();
+    // For a few seconds more; on a machine that is too slow for it, the handshake is refused for the same reason.
+    let issued = issue(&ours.key, (IdentityRole::Reporter, &fra1), now() - DAY + 4, 1).unwrap();
+    let settings = group.reporter(Some(&issued));
+    let link = Link::new(&settings, 1, Clock::real(), 3, group.shutdown.clone()).unwrap();
+    until(&link, |status| status.problem.is_some()).await;
+    let told = group.counters.refusals();
+    assert!(told.iter().any(|it| it.reason.contains("xpired")), "{told:?}");
+    group.shutdown.request();
+}
+
+#[tokio::test]
+async fn a_list_of_revocations_is_wanted_of_each_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (new_authority(now()).unwrap(), new_authority(now()).unwrap());
+    let fra1 = "fra1".parse().unwrap();
+    let list = |of: &Issued| {
+        let issued = issue(&of.key, (IdentityRole::Reporter, &fra1), now(), 7).unwrap();
+        crate::tls::revocation_list(&of.key, issued.certificate.as_bytes(), now())
+    };
+    let both = format!("{}{}", one.certificate, two.certificate);
+    let (first, second) = (list(&one), list(&two));
+    let load = |lists: &str| {
+        let settings = GroupSettings {
+            client_authority: Some(put(folder.path(), "clients.pem", &both)),
+            client_revocations: Some(put(folder.path(), "clients.crl", lists)),
+            ..Default::default()
+        };
+        crate::tls::ClientAuthority::load(&settings).map(|loaded| loaded.unwrap())
+    };
+    let told = load(&first).unwrap_err().to_string();
+    assert!(told.contains("lists of revocations of 1 authorities"), "{told}");
+    assert!(load(&format!("{first}{first}")).is_err());
+    let (loaded, again) = (load(&format!("{first}{second}")), load(&format!("{first}{second}")));
+    // As it was: nobody needs another look.
+    assert!(loaded.unwrap() == again.unwrap());
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
+use walrus_core::message::SameToken;
 use walrus_core::world::{Time, legible};
 
 use super::connection::Connection;
@@ -270,6 +271,9 @@ pub enum GroupError {
     /// The configured token file.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Two with one token.
+    #[error(transparent)]
+    SameToken(#[from] SameToken),
     /// The token in the state directory.
     #[error(transparent)]
     State(#[from] StateError),

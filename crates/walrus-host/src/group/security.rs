@@ -1,7 +1,7 @@
 //! Who the group's listener is, and whom it lets in: as configured, and anew at each reload.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 use walrus_core::config::{GroupSettings, IdentitySettings};
@@ -54,17 +54,20 @@ impl GroupSecurity {
             let taken = settings.takes_shared_token(role, identities);
             Ok(taken.then(|| token.hash()))
         };
-        let admission = Admission {
-            identities: known(identities)?,
-            shared_by_reporters: shared(
-                IdentityRole::Reporter,
-                &settings.token_file,
-                "reporter-token",
-            )?,
-            shared_by_nodes: shared(IdentityRole::Node, &settings.node_token_file, "node-token")?,
-        };
+        let by_reporters = shared(IdentityRole::Reporter, &settings.token_file, "reporter-token")?;
+        let by_nodes = shared(IdentityRole::Node, &settings.node_token_file, "node-token")?;
+        let admission = Admission::new(known(identities)?)?.with_shared(by_reporters, by_nodes)?;
         let admission = Arc::new(admission);
         Ok(Self { name: name.clone(), identity, admission, authority, insecure: settings.insecure })
+    }
+
+    /// Whether this lets in whom that one did: known at a glance.
+    pub(super) fn lets_in_the_same(&self, other: &Self) -> bool {
+        let same = match (&self.authority, &other.authority) {
+            (Some(own), Some(other)) => own.is_the_same(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        same && Arc::ptr_eq(&self.admission, &other.admission)
     }
 
     /// Whether whoever brings this may speak in this role under this name.
@@ -94,6 +97,8 @@ impl GroupSecurity {
 pub(super) struct Brought {
     pub(super) token: Option<TokenHash>,
     pub(super) certificate: Option<PeerCertificate>,
+    /// What it was looked at with first; not kept for that.
+    pub(super) admitted_by: Weak<GroupSecurity>,
 }
 
 /// Identities with the tokens in their files.
@@ -129,7 +134,17 @@ impl GroupDoor {
     }
 
     /// From now on this holds.
-    pub fn replace(&self, security: GroupSecurity) {
+    pub fn replace(&self, mut security: GroupSecurity) {
+        {
+            // What is as it was stays the same one, so that connections know it without a look.
+            let before = self.security.borrow();
+            if security.admission == before.admission {
+                security.admission = before.admission.clone();
+            }
+            if security.authority == before.authority {
+                security.authority.clone_from(&before.authority);
+            }
+        }
         self.security.send_replace(Arc::new(security));
     }
 

@@ -65,9 +65,12 @@ impl Access {
             None => state.token("token").map_err(anyhow::Error::from)?,
         };
         let identities = known(&configuration.identities).map_err(anyhow::Error::from)?;
+        let own = own.hash();
+        let admission = Admission::new(identities).map_err(anyhow::Error::from)?;
+        admission.must_be_nobodys(&own, "the node itself").map_err(anyhow::Error::from)?;
         Ok(Self {
-            own: own.hash(),
-            admission: Admission { identities, ..Admission::default() },
+            own,
+            admission,
             read_needs_token: configuration.api.read_needs_token,
             lines: Limited::new(TOLD_EVERY),
         })
@@ -201,7 +204,7 @@ mod tests {
         ];
         Access {
             own: TokenHash::of("own"),
-            admission: Admission { identities, ..Admission::default() },
+            admission: Admission::new(identities).unwrap(),
             read_needs_token: true,
             lines: Limited::new(TOLD_EVERY),
         }
