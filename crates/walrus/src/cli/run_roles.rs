@@ -44,8 +44,9 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
             }
             None => (Clock::real(), None),
         };
+        let opened = Opened::new(checked, &confined)?;
         let start = Start { clock, seed: arguments.seed, path: Some(arguments.config), confined };
-        let node = Node::start(Opened::new(checked)?, start, shutdown.clone()).await?;
+        let node = Node::start(opened, start, shutdown.clone()).await?;
         if let (Some(socket), Some(manual)) = (arguments.test_clock, manual) {
             test_clock::serve(&socket, manual, node.clone(), shutdown.clone())?;
         }

@@ -48,7 +48,8 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Result<(), Failure> {
         path: None,
         confined: Default::default(),
     };
-    let node = Node::start(Opened::new(checked)?, start, shutdown.clone()).await?;
+    let opened = Opened::new(checked, &start.confined)?;
+    let node = Node::start(opened, start, shutdown.clone()).await?;
     start_reporters(&topology, &state.path, &node, &shutdown)?;
 
     say(&advice::text(&state.path))?;

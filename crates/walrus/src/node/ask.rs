@@ -337,13 +337,14 @@ fn read_again(
     state: &StateDirectory,
     confined: &Confined,
 ) -> Result<Loaded, LoadError> {
-    let checked = load::check(path)?;
+    let explain = |error| confined.explain(error);
+    let checked = load::check(path).map_err(explain)?;
     // Said as what it is, and not as a file that cannot be read.
     let refused = confined.refuses(&checked.configuration, path);
     if !refused.is_empty() {
         return Err(LoadError::Problems(refused));
     }
-    checked.load(Some(state))
+    checked.load(Some(state)).map_err(explain)
 }
 
 /// The part of a group's settings that holds from start to end; who may connect, and with which

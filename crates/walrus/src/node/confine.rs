@@ -9,7 +9,7 @@ use walrus_host::privileges::{Belongings, User, become_user};
 use walrus_host::sandbox::{Allowed, enter};
 
 use crate::cli::Failure;
-use crate::load::folder_of;
+use crate::load::{LoadError, folder_of};
 
 /// Ports below this one are opened with a right only.
 const LOW_PORTS: u16 = 1024;
@@ -33,6 +33,28 @@ impl Confined {
         lacking
             .map(|what| format!("{what} since the start: restart, for `sandbox` of [node]"))
             .collect()
+    }
+
+    /// Tells what may be behind it where the system refuses something: what a zone file includes and files of
+    /// prefixes are not known when the sandbox is put up.
+    pub(crate) fn explain(&self, error: LoadError) -> LoadError {
+        let explained = |text: String| {
+            let refused = ["Permission denied", "Operation not permitted"];
+            if self.allowed.is_none() || !refused.iter().any(|refused| text.contains(refused)) {
+                return text;
+            }
+            format!(
+                "{text}; this process is in a sandbox with the folders of the files that the \
+                 configuration names: put it into one of them, or write sandbox = \"off\" into [node] \
+                 and restart"
+            )
+        };
+        match error {
+            LoadError::Problems(problems) => {
+                LoadError::Problems(problems.into_iter().map(explained).collect())
+            }
+            LoadError::Unreadable(text) => LoadError::Unreadable(explained(text)),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use super::updaters::Updaters;
 use super::{Node, Start, announce, follow, group, roll, wire};
 use crate::api;
 use crate::cli::Failure;
-use crate::load::{Checked, LoadError, Loaded};
+use crate::load::{Checked, Loaded};
 
 /// What other nodes say and is not answered yet.
 const OTHERS_MAX: usize = 64;
@@ -41,10 +41,14 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Opens the state directory, and takes from it what need not be made again.
-    pub(crate) fn new(checked: Checked) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        checked: Checked,
+        confined: &super::confine::Confined,
+    ) -> Result<Self, Failure> {
         let path = checked.configuration.node.state.clone();
         let state = StateDirectory::open(&path).map_err(anyhow::Error::from)?;
-        let loaded = checked.load(Some(&state)).map_err(LoadError::into_failure)?;
+        let loaded = checked.load(Some(&state));
+        let loaded = loaded.map_err(|error| confined.explain(error).into_failure())?;
         let plan = state.load_plan().logged().map(Arc::new);
         Ok(Self { loaded, state: Arc::new(state), plan })
     }

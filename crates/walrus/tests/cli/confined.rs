@@ -89,6 +89,14 @@ fn a_name_server_gives_up_root_and_goes_on_answering_in_its_sandbox() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let told = "may not be read since the start: restart, for `sandbox` of [node]";
     assert!(refused.stderr.contains(told), "{refused:?}");
+    // What the configuration does not name itself is refused by the system, and explained.
+    let prefixes = elsewhere.path().join("nets.txt");
+    std::fs::write(&prefixes, "10.0.0.0/8\n").unwrap();
+    let area = format!("[[area]]\nname = \"a\"\nclients = [\"file:{}\"]\n", prefixes.display());
+    running.write("walrus.toml", &format!("{shorter}\n{area}"));
+    let refused = running.ask(&["reload"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("this process is in a sandbox"), "{refused:?}");
     assert_eq!(addresses(dns).len(), 2);
 }
 
