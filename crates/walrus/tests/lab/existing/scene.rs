@@ -151,8 +151,10 @@ pub(super) fn dig(server: SocketAddr, name: &str, record_type: &str) -> Vec<Stri
         .args([&at, "-p", &port, "+short", "+tries=1", "+time=5", name, record_type])
         .output()
         .unwrap();
-    let mut lines: Vec<String> =
-        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    // What begins with a semicolon is no record: dig says there that nobody answers.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let records = said.lines().filter(|line| !line.starts_with(';'));
+    let mut lines: Vec<String> = records.map(str::to_owned).collect();
     lines.sort();
     lines
 }
