@@ -21,6 +21,8 @@ mod detection;
 mod dnssec_zones;
 mod existing;
 mod group;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod programs;
 mod questions;
 mod records;

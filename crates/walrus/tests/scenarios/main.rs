@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../ports/mod.rs"]
+mod ports;
 mod real_system;
 mod reporters;
 mod web_servers;

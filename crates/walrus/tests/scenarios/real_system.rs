@@ -1,7 +1,7 @@
 //! The real program as a [`System`].
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use walrus_sim::{
     Question, Seen, SeenArea, SeenServer, ServerState, System, SystemError, query_bytes,
 };
 
+use crate::ports::free_port;
 use crate::reporters::Reporters;
 use crate::web_servers::{NoticeBoard, WebServers};
 
@@ -284,11 +285,10 @@ fn topology_of(config: &str) -> Option<Topology> {
     walrus_core::config::parse(&[file], &context).ok().map(|it| it.configuration.topology)
 }
 
-/// Loopback addresses whose ports are free for TCP now; held until all are found.
+/// Loopback addresses whose ports are free.
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap())
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    std::array::from_fn(|_| SocketAddr::new(ip, free_port(&[ip])))
 }
 
 /// Tries until it is ready, for as long as [`PATIENCE`].
