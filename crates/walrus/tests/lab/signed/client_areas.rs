@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::replay::Replay;
 use super::resolvers::{Finds, Resolver};
 use super::validators::{Delv, Reply, anchors, ask_bytes_for};
-use crate::programs::{find, say, wait_for};
+use crate::programs::{PATIENCE, find, say, wait_within};
 use crate::together;
 use crate::walrus::Walrus;
 
@@ -171,7 +171,8 @@ fn see_all<'a>(
 ) {
     let all: Vec<&Vec<String>> = answers.collect();
     let mut missing = all.clone();
-    wait_for("each answer through unbound", || {
+    // Each is drawn anew once a TTL: a few draws may pass until the rarest comes.
+    wait_within(3 * PATIENCE, "each answer through unbound", || {
         let reply = unbound.ask_for(name, record_type, Some(subnet(client)));
         let data: Vec<String> = reply.data(record_type).into_iter().collect();
         let context = || format!("{client:?} {name} {record_type}: {reply:?}\n{}", unbound.said());
