@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use walrus_core::message::{DecodeError, Hello, KEY_ZONES_MAX, Message, Role, VERSION, is_read};
 use walrus_core::world::{Name, TokenHash, legible};
@@ -229,10 +229,12 @@ impl Connection {
         // What changed between the hello and here is looked at as well.
         security.mark_changed();
         let mut before = brought.admitted_by.upgrade();
+        // Kept over changes: whoever reloads often would never find an expired one.
+        let mut look_at = Instant::now() + LOOKED_AT_AGAIN;
         loop {
             let expires = async {
                 match brought.certificate {
-                    Some(_) => tokio::time::sleep(LOOKED_AT_AGAIN).await,
+                    Some(_) => sleep_until(look_at).await,
                     None => std::future::pending().await,
                 }
             };
@@ -244,6 +246,9 @@ impl Connection {
                 },
                 () = expires => true,
             };
+            if is_due {
+                look_at = Instant::now() + LOOKED_AT_AGAIN;
+            }
             let now = security.borrow_and_update().clone();
             let same = before.is_some_and(|before| now.lets_in_the_same(&before));
             if (is_due || !same)

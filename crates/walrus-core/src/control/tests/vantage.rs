@@ -187,6 +187,23 @@ fn a_verdict_that_hangs_on_newcomers_is_none_yet() {
 }
 
 #[test]
+fn whoever_starts_again_and_again_is_not_waited_for_again_and_again() {
+    let topology = topology();
+    let mut vantage = vantage(&topology);
+    for seconds in (100..400).step_by(5) {
+        let now = Time::from_secs(seconds);
+        vantage.hear(from("steady"), down(&["asia1"]), &topology, now).unwrap();
+        let (role, name, _) = from("restarts");
+        // It ends before it has found anything out.
+        vantage.hear((role, name, seconds), Sights::default(), &topology, now).unwrap();
+        vantage.sweep(&topology, now);
+    }
+    let verdict =
+        outcome_at(&vantage, &topology, (ASIA1, DownWhen::Majority), Time::from_secs(400));
+    assert_eq!(verdict, (Some(Life::Dead), None));
+}
+
+#[test]
 fn what_a_point_said_before_it_started_anew_counts_for_a_silence() {
     let topology = topology();
     let mut vantage = vantage(&topology);

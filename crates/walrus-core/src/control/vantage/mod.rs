@@ -87,6 +87,8 @@ pub(super) struct Vantage {
     differences: Differences,
     /// Who was silent for so long has no vote.
     silence: Duration,
+    /// So long a newcomer may need for any server.
+    finds_out_within: Duration,
     swept: Time,
     /// Since when this Controller looks itself, if it does.
     own_began: Option<Time>,
@@ -104,8 +106,11 @@ pub(super) struct Vantage {
 #[derive(Clone, Debug)]
 struct Other {
     session: u64,
-    /// Since when it speaks, in this session.
+    /// Since when it is waited for where it has not spoken. One that started again before it could find
+    /// anything out is not waited for anew: it may do so for ever.
     began: Time,
+    /// When its session began.
+    session_began: Time,
     /// So long the words count that it said in the session before and not yet in this one.
     old_until: Option<Time>,
     heard_at: Time,
@@ -120,6 +125,7 @@ impl Vantage {
             others: BTreeMap::new(),
             differences: Differences::default(),
             silence: SILENCE_MIN,
+            finds_out_within: Duration::ZERO,
             swept: Time::ZERO,
             own_began: None,
             gathers_since: None,
@@ -144,6 +150,9 @@ impl Vantage {
         now: Time,
     ) {
         self.silence = silence.max(SILENCE_MIN);
+        let probes_of = new.servers.iter().filter_map(|server| server.probe.as_ref());
+        let within = probes_of.map(|probe| finds_out_within(probe, self.silence)).max();
+        self.finds_out_within = within.unwrap_or_default();
         for other in self.others.values_mut() {
             other.point.carry(old, new);
         }
@@ -196,6 +205,7 @@ impl Vantage {
         let fresh = || Other {
             session,
             began: now,
+            session_began: now,
             old_until: None,
             heard_at: now,
             point: Point::default(),
@@ -206,7 +216,10 @@ impl Vantage {
             *other = fresh();
         } else if other.session != session {
             // It began anew, and has to look before it says anything.
-            (other.session, other.began) = (session, now);
+            if now.since(other.session_began) >= self.finds_out_within {
+                other.began = now;
+            }
+            (other.session, other.session_began) = (session, now);
             other.old_until.get_or_insert(now + silence);
         }
         other.heard_at = now;
@@ -254,7 +267,7 @@ impl Vantage {
         let mut all = self.others.len() != before;
         for other in self.others.values_mut() {
             if other.old_until.take_if(|until| *until <= now).is_some() {
-                let began = other.began;
+                let began = other.session_began;
                 all |= other.point.forget(|word| word.at < began, topology);
             }
         }
