@@ -190,13 +190,18 @@ pub(super) fn build(
     let group = group::read(&section(root, "group", &group::GROUP, findings), findings);
     let identities = identity::read(root, &group, findings);
     let api = api::read(&section(root, "api", &api::API, findings), findings);
-    let settings = (&group, &api, &node);
-    let others = (&clusters.servers[..], &dnssec.nodes[..]);
-    identity::check(root, &identities, settings, others, findings);
     let reached = roles.controller || group.nats.is_some();
     let reporter = root.section("reporter").and_then(|section| {
         reporter::read(section, &clusters.servers, reached, &node.state, findings)
     });
+    let settings = (&group, &api, &node);
+    let beside = reporter.as_ref().filter(|it| roles.reporter && it.controllers.is_empty());
+    let others = identity::Others {
+        servers: &clusters.servers,
+        beside: beside.map(|reporter| &reporter.server),
+        nodes: &dnssec.nodes,
+    };
+    identity::check(root, &identities, settings, &others, findings);
     check_roles(root, roles, &group, findings);
     dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);

@@ -193,13 +193,22 @@ fn check_unique(all: &[(IdentitySettings, Place)], findings: &Findings<'_>) {
     }
 }
 
+/// Who else there is, with an identity or without.
+pub(in crate::config) struct Others<'a> {
+    pub(in crate::config) servers: &'a [Server],
+    /// The server whose Reporter runs in this process and speaks to its Controller without a connection.
+    pub(in crate::config) beside: Option<&'a Name>,
+    /// Of signed zones, this one too.
+    pub(in crate::config) nodes: &'a [Name],
+}
+
 /// What follows from identities as a whole: shared tokens that are still taken, Reporters that no
 /// longer can speak, and readers who need no token.
 pub(in crate::config) fn check(
     root: &Section,
     identities: &[IdentitySettings],
     (group, api, node): (&GroupSettings, &ApiSettings, &NodeSettings),
-    (servers, nodes): (&[Server], &[Name]),
+    others: &Others<'_>,
     findings: &Findings<'_>,
 ) {
     let of = |role| identities.iter().filter(move |identity| identity.role == role);
@@ -207,16 +216,16 @@ pub(in crate::config) fn check(
     if !node.roles.controller {
         return;
     }
-    if let Some(stranger) = of(IdentityRole::Reporter)
-        .find(|it| !servers.is_empty() && !servers.iter().any(|server| server.name == it.name))
-    {
+    if let Some(stranger) = of(IdentityRole::Reporter).find(|it| {
+        !others.servers.is_empty() && !others.servers.iter().any(|server| server.name == it.name)
+    }) {
         findings.warn(
             place,
             format!("there is no server `{}` for this Reporter to speak of", stranger.name),
         );
     }
-    let nodes: Vec<&Name> = nodes.iter().filter(|other| **other != node.name).collect();
-    check_the_refused(root, identities, group, (servers, nodes), findings);
+    let nodes: Vec<&Name> = others.nodes.iter().filter(|other| **other != node.name).collect();
+    check_the_refused(root, identities, group, (others, nodes), findings);
     let shared = group.takes_shared_token(IdentityRole::Reporter, identities);
     if shared && !identities.is_empty() && group.shared_token == Some(true) {
         findings.warn(
@@ -241,13 +250,14 @@ fn check_the_refused(
     root: &Section,
     identities: &[IdentitySettings],
     group: &GroupSettings,
-    (servers, nodes): (&[Server], Vec<&Name>),
+    (others, nodes): (&Others<'_>, Vec<&Name>),
     findings: &Findings<'_>,
 ) {
     if group.listen.is_empty() {
         return;
     }
-    let reporting = servers.iter().filter(|server| server.reporter).map(|server| &server.name);
+    let reporting = others.servers.iter().filter(|server| server.reporter);
+    let reporting = reporting.map(|server| &server.name).filter(|it| Some(*it) != others.beside);
     let all: [(_, Vec<&Name>, _); 2] = [
         (IdentityRole::Reporter, reporting.collect(), "the Reporter of"),
         (IdentityRole::Node, nodes, "the node"),
@@ -264,7 +274,17 @@ fn check_the_refused(
             count => format!(", as {count} more"),
         };
         let by_certificate = group.client_authority.is_some();
+        // Reporters may come over NATS, which asks for no token; nodes speak of keys over TCP alone.
+        let over_nats = role == IdentityRole::Reporter && group.nats.is_some();
         match group.shared_token {
+            None if over_nats => findings.warn(
+                root.key_place(if identities.is_empty() { "group" } else { "identity" }),
+                format!(
+                    "{what} `{first}` has no [[identity]], so that it can speak over NATS alone{more}: \
+                     write shared_token = true into [group] if any comes over TCP, or shared_token = \
+                     false if none does"
+                ),
+            ),
             None => {
                 let or = if by_certificate { " and no certificate" } else { "" };
                 findings.problem(
@@ -276,7 +296,7 @@ fn check_the_refused(
                     ),
                 );
             }
-            Some(false) if !by_certificate => findings.warn(
+            Some(false) if !by_certificate && !over_nats => findings.warn(
                 root.key_place("identity"),
                 format!(
                     "{what} `{first}` has no [[identity]], so it will be refused{more}: add one, or \

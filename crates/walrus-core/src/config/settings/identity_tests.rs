@@ -67,3 +67,23 @@ fn nobody_is_cut_off_by_what_was_written_for_another() {
     assert!(!warned(&format!("{authority}{}{SERVERS}{}", by(false), reporter("e1"))));
     assert!(!warned(&format!("{}{SERVERS}{}", by(true), reporter("e1"))));
 }
+
+/// Who needs no token is refused by none.
+#[test]
+fn reporters_in_this_process_and_over_nats_are_not_counted() {
+    let reporters = "node.roles = [\"controller\", \"director\", \"reporter\"]\n";
+    let base = BASE.replace("node.roles = [\"controller\", \"director\"]\n", reporters);
+    let own = "[reporter]\nserver = \"e3\"\n";
+    let two = identity("reporter", "e1") + &identity("reporter", "e2");
+    assert_eq!(read(&format!("{base}{SERVERS}{two}{own}")), Ok(String::new()));
+    let elsewhere = format!("{own}controllers = [\"192.0.2.9\"]\n");
+    let refused = read(&format!("{base}{SERVERS}{two}{elsewhere}")).unwrap_err();
+    assert!(refused.contains("the Reporter of `e3` has no [[identity]]"), "{refused}");
+
+    let nats = "group.nats.servers = [\"127.0.0.1:4222\"]\n";
+    let warned = read(&format!("{BASE}{nats}{SERVERS}{}", identity("reporter", "e1"))).unwrap();
+    let told = "`e2` has no [[identity]], so that it can speak over NATS alone, as 1 more";
+    assert!(warned.contains(told), "{warned}");
+    let decided = format!("{BASE}{nats}group.shared_token = false\n{SERVERS}{two}");
+    assert!(!read(&decided).unwrap().contains("no [[identity]]"));
+}
