@@ -60,7 +60,7 @@ const FORBIDDEN: [c_long; 49] = [
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_reboot,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
@@ -72,6 +72,10 @@ const FORBIDDEN: [c_long; 49] = [
     libc::SYS_acct,
     libc::SYS_personality,
 ];
+
+/// By number, since `libc` has it for few of its targets: of musl for aarch64 and of riscv64 at all it has none
+/// (`arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`).
+const KEXEC_FILE_LOAD: c_long = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
 
 /// `CLONE_NEW*` of a namespace of any kind (`linux/sched.h`).
 const NEW_NAMESPACE: u64 = 0x7e02_0000;
@@ -248,6 +252,12 @@ mod tests {
             let [family, kind, protocol] = arguments.map(|word| word | 7 << 32);
             assert_eq!(passes(&programs, call, [family, kind, protocol]), may);
         }
+    }
+
+    #[test]
+    #[cfg(all(target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn numbers_that_are_written_out_are_those_of_the_c_library() {
+        assert_eq!(KEXEC_FILE_LOAD, libc::SYS_kexec_file_load);
     }
 
     #[test]
