@@ -16,20 +16,38 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use walrus_core::world::legible;
+
 use super::{PrivilegesError, User};
 
 /// Files that are handed over with the state directory; more than any has.
 const FILES_MAX: usize = 1_000_000;
 /// Directories within each other; ours are two deep. Each takes a descriptor.
 const DEPTH_MAX: usize = 16;
+/// Characters of a file's name that is told.
+const NAME_MAX: usize = 100;
 /// What is the system's even where it is empty, with all in it for the first few.
 const SYSTEM: [&str; 16] = [
     "/boot", "/proc", "/sys", "/", "/dev", "/dev/shm", "/etc", "/home", "/media", "/mnt", "/opt",
     "/root", "/run", "/srv", "/tmp", "/var",
 ];
 const SYSTEM_IN_WHOLE: usize = 3;
-/// What a directory has in which Walrus was before, or was given something to begin with.
-const MARKS: [&str; 6] = ["lock", "token", "reporter-token", "node-token", "plan.json", "epoch"];
+/// Files that only Walrus calls so: one of them, and the directory is its own with all in it.
+const MARKS: [&str; 5] = ["reporter-token", "node-token", "plan.json", "epoch", "overrides.json"];
+/// What Walrus has there as well, and others may have elsewhere. It speaks neither for nor against a directory: one
+/// with nothing else is Walrus' where it never came further, or what was restored of it.
+const BESIDE: [&str; 10] = [
+    "lock",
+    "token",
+    "keys",
+    "signatures",
+    "certificate.pem",
+    "key.pem",
+    "epoch.copy",
+    "journal.jsonl",
+    "journal.old.jsonl",
+    "joined",
+];
 /// In each new file system of many kinds; it stays root's.
 const OF_THE_FILE_SYSTEM: &CStr = c"lost+found";
 
@@ -63,10 +81,11 @@ pub(super) fn hand_over(
     if let Some(why) = not_ours(&top, &directory, configuration).map_err(errno)? {
         return Err(PrivilegesError::NotOurs { path: top, why });
     }
-    let mut walk = Walk { user, left: FILES_MAX };
+    let mut walk = Walk { user, at: top.clone(), left: FILES_MAX };
     walk.give(&directory, DEPTH_MAX).map_err(|error| match error {
         Errno::NFILE | Errno::LOOP => PrivilegesError::Large { path: top, files_max: FILES_MAX },
-        error => errno(error),
+        Errno::MLINK => PrivilegesError::SecondName { path: walk.at },
+        error => problem(&walk.at)(error.into()),
     })
 }
 
@@ -75,27 +94,43 @@ fn not_ours(
     top: &Path,
     directory: &OwnedFd,
     configuration: &Path,
-) -> Result<Option<&'static str>, Errno> {
+) -> Result<Option<String>, Errno> {
     let mut system = SYSTEM.iter().map(Path::new).enumerate();
     if system.any(|(at, it)| top == it || (at < SYSTEM_IN_WHOLE && top.starts_with(it))) {
-        return Ok(Some("it is the system's"));
+        return Ok(Some("it is the system's".to_owned()));
     }
     let configuration = configuration.canonicalize().unwrap_or_else(|_| configuration.to_owned());
     if configuration.starts_with(top) {
-        return Ok(Some("the configuration lies in it, which the user could then change"));
+        let why = "the configuration lies in it, which the user could then change";
+        return Ok(Some(why.to_owned()));
     }
     let is_file = |name: &&str| {
         let found = statat(directory, *name, AtFlags::SYMLINK_NOFOLLOW);
         found.is_ok_and(|found| kind(&found) == FileType::RegularFile)
     };
-    if MARKS.iter().any(is_file) || names(directory)?.is_empty() {
+    if MARKS.iter().any(is_file) {
         return Ok(None);
     }
-    Ok(Some("what lies in it is not of Walrus"))
+    let foreign = names(directory)?.into_iter().find(|name| !is_beside(name));
+    Ok(foreign.map(|name| {
+        let name = legible(&name.to_string_lossy(), NAME_MAX);
+        format!("`{name}` lies in it, and nothing that only Walrus makes")
+    }))
+}
+
+/// Whether Walrus may have made it, or was given it to begin with.
+fn is_beside(name: &Path) -> bool {
+    let is_map = |name: &str| name.starts_with("map-") && name.ends_with(".bin");
+    // Left over from a write that a crash ended.
+    let is_unfinished = |name: &str| name.starts_with('.') && name.ends_with(".new");
+    let is_beside = |name: &str| BESIDE.contains(&name) || is_map(name) || is_unfinished(name);
+    name.to_str().is_some_and(is_beside)
 }
 
 struct Walk<'a> {
     user: &'a User,
+    /// What is looked at, for who has to be told of it.
+    at: PathBuf,
     left: usize,
 }
 
@@ -105,6 +140,7 @@ impl Walk<'_> {
         let depth = depth.checked_sub(1).ok_or(Errno::LOOP)?;
         for name in names(directory)? {
             self.left = self.left.checked_sub(1).ok_or(Errno::NFILE)?;
+            self.at.push(&name);
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let opened = openat(directory, &name, flags, Mode::empty())?;
             let found = fstat(&opened)?;
@@ -114,13 +150,15 @@ impl Walk<'_> {
                 }
                 // Nothing of ours, and more than a file.
                 FileType::BlockDevice | FileType::CharacterDevice => {}
-                // A file with a second name may be anybody's elsewhere.
-                _ if found.st_uid == 0 && found.st_nlink == 1 => {
+                // Anybody's elsewhere, perhaps. To leave it root's would be to start without it.
+                _ if found.st_uid == 0 && found.st_nlink > 1 => return Err(Errno::MLINK),
+                _ if found.st_uid == 0 => {
                     let (owner, group) = self.owner();
                     chownat(&opened, c"", owner, group, AtFlags::EMPTY_PATH)?;
                 }
                 _ => {}
             }
+            self.at.pop();
         }
         if fstat(directory)?.st_uid == 0 {
             let (owner, group) = self.owner();
@@ -202,21 +240,19 @@ mod tests {
     #[test]
     fn all_in_it_is_handed_over_and_nothing_beside_it() {
         let Some(tried) = Tried::new() else { return };
-        for file in ["etc/walrus.toml", "data/token", "data/keys/zone/one.key", "other/secret"] {
+        for file in ["etc/walrus.toml", "data/epoch", "data/keys/zone/one.key", "other/secret"] {
             tried.put(file);
         }
-        // The directory itself by a link; links and second names in it lead to what is not its own.
+        // The directory itself by a link; links in it lead to what is not its own.
         symlink(tried.path("data"), tried.path("state")).unwrap();
         symlink(tried.path("other"), tried.path("data/keys/zone/link")).unwrap();
-        std::fs::hard_link(tried.path("other/secret"), tried.path("data/keys/second")).unwrap();
         tried.hand_over(&tried.path("state")).unwrap();
         for (file, owner) in [
             ("data", NOBODY),
-            ("data/token", NOBODY),
+            ("data/epoch", NOBODY),
             ("data/keys/zone", NOBODY),
             ("data/keys/zone/one.key", NOBODY),
             ("data/keys/zone/link", NOBODY),
-            ("data/keys/second", 0),
             ("state", 0),
             ("other", 0),
             ("other/secret", 0),
@@ -231,10 +267,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_a_second_name_is_told_of_and_not_left_behind_in_silence() {
+        let Some(tried) = Tried::new() else { return };
+        for file in ["state/epoch", "other/secret"] {
+            tried.put(file);
+        }
+        std::fs::create_dir(tried.path("state/keys")).unwrap();
+        let second = tried.path("state/keys/second");
+        std::fs::hard_link(tried.path("other/secret"), &second).unwrap();
+        let refused = tried.hand_over(&tried.path("state")).unwrap_err().to_string();
+        assert!(refused.contains("state/keys/second has a second name"), "{refused}");
+        assert_eq!((tried.owner("other/secret"), tried.owner("state")), (0, 0));
+        std::fs::remove_file(second).unwrap();
+        tried.hand_over(&tried.path("state")).unwrap();
+        assert_eq!(tried.owner("state/epoch"), NOBODY);
+    }
+
+    #[test]
     fn what_was_half_handed_over_is_handed_over_at_the_next_start() {
         let Some(tried) = Tried::new() else { return };
         let mut deep = PathBuf::from("state");
-        tried.put("state/token");
+        tried.put("state/epoch");
         (0..DEPTH_MAX).for_each(|_| deep.push("d"));
         tried.put(deep.join("file").to_str().unwrap());
         let refused = tried.hand_over(&tried.path("state"));
@@ -242,16 +295,19 @@ mod tests {
         assert_eq!(tried.owner("state"), 0, "the top comes last");
         std::fs::remove_dir_all(tried.path("state/d/d")).unwrap();
         tried.hand_over(&tried.path("state")).unwrap();
-        for file in ["state", "state/token", "state/d"] {
+        for file in ["state", "state/epoch", "state/d"] {
             assert_eq!(tried.owner(file), NOBODY, "{file}");
         }
     }
 
     #[test]
-    fn a_new_or_an_empty_one_is_handed_over() {
+    fn a_new_an_empty_or_a_restored_one_is_handed_over() {
         let Some(tried) = Tried::new() else { return };
+        for file in ["restored/keys/example.com/state.json", "begun/lock", "given/token"] {
+            tried.put(file);
+        }
         std::fs::create_dir_all(tried.path("volume/lost+found")).unwrap();
-        for name in ["volume", "new/state"] {
+        for name in ["volume", "new/state", "restored", "begun", "given"] {
             tried.hand_over(&tried.path(name)).unwrap();
             assert_eq!(tried.owner(name), NOBODY, "{name}");
         }
@@ -262,24 +318,37 @@ mod tests {
     #[test]
     fn what_is_not_its_own_stays_roots() {
         let Some(tried) = Tried::new() else { return };
-        for file in ["etc/walrus.toml", "etc/token", "srv/site/index.html"] {
+        for file in
+            ["etc/walrus.toml", "etc/epoch", "srv/site/index.html", "dpkg/lock", "dpkg/status"]
+        {
             tried.put(file);
         }
         for (state, why) in [
             (tried.path("etc"), "the configuration lies in it"),
             (tried.path("etc/../etc/."), "the configuration lies in it"),
             (tried.folder.path().to_owned(), "the configuration lies in it"),
-            (tried.path("srv"), "not of Walrus"),
-            (PathBuf::from("/"), "the system's"),
-            (PathBuf::from("/etc"), "the system's"),
-            (PathBuf::from("/usr/share"), "not of Walrus"),
-            (PathBuf::from("/proc/sys"), "the system's"),
-            (PathBuf::from("/var/lib"), "not of Walrus"),
+            (tried.path("srv"), "`site` lies in it"),
+            (tried.path("dpkg"), "`status` lies in it"),
         ] {
             let refused = tried.hand_over(&state).unwrap_err().to_string();
             assert!(refused.contains(why), "{}: {refused}", state.display());
             assert_eq!(state.metadata().unwrap().uid(), 0, "{}", state.display());
         }
         assert_eq!(tried.owner("etc/walrus.toml"), 0);
+    }
+
+    /// Only looked at: a mistake here must not cost whoever runs the tests the machine.
+    #[test]
+    fn no_directory_of_the_system_is_taken_for_a_state_directory() {
+        for (path, why) in [
+            ("/", "the system's"),
+            ("/etc", "the system's"),
+            ("/proc/sys", "the system's"),
+            ("/usr/share", "nothing that only Walrus makes"),
+        ] {
+            let directory = open_directory(CWD, path).unwrap();
+            let found = not_ours(Path::new(path), &directory, Path::new("/nonexistent")).unwrap();
+            assert!(found.as_ref().is_some_and(|it| it.contains(why)), "{path}: {found:?}");
+        }
     }
 }
