@@ -40,7 +40,7 @@ use confine::Confined;
 pub(crate) use ask::explain_without_one;
 pub(crate) use start::{Opened, run_reporter};
 
-/// For what is still to be written down at the end.
+/// For what is still to be written down at the end: a disk that hangs is not waited for without end.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a node starts with besides its configuration.
@@ -149,7 +149,15 @@ impl Node {
         self.shutdown.request();
         self.updaters.stop();
         if let Some(controller) = &self.controller {
-            controller.ended().await;
+            let stored = tokio::time::timeout(STORED_WITHIN, controller.ended()).await;
+            if stored.is_err() {
+                tracing::error!(
+                    state = %self.state.path().display(),
+                    "the disk did not take what was to be stored within {} s: ending without it, the \
+                     newest Plan or drains may be lost",
+                    STORED_WITHIN.as_secs()
+                );
+            }
         }
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -157,7 +165,6 @@ impl Node {
         }
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(follower) = follower {
-            // A disk that hangs is not waited for without end.
             let _ = tokio::time::timeout(STORED_WITHIN, follower).await;
         }
         if let Some(bus) = &self.bus {

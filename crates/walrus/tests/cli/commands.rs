@@ -170,6 +170,20 @@ fn signals_end_it_cleanly_with_its_state_stored() {
     }
 }
 
+/// A disk that hangs, as a mount whose server is gone does; a pipe that nobody reads does it here.
+#[test]
+fn a_state_directory_that_hangs_does_not_keep_it_from_its_end() {
+    let mut running = Running::prepared(TWO_CLUSTERS);
+    std::fs::create_dir(running.path("state")).unwrap();
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    assert!(mkfifo.arg(running.path("state/journal.jsonl")).status().unwrap().success());
+    running.up();
+    running.signal("TERM");
+    assert!(running.ended().success(), "{}", running.log());
+    let log = running.log();
+    assert!(log.contains("the disk did not take what was to be stored within 5 s"), "{log}");
+}
+
 #[test]
 fn the_start_is_logged_and_nothing_else() {
     let running = Running::start(TWO_CLUSTERS);
