@@ -1,5 +1,6 @@
 //! What the program says to people and scripts: tables, JSON and complaints.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -10,8 +11,13 @@ use crate::cli::Failure;
 /// Characters of a cell or a line's text; some are lists.
 const TEXT_MAX: usize = 4000;
 
-/// Writes text to standard output. A reader that went away (`walrus status | head`) is no error.
+/// Writes text for people to standard output, without anything that a terminal obeys: what other machines
+/// said may stand in it. A reader that went away (`walrus status | head`) is no error.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    write(&in_lines(text))
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -21,9 +27,25 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes one line to standard error; nobody is left to tell if that fails.
+/// Writes a line to standard error, likewise; nobody is left to tell if that fails.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", in_lines(text));
+}
+
+/// The same text with its lines, and with nothing else that moves a cursor or colours anything.
+fn in_lines(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = String::with_capacity(text.len());
+    for part in text.split_inclusive(['\n', '\t']) {
+        let end = part.strip_suffix(['\n', '\t']).map_or(part.len(), str::len);
+        let (line, end) = part.split_at(end);
+        lines.push_str(&legible(line, usize::MAX));
+        lines.push_str(end);
+    }
+    Cow::Owned(lines)
 }
 
 /// What every JSON object of ours begins with, whether a command or the API says it.
@@ -46,7 +68,7 @@ impl<'a, T: Serialize> Envelope<'a, T> {
 pub(crate) fn say_json<T: Serialize>(kind: &str, body: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&Envelope::new(kind, body))
         .map_err(|error| Failure::CouldNot(format!("the answer as JSON: {error}")))?;
-    say(&format!("{text}\n"))
+    write(&format!("{text}\n"))
 }
 
 /// Columns of text, padded to line up; the last one is not padded.
@@ -130,6 +152,17 @@ mod tests {
         let mut table = Table::new(&["name", "says"]);
         table.row(["a".to_owned(), "x\nPROBLEM: \u{1b}[31m".to_owned()]);
         assert_eq!(table.render(), "NAME  SAYS\na     x\\nPROBLEM: \\u{1b}[31m\n");
+    }
+
+    #[test]
+    fn nothing_that_is_said_is_obeyed_by_a_terminal() {
+        for (text, shown) in [
+            ("a\tb\nc\n", "a\tb\nc\n"),
+            ("ä\n\n\u{1b}[2Jb\r\n", "ä\n\n\\u{1b}[2Jb\\r\n"),
+            ("drained: \u{9b}1m", "drained: \\u{9b}1m"),
+        ] {
+            assert_eq!(in_lines(text), shown);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{ApiArguments, Failure, demand};
 use crate::api::client::Client;
 use crate::api::plan::{CandidateListView, DiffView, PlanView, ProposedConfiguration};
 use crate::load;
-use crate::output::{Table, say, say_json};
+use crate::output::{Table, on_a_line, say, say_json};
 
 pub(super) fn run(api: &ApiArguments, json: bool) -> Result<(), Failure> {
     let plan: PlanView = Client::with_token_if_any(api)?.get("/plan")?;
@@ -23,7 +23,9 @@ pub(super) fn run_diff(api: &ApiArguments, path: &Path, json: bool) -> Result<()
     if diff.lines.is_empty() {
         return say("nothing would change\n");
     }
-    say(&(diff.lines.join("\n") + "\n"))
+    // Reasons are what Reporters and web servers said.
+    let lines = diff.lines.iter().map(|line| on_a_line(line) + "\n");
+    say(&lines.collect::<String>())
 }
 
 fn render(plan: &PlanView) -> String {

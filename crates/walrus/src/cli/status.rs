@@ -41,17 +41,21 @@ fn render(status: &StatusView) -> String {
     for drain in &status.drained {
         let operator = drain.operator.as_ref().map(|name| format!("{name} at "));
         let operator = operator.unwrap_or_default();
-        text.push_str(&format!("drained: {} (by {operator}{})\n", drain.target, drain.by));
+        let drained = on_a_line(&format!("{} (by {operator}{})", drain.target, drain.by));
+        text.push_str(&format!("drained: {drained}\n"));
     }
     if !status.confined.is_empty() {
         text.push_str(&format!("confined: {}\n", status.confined.join("; ")));
     }
     if let Some(group) = &status.group {
         for conflict in &group.conflicts {
-            text.push_str(&format!(
-                "CONFLICT: {}: {} and {} said different things apart from each other; {}'s word holds\n",
-                conflict.target, conflict.kept_by, conflict.lost_by, conflict.kept_by
+            let (kept_by, lost_by) = (&conflict.kept_by, &conflict.lost_by);
+            let told = on_a_line(&format!(
+                "{}: {kept_by} and {lost_by} said different things apart from each other; \
+                 {kept_by}'s word holds",
+                conflict.target
             ));
+            text.push_str(&format!("CONFLICT: {told}\n"));
         }
     }
     if let Some(bus) = &status.bus {
@@ -252,6 +256,12 @@ b.example  -
 ";
         let text = render(&status);
         assert!(text.ends_with(&format!("\n\n{expected}")), "{text}");
+        status.drained = serde_json::from_value(json!([
+            { "target": "server a\nPROBLEM: b", "by": "\u{1b}[2J", "set_unix_ms": 1 }
+        ]))
+        .unwrap();
+        let text = render(&status);
+        assert!(text.contains("\ndrained: server a\\nPROBLEM: b (by \\u{1b}[2J)\n"), "{text}");
         status.keys.clear();
         assert!(!render(&status).contains("ZONE"), "where nothing is signed there is no table");
     }
