@@ -111,13 +111,12 @@ impl Probes {
     /// How a server looks from here: down if any of its targets is; `None` before there are enough results.
     pub(super) fn sight(&self, server: ServerId, now: Time) -> Option<Word> {
         let targets = self.by_server.get(server.index())?.iter();
-        let mut up_at: Option<Time> = None;
         let mut down: Option<(String, Time)> = None;
-        let mut unseen = false;
+        let (mut up, mut unseen) = (false, false);
         for target in targets.filter_map(|id| self.targets.get(id)) {
             match &target.health {
                 Health::Unseen => unseen = true,
-                Health::Up => up_at = up_at.max(Some(target.up_at)),
+                Health::Up => up = true,
                 Health::Down(reason) => {
                     let (reason, last) = down.take().map_or_else(
                         || (format!("probe {}: {reason}", target.name), target.up_at),
@@ -127,9 +126,11 @@ impl Probes {
                 }
             }
         }
-        match (down, up_at) {
-            (Some((reason, up_at)), _) => Some(Word { seen: Seen::Down(reason), at: now, up_at }),
-            (None, Some(up_at)) if !unseen => Some(Word { seen: Seen::Up, at: now, up_at }),
+        match (down, up) {
+            (Some((reason, up_at)), _) => {
+                Some(Word { seen: Seen::Down { reason, up_at }, at: now })
+            }
+            (None, true) if !unseen => Some(Word { seen: Seen::Up, at: now }),
             _ => None,
         }
     }

@@ -100,8 +100,14 @@ mod tests {
             Message::Sights(Sights::default()),
             Message::Sights(Sights {
                 up: vec![name.clone()],
+                up_targets: vec![7],
                 unseen: vec![name.clone()],
-                down: vec![SeenDown { server: name, reason: "refused".to_owned(), unseen_ms: 9 }],
+                down: vec![SeenDown {
+                    server: name,
+                    reason: "refused".to_owned(),
+                    unseen_ms: 9,
+                    target: Some(u16::MAX),
+                }],
             }),
         ]
     }

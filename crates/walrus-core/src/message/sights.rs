@@ -17,11 +17,15 @@ pub struct Sights {
     /// Servers that it sees up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub up: Vec<Name>,
+    /// What it probes of each of these, in short, in the same order: who probes something else of a server (at another
+    /// address, say) does not speak of the same. Where it is missing nobody looks: older programs do not say it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub up_targets: Vec<u16>,
     /// Servers that it sees down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<SeenDown>,
     /// Servers that it can no longer tell of: it has not managed to look for too long, or has another address
-    /// to look at. All three lists have at most [`SIGHTS_MAX`] together.
+    /// to look at. The lists of servers have at most [`SIGHTS_MAX`] together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<Name>,
 }
@@ -35,6 +39,9 @@ pub struct SeenDown {
     pub reason: String,
     /// Since it was seen up last, or is known here, in milliseconds.
     pub unseen_ms: u64,
+    /// What it probes there, as in [`Sights::up_targets`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<u16>,
 }
 
 impl Sights {

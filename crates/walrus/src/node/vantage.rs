@@ -29,7 +29,7 @@ struct Executor {
     running: BTreeMap<u32, AbortHandle>,
 }
 
-/// Until the node ends. A reload is noticed with the next thing that is due, three times in `sights_last` at
+/// Until the node ends. A reload is noticed with the next thing that is due, three times in 10 s at
 /// least.
 pub(super) async fn watch(node: Arc<Node>, bus: Bus) {
     let (outcomes, mut queue) = mpsc::channel(OUTCOMES_MAX);

@@ -66,7 +66,7 @@ pub(in crate::config) static CONTROL: Group = Group {
             kind: Kind::Duration(1_000, 600_000),
             default: Default::Value("\"10s\""),
             meaning: "What a vantage point saw (`probes` of [node]) counts until it was silent for so long. \
-                      Each speaks three times as often.",
+                      Each speaks three times as often, and three times in 10 s at least.",
             example: "\"10s\"",
         },
         Setting {

@@ -12,3 +12,4 @@ mod properties;
 mod silence;
 mod start;
 mod vantage;
+mod waiting;

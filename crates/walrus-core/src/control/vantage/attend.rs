@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Word;
+use super::timing::differ_within;
 use crate::control::{Controller, Effect, Refusal};
 use crate::message::{Message, Role, Sights};
 use crate::world::{Name, ServerId, Time, Topology};
@@ -84,7 +85,7 @@ impl Controller {
         let vantage = &self.vantage;
         let word = |id: ServerId| -> Option<&Word> { vantage.own(id) };
         let servers = &self.configuration.topology.servers;
-        let said = self.teller.say(vantage.silence, servers, word, self.now);
+        let said = self.teller.say(vantage.silence, (servers, &vantage.targets), word, self.now);
         let said = said.into_iter().map(|sights| Effect::Say(Message::Sights(sights)));
         self.effects.extend(said);
     }
@@ -106,9 +107,8 @@ impl Controller {
     }
 }
 
-/// For so long vantage points may see a server differently before it is told: each finds out in its own
-/// time, and the words of one that ended with the server last for a silence.
+/// For so long vantage points may see a server differently before it is told.
 fn patience(topology: &Topology, silence: Duration, id: ServerId) -> Duration {
     let probe = topology.servers.get(id.index()).and_then(|server| server.probe.as_ref());
-    probe.map_or(silence, |probe| super::finds_out_within(probe, silence))
+    probe.map_or(silence, |probe| differ_within(probe, silence))
 }

@@ -1,8 +1,7 @@
 //! What the vantage points' words on one server come to.
 
-use super::{Point, Vantage, Word, finds_out_within};
+use super::{Point, Vantage, Word, finds_out_within, gathered_within};
 use crate::control::detect::Verdict;
-use crate::control::vantage::point::Seen;
 use crate::world::{DownWhen, Name, Probe, ServerId, Time};
 
 /// Vantage points that are named; the others are counted.
@@ -71,20 +70,21 @@ impl Vantage {
         Ballot { up, down, needed }
     }
 
-    /// When those that began lately and have not said a word on a server will have found it out.
+    /// When those will have found a server out who have not said a word on it and had no time for that: they began
+    /// lately, or nobody has told of it for long.
     fn undecided(&self, id: ServerId, probe: &Probe, now: Time) -> impl Iterator<Item = Time> {
         let within = finds_out_within(probe, self.silence);
+        let told_since = self.told_since.get(id.index()).copied().flatten().unwrap_or(Time::ZERO);
         let ends = self
             .voters()
             .filter(move |(_, _, point)| point.word(id).is_none())
-            .filter_map(move |(_, began, _)| Some(began? + within));
+            .filter_map(move |(_, began, _)| Some(began?.max(told_since) + within));
         ends.filter(move |end| now < *end)
     }
 
     /// Whether a server lives, as far as probes tell.
     pub(in crate::control) fn outcome(&self, id: ServerId, probe: &Probe, now: Time) -> Outcome {
-        // Each speaks in a third of the silence.
-        let gathered = self.gathers_since.map(|since| since + self.silence / 2);
+        let gathered = self.gathers_since.map(|since| since + gathered_within(self.silence));
         if let Some(until) = gathered.filter(|until| now < *until) {
             return Outcome { verdict: None, until: Some(until) };
         }
@@ -116,7 +116,7 @@ impl Ballot<'_> {
 
     /// When the last of those that see it down saw it up. That others see it still is no sign to them.
     fn last_up(&self) -> Time {
-        self.down.iter().map(|(_, word)| word.up_at).max().unwrap_or(Time::ZERO)
+        self.down.iter().filter_map(|(_, word)| word.up_at()).max().unwrap_or(Time::ZERO)
     }
 
     fn reason(&self, own: &Name) -> String {
@@ -129,11 +129,7 @@ impl Ballot<'_> {
     }
 
     fn first_reason(&self) -> &str {
-        let first = self.down.first().map(|(_, word)| &word.seen);
-        first.map_or("", |seen| match seen {
-            Seen::Up => "",
-            Seen::Down(reason) => reason,
-        })
+        self.down.first().and_then(|(_, word)| word.reason()).unwrap_or_default()
     }
 
     /// "3 of 4 vantage points see it down (asia, eu, us; ns1 sees it up)".

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{ServerId, Time, Topology};
+use super::target::Same;
+use crate::world::{ServerId, Time};
 
 /// Servers that are seen differently.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +22,10 @@ struct Difference {
 
 impl Differences {
     /// The same for another topology: what was told has an end still.
-    pub(super) fn carry(&mut self, old: &Topology, new: &Topology) {
-        let place = |id: &ServerId| new.server(old.servers.get(id.index())?.name.as_str());
+    pub(super) fn carry(&mut self, same: &Same<'_>) {
         let open = std::mem::take(&mut self.open).into_iter();
-        self.open = open.filter_map(|(id, it)| Some((place(&id)?, it))).collect();
-        self.ended = self.ended.iter().filter_map(place).collect();
+        self.open = open.filter_map(|(id, it)| Some((same.place(id)?, it))).collect();
+        self.ended = self.ended.iter().filter_map(|id| same.place(*id)).collect();
     }
 
     pub(super) fn note(&mut self, id: ServerId, differs: bool, now: Time) {

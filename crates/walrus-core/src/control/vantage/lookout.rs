@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::point::{Point, Word};
-use super::{SILENCE_MIN, Teller, ids, unseen};
+use super::target::Targets;
+use super::{Teller, ids, timing, unseen};
 use crate::config::Configuration;
 use crate::control::probes::{Probes, Wake};
 use crate::control::{ProbeOutcome, ProbeRequest};
@@ -19,6 +20,7 @@ pub struct Lookout {
     configuration: Arc<Configuration>,
     probes: Probes,
     own: Point,
+    targets: Targets,
     teller: Teller,
     looks: VecDeque<Look>,
     now: Time,
@@ -40,6 +42,7 @@ impl Lookout {
         let mut lookout = Self {
             probes: Probes::new(seed),
             own: Point::default(),
+            targets: Targets::default(),
             teller: Teller::new(now),
             looks: VecDeque::new(),
             configuration,
@@ -63,6 +66,7 @@ impl Lookout {
         let topology = &self.configuration.topology;
         self.probes.retarget(topology, self.now);
         self.own = Point::default();
+        self.targets = Targets::of(topology);
         for id in ids(topology) {
             self.own.set(id, self.probes.sight(id, self.now), topology);
         }
@@ -111,7 +115,7 @@ impl Lookout {
             }
             let servers = &self.configuration.topology.servers;
             let word = |id: ServerId| -> Option<&Word> { self.own.word(id) };
-            let said = self.teller.say(self.silence(), servers, word, self.now);
+            let said = self.teller.say(self.silence(), (servers, &self.targets), word, self.now);
             self.looks.extend(said.into_iter().map(Look::Say));
         }
         self.looks.pop_front()
@@ -128,6 +132,6 @@ impl Lookout {
     }
 
     fn silence(&self) -> Duration {
-        self.configuration.control.sights_last.max(SILENCE_MIN)
+        timing::silence(self.configuration.control.sights_last)
     }
 }

@@ -19,9 +19,10 @@
 //!
 //! *Newcomers* have not looked yet. Until one has had the time to find a server out, it may say either; a verdict that
 //! hangs on what it will say is none yet, and what was goes on: else the first to speak after a start would decide
-//! alone, whose way may be the broken one. After a start, and after nobody was heard, all is left as it was
-//! until each has had its turn to speak. What a vantage point said before it started anew counts until it has
-//! said something else, or for `sights_last`.
+//! alone, whose way may be the broken one. Of a server that nobody told of before all are newcomers. After a start, and
+//! after nobody was heard, all is left as it was until each has had its turn to speak. `timing.rs` says how long these
+//! take. What a vantage point said before it started anew counts until it has said something else, or for `sights_last`. A
+//! word about another target ([`target`]) is none.
 //!
 //! Every Controller reckons from the words that it hears, so all who hear the same come to the same, and a side that
 //! is cut off has its own vantage points alone once the others' words have ended.
@@ -40,7 +41,9 @@ mod differ;
 mod lookout;
 mod point;
 mod status;
+mod target;
 mod teller;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,13 +52,16 @@ use super::Refusal;
 use super::heard::shorten;
 use super::probes::Probes;
 use crate::message::{Role, SIGHTS_MAX, Sights};
-use crate::world::{Name, Probe, ServerId, Time, Topology};
+use crate::world::{Name, ServerId, Time, Topology};
 
 use ballot::Votes;
 use differ::Differences;
 use point::Point;
+use target::Same;
+use timing::{SILENCE_MIN, finds_out_within, gathered_within};
 
 pub(super) use point::{Seen, Word};
+pub(super) use target::Targets;
 
 pub use lookout::{Look, Lookout};
 pub use status::{DisagreementStatus, VantagePointStatus};
@@ -74,9 +80,6 @@ const ALL_APART: Duration = Duration::from_millis(100);
 /// Between two times that differences are told: those that come one after another are told together.
 const TOLD_APART: Duration = Duration::from_secs(10);
 
-/// Sooner than this nobody counts as silent, whatever is configured.
-const SILENCE_MIN: Duration = Duration::from_secs(1);
-
 /// What all vantage points say.
 #[derive(Clone, Debug)]
 pub(super) struct Vantage {
@@ -89,6 +92,10 @@ pub(super) struct Vantage {
     silence: Duration,
     /// So long a newcomer may need for any server.
     finds_out_within: Duration,
+    /// What words must be about.
+    targets: Targets,
+    /// Since when anybody tells of a server, by id: so long those are waited for who do not yet.
+    told_since: Vec<Option<Time>>,
     swept: Time,
     /// Since when this Controller looks itself, if it does.
     own_began: Option<Time>,
@@ -126,6 +133,8 @@ impl Vantage {
             differences: Differences::default(),
             silence: SILENCE_MIN,
             finds_out_within: Duration::ZERO,
+            targets: Targets::default(),
+            told_since: Vec::new(),
             swept: Time::ZERO,
             own_began: None,
             gathers_since: None,
@@ -149,20 +158,24 @@ impl Vantage {
         silence: Duration,
         now: Time,
     ) {
-        self.silence = silence.max(SILENCE_MIN);
+        self.silence = timing::silence(silence);
         let probes_of = new.servers.iter().filter_map(|server| server.probe.as_ref());
         let within = probes_of.map(|probe| finds_out_within(probe, self.silence)).max();
         self.finds_out_within = within.unwrap_or_default();
+        let before = std::mem::replace(&mut self.targets, Targets::of(new));
+        let same = Same { old: (old, &before), new: (new, &self.targets) };
         for other in self.others.values_mut() {
-            other.point.carry(old, new);
+            other.point.carry(&same);
         }
-        self.differences.carry(old, new);
+        self.told_since = same.carry(&mut self.told_since);
+        self.differences.carry(&same);
         self.own = Point::default();
         self.own_began = probes.next_wake().map(|_| self.own_began.unwrap_or(now));
         for id in ids(new) {
             self.own.set(id, probes.sight(id, now), new);
         }
         self.own.reckon(new);
+        ids(new).for_each(|id| self.note_told(id, now));
         self.compare_all(new, now);
     }
 
@@ -176,6 +189,7 @@ impl Vantage {
     ) -> Vec<ServerId> {
         self.own.set(id, probes.sight(id, now), topology);
         self.own.reckon(topology);
+        self.note_told(id, now);
         self.settle(vec![id], now)
     }
 
@@ -223,31 +237,18 @@ impl Vantage {
             other.old_until.get_or_insert(now + silence);
         }
         other.heard_at = now;
-        let probed = |name: &Name| {
-            let id = topology.server(name.as_str())?;
-            topology.servers[id.index()].probe.as_ref().map(|_| id)
-        };
-        let mut changed = Vec::new();
-        let mut sees_any = false;
-        for id in sights.up.iter().filter_map(probed) {
-            sees_any = true;
-            let word = Word { seen: Seen::Up, at: now, up_at: now };
-            changed.extend(other.point.set(id, Some(word), topology).then_some(id));
-        }
-        for id in sights.unseen.iter().filter_map(probed) {
-            changed.extend(other.point.set(id, None, topology).then_some(id));
-        }
-        for down in sights.down {
-            let Some(id) = probed(&down.server) else { continue };
-            let unseen = Duration::from_millis(down.unseen_ms);
-            let up_at = Time::from_nanos(
-                now.as_nanos().saturating_sub(u64::try_from(unseen.as_nanos()).unwrap_or(u64::MAX)),
-            );
-            let word = Word { seen: Seen::Down(shorten(down.reason)), at: now, up_at };
-            changed.extend(other.point.set(id, Some(word), topology).then_some(id));
+        let (mut changed, mut sees_any) = (Vec::new(), false);
+        for (name, word) in words(sights, now) {
+            let Some(id) = topology.server(name.as_str()) else { continue };
+            let Some(target) = self.targets.get(id) else { continue };
+            // Who looks at something else no longer sees what it saw here.
+            let word = word.filter(|(_, of)| of.is_none_or(|of| of == target)).map(|(it, _)| it);
+            sees_any |= word.as_ref().is_some_and(Word::is_up);
+            changed.extend(other.point.set(id, word, topology).then_some(id));
         }
         if !changed.is_empty() {
             other.point.reckon(topology);
+            changed.iter().for_each(|id| self.note_told(*id, now));
         }
         if is_another {
             self.votes_changed(now);
@@ -279,7 +280,17 @@ impl Vantage {
             }
         }
         if all {
+            ids(topology).for_each(|id| self.note_told(id, now));
             self.votes_changed(now);
+        }
+    }
+
+    /// Whether anybody tells of a server, and since when.
+    fn note_told(&mut self, id: ServerId, now: Time) {
+        let is_told = self.own.word(id).is_some()
+            || self.others.values().any(|other| other.point.word(id).is_some());
+        if let Some(since) = self.told_since.get_mut(id.index()) {
+            *since = is_told.then(|| since.unwrap_or(now));
         }
     }
 
@@ -428,8 +439,19 @@ fn ids(topology: &Topology) -> impl Iterator<Item = ServerId> + use<> {
     (0..u32::try_from(topology.servers.len()).unwrap_or(u32::MAX)).map(ServerId)
 }
 
-/// So long after its start a vantage point may need to find out how a server fares, and to say so.
-pub(super) fn finds_out_within(probe: &Probe, silence: Duration) -> Duration {
-    let longest = probe.interval.mul_f64(1.0 + probe.jitter) + probe.timeout;
-    longest.saturating_mul(probe.rise.max(probe.fall).max(1)).saturating_add(silence)
+/// What is said of each server, and of which target if that is said (not by older versions); `None` where the speaker no longer sees
+/// it. The last word on one counts.
+fn words(sights: Sights, now: Time) -> impl Iterator<Item = (Name, Option<(Word, Option<u16>)>)> {
+    let Sights { up, up_targets, down, unseen } = sights;
+    let targets = up_targets.into_iter().map(Some).chain(std::iter::repeat(None));
+    let up = up.into_iter().zip(targets).map(|(name, target)| (name, target, Seen::Up));
+    let down = down.into_iter().map(move |down| {
+        let unseen = Duration::from_millis(down.unseen_ms).as_nanos();
+        let unseen = u64::try_from(unseen).unwrap_or(u64::MAX);
+        let up_at = Time::from_nanos(now.as_nanos().saturating_sub(unseen));
+        (down.server, down.target, Seen::Down { reason: shorten(down.reason), up_at })
+    });
+    let seen = up.chain(down);
+    let seen = seen.map(move |(name, of, seen)| (name, Some((Word { seen, at: now }, of))));
+    unseen.into_iter().map(|name| (name, None)).chain(seen)
 }

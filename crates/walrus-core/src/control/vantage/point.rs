@@ -1,13 +1,19 @@
 //! One vantage point: what it says of each server.
 
+use super::target::Same;
 use crate::world::{ServerId, Time, Topology};
 
 /// How a server looks from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Seen {
     Up,
-    /// And why, for people.
-    Down(String),
+    Down {
+        /// For people.
+        reason: String,
+        /// When it was seen up last there, or became known there if it never was. By the receiver's clock, in whose time
+        /// the sender's "so long ago" is put when it comes in: late by the way of the message, and moved with each word.
+        up_at: Time,
+    },
 }
 
 /// What one says of one server.
@@ -16,13 +22,27 @@ pub(in crate::control) struct Word {
     pub(in crate::control) seen: Seen,
     /// When it was said last.
     pub(in crate::control) at: Time,
-    /// When it was seen up last there, or became known there if it never was.
-    pub(in crate::control) up_at: Time,
 }
 
 impl Word {
     pub(in crate::control) const fn is_up(&self) -> bool {
         matches!(self.seen, Seen::Up)
+    }
+
+    /// Why it is seen down, if it is.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match &self.seen {
+            Seen::Up => None,
+            Seen::Down { reason, .. } => Some(reason),
+        }
+    }
+
+    /// When it was seen up last, if it is seen down.
+    pub(super) const fn up_at(&self) -> Option<Time> {
+        match self.seen {
+            Seen::Up => None,
+            Seen::Down { up_at, .. } => Some(up_at),
+        }
     }
 }
 
@@ -82,18 +102,14 @@ impl Point {
         };
     }
 
-    /// The same for another topology.
-    pub(super) fn carry(&mut self, old: &Topology, new: &Topology) {
-        let mut words = std::mem::take(&mut self.words);
+    /// The same for another topology: what was said of what is still probed.
+    pub(super) fn carry(&mut self, same: &Same<'_>) {
+        let words = same.carry(&mut self.words);
         *self = Self::default();
-        for (index, server) in new.servers.iter().enumerate() {
-            let Some(before) = old.server(server.name.as_str()) else { continue };
-            let word = words.get_mut(before.index()).and_then(Option::take);
-            if let Some(id) = u32::try_from(index).ok().filter(|_| server.probe.is_some()) {
-                self.set(ServerId(id), word, new);
-            }
+        for (id, word) in super::ids(same.new.0).zip(words) {
+            self.set(id, word, same.new.0);
         }
-        self.reckon(new);
+        self.reckon(same.new.0);
     }
 
     /// Forgets words that are over; tells whether there was any.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Vantage;
-use super::point::{Point, Seen};
+use super::point::Point;
 use crate::control::SourceStatus;
 use crate::message::Role;
 use crate::world::{DownWhen, Name, ServerId, Time};
@@ -66,13 +66,10 @@ impl Vantage {
     ) -> Option<DisagreementStatus> {
         let since = self.differences.since(id)?;
         let ballot = self.ballot(id, down_when);
-        let down = ballot.down.iter().map(|(name, word)| {
-            let reason = match &word.seen {
-                Seen::Up => String::new(),
-                Seen::Down(reason) => reason.clone(),
-            };
-            ((*name).to_owned(), reason)
-        });
+        let down = ballot
+            .down
+            .iter()
+            .map(|(name, word)| ((*name).to_owned(), word.reason().unwrap_or_default().to_owned()));
         Some(DisagreementStatus {
             up: ballot.up.iter().map(|name| (*name).to_owned()).collect(),
             down: down.collect(),
@@ -88,10 +85,7 @@ impl Vantage {
         let source = |(name, word): (&Name, &super::Word)| SourceStatus {
             source: "vantage point".to_owned(),
             observer: name.clone(),
-            says: match &word.seen {
-                Seen::Up => "up".to_owned(),
-                Seen::Down(reason) => format!("down: {reason}"),
-            },
+            says: word.reason().map_or_else(|| "up".to_owned(), |reason| format!("down: {reason}")),
             age_ms: Some(millis(now.since(word.at))),
             skew_ms: None,
             unit_ms: Some(millis(self.silence)),

@@ -1,15 +1,17 @@
 //! What a vantage point says, and when: what changed at once, all the rest bit by bit.
 //!
-//! Three times in the silence that takes its vote it says something, if only that it is there. With each of these it tells
-//! of a third of its servers, so that all are told in one silence: whoever begins to listen knows all by then, and what
-//! was lost is repaired. What changes is told at once (a tenth of a second after the last message at the
-//! earliest), and again with the next three heartbeats. A thousand servers take some 2 kB a second from each of twenty
+//! Three times in ten seconds (or in the silence that takes its vote, if that is shorter) it says something, if only that it is
+//! there. With each of these it tells of a third of its servers, so that all are told in that time: whoever begins to
+//! listen knows all by then, and what was lost is repaired. What changes is told at once (a tenth of a second after the last message at the
+//! earliest), and again with the next three heartbeats. A thousand servers take some 2.5 kB a second from each of twenty
 //! vantage points, a death one message of 300 bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::point::{Seen, Word};
+use super::target::Targets;
+use super::timing::all_said_within;
 use crate::message::{SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights};
 use crate::world::{Server, ServerId, Time};
 
@@ -19,7 +21,7 @@ const SAID_APART: Duration = Duration::from_millis(100);
 /// A change is told again so often.
 const TOLD_AGAIN: u8 = 3;
 
-/// Heartbeats in the silence that takes a vote.
+/// Heartbeats in the time in which all is said.
 const HEARTBEATS: u32 = 3;
 
 /// What is still to be said.
@@ -80,7 +82,7 @@ impl Teller {
     pub(in crate::control) fn say<'w>(
         &mut self,
         silence: Duration,
-        servers: &[Server],
+        (servers, targets): (&[Server], &Targets),
         word: impl Fn(ServerId) -> Option<&'w Word>,
         now: Time,
     ) -> Vec<Sights> {
@@ -95,14 +97,14 @@ impl Teller {
         self.has_news = false;
         self.said_at = now;
         if now >= self.next_heartbeat {
-            self.next_heartbeat = now + silence / HEARTBEATS;
+            self.next_heartbeat = now + all_said_within(silence) / HEARTBEATS;
             // Whoever has nothing to say of a server does not say so each time.
             told.extend(self.third(servers.len()).into_iter().filter(|id| word(*id).is_some()));
         }
         told.sort_unstable();
         told.dedup();
-        let told = told.into_iter().filter_map(|id| Some((servers.get(id.index())?, word(id))));
-        messages(told, now)
+        let said = |id: ServerId| Some((servers.get(id.index())?, targets.get(id)?, word(id)));
+        messages(told.into_iter().filter_map(said), now)
     }
 
     /// The servers whose turn it is.
@@ -117,11 +119,11 @@ impl Teller {
 
 /// At least one message.
 fn messages<'a>(
-    told: impl Iterator<Item = (&'a Server, Option<&'a Word>)>,
+    told: impl Iterator<Item = (&'a Server, u16, Option<&'a Word>)>,
     now: Time,
 ) -> Vec<Sights> {
     let mut messages = vec![Sights::default()];
-    for (server, word) in told {
+    for (server, target, word) in told {
         if messages.last().is_some_and(|last| last.len() >= SIGHTS_MAX) {
             messages.push(Sights::default());
         }
@@ -131,11 +133,15 @@ fn messages<'a>(
             continue;
         };
         match &word.seen {
-            Seen::Up => last.up.push(server.name.clone()),
-            Seen::Down(reason) => last.down.push(SeenDown {
+            Seen::Up => {
+                last.up.push(server.name.clone());
+                last.up_targets.push(target);
+            }
+            Seen::Down { reason, up_at } => last.down.push(SeenDown {
                 server: server.name.clone(),
                 reason: reason.chars().take(SIGHT_REASON_MAX).collect(),
-                unseen_ms: u64::try_from(now.since(word.up_at).as_millis()).unwrap_or(u64::MAX),
+                unseen_ms: u64::try_from(now.since(*up_at).as_millis()).unwrap_or(u64::MAX),
+                target: Some(target),
             }),
         }
     }

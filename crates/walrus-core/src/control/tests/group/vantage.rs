@@ -106,8 +106,8 @@ fn name_servers_that_probe_have_a_vote_until_they_are_silent() {
         "nobody else looks"
     );
     network.watch_again(WATCHERS);
-    // Who heard nobody listens for half of that time who there is.
-    network.until(6000, |it| life(it, 0, "asia1") == Life::Living);
+    // Who heard nobody listens for 6 s who there is.
+    network.until(7000, |it| life(it, 0, "asia1") == Life::Living);
 }
 
 #[test]
