@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::world::Digest;
+
 /// Addresses that are named to people; others may have put thousands there.
 const SHOWN_MAX: usize = 8;
 
@@ -18,6 +20,16 @@ pub struct Content {
 }
 
 impl Content {
+    /// Tells contents apart, as far as 64 bits do: what a mark says of the records that it was written with.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let ttl = self.ttl.to_be_bytes();
+        let ipv4: Vec<u8> = self.ipv4.iter().flat_map(Ipv4Addr::octets).collect();
+        let ipv6: Vec<u8> = self.ipv6.iter().flat_map(Ipv6Addr::octets).collect();
+        let digest = Digest::of([&ttl[..], &ipv4, &ipv6]).to_string();
+        digest.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    }
+
     /// Whether it names nobody.
     #[must_use]
     pub fn is_empty(&self) -> bool {

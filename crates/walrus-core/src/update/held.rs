@@ -20,6 +20,8 @@ pub struct Held {
     pub alias: Option<DomainName>,
     /// The data of TXT records, the mark's among them, sorted.
     pub texts: Vec<Vec<u8>>,
+    /// Of the TXT records, the lowest; `None` without one.
+    pub text_ttl: Option<u32>,
 }
 
 /// Replies that do not say what stands there.
@@ -54,6 +56,7 @@ impl Held {
                     }
                     ReplyData::Text(data) => {
                         held.texts.push(data.clone());
+                        held.text_ttl = Some(held.text_ttl.map_or(*ttl, |lowest| lowest.min(*ttl)));
                         continue;
                     }
                     ReplyData::Serial(_) | ReplyData::Key(_) => continue,
@@ -79,10 +82,15 @@ impl Held {
     /// Whether clients are answered as this wants.
     #[must_use]
     pub fn is(&self, content: &Content) -> bool {
-        self.alias.is_none()
-            && self.ttl == Some(content.ttl)
-            && self.ipv4 == content.ipv4
-            && self.ipv6 == content.ipv6
+        self.content().as_ref() == Some(content)
+    }
+
+    /// The addresses; `None` if they are none that an update could have put there: without one TTL, or beside an
+    /// alias.
+    #[must_use]
+    pub fn content(&self) -> Option<Content> {
+        let ttl = self.ttl.filter(|_| self.alias.is_none())?;
+        Some(Content { ttl, ipv4: self.ipv4.clone(), ipv6: self.ipv6.clone() })
     }
 
     /// In words.

@@ -1,7 +1,8 @@
 //! The mark beside records that are ours: whose they are, and of which Plan.
 //!
-//! One TXT record with one text, for people and programs: `v=walrus1; owner=walrus; plan=3/berlin/17`. What
-//! stands behind these three fields is left for later versions and skipped.
+//! One TXT record with one text, for people and programs:
+//! `v=walrus1; owner=walrus; plan=3/berlin/17; content=0123456789abcdef`. What stands behind these fields is left for
+//! later versions and skipped.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +23,9 @@ pub struct Mark {
     /// The Plan that the records are of: the one with which they last changed, or with which the epoch
     /// began.
     pub plan: PlanNumber,
+    /// [`Content::fingerprint`](super::Content::fingerprint) of the records that were written with it, which tells
+    /// what another updater wants from what somebody did by hand; `None` in marks of versions that had none.
+    pub content: Option<u64>,
 }
 
 /// Text that is no mark that can be followed.
@@ -40,7 +44,8 @@ pub enum MarkError {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}; owner={}; plan={}", self.owner, self.plan)
+        write!(f, "{VERSION}; owner={}; plan={}", self.owner, self.plan)?;
+        self.content.map_or(Ok(()), |content| write!(f, "; content={content:016x}"))
     }
 }
 
@@ -63,7 +68,8 @@ impl FromStr for Mark {
         let (owner, plan) = (field("owner"), field("plan"));
         let owner = owner.and_then(|owner| owner.parse().ok()).ok_or(MarkError::Damaged)?;
         let plan = plan.and_then(number).ok_or(MarkError::Damaged)?;
-        Ok(Self { owner, plan })
+        let content = field("content").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        Ok(Self { owner, plan, content })
     }
 }
 
@@ -120,7 +126,10 @@ mod tests {
         let text = "v=walrus1; owner=walrus; plan=3/berlin/17";
         let mark: Mark = text.parse().unwrap();
         assert_eq!((mark.owner.as_str(), mark.plan.sequence), ("walrus", 17));
-        assert_eq!(mark.to_string(), text);
+        assert_eq!((mark.to_string(), mark.content), (text.to_owned(), None));
+        let with_content = Mark { content: Some(0xabc), ..mark.clone() };
+        assert_eq!(with_content.to_string(), format!("{text}; content=0000000000000abc"));
+        assert_eq!(Mark::from_data(&with_content.to_data()), Ok(with_content));
         assert_eq!(Mark::from_data(&mark.to_data()), Ok(mark.clone()));
         assert_eq!(format!("{text}; since=now").parse(), Ok(mark.clone()), "fields may follow");
         let mut split = vec![9];

@@ -39,6 +39,9 @@ pub enum Request {
         content: Content,
         /// ... and whose that is.
         mark: Mark,
+        /// Of the mark, in seconds: that of others' texts where some stand beside it, for all records of a type
+        /// have one TTL (RFC 2181 section 5.2), and a name server would give them ours.
+        mark_ttl: u32,
     },
 }
 
@@ -74,14 +77,15 @@ impl Request {
                 question.push((wire(name), Rtype::from_int(*record_type)))?;
                 Ok(ready(question.additional()))
             }
-            Self::Update { zone, name, only_if, content, mark } => {
+            Self::Update { zone, name, only_if, content, mark, mark_ttl } => {
                 builder.header_mut().set_opcode(Opcode::UPDATE);
                 let mut question = builder.question();
                 question.push((wire(zone), Rtype::SOA))?;
                 let mut prerequisites = question.answer();
                 only_if.compose(name, &mut prerequisites)?;
                 let mut updates = prerequisites.authority();
-                change(name, only_if, content, mark, &mut updates)?;
+                change(name, only_if, content, &mut updates)?;
+                push(&mut updates, name, Class::IN, record_type::TXT, *mark_ttl, &mark.to_data())?;
                 Ok(ready(updates.additional()))
             }
         }
@@ -131,7 +135,6 @@ fn change(
     name: &DomainName,
     only_if: &OnlyIf,
     content: &Content,
-    mark: &Mark,
     updates: &mut AuthorityBuilder<Vec<u8>>,
 ) -> Result<(), PushError> {
     if let OnlyIf::Texts { ours, alias, .. } = only_if {
@@ -150,7 +153,7 @@ fn change(
     for address in &content.ipv6 {
         push(updates, name, Class::IN, record_type::AAAA, content.ttl, &address.octets())?;
     }
-    push(updates, name, Class::IN, record_type::TXT, content.ttl, &mark.to_data())
+    Ok(())
 }
 
 fn push(

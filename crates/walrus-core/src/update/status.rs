@@ -92,6 +92,8 @@ pub enum NameState {
     Waiting,
     /// Changed by somebody else and about to be repaired.
     Drifted,
+    /// Another updater of the same owner publishes something else there, by the same Plans.
+    Disputed,
     /// Not ours: left alone.
     Foreign,
     /// A newer Plan than ours is there.
@@ -110,6 +112,7 @@ impl NameState {
             Self::Published => "published",
             Self::Waiting => "waiting",
             Self::Drifted => "drifted",
+            Self::Disputed => "disputed",
             Self::Foreign => "foreign",
             Self::Newer => "newer",
             Self::Unknown => "unknown",

@@ -25,6 +25,9 @@ pub enum Verdict {
     Foreign(String),
     /// A newer Plan than ours is published there: this one has been overtaken.
     Newer(PlanNumber),
+    /// Another updater put something else in the place of what this one had put there by the same Plans: it goes
+    /// by other settings. Whoever came last stays, for two that took turns would never end.
+    Disputed,
 }
 
 /// Why a name is changed.
@@ -79,7 +82,7 @@ pub fn judge(
         );
     }
     let ours = marks.iter().filter_map(|(data, mark)| Some((*data, mark.as_ref().ok()?)));
-    let newest = ours.clone().map(|(_, mark)| &mark.plan).max();
+    let newest = ours.clone().map(|(_, mark)| mark).max_by_key(|mark| &mark.plan);
     let only_if = |ours: Vec<Vec<u8>>| OnlyIf::Texts {
         all: held.texts.clone(),
         ours,
@@ -88,16 +91,26 @@ pub fn judge(
     let Some(newest) = newest else {
         return unmarked(held, &marks, settings, only_if);
     };
-    if *newest > desired.plan {
-        return Verdict::Newer(newest.clone());
+    if newest.plan > desired.plan {
+        return Verdict::Newer(newest.plan.clone());
     }
     let ours: Vec<Vec<u8>> = ours.map(|(data, _)| data.clone()).collect();
     let write = |why| Verdict::Write { only_if: only_if(ours.clone()), why };
     if held.is(&wanted.content) && ours.len() == 1 {
-        return if newest >= since { Verdict::Good } else { write(Why::Renewed) };
+        return if newest.plan >= *since { Verdict::Good } else { write(Why::Renewed) };
     }
-    let was_changed = known.is_some_and(|known| !held.is(known)) || *newest == desired.plan;
-    write(if was_changed { Why::Drifted } else { Why::Changed })
+    let was_changed = match newest.content {
+        Some(written) => held.content().is_none_or(|it| it.fingerprint() != written),
+        // Of a version that did not say.
+        None => known.is_some_and(|known| !held.is(known)) || newest.plan == desired.plan,
+    };
+    // All Plans since then want the same, and the mark is of one of them.
+    let was_ours = known == Some(&wanted.content) && newest.plan >= *since;
+    match was_changed {
+        true => write(Why::Drifted),
+        false if was_ours => Verdict::Disputed,
+        false => write(Why::Changed),
+    }
 }
 
 /// Without a mark of ours.

@@ -12,10 +12,11 @@ use super::super::{
 use super::plans::{APEX, TARGET, ZONE, domain, name, number};
 use crate::world::Time;
 
-/// What stands at a name, by type, with one TTL.
+/// What stands at a name, by type, with one TTL for texts and one for all else.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     pub(super) ttl: u32,
+    pub(super) text_ttl: u32,
     pub(super) data: Vec<(u16, ReplyData)>,
 }
 
@@ -92,6 +93,15 @@ impl MadeUp {
         })
     }
 
+    /// Updates that it was asked for.
+    pub(super) fn updates(&self) -> usize {
+        self.asked.iter().filter(|request| request.is_update()).count()
+    }
+
+    pub(super) fn ttl(&self) -> u32 {
+        self.names.get(&domain(TARGET)).map_or(0, |node| node.ttl)
+    }
+
     pub(super) fn addresses(&self) -> Vec<String> {
         self.addresses_of(TARGET)
     }
@@ -126,8 +136,8 @@ impl MadeUp {
             Request::Query { name, record_type } => {
                 reply.answers = self.records(name, *record_type)
             }
-            Request::Update { name, only_if, content, mark, .. } => {
-                reply.rcode = self.update(name, only_if, content, mark);
+            Request::Update { name, only_if, content, mark, mark_ttl, .. } => {
+                reply.rcode = self.update(name, only_if, content, (mark, *mark_ttl));
             }
         }
         reply
@@ -148,7 +158,8 @@ impl MadeUp {
         let node = self.names.get(name).cloned().unwrap_or_default();
         let fits = |(of_type, _): &(u16, ReplyData)| *of_type == record_type || *of_type == 5;
         let fitting = node.data.into_iter().filter(fits);
-        fitting.map(|(_, data)| record(node.ttl, data)).collect()
+        let ttl = if record_type == record_type::TXT { node.text_ttl } else { node.ttl };
+        fitting.map(|(_, data)| record(ttl, data)).collect()
     }
 
     fn update(
@@ -156,7 +167,7 @@ impl MadeUp {
         name: &DomainName,
         only_if: &OnlyIf,
         content: &Content,
-        mark: &Mark,
+        (mark, mark_ttl): (&Mark, u32),
     ) -> u8 {
         let node = self.names.entry(name.clone()).or_default();
         let is_text = |(of_type, _): &&(u16, ReplyData)| *of_type == record_type::TXT;
@@ -182,6 +193,8 @@ impl MadeUp {
             }
         }
         node.ttl = content.ttl;
+        // As name servers do: all records of a type have the TTL of the last.
+        node.text_ttl = mark_ttl;
         let ipv4 = content.ipv4.iter().map(|it| (record_type::A, IpAddr::from(*it)));
         let ipv6 = content.ipv6.iter().map(|it| (record_type::AAAA, IpAddr::from(*it)));
         node.data.extend(ipv4.chain(ipv6).map(|(it, data)| (it, ReplyData::Address(data))));
@@ -265,6 +278,7 @@ impl Speaker {
 
 /// What a mark of ours for this Plan looks like as data of a record.
 pub(super) fn text_of(owner: &str, epoch: u64, sequence: u64) -> (u16, ReplyData) {
-    let mark = Mark { owner: name(owner), plan: number(epoch, "berlin", sequence) };
+    let plan = number(epoch, "berlin", sequence);
+    let mark = Mark { owner: name(owner), plan, content: None };
     (record_type::TXT, ReplyData::Text(mark.to_data()))
 }

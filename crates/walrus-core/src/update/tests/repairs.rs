@@ -17,10 +17,6 @@ fn published() -> (Speaker, MadeUp) {
     (speaker, server)
 }
 
-fn updates(server: &MadeUp) -> usize {
-    server.asked.iter().filter(|request| request.is_update()).count()
-}
-
 #[test]
 fn a_plan_is_published_and_acknowledged_and_one_alike_costs_nothing() {
     let (mut speaker, mut server) = published();
@@ -78,7 +74,7 @@ fn what_has_no_mark_is_reported_and_left_alone_until_it_may_be_adopted() {
         speaker.settle(Time::from_secs(minute * 60), &mut server);
     }
     assert_eq!(server.addresses(), ["198.51.100.66"]);
-    assert_eq!(updates(&server), 0);
+    assert_eq!(server.updates(), 0);
     let (state, detail) = speaker.state(Time::ZERO);
     assert_eq!(state, "foreign");
     assert!(detail.contains("198.51.100.66") && detail.contains("adopt = true"), "{detail}");
@@ -108,7 +104,7 @@ fn names_of_others_are_never_changed() {
         speaker.settle(Time::ZERO, &mut server);
         let (state, detail) = speaker.state(Time::ZERO);
         assert!(state == "foreign" && detail.contains(words), "{state} {detail}");
-        assert_eq!(updates(&server), 0, "{words}");
+        assert_eq!(server.updates(), 0, "{words}");
     }
     // Of types that are not looked for the name server knows: it refuses to begin there.
     let mut server = MadeUp::new();
@@ -119,7 +115,7 @@ fn names_of_others_are_never_changed() {
         speaker.settle(Time::from_secs(second), &mut server);
     }
     assert_eq!(speaker.state(Time::ZERO).0, "foreign");
-    assert_eq!((updates(&server), server.addresses().len()), (1, 0));
+    assert_eq!((server.updates(), server.addresses().len()), (1, 0));
 }
 
 #[test]
@@ -198,7 +194,7 @@ fn refused_updates_are_tried_ever_more_seldom_though_questions_are_answered() {
         speaker.settle(Time::from_secs(second), &mut server);
     }
     // At 0, 1, 3, 7, 15, 31, 63 s and each minute from then on.
-    assert!((15..=17).contains(&updates(&server)), "{}", updates(&server));
+    assert!((15..=17).contains(&server.updates()), "{}", server.updates());
     assert!(server.asked.len() <= 17 * 8 + 6 * 30, "{}", server.asked.len());
     let status = speaker.updater.status(Time::from_secs(600));
     assert!(status.problem.unwrap().contains("refuses the update"));
@@ -293,4 +289,18 @@ fn a_service_that_plans_lost_first_is_told_as_left_and_never_looked_at_without_e
     speaker.settle(Time::from_secs(1860), &mut server);
     assert_eq!(server.addresses(), ["192.0.2.9"]);
     assert_eq!(speaker.state(Time::ZERO).0, "published");
+}
+
+#[test]
+fn texts_of_others_keep_their_time_to_live() {
+    let (mut speaker, mut server) = published();
+    let node = server.names.get_mut(&domain(TARGET)).unwrap();
+    node.data.push((record_type::TXT, ReplyData::Text(b"\x0bv=spf1 -all".to_vec())));
+    node.text_ttl = 3600;
+    server.serial += 1;
+    speaker.settle(Time::from_secs(60), &mut server);
+    speaker.updater.plan(&plan(number(1, "berlin", 2), "192.0.2.9"));
+    speaker.settle(Time::from_secs(120), &mut server);
+    assert_eq!(server.addresses(), ["192.0.2.9"]);
+    assert_eq!(server.names[&domain(TARGET)].text_ttl, 3600);
 }

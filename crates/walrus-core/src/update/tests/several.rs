@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::Updater;
 use super::made_up::{MadeUp, Speaker};
 use super::plans::{number, plan, settings};
+use crate::config::NameServerSettings;
 use crate::world::Time;
 
 /// One step of one of them.
@@ -139,4 +140,57 @@ fn a_mark_stays_while_each_plan_wants_the_same() {
     }
     assert_eq!(server.mark().unwrap().plan.sequence, 5);
     assert_eq!(speaker.updater.status(Time::ZERO).acknowledged.unwrap().sequence, 49);
+}
+
+/// Two updaters of one name, the second with settings of its own: 50 Plans, each of which is looked at twice.
+fn with_other_settings(other: NameServerSettings, address: impl Fn(u64) -> String) -> (MadeUp, [Speaker; 2]) {
+    let mut server = MadeUp::new();
+    let mut speakers = [(settings(), 7), (other, 8)]
+        .map(|(settings, seed)| Speaker::new(Updater::new(settings, seed)));
+    for sequence in 1..=50 {
+        for speaker in &mut speakers {
+            speaker.updater.plan(&plan(number(1, "berlin", sequence), &address(sequence)));
+        }
+        for half in 0..2 {
+            for speaker in &mut speakers {
+                speaker.settle(Time::from_secs(80 * sequence + 40 * half), &mut server);
+            }
+        }
+    }
+    (server, speakers)
+}
+
+#[test]
+fn two_with_other_settings_do_not_rewrite_each_other_without_end() {
+    let shorter = NameServerSettings { ttl: Some(10), ..settings() };
+    // What is wanted stays, and then changes with every tenth Plan.
+    let (server, [first, second]) = with_other_settings(shorter.clone(), |_| "192.0.2.1".into());
+    assert_eq!((server.serial, server.ttl()), (3, 10), "whoever comes last");
+    let now = Time::from_secs(4080);
+    assert_eq!(second.state(now).0, "published");
+    let (state, detail) = first.state(now);
+    assert_eq!(state, "disputed");
+    assert!(detail.contains("192.0.2.1 (TTL 10)") && detail.contains("`ttl`"), "{detail}");
+    let told = first.said.iter().filter(|line| line.contains("other settings")).count();
+    assert_eq!(told, 1, "{:?}", first.said);
+    let status = first.updater.status(now);
+    assert_ne!(status.acknowledged, status.desired);
+    let (server, _) = with_other_settings(shorter, |sequence| format!("192.0.2.{}", sequence / 10));
+    assert_eq!((server.serial, server.addresses()), (1 + 2 * 6, vec!["192.0.2.5".to_owned()]));
+}
+
+#[test]
+fn what_somebody_changes_by_hand_is_repaired_though_settings_differ() {
+    let shorter = NameServerSettings { ttl: Some(10), ..settings() };
+    let (mut server, [mut first, mut second]) = with_other_settings(shorter, |_| "192.0.2.1".into());
+    server.remove_addresses();
+    for second_ in 5000..5060 {
+        second.settle(Time::from_secs(second_), &mut server);
+    }
+    assert_eq!((server.addresses(), server.ttl()), (vec!["192.0.2.1".to_owned()], 10));
+    for second_ in 5060..5200 {
+        first.settle(Time::from_secs(second_), &mut server);
+    }
+    assert_eq!((server.serial, server.ttl()), (5, 10), "now by the other's settings");
+    assert_eq!(first.state(Time::ZERO).0, "disputed");
 }

@@ -107,7 +107,8 @@ fn update(only_if: OnlyIf) -> Request {
             ipv4: ["192.0.2.1".parse().unwrap()].into(),
             ipv6: ["2001:db8::1".parse().unwrap()].into(),
         },
-        mark: Mark { owner: name("walrus"), plan: number(3, "berlin", 17) },
+        mark: Mark { owner: name("walrus"), plan: number(3, "berlin", 17), content: None },
+        mark_ttl: 20,
     }
 }
 
@@ -132,7 +133,7 @@ fn records(bytes: &[u8], section: usize) -> Vec<(u16, u16, u32, usize)> {
 
 #[test]
 fn updates_have_the_sections_of_rfc_2136() {
-    let mark = Mark { owner: name("walrus"), plan: number(3, "berlin", 16) }.to_data();
+    let mark = Mark { owner: name("walrus"), plan: number(3, "berlin", 16), content: None }.to_data();
     let (any, none, internet) = (255, 254, 1);
     let text = mark.len();
     let bytes = update(OnlyIf::NotInUse).compose(7).unwrap().finish();

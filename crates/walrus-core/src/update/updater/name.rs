@@ -56,6 +56,7 @@ pub(super) enum Told {
     Foreign(String),
     Newer(PlanNumber),
     Drifted,
+    Disputed(String),
     Unreadable(String),
 }
 
@@ -201,6 +202,11 @@ impl NameState {
         self.verdict = Some(verdict);
     }
 
+    /// What stands there, in words.
+    pub(super) fn describe(&self) -> String {
+        self.held.as_ref().map(Held::describe).unwrap_or_default()
+    }
+
     /// What someone should look at.
     pub(super) fn to_tell(&self) -> Told {
         if let Some(failure) = &self.unreadable {
@@ -210,6 +216,7 @@ impl NameState {
             Some(Verdict::Foreign(why)) => Told::Foreign(why.clone()),
             Some(Verdict::Newer(plan)) => Told::Newer(plan.clone()),
             Some(Verdict::Write { why: Why::Drifted, .. }) => Told::Drifted,
+            Some(Verdict::Disputed) => Told::Disputed(self.describe()),
             Some(Verdict::Good | Verdict::Write { .. }) => Told::Nothing,
             // It is being read again.
             None => self.told.clone(),
@@ -225,6 +232,10 @@ impl Told {
             Self::Newer(plan) => Some(format!(
                 "Plan {plan} is published there, which is newer than ours: it is left alone until \
                  ours is"
+            )),
+            Self::Disputed(held) => Some(format!(
+                "another node keeps {held} there by other settings: it is left so; give both the same \
+                 `area` and `ttl`"
             )),
             Self::Drifted => Some("somebody else changed it: it is put in order".to_owned()),
             Self::Unreadable(why) => Some(format!("it cannot be read: {why}")),

@@ -3,7 +3,7 @@
 use walrus_dns::DomainName;
 
 use super::name::{Alias, NameState as Known};
-use super::{DesiredName, Failure, Held, Updater, Verdict, Why};
+use super::{DesiredName, Failure, Updater, Verdict, Why};
 use crate::config::NameServerSettings;
 use crate::update::status::{NameState, NameStatus, UpdaterStatus};
 use crate::world::Time;
@@ -119,9 +119,17 @@ fn state_of(wanted: &DesiredName, name: &Known) -> (NameState, String) {
         None => (NameState::Waiting, "to be read".to_owned()),
         Some(Verdict::Good) => (NameState::Published, wanted.content.to_string()),
         Some(Verdict::Write { why: Why::Drifted, .. }) => {
-            let held = name.held.as_ref().map(Held::describe).unwrap_or_default();
-            (NameState::Drifted, format!("somebody else put {held} there{refused}"))
+            (NameState::Drifted, format!("somebody else put {} there{refused}", name.describe()))
         }
+        Some(Verdict::Disputed) => (
+            NameState::Disputed,
+            format!(
+                "another node keeps {} there by other settings, here they make it {}: give both the same \
+                 `area` and `ttl`",
+                name.describe(),
+                wanted.content
+            ),
+        ),
         Some(Verdict::Write { .. }) => {
             (NameState::Waiting, format!("to have {}{refused}", wanted.content))
         }

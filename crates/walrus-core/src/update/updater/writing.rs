@@ -18,7 +18,6 @@ impl Updater {
     /// holds others up, and of these first those whose addresses change.
     pub(super) fn write(&self, now: Time) -> Option<(UnderWay, Vec<Request>)> {
         let desired = self.desired.as_ref()?;
-        let mark = Mark { owner: self.settings.owner.clone(), plan: desired.plan.clone() };
         let is_due = |name: &NameState| name.next_writing().is_some_and(|at| at <= now);
         let due = self.wanted().filter(|(_, name)| is_due(name));
         let mut due: Vec<(&DesiredName, &NameState, &OnlyIf, Why)> = due
@@ -34,14 +33,18 @@ impl Updater {
             if requests.len() >= (NAMES_MAX >> name.cut_off.min(NAMES_MAX.ilog2())) {
                 break;
             }
-            written.push((wanted.target.clone(), after(wanted, only_if, &mark), why));
+            let (owner, plan) = (self.settings.owner.clone(), desired.plan.clone());
+            let mark = Mark { owner, plan, content: Some(wanted.content.fingerprint()) };
+            let held = after(wanted, (name.held.as_ref(), only_if), &mark);
             requests.push(Request::Update {
                 zone: self.settings.zone.clone(),
                 name: wanted.target.clone(),
                 only_if: only_if.clone(),
                 content: wanted.content.clone(),
-                mark: mark.clone(),
+                mark,
+                mark_ttl: held.text_ttl.unwrap_or(wanted.content.ttl),
             });
+            written.push((wanted.target.clone(), held, why));
         }
         (!requests.is_empty()).then_some((UnderWay::Write(written), requests))
     }
@@ -90,15 +93,21 @@ const fn reason(why: Why) -> &'static str {
 }
 
 /// What a name has after this update.
-fn after(wanted: &DesiredName, only_if: &OnlyIf, mark: &Mark) -> Held {
+fn after(
+    wanted: &DesiredName,
+    (held, only_if): (Option<&Held>, &OnlyIf),
+    mark: &Mark,
+) -> Held {
     let mut texts = match only_if {
         OnlyIf::NotInUse => Vec::new(),
         OnlyIf::Texts { all, ours, .. } => {
             all.iter().filter(|data| !ours.contains(data)).cloned().collect()
         }
     };
+    let Content { ttl, ipv4, ipv6 } = wanted.content.clone();
+    let of_others = held.and_then(|held| held.text_ttl).filter(|_| !texts.is_empty());
+    let text_ttl = Some(of_others.unwrap_or(ttl));
     texts.push(mark.to_data());
     texts.sort_unstable();
-    let Content { ttl, ipv4, ipv6 } = wanted.content.clone();
-    Held { ttl: Some(ttl), ipv4, ipv6, alias: None, texts }
+    Held { ttl: Some(ttl), ipv4, ipv6, alias: None, texts, text_ttl }
 }
