@@ -14,6 +14,7 @@ pub mod http;
 pub mod link;
 pub mod log;
 pub mod notify;
+pub mod one_thread;
 pub mod parent;
 pub mod privileges;
 pub mod probe;

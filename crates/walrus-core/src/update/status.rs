@@ -20,6 +20,9 @@ pub struct UpdaterStatus {
     pub desired: Option<PlanNumber>,
     /// The newest Plan that it is known to have, but for names that are not ours.
     pub acknowledged: Option<PlanNumber>,
+    /// Whether it has the Plan that it is to have: what was acknowledged may have been undone since, or the name
+    /// server be away.
+    pub is_current: bool,
     /// The highest number that marks in the zone name.
     pub seen: Option<PlanNumber>,
     /// Since it last answered, in milliseconds; `None`: never.

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -11,23 +12,33 @@ use tokio::time::timeout;
 use walrus_core::update::Failure;
 use walrus_host::clock::Clock;
 
-use super::exchange::{Call, WAIT, deliver, failed};
+use super::exchange::{Call, deliver, failed};
 
-/// Carries out the calls that have no answer yet.
+/// Carries out the calls that have no answer yet, each reply within `wait` after the one before. An error concerns
+/// all that have none then.
 pub(super) async fn carry_out(
     server: SocketAddr,
     calls: &mut [Call<'_>],
-    clock: &Clock,
+    (clock, wait): (&Clock, Duration),
 ) -> Result<(), Failure> {
     loop {
-        let waiting = waiting(calls);
-        if waiting == 0 {
+        let before = waiting(calls);
+        if before == 0 {
             return Ok(());
         }
-        match by_one(server, calls, clock).await {
+        let connected = timeout(wait, TcpStream::connect(server)).await;
+        let stream = connected.map_err(|_| Failure::Silent)?.map_err(|error| failed(&error))?;
+        match by_one(stream, calls, (clock, wait)).await {
+            Ok(()) => return Ok(()),
             // Some name servers close after each reply, or after some: the rest goes by another one.
-            Err(Failure::Closed) if self::waiting(calls) < waiting => {}
-            outcome => return outcome,
+            Err(Failure::Closed) if waiting(calls) < before => {}
+            Err(failure) if !calls.iter().any(Call::is_heard) => return Err(failure),
+            // It answers, but not everything: the first in turn is given up, which may be what holds up the rest.
+            Err(failure) => {
+                if let Some(call) = calls.iter_mut().find(|call| call.answer.is_none()) {
+                    call.answer = Some(Err(failure));
+                }
+            }
         }
     }
 }
@@ -36,9 +47,11 @@ fn waiting(calls: &[Call<'_>]) -> usize {
     calls.iter().filter(|call| call.answer.is_none()).count()
 }
 
-async fn by_one(server: SocketAddr, calls: &mut [Call<'_>], clock: &Clock) -> Result<(), Failure> {
-    let connected = timeout(WAIT, TcpStream::connect(server)).await;
-    let stream = connected.map_err(|_| Failure::Silent)?.map_err(|error| failed(&error))?;
+async fn by_one(
+    stream: TcpStream,
+    calls: &mut [Call<'_>],
+    (clock, wait): (&Clock, Duration),
+) -> Result<(), Failure> {
     let (mut reader, mut writer) = stream.into_split();
     let mut requests = Vec::new();
     for call in calls.iter().filter(|call| call.answer.is_none()) {
@@ -51,7 +64,7 @@ async fn by_one(server: SocketAddr, calls: &mut [Call<'_>], clock: &Clock) -> Re
     let mut is_written = false;
     let mut read = pin!(async {
         while waiting(calls) > 0 {
-            let reply = timeout(WAIT, message(&mut reader)).await.map_err(|_| Failure::Silent)?;
+            let reply = timeout(wait, message(&mut reader)).await.map_err(|_| Failure::Silent)?;
             // Nobody else speaks on this connection.
             if !deliver(calls, reply.map_err(|error| failed(&error))?, clock) {
                 return Err(Failure::Malformed);

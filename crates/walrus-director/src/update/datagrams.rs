@@ -1,5 +1,5 @@
-//! An exchange by UDP: some requests at a time, again if nothing comes. What was cut short or is too long is
-//! left for TCP.
+//! An exchange by UDP: some requests at a time, again if nothing comes. What is too long or is not answered (a name
+//! server that limits its rate answers only some) is left for TCP.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
-use walrus_core::update::Failure;
 use walrus_host::clock::Clock;
 
-use super::exchange::{Call, deliver, failed};
+use super::exchange::{Call, deliver};
 
 /// Waits for datagrams: once, twice, four times this.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
@@ -23,54 +22,40 @@ const AT_ONCE: usize = 16;
 /// Datagrams that answer nothing and are skipped in one try.
 const STRANGERS_MAX: usize = 32;
 
-/// Carries out the calls that fit datagrams.
-pub(super) async fn carry_out(
-    server: SocketAddr,
-    calls: &mut [Call<'_>],
-    clock: &Clock,
-) -> Result<(), Failure> {
+/// Carries out calls that fit datagrams, as long as they are answered.
+pub(super) async fn carry_out(server: SocketAddr, calls: &mut [Call<'_>], clock: &Clock) {
     for some in calls.chunks_mut(AT_ONCE) {
-        some_at_once(server, some, clock).await?;
-        for call in some {
-            // Its records do not fit.
-            if matches!(&call.answer, Some(Ok(reply)) if reply.is_truncated) {
-                call.answer = None;
-            }
+        let outcome = some_at_once(server, some, clock).await;
+        if outcome.is_err() || some.iter().any(is_waiting) {
+            return;
         }
     }
-    Ok(())
 }
 
-async fn some_at_once(
-    server: SocketAddr,
-    calls: &mut [Call<'_>],
-    clock: &Clock,
-) -> Result<(), Failure> {
+async fn some_at_once(server: SocketAddr, calls: &mut [Call<'_>], clock: &Clock) -> io::Result<()> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let failed = |error: io::Error| failed(&error);
-    let socket = UdpSocket::bind((any, 0)).await.map_err(failed)?;
-    socket.connect(server).await.map_err(failed)?;
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(server).await?;
     let mut wait = FIRST_WAIT;
     let mut buffer = vec![0; usize::from(u16::MAX)];
     for _ in 0..TRIES {
         for call in calls.iter().filter(|call| is_waiting(call)) {
-            socket.send(&call.bytes).await.map_err(failed)?;
+            socket.send(&call.bytes).await?;
         }
         let (until, mut strangers) = (Instant::now() + wait, 0);
         while calls.iter().any(is_waiting) && strangers < STRANGERS_MAX {
             let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await else { break };
-            let len = received.map_err(failed)?;
-            strangers += usize::from(!deliver(calls, buffer[..len].to_vec(), clock));
+            strangers += usize::from(!deliver(calls, buffer[..received?].to_vec(), clock));
         }
         if !calls.iter().any(is_waiting) {
-            return Ok(());
+            break;
         }
         wait *= 2;
     }
-    Err(Failure::Silent)
+    Ok(())
 }
 
 fn is_waiting(call: &Call<'_>) -> bool {

@@ -7,38 +7,50 @@ use std::time::Duration;
 use domain::base::Message;
 use domain::base::iana::TsigRcode;
 use domain::base::message_builder::PushError;
-use domain::base::name::{Name, ParsedName, ToName as _};
+use domain::base::name::ParsedName;
 use domain::rdata::Tsig;
 use domain::rdata::tsig::Time48;
-use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
+use domain::tsig::{ClientTransaction, Key, ValidationError};
 use tokio::time::timeout;
-use walrus_core::config::{NameServerSettings, UpdateAlgorithm, UpdateKey, UpdateTransport};
+use walrus_core::config::{NameServerSettings, UpdateTransport};
 use walrus_core::update::{Exchange, Failure, Reply, ReplyError, Request};
 use walrus_host::clock::Clock;
 use walrus_host::seed::secret_bytes;
 
-use super::secret::read_secret;
+use super::secret_files::SecretFiles;
 use super::{connections, datagrams};
 
-/// For the secret, a connection, and each reply.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
+/// How long a name server may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For the secret, a connection, and each reply by TCP.
+    pub(super) reply: Duration,
+    /// For all datagrams; what is not answered by then goes by TCP.
+    pub(super) datagrams: Duration,
+    /// For all but the secret: meanwhile nothing else is said there, be it that somebody died.
+    pub(super) whole: Duration,
+}
+
+impl Patience {
+    pub(super) const USUAL: Self = Self {
+        reply: Duration::from_secs(5),
+        datagrams: Duration::from_secs(6),
+        whole: Duration::from_secs(15),
+    };
+}
 
 /// What became of one request; `None` as long as it has no reply.
 type Answer = Option<Result<Reply, Failure>>;
 
-/// Carries an exchange out: what became of each request, in their order.
+/// Carries an exchange out: what became of each request, in their order. An error is one of all: none was answered.
 pub(super) async fn carry_out(
     settings: &NameServerSettings,
     exchange: &Exchange,
-    clock: &Clock,
+    (clock, secrets, patience): (&Clock, &SecretFiles, Patience),
 ) -> Result<Vec<Result<Reply, Failure>>, Failure> {
-    let key = match settings.key.clone() {
+    let key = match &settings.key {
         // Read each time, so that a secret that was replaced is used without a reload.
-        Some(key) => {
-            let read = timeout(WAIT, tokio::task::spawn_blocking(move || load_key(&key))).await;
-            let interrupted = || Failure::Secret("its file cannot be read in time".to_owned());
-            Some(read.map_err(|_| interrupted())?.map_err(|_| interrupted())??)
-        }
+        Some(key) => Some(secrets.load(key, patience.reply).await?),
         None => None,
     };
     let mut ids = BTreeSet::new();
@@ -50,31 +62,38 @@ pub(super) async fn carry_out(
         }
         calls.push(Call::new(request, id, key.as_ref(), clock));
     }
-    if settings.transport == UpdateTransport::Udp {
-        datagrams::carry_out(settings.address, &mut calls, clock).await?;
+    let speak = speak(settings, &mut calls, (clock, patience));
+    let outcome = timeout(patience.whole, speak).await.unwrap_or(Err(Failure::Silent));
+    match outcome {
+        Err(failure) if !calls.iter().any(Call::is_heard) => Err(failure),
+        outcome => {
+            let lacking = || Err(outcome.clone().err().unwrap_or(Failure::Malformed));
+            Ok(calls.into_iter().map(|call| call.answer.unwrap_or_else(lacking)).collect())
+        }
     }
-    connections::carry_out(settings.address, &mut calls, clock).await?;
-    Ok(calls.into_iter().map(|call| call.answer.unwrap_or(Err(Failure::Malformed))).collect())
+}
+
+async fn speak(
+    settings: &NameServerSettings,
+    calls: &mut [Call<'_>],
+    (clock, patience): (&Clock, Patience),
+) -> Result<(), Failure> {
+    if settings.transport == UpdateTransport::Udp {
+        let by_udp = datagrams::carry_out(settings.address, calls, clock);
+        let _ = timeout(patience.datagrams, by_udp).await;
+        for call in calls.iter_mut() {
+            // Its records do not fit a datagram.
+            if matches!(&call.answer, Some(Ok(reply)) if reply.is_truncated) {
+                call.answer = None;
+            }
+        }
+    }
+    connections::carry_out(settings.address, calls, (clock, patience.reply)).await
 }
 
 fn random_id() -> Result<u16, Failure> {
     let bytes = secret_bytes::<2>().map_err(|error| Failure::Unreachable(error.to_string()))?;
     Ok(u16::from_be_bytes(bytes))
-}
-
-fn load_key(key: &UpdateKey) -> Result<Key, Failure> {
-    let secret = read_secret(key).map_err(|error| Failure::Secret(error.to_string()))?;
-    let algorithm = match key.algorithm {
-        UpdateAlgorithm::HmacSha256 => Algorithm::Sha256,
-        UpdateAlgorithm::HmacSha384 => Algorithm::Sha384,
-        UpdateAlgorithm::HmacSha512 => Algorithm::Sha512,
-    };
-    let unusable = |why: &str| Failure::Secret(why.to_owned());
-    let name: KeyName = Name::from_octets(key.name.as_wire())
-        .ok()
-        .and_then(|name| name.try_to_name().ok())
-        .ok_or_else(|| unusable("its name is too long"))?;
-    Key::new(algorithm, &secret, name, None, None).map_err(|error| unusable(&error.to_string()))
 }
 
 /// A request as it travels, and what became of it.
@@ -103,6 +122,11 @@ impl<'r> Call<'r> {
                 Self { request, id, bytes: Vec::new(), transaction: None, answer }
             }
         }
+    }
+
+    /// Whether the name server said something to it.
+    pub(super) fn is_heard(&self) -> bool {
+        self.answer.is_some() && !self.bytes.is_empty()
     }
 
     /// What the reply says, if it is one and its signature is good; `None` if it is for somebody else.

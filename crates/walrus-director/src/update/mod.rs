@@ -8,8 +8,10 @@ mod datagrams;
 mod exchange;
 mod run;
 mod secret;
+mod secret_files;
 #[cfg(test)]
 mod tests;
 
 pub use run::{UpdaterHandle, UpdaterStart, spawn};
 pub use secret::{SecretError, make_secret_file, read_secret, read_secret_text};
+pub use secret_files::SecretFiles;

@@ -11,8 +11,8 @@ use walrus_core::update::{Updater, UpdaterEffect, UpdaterStatus};
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
 
-use super::exchange::carry_out;
-use super::secret::is_open_to_others;
+use super::exchange::{Patience, carry_out};
+use super::secret_files::SecretFiles;
 
 /// What the task of a name server starts with.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct UpdaterStart {
     pub settings: NameServerSettings,
     /// The Plan in force, whoever makes it; `None` before the first.
     pub plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// Reads keys; all name servers of a node share it.
+    pub secrets: SecretFiles,
     /// For waits.
     pub seed: u64,
     /// What time it is.
@@ -73,26 +75,21 @@ impl UpdaterHandle {
 /// Starts the task of a name server.
 #[must_use]
 pub fn spawn(start: UpdaterStart) -> (UpdaterHandle, JoinHandle<()>) {
-    let UpdaterStart { settings, plans, seed, clock, shutdown } = start;
-    if let Some(key) = settings.key.as_ref().filter(|key| is_open_to_others(&key.secret_file)) {
-        tracing::warn!(
-            "{} can be read by every user of this machine: chmod 600 it",
-            key.secret_file.display()
-        );
-    }
+    let UpdaterStart { settings, plans, secrets, seed, clock, shutdown } = start;
     let handle = UpdaterHandle {
         updater: Arc::new(Mutex::new(Updater::new(settings, seed))),
         plans: plans.clone(),
         changed: Arc::default(),
         clock,
     };
-    let task = tokio::spawn(run(handle.clone(), plans, shutdown));
+    let task = tokio::spawn(run(handle.clone(), plans, secrets, shutdown));
     (handle, task)
 }
 
 async fn run(
     handle: UpdaterHandle,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
+    secrets: SecretFiles,
     shutdown: Shutdown,
 ) {
     let clock = handle.clock.clone();
@@ -111,7 +108,8 @@ async fn run(
             Some(UpdaterEffect::Exchange(exchange)) => {
                 let settings = handle.settings();
                 let outcome = {
-                    let mut under_way = pin!(carry_out(&settings, &exchange, &clock));
+                    let with = (&clock, &secrets, Patience::USUAL);
+                    let mut under_way = pin!(carry_out(&settings, &exchange, with));
                     loop {
                         tokio::select! {
                             outcome = &mut under_way => break outcome,

@@ -14,7 +14,8 @@ use walrus_core::update::{Exchange, Failure, Reply, Request};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 
-use super::exchange::carry_out;
+use super::SecretFiles;
+use super::exchange::{Patience, carry_out};
 use super::secret::{make_secret_file, read_secret, read_secret_text};
 
 fn key(secret_file: PathBuf) -> UpdateKey {
@@ -101,13 +102,23 @@ async fn ask(address: SocketAddr) -> Result<Reply, Failure> {
     std::fs::write(&key.secret_file, "c2VjcmV0").unwrap();
     let mut settings = settings(address);
     settings.key = Some(key);
-    let mut replies = carry_out(&settings, &questions(1), &Clock::real()).await?;
+    let mut replies = exchange(&settings, 1).await?;
     replies.remove(0)
 }
 
-fn questions(count: u16) -> Exchange {
+/// What becomes of so many questions, as each of them or as all.
+type Outcome = Result<Vec<Result<Reply, Failure>>, Failure>;
+
+/// So many questions, of the types from 6 on.
+async fn exchange(settings: &NameServerSettings, count: u16) -> Outcome {
+    patient(settings, count, Patience::USUAL).await
+}
+
+async fn patient(settings: &NameServerSettings, count: u16, patience: Patience) -> Outcome {
     let question = |record_type| Request::Query { name: zone(), record_type };
-    Exchange { requests: (6..6 + count).map(question).collect() }
+    let questions = Exchange { requests: (6..6 + count).map(question).collect() };
+    let with = (&Clock::real(), &SecretFiles::default(), patience);
+    carry_out(settings, &questions, with).await
 }
 
 fn zone() -> DomainName {
@@ -192,7 +203,7 @@ async fn write_reply(stream: &mut TcpStream, reply: &[u8]) {
 }
 
 /// Whether all were answered, each with its own question.
-fn assert_all_answered(replies: Result<Vec<Result<Reply, Failure>>, Failure>, count: u16) {
+fn assert_all_answered(replies: Outcome, count: u16) {
     let replies = replies.unwrap();
     assert_eq!(replies.len(), usize::from(count));
     assert!(replies.iter().all(|reply| reply.as_ref().is_ok_and(|it| it.is_authoritative)));
@@ -215,7 +226,7 @@ async fn all_requests_go_at_once_and_replies_come_in_any_order() {
         }
         let _ = stream.read_u8().await;
     });
-    let replies = carry_out(&settings, &questions(COUNT), &Clock::real()).await;
+    let replies = exchange(&settings, COUNT).await;
     assert_all_answered(replies, COUNT);
     server.await.unwrap();
 }
@@ -233,7 +244,7 @@ async fn a_name_server_that_closes_after_each_reply_is_asked_again_for_the_rest(
             while read_request(&mut stream).await.is_some() {}
         }
     });
-    let replies = carry_out(&settings, &questions(9), &Clock::real()).await;
+    let replies = exchange(&settings, 9).await;
     assert_all_answered(replies, 9);
 }
 
@@ -265,7 +276,109 @@ async fn datagrams_that_are_lost_are_sent_again_and_what_is_cut_short_is_asked_b
         let _ = stream.read_u8().await;
         record_type
     });
-    let replies = carry_out(&settings, &questions(40), &Clock::real()).await;
+    let replies = exchange(&settings, 40).await;
     assert_all_answered(replies, 40);
     assert_eq!(by_tcp.await.unwrap(), 10, "that one alone");
+}
+
+/// So that tests need not wait for long.
+const HASTY: Patience = Patience {
+    reply: Duration::from_millis(300),
+    datagrams: Duration::from_millis(600),
+    whole: Duration::from_secs(30),
+};
+
+/// Answers all requests on all connections as they come, but those that `is_dropped`.
+async fn dropping(listener: TcpListener, is_dropped: fn(u16) -> bool) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            while let Some(request) = read_request(&mut stream).await {
+                let (record_type, reply) = answer(&request);
+                if !is_dropped(record_type) {
+                    write_reply(&mut stream, &reply).await;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn what_is_never_answered_by_udp_is_asked_by_tcp() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap());
+    settings.transport = UpdateTransport::Udp;
+    let socket = UdpSocket::bind(settings.address).await.unwrap();
+    // As one that limits its rate.
+    tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
+            let (record_type, reply) = answer(&buffer[..len]);
+            if record_type % 3 == 0 {
+                let _ = socket.send_to(&reply, from).await;
+            }
+        }
+    });
+    // Of the first sixteen it does not ask again for what was answered.
+    tokio::spawn(dropping(listener, |record_type| record_type % 3 == 0 && record_type < 22));
+    assert_all_answered(patient(&settings, 40, HASTY).await, 40);
+}
+
+#[tokio::test]
+async fn questions_that_are_never_answered_cost_no_other_its_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(listener.local_addr().unwrap());
+    tokio::spawn(dropping(listener, |record_type| matches!(record_type, 9 | 12)));
+    let replies = patient(&settings, 10, HASTY).await.unwrap();
+    for (reply, record_type) in replies.iter().zip(6_u16..) {
+        match record_type {
+            9 | 12 => assert_eq!(*reply, Err(Failure::Silent), "{record_type}"),
+            _ => assert!(reply.is_ok(), "{record_type}: {reply:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_holds_up_all_that_come_after_it_is_given_up_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                while let Some(request) = read_request(&mut stream).await {
+                    let (record_type, reply) = answer(&request);
+                    match record_type {
+                        9 => std::future::pending().await,
+                        // It ends whoever serves the connection.
+                        12 => return,
+                        _ => write_reply(&mut stream, &reply).await,
+                    }
+                }
+            });
+        }
+    });
+    let replies = patient(&settings, 10, HASTY).await.unwrap();
+    let bad: Vec<_> = (6_u16..).zip(&replies).filter(|(_, reply)| reply.is_err()).collect();
+    let expected = [(9, &Err(Failure::Silent)), (12, &Err(Failure::Closed))];
+    assert_eq!(bad, expected);
+}
+
+#[tokio::test]
+async fn an_exchange_ends_though_each_reply_comes_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Some(request) = read_request(&mut stream).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            write_reply(&mut stream, &answer(&request).1).await;
+        }
+    });
+    let began = std::time::Instant::now();
+    let patience =
+        Patience { reply: Duration::from_secs(20), whole: Duration::from_secs(1), ..HASTY };
+    let replies = patient(&settings, 129, patience).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let answered = replies.iter().filter(|reply| reply.is_ok()).count();
+    assert!((1..20).contains(&answered), "{answered}");
+    assert!(replies[answered..].iter().all(|reply| *reply == Err(Failure::Silent)));
 }

@@ -120,11 +120,10 @@ async fn connect(
         .map_err(|_| format!("`{server}` is no host and port"))?;
     // It reads files, which may lie on a disk that does not answer.
     let (of, to) = (Arc::clone(shared), server.to_owned());
-    let read = tokio::task::spawn_blocking(move || options::options(&of, &to));
-    let options = match timeout(CONNECT_TIMEOUT, read).await {
-        Ok(options) => options.map_err(|error| error.to_string())??,
-        Err(_) => return Err(format!("{server}: the files of its secrets cannot be read in time")),
-    };
+    let read = work.files.within(CONNECT_TIMEOUT, move || options::options(&of, &to));
+    let options = read
+        .await
+        .ok_or_else(|| format!("{server}: the files of its secrets cannot be read in time"))??;
     let options = options.event_callback(move |event| {
         let events = events.clone();
         async move {

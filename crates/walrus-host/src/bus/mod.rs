@@ -35,6 +35,7 @@ use walrus_core::message::{Envelope, Message, Role};
 use walrus_core::world::Name;
 
 use crate::clock::{Busy, Clock};
+use crate::one_thread::OneThread;
 use crate::shutdown::Shutdown;
 
 pub use plans::{PlanEar, PlanVoice};
@@ -132,8 +133,15 @@ impl Bus {
         let (events, heard) = mpsc::channel(EVENTS_MAX);
         let (connected, connections) = watch::channel(0);
         let (running, ended) = watch::channel(());
-        let work =
-            Work { shared: shared.clone(), outgoing, events, connected, _running: running, seed };
+        let work = Work {
+            shared: shared.clone(),
+            outgoing,
+            events,
+            connected,
+            _running: running,
+            seed,
+            files: OneThread::default(),
+        };
         carry(work, shutdown.clone());
         (Self { shared, queue, connections, shutdown, ended }, heard)
     }
@@ -218,6 +226,8 @@ struct Work {
     /// Dropped at the end.
     _running: watch::Sender<()>,
     seed: u64,
+    /// Reads secrets.
+    files: OneThread,
 }
 
 #[cfg(feature = "nats")]

@@ -7,7 +7,7 @@ use walrus_controller::ControllerHandle;
 use walrus_core::config::{Configuration, NameServerSettings};
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::update::{UpdaterStatus, compare_keys};
-use walrus_director::update::{UpdaterHandle, UpdaterStart, spawn};
+use walrus_director::update::{SecretFiles, UpdaterHandle, UpdaterStart, spawn};
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
@@ -20,6 +20,7 @@ pub(crate) struct Updaters {
     plans: watch::Receiver<Option<Arc<Plan>>>,
     clock: Clock,
     seed: Seed,
+    secrets: SecretFiles,
     running: Mutex<Vec<Running>>,
 }
 
@@ -39,7 +40,8 @@ impl Updaters {
         clock: Clock,
         seed: Seed,
     ) -> Self {
-        let updaters = Self { plans, clock, seed, running: Mutex::new(Vec::new()) };
+        let (secrets, running) = (SecretFiles::default(), Mutex::new(Vec::new()));
+        let updaters = Self { plans, clock, seed, secrets, running };
         if configuration.node.roles.updater {
             updaters.reconfigure(&configuration.name_servers);
         }
@@ -82,6 +84,7 @@ impl Updaters {
         let (handle, _task) = spawn(UpdaterStart {
             settings: settings.clone(),
             plans: self.plans.clone(),
+            secrets: self.secrets.clone(),
             seed: self.seed.for_part(&part),
             clock: self.clock.clone(),
             shutdown: end.clone(),

@@ -74,7 +74,11 @@ impl MadeUp {
 
     /// Somebody removes addresses, but not the mark.
     pub(super) fn remove_addresses(&mut self) {
-        let node = self.names.entry(domain(TARGET)).or_default();
+        self.remove_addresses_of(TARGET);
+    }
+
+    pub(super) fn remove_addresses_of(&mut self, name: &str) {
+        let node = self.names.entry(domain(name)).or_default();
         node.data.retain(|(_, data)| !matches!(data, ReplyData::Address(_)));
         self.serial += 1;
     }

@@ -131,6 +131,38 @@ fn an_update_that_breaks_each_exchange_holds_no_others_up_for_long() {
 }
 
 #[test]
+fn what_was_away_or_is_changed_by_somebody_is_not_shown_as_current() {
+    let (mut speaker, mut server) = published();
+    let is_current = |speaker: &Speaker| speaker.updater.status(Time::ZERO).is_current;
+    assert!(is_current(&speaker));
+    // Looks after a change of ours read all, and are no reason to doubt.
+    let look = Time::from_secs(60);
+    while speaker.step(look, Some(&mut server)) {
+        assert!(is_current(&speaker));
+    }
+    // Somebody changes a name: seen once it is read.
+    server.remove_addresses_of(&target(70));
+    server.refuses_updates = Some(5);
+    speaker.settle(Time::from_secs(120), &mut server);
+    assert!(!is_current(&speaker) && state_of(&speaker, 70).0 == "drifted");
+    server.refuses_updates = None;
+    speaker.settle(Time::from_secs(240), &mut server);
+    assert!(is_current(&speaker));
+    // It is away, and comes back without what the last names had.
+    let away = Time::from_secs(300);
+    while speaker.step(away, None) {}
+    assert!(!is_current(&speaker));
+    assert_eq!(state_of(&speaker, 3).0, "waiting");
+    server.remove_addresses_of(&target(COUNT - 1));
+    server.refuses_updates = Some(5);
+    let back = Time::from_secs(400);
+    while speaker.step(back, Some(&mut server)) {
+        assert!(!is_current(&speaker));
+    }
+    assert_eq!(state_of(&speaker, 3).0, "published");
+}
+
+#[test]
 fn a_name_that_is_refused_and_then_cannot_be_read_waits() {
     for (asked, changed) in [(2, 5), (2, 2), (5, 5)] {
         let (mut speaker, mut server) = published();

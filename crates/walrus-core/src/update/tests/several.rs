@@ -143,7 +143,10 @@ fn a_mark_stays_while_each_plan_wants_the_same() {
 }
 
 /// Two updaters of one name, the second with settings of its own: 50 Plans, each of which is looked at twice.
-fn with_other_settings(other: NameServerSettings, address: impl Fn(u64) -> String) -> (MadeUp, [Speaker; 2]) {
+fn with_other_settings(
+    other: NameServerSettings,
+    address: impl Fn(u64) -> String,
+) -> (MadeUp, [Speaker; 2]) {
     let mut server = MadeUp::new();
     let mut speakers = [(settings(), 7), (other, 8)]
         .map(|(settings, seed)| Speaker::new(Updater::new(settings, seed)));
@@ -182,7 +185,8 @@ fn two_with_other_settings_do_not_rewrite_each_other_without_end() {
 #[test]
 fn what_somebody_changes_by_hand_is_repaired_though_settings_differ() {
     let shorter = NameServerSettings { ttl: Some(10), ..settings() };
-    let (mut server, [mut first, mut second]) = with_other_settings(shorter, |_| "192.0.2.1".into());
+    let (mut server, [mut first, mut second]) =
+        with_other_settings(shorter, |_| "192.0.2.1".into());
     server.remove_addresses();
     for second_ in 5000..5060 {
         second.settle(Time::from_secs(second_), &mut server);

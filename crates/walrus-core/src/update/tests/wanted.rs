@@ -133,7 +133,8 @@ fn records(bytes: &[u8], section: usize) -> Vec<(u16, u16, u32, usize)> {
 
 #[test]
 fn updates_have_the_sections_of_rfc_2136() {
-    let mark = Mark { owner: name("walrus"), plan: number(3, "berlin", 16), content: None }.to_data();
+    let mark =
+        Mark { owner: name("walrus"), plan: number(3, "berlin", 16), content: None }.to_data();
     let (any, none, internet) = (255, 254, 1);
     let text = mark.len();
     let bytes = update(OnlyIf::NotInUse).compose(7).unwrap().finish();

@@ -275,6 +275,7 @@ impl Updater {
         self.counters.failures += 1;
         // Whoever was away may come back with anything, and a change may have been made unheard.
         self.read_all();
+        self.names.values_mut().for_each(|name| name.is_doubtful = true);
         self.not_before = self.retry.failed(now);
         if self.problem.as_ref().is_none_or(|(last, _)| !last.is_like(&failure)) {
             self.warn(&failure);
@@ -350,13 +351,16 @@ impl Updater {
 
     /// Takes the Plan as acknowledged if nothing of it is left to be done.
     fn acknowledge(&mut self) {
-        let Some(desired) = &self.desired else { return };
-        let is_done = self.problem.is_none()
-            && desired.missing.is_empty()
-            && self.wanted().all(|(_, name)| name.is_done());
-        if is_done {
+        if let Some(desired) = self.desired.as_ref().filter(|desired| self.has(desired)) {
             self.acknowledged = Some(desired.plan.clone());
         }
+    }
+
+    /// Whether all of this is there, as far as is known.
+    fn has(&self, desired: &Desired) -> bool {
+        self.problem.is_none()
+            && desired.missing.is_empty()
+            && self.wanted().all(|(_, name)| name.is_done())
     }
 }
 

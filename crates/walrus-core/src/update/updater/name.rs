@@ -16,6 +16,8 @@ pub(super) struct NameState {
     pub(super) held: Option<Held>,
     /// It may be another by now, and is to be read.
     pub(super) is_stale: bool,
+    /// The name server was away since: what is known of it may mean nothing.
+    pub(super) is_doubtful: bool,
     /// Why it could not be read.
     pub(super) unreadable: Option<Failure>,
     /// What was last in order there.
@@ -65,6 +67,7 @@ impl NameState {
         Self {
             held: None,
             is_stale: true,
+            is_doubtful: false,
             unreadable: None,
             known: None,
             since,
@@ -116,7 +119,7 @@ impl NameState {
     pub(super) const fn is_done(&self) -> bool {
         match &self.unreadable {
             Some(failure) => matches!(failure, Failure::NotAuthoritative),
-            None if self.is_stale => false,
+            None if self.is_doubtful => false,
             None => matches!(self.verdict, Some(Verdict::Good | Verdict::Foreign(_))),
         }
     }
@@ -129,6 +132,7 @@ impl NameState {
         self.in_use &= held.is_empty();
         self.held = Some(held);
         self.is_stale = false;
+        self.is_doubtful = false;
     }
 
     /// It cannot be read: others are not held up by it.
@@ -144,6 +148,7 @@ impl NameState {
     /// It was written.
     pub(super) fn written(&mut self, held: Held) {
         self.held = Some(held);
+        self.is_doubtful = false;
         self.in_use = false;
         self.refused = None;
         self.tries = 0;

@@ -76,12 +76,18 @@ impl Updater {
         replies: &[Result<Reply, Failure>],
     ) -> Result<(), Failure> {
         let (first, rest) = replies.split_first().ok_or(Failure::Malformed)?;
-        let serial = serial_of(Some(first))?;
-        if !self.reads_all && self.serial != Some(serial) {
-            self.read_all();
-        }
-        if self.reads_all {
-            self.serial_before.get_or_insert(serial);
+        let serial = match first {
+            Ok(reply) => Ok(serial_of(reply)?),
+            // What was answered besides is taken.
+            Err(failure) => Err(failure.clone()),
+        };
+        if let Ok(serial) = serial {
+            if !self.reads_all && self.serial != Some(serial) {
+                self.read_all();
+            }
+            if self.reads_all {
+                self.serial_before.get_or_insert(serial);
+            }
         }
         let (rest, of_zones) =
             rest.split_at_checked(names.len() * QUESTIONS).ok_or(Failure::Malformed)?;
@@ -107,7 +113,7 @@ impl Updater {
             self.serial = self.serial_before.take();
         }
         self.judge_all();
-        Ok(())
+        serial.map(drop)
     }
 
     fn service_of(&self, target: &DomainName) -> Option<DomainName> {
@@ -131,8 +137,7 @@ fn tags_of(reply: &Reply, apex: &DomainName) -> Option<BTreeSet<u16>> {
     Some(reply.answers.iter().filter_map(tag).collect())
 }
 
-fn serial_of(reply: Option<&Result<Reply, Failure>>) -> Result<u32, Failure> {
-    let reply = reply.ok_or(Failure::Malformed)?.as_ref().map_err(Clone::clone)?;
+fn serial_of(reply: &Reply) -> Result<u32, Failure> {
     held::check(reply)?;
     let serial = reply.answers.iter().find_map(|record| match record.data {
         ReplyData::Serial(serial) => Some(serial),

@@ -37,6 +37,7 @@ impl Updater {
             zone: zone.to_string(),
             desired: self.desired.as_ref().map(|desired| desired.plan.clone()),
             acknowledged: self.acknowledged.clone(),
+            is_current: self.desired.as_ref().is_some_and(|desired| self.has(desired)),
             seen: self.seen.clone(),
             last_success_ms: self.last_success.map(|at| millis(now, at)),
             problem,
@@ -110,6 +111,10 @@ fn state_of(wanted: &DesiredName, name: &Known) -> (NameState, String) {
         }
         Some(failure) => {
             return (NameState::Waiting, format!("it cannot be read: {}", failure.short()));
+        }
+        None if name.is_doubtful && name.verdict.is_some() => {
+            let detail = "the name server was away since it was read last";
+            return (NameState::Waiting, detail.to_owned());
         }
         None => {}
     }

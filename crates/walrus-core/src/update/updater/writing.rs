@@ -93,11 +93,7 @@ const fn reason(why: Why) -> &'static str {
 }
 
 /// What a name has after this update.
-fn after(
-    wanted: &DesiredName,
-    (held, only_if): (Option<&Held>, &OnlyIf),
-    mark: &Mark,
-) -> Held {
+fn after(wanted: &DesiredName, (held, only_if): (Option<&Held>, &OnlyIf), mark: &Mark) -> Held {
     let mut texts = match only_if {
         OnlyIf::NotInUse => Vec::new(),
         OnlyIf::Texts { all, ours, .. } => {
