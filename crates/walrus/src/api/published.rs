@@ -28,6 +28,10 @@ pub(crate) struct NameServerView {
     /// The newest Plan that it is known to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) acknowledged: Option<NumberView>,
+    /// Whether it has the Plan that it is to have, as far as is known: what it acknowledged may have been changed
+    /// since, or it may be away.
+    #[serde(default)]
+    pub(crate) current: bool,
     /// Since it last answered, in milliseconds; absent if it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_success_ms: Option<u64>,
@@ -53,7 +57,7 @@ pub(crate) struct PublishedNameView {
     pub(crate) service: String,
     /// Where its addresses are.
     pub(crate) target: String,
-    /// published, waiting, drifted, foreign, newer, unknown or left.
+    /// published, waiting, drifted, disputed, foreign, newer, unknown or left.
     pub(crate) state: String,
     /// What it has or lacks, in words.
     pub(crate) detail: String,
@@ -109,6 +113,7 @@ impl NameServerView {
             zone: status.zone,
             desired: status.desired.as_ref().map(NumberView::from),
             acknowledged: status.acknowledged.as_ref().map(NumberView::from),
+            current: status.is_current,
             last_success_ms: status.last_success_ms,
             problem_ms: status.problem.as_ref().map(|_| status.problem_ms),
             problem: status.problem,
@@ -151,8 +156,7 @@ pub(super) fn register(registry: &mut Registry, servers: &[NameServerView]) {
     for server in servers {
         let labels = ServerLabels { name_server: server.name.clone() };
         up.get_or_create(&labels).set(i64::from(server.problem.is_none()));
-        let is_current = server.desired.is_some() && server.desired == server.acknowledged;
-        current.get_or_create(&labels).set(i64::from(is_current));
+        current.get_or_create(&labels).set(i64::from(server.current));
         exchanges.get_or_create(&labels).inc_by(server.counters.exchanges);
         failures.get_or_create(&labels).inc_by(server.counters.failures);
         updates.get_or_create(&labels).inc_by(server.counters.updates);
@@ -185,6 +189,7 @@ mod tests {
                 zone: String::new(),
                 desired: None,
                 acknowledged: None,
+                current: false,
                 last_success_ms,
                 problem: problem_ms.map(|_| "it is away".to_owned()),
                 problem_ms,

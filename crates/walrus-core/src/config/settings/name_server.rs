@@ -95,7 +95,7 @@ pub(in crate::config) static NAME_SERVER: Group = Group {
             kind: Kind::Duration(1000, 86_400_000),
             default: Default::Value("\"30s\""),
             meaning: "Time between two looks whether somebody else changed the zone (its SOA serial); \
-                      all records are read at every tenth look whatever that says.",
+                      each look reads some names besides, whatever that says: eight, or a tenth, at most 32.",
             example: "\"30s\"",
         },
         Setting {

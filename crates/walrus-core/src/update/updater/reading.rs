@@ -11,8 +11,8 @@ use crate::world::Time;
 
 /// Questions for one name: its addresses of both kinds, its texts, and the alias that leads to it.
 const QUESTIONS: usize = 4;
-/// All names are read in the course of so many looks, whatever the serial says: whoever edits a file may
-/// forget it, and not all name servers raise it for every kind of change.
+/// All names are read in the course of so many looks, or more if they do not fit these, whatever the serial says:
+/// whoever edits a file may forget it, and not all name servers raise it for every kind of change.
 const LOOKS_WHOLE: usize = 10;
 /// Names that each look reads at least.
 const LOOK_NAMES_MIN: usize = 8;
