@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use walrus_core::config::{Context, NameServerSettings, SourceFile, parse};
 use walrus_core::plan::Plan;
 use walrus_core::update::UpdaterStatus;
-use walrus_director::update::{UpdaterHandle, UpdaterStart, spawn};
+use walrus_director::update::{SecretFiles, UpdaterHandle, UpdaterStart, spawn};
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
 
@@ -32,6 +32,7 @@ fn updater_of(scene: &Scene, plan: Plan, clock: Clock) -> (UpdaterHandle, Shutdo
     let (handle, _task) = spawn(UpdaterStart {
         settings,
         plans: watch::channel(Some(Arc::new(plan))).1,
+        secrets: SecretFiles::default(),
         seed: 7,
         clock,
         shutdown: shutdown.clone(),
