@@ -194,14 +194,8 @@ pub(super) fn build(
     let reporter = root.section("reporter").and_then(|section| {
         reporter::read(section, &clusters.servers, reached, &node.state, findings)
     });
-    let settings = (&group, &api, &node);
-    let beside = reporter.as_ref().filter(|it| roles.reporter && it.controllers.is_empty());
-    let others = identity::Others {
-        servers: &clusters.servers,
-        beside: beside.map(|reporter| &reporter.server),
-        nodes: &dnssec.nodes,
-    };
-    identity::check(root, &identities, settings, &others, findings);
+    let others = identity::Others::new(roles, &clusters.servers, reporter.as_ref(), &dnssec.nodes);
+    identity::check(root, &identities, (&group, &api, &node), &others, findings);
     check_roles(root, roles, &group, findings);
     dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);

@@ -38,12 +38,7 @@ fn render(status: &StatusView) -> String {
             text.push_str(&format!("WARNING: name server {}: {warning}\n", server.name));
         }
     }
-    for drain in &status.drained {
-        let operator = drain.operator.as_ref().map(|name| format!("{name} at "));
-        let operator = operator.unwrap_or_default();
-        let drained = on_a_line(&format!("{} (by {operator}{})", drain.target, drain.by));
-        text.push_str(&format!("drained: {drained}\n"));
-    }
+    text.push_str(&drained(status));
     if !status.confined.is_empty() {
         text.push_str(&format!("confined: {}\n", status.confined.join("; ")));
     }
@@ -87,6 +82,18 @@ fn render(status: &StatusView) -> String {
     if !status.keys.is_empty() {
         text.push('\n');
         text.push_str(&keys(status));
+    }
+    text
+}
+
+/// What is drained, a line each.
+fn drained(status: &StatusView) -> String {
+    let mut text = String::new();
+    for drain in &status.drained {
+        let operator = drain.operator.as_ref().map(|name| format!("{name} at "));
+        let operator = operator.unwrap_or_default();
+        let line = on_a_line(&format!("{} (by {operator}{})", drain.target, drain.by));
+        text.push_str(&format!("drained: {line}\n"));
     }
     text
 }

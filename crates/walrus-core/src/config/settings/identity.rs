@@ -3,7 +3,9 @@
 use super::{Default, Group, Kind, Scope, Setting};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
-use crate::config::{ApiSettings, GroupSettings, IdentitySettings, NodeSettings};
+use crate::config::{
+    ApiSettings, GroupSettings, IdentitySettings, NodeSettings, ReporterSettings, Roles,
+};
 use crate::world::{IdentityRole, Name, OperatorRight, Server, TokenHash};
 
 /// Tokens of one identity: one in use, one that takes its place, and room for a slow change.
@@ -195,11 +197,23 @@ fn check_unique(all: &[(IdentitySettings, Place)], findings: &Findings<'_>) {
 
 /// Who else there is, with an identity or without.
 pub(in crate::config) struct Others<'a> {
-    pub(in crate::config) servers: &'a [Server],
+    servers: &'a [Server],
     /// The server whose Reporter runs in this process and speaks to its Controller without a connection.
-    pub(in crate::config) beside: Option<&'a Name>,
+    beside: Option<&'a Name>,
     /// Of signed zones, this one too.
-    pub(in crate::config) nodes: &'a [Name],
+    nodes: &'a [Name],
+}
+
+impl<'a> Others<'a> {
+    pub(in crate::config) fn new(
+        roles: Roles,
+        servers: &'a [Server],
+        reporter: Option<&'a ReporterSettings>,
+        nodes: &'a [Name],
+    ) -> Self {
+        let beside = reporter.filter(|it| roles.reporter && it.controllers.is_empty());
+        Self { servers, beside: beside.map(|reporter| &reporter.server), nodes }
+    }
 }
 
 /// What follows from identities as a whole: shared tokens that are still taken, Reporters that no
