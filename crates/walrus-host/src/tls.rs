@@ -1,6 +1,8 @@
 //! TLS: who we say we are, and whom we believe.
 
 mod clients;
+mod dates;
+mod expiry;
 mod issue;
 
 use std::path::{Path, PathBuf};
@@ -23,9 +25,8 @@ use walrus_core::config::GroupSettings;
 use crate::state::{StateDirectory, StateError};
 
 pub use clients::{ClientAuthority, PeerCertificate};
-#[cfg(test)]
-pub(crate) use issue::revocation_list;
-pub use issue::{Issued, issue, new_authority};
+pub use expiry::{Expiry, Holds, expiries};
+pub use issue::{Issued, Revoked, Serial, issue, new_authority, revocation_list, revoked_in};
 
 /// Who a listener says it is.
 #[derive(Clone, Debug)]
@@ -331,19 +332,31 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// Authorities without a list, whose certificates would not be believed.
+    /// An authority without a list, whose certificates would not be believed.
     #[error(
-        "{path} holds lists of revocations of {lists} authorities, and `client_authority` names \
-         {authorities}: put one list of each into it, an empty one too", path = path.display()
+        "{path} holds no list of revocations of `{name}`, which `client_authority` names, so no \
+         certificate of it would be believed: add one, be it empty", path = path.display()
     )]
-    TooFewRevocations {
-        /// The file.
+    NoRevocationsOf {
+        /// The file of the lists.
         path: PathBuf,
-        /// Of how many authorities it has a list.
-        lists: usize,
-        /// How many there are.
-        authorities: usize,
+        /// The authority.
+        name: String,
     },
+    /// A list that somebody else of that name signed.
+    #[error(
+        "the list of revocations of `{name}` in {path} is not signed with the key of the `{name}` in \
+         `client_authority`: take the one that belongs to it", path = path.display()
+    )]
+    ForeignRevocations {
+        /// The file of the lists.
+        path: PathBuf,
+        /// The authority.
+        name: String,
+    },
+    /// A list that is none of the authority's.
+    #[error("it holds no list of revocations (`-----BEGIN X509 CRL-----`) of this authority")]
+    NotItsList,
     /// Somebody's certificate is not, or no longer, believed.
     #[error("the certificate is not believed (`client_authority` of [group]): {0}")]
     PeerCertificate(rustls::Error),
@@ -366,6 +379,10 @@ pub enum TlsError {
     #[error(transparent)]
     State(#[from] StateError),
 }
+
+#[cfg(test)]
+#[path = "tls/revocation_tests.rs"]
+mod revocation_tests;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
 use crate::cli::Failure;
+use crate::expiry::{self, Expiring};
 use crate::paths;
 use crate::zone_files;
 
@@ -35,6 +36,8 @@ pub(crate) struct Loaded {
     pub(crate) digests: Digests,
     /// What is accepted but hardly meant.
     pub(crate) warnings: Vec<String>,
+    /// Certificates and lists of revocations that it names.
+    pub(crate) expiring: Arc<Vec<Expiring>>,
 }
 
 /// Why nothing was loaded.
@@ -61,6 +64,8 @@ impl LoadError {
 pub(crate) struct Checked {
     /// Without problems.
     pub(crate) configuration: Configuration,
+    /// Files of client prefixes that were read for it.
+    pub(crate) client_files: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -76,25 +81,32 @@ pub(crate) fn check_text(name: &str, text: &str) -> Result<Checked, LoadError> {
 }
 
 fn check_sources(files: &[SourceFile], folder: &Path) -> Result<Checked, LoadError> {
-    let read =
-        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    let client_files = RefCell::new(Vec::new());
+    let read = |name: &str| {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        client_files.borrow_mut().push(path);
+        text
+    };
     let parsed = parse(files, &Context { hostname: &hostname(), read: &read }).map_err(said)?;
     let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
     let mut configuration = parsed.configuration;
     paths::anchor(&mut configuration, folder);
-    Ok(Checked { configuration, warnings })
+    Ok(Checked { configuration, client_files: client_files.into_inner(), warnings })
 }
 
 impl Checked {
     /// Reads zones and map; the compiled map comes from the state directory if it is there.
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
-        let Self { configuration, mut warnings } = self;
+        let Self { configuration, mut warnings, .. } = self;
         let (zones, zones_digest) = zone_files::load(&configuration, &mut warnings)?;
         warnings.extend(addresses_beside_services(&zones, &configuration.topology));
         let HostedZones { zones, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
         warnings.extend(of_hosts);
         let map = load_map(&configuration, state)?;
+        let expiring = Arc::new(expiry::look(&configuration));
+        warnings.extend(expiry::warnings(&expiring));
         let digests = Digests {
             configuration: configuration.digest.clone(),
             map: map.digest().clone(),
@@ -108,6 +120,7 @@ impl Checked {
             map: Arc::new(map),
             digests,
             warnings,
+            expiring,
         };
         let of_signing = crate::check_dnssec::warnings(&loaded);
         loaded.warnings.extend(of_signing);

@@ -1,8 +1,8 @@
 //! Zone files to zones: read in parts on as many threads as there are cores, none of which answers.
 
 use std::cell::RefCell;
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walrus_core::config::{Configuration, ZoneDnssec, ZoneSettings};
@@ -16,6 +16,12 @@ use crate::paths;
 
 /// All files that a zone includes may have so much together.
 const INCLUDED_LEN_MAX: u64 = 1 << 29;
+/// Files that zones may include for a sandbox to know of them beforehand.
+const INCLUDED_FILES_MAX: usize = 1000;
+/// Bytes of a zone file that are looked at for what it includes.
+const ZONE_LEN_MAX: u64 = 1 << 33;
+/// Bytes of a line that are looked at together; a device may never end one.
+const LINE_LEN_MAX: u64 = 1 << 16;
 /// Below this a thread takes longer to start than to read its part.
 const PART_LEN_MIN: usize = 1 << 19;
 /// More threads would only wait for memory.
@@ -30,6 +36,7 @@ pub(crate) fn load(
 ) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
     let mut zones = Vec::new();
     let mut problems = paths::missing(configuration);
+    problems.extend(crate::expiry::problems(configuration));
     let mut texts = Vec::new();
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
@@ -82,6 +89,44 @@ fn read(
     };
     texts.extend(included.into_inner());
     read.map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+/// The files that zone files include, and those that these do: what has to be readable once they are read for
+/// good. It costs a look at each line; what cannot be read now is told of then.
+pub(crate) fn included(configuration: &Configuration) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for zone in configuration.zones.iter().filter_map(|zone| zone.file.as_ref()) {
+        let folder = folder_of(zone);
+        let mut left = vec![zone.clone()];
+        while let Some(file) = left.pop() {
+            for name in included_by(&file).unwrap_or_default() {
+                let path = folder.join(name);
+                if found.len() < INCLUDED_FILES_MAX && !found.contains(&path) {
+                    found.push(path.clone());
+                    left.push(path);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What stands behind each `$INCLUDE` (RFC 1035, section 5.1).
+fn included_by(file: &Path) -> std::io::Result<Vec<String>> {
+    let file = std::fs::File::open(file)?;
+    let mut lines = BufReader::with_capacity(1 << 16, file.take(ZONE_LEN_MAX));
+    let (mut names, mut line) = (Vec::new(), Vec::new());
+    while lines.by_ref().take(LINE_LEN_MAX).read_until(b'\n', &mut line)? > 0 {
+        if line.first() == Some(&b'$') && names.len() < INCLUDED_FILES_MAX {
+            let text = String::from_utf8_lossy(&line);
+            let mut words = text.split_whitespace();
+            if words.next().is_some_and(|word| word.eq_ignore_ascii_case("$INCLUDE")) {
+                names.extend(words.next().map(|name| name.trim_matches('"').to_owned()));
+            }
+        }
+        line.clear();
+    }
+    Ok(names)
 }
 
 /// Scans a text on several threads.

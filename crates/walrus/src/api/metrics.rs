@@ -34,6 +34,7 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     if let Some(bus) = node.bus_view() {
         super::group::register_bus(&mut registry, &bus);
     }
+    super::expiry_metrics::register(&mut registry, &node.expiring());
     super::published::register(&mut registry, &node.name_servers());
     let traffic = node.director_traffic().await;
     let problems = node.key_problems().await.len();

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod error;
+mod expiry_metrics;
 pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod keys;

@@ -230,7 +230,8 @@ pub(crate) struct DrainView {
 /// A problem that is open now.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProblemView {
-    /// panic, dead, nobody_functions; group, refused (a connection was not let in) and others.
+    /// panic, dead, nobody_functions; group, refused (a connection was not let in), expires (a certificate or list of
+    /// revocations) and others.
     pub(crate) kind: String,
     /// The server or service.
     pub(crate) subject: String,

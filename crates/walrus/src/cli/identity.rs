@@ -1,5 +1,7 @@
 //! `walrus identity`: tokens and certificates for Reporters, nodes and operators.
 
+mod revoke;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use walrus_core::world::{IdentityRole, Name, OperatorRight};
 use walrus_host::clock::Clock;
-use walrus_host::tls::{issue, new_authority};
+use walrus_host::tls::{Serial, issue, new_authority};
 use walrus_host::token::Token;
 
 use super::Failure;
@@ -26,6 +28,14 @@ pub(crate) enum IdentityCommand {
     },
     /// Make a certificate that says whose it is, with an authority that is made at first.
     Certificate(CertificateArguments),
+    /// Take certificates back: write the authority's list of revocations.
+    Revoke(revoke::RevokeArguments),
+    /// Print which certificates an authority made, until when they hold, and which were taken back.
+    List {
+        /// Where the authority is kept.
+        #[arg(long, value_name = "DIR")]
+        authority: PathBuf,
+    },
 }
 
 /// `walrus identity new`.
@@ -105,6 +115,8 @@ pub(super) fn run(command: &IdentityCommand) -> Result<(), Failure> {
             say(&format!("{}\n", token.hash().to_hex()))
         }
         IdentityCommand::Certificate(arguments) => certificate(arguments),
+        IdentityCommand::Revoke(arguments) => revoke::run(arguments),
+        IdentityCommand::List { authority } => revoke::list(authority),
     }
 }
 
@@ -180,6 +192,13 @@ fn certificate(arguments: &CertificateArguments) -> Result<(), Failure> {
     let file = |ending| arguments.out.join(format!("{}-{name}.{ending}", role.as_str()));
     let (certificate, key) = (file("pem"), file("key"));
     write_secret(&key, &issued.key)?;
+    let serial = Serial::of(&issued.certificate);
+    let serial = serial.ok_or_else(|| anyhow!("the new certificate cannot be read"))?;
+    // Before the certificate is there, so that none is unknown that somebody may have.
+    revoke::record(
+        folder,
+        &revoke::Made::new(&serial, (role.as_str(), &name), now, arguments.days),
+    )?;
     write_new(&certificate, &issued.certificate, 0o644)?;
     let settings = match role {
         IdentityRole::Reporter => ("[reporter]", "certificate", "key"),

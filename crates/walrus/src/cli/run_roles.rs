@@ -13,7 +13,7 @@ use crate::load::{self, LoadError};
 use crate::node::confine::{become_configured_user, confine};
 use crate::node::{Node, Opened, Start};
 use crate::origin::{self, OriginSettings};
-use crate::{demo, test_clock};
+use crate::{demo, expiry, test_clock};
 
 pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
     walrus_host::log::start(&walrus_core::config::LogSettings {
@@ -29,7 +29,7 @@ pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
     let checked = load::check(&arguments.config).map_err(LoadError::into_failure)?;
     walrus_host::log::start(&checked.configuration.log).context("starting the log")?;
     let on_a_test_clock = arguments.test_clock.is_some();
-    let confined = confine(&checked.configuration, &arguments.config, on_a_test_clock)?;
+    let confined = confine(&checked, &arguments.config, on_a_test_clock)?;
     // A manual clock is exact only where tasks take turns.
     let threads = if arguments.test_clock.is_some() { Threads::One } else { Threads::Two };
     on_runtime(threads, async move {
@@ -71,6 +71,8 @@ pub(super) fn reporter(path: &Path) -> Result<(), Failure> {
     if let Some(user) = become_configured_user(&configuration, path)? {
         tracing::info!(by = user, "confined");
     }
+    let expiring = expiry::look(&configuration);
+    expiry::warnings(&expiring).iter().for_each(|warning| tracing::warn!("{warning}"));
     on_runtime(Threads::One, async move {
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("listening for signals")?;

@@ -80,6 +80,7 @@ impl Node {
             _ => StatusView::of(name, &self.the_controller()?.status().await.map_err(gone)?),
         };
         view.problems.extend(self.refusals());
+        view.problems.extend(self.expiry_problems());
         view.bus = self.bus_view();
         view.problems.extend(view.bus.iter().flat_map(BusView::problems));
         if let Some(director) = self.director() {
@@ -289,6 +290,7 @@ impl Node {
             bus.set_detection(loaded.configuration.control.detection);
         }
         let configuration = loaded.configuration.digest.to_string();
+        *self.expiring.lock().unwrap_or_else(PoisonError::into_inner) = loaded.expiring.clone();
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;
         Ok(ReloadView { configuration, warnings })
@@ -340,7 +342,7 @@ fn read_again(
     let explain = |error| confined.explain(error);
     let checked = load::check(path).map_err(explain)?;
     // Said as what it is, and not as a file that cannot be read.
-    let refused = confined.refuses(&checked.configuration, path);
+    let refused = confined.refuses(&checked, path);
     if !refused.is_empty() {
         return Err(LoadError::Problems(refused));
     }

@@ -9,7 +9,8 @@ use walrus_host::privileges::{Belongings, User, become_user};
 use walrus_host::sandbox::{Allowed, enter};
 
 use crate::cli::Failure;
-use crate::load::{LoadError, folder_of};
+use crate::load::{Checked, LoadError, folder_of};
+use crate::zone_files;
 
 /// Ports below this one are opened with a right only.
 const LOW_PORTS: u16 = 1024;
@@ -27,7 +28,7 @@ pub(crate) struct Confined {
 
 impl Confined {
     /// What another configuration needs that this process can no longer have; a problem each.
-    pub(crate) fn refuses(&self, new: &Configuration, path: &Path) -> Vec<String> {
+    pub(crate) fn refuses(&self, new: &Checked, path: &Path) -> Vec<String> {
         let Some(allowed) = &self.allowed else { return Vec::new() };
         let lacking = allowed.lacks(&allowed_by(new, path)).into_iter();
         lacking
@@ -35,8 +36,8 @@ impl Confined {
             .collect()
     }
 
-    /// Tells what may be behind it where the system refuses something: what a zone file includes and files of
-    /// prefixes are not known when the sandbox is put up.
+    /// Tells what may be behind it where the system refuses something: what a zone file includes anew, and new files
+    /// of prefixes, are not known when the sandbox is put up.
     pub(crate) fn explain(&self, error: LoadError) -> LoadError {
         let explained = |text: String| {
             let refused = ["Permission denied", "Operation not permitted"];
@@ -45,7 +46,7 @@ impl Confined {
             }
             format!(
                 "{text}; this process is in a sandbox with the folders of the files that the \
-                 configuration names: put it into one of them, or write sandbox = \"off\" into [node] \
+                 configuration named at the start: put it into one of them, restart, or write sandbox = \"off\" into [node] \
                  and restart"
             )
         };
@@ -81,10 +82,11 @@ pub(crate) fn become_configured_user(
 
 /// Gives up what is configured to be given up. To be called before a second thread starts.
 pub(crate) fn confine(
-    configuration: &Configuration,
+    checked: &Checked,
     path: &Path,
     on_a_test_clock: bool,
 ) -> Result<Confined, Failure> {
+    let configuration = &checked.configuration;
     let mut confined = Confined::default();
     confined.by.extend(become_configured_user(configuration, path)?);
     let node = &configuration.node;
@@ -96,7 +98,7 @@ pub(crate) fn confine(
     std::fs::create_dir_all(&node.state).map_err(|error| {
         Failure::CouldNot(format!("cannot make {}: {error}", node.state.display()))
     })?;
-    let allowed = allowed_by(configuration, path);
+    let allowed = allowed_by(checked, path);
     let enforced = enter(&allowed);
     if let Some(lacking) = enforced.lacking.first()
         && node.sandbox == SandboxMode::Required
@@ -111,8 +113,10 @@ pub(crate) fn confine(
 }
 
 /// Everything that a name server with this configuration needs.
-fn allowed_by(configuration: &Configuration, path: &Path) -> Allowed {
+fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
+    let Checked { configuration, client_files, .. } = checked;
     let Configuration { zones, geo, node, dns, group, api, dnssec, identities, .. } = configuration;
+    let included = zone_files::included(configuration);
     let mut allowed = Allowed::default();
     let nats = group.nats.as_ref();
     let named = [
@@ -128,7 +132,7 @@ fn allowed_by(configuration: &Configuration, path: &Path) -> Allowed {
     ];
     let files = named.into_iter().flatten();
     let files = files.chain(zones.iter().filter_map(|zone| zone.file.as_ref()));
-    let files = files.chain(&geo.database);
+    let files = files.chain(&included).chain(client_files).chain(&geo.database);
     let files = files.chain(identities.iter().filter_map(|it| it.token_file.as_ref()));
     let own = Some(path).filter(|path| !path.is_dir());
     for file in files.map(PathBuf::as_path).chain(own) {

@@ -5,6 +5,7 @@ mod access;
 mod announce;
 mod ask;
 pub(crate) mod confine;
+mod expire;
 mod follow;
 mod group;
 pub(crate) mod keys;
@@ -32,6 +33,7 @@ use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 use walrus_host::state::StateDirectory;
 
+use crate::expiry::Expiring;
 use crate::load::Loaded;
 
 pub(crate) use access::{Caller, Denied};
@@ -73,6 +75,8 @@ pub(crate) struct Node {
     access: Mutex<Arc<access::Access>>,
     controller: Option<ControllerHandle>,
     director: Option<DirectorHandle>,
+    /// Certificates and lists that run out some day, as last looked at.
+    expiring: Mutex<Arc<Vec<Expiring>>>,
     /// Name servers that are already there.
     updaters: updaters::Updaters,
     /// Of the zones that the name server signs.

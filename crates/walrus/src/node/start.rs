@@ -22,7 +22,7 @@ use walrus_host::state::StateDirectory;
 use super::access::Access;
 use super::keys::NodeKeys;
 use super::updaters::Updaters;
-use super::{Node, Start, announce, follow, group, roll, wire};
+use super::{Node, Start, announce, expire, follow, group, roll, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, Loaded};
@@ -119,6 +119,7 @@ impl Node {
             seed,
             shutdown: shutdown.clone(),
             access: Mutex::new(Arc::new(access)),
+            expiring: Mutex::new(loaded.expiring.clone()),
             controller,
             director,
             updaters,
@@ -150,6 +151,7 @@ impl Node {
         wire::connect(self, wire::Group { joined, session, given, answers }, applied);
         self.keep(tokio::spawn(roll::run(self.clone())));
         self.keep(tokio::spawn(follow::run(self.clone())));
+        self.keep(tokio::spawn(expire::run(self.clone())));
         if let Some(others) = others {
             self.keep(tokio::spawn(follow::answer(self.clone(), others)));
         }

@@ -98,6 +98,26 @@ fn a_name_server_gives_up_root_and_goes_on_answering_in_its_sandbox() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("this process is in a sandbox"), "{refused:?}");
     assert_eq!(addresses(dns).len(), 2);
+    // Nor what a zone includes. What either names at the start is allowed with the rest.
+    let records = elsewhere.path().join("hosts.inc");
+    std::fs::write(&records, "host A 192.0.2.77\n").unwrap();
+    let soa = "@ SOA ns1.walrus.example. a. 1 1h 1h 1d 1m\n@ NS ns1.walrus.example.\n";
+    running.write("a.zone", &format!("{soa}$INCLUDE {}\n", records.display()));
+    let short = "zone = \"walrus.example\"\nnameservers = [\"ns1.walrus.example\"]\n";
+    assert!(shorter.contains(short));
+    let zone = "[[zone]]\nname = \"walrus.example\"\nfile = \"a.zone\"\n";
+    let shorter = shorter.replace(short, "");
+    running.write("walrus.toml", &format!("{shorter}\n{zone}"));
+    let refused = running.ask(&["reload"]);
+    let told = "may not be read since the start: restart, for `sandbox` of [node]";
+    assert!(refused.code == Some(1) && refused.stderr.contains(told), "{refused:?}");
+    running.kill();
+    running.write("walrus.toml", &format!("{shorter}\n{area}\n{zone}"));
+    running.spawn();
+    assert_eq!(addresses(dns).len(), 2, "{}", running.log());
+    assert!(of_all_threads(&running, "Seccomp").iter().all(|it| it == "2"));
+    let explained = running.ask(&["explain", "host.walrus.example", "--client", "192.0.2.1"]);
+    assert!(explained.stdout.contains("192.0.2.77"), "{explained:?}");
 }
 
 fn running_owner(running: &Running, file: &str) -> u32 {

@@ -22,6 +22,7 @@ mod paths;
 mod reload;
 mod replay;
 mod reporter_command;
+mod revocations;
 mod running;
 mod schema;
 mod schemas;
