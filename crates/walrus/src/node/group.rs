@@ -12,7 +12,6 @@ use walrus_core::config::{Configuration, ReporterSettings};
 use walrus_core::message::{Hello, Message, Role, VERSION};
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::world::{Name, Observation};
-use walrus_director::PlanRefused;
 use walrus_host::bus::{Bus, BusEvent, BusStart, PlanEar};
 use walrus_host::clock::Clock;
 use walrus_host::log::{Limited, chain};
@@ -20,9 +19,8 @@ use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 
 use super::Node;
+use super::plan_taker::{AGAIN_AFTER, PlanTaker, Taken};
 
-/// What was refused, or not written down, is tried again after this.
-pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An observation is made shorter until it is below this share of the longest message.
 const OBSERVATION_BYTES_MAX: usize = 512 << 10;
 
@@ -120,7 +118,7 @@ pub(super) async fn follow(
     let follower = Follower {
         node: node.clone(),
         given,
-        applied,
+        taker: PlanTaker::new(node.director().cloned(), applied),
         refused: None,
         unstored: None,
         lines: Limited::new(Duration::from_secs(60)),
@@ -151,7 +149,7 @@ pub(super) async fn follow(
 struct Follower {
     node: Arc<Node>,
     given: watch::Sender<Option<Arc<Plan>>>,
-    applied: watch::Sender<Option<PlanNumber>>,
+    taker: PlanTaker,
     /// Newer than the Plan in force, and made for something else than is here: a reload may bring it.
     refused: Option<Arc<Plan>>,
     /// What the disk would not take.
@@ -189,31 +187,16 @@ impl Follower {
         }
     }
 
-    /// A Plan is compiled on a thread that may block; one that is refused leaves the old in force.
+    /// One that is refused leaves the old in force.
     async fn apply(&mut self, plan: Arc<Plan>) {
-        let (director, applying) = (self.node.director().cloned(), plan.clone());
-        let applied = spawn_blocking(move || match director {
-            Some(director) => director.apply_plan(applying),
-            // Whoever keeps other name servers up to date looks at it himself.
-            None => Ok(()),
-        });
-        match applied.await {
-            Ok(Ok(())) => {
+        match self.taker.take(&plan).await {
+            Taken::InForce => {
                 self.refused = None;
                 self.given.send_replace(Some(plan.clone()));
-                self.applied.send_replace(Some(plan.number.clone()));
                 self.store(plan).await;
             }
-            Ok(Err(PlanRefused::NotNewer { .. })) | Err(_) => {}
-            Ok(Err(refusal)) => {
-                if let Some(left_out) = self.lines.pass() {
-                    let number = &plan.number;
-                    tracing::warn!(left_out, "Plan {number} is not answered from: {refusal}");
-                }
-                // Others are to know of it: what is below it does not come through any more.
-                self.applied.send_replace(Some(plan.number.clone()));
-                self.refused = Some(plan);
-            }
+            Taken::NotNewer => {}
+            Taken::Refused => self.refused = Some(plan),
         }
     }
 

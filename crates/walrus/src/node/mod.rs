@@ -9,6 +9,7 @@ mod expire;
 mod follow;
 mod group;
 pub(crate) mod keys;
+mod plan_taker;
 mod roll;
 mod start;
 mod tell_changes;

@@ -1,18 +1,17 @@
 //! What flows between the roles of one process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use walrus_controller::ControllerHandle;
 use walrus_core::message::Message;
 use walrus_core::plan::{Plan, PlanNumber};
-use walrus_director::{DirectorHandle, PlanRefused};
-use walrus_host::log::Limited;
+use walrus_director::DirectorHandle;
 
 use super::Node;
-use super::group::{self, AGAIN_AFTER, Joined};
+use super::group::{self, Joined};
+use super::plan_taker::{AGAIN_AFTER, PlanTaker, Taken};
 use super::tell_changes::tell_changes;
 use super::updaters::tell_controller;
 use super::vantage;
@@ -64,39 +63,22 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
     }
 }
 
-/// Gives each new Plan to the name server. A Plan is compiled on a thread that may block; one
-/// that is refused leaves the old in force, and is tried again: a reload may bring what it was made for.
+/// Gives each new Plan to the name server. One that is refused leaves the old in force, and is tried again.
 async fn plans_to_director(
     controller: ControllerHandle,
     director: DirectorHandle,
     applied: watch::Sender<Option<PlanNumber>>,
 ) {
     let mut plans = controller.plan();
-    let lines = Limited::new(Duration::from_secs(60));
+    let taker = PlanTaker::new(Some(director.clone()), applied);
     loop {
         let plan = plans.borrow_and_update().clone();
         let mut is_refused = false;
         if let Some(plan) = plan {
-            let number = plan.number.clone();
-            let held = director.plan().map(|plan| plan.number.clone());
-            if held.as_ref() != Some(&number) {
-                let applying = director.clone();
-                let done = tokio::task::spawn_blocking(move || applying.apply_plan(plan)).await;
-                match (done, controller.plan_cause()) {
-                    (Ok(Err(refused)), _) => {
-                        is_refused = !matches!(refused, PlanRefused::NotNewer { .. });
-                        if let Some(left_out) = lines.pass() {
-                            tracing::warn!(
-                                left_out,
-                                "Plan {number} is not answered from: {refused}"
-                            );
-                        }
-                    }
-                    (Ok(Ok(())), Some(taken_at)) => director.tell_cause(taken_at),
-                    _ => {}
-                }
+            match (taker.take(&plan).await, controller.plan_cause()) {
+                (Taken::InForce, Some(taken_at)) => director.tell_cause(taken_at),
+                (taken, _) => is_refused = taken == Taken::Refused,
             }
-            applied.send_replace(Some(number));
         }
         tokio::select! {
             changed = plans.changed() => if changed.is_err() {

@@ -1,0 +1,72 @@
+//! A Plan becomes what the name server here answers from, whoever sends it: the Controller beside it, or the group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use walrus_core::plan::{Plan, PlanNumber};
+use walrus_director::{DirectorHandle, PlanRefused};
+use walrus_host::log::Limited;
+
+/// What was refused is tried again after this, for a reload may bring what it was made for; so is what was not written
+/// down.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// What became of a Plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is in force.
+    InForce,
+    /// One as new was there already.
+    NotNewer,
+    /// It was made for something else than is here: the one before stays in force.
+    Refused,
+}
+
+/// Puts Plans in force.
+pub(super) struct PlanTaker {
+    /// `None`: only other name servers are kept up to date, which look at Plans themselves.
+    director: Option<DirectorHandle>,
+    /// The newest that was given, for others to know.
+    applied: watch::Sender<Option<PlanNumber>>,
+    lines: Limited,
+}
+
+impl PlanTaker {
+    pub(super) fn new(
+        director: Option<DirectorHandle>,
+        applied: watch::Sender<Option<PlanNumber>>,
+    ) -> Self {
+        Self { director, applied, lines: Limited::new(Duration::from_secs(60)) }
+    }
+
+    /// A Plan is compiled on a thread that may block. Also of one that is refused others are to know, for what is
+    /// below it does not come through any more, and of one that a reload has put in force already.
+    pub(super) async fn take(&self, plan: &Arc<Plan>) -> Taken {
+        let number = &plan.number;
+        let (director, applying) = (self.director.clone(), plan.clone());
+        let applied = spawn_blocking(move || match director {
+            Some(director) => director.apply_plan(applying),
+            None => Ok(()),
+        });
+        let taken = match applied.await {
+            Ok(Ok(())) => Taken::InForce,
+            Ok(Err(PlanRefused::NotNewer { .. })) | Err(_) => Taken::NotNewer,
+            Ok(Err(refusal)) => {
+                if let Some(left_out) = self.lines.pass() {
+                    tracing::warn!(left_out, "Plan {number} is not answered from: {refusal}");
+                }
+                Taken::Refused
+            }
+        };
+        self.applied.send_if_modified(|told| {
+            let is_news = told.as_ref() < Some(number);
+            if is_news {
+                *told = Some(number.clone());
+            }
+            is_news
+        });
+        taken
+    }
+}
