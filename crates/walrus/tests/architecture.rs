@@ -149,6 +149,22 @@ fn nothing_is_named_for_having_no_place() {
     assert!(wrong.is_empty(), "a noun goes to `world`, else to its only user: {wrong:?}");
 }
 
+/// The API's description knows types by their names alone: of two with one name it would have the one for both.
+#[test]
+fn no_two_types_of_the_api_have_one_name() {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for file in source_files() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let described = text.split("ToSchema)]\n").skip(1);
+        let lines = described.filter_map(|rest| rest.lines().find(|line| line.starts_with("pub")));
+        for declared in lines.filter_map(|line| line.split_whitespace().nth(2)) {
+            let name = declared.trim_end_matches(|it: char| !it.is_alphanumeric());
+            assert!(names.insert(name.to_owned()), "{}: {name} is there twice", file.display());
+        }
+    }
+    assert!(names.len() > 50, "{names:?}");
+}
+
 #[test]
 fn only_the_director_is_unsafe() {
     let mut wrong = Vec::new();

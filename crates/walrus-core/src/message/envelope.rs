@@ -74,7 +74,8 @@ mod tests {
         let heard = vec![Heard { name: name.clone(), joined: 2, hears: true, mute: true }];
         let digest = Digest::of([&b"x"[..]]);
         let (state, id) = (OverrideState::Drained, name.clone());
-        let drained = Override { state, revision: 5, id, set_unix_ms: 6, by: None };
+        let drained =
+            Override { state, revision: 5, id, set_unix_ms: 6, by: None, after: Vec::new() };
         vec![
             Message::Presence(Presence {
                 joined: 1,

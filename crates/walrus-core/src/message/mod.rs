@@ -33,7 +33,7 @@ pub use sights::{SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights};
 /// The message version that this program speaks.
 pub const VERSION: u32 = 1;
 
-/// Overrides in one message: some 100 bytes each.
+/// Overrides in one message: some 100 bytes each, and some 500 if all names are as long as names may be.
 pub const OVERRIDES_BATCH_MAX: usize = 500;
 
 /// Zones in one message about keys: each may take some 10 kB.

@@ -36,6 +36,9 @@ pub enum OverrideState {
     Drained,
 }
 
+/// So many of those who set a target before are told.
+const PREDECESSORS_MAX: usize = 8;
+
 /// One override with what decides between two of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
@@ -50,9 +53,22 @@ pub struct Override {
     /// The operator who wanted it, for people; `None` for whoever has the node's own token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Name>,
+    /// Who set the revisions before this one, the one just before first; at most eight. Programs that do
+    /// not know of this leave it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Name>,
 }
 
 impl Override {
+    /// Whether whoever set this knew of `earlier`; `None` if that is not told.
+    #[must_use]
+    pub fn follows(&self, earlier: &Self) -> Option<bool> {
+        let Some(between) = self.revision.checked_sub(earlier.revision) else { return Some(false) };
+        let Some(place) = between.checked_sub(1) else { return Some(false) };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        self.after.get(place).map(|id| *id == earlier.id)
+    }
+
     /// Of two that differ one is the greater, whoever looks: also of two that one Controller set before and after
     /// it lost what it had stored. No clock decides before revision and id.
     fn order(&self) -> (u64, &Name, OverrideState, u64) {
@@ -99,12 +115,12 @@ impl Overrides {
         self.entries.is_empty()
     }
 
-    /// Two that hold the same have the same. Who wanted it takes no part: programs that do not know of
-    /// operators leave them out, and would be told of the difference for ever.
+    /// Two that hold the same have the same. Who wanted it, and what was before, takes no part: programs that do not
+    /// know of these leave them out, and would be told of the difference for ever.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let unnamed = |(target, entry): (&Target, &Override)| {
-            (target.clone(), Override { by: None, ..entry.clone() })
+            (target.clone(), Override { by: None, after: Vec::new(), ..entry.clone() })
         };
         let text = serde_json::to_vec(&self.iter().map(unnamed).collect::<Vec<_>>())
             .unwrap_or_else(|_| unreachable!("overrides are pairs of text and numbers"));
@@ -121,13 +137,17 @@ impl Overrides {
     ) -> Override {
         let revision =
             self.entries.get(&target).map_or(1, |entry| entry.revision.saturating_add(1));
-        let entry = Override { state, revision, id, set_unix_ms: unix_ms, by };
+        let before = self.entries.get(&target);
+        let after = before.into_iter().flat_map(|it| std::iter::once(&it.id).chain(&it.after));
+        let after = after.take(PREDECESSORS_MAX).cloned().collect();
+        let entry = Override { state, revision, id, set_unix_ms: unix_ms, by, after };
         self.entries.insert(target, entry.clone());
         entry
     }
 
     /// Takes over what another Controller says if it is newer; tells whether anything changed.
-    pub fn merge(&mut self, target: Target, other: Override) -> bool {
+    pub fn merge(&mut self, target: Target, mut other: Override) -> bool {
+        other.after.truncate(PREDECESSORS_MAX);
         let newer = self.entries.get(&target).is_none_or(|own| own.order() < other.order());
         if newer {
             self.entries.insert(target, other);
@@ -176,6 +196,26 @@ mod tests {
         assert!(!named.merge(target(), old), "nothing newer");
     }
 
+    #[test]
+    fn each_says_whose_word_it_follows_as_far_back_as_is_told() {
+        let target = || Target::Server("fra1".parse().unwrap());
+        let mut overrides = Overrides::default();
+        let mut set = |id: &str| {
+            overrides.set(target(), OverrideState::Drained, (id.parse().unwrap(), None), 7)
+        };
+        let all: Vec<Override> =
+            "abcabcabcabc".split("").filter(|it| !it.is_empty()).map(&mut set).collect();
+        let [first, second, third] = [0, 1, 2].map(|place| all[place].clone());
+        assert_eq!((third.follows(&first), third.follows(&second)), (Some(true), Some(true)));
+        assert_eq!((first.follows(&third), first.follows(&first)), (Some(false), Some(false)));
+        let stranger = Override { id: "z".parse().unwrap(), ..second };
+        assert_eq!((third.follows(&stranger), stranger.follows(&first)), (Some(false), Some(true)));
+        assert_eq!(all[11].after.len(), PREDECESSORS_MAX);
+        assert_eq!((all[11].follows(&all[3]), all[11].follows(&all[2])), (Some(true), None));
+        let untold = Override { after: Vec::new(), ..third };
+        assert_eq!(untold.follows(&first), None);
+    }
+
     /// One Controller that lost what it had stored says the same revision again, of something else.
     #[test]
     fn whoever_merges_with_whom_all_hold_the_same() {
@@ -186,6 +226,7 @@ mod tests {
             id: id.parse().unwrap(),
             set_unix_ms,
             by: None,
+            after: Vec::new(),
         };
         let entries = [
             entry(OverrideState::Drained, 1, "berlin", 7),

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_core::control::{GroupStatus, PeerStatus};
+use walrus_core::world::{Override, OverrideState};
 use walrus_host::bus::BusStatus;
 
 use super::status::{NumberView, ProblemView};
@@ -31,6 +32,9 @@ pub(crate) struct GroupView {
     pub(crate) side: Vec<String>,
     /// All others that were heard of late.
     pub(crate) peers: Vec<PeerView>,
+    /// Another Controller has the same name: which of the two goes on, and what to do. Absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) twin: Option<String>,
     /// Drains that different sides set differently while they did not hear each other.
     pub(crate) conflicts: Vec<ConflictView>,
 }
@@ -70,8 +74,44 @@ pub(crate) struct ConflictView {
     pub(crate) kept_by: String,
     /// The Controller whose word does not.
     pub(crate) lost_by: String,
+    /// What holds; absent from programs that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<SetView>,
+    /// What was wanted elsewhere, and does not hold; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<SetView>,
     /// Since it was found, in milliseconds.
     pub(crate) age_ms: u64,
+}
+
+/// What was wanted of a server or cluster, at one Controller.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SetView {
+    /// Whether it was to be drained, or else that it no longer be.
+    pub(crate) drained: bool,
+    /// How often this was changed until then, anywhere.
+    pub(crate) revision: u64,
+    /// The operator who wanted it; absent for whoever has that node's own token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<String>,
+    /// When, Unix milliseconds, by that Controller's clock.
+    pub(crate) set_unix_ms: u64,
+}
+
+impl SetView {
+    fn of(entry: &Override) -> Self {
+        Self {
+            drained: entry.state == OverrideState::Drained,
+            revision: entry.revision,
+            operator: entry.by.as_ref().map(ToString::to_string),
+            set_unix_ms: entry.set_unix_ms,
+        }
+    }
+
+    /// `drained` or `undrained`.
+    pub(crate) const fn verb(&self) -> &'static str {
+        if self.drained { "drained" } else { "undrained" }
+    }
 }
 
 /// The connection to the group over NATS.
@@ -116,6 +156,8 @@ impl GroupView {
             target: conflict.target.to_string(),
             kept_by: conflict.kept.id.to_string(),
             lost_by: conflict.lost.id.to_string(),
+            kept: Some(SetView::of(&conflict.kept)),
+            lost: Some(SetView::of(&conflict.lost)),
             age_ms: conflict.age_ms,
         });
         Self {
@@ -126,6 +168,7 @@ impl GroupView {
             cut_off: status.cut_off,
             side: status.side.iter().map(ToString::to_string).collect(),
             peers: status.peers.iter().map(PeerView::of).collect(),
+            twin: status.twin.clone(),
             conflicts: conflicts.collect(),
         }
     }

@@ -63,12 +63,12 @@ pub(crate) struct PlannedServerView {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CandidateListView {
     /// One, or several while an area moves by shares.
-    pub(crate) groups: Vec<GroupView>,
+    pub(crate) groups: Vec<CandidateGroupView>,
 }
 
 /// Candidates of one cluster, or of all.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct GroupView {
+pub(crate) struct CandidateGroupView {
     /// Share of the answers that come from here.
     pub(crate) share: f64,
     /// In ring order.

@@ -1,7 +1,7 @@
 //! The group in `walrus status`: the connection in a line, the Controllers in a table.
 
-use crate::api::group::{BusView, GroupView};
-use crate::output::Table;
+use crate::api::group::{BusView, ConflictView, GroupView};
+use crate::output::{Table, on_a_line};
 
 /// How the connection stands, and how stale this node may be.
 pub(super) fn line(bus: &BusView) -> String {
@@ -20,6 +20,27 @@ pub(super) fn line(bus: &BusView) -> String {
         _ => format!(", {refused} messages not believed"),
     };
     format!("group over NATS: {link}, {heard}{refused}\n")
+}
+
+/// A line for each drain that two sides set differently.
+pub(super) fn conflicts(group: &GroupView) -> String {
+    let mut text = String::new();
+    for ConflictView { target, kept_by, lost_by, kept, lost, .. } in &group.conflicts {
+        let told = match (kept, lost) {
+            (Some(kept), Some(lost)) => format!(
+                "{target} is {}, as {kept_by} wants it; {lost_by} wanted it {} and did not know of that: drain or \
+                 undrain it anew",
+                kept.verb(),
+                lost.verb(),
+            ),
+            _ => format!(
+                "{target}: {kept_by} and {lost_by} said different things apart from each other; {kept_by}'s word \
+                 holds"
+            ),
+        };
+        text.push_str(&format!("CONFLICT: {}\n", on_a_line(&told)));
+    }
+    text
 }
 
 /// This Controller and all others.

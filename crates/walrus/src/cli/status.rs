@@ -43,15 +43,7 @@ fn render(status: &StatusView) -> String {
         text.push_str(&format!("confined: {}\n", status.confined.join("; ")));
     }
     if let Some(group) = &status.group {
-        for conflict in &group.conflicts {
-            let (kept_by, lost_by) = (&conflict.kept_by, &conflict.lost_by);
-            let told = on_a_line(&format!(
-                "{}: {kept_by} and {lost_by} said different things apart from each other; \
-                 {kept_by}'s word holds",
-                conflict.target
-            ));
-            text.push_str(&format!("CONFLICT: {told}\n"));
-        }
+        text.push_str(&group::conflicts(group));
     }
     if let Some(bus) = &status.bus {
         text.push_str(&group::line(bus));

@@ -6,9 +6,10 @@
 //! know whether that one has the same, and says all as well: in a ring of one-way ways nobody would hear of another's
 //! change otherwise.
 //!
-//! *A conflict*: two that did not hear each other set a target differently. Both changes are known to be such if they have
-//! the same revision, or if both differ from what the two Controllers last had in common. (One that heard of a
-//! change by a third, before the first heard that it did, may look like a conflict and be none.)
+//! *A conflict*: two that did not hear each other set a target differently. An override names those that it came after
+//! ([`Override::follows`]): if the earlier one is not among them, whoever set the later one did not know of it. Where that is
+//! not told (an older program, or more changes than are named), both are taken for such if they have the same
+//! revision, or both differ from what the two Controllers last had in common.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -106,13 +107,13 @@ impl Exchange {
             // Somebody decided anew, knowing or not: the conflict of before is over.
             self.conflicts.retain(|it| it.target != *target || it.kept == *entry);
         }
+        let (kept, lost) = if is_newer { (entry, own) } else { (own, entry) };
         let before = agreed.map(|agreed| agreed.get(target));
         let both_changed = before.is_some_and(|it| it != Some(own) && it != Some(entry));
-        let conflicts = own.revision == entry.revision || both_changed;
+        let conflicts = kept.follows(lost).map_or(both_changed, |knew| !knew);
         if own.state == entry.state || !conflicts {
             return false;
         }
-        let (kept, lost) = if is_newer { (entry, own) } else { (own, entry) };
         let is_known = |it: &Conflict| it.target == *target && it.lost == *lost;
         if self.conflicts.iter().any(is_known) {
             return false;
@@ -176,7 +177,8 @@ mod tests {
     }
 
     fn entry(state: OverrideState, revision: u64, id: &str) -> Override {
-        Override { state, revision, id: id.parse().unwrap(), set_unix_ms: 0, by: None }
+        let id = id.parse().unwrap();
+        Override { state, revision, id, set_unix_ms: 0, by: None, after: Vec::new() }
     }
 
     fn overrides(entry: Option<Override>) -> Overrides {
@@ -245,6 +247,31 @@ mod tests {
             let kept = conflicts.first().map(|it| it.kept.id.as_str().to_owned());
             assert_eq!(kept.as_deref(), expected, "{why}");
             assert!(!exchange.heard(&target(), &other, agreed.as_ref(), now), "told once: {why}");
+        }
+    }
+
+    #[test]
+    fn what_came_after_another_is_no_conflict_whatever_was_in_common() {
+        let now = Time::from_secs(9);
+        let after = |entry: Override, after: &[&str]| Override {
+            after: after.iter().map(|it| it.parse().unwrap()).collect(),
+            ..entry
+        };
+        let common = overrides(Some(entry(Undrained, 1, "a")));
+        let first = after(entry(Drained, 2, "a"), &["a"]);
+        let last = after(entry(Undrained, 4, "c"), &["b", "a", "a"]);
+        let unknowing = after(entry(Undrained, 4, "c"), &["b", "b", "a"]);
+        for (own, other, expected) in [
+            (&first, &last, false),
+            (&last, &first, false),
+            (&first, &unknowing, true),
+            (&unknowing, &first, true),
+        ] {
+            for agreed in [None, Some(&common)] {
+                let mut exchange = Exchange::new(&overrides(Some(own.clone())), now);
+                let is_conflict = exchange.heard(&target(), other, agreed, now);
+                assert_eq!(is_conflict, expected, "{own:?} {other:?} {agreed:?}");
+            }
         }
     }
 

@@ -59,8 +59,14 @@ fn the_last_usable_server_is_refused_unless_forced() {
 fn the_newer_override_wins_and_a_made_up_one_is_refused() {
     let mut harness = Harness::new(TWO_CLUSTERS);
     harness.pass(200);
-    let entry =
-        |state, revision| Override { state, revision, id: name("other"), set_unix_ms: 1, by: None };
+    let entry = |state, revision| Override {
+        state,
+        revision,
+        id: name("other"),
+        set_unix_ms: 1,
+        by: None,
+        after: Vec::new(),
+    };
     let merge = |entry| Input::MergeOverride { target: Target::Server(name("asia1")), entry };
     harness.input(merge(entry(OverrideState::Drained, 3))).unwrap();
     assert_eq!(harness.life("asia1"), Life::Drained);

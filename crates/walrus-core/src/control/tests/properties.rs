@@ -108,7 +108,14 @@ fn input() -> impl Strategy<Value = Input> {
         },
     );
     let merge = (target(), state(), number()).prop_map(|(target, state, revision)| {
-        let entry = Override { state, revision, id: name("other"), set_unix_ms: 0, by: None };
+        let entry = Override {
+            state,
+            revision,
+            id: name("other"),
+            set_unix_ms: 0,
+            by: None,
+            after: Vec::new(),
+        };
         Input::MergeOverride { target, entry }
     });
     prop_oneof![

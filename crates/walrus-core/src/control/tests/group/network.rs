@@ -44,7 +44,7 @@ pub(super) struct Network {
     pub(super) cannot_look: BTreeMap<usize, bool>,
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
-    delay: Duration,
+    pub(super) delay: Duration,
     /// Of 100 messages so many are lost, come twice, or late.
     pub(super) faults: u64,
     generator: Generator,

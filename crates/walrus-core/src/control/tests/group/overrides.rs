@@ -81,6 +81,37 @@ fn what_two_sides_want_differently_is_merged_and_shown() {
 }
 
 #[test]
+fn who_knew_of_the_other_through_a_third_is_in_no_conflict_with_it() {
+    let mut network = Network::new(3);
+    network.pass(20_000);
+    // a and c do not hear each other; b hears both, and is heard by both.
+    network.cut(0, 2);
+    network.cut(2, 0);
+    network.pass(5000);
+    set(&mut network, 0, "asia1", OverrideState::Drained);
+    network.pass(5000);
+    network.cut(0, 1);
+    network.cut(1, 0);
+    network.pass(5000);
+    set(&mut network, 1, "asia1", OverrideState::None);
+    network.pass(2000);
+    set(&mut network, 2, "asia1", OverrideState::Drained);
+    set(&mut network, 2, "asia1", OverrideState::None);
+    network.pass(2000);
+    assert_eq!(life(&network, 0, "asia1"), Life::Drained, "a has heard of none of these");
+    network.heal();
+    network.until(15_000, |it| {
+        (0..3).all(|number| it.group(number).peers.iter().all(|peer| peer.same_overrides))
+    });
+    network.pass(3000);
+    for number in 0..3 {
+        let conflicts = network.group(number).conflicts;
+        assert!(conflicts.is_empty(), "{number}: {conflicts:?}");
+        assert_eq!(life(&network, number, "asia1"), Life::Living);
+    }
+}
+
+#[test]
 fn in_a_ring_of_one_way_ways_all_hear_of_a_drain() {
     let mut network = Network::new(3);
     network.pass(10_000);
