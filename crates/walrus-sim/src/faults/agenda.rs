@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use walrus_core::control::ProbeOutcome;
 use walrus_core::message::Envelope;
+use walrus_core::update::{Exchange, Failure, Reply};
 use walrus_core::world::Time;
 
 use super::world::NodeId;
@@ -37,10 +38,26 @@ pub(super) enum Due {
         target: u32,
         outcome: ProbeOutcome,
     },
+    /// What an updater says comes to its name server.
+    Asks(Updating, Exchange),
+    /// What the name server says comes back; `None` if that was not waited for.
+    Answers(Updating, Option<Vec<Result<Reply, Failure>>>),
     /// The rules are looked at.
     Look,
     /// Everything heals.
     Calm,
+}
+
+/// Whose exchange it is, with which name server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Updating {
+    pub(super) director: usize,
+    /// This process of it.
+    pub(super) process: u32,
+    /// The updater's place there.
+    pub(super) place: usize,
+    /// The name server's place in the world.
+    pub(super) zone: usize,
 }
 
 /// Things by time; those of the same time in the order in which they were put in.

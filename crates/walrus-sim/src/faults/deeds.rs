@@ -35,6 +35,21 @@ impl Run<'_> {
         self.settled.changed(self.now);
         match what {
             Disturbance::Down(node, keeps) => self.set_down(node, keeps, begins),
+            Disturbance::Ended(node) => {
+                if begins {
+                    self.end_in_good_order(node);
+                }
+                self.set_down(node, Keeps::All, begins);
+            }
+            Disturbance::NameServerDown(node, keeps) => {
+                let zone = &mut self.zones[node - self.world.zone_nodes().start];
+                count(&mut zone.down, begins);
+                if begins && keeps == Keeps::Nothing {
+                    zone.forget();
+                    self.marks.forget(node - self.world.zone_nodes().start);
+                }
+            }
+            Disturbance::Split(ones, others) => self.network.split(&ones, &others, begins),
             Disturbance::ServerDown(node) => {
                 let now = self.now;
                 let server = self.server(node);
@@ -91,6 +106,7 @@ impl Run<'_> {
     }
 
     pub(super) fn disk(&mut self, node: NodeId, act: impl FnOnce(&mut Disk)) {
+        let node = self.world.machine(node);
         match node.checked_sub(self.world.controllers) {
             None => act(&mut self.controllers[node].disk),
             Some(director) => act(&mut self.directors[director].disk),
@@ -99,6 +115,7 @@ impl Run<'_> {
 
     fn step_clock(&mut self, node: NodeId, hours: i64) {
         let step = hours * 3_600_000;
+        let node = self.world.machine(node);
         match node.checked_sub(self.world.controllers) {
             None => self.controllers[node].clock_off_ms += step,
             Some(director) if director < self.world.directors => {
@@ -108,7 +125,17 @@ impl Run<'_> {
         }
     }
 
+    /// What it says at its end goes out before it is gone.
+    fn end_in_good_order(&mut self, node: NodeId) {
+        if self.controllers[node].is_up() {
+            self.counts.goodbyes += 1;
+            self.controllers[node].leave(self.now);
+            self.poll(node);
+        }
+    }
+
     fn set_down(&mut self, node: NodeId, keeps: Keeps, begins: bool) {
+        let node = self.world.machine(node);
         let down = match node.checked_sub(self.world.controllers) {
             None => &mut self.controllers[node].down,
             Some(director) => &mut self.directors[director].down,
@@ -117,7 +144,12 @@ impl Run<'_> {
         let down = *down;
         if begins {
             match node.checked_sub(self.world.controllers) {
-                None => self.controllers[node].kill(),
+                None => {
+                    self.controllers[node].kill();
+                    if let Some(director) = self.world.director_beside(node) {
+                        self.directors[director].kill();
+                    }
+                }
                 Some(director) => self.directors[director].kill(),
             }
         } else if down == 0 {
@@ -127,6 +159,7 @@ impl Run<'_> {
 
     /// Starts a process, or a server's Reporter for the first time.
     pub(super) fn start(&mut self, node: NodeId, keeps: Keeps) {
+        let node = self.world.machine(node);
         if node >= self.world.server_nodes().start {
             self.agenda.put(self.now, Due::Report(node));
             return;
@@ -142,13 +175,28 @@ impl Run<'_> {
             let forgot = keeps != Keeps::All || self.settled.refused(node);
             controller.begin(self.now, keeps);
             self.numbers.controller_begins(node, forgot);
-            self.moves[node].begins(self.controllers[node].disk.contents().plan.as_ref());
+            let found = self.controllers[node].disk.contents().plan.as_ref();
+            self.moves[node].begins(found, forgot);
             self.note(|world| format!("{} starts", world.nodes[node].name));
+            self.start_director_beside(node);
             return self.poll(node);
         };
         if self.directors[director].is_up() || self.directors[director].down > 0 {
             return;
         }
+        self.start_director(director, keeps);
+    }
+
+    /// The Director of a Controller's process: it has the same disk, and the clock.
+    fn start_director_beside(&mut self, controller: NodeId) {
+        let Some(director) = self.world.director_beside(controller) else { return };
+        let (node, of) = (&mut self.directors[director], &self.controllers[controller]);
+        (node.disk, node.clock_off_ms) = (of.disk.clone(), of.clock_off_ms);
+        self.start_director(director, Keeps::All);
+    }
+
+    fn start_director(&mut self, director: usize, keeps: Keeps) {
+        let node = self.world.controllers + director;
         if let Err(why) = self.directors[director].begin(self.now, keeps) {
             self.breaches.tell(self.now, Rule::ValidPlan, || why.to_string());
         }
@@ -159,12 +207,21 @@ impl Run<'_> {
         self.note(|world| {
             let with =
                 found.map_or_else(|| "no Plan".to_owned(), |it| format!("Plan {}", it.number));
-            format!("{} starts with {with}", world.nodes[node].name)
+            format!("Director {} starts with {with}", world.nodes[node].name)
         });
         self.poll(node);
     }
 
+    /// The Director of a process has what it answers by before its Controller has.
     fn reload(&mut self, node: NodeId) {
+        let node = self.world.machine(node);
+        if let Some(director) = self.world.director_beside(node) {
+            self.reload_one(self.world.controllers + director);
+        }
+        self.reload_one(node);
+    }
+
+    fn reload_one(&mut self, node: NodeId) {
         let next = (1, &self.world.configurations[1]);
         match node.checked_sub(self.world.controllers) {
             None => {

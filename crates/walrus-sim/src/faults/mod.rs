@@ -8,6 +8,7 @@
 
 mod agenda;
 mod asking;
+mod beside;
 mod chance;
 mod clock;
 mod deeds;
@@ -20,8 +21,10 @@ mod schedule;
 mod settled;
 #[cfg(test)]
 mod tests;
+mod updating;
 mod watch;
 mod world;
+mod zones;
 
 use std::time::Duration;
 
@@ -30,6 +33,10 @@ pub use watch::{Breach, Rule};
 
 use run::Run;
 use world::World;
+
+/// Seeds from this on make wider worlds: with goodbyes, a carrier in two, name servers that were there before, and
+/// processes that are Controller and Director. Lower ones mean what they always meant.
+pub const WIDER_FROM: u64 = 1_000_000;
 
 /// How long things go wrong, unless a call says otherwise.
 pub const FAULT_SECONDS: u64 = 40;

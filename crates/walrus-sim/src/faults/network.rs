@@ -15,10 +15,14 @@ const JITTER: f64 = 0.2;
 #[derive(Debug)]
 pub(super) struct Network {
     nodes: usize,
-    /// At `from * nodes + to`.
+    /// By node: the process that it is, which may be two nodes.
+    machines: Vec<NodeId>,
+    /// At `from * nodes + to`, all by process.
     delays: Vec<Duration>,
     /// How many cuts lie on each way.
     cuts: Vec<u16>,
+    /// The same for what the carrier brings alone.
+    splits: Vec<u16>,
     /// How often the carrier was stopped and not yet let go on.
     stopped: u16,
     weather: Weather,
@@ -40,8 +44,10 @@ impl Network {
         let site = |node: NodeId| world.nodes[node].site;
         Self {
             nodes,
+            machines: (0..nodes).map(|node| world.machine(node)).collect(),
             delays: pairs().map(|(from, to)| world.delays[site(from)][site(to)]).collect(),
             cuts: vec![0; nodes * nodes],
+            splits: vec![0; nodes * nodes],
             stopped: 0,
             weather: Weather::default(),
             chance: Chance::new(world.seed, 3),
@@ -50,12 +56,17 @@ impl Network {
 
     /// Whether what one says comes to the other.
     pub(super) fn passes(&self, from: NodeId, to: NodeId) -> bool {
-        self.stopped == 0 && self.cuts[from * self.nodes + to] == 0
+        let way = self.way(from, to);
+        self.stopped == 0 && self.cuts[way] == 0 && self.splits[way] == 0
+    }
+
+    fn way(&self, from: NodeId, to: NodeId) -> usize {
+        self.machines[from] * self.nodes + self.machines[to]
     }
 
     /// Whether a connection between both, carrier or not, gets through.
     pub(super) fn connects(&self, one: NodeId, other: NodeId) -> bool {
-        self.cuts[one * self.nodes + other] == 0 && self.cuts[other * self.nodes + one] == 0
+        self.cuts[self.way(one, other)] == 0 && self.cuts[self.way(other, one)] == 0
     }
 
     /// How long a message takes: one entry a copy that arrives, none if it is lost.
@@ -64,7 +75,7 @@ impl Network {
         if !self.passes(from, to) || self.chance.happens(self.weather.loss) {
             return copies;
         }
-        let delay = self.delays[from * self.nodes + to];
+        let delay = self.delay(from, to);
         let count = 1 + usize::from(self.chance.happens(self.weather.duplicates));
         for place in copies.0.iter_mut().take(count) {
             let late = match self.weather.late {
@@ -78,10 +89,24 @@ impl Network {
         copies
     }
 
+    /// How long a message takes at best.
+    pub(super) fn delay(&self, from: NodeId, to: NodeId) -> Duration {
+        self.delays[self.way(from, to)]
+    }
+
     pub(super) fn cut(&mut self, from: &[NodeId], to: &[NodeId], is_cut: bool) {
         for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to))) {
-            let cuts = &mut self.cuts[from * self.nodes + to];
-            *cuts = if is_cut { cuts.saturating_add(1) } else { cuts.saturating_sub(1) };
+            let way = self.way(from, to);
+            count(&mut self.cuts[way], is_cut);
+        }
+    }
+
+    /// The carrier brings nothing from one to the other or back; connections get through.
+    pub(super) fn split(&mut self, ones: &[NodeId], others: &[NodeId], is_split: bool) {
+        for (one, other) in ones.iter().flat_map(|one| others.iter().map(move |it| (*one, *it))) {
+            for way in [self.way(one, other), self.way(other, one)] {
+                count(&mut self.splits[way], is_split);
+            }
         }
     }
 
@@ -103,6 +128,10 @@ impl Network {
     pub(super) fn is_fair(&self) -> bool {
         self.weather == Weather::default()
     }
+}
+
+const fn count(times: &mut u16, more: bool) {
+    *times = if more { times.saturating_add(1) } else { times.saturating_sub(1) };
 }
 
 /// At most two copies of one message.

@@ -48,6 +48,10 @@ pub struct FaultCounts {
     pub refused: u64,
     /// Starts of Controllers and Directors.
     pub starts: u64,
+    /// Controllers that ended in good order.
+    pub goodbyes: u64,
+    /// Updates that name servers of before were asked for.
+    pub updates: u64,
     /// Plans that were published.
     pub plans: u64,
     /// Answers that were looked at.
@@ -58,6 +62,8 @@ pub struct FaultCounts {
     pub settled_cuts: u64,
     /// Directors in these looks that had one side to follow.
     pub settled_directors: u64,
+    /// Name servers of before in these looks that were updated.
+    pub settled_zones: u64,
 }
 
 impl FaultCounts {
@@ -68,11 +74,14 @@ impl FaultCounts {
         self.lost += other.lost;
         self.refused += other.refused;
         self.starts += other.starts;
+        self.goodbyes += other.goodbyes;
+        self.updates += other.updates;
         self.plans += other.plans;
         self.answers += other.answers;
         self.settled_looks += other.settled_looks;
         self.settled_cuts += other.settled_cuts;
         self.settled_directors += other.settled_directors;
+        self.settled_zones += other.settled_zones;
     }
 }
 

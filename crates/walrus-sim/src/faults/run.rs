@@ -15,11 +15,11 @@ use super::agenda::{Agenda, Due};
 use super::chance::Chance;
 use super::disk::Disk;
 use super::network::Network;
-use super::node::{ControllerNode, DirectorNode, Done, Said, ServerNode, Took};
+use super::node::{ControllerNode, DirectorNode, Done, Said, ServerNode, Took, ZoneNode};
 use super::report::{FaultCounts, FaultsRun, Trace};
 use super::schedule::{Disturbance, Happening, Keeps, schedule};
 use super::settled::Settled;
-use super::watch::{Breaches, Moves, Numbers, Rule};
+use super::watch::{Breaches, Marks, Moves, Numbers, Rule};
 use super::world::{NodeId, World};
 use super::{FaultOptions, Sabotage, length};
 
@@ -42,6 +42,7 @@ pub(super) struct Run<'a> {
     pub(super) controllers: Vec<ControllerNode>,
     pub(super) directors: Vec<DirectorNode>,
     pub(super) servers: Vec<ServerNode>,
+    pub(super) zones: Vec<ZoneNode>,
     pub(super) agenda: Agenda,
     /// For when each process is on the agenda.
     wakes: Vec<Time>,
@@ -50,6 +51,7 @@ pub(super) struct Run<'a> {
     addresses: BTreeMap<IpAddr, NodeId>,
     pub(super) breaches: Breaches,
     pub(super) numbers: Numbers,
+    pub(super) marks: Marks,
     pub(super) moves: Vec<Moves>,
     pub(super) settled: Settled,
     /// The Plan by which each Director was asked last.
@@ -67,7 +69,12 @@ impl<'a> Run<'a> {
         let calm_at = Time::ZERO + length(options);
         let first = &world.configurations[0];
         let controller = |node| ControllerNode::new(node, first, sabotage);
-        let director = |node| DirectorNode::new(node, world.seed, first, sabotage);
+        let director = |number: usize| {
+            let of = world.zones.iter().filter(|zone| zone.updaters.contains(&number));
+            let zones = of.map(|zone| zone.settings.clone()).collect();
+            let node = &world.nodes[world.controllers + number];
+            DirectorNode::new(node, world.seed, (first, zones), sabotage)
+        };
         let known = &world.configurations[1].topology.servers;
         let mut addresses = BTreeMap::new();
         let mut servers = Vec::new();
@@ -87,14 +94,16 @@ impl<'a> Run<'a> {
             schedule: schedule(world, calm_at),
             network: Network::new(world),
             controllers: world.nodes[..world.controllers].iter().map(controller).collect(),
-            directors: world.nodes[world.director_nodes()].iter().map(director).collect(),
+            directors: (0..world.directors).map(director).collect(),
             servers,
+            zones: world.zones.iter().map(|zone| ZoneNode::new(&zone.settings)).collect(),
             agenda: Agenda::default(),
             wakes: vec![Time::from_nanos(u64::MAX); world.nodes.len()],
             polls: (Time::ZERO, 0),
             addresses,
             breaches: Breaches::default(),
             numbers: Numbers::default(),
+            marks: Marks::default(),
             moves: (0..world.controllers).map(|_| Moves::default()).collect(),
             settled: Settled::default(),
             asked: vec![None; world.directors],
@@ -107,7 +116,8 @@ impl<'a> Run<'a> {
 
     fn fill_agenda(&mut self) {
         let mut chance = Chance::new(self.world.seed, 4);
-        for (id, node) in self.world.nodes.iter().enumerate() {
+        let speaking = &self.world.nodes[..self.world.server_nodes().end];
+        for (id, node) in speaking.iter().enumerate() {
             self.agenda.put(node.starts, Due::First(id));
         }
         for (place, happening) in self.schedule.iter().enumerate() {
@@ -163,6 +173,8 @@ impl<'a> Run<'a> {
                     self.poll(controller);
                 }
             }
+            Due::Asks(updating, exchange) => self.asks(updating, &exchange),
+            Due::Answers(updating, replies) => self.answers(updating, replies),
             Due::Look => {
                 self.agenda.put(self.now + LOOK_EVERY, Due::Look);
                 self.look_settled();
@@ -191,8 +203,8 @@ impl<'a> Run<'a> {
             plan.epoch += sequence;
         }
         let node = &self.world.nodes[from];
-        let (role, name) = (node.role, node.name.clone());
-        let all = self.listeners(&message);
+        let (Some(role), name) = (node.role, node.name.clone()) else { return };
+        let all = self.listeners(from, &message);
         let bytes = encode_envelope(&Envelope { role, name, session, sequence, message });
         self.counts.messages += 1;
         self.counts.bytes += bytes.len() as u64;
@@ -206,7 +218,7 @@ impl<'a> Run<'a> {
             }
         };
         let message = Rc::new(envelope);
-        for to in all.filter(|to| *to != from) {
+        for to in all {
             let copies = self.network.send(from, to);
             let lost = copies.iter().next().is_none() || self.sabotage == Sabotage::AllLost;
             if lost {
@@ -220,11 +232,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn listeners(&self, message: &Message) -> std::ops::Range<NodeId> {
-        match message {
-            Message::Presence(_) | Message::PlanPart(_) => 0..self.world.server_nodes().start,
-            _ => 0..self.world.controllers,
-        }
+    /// Where a Controller is, it hears what comes, and no Director beside it; nobody hears his own process.
+    fn listeners(&self, from: NodeId, message: &Message) -> impl Iterator<Item = NodeId> + use<> {
+        let (world, own) = (self.world, self.world.machine(from));
+        let all = match message {
+            Message::Presence(_) | Message::PlanPart(_) => 0..world.server_nodes().start,
+            _ => 0..world.controllers,
+        };
+        let hears = |to: &NodeId| *to != own && world.controller_beside(*to).is_none();
+        all.filter(hears).collect::<Vec<_>>().into_iter()
     }
 
     fn arrives(&mut self, from: NodeId, to: NodeId, message: &Envelope) {
@@ -301,7 +317,11 @@ impl<'a> Run<'a> {
             }
             Some(director) => {
                 for said in self.directors[director].poll(self.now) {
+                    self.tell_beside(node, &said.message);
                     self.say(node, said);
+                }
+                for (place, exchange) in self.directors[director].exchanges(self.now) {
+                    self.begin_exchange(director, place, exchange);
                 }
                 self.directors[director].next_deadline()
             }
@@ -336,12 +356,14 @@ impl<'a> Run<'a> {
                 if self.controllers[node].disk.is_refusing() {
                     self.settled.epoch(node, true);
                 }
+                self.give_beside(node, &plan);
             }
             Done::Adopted(plan) => {
                 self.note(|world| {
                     format!("{} adopts Plan {}", world.nodes[node].name, plan.number)
                 });
                 self.moves[node].adopted(self.now, &plan);
+                self.give_beside(node, &plan);
             }
             Done::Warned(text) => {
                 self.note(|world| format!("{} warns: {text}", world.nodes[node].name));

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use walrus_core::world::{Name, Target, Time};
 
+use super::WIDER_FROM;
 use super::chance::Chance;
 use super::world::{NodeId, World};
 
 /// The most things that go wrong in one run.
 const HAPPENINGS_MAX: usize = 10;
+
+/// ... beside these, of the kinds of [`more`].
+const MORE_MAX: usize = 3;
 
 /// The end of what stays to the end.
 const NEVER: Time = Time::from_nanos(u64::MAX);
@@ -33,6 +37,12 @@ pub(super) struct Happening {
 pub(super) enum Disturbance {
     /// A Controller or Director is killed, and started again at the end.
     Down(NodeId, Keeps),
+    /// A Controller is ended in good order, and started again at the end.
+    Ended(NodeId),
+    /// A name server that was there before is down, and comes back with what it had, or nothing of ours.
+    NameServerDown(NodeId, Keeps),
+    /// The carrier is in two: what these say does not come to those or back, but connections get through.
+    Split(Vec<NodeId>, Vec<NodeId>),
     /// A server with its Reporter loses its power.
     ServerDown(NodeId),
     /// A server's Reporter asks to be left out.
@@ -103,8 +113,52 @@ pub(super) fn schedule(world: &World, calm: Time) -> Vec<Happening> {
         let what = cut_between(&mut chance, world, CONTROLLERS_CUT);
         happenings.push(Happening { begins, ends: NEVER, what });
     }
+    if world.seed >= WIDER_FROM {
+        happenings.extend(more(world, length));
+    }
     happenings.sort_by_key(|it| it.begins);
     happenings
+}
+
+/// What wider worlds have beside all else.
+fn more(world: &World, length: Duration) -> Vec<Happening> {
+    let mut chance = Chance::new(world.seed, 6);
+    let (calm, mut is_split) = (Time::ZERO + length, false);
+    let mut happenings = Vec::new();
+    for _ in 0..chance.between(0, MORE_MAX) {
+        let begins = (Time::from_secs(2) + chance.up_to(length.mul_f64(0.9))).min(calm);
+        let lasts = if chance.one_in(3) { length } else { length / 5 };
+        let ends = begins + Duration::from_millis(100) + chance.up_to(lasts);
+        let stays = chance.one_in(2);
+        let what = one_more(&mut chance, world);
+        let ends = match what {
+            Disturbance::Split(..) if std::mem::replace(&mut is_split, true) => continue,
+            Disturbance::Split(..) if stays => NEVER,
+            _ => ends.min(calm),
+        };
+        happenings.push(Happening { begins, ends, what });
+    }
+    happenings
+}
+
+fn one_more(chance: &mut Chance, world: &World) -> Disturbance {
+    let ended = |chance: &mut Chance| Disturbance::Ended(chance.below(world.controllers));
+    match chance.below(6) {
+        0..=2 => ended(chance),
+        3 | 4 => {
+            // By sites, as a cluster of carriers falls apart; name servers are no part of it.
+            let sites: Vec<usize> = (0..world.sites.len()).collect();
+            let one = chance.some_of(&sites);
+            let all = 0..world.server_nodes().end;
+            let (ones, others) = all.partition(|it| one.contains(&world.nodes[*it].site));
+            Disturbance::Split(ones, others)
+        }
+        _ if !world.zones.is_empty() => {
+            let zone = world.zone_nodes().start + chance.below(world.zones.len());
+            Disturbance::NameServerDown(zone, chance.of(&[Keeps::All, Keeps::All, Keeps::Nothing]))
+        }
+        _ => ended(chance),
+    }
 }
 
 fn disturbance(chance: &mut Chance, world: &World) -> Disturbance {
@@ -135,7 +189,8 @@ fn disturbance(chance: &mut Chance, world: &World) -> Disturbance {
         20 => Disturbance::Carrier,
         21 => Disturbance::Disk(process(chance)),
         22 => {
-            Disturbance::Clock(chance.below(world.nodes.len()), chance.between(0, 20) as i64 - 10)
+            let node = chance.below(world.server_nodes().end);
+            Disturbance::Clock(node, chance.between(0, 20) as i64 - 10)
         }
         23 | 24 => drain(chance, world),
         _ => Disturbance::Reload(some_processes(chance, world)),
@@ -228,6 +283,14 @@ impl Disturbance {
                 };
                 format!("{} is down, and comes back with {keeps}", name(node))
             }
+            Self::Ended(node) => format!("{} is ended, and comes back with its state", name(node)),
+            Self::NameServerDown(node, Keeps::Nothing) => {
+                format!("name server {} is down, and comes back with nothing of ours", name(node))
+            }
+            Self::NameServerDown(node, _) => format!("name server {} is down", name(node)),
+            Self::Split(ones, others) => {
+                format!("the carrier is in two: {} | {}", names(ones), names(others))
+            }
             Self::ServerDown(node) => format!("server {} is down", name(node)),
             Self::ServerBypass(node) => format!("server {} asks to be left out", name(node)),
             Self::ServerBusy(node, busy) => format!("server {} is busy {busy}/10", name(node)),
@@ -281,7 +344,7 @@ mod tests {
     fn what_ends_has_ended_when_the_calm_begins_and_every_kind_comes() {
         let calm = Time::from_secs(40);
         let mut kinds = std::collections::BTreeSet::new();
-        for seed in 0..300 {
+        for seed in (0..300).chain(WIDER_FROM..WIDER_FROM + 300) {
             let world = World::new(seed).unwrap();
             let happenings = schedule(&world, calm);
             assert_eq!(happenings, schedule(&world, calm), "seed {seed}");
@@ -292,6 +355,7 @@ mod tests {
                         | Disturbance::ServerBypass(_)
                         | Disturbance::Cut { .. }
                         | Disturbance::OneWay(_)
+                        | Disturbance::Split(..)
                 );
                 assert!(happening.begins <= happening.ends && happening.begins <= calm);
                 assert!(happening.ends <= calm || stays && happening.ends == NEVER);
@@ -303,6 +367,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 15, "{kinds:?}");
     }
 }

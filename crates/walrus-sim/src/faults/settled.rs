@@ -25,6 +25,8 @@ const LOOKS_APART: Duration = Duration::from_secs(4);
 /// Epochs that may be taken though nothing has changed: two masters that do not hear each other may try, ever more
 /// rarely, whether the other is still there.
 const EPOCHS_MAX: u32 = 4;
+/// ... more where both keep a name server up to date: each new master of either side tries there twice.
+const EPOCHS_OF_MARKS_MAX: u32 = 6;
 
 /// Since when nothing has changed, and what was published.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub(super) struct Settled {
     looked_at: Time,
     /// Controllers whose disks refused something.
     refused: BTreeSet<NodeId>,
-    published: BTreeMap<NodeId, VecDeque<(Time, PlanNumber)>>,
+    published: BTreeMap<NodeId, VecDeque<(Time, Arc<Plan>)>>,
     /// Taken since all has settled.
     epochs: u32,
 }
@@ -45,12 +47,18 @@ impl Settled {
         2 * world.detection + world.silence() + ON_THE_WAY
     }
 
-    /// After so long without a change everything has settled.
-    pub(super) fn within(world: &World) -> Duration {
+    /// After so long without a change all know how servers fare: until then one may be master before another that
+    /// comes first, and was cut off, hears again.
+    fn all_hear_within(world: &World) -> Duration {
         let control = &world.configurations[0].control;
         // A server that a new Controller never heard is given rounds instead of units.
         let never_heard = control.round * control.missed_units + Duration::from_millis(500);
-        2 * world.detection + world.silence().max(never_heard) + ASKED_AGAIN + ON_THE_WAY
+        2 * world.detection + world.silence().max(never_heard) + ON_THE_WAY
+    }
+
+    /// After so long without a change everything has settled.
+    pub(super) fn within(world: &World) -> Duration {
+        Self::all_hear_within(world) + ASKED_AGAIN
     }
 
     /// Something begins or ends.
@@ -72,9 +80,9 @@ impl Settled {
         self.refused.contains(&node)
     }
 
-    pub(super) fn published(&mut self, node: NodeId, now: Time, plan: &Plan) {
+    pub(super) fn published(&mut self, node: NodeId, now: Time, plan: &Arc<Plan>) {
         let list = self.published.entry(node).or_default();
-        list.push_back((now, plan.number.clone()));
+        list.push_back((now, Arc::clone(plan)));
         // The last one that must have arrived, and all after it.
         while list.get(1).is_some_and(|(at, _)| now.since(*at) >= ON_THE_WAY) {
             list.pop_front();
@@ -84,8 +92,13 @@ impl Settled {
     /// The newest number of this Controller that must have arrived everywhere by now.
     fn arrived(&self, node: NodeId, now: Time) -> Option<&PlanNumber> {
         let list = self.published.get(&node)?;
-        let old = |(at, _): &&(Time, PlanNumber)| now.since(*at) >= ON_THE_WAY;
-        list.iter().rev().find(old).map(|(_, number)| number)
+        let old = |(at, _): &&(Time, Arc<Plan>)| now.since(*at) >= ON_THE_WAY;
+        list.iter().rev().find(old).map(|(_, plan)| &plan.number)
+    }
+
+    /// The newest Plan of this Controller that must have arrived everywhere by now, and all after it.
+    pub(super) fn newest(&self, node: NodeId) -> impl Iterator<Item = &Arc<Plan>> {
+        self.published.get(&node).into_iter().flatten().map(|(_, plan)| plan)
     }
 }
 
@@ -111,11 +124,15 @@ impl Run<'_> {
             return;
         }
         self.settled.looked_at = self.now;
+        if quiet < Settled::all_hear_within(self.world) {
+            self.settled.epochs = 0;
+        }
         let up: Vec<NodeId> =
             (0..self.world.controllers).filter(|it| self.controllers[*it].is_up()).collect();
         self.counts.settled_looks += u64::from(quiet >= within);
         let sides = sides(&up, |one, other| self.network.passes(other, one));
         self.counts.settled_cuts += u64::from(sides.len() > 1 && quiet >= within);
+        let mut masters = Vec::new();
         for side in sides {
             let of = |node: &NodeId| Some((*node, self.controllers[*node].status(self.now)?));
             let statuses = side.members.iter().filter_map(of).collect();
@@ -130,9 +147,14 @@ impl Run<'_> {
                 for director in 0..self.directors.len() {
                     self.look_at_director(director, &seen, master);
                 }
+                masters.push((seen.side.members, master));
             }
         }
-        if self.settled.epochs > EPOCHS_MAX {
+        if quiet >= within {
+            self.look_at_zones(&masters);
+        }
+        let of_marks = if self.world.zones.is_empty() { 0 } else { EPOCHS_OF_MARKS_MAX };
+        if self.settled.epochs > EPOCHS_MAX + of_marks {
             let epochs = self.settled.epochs;
             self.breaches.tell(self.now, Rule::Rest, || {
                 format!("{epochs} epochs were taken in {quiet:?} in which nothing changed")
@@ -214,15 +236,10 @@ impl Run<'_> {
     /// A Director that hears this side alone, and is heard by somebody there whom it hears.
     fn look_at_director(&mut self, director: usize, seen: &Seen, master: NodeId) {
         let node = self.world.controllers + director;
-        let up = |it: &NodeId| self.controllers[*it].is_up();
-        let mut heard =
-            (0..self.world.controllers).filter(up).filter(|it| self.network.passes(*it, node));
-        let is_of_side = heard.all(|it| seen.side.members.contains(&it));
-        let is_linked = |it: &NodeId| self.network.connects(*it, node);
         let same =
             self.directors[director].configuration.0 == self.controllers[master].configuration.0;
         let is_up = self.directors[director].is_up();
-        if !is_up || !is_of_side || !same || !seen.side.members.iter().any(is_linked) {
+        if !is_up || !same || !self.follows(director, (&seen.side.members, master)) {
             return;
         }
         self.counts.settled_directors += 1;
@@ -244,6 +261,23 @@ impl Run<'_> {
             });
         }
         self.look_at_working_answers(director, master);
+    }
+
+    /// Whether a Director hears these Controllers alone, and is heard by one of them that it hears; one that is in a
+    /// Controller's process hears what that hears.
+    pub(super) fn follows(&self, director: usize, (members, master): (&[NodeId], NodeId)) -> bool {
+        if self.world.beside[director] == Some(master) {
+            return true;
+        }
+        let node = self.world.controllers + director;
+        let up = |it: &NodeId| self.controllers[*it].is_up();
+        let mut heard =
+            (0..self.world.controllers).filter(up).filter(|it| self.network.passes(*it, node));
+        let is_linked = |it: &NodeId| {
+            let is_other = self.world.machine(node) != *it;
+            is_other && self.network.passes(*it, node) && self.network.passes(node, *it)
+        };
+        heard.all(|it| members.contains(&it)) && members.iter().any(is_linked)
     }
 
     /// While a server of the service serves and is seen by the master, answers name such servers alone.

@@ -8,7 +8,9 @@ use walrus_core::config::{Configuration, Context, SourceFile, parse};
 use walrus_core::message::Role;
 use walrus_core::world::{Name, Time};
 
+use super::WIDER_FROM;
 use super::chance::Chance;
+use super::zones::{Zone, zones};
 
 /// A node's place in [`World::nodes`].
 pub(super) type NodeId = usize;
@@ -26,10 +28,15 @@ pub(super) struct World {
     pub(super) seed: u64,
     /// Cities; a site's number is its area's and its cluster's.
     pub(super) sites: Vec<&'static str>,
-    /// Controllers, then Directors, then servers.
+    /// Controllers, then Directors, then servers, then name servers that were there before.
     pub(super) nodes: Vec<Node>,
     pub(super) controllers: usize,
     pub(super) directors: usize,
+    pub(super) servers: usize,
+    /// By Director: the Controller whose process it is part of, if it is.
+    pub(super) beside: Vec<Option<NodeId>>,
+    /// What name servers that were there before have, in the order of their nodes.
+    pub(super) zones: Vec<Zone>,
     /// The configuration at the start and the one that a reload brings.
     pub(super) configurations: [Arc<Configuration>; 2],
     /// How long a message takes from site to site.
@@ -38,11 +45,12 @@ pub(super) struct World {
     pub(super) unit: Duration,
 }
 
-/// A process on a machine of its own, or a server with its Reporter.
+/// A process on a machine of its own, or a server with its Reporter, or a name server of somebody else's.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) name: Name,
-    pub(super) role: Role,
+    /// What it speaks as in the group, if it does.
+    pub(super) role: Option<Role>,
     pub(super) site: usize,
     /// When it is first started.
     pub(super) starts: Time,
@@ -84,19 +92,36 @@ impl World {
             for number in numbers {
                 let name = format!("{letter}{number}");
                 let site = chance.below(sites.len());
-                nodes.push(node(&mut chance, &name, role, site)?);
+                nodes.push(node(&mut chance, &name, Some(role), site)?);
             }
         }
         for server in &servers {
-            nodes.push(node(&mut chance, &server.name, Role::Reporter, server.site)?);
+            nodes.push(node(&mut chance, &server.name, Some(Role::Reporter), server.site)?);
         }
         let delays = delays(&mut chance, sites.len());
+        let is_wider = seed >= WIDER_FROM;
+        // Of a source of its own, so that all else of a seed stays as it is.
+        let mut chance = Chance::new(seed, 5);
+        let beside = if is_wider {
+            beside(&mut chance, &mut nodes, controllers, directors)
+        } else {
+            vec![None; directors]
+        };
+        let zones = if is_wider {
+            let services = &configurations[0].topology.services;
+            zones(&mut chance, (&sites, directors), &mut nodes, services)?
+        } else {
+            Vec::new()
+        };
         Ok(Self {
             seed,
             sites,
             nodes,
             controllers,
             directors,
+            servers: servers.len(),
+            beside,
+            zones,
             configurations,
             delays,
             detection,
@@ -104,14 +129,31 @@ impl World {
         })
     }
 
-    /// The node numbers of Directors.
-    pub(super) const fn director_nodes(&self) -> std::ops::Range<NodeId> {
-        self.controllers..self.controllers + self.directors
-    }
-
     /// The node numbers of servers.
     pub(super) const fn server_nodes(&self) -> std::ops::Range<NodeId> {
-        self.controllers + self.directors..self.nodes.len()
+        let first = self.controllers + self.directors;
+        first..first + self.servers
+    }
+
+    /// The node numbers of name servers that were there before.
+    pub(super) const fn zone_nodes(&self) -> std::ops::Range<NodeId> {
+        self.server_nodes().end..self.nodes.len()
+    }
+
+    /// The Controller in whose process this Director is; none for any other node.
+    pub(super) fn controller_beside(&self, node: NodeId) -> Option<NodeId> {
+        let director = node.checked_sub(self.controllers)?;
+        self.beside.get(director).copied().flatten()
+    }
+
+    /// The Director in this Controller's process.
+    pub(super) fn director_beside(&self, controller: NodeId) -> Option<usize> {
+        self.beside.iter().position(|it| *it == Some(controller))
+    }
+
+    /// What a process is known by: of a Controller and a Director in one, the Controller.
+    pub(super) fn machine(&self, node: NodeId) -> NodeId {
+        self.controller_beside(node).unwrap_or(node)
     }
 
     /// The nodes at a site.
@@ -129,19 +171,61 @@ impl World {
         let mut text = String::new();
         for (number, site) in self.sites.iter().enumerate() {
             let here = self.at_site(number);
-            let names: Vec<&str> = here.iter().map(|it| self.nodes[*it].name.as_str()).collect();
+            let here = here.iter().filter(|it| self.controller_beside(**it).is_none());
+            let names: Vec<String> = here.map(|it| self.describe_node(*it)).collect();
             let _ = writeln!(text, "  {site}: {}", names.join(", "));
         }
         let _ = writeln!(
             text,
-            "  detection {:?}, reports each {:?}; c: Controllers, d: Directors",
+            "  detection {:?}, reports each {:?}; c: Controllers, d: Directors, c+d: both in one process",
             self.detection, self.unit
         );
         text
     }
+
+    fn describe_node(&self, node: NodeId) -> String {
+        let name = &self.nodes[node].name;
+        if let Some(zone) = node.checked_sub(self.zone_nodes().start) {
+            let director = |it: &usize| self.nodes[self.controllers + it].name.as_str();
+            let updaters: Vec<&str> = self.zones[zone].updaters.iter().map(director).collect();
+            return format!("{name} (kept up to date by {})", updaters.join(" "));
+        }
+        match self.director_beside(node) {
+            Some(_) if node < self.controllers => format!("{name}+d"),
+            _ => name.to_string(),
+        }
+    }
 }
 
-fn node(chance: &mut Chance, name: &str, role: Role, site: usize) -> Result<Node, String> {
+/// Puts some Directors into the processes of Controllers: there they have the name, the machine and the clock of these.
+fn beside(
+    chance: &mut Chance,
+    nodes: &mut [Node],
+    controllers: usize,
+    directors: usize,
+) -> Vec<Option<NodeId>> {
+    let mut beside = vec![None; directors];
+    if chance.one_in(2) {
+        return beside;
+    }
+    for director in 0..directors {
+        let controller = chance.below(controllers);
+        if beside.contains(&Some(controller)) || chance.one_in(4) {
+            continue;
+        }
+        beside[director] = Some(controller);
+        let (role, of) = (nodes[controllers + director].role, nodes[controller].clone());
+        nodes[controllers + director] = Node { role, ..of };
+    }
+    beside
+}
+
+pub(super) fn node(
+    chance: &mut Chance,
+    name: &str,
+    role: Option<Role>,
+    site: usize,
+) -> Result<Node, String> {
     let name: Name = name.parse().map_err(|_| format!("`{name}` is no name"))?;
     // Some clocks are wrong by hours from the first.
     let hours = if chance.one_in(4) { chance.between(0, 12) as i64 - 6 } else { 0 };
@@ -292,7 +376,7 @@ mod tests {
 
     #[test]
     fn every_seed_makes_a_world_and_the_same_one_twice() {
-        for seed in 0..200 {
+        for seed in (0..200).chain(WIDER_FROM..WIDER_FROM + 200) {
             let world = World::new(seed).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
             let again = World::new(seed).unwrap();
             assert_eq!(

@@ -69,6 +69,10 @@ pub(crate) struct FaultCountsView {
     pub(crate) refused: u64,
     /// Starts of Controllers and Directors.
     pub(crate) starts: u64,
+    /// Controllers that ended in good order.
+    pub(crate) goodbyes: u64,
+    /// Updates that name servers which were there before were asked for.
+    pub(crate) updates: u64,
     /// Plans that were published.
     pub(crate) plans: u64,
     /// Answers that were looked at.
@@ -79,6 +83,8 @@ pub(crate) struct FaultCountsView {
     pub(crate) settled_cuts: u64,
     /// Directors in these looks that had one side to follow.
     pub(crate) settled_directors: u64,
+    /// Name servers in these looks that are updated for one side or more.
+    pub(crate) settled_zones: u64,
 }
 
 pub(crate) fn run(arguments: &FaultsArguments) -> Result<(), Failure> {
@@ -129,11 +135,14 @@ fn view(seeds: &[u64], seconds: u64, runs: &[FaultsRun]) -> SimFaultsView {
             lost: counts.lost,
             refused: counts.refused,
             starts: counts.starts,
+            goodbyes: counts.goodbyes,
+            updates: counts.updates,
             plans: counts.plans,
             answers: counts.answers,
             settled_looks: counts.settled_looks,
             settled_cuts: counts.settled_cuts,
             settled_directors: counts.settled_directors,
+            settled_zones: counts.settled_zones,
         },
     }
 }
@@ -159,7 +168,9 @@ fn render(view: &SimFaultsView) -> String {
     let counts = &view.counts;
     let mut text = format!(
         "{} seeds of {} s and a calm each: {} hold, {} do not\n{} messages ({} lost on the way, {} \
-         refused), {} starts, {} Plans, {} answers\n{} looks at what had settled, {} of them at several sides, with {} Directors\n",
+         refused), {} starts, {} ends in good order, {} Plans, {} answers, {} updates of name servers\n\
+         {} looks at what had settled, {} of them at several sides, with {} Directors and {} name servers that are \
+         updated\n",
         view.seeds.len(),
         view.seconds,
         view.held,
@@ -168,11 +179,14 @@ fn render(view: &SimFaultsView) -> String {
         counts.lost,
         counts.refused,
         counts.starts,
+        counts.goodbyes,
         counts.plans,
         counts.answers,
+        counts.updates,
         counts.settled_looks,
         counts.settled_cuts,
         counts.settled_directors,
+        counts.settled_zones,
     );
     if !view.failed.is_empty() {
         let seeds: Vec<String> =

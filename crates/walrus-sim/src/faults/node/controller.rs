@@ -8,8 +8,8 @@ use walrus_core::control::{
     Status, Stored,
 };
 use walrus_core::message::{Envelope, Message, Senders};
-use walrus_core::plan::{Plan, PlanReceiver, PlanSender};
-use walrus_core::world::{OverrideState, Target, Time};
+use walrus_core::plan::{Plan, PlanNumber, PlanReceiver, PlanSender};
+use walrus_core::world::{Observation, OverrideState, Target, Time};
 
 use super::{PART_BYTES_MAX, Said, Speaker, shows};
 use crate::faults::Sabotage;
@@ -149,6 +149,29 @@ impl ControllerNode {
         let state = if drained { OverrideState::Drained } else { OverrideState::None };
         let unix_ms = unix_ms(now, self.clock_off_ms);
         self.tell(now, Input::SetOverride { target, state, force: false, unix_ms, by: None })
+    }
+
+    /// It ends in good order; what it still says comes with the next poll.
+    pub(in crate::faults) fn leave(&mut self, now: Time) {
+        if let Some(process) = &mut self.process {
+            process.controller.leave(process.speaker.clock.own(now));
+        }
+    }
+
+    /// The Director of its process tells what it saw, and what stands in name servers.
+    pub(in crate::faults) fn hear_beside(
+        &mut self,
+        now: Time,
+        (plan, marks): (Option<PlanNumber>, Option<PlanNumber>),
+        observation: Observation,
+    ) {
+        let director = self.node.name.clone();
+        let hello = Input::DirectorHello { director: director.clone(), plan, marks: None };
+        let observed = Input::Observed { director, observation };
+        for input in [hello, observed].into_iter().chain(marks.map(Input::MarksSeen)) {
+            // As the live shell: what is refused is logged.
+            let _ = self.tell(now, input);
+        }
     }
 
     pub(in crate::faults) fn probed(&mut self, now: Time, target: u32, outcome: ProbeOutcome) {

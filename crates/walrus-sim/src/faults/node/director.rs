@@ -1,10 +1,13 @@
-//! A Director's process: the shipped receiver and answer path, with its disk.
+//! A Director's process: the shipped receiver, answer path and updaters of name servers, with its disk.
+//!
+//! One that is in a Controller's process has its Plans and its disk from there.
 
 use std::sync::Arc;
 
-use walrus_core::config::Configuration;
+use walrus_core::config::{Configuration, NameServerSettings};
 use walrus_core::message::{Envelope, Hello, Message, Role, Senders, VERSION};
-use walrus_core::plan::{Plan, PlanReceiver};
+use walrus_core::plan::{Plan, PlanNumber, PlanReceiver};
+use walrus_core::update::{Exchange, Failure, Reply, Updater, UpdaterEffect};
 use walrus_core::world::Time;
 
 use super::{Said, Speaker, shows};
@@ -32,14 +35,20 @@ pub(in crate::faults) struct DirectorNode {
     pub(in crate::faults) down: u16,
     starts: u32,
     process: Option<Process>,
+    /// The name servers that it keeps up to date.
+    zones: Vec<NameServerSettings>,
 }
 
 #[derive(Debug)]
 struct Process {
     speaker: Speaker,
+    /// In the order of the name servers.
+    updaters: Vec<Updater>,
     senders: Senders,
     receiver: PlanReceiver,
     name_server: NameServer,
+    /// What the name server is to answer from before it is asked next: most Plans are followed by others before.
+    uncompiled: Option<Arc<Plan>>,
     /// The Plan that it answers from.
     answers_from: Option<Arc<Plan>>,
     /// In its own time.
@@ -61,7 +70,7 @@ impl DirectorNode {
     pub(in crate::faults) fn new(
         node: &Node,
         seed: u64,
-        configuration: &Arc<Configuration>,
+        (configuration, zones): (&Arc<Configuration>, Vec<NameServerSettings>),
         sabotage: Sabotage,
     ) -> Self {
         Self {
@@ -74,7 +83,13 @@ impl DirectorNode {
             down: 0,
             starts: 0,
             process: None,
+            zones,
         }
+    }
+
+    /// Which of its processes this is.
+    pub(in crate::faults) const fn starts(&self) -> u32 {
+        self.starts
     }
 
     pub(in crate::faults) const fn is_up(&self) -> bool {
@@ -97,14 +112,21 @@ impl DirectorNode {
         let speaker = Speaker::new(now, self.clock_off_ms, shows(&self.node, self.starts));
         let mut name_server = NameServer::new(&self.configuration.1, self.seed)?;
         let plan = self.disk.contents().plan.clone();
+        let seed = |place: usize| self.seed ^ (1000 * u64::from(self.starts) + place as u64);
+        let zones = self.zones.iter().enumerate();
+        let mut updaters: Vec<Updater> =
+            zones.map(|(place, it)| Updater::new(it.clone(), seed(place))).collect();
         if let Some(plan) = &plan {
             name_server.apply(plan);
+            updaters.iter_mut().for_each(|it| it.plan(plan));
         }
         let own = speaker.clock.own(now);
         self.process = Some(Process {
             senders: Senders::new(self.configuration.1.control.detection),
             receiver: PlanReceiver::new(plan.clone()),
             name_server,
+            uncompiled: None,
+            updaters,
             answers_from: plan,
             next_hello: own,
             next_observation: own + self.configuration.1.dns.observe_every,
@@ -122,9 +144,7 @@ impl DirectorNode {
         self.configuration = (number, Arc::clone(configuration));
         let Some(process) = &mut self.process else { return Ok(Took::Nothing) };
         process.name_server = NameServer::new(configuration, self.seed)?;
-        if let Some(plan) = &process.answers_from {
-            process.name_server.apply(plan);
-        }
+        process.uncompiled = process.answers_from.clone();
         let newest = process.receiver.held().cloned();
         let held = process.answers_from.as_ref().map(|held| &held.number);
         match newest.filter(|newest| Some(&newest.number) > held) {
@@ -163,6 +183,17 @@ impl DirectorNode {
         }
     }
 
+    /// The Controller of its process has a Plan: its own, or one that it took over.
+    pub(in crate::faults) fn give(&mut self, plan: &Arc<Plan>) -> Took {
+        let Some(process) = &mut self.process else { return Took::Nothing };
+        process.receiver.hold(Arc::clone(plan));
+        let held = process.answers_from.as_ref().map(|held| &held.number);
+        match held.filter(|held| **held >= plan.number) {
+            Some(held) => Took::Refused(format!("Plan {} is not above {held}", plan.number)),
+            None => self.answer_from(Arc::clone(plan)),
+        }
+    }
+
     /// Stores a Plan and answers from it, if it was made for this Director's configuration.
     fn answer_from(&mut self, plan: Arc<Plan>) -> Took {
         let digest = &self.configuration.1.digest;
@@ -170,7 +201,8 @@ impl DirectorNode {
             return Took::Refused(format!("Plan {} is for another configuration", plan.number));
         }
         let Some(process) = &mut self.process else { return Took::Nothing };
-        process.name_server.apply(&plan);
+        process.uncompiled = Some(Arc::clone(&plan));
+        process.updaters.iter_mut().for_each(|it| it.plan(&plan));
         process.answers_from = Some(Arc::clone(&plan));
         self.disk.write(|it| it.plan = Some(Arc::clone(&plan)));
         Took::Plan(plan)
@@ -199,8 +231,55 @@ impl DirectorNode {
     pub(in crate::faults) fn next_deadline(&self) -> Option<Time> {
         let process = self.process.as_ref()?;
         let own = process.next_hello.min(process.next_observation);
-        let own = process.receiver.next_deadline().map_or(own, |asks| asks.min(own));
+        let asks = process.receiver.next_deadline();
+        let updates = process.updaters.iter().filter_map(Updater::next_deadline);
+        let own = updates.chain(asks).fold(own, Time::min);
         Some(process.speaker.clock.of_all(own))
+    }
+
+    /// What its updaters want to say, with their places.
+    pub(in crate::faults) fn exchanges(&mut self, now: Time) -> Vec<(usize, Exchange)> {
+        let Some(process) = &mut self.process else { return Vec::new() };
+        let own = process.speaker.clock.own(now);
+        let mut exchanges = Vec::new();
+        for (place, updater) in process.updaters.iter_mut().enumerate() {
+            while let Some(effect) = updater.poll(own) {
+                if let UpdaterEffect::Exchange(exchange) = effect {
+                    exchanges.push((place, exchange));
+                }
+            }
+        }
+        exchanges
+    }
+
+    /// What came of an exchange; `None` if nothing came in time.
+    pub(in crate::faults) fn replied(
+        &mut self,
+        now: Time,
+        place: usize,
+        replies: Option<Vec<Result<Reply, Failure>>>,
+    ) {
+        let Some(process) = &mut self.process else { return };
+        let own = process.speaker.clock.own(now);
+        let Some(updater) = process.updaters.get_mut(place) else { return };
+        match replies {
+            Some(replies) => updater.replied(own, &replies),
+            None => updater.failed(own, Failure::Silent),
+        }
+    }
+
+    /// The highest number in the marks of the name servers that it keeps up to date.
+    pub(in crate::faults) fn marks(&self) -> Option<PlanNumber> {
+        self.process.as_ref()?.marks()
+    }
+
+    /// Whether its updater of this name server waits longer each time, since that did not answer.
+    pub(in crate::faults) fn waits_for(&self, settings: &NameServerSettings) -> bool {
+        let Some(process) = &self.process else { return false };
+        let mut updaters = process.updaters.iter();
+        updaters
+            .find(|it| it.settings() == settings)
+            .is_some_and(|updater| updater.status(Time::from_nanos(u64::MAX)).problem.is_some())
     }
 
     /// The reply to a client.
@@ -210,11 +289,24 @@ impl DirectorNode {
         now: Time,
     ) -> Option<Result<Vec<u8>, SystemError>> {
         let process = self.process.as_mut()?;
-        Some(process.name_server.ask(question, process.speaker.clock.own(now)))
+        let own = process.speaker.clock.own(now);
+        Some(process.compiled().ask(question, own))
     }
 }
 
 impl Process {
+    fn marks(&self) -> Option<PlanNumber> {
+        self.updaters.iter().filter_map(Updater::seen).max().cloned()
+    }
+
+    /// The name server, with the newest Plan.
+    fn compiled(&mut self) -> &mut NameServer {
+        if let Some(plan) = self.uncompiled.take() {
+            self.name_server.apply(&plan);
+        }
+        &mut self.name_server
+    }
+
     fn say(&mut self, message: Message) -> Said {
         let (session, sequence) = self.speaker.next();
         Said { session, sequence, message }
@@ -231,7 +323,7 @@ impl Process {
             versions: vec![VERSION],
             token: None,
             plan,
-            marks: None,
+            marks: self.marks(),
             program: String::new(),
         }))
     }
@@ -240,7 +332,7 @@ impl Process {
         let (session, sequence) = (self.speaker.session, self.speaker.sequence + 1);
         let passed = own.since(std::mem::replace(&mut self.observed_at, own));
         let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        let observation = self.name_server.observe(session, sequence, millis);
+        let observation = self.compiled().observe(session, sequence, millis);
         self.say(Message::Observation(observation))
     }
 }

@@ -2,6 +2,7 @@
 
 mod controller;
 mod director;
+mod name_server;
 mod server;
 
 use walrus_core::message::Message;
@@ -12,6 +13,7 @@ use super::world::Node;
 
 pub(super) use controller::{ControllerNode, Done};
 pub(super) use director::{DirectorNode, Took};
+pub(super) use name_server::ZoneNode;
 pub(super) use server::ServerNode;
 
 /// The largest message with a part of a Plan: so small that Plans come in several, as large ones do.

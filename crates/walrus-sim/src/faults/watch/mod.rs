@@ -1,6 +1,7 @@
 //! What must hold whatever goes wrong, looked at from outside: nothing here asks a node what it believes where the
 //! truth can be seen.
 
+mod marks;
 mod moves;
 mod numbers;
 mod sides;
@@ -10,6 +11,7 @@ use std::fmt;
 use serde::Serialize;
 use walrus_core::world::Time;
 
+pub(super) use marks::Marks;
 pub(super) use moves::Moves;
 pub(super) use numbers::Numbers;
 pub(super) use sides::{Side, sides};
@@ -56,6 +58,8 @@ pub enum Rule {
     OverridesAgree,
     /// When things have settled, Directors hold the newest Plan of their side's master.
     NewestPlan,
+    /// When things have settled, name servers that were there before have what the newest Plan wants.
+    NameServers,
     /// When things have settled, nobody takes epoch after epoch.
     Rest,
     /// Tables have bounds.
@@ -81,6 +85,7 @@ impl Rule {
             Self::Dwell => "nothing moves twice within its TTL by phases two or four",
             Self::OverridesAgree => "the overrides of a side agree",
             Self::NewestPlan => "Directors hold the newest Plan of their master",
+            Self::NameServers => "name servers that are updated have what the newest Plan wants",
             Self::Rest => "epochs come to rest",
             Self::Bounded => "tables have bounds",
             Self::TimePasses => "time passes",

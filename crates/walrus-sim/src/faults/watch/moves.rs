@@ -25,9 +25,13 @@ pub(in crate::faults) struct Moves {
 }
 
 impl Moves {
-    /// Its process begins: what it holds it has from its disk, or it holds nothing.
-    pub(in crate::faults) fn begins(&mut self, found: Option<&Arc<Plan>>) {
+    /// Its process begins: what it holds it has from its disk, or it holds nothing. One that lost what it wrote last
+    /// knows of no move that this tells of.
+    pub(in crate::faults) fn begins(&mut self, found: Option<&Arc<Plan>>, forgot: bool) {
         self.held = found.cloned();
+        if forgot {
+            self.moved.clear();
+        }
     }
 
     /// It took a Plan over from the master.
