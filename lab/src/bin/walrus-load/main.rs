@@ -1,6 +1,6 @@
 //! What a Controller needs under load: many Reporters, many Directors, many probes, against the real program.
 //!
-//! `lab/load reporters|plans|probes [options]`. Walrus runs as a child with a configuration made for the purpose; its
+//! `lab/load reporters|plans|probes|sandbox [options]`. Walrus runs as a child with a configuration made for the purpose; its
 //! CPU time and memory are what the kernel counts for that process alone, so that whoever makes the load does
 //! not count.
 
@@ -10,6 +10,7 @@ mod nats;
 mod plans;
 mod probes;
 mod reporters;
+mod sandbox;
 mod topology;
 
 use std::process::ExitCode;
@@ -19,10 +20,12 @@ use anyhow::{Context as _, Result, bail};
 
 use figures::Figures;
 
-const USAGE: &str = "usage: lab/load reporters|plans|probes|all [--json FILE] [--seconds N]
+const USAGE: &str = "usage: lab/load reporters|plans|probes|sandbox|all [--json FILE] [--seconds N]
   reporters  [--count 10000] [--every 5] [--over tcp|tls|nats] [--domains 0]   Reporters of one Controller
+             [--tokens shared|own]       ... that bring one token, or each its own
   plans      [--directors 200] [--servers 1000] [--changes 10]                 a Plan's way to many Directors
-  probes     [--per-minute 100000] [--kind http|tcp]                           probes of one Controller";
+  probes     [--per-minute 100000] [--kind http|tcp]                           probes of one Controller
+  sandbox                                                                      what it costs to send and receive in it";
 
 /// How a Reporter's word comes to the Controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) every: Duration,
     pub(crate) over: Carrier,
     pub(crate) domains: usize,
+    /// Each Reporter has an identity and a token of its own.
+    pub(crate) own_tokens: bool,
     pub(crate) directors: usize,
     pub(crate) servers: usize,
     pub(crate) changes: usize,
@@ -56,6 +61,7 @@ impl Default for Wanted {
             every: Duration::from_secs(5),
             over: Carrier::Tls,
             domains: 0,
+            own_tokens: false,
             directors: 200,
             servers: 1_000,
             changes: 10,
@@ -92,6 +98,7 @@ fn run() -> Result<bool> {
                 "reporters" => reporters::measure(&wanted).await,
                 "plans" => plans::measure(&wanted).await,
                 "probes" => probes::measure(&wanted).await,
+                "sandbox" => sandbox::measure(),
                 _ => bail!(USAGE),
             }
         })?;
@@ -100,7 +107,7 @@ fn run() -> Result<bool> {
         Ok(())
     };
     match which.as_str() {
-        "all" => ["reporters", "plans", "probes"].into_iter().try_for_each(measure)?,
+        "all" => ["reporters", "plans", "probes", "sandbox"].into_iter().try_for_each(measure)?,
         one => measure(one)?,
     }
     if let Some(file) = &wanted.json {
@@ -129,6 +136,7 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Wanted>
             "--seconds" => wanted.seconds = number()? as u64,
             "--kind" => wanted.is_http = is_http(&value)?,
             "--over" => wanted.over = carrier(&value)?,
+            "--tokens" => wanted.own_tokens = are_own(&value)?,
             "--json" => wanted.json = Some(value),
             _ => bail!("`{option}` is not known; {USAGE}"),
         }
@@ -141,6 +149,14 @@ fn is_http(text: &str) -> Result<bool> {
         "http" => Ok(true),
         "tcp" => Ok(false),
         _ => bail!("--kind {text}: `http` or `tcp` is wanted"),
+    }
+}
+
+fn are_own(text: &str) -> Result<bool> {
+    match text {
+        "own" => Ok(true),
+        "shared" => Ok(false),
+        _ => bail!("--tokens {text}: `shared` or `own` is wanted"),
     }
 }
 

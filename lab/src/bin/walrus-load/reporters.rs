@@ -1,14 +1,14 @@
 //! Many Reporters of one Controller, each with the connection that a real one has.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use walrus_core::config::ReporterSettings;
 use walrus_core::message::{Envelope, Message, Role, encode_envelope};
 use walrus_core::world::{
-    DomainCount, Generator, Name, Report, ReportBody, RequestCounts, Statistics,
+    DomainCount, Generator, Name, Report, ReportBody, RequestCounts, Statistics, TokenHash,
 };
 use walrus_host::clock::Clock;
 use walrus_host::link::Link;
@@ -40,8 +40,13 @@ pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
         None => format!("[group]\nlisten = [\"{group}\"]\n"),
     };
     let address = |server: usize| Ipv4Addr::from(0x0ac8_0000 + server as u32);
-    let text = topology::of(count, address, ", reporter = true") + &carrier;
+    let mut text = topology::of(count, address, ", reporter = true") + &carrier;
+    if wanted.own_tokens {
+        text += &identities(count, folder.path())?;
+    }
+    let starts = Instant::now();
     let controller = Controller::start(folder.path(), &text).await?;
+    let started = starts.elapsed();
     let shutdown = Shutdown::new();
     let begin = Instant::now();
     match &nats {
@@ -57,7 +62,10 @@ pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
         Carrier::Tls => "TLS",
         Carrier::Nats => "NATS",
     };
-    let mut figures = Figures::new(format!("{count} Reporters, each {every:?}, over {over}"));
+    let tokens = if wanted.own_tokens { ", with a token of its own each" } else { "" };
+    let title = format!("{count} Reporters, each {every:?}, over {over}{tokens}");
+    let mut figures = Figures::new(title);
+    figures.tell("until the Controller answered", started.as_secs_f64(), "s");
     figures.tell("reports a second", count as f64 / every.as_secs_f64(), "");
     figures.tell("until all were heard", heard.as_secs_f64(), "s");
     figures.compare("CPU, share of a core", used.cores * 100.0, "%", GOAL.0);
@@ -65,6 +73,25 @@ pub(crate) async fn measure(wanted: &Wanted) -> Result<Figures> {
     figures.tell("memory at most", used.peak_mib, "MiB");
     figures.compare("servers not living at the end", (count - living) as f64, "", 0.0);
     Ok(figures)
+}
+
+/// A token for each in a file, and the lines that let it in.
+fn identities(count: usize, folder: &Path) -> Result<String> {
+    let mut lines = String::new();
+    for number in 0..count {
+        let name = topology::name(number);
+        let token = format!("token-of-{name}-under-load-{number:032}");
+        std::fs::write(token_file(folder, number), &token)?;
+        let hash = TokenHash::of(&token).to_hex();
+        lines += &format!(
+            "[[identity]]\nname = \"{name}\"\nrole = \"reporter\"\ntoken_sha256 = \"{hash}\"\n"
+        );
+    }
+    Ok(lines)
+}
+
+fn token_file(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("{}.token", topology::name(number)))
 }
 
 /// One task a Reporter, as in a Reporter's own process.
@@ -82,7 +109,10 @@ async fn report(
         let settings = ReporterSettings {
             server: topology::name(number).parse().context("a server's name")?,
             controllers: vec![group.to_string()],
-            token_file: Some(controller.state("reporter-token")),
+            token_file: Some(match wanted.own_tokens {
+                true => token_file(folder, number),
+                false => controller.state("reporter-token"),
+            }),
             fingerprint: (wanted.over == Carrier::Tls).then(|| fingerprint.clone()),
             unit: wanted.every,
             source: None,
