@@ -2,7 +2,7 @@
 
 use walrus_dns::record_type;
 
-use super::super::{ReplyData, Updater};
+use super::super::{Failure, ReplyData, Updater, UpdaterEffect};
 use super::made_up::{MadeUp, Speaker, text_of};
 use super::plans::{TARGET, domain, number, plan, settings};
 use crate::world::Time;
@@ -289,6 +289,30 @@ fn a_service_that_plans_lost_first_is_told_as_left_and_never_looked_at_without_e
     speaker.settle(Time::from_secs(1860), &mut server);
     assert_eq!(server.addresses(), ["192.0.2.9"]);
     assert_eq!(speaker.state(Time::ZERO).0, "published");
+}
+
+#[test]
+fn what_is_wrong_with_all_is_no_matter_of_names() {
+    let (mut speaker, mut server) = published();
+    let look = Time::from_secs(60);
+    let Some(UpdaterEffect::Exchange(exchange)) = speaker.updater.poll(look) else { panic!() };
+    // A key that nobody knows there: each question is answered so.
+    let replies = vec![Err(Failure::KeyUnknown); exchange.requests.len()];
+    speaker.updater.replied(look, &replies);
+    let status = speaker.updater.status(look);
+    assert!(status.problem.unwrap().contains("BADKEY") && !status.is_current);
+    let (state, detail) = speaker.state(look);
+    assert!(state == "waiting" && detail.contains("was away"), "{state} {detail}");
+    // The serial alone has no answer: what was answered besides counts.
+    let later = Time::from_secs(70);
+    let Some(UpdaterEffect::Warn(_)) = speaker.updater.poll(later) else { panic!() };
+    let Some(UpdaterEffect::Exchange(exchange)) = speaker.updater.poll(later) else { panic!() };
+    server.names.clear();
+    let mut replies: Vec<_> = exchange.requests.iter().map(|it| Ok(server.answer(it))).collect();
+    replies[0] = Err(Failure::Silent);
+    speaker.updater.replied(later, &replies);
+    speaker.settle(Time::from_secs(80), &mut server);
+    assert_eq!(server.addresses(), ["192.0.2.1"]);
 }
 
 #[test]

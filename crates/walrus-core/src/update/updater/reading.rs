@@ -103,7 +103,9 @@ impl Updater {
             let Some(name) = self.names.get_mut(target) else { continue };
             match held_of(target, own) {
                 Ok(held) => name.read(held),
-                Err(failure) => name.could_not_be_read(now, failure),
+                Err(failure) if serial.is_ok() => name.could_not_be_read(now, failure),
+                // It is the whole that is wrong, a key say, and no matter of names.
+                Err(_) => continue,
             }
             name.alias = service.map(|service| alias_of(alias, &service));
         }
