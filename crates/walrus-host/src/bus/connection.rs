@@ -35,6 +35,9 @@ const AGAIN_WITHIN: Duration = Duration::from_secs(6);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What the library says on one connection and was not looked at yet.
 const HAPPENED_MAX: usize = 256;
+/// What a server that cut us off would not say.
+const BROKE: &str = "the connection broke; if the server's log tells of a `Slow Consumer`, this node or the line to it \
+                     was too slow";
 /// A connection that held for so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
 
@@ -171,7 +174,10 @@ impl Conversation<'_> {
         self.established();
         let mut look = interval(LOOK_EVERY);
         let mut broken: Option<Instant> = None;
-        let mut why = "the connection broke".to_owned();
+        let mut why = BROKE.to_owned();
+        // What the node has no room for: it waits, and everything else goes on.
+        let mut waiting: Option<BusEvent> = None;
+        let events = self.work.events.clone();
         let lines = Limited::new(Duration::from_secs(60));
         loop {
             tokio::select! {
@@ -204,10 +210,14 @@ impl Conversation<'_> {
                         return End::Lost(problem);
                     }
                 }
-                packet = heard.next() => match packet {
-                    Some(packet) => if !self.hear(&packet).await {
+                room = events.reserve(), if waiting.is_some() => {
+                    let event = waiting.take();
+                    if room.map(|room| event.map(|event| room.send(event))).is_err() {
                         return self.end().await;
-                    },
+                    }
+                }
+                packet = heard.next(), if waiting.is_none() => match packet {
+                    Some(packet) => waiting = self.hear(&packet),
                     None => return End::Lost(format!("{}: {why}", self.server)),
                 },
             }
@@ -229,9 +239,9 @@ impl Conversation<'_> {
         if broken.is_none() {
             *broken = Some(Instant::now());
             let shared = &self.work.shared;
-            let problem = format!("{}: the connection broke", self.server);
+            let problem = format!("{}: {BROKE}", self.server);
             shared.state().unconnected(shared.clock.now(), self.server, problem);
-            tracing::warn!(server = self.server, "the connection to the group broke");
+            tracing::warn!(server = self.server, "the group: {BROKE}");
         }
     }
 
@@ -294,12 +304,10 @@ impl Conversation<'_> {
         Some((subject.text(&shared.settings.prefix), encode_envelope(&envelope)))
     }
 
-    /// Passes on what can be believed; waits while the node is behind. Tells whether anybody listens.
-    async fn hear(&mut self, packet: &Packet) -> bool {
+    /// What can be believed.
+    fn hear(&mut self, packet: &Packet) -> Option<BusEvent> {
         let shared = &self.work.shared;
-        let Some(envelope) = self.receiver.take(shared, &packet.subject, &packet.payload) else {
-            return true;
-        };
+        let envelope = self.receiver.take(shared, &packet.subject, &packet.payload)?;
         {
             let mut state = shared.state();
             state.counters.received += 1;
@@ -308,7 +316,7 @@ impl Conversation<'_> {
             }
         }
         let busy = shared.clock.activity().begin();
-        self.work.events.send(BusEvent { envelope, busy }).await.is_ok()
+        Some(BusEvent { envelope, busy })
     }
 
     /// Says what is still to be said.

@@ -86,9 +86,6 @@ fn from_server(shared: &Shared, server: &str, text: &str) -> String {
         let permitted: Vec<String> =
             shared.voices.iter().flat_map(|voice| needs(shared, voice)).collect();
         format!("permit this node's user there to {}", permitted.join("; "))
-    } else if has("slow consumer") {
-        "this node did not read fast enough and was cut off; is the machine or the line too slow?"
-            .to_owned()
     } else if has("maximum connections") || has("maximum account active connections") {
         "the server is full: raise its max_connections, or name another in `servers`".to_owned()
     } else if has("maximum subscriptions") {

@@ -3,6 +3,7 @@
 mod believed;
 mod secured;
 mod server;
+mod slow;
 
 use std::time::Duration;
 
