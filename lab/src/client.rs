@@ -10,17 +10,22 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use walrus_dns::{DomainName, record_type};
 use walrus_host::dns_client;
 
 use crate::network::Node;
-use crate::script::Asking;
+use crate::script::{Asking, Fetches};
 
 /// An answer to one datagram that has not come by then counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A page that has not come by then counts as lost.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A browser tries the next address beside the one that is silent for so long (RFC 8305, 8).
+const NEXT_AFTER: Duration = Duration::from_millis(250);
+/// Addresses of one answer that are tried.
+const ADDRESSES_MAX: usize = 8;
 /// So many questions are kept of a client.
 const ASKED_MAX: usize = 200_000;
 /// The most of a page that is read.
@@ -43,6 +48,11 @@ pub(crate) struct Asked {
     pub(crate) took: f64,
     /// The first address; `None` without an answer.
     pub(crate) first: Option<Ipv4Addr>,
+    /// Where the page came from, if it was to get one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) page_from: Option<Ipv4Addr>,
+    /// How long the page took after the answer.
+    pub(crate) page_took: f64,
     /// Why there is no answer, or no page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
@@ -105,25 +115,27 @@ async fn ask_on(
     told: &Mutex<Vec<Asked>>,
     end: &AtomicBool,
 ) {
-    let resolver = SocketAddr::new(asking.resolver.into(), 53);
     let mut next = tokio::time::Instant::now();
     for name in names.iter().cycle() {
         if end.load(Ordering::Relaxed) {
             return;
         }
         let at = Instant::now();
-        let mut found = ask(resolver, name, asking.once).await;
+        let found = ask_one_of(&asking.resolvers, name, asking.once).await;
         let took = at.elapsed().as_secs_f64();
-        let first = found.as_ref().ok().copied();
-        if asking.fetches
-            && let Some(address) = first
-            && let Err(problem) = fetch(address).await
-        {
-            found = Err(format!("no page from {address}: {problem}"));
-        }
+        let first = found.as_ref().ok().and_then(|addresses| addresses.first().copied());
+        let answered = Instant::now();
+        let page = match (found, asking.fetches) {
+            (Err(problem), _) => Err(problem),
+            (Ok(_), Fetches::Nothing) => Ok(None),
+            (Ok(addresses), Fetches::FromFirst) => fetch_from(&addresses[..1]).await.map(Some),
+            (Ok(addresses), Fetches::FromAny) => fetch_from(&addresses).await.map(Some),
+        };
+        let page_took = answered.elapsed().as_secs_f64();
+        let (page_from, problem) =
+            page.map_or_else(|problem| (None, Some(problem)), |it| (it, None));
         let at = at.saturating_duration_since(begin).as_secs_f64();
-        let asked = Asked { at, took, first, problem: found.err() };
-        keep(told, asked);
+        keep(told, Asked { at, took, first, page_from, page_took, problem });
         next = (next + asking.every).max(tokio::time::Instant::now());
         sleep_until(next).await;
     }
@@ -136,16 +148,59 @@ fn keep(told: &Mutex<Vec<Asked>>, asked: Asked) {
     }
 }
 
-async fn ask(resolver: SocketAddr, name: &DomainName, once: bool) -> Result<Ipv4Addr, String> {
+/// Of the next one, as stub resolvers do, if one says nothing or is not there.
+async fn ask_one_of(
+    resolvers: &[Ipv4Addr],
+    name: &DomainName,
+    once: bool,
+) -> Result<Vec<Ipv4Addr>, String> {
+    let mut found = Err("nobody to ask".to_owned());
+    for resolver in resolvers {
+        found = ask(SocketAddr::new((*resolver).into(), 53), name, once).await;
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
+
+/// The addresses in an answer, in its order: one at least.
+async fn ask(resolver: SocketAddr, name: &DomainName, once: bool) -> Result<Vec<Ipv4Addr>, String> {
     let reply = match once {
         true => dns_client::ask_once(resolver, name, record_type::A, ANSWER_TIMEOUT).await,
         false => dns_client::ask(resolver, name, record_type::A).await,
     };
     let reply = reply.map_err(|error| error.to_string())?;
-    let first = reply.answers.iter().find_map(dns_client::Record::address);
-    match first {
-        Some(IpAddr::V4(address)) => Ok(address),
-        _ => Err(format!("an answer without an address (code {})", reply.rcode)),
+    let addresses = reply.answers.iter().filter_map(|record| match record.address()? {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    });
+    let addresses: Vec<Ipv4Addr> = addresses.take(ADDRESSES_MAX).collect();
+    match addresses.is_empty() {
+        false => Ok(addresses),
+        true => Err(format!("an answer without an address (code {})", reply.rcode)),
+    }
+}
+
+/// A page from one of these, tried as browsers do: the next when one fails or is silent for long, beside
+/// it. Which one gave it.
+async fn fetch_from(addresses: &[Ipv4Addr]) -> Result<Ipv4Addr, String> {
+    let mut attempts = JoinSet::new();
+    let mut problem = "no address".to_owned();
+    let mut rest = addresses.iter().copied();
+    loop {
+        let next = rest.next();
+        if let Some(address) = next {
+            attempts.spawn(async move { (address, fetch(address).await) });
+        }
+        let patience = if rest.len() > 0 { NEXT_AFTER } else { PAGE_TIMEOUT * 2 };
+        match timeout(patience, attempts.join_next()).await {
+            Ok(Some(Ok((address, Ok(()))))) => return Ok(address),
+            Ok(Some(Ok((address, Err(why))))) => problem = format!("no page from {address}: {why}"),
+            Ok(Some(Err(broken))) => problem = broken.to_string(),
+            Ok(None) => return Err(problem),
+            Err(_) => {}
+        }
     }
 }
 

@@ -78,6 +78,11 @@ impl Step {
         }
     }
 
+    /// What is told without a judgement.
+    pub(crate) fn told(at: Duration, what: String, found: String) -> Self {
+        Self { found: Some(found), ..Self::deed(at, what) }
+    }
+
     pub(crate) fn expected(at: Duration, what: String, found: String, is_good: bool) -> Self {
         Self { found: Some(found), good: Some(is_good), ..Self::deed(at, what) }
     }

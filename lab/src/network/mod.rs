@@ -103,12 +103,10 @@ impl Network {
         self.lock().set_all(path);
     }
 
-    /// What the way between two nodes is, in both directions.
-    pub(crate) fn set(&self, one: &str, other: &str, path: Path) -> Result<()> {
-        let (one, other) = (self.place(one)?, self.place(other)?);
-        let mut paths = self.lock();
-        paths.set(one, other, path);
-        paths.set(other, one, path);
+    /// What the way from one node to another is; the way back is another one.
+    pub(crate) fn set(&self, from: &str, to: &str, path: Path) -> Result<()> {
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        self.lock().set(from, to, path);
         Ok(())
     }
 

@@ -6,14 +6,16 @@
 //! vary ttl 2s 10s 60s                 runs once with each of these for <ttl>; those that are short once, with the first
 //! node eu 10.1.0.1 10.1.0.2           a namespace with these addresses
 //! machine berlin 192.0.2.1            a node with files of its own in /etc, /var, /run, /root
-//! area europe eu eu-web anna          these together, in `path`, `cut` and `heal`
+//! area europe eu eu-web anna          these together, in `path`, `cut` and `heal`, beside others said before
 //! paths 5ms                           what every way is that nothing else is said of, one way
 //! path eu us 40ms jitter 2ms loss 1%  both ways alike; of areas between each two of both
+//! path eu to us 70ms                  one of the two ways
+//! include group.part                  what stands in that file beside this one
 //! root top                            where resolvers begin
 //! config eu us                        what the programs of nodes go by, up to the line `end`; <node> is the node's
 //!   zone = "www.gslb"                 name, <address> its first address, <folder> a folder of the program's own,
 //! end                                 <lab> one that all have
-//! let eu near 10.1.0.2                 eu's <near> in its `config`
+//! let eu near 10.1.0.2                 eu's <near> in its `config`; let eu,us near: of both
 //! zone top gslb.                      a zone for nsd, in the usual form
 //!   ...
 //! end
@@ -28,9 +30,10 @@
 //!                                     start web that
 //! cut eu eu-web                       these, together, from all others; heal eu eu-web
 //! cut eu from us                      what eu sends does not reach us; heal eu from us
-//! client anna at eu of 127.0.0.1 asks www.gslb every 500ms [once] [and fetches]
-//!                                     of that resolver; `www1..20.gslb` is twenty names in turn; `once`: what is lost
-//!                                     is lost; she then gets a page from the first address
+//! client anna at eu of 127.0.0.1 asks www.gslb every 500ms [once] [and fetches [from any]]
+//!                                     of that resolver; of 127.0.0.1,10.1.9.2: of the second if the first fails;
+//!                                     `www1..20.gslb` is twenty names in turn; `once`: what is lost is lost; she then
+//!                                     gets a page from the first address, or as browsers do from any of them
 //! walrus eu drain fra1                a command of the node's walrus
 //! time passes 5s
 //! mark                                what is counted is counted from here
@@ -38,7 +41,10 @@
 //! expect client anna leaves 10.1.1.1 within 5s+10s         for so long it is looked at when it came last; she must
 //!                                                          have had it, and loses nothing of others
 //! expect client anna is always served [but 2]               since the mark, but so many times
-//! expect client anna share 10.1.0.1 above 80%               of what she got since the mark
+//! expect client anna share 10.1.0.1 predicted 90% less 10% after 20   of what she got since the mark, but for the first
+//!                                                          20, at most 10 points less are this one; `above 80%`: all
+//! expect client anna settles on 10.1.0.1 within 10          it is so many answers before nearly all are this one
+//! losses client anna                                        how many since the mark, told in the results
 //! expect walrus eu us say /master us within 5s              in `walrus status --json`, since the last deed
 //! page docs/src/three-areas.md        what a page of the guide says, as told in lab/src/script/page.rs
 //! shares client anna 10.1.0.1 by 20                         its share in each 20 answers, and after how many she
@@ -79,12 +85,14 @@ pub(crate) enum Statement {
     /// One with files of its own.
     Machine(String, Vec<Ipv4Addr>),
     Paths(Path),
-    /// Of each of these to each of those.
+    /// Of each of these to each of those, and back.
     PathBetween(Vec<String>, Vec<String>, Path),
+    /// The same without the way back.
+    PathTo(Vec<String>, Vec<String>, Path),
     Root(String),
     Config(Vec<String>, String),
-    /// What stands for `<name>` in a node's `config`.
-    Let(String, String, String),
+    /// What stands for `<name>` in the `config` of these nodes.
+    Let(Vec<String>, String, String),
     Zone(String, String, String),
     Sockets(String),
     SetUp(SetUp),
@@ -120,6 +128,7 @@ pub(crate) enum Statement {
         address: Ipv4Addr,
         by: usize,
     },
+    Losses(String),
 }
 
 /// A program.
@@ -173,12 +182,23 @@ pub(crate) struct SetUp {
 pub(crate) struct Asking {
     pub(crate) client: String,
     pub(crate) node: String,
-    pub(crate) resolver: Ipv4Addr,
+    /// Each is asked if those before it fail.
+    pub(crate) resolvers: Vec<Ipv4Addr>,
     pub(crate) names: Vec<String>,
     pub(crate) every: Duration,
     /// One datagram for each question.
     pub(crate) once: bool,
-    pub(crate) fetches: bool,
+    pub(crate) fetches: Fetches,
+}
+
+/// Whether a client gets a page from where it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetches {
+    Nothing,
+    /// The first address is all that it tries.
+    FromFirst,
+    /// As browsers do: one after the other.
+    FromAny,
 }
 
 /// What a client is to have got.
@@ -186,8 +206,24 @@ pub(crate) struct Asking {
 pub(crate) enum Expectation {
     Gets(Addresses, Duration),
     Leaves(Addresses, Duration),
-    AlwaysServed { but: usize },
-    ShareAbove(Ipv4Addr, f64),
+    AlwaysServed {
+        but: usize,
+    },
+    Share(Share),
+    /// Nearly all are this address after at most so many.
+    Settles(Ipv4Addr, usize),
+}
+
+/// How many of a client's answers are to be one address.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Share {
+    pub(crate) address: Ipv4Addr,
+    /// 0 to 1: what the simulator says, where it was asked.
+    pub(crate) predicted: Option<f64>,
+    /// 0 to 1.
+    pub(crate) least: f64,
+    /// So many do not count.
+    pub(crate) after: usize,
 }
 
 /// What nodes are to say of themselves.
@@ -224,31 +260,56 @@ impl Scenario {
     }
 }
 
+/// A line and where it stands.
+type Line = (String, String);
+
 /// Reads all of it, once for each value that it varies, or says what is wrong in which lines.
 pub(crate) fn read(text: &str) -> Result<Vec<Scenario>> {
-    let varied = text.lines().find_map(|line| line.strip_prefix("vary "));
+    let lines = with_parts(text)?;
+    let varied = lines.iter().find_map(|(_, line)| line.strip_prefix("vary "));
     let Some((name, values)) = varied.and_then(|varied| varied.split_once(' ')) else {
-        return Ok(vec![read_one(text, None)?]);
+        return Ok(vec![read_one(&lines, None)?]);
     };
     let of = |value: &str| {
-        let text = text.replace(&format!("<{name}>"), value);
-        read_one(&text, Some(format!("{name} {value}")))
+        let open = format!("<{name}>");
+        let put_in = |(place, line): &Line| (place.clone(), line.replace(&open, value));
+        let lines: Vec<Line> = lines.iter().map(put_in).collect();
+        read_one(&lines, Some(format!("{name} {value}")))
     };
     values.split_whitespace().map(of).collect()
 }
 
-fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
+/// Its lines, with those of the files that it includes, which include no others.
+fn with_parts(text: &str) -> Result<Vec<Line>> {
+    let numbered = |text: &str, file: &str| -> Vec<Line> {
+        let place = |number: usize| format!("{file}line {number}");
+        (1..).zip(text.lines()).map(|(number, line)| (place(number), line.to_owned())).collect()
+    };
+    let mut all = Vec::new();
+    for (place, line) in numbered(text, "") {
+        let Some(name) = line.strip_prefix("include ").map(str::trim) else {
+            all.push((place, line));
+            continue;
+        };
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name);
+        let part = std::fs::read_to_string(path).with_context(|| format!("{place}: {name}"))?;
+        all.extend(numbered(&part, &format!("{name}, ")));
+    }
+    Ok(all)
+}
+
+fn read_one(lines: &[Line], variant: Option<String>) -> Result<Scenario> {
     let mut scenario =
         Scenario { title: String::new(), is_short: false, variant, statements: Vec::new() };
     let mut areas = Areas::new();
     let mut problems = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
+    let mut lines = lines.iter();
+    while let Some((place, line)) = lines.next() {
         let sentence = line.split('#').next().unwrap_or_default().trim();
         let words: Vec<&str> = sentence.split_whitespace().collect();
         let mut block = || {
-            let inside = lines.by_ref().map(|(_, line)| line).take_while(|it| it.trim() != "end");
-            without_indentation(&inside.collect::<Vec<_>>())
+            let inside = lines.by_ref().map(|(_, line)| line.as_str());
+            without_indentation(&inside.take_while(|it| it.trim() != "end").collect::<Vec<_>>())
         };
         let statement = match words[..] {
             [] | ["vary", ..] => continue,
@@ -261,13 +322,14 @@ fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
                 continue;
             }
             ["area", area, ref nodes @ ..] if !nodes.is_empty() => {
-                areas.insert(area.to_owned(), nodes.iter().map(|it| (*it).to_owned()).collect());
+                let own = nodes.iter().map(|it| (*it).to_owned());
+                areas.entry(area.to_owned()).or_default().extend(own);
                 continue;
             }
             ["page", page] => {
                 match page_of(page, &areas) {
                     Ok(statements) => scenario.statements.extend(statements),
-                    Err(problem) => problems.push(format!("line {}: {problem:#}", index + 1)),
+                    Err(problem) => problems.push(format!("{place}: {problem:#}")),
                 }
                 continue;
             }
@@ -279,8 +341,8 @@ fn read_one(text: &str, variant: Option<String>) -> Result<Scenario> {
             _ => sentence::read(&words, &areas),
         };
         match statement {
-            Ok(statement) => scenario.statements.push((format!("line {}", index + 1), statement)),
-            Err(problem) => problems.push(format!("line {}: {problem:#}", index + 1)),
+            Ok(statement) => scenario.statements.push((place.clone(), statement)),
+            Err(problem) => problems.push(format!("{place}: {problem:#}")),
         }
     }
     if problems.is_empty() { Ok(scenario) } else { Err(anyhow!(problems.join("\n"))) }
@@ -328,11 +390,11 @@ mod tests {
             Statement::Client(Asking {
                 client: "anna".to_owned(),
                 node: eu(),
-                resolver: Ipv4Addr::LOCALHOST,
+                resolvers: vec![Ipv4Addr::LOCALHOST],
                 names: ["www1.gslb", "www2.gslb", "www3.gslb"].map(str::to_owned).into(),
                 every: Duration::from_millis(500),
                 once: false,
-                fetches: true,
+                fetches: Fetches::FromFirst,
             }),
             Statement::Expect(
                 "anna".to_owned(),
@@ -358,6 +420,52 @@ mod tests {
             (format!("ttl {ttl}"), Statement::Pass(Duration::from_secs(seconds)))
         };
         assert_eq!(scenarios.iter().map(passed).collect::<Vec<_>>(), [of("2s", 2), of("10s", 10)]);
+    }
+
+    #[test]
+    fn one_way_two_resolvers_and_what_was_predicted_are_read() {
+        let text = "node eu 10.1.0.1\npath eu to us 70ms loss 2%\nlet eu,us near 10.1.0.2\nclient anna at eu \
+                    of 127.0.0.1,10.1.9.2 asks www.gslb every 1s and fetches from any\nexpect client anna \
+                    share 10.1.0.1 predicted 90% less 15% after 20\nexpect client anna settles on 10.1.0.1 \
+                    within 10\nlosses client anna\n";
+        let statements = read(text).unwrap().remove(0).statements;
+        let statements: Vec<_> = statements.into_iter().skip(1).map(|(_, it)| it).collect();
+        let [anna, eu, us] = ["anna", "eu", "us"].map(str::to_owned);
+        let address = Ipv4Addr::new(10, 1, 0, 1);
+        let far = Path { delay: Duration::from_millis(70), loss: 0.02, ..Path::default() };
+        assert_eq!(statements[0], Statement::PathTo(vec![eu.clone()], vec![us.clone()], far));
+        let near = |nodes| Statement::Let(nodes, "near".to_owned(), "10.1.0.2".to_owned());
+        assert_eq!(statements[1], near(vec![eu, us]));
+        let Statement::Client(asking) = &statements[2] else { panic!("{statements:?}") };
+        assert_eq!(asking.resolvers, [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 1, 9, 2)]);
+        assert_eq!(asking.fetches, Fetches::FromAny);
+        let Statement::Expect(_, Expectation::Share(share)) = &statements[3] else {
+            panic!("{statements:?}")
+        };
+        assert_eq!((share.predicted, share.after), (Some(0.9), 20));
+        assert!((share.least - 0.75).abs() < 1e-9, "{share:?}");
+        let settles = Expectation::Settles(address, 10);
+        assert_eq!(statements[4], Statement::Expect(anna.clone(), settles));
+        assert_eq!(statements[5], Statement::Losses(anna));
+    }
+
+    #[test]
+    fn parts_are_put_in_and_varied() {
+        let scenarios = read("title a\nvary ttl 2s 10s\ninclude group.part\n").unwrap();
+        let config = |it: &Scenario| {
+            let configs = it.statements.iter().filter_map(|(place, statement)| match statement {
+                Statement::Config(nodes, text) if nodes.iter().any(|node| node == "us-dns") => {
+                    Some((place.clone(), text.clone()))
+                }
+                _ => None,
+            });
+            configs.last().unwrap()
+        };
+        let (place, text) = config(&scenarios[1]);
+        assert!(place.starts_with("group.part, line "), "{place}");
+        assert!(text.contains("ttl = \"10s\""), "{text}");
+        let missing = format!("{:#}", read("\ninclude nothing.part\n").unwrap_err());
+        assert!(missing.starts_with("line 2: nothing.part"), "{missing}");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::words::{all_names, duration, ipv4, path, percent};
 use super::{
-    Addresses, Areas, Asking, Ending, Expectation, Place, SetUp, Statement, StatusExpectation,
-    Which,
+    Addresses, Areas, Asking, Ending, Expectation, Fetches, Place, SetUp, Share, Statement,
+    StatusExpectation, Which,
 };
 use crate::programs::Program;
 
@@ -14,12 +14,15 @@ pub(super) fn read(words: &[&str], areas: &Areas) -> Result<Statement> {
         ["node", name, addresses @ ..] => Statement::Node(owned(name), ipv4(addresses)?),
         ["machine", name, addresses @ ..] => Statement::Machine(owned(name), ipv4(addresses)?),
         ["paths", rest @ ..] => Statement::Paths(path(rest)?),
+        ["path", from, "to", to, rest @ ..] => {
+            Statement::PathTo(nodes(&[from], areas), nodes(&[to], areas), path(rest)?)
+        }
         ["path", one, other, rest @ ..] => {
             Statement::PathBetween(nodes(&[one], areas), nodes(&[other], areas), path(rest)?)
         }
         ["root", node] => Statement::Root(owned(node)),
-        ["let", node, name, value @ ..] if !value.is_empty() => {
-            Statement::Let(owned(node), owned(name), value.join(" "))
+        ["let", nodes, name, value @ ..] if !value.is_empty() => {
+            Statement::Let(nodes.split(',').map(owned).collect(), owned(name), value.join(" "))
         }
         ["sockets", node] => Statement::Sockets(owned(node)),
         ["setup", kind, node, "from", from, "for", area] => Statement::SetUp(SetUp {
@@ -71,6 +74,7 @@ pub(super) fn read(words: &[&str], areas: &Areas) -> Result<Statement> {
             address: address.parse().with_context(|| owned(address))?,
             by: by.parse().ok().filter(|by| *by > 0).context("by how many answers?")?,
         },
+        ["losses", "client", client] => Statement::Losses(owned(client)),
         _ => {
             let sentence = words.join(" ");
             bail!("`{sentence}` is no sentence of the lab (lab/src/script/mod.rs lists them)")
@@ -105,11 +109,13 @@ fn place(words: &[&str]) -> Result<Place> {
 }
 
 fn client(words: &[&str]) -> Result<Statement> {
-    let [name, "at", node, "of", resolver, "asks", names, "every", every, rest @ ..] = words else {
+    let [name, "at", node, "of", resolvers, "asks", names, "every", every, rest @ ..] = words
+    else {
         bail!(
             "write `client NAME at NODE of RESOLVER asks NAMES every 500ms [once] [and fetches]`"
         );
     };
+    let resolvers: Vec<&str> = resolvers.split(',').collect();
     let (once, rest) = match rest {
         ["once", rest @ ..] => (true, rest),
         rest => (false, rest),
@@ -117,14 +123,17 @@ fn client(words: &[&str]) -> Result<Statement> {
     Ok(Statement::Client(Asking {
         client: owned(name),
         node: owned(node),
-        resolver: resolver.parse().with_context(|| owned(resolver))?,
+        resolvers: ipv4(&resolvers)?,
         names: all_names(names)?,
         every: duration(every)?,
         once,
         fetches: match rest {
-            [] => false,
-            ["and", "fetches"] => true,
-            _ => bail!("after the interval comes nothing, `once`, or `and fetches`"),
+            [] => Fetches::Nothing,
+            ["and", "fetches"] => Fetches::FromFirst,
+            ["and", "fetches", "from", "any"] => Fetches::FromAny,
+            _ => bail!(
+                "after the interval comes nothing, `once`, `and fetches`, or `and fetches from any`"
+            ),
         },
     }))
 }
@@ -141,15 +150,34 @@ fn expectation(words: &[&str]) -> Result<Expectation> {
         ["is", "always", "served", "but", but] => {
             Expectation::AlwaysServed { but: but.parse().with_context(|| owned(but))? }
         }
-        ["share", address, "above", share] => {
+        ["share", address, rest @ ..] => Expectation::Share(share(address, rest)?),
+        ["settles", "on", address, "within", answers] => {
             let address = address.parse().with_context(|| owned(address))?;
-            Expectation::ShareAbove(address, percent(share)?)
+            Expectation::Settles(address, answers.parse().with_context(|| owned(answers))?)
         }
         _ => bail!(
-            "`gets ADDRESS.. within 5s`, `leaves ADDRESS.. within 5s`, `is always served`, or \
-             `share ADDRESS above 80%`"
+            "`gets ADDRESS.. within 5s`, `leaves ADDRESS.. within 5s`, `is always served`, \
+             `share ADDRESS above 80%`, or `settles on ADDRESS within 10`"
         ),
     })
+}
+
+fn share(address: &str, words: &[&str]) -> Result<Share> {
+    let (predicted, least, rest) = match words {
+        ["above", least, rest @ ..] => (None, percent(least)?, rest),
+        ["predicted", predicted, "less", less, rest @ ..] => {
+            let (predicted, less) = (percent(predicted)?, percent(less)?);
+            (Some(predicted), predicted - less, rest)
+        }
+        _ => bail!("write `above 80%`, or `predicted 90% less 10%`"),
+    };
+    let after = match rest {
+        [] => 0,
+        ["after", answers] => answers.parse().with_context(|| owned(answers))?,
+        _ => bail!("after that comes nothing, or `after 20`"),
+    };
+    let address = address.parse().with_context(|| owned(address))?;
+    Ok(Share { address, predicted, least, after })
 }
 
 fn addresses(words: &[&str]) -> Result<Addresses> {

@@ -9,7 +9,7 @@ use super::Stage;
 use crate::client::Asked;
 use crate::interruption::sleep;
 use crate::results::Step;
-use crate::script::{Addresses, Expectation, StatusExpectation};
+use crate::script::{Addresses, Expectation, Share, StatusExpectation};
 
 /// Between two looks at what a client got.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -45,11 +45,14 @@ impl Stage {
                 let (found, is_good) = served(&self.since_mark(client)?, *but);
                 (what, found, is_good)
             }
-            Expectation::ShareAbove(address, least) => {
-                let share = share(&self.since_mark(client)?, *address);
-                let found = format!("{:.1} %", share * 100.0);
-                let what = format!("{client}: share of {address} above {:.0} %", least * 100.0);
-                (what, found, share > *least)
+            Expectation::Share(expected) => shared(client, &self.since_mark(client)?, expected),
+            Expectation::Settles(address, within) => {
+                let settled = settled(&self.since_mark(client)?, *address);
+                let what = format!("{client} settles on {address} within {within} answers");
+                let found = settled.map_or("never for good".to_owned(), |(answers, seconds)| {
+                    format!("after {answers} answers, {seconds:.1} s")
+                });
+                (what, found, settled.is_some_and(|(answers, _)| answers <= *within))
             }
         };
         self.steps.push(Step::expected(self.begin.elapsed(), what, found, is_good));
@@ -117,6 +120,7 @@ impl Stage {
             Some(last) => format!("last after {last:.2} s"),
         };
         found += &format!(", {} of {} not served", of_these.len(), since.len());
+        found += &elsewhere(since.iter());
         if let Some(first) = of_others.first() {
             let problem = first.problem.as_deref().unwrap_or_default();
             found += &format!(
@@ -178,6 +182,12 @@ impl Stage {
         Ok(())
     }
 
+    pub(super) fn losses(&mut self, client: &str) -> Result<()> {
+        let (found, _) = served(&self.since_mark(client)?, 0);
+        self.steps.push(Step::told(self.begin.elapsed(), client.to_owned(), found));
+        Ok(())
+    }
+
     fn since_mark(&self, client: &str) -> Result<Vec<Asked>> {
         let asked = self.client(client)?.asked();
         Ok(asked.iter().filter(|it| it.at >= self.mark).cloned().collect())
@@ -194,12 +204,40 @@ fn served(since: &[Asked], but: usize) -> (String, bool) {
     if count > 0 {
         found += &format!(", {count} late by up to {slowest:.1} s");
     }
+    found += &elsewhere(since.iter());
     if let Some(first) = lost.first() {
         let problem = first.problem.as_deref().unwrap_or_default();
         found += &format!(", the first at {:.1} s: {problem}", first.at);
     }
     let is_good = !since.is_empty() && lost.len() <= but;
     (found, is_good)
+}
+
+/// How many pages came from another address than the first, and how late.
+fn elsewhere<'a>(asked: impl Iterator<Item = &'a Asked>) -> String {
+    let late = asked.filter(|it| it.page_from.is_some_and(|from| Some(from) != it.first));
+    let (count, slowest) =
+        late.fold((0, 0.0_f64), |(count, most), it| (count + 1, most.max(it.page_took)));
+    match count {
+        0 => String::new(),
+        _ => format!(", {count} by another address after up to {slowest:.2} s"),
+    }
+}
+
+/// Whether enough of it is that address.
+fn shared(client: &str, since: &[Asked], expected: &Share) -> Finding {
+    let counted = since.get(expected.after..).unwrap_or_default();
+    let share = share(counted, expected.address);
+    let mut what =
+        format!("{client}: share of {} at least {:.0} %", expected.address, expected.least * 100.0);
+    if expected.after > 0 {
+        what += &format!(", after {} answers", expected.after);
+    }
+    let mut found = format!("{:.1} % of {}", share * 100.0, counted.len());
+    if let Some(predicted) = expected.predicted {
+        found += &format!(", predicted {:.0} %", predicted * 100.0);
+    }
+    (what, found, share >= expected.least)
 }
 
 fn list(addresses: &[Ipv4Addr], between: &str) -> String {
@@ -231,13 +269,40 @@ fn share(asked: &[Asked], address: Ipv4Addr) -> f64 {
 mod tests {
     use super::*;
 
+    const NEAR: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+    const FAR: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
+
+    fn asked(at: f64, first: Option<Ipv4Addr>) -> Asked {
+        Asked { at, took: 0.0, first, page_from: first, page_took: 0.0, problem: None }
+    }
+
+    #[test]
+    fn a_share_counts_from_where_it_is_said_and_misses_by_less_than_is_allowed() {
+        let answers: Vec<Asked> =
+            (0..40).map(|at| asked(at.into(), Some(if at < 20 { FAR } else { NEAR }))).collect();
+        let expected = |least, after| Share { address: NEAR, predicted: Some(0.6), least, after };
+        let (_, found, is_good) = shared("anna", &answers, &expected(0.5, 0));
+        assert_eq!((found.as_str(), is_good), ("50.0 % of 40, predicted 60 %", true));
+        assert!(!shared("anna", &answers, &expected(0.51, 0)).2);
+        assert!(shared("anna", &answers, &expected(1.0, 20)).2);
+        assert!(!shared("anna", &answers, &expected(0.1, 50)).2, "nothing is no share");
+    }
+
+    #[test]
+    fn a_page_by_another_address_is_no_loss_and_is_told() {
+        let mut late = asked(1.0, Some(NEAR));
+        (late.page_from, late.page_took) = (Some(FAR), 0.26);
+        let (found, is_good) = served(&[asked(0.0, Some(NEAR)), late], 0);
+        assert!(is_good);
+        assert_eq!(found, "0 of 2 not served, 1 by another address after up to 0.26 s");
+    }
+
     #[test]
     fn who_knows_the_way_is_told_from_who_does_not() {
-        let (near, far) = (Ipv4Addr::new(10, 1, 0, 1), Ipv4Addr::new(10, 2, 0, 1));
+        let (near, far) = (NEAR, FAR);
         let answers = |is_near: &dyn Fn(u32) -> bool| -> Vec<Asked> {
             let first = |at: u32| Some(if is_near(at) { near } else { far });
-            let one = |at: u32| Asked { at: at.into(), took: 0.0, first: first(at), problem: None };
-            (0..100).map(one).collect()
+            (0..100).map(|at| asked(at.into(), first(at))).collect()
         };
         assert_eq!(settled(&answers(&|at| at >= 3 && at % 20 != 7), near), Some((3, 3.0)));
         assert_eq!(settled(&answers(&|at| at % 3 == 0), near), None);

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::client::Client;
 use crate::interruption::sleep;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::programs::{self, Given, Ground, Process, Program, filled_in};
 use crate::results::{Outcome, Step};
 use crate::script::{Ending, Place, Scenario, SetUp, Statement, Which};
@@ -102,9 +102,11 @@ impl Stage {
                 self.network.set_all(*path);
                 Ok(())
             }
-            Statement::PathBetween(some, others, path) => some.iter().try_for_each(|one| {
-                others.iter().try_for_each(|other| self.network.set(one, other, *path))
-            }),
+            Statement::PathTo(from, to, path) => self.path(from, to, *path),
+            Statement::PathBetween(some, others, path) => {
+                self.path(some, others, *path)?;
+                self.path(others, some, *path)
+            }
             Statement::Root(node) => {
                 self.root = self.network.node(node)?.addresses.first().copied();
                 Ok(())
@@ -113,10 +115,10 @@ impl Stage {
                 self.given(node)?.config = Some(text.clone());
                 Ok(())
             }),
-            Statement::Let(node, name, value) => {
+            Statement::Let(nodes, name, value) => nodes.iter().try_for_each(|node| {
                 self.given(node)?.values.push((name.clone(), value.clone()));
                 Ok(())
-            }
+            }),
             Statement::Zone(node, name, text) => {
                 self.given(node)?.zones.push((name.clone(), text.clone()));
                 Ok(())
@@ -162,7 +164,14 @@ impl Stage {
             Statement::Expect(client, expectation) => self.expect(client, expectation),
             Statement::ExpectStatus(expectation) => self.expect_status(expectation),
             Statement::Shares { client, address, by } => self.shares(client, *address, *by),
+            Statement::Losses(client) => self.losses(client),
         }
+    }
+
+    fn path(&self, from: &[String], to: &[String], path: network::Path) -> Result<()> {
+        let each =
+            |one: &String| to.iter().try_for_each(|other| self.network.set(one, other, path));
+        from.iter().try_for_each(each)
     }
 
     fn given(&mut self, node: &str) -> Result<&mut Given> {
