@@ -453,13 +453,14 @@ mod tests {
     fn parts_are_put_in_and_varied() {
         let scenarios = read("title a\nvary ttl 2s 10s\ninclude group.part\n").unwrap();
         let config = |it: &Scenario| {
-            let configs = it.statements.iter().filter_map(|(place, statement)| match statement {
-                Statement::Config(nodes, text) if nodes.iter().any(|node| node == "us-dns") => {
-                    Some((place.clone(), text.clone()))
-                }
-                _ => None,
-            });
-            configs.last().unwrap()
+            let mut configs =
+                it.statements.iter().filter_map(|(place, statement)| match statement {
+                    Statement::Config(nodes, text) if nodes.iter().any(|node| node == "us-dns") => {
+                        Some((place.clone(), text.clone()))
+                    }
+                    _ => None,
+                });
+            configs.next_back().unwrap()
         };
         let (place, text) = config(&scenarios[1]);
         assert!(place.starts_with("group.part, line "), "{place}");

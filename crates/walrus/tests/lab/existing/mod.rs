@@ -4,6 +4,7 @@
 mod bad_input;
 mod every_kind;
 mod far;
+mod in_a_group;
 mod programs;
 mod resolver;
 mod scene;

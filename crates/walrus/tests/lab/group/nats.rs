@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::programs::{PATIENCE, Process, free_port, wait_for};
 
 /// A running nats-server.
-pub(super) struct Nats {
+pub(crate) struct Nats {
     process: Process,
     program: PathBuf,
     folder: PathBuf,
@@ -22,7 +22,7 @@ pub(super) fn free() -> SocketAddr {
 
 impl Nats {
     /// Starts one with more lines of configuration.
-    pub(super) fn start(program: &Path, folder: &Path, more: &str) -> Self {
+    pub(crate) fn start(program: &Path, folder: &Path, more: &str) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let address = free();
         std::fs::write(folder.join("nats.conf"), format!("listen: \"{address}\"\n{more}")).unwrap();

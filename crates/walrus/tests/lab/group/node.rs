@@ -22,7 +22,7 @@ pub(super) const SHARED: &str = "zone = \"walrus.example\"\n\
     [[service]]\nname = \"www.walrus.example\"\nanswers = \"all\"\nttl = \"5s\"\n";
 
 /// A running node.
-pub(super) struct Node {
+pub(crate) struct Node {
     process: Process,
     name: String,
     folder: PathBuf,
@@ -44,11 +44,21 @@ impl Node {
         (role, lines): (&str, &str),
         (shared, nats): (&str, &str),
     ) -> Self {
+        Self::start_as(folder, name, (&format!("[\"{role}\"]"), lines), (shared, nats))
+    }
+
+    /// The same with several roles, as a list of TOML.
+    pub(crate) fn start_as(
+        folder: &Path,
+        name: &str,
+        (roles, lines): (&str, &str),
+        (shared, nats): (&str, &str),
+    ) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let [api, dns] = [(); 2].map(|()| free());
         let text = format!(
-            "{shared}[node]\n{lines}name = \"{name}\"\nroles = [\"{role}\"]\nstate = \"{}\"\n\
+            "{shared}[node]\n{lines}name = \"{name}\"\nroles = {roles}\nstate = \"{}\"\n\
              [api]\nlisten = \"{api}\"\n[dns]\nlisten = [\"{dns}\"]\nobserve_every = \"1s\"\n\
              [group.nats]\n{nats}\n",
             folder.join("state").display(),
@@ -63,16 +73,26 @@ impl Node {
         self.process.id()
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
+    /// Stands still from now on, with all its sockets open.
+    pub(super) fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// Goes on where it stood still.
+    pub(super) fn thaw(&self) {
+        self.process.thaw();
+    }
+
     /// Runs it again as it was.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.process = run(&self.folder, "up");
     }
 
@@ -81,7 +101,7 @@ impl Node {
     }
 
     /// What `walrus status --json` shows; nothing while it does not answer.
-    pub(super) fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let Ok(mut stream) = TcpStream::connect(self.api) else { return Value::Null };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = "GET /status HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
@@ -95,7 +115,7 @@ impl Node {
     }
 
     /// Calls a command against it: its exit code, and all that it says.
-    pub(super) fn call(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn call(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let token = self.folder.join("state/token");
         let api = format!("http://{}", self.api);
         let output = Command::new(program())
