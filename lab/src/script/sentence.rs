@@ -59,15 +59,7 @@ pub(super) fn read(words: &[&str], areas: &Areas) -> Result<Statement> {
             Statement::Expect(owned(client), expectation(rest)?)
         }
         ["expect", "walrus", nodes @ .., "say", pointer, value, "within", within] => {
-            if nodes.is_empty() || !pointer.starts_with('/') {
-                bail!("which nodes say what? Write `expect walrus eu us say /master us within 5s`");
-            }
-            Statement::ExpectStatus(StatusExpectation {
-                nodes: nodes.iter().map(|it| owned(it)).collect(),
-                pointer: owned(pointer),
-                value: owned(value),
-                within: duration(within)?,
-            })
+            Statement::ExpectStatus(status(nodes, pointer, value, within)?)
         }
         ["shares", "client", client, address, "by", by] => Statement::Shares {
             client: owned(client),
@@ -136,6 +128,18 @@ fn client(words: &[&str]) -> Result<Statement> {
             ),
         },
     }))
+}
+
+fn status(nodes: &[&str], pointer: &str, value: &str, within: &str) -> Result<StatusExpectation> {
+    if nodes.is_empty() || !pointer.starts_with('/') {
+        bail!("which nodes say what? Write `expect walrus eu us say /master us within 5s`");
+    }
+    Ok(StatusExpectation {
+        nodes: nodes.iter().map(|it| owned(it)).collect(),
+        pointer: owned(pointer),
+        value: owned(value),
+        within: duration(within)?,
+    })
 }
 
 fn expectation(words: &[&str]) -> Result<Expectation> {

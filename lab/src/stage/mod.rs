@@ -123,14 +123,7 @@ impl Stage {
                 self.given(node)?.zones.push((name.clone(), text.clone()));
                 Ok(())
             }
-            Statement::Sockets(node) => {
-                self.network.start(1)?;
-                let place = self.network.node(node)?;
-                let address = place.addresses.first().context("it has no address")?;
-                let sockets = Arc::new(place.namespace.sockets(*address)?);
-                self.given(node)?.sockets = Some(sockets);
-                Ok(())
-            }
+            Statement::Sockets(node) => self.open_sockets(node),
             Statement::SetUp(set_up) => self.set_up(set_up),
             Statement::Start(which, place) => {
                 let node = self.at(place)?;
@@ -166,6 +159,15 @@ impl Stage {
             Statement::Shares { client, address, by } => self.shares(client, *address, *by),
             Statement::Losses(client) => self.losses(client),
         }
+    }
+
+    fn open_sockets(&mut self, node: &str) -> Result<()> {
+        self.network.start(1)?;
+        let place = self.network.node(node)?;
+        let address = place.addresses.first().context("it has no address")?;
+        let sockets = Arc::new(place.namespace.sockets(*address)?);
+        self.given(node)?.sockets = Some(sockets);
+        Ok(())
     }
 
     fn path(&self, from: &[String], to: &[String], path: network::Path) -> Result<()> {
