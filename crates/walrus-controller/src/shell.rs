@@ -12,9 +12,10 @@ use walrus_core::control::{
 };
 use walrus_core::message::{Message, Role};
 use walrus_core::plan::Plan;
-use walrus_core::world::{Report, Time};
+use walrus_core::world::{Name, Report, Time};
 use walrus_host::bus::BusEvent;
 use walrus_host::clock::{Busy, Clock};
+use walrus_host::foreign_clocks::ForeignClocks;
 use walrus_host::group::{GroupEvent, GroupEventKind, Reply};
 use walrus_host::log::{Limited, chain};
 use walrus_host::notify::Notifier;
@@ -65,6 +66,8 @@ pub(crate) struct Shell {
     /// An epoch in use that the disk would not take: tried again with each Plan.
     unstored_epoch: Option<u64>,
     refusals: Limited,
+    /// Reporters' clocks that are off.
+    clocks: ForeignClocks,
     /// Probes that found nothing out.
     unprobed: Limited,
     /// When the overrides of the last command are on the disk.
@@ -98,6 +101,7 @@ impl Shell {
             probes: BTreeMap::new(),
             unstored_epoch: None,
             refusals: Limited::new(TOLD_EVERY),
+            clocks: ForeignClocks::default(),
             unprobed: Limited::new(TOLD_EVERY),
             overrides_stored: None,
         }
@@ -367,7 +371,11 @@ impl Shell {
     /// All Controllers hear it; the master answers.
     fn report_over_bus(&mut self, report: Report) {
         let (server, session, sequence) = (report.server.clone(), report.session, report.sequence);
+        let sent_unix_ms = report.sent_unix_ms;
         let taken = self.parts.controller.handle(self.parts.clock.now(), Input::Report(report));
+        if taken.is_ok() {
+            self.look_at_clock(&server, sent_unix_ms);
+        }
         let Some(group) = self.parts.group.as_ref().filter(|_| self.parts.controller.is_master())
         else {
             return;
@@ -384,10 +392,21 @@ impl Shell {
         group.answer(server, answer);
     }
 
+    /// Tells of a Reporter whose clock is off.
+    fn look_at_clock(&mut self, server: &Name, sent_unix_ms: u64) {
+        let (unix_ms, now) = (self.parts.clock.unix_ms(), self.parts.clock.now());
+        let line = self.clocks.note(|| format!("reporter {server}"), sent_unix_ms, unix_ms, now);
+        if let Some(line) = line {
+            tracing::warn!("{line}");
+        }
+    }
+
     fn report(&mut self, report: Report, reply: &Reply) {
         let (session, sequence) = (report.session, report.sequence);
+        let (server, sent_unix_ms) = (report.server.clone(), report.sent_unix_ms);
         match self.parts.controller.handle(self.parts.clock.now(), Input::Report(report)) {
             Ok(()) => {
+                self.look_at_clock(&server, sent_unix_ms);
                 reply.send(Message::Taken { session, sequence });
             }
             Err(refusal) => self.refuse(&refusal, reply),

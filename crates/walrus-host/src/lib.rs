@@ -8,6 +8,7 @@
 pub mod bus;
 pub mod clock;
 pub mod dns_client;
+pub mod foreign_clocks;
 pub mod frame;
 pub mod group;
 pub mod http;

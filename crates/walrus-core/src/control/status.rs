@@ -167,6 +167,8 @@ pub struct DirectorStatus {
     pub plan: Option<PlanNumber>,
     /// Since it was last heard, in milliseconds.
     pub age_ms: u64,
+    /// It should have been heard since: it may be dead, cut off, or stand still, and nobody knows what it answers.
+    pub is_silent: bool,
 }
 
 /// What happened since the start.
@@ -233,6 +235,7 @@ impl Controller {
                     name: name.clone(),
                     plan: director.plan.clone(),
                     age_ms: millis(now.since(director.heard_at)),
+                    is_silent: director.is_silent,
                 })
                 .collect(),
             overrides: self

@@ -20,6 +20,9 @@ pub struct Envelope {
     pub session: u64,
     /// Rises with each message of the session.
     pub sequence: u64,
+    /// The sender's clock when it spoke, in milliseconds since 1970; 0 if it does not say. Decides nothing: it is for
+    /// people whose clocks differ.
+    pub sent_unix_ms: u64,
     /// What it says.
     pub message: Message,
 }
@@ -30,6 +33,13 @@ struct From {
     name: Name,
     session: u64,
     sequence: u64,
+    #[serde(default, rename = "sent", skip_serializing_if = "is_unsaid")]
+    sent_unix_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_unsaid(sent_unix_ms: &u64) -> bool {
+    *sent_unix_ms == 0
 }
 
 #[derive(Serialize)]
@@ -43,8 +53,14 @@ struct Sealed<'a> {
 /// A message with its sender as one JSON object.
 #[must_use]
 pub fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
-    let Envelope { role, name, session, sequence, message } = envelope;
-    let from = From { role: *role, name: name.clone(), session: *session, sequence: *sequence };
+    let Envelope { role, name, session, sequence, sent_unix_ms, message } = envelope;
+    let from = From {
+        role: *role,
+        name: name.clone(),
+        session: *session,
+        sequence: *sequence,
+        sent_unix_ms: *sent_unix_ms,
+    };
     serde_json::to_vec(&Sealed { walrus: VERSION, from, message })
         .unwrap_or_else(|_| unreachable!("messages have string keys and finite numbers"))
 }
@@ -57,8 +73,8 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, DecodeError> {
     let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
     let from = value.get_mut("from").map(serde_json::Value::take).unwrap_or_default();
     let message = message_of(value)?;
-    let From { role, name, session, sequence } = serde_json::from_value(from)?;
-    Ok(Envelope { role, name, session, sequence, message })
+    let From { role, name, session, sequence, sent_unix_ms } = serde_json::from_value(from)?;
+    Ok(Envelope { role, name, session, sequence, sent_unix_ms, message })
 }
 
 #[cfg(test)]
@@ -71,7 +87,15 @@ mod tests {
     fn all() -> Vec<Message> {
         let name: Name = "zurich".parse().unwrap();
         let number = PlanNumber { epoch: 3, controller: name.clone(), sequence: 4 };
-        let heard = vec![Heard { name: name.clone(), joined: 2, hears: true, mute: true }];
+        let heard = Heard {
+            name: name.clone(),
+            session: 4,
+            joined: 2,
+            hears: true,
+            mute: true,
+            unproved: true,
+        };
+        let heard = vec![heard];
         let digest = Digest::of([&b"x"[..]]);
         let (state, id) = (OverrideState::Drained, name.clone());
         let drained =
@@ -118,12 +142,13 @@ mod tests {
         for (sequence, message) in (1..).zip(all()) {
             let name = "berlin".parse().unwrap();
             let role = Role::Controller;
-            let envelope = Envelope { role, name, session: u64::MAX, sequence, message };
+            let envelope =
+                Envelope { role, name, session: u64::MAX, sequence, sent_unix_ms: 9, message };
             let bytes = encode_envelope(&envelope);
             let text = String::from_utf8(bytes.clone()).unwrap();
             let start = format!(
                 "{{\"walrus\":1,\"from\":{{\"role\":\"controller\",\"name\":\"berlin\",\"session\":\
-                 18446744073709551615,\"sequence\":{sequence}}},\"kind\":\"{}\"",
+                 18446744073709551615,\"sequence\":{sequence},\"sent\":9}},\"kind\":\"{}\"",
                 envelope.message.kind()
             );
             assert!(text.starts_with(&start), "{text}");
@@ -161,7 +186,7 @@ mod tests {
             for part in parts {
                 let (role, session, sequence) = (Role::Controller, u64::MAX, u64::MAX);
                 let (name, message) = (name.clone(), Message::PlanPart(part));
-                let envelope = Envelope { role, name, session, sequence, message };
+                let envelope = Envelope { role, name, session, sequence, sent_unix_ms: 0, message };
                 let len = encode_envelope(&envelope).len();
                 assert!(len <= bytes_max.max(1200), "{len} of {bytes_max}");
             }

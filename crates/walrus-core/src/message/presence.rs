@@ -43,6 +43,9 @@ pub struct Presence {
 pub struct Heard {
     /// Who.
     pub name: Name,
+    /// Its session: who is named by its own session knows that this was said since it started.
+    #[serde(default)]
+    pub session: u64,
     /// Its place in the order of joining.
     pub joined: u64,
     /// Whether it says that it knows how servers fare.
@@ -50,4 +53,7 @@ pub struct Heard {
     /// Whether it says that it is heard by nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mute: bool,
+    /// It has not shown yet that it hears whoever says this: what is heard of it may be of long ago.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproved: bool,
 }

@@ -250,7 +250,7 @@ mod tests {
     fn wanted(session: u64, sequence: u64) -> Envelope {
         let message = Message::PlanWanted(PlanWanted { held: None });
         let name = "berlin".parse().unwrap();
-        Envelope { role: Role::Director, name, session, sequence, message }
+        Envelope { role: Role::Director, name, session, sequence, sent_unix_ms: 0, message }
     }
 
     fn hello(session: u64, sequence: u64) -> Envelope {
@@ -391,7 +391,7 @@ mod tests {
             );
             let message = super::super::decode(text.as_bytes()).unwrap();
             let name = "fra1".parse().unwrap();
-            Envelope { role: Role::Reporter, name, session, sequence, message }
+            Envelope { role: Role::Reporter, name, session, sequence, sent_unix_ms: 0, message }
         };
         // Each 8 s one of each, half a unit apart; with a unit of 1 s the higher one counts as gone.
         for (unit_ms, expected) in [(8000, "twin"), (1000, "taken")] {

@@ -299,6 +299,7 @@ impl Conversation<'_> {
             name: voice.name.clone(),
             session: voice.session,
             sequence: voice.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            sent_unix_ms: shared.clock.unix_ms(),
             message: outgoing.message,
         };
         Some((subject.text(&shared.settings.prefix), encode_envelope(&envelope)))
@@ -311,8 +312,20 @@ impl Conversation<'_> {
         {
             let mut state = shared.state();
             state.counters.received += 1;
+            let now = shared.clock.now();
             if envelope.role == Role::Controller {
-                state.heard_controller(shared.clock.now());
+                state.heard_controller(now);
+            }
+            // A Reporter's clock is looked at where its reports come in, over whatever way.
+            if envelope.role != Role::Reporter {
+                let Envelope { role, name, sent_unix_ms, .. } = &envelope;
+                let sender = || format!("{} {name}", role.as_str());
+                let unix_ms = shared.clock.unix_ms();
+                let line = state.clocks.note(sender, *sent_unix_ms, unix_ms, now);
+                drop(state);
+                if let Some(line) = line {
+                    tracing::warn!("{line}");
+                }
             }
         }
         let busy = shared.clock.activity().begin();

@@ -20,6 +20,7 @@ mod receive;
 mod status;
 #[cfg(feature = "nats")]
 mod subject;
+mod unbelieved;
 
 #[cfg(test)]
 #[cfg(feature = "nats")]

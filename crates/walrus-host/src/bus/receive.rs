@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use walrus_core::message::{DecodeError, Envelope, Message, NotAdmitted, Senders, decode_envelope};
+use walrus_core::message::{
+    DecodeError, Envelope, Message, NotAdmitted, Senders, VERSION, decode_envelope,
+};
 use walrus_core::world::Time;
 
 use super::Shared;
 use super::subject::Subject;
+use super::unbelieved::Reason;
 use crate::frame::PLAN_FRAME_MAX;
 use crate::log::{Limited, chain};
 
-/// What others cause at will is told of in the log no more often than this.
+/// Of a second node of one name the log tells no more often than this.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// What a process said may come in for so long after its end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -20,17 +23,16 @@ pub(super) struct Receiver {
     senders: Senders,
     /// A session of somebody who goes by a name of this process, and since when it speaks.
     namesake: Option<(u64, Time)>,
-    lines: Limited,
+    twins: Limited,
 }
 
 /// Why a message is not taken in.
 enum Refusal {
-    /// Sender and subject differ, or it may not say this.
-    Forged(String),
-    Replayed(String),
-    Garbage(String),
+    Unbelieved(Reason, String),
     UnknownKind(String),
     Twin(String),
+    /// What the process before this one of the same name said last.
+    LastWords,
     /// What this process said itself, come back on another way.
     Own,
 }
@@ -38,8 +40,8 @@ enum Refusal {
 impl Receiver {
     /// `detection` as in `[control]`.
     pub(super) fn new(detection: Duration) -> Self {
-        let lines = Limited::new(TOLD_EVERY);
-        Self { senders: Senders::new(detection), namesake: None, lines }
+        let twins = Limited::new(TOLD_EVERY);
+        Self { senders: Senders::new(detection), namesake: None, twins }
     }
 
     /// The message, if it can be believed; what cannot is counted, and told now and then.
@@ -63,18 +65,27 @@ impl Receiver {
                 tracing::debug!(subject, kind, "a kind of message that is not known here");
                 return None;
             }
-            Refusal::Replayed(text) => {
+            Refusal::LastWords => {
                 counters.replayed += 1;
-                tracing::debug!(subject, "{text}");
                 return None;
             }
-            Refusal::Forged(text) => {
-                counters.forged += 1;
-                text
-            }
-            Refusal::Garbage(text) => {
-                counters.garbage += 1;
-                text
+            Refusal::Unbelieved(reason, text) => {
+                *match reason {
+                    Reason::Forged => &mut counters.forged,
+                    Reason::Replayed => &mut counters.replayed,
+                    Reason::Garbage | Reason::Version => &mut counters.garbage,
+                } += 1;
+                // Whom the subject names has leave to publish on it, or nobody is asked for leave.
+                let said = Subject::parse(subject, &shared.settings.prefix);
+                let sender = said.map_or_else(
+                    || "nobody known".to_owned(),
+                    |said| format!("{} {}", said.role.as_str(), said.name),
+                );
+                if let Some(left_out) = state.unbelieved.note((reason, &sender), &text, now) {
+                    drop(state);
+                    tell(&sender, subject, left_out, &text);
+                }
+                return None;
             }
             Refusal::Twin(text) => {
                 state.twin(now, text.clone());
@@ -82,10 +93,8 @@ impl Receiver {
             }
         };
         drop(state);
-        if let Some(left_out) = self.lines.pass() {
-            // Whoever may publish chooses the subject.
-            let subject = subject.escape_debug().to_string();
-            tracing::warn!(subject, left_out, "a message was not believed: {text}");
+        if let Some(left_out) = self.twins.pass() {
+            tell("two of one name", subject, left_out, &text);
         }
         None
     }
@@ -96,16 +105,21 @@ impl Receiver {
         subject: &str,
         payload: &[u8],
     ) -> Result<Envelope, Refusal> {
-        let said = Subject::parse(subject, &shared.settings.prefix)
-            .ok_or_else(|| Refusal::Garbage("its subject is none of Walrus".to_owned()))?;
+        let said = Subject::parse(subject, &shared.settings.prefix).ok_or_else(|| {
+            Refusal::Unbelieved(Reason::Garbage, "its subject is none of Walrus".to_owned())
+        })?;
         if payload.len() > PLAN_FRAME_MAX {
-            return Err(Refusal::Garbage("it is longer than any message".to_owned()));
+            let text = "it is longer than any message".to_owned();
+            return Err(Refusal::Unbelieved(Reason::Garbage, text));
         }
         let envelope = decode_envelope(payload).map_err(|error| match error {
             DecodeError::UnknownKind(kind) => Refusal::UnknownKind(kind),
-            error => Refusal::Garbage(chain(&error)),
+            DecodeError::Version(Some(version)) => {
+                Refusal::Unbelieved(Reason::Version, other_version(version))
+            }
+            error => Refusal::Unbelieved(Reason::Garbage, chain(&error)),
         })?;
-        check_sender(&said, &envelope).map_err(Refusal::Forged)?;
+        check_sender(&said, &envelope).map_err(|text| Refusal::Unbelieved(Reason::Forged, text))?;
         let is_own =
             |voice: &&super::Voice| voice.role == envelope.role && voice.name == envelope.name;
         let own = shared.voices.iter().find(is_own);
@@ -116,9 +130,9 @@ impl Receiver {
         self.senders.set_detection(*shared.detection.borrow());
         self.senders.admit(&envelope, now).map_err(|reason| match reason {
             NotAdmitted::Twin { .. } => Refusal::Twin(reason.to_string()),
-            NotAdmitted::TooMany(_) => Refusal::Garbage(reason.to_string()),
+            NotAdmitted::TooMany(_) => Refusal::Unbelieved(Reason::Garbage, reason.to_string()),
             NotAdmitted::Replayed { .. } | NotAdmitted::Older { .. } => {
-                Refusal::Replayed(reason.to_string())
+                Refusal::Unbelieved(Reason::Replayed, reason.to_string())
             }
         })?;
         if own.is_none() {
@@ -142,7 +156,7 @@ impl Receiver {
         let known = self.namesake.filter(|known| known.0 == *session);
         let (_, since) = *self.namesake.insert(known.unwrap_or((*session, now)));
         if now.since(since) < LAST_WORDS {
-            return Refusal::Replayed(format!("{} {name} before this start", role.as_str()));
+            return Refusal::LastWords;
         }
         Refusal::Twin(format!(
             "another node says that it is {} {name}: give each its own name (`name` of [node], \
@@ -150,6 +164,24 @@ impl Receiver {
             role.as_str()
         ))
     }
+}
+
+fn tell(sender: &str, subject: &str, left_out: u64, text: &str) {
+    // Whoever may publish chooses the subject.
+    let subject = subject.escape_debug().to_string();
+    tracing::warn!(sender, subject, left_out, "a message was not believed: {text}");
+}
+
+/// What to say of a message whose version is not read here.
+fn other_version(version: u64) -> String {
+    let read = match VERSION {
+        1 => "1 and 2".to_owned(),
+        own => format!("{} to {}", own - 1, own + 1),
+    };
+    let outdated = if version > u64::from(VERSION) { "this node" } else { "the other" };
+    format!(
+        "it speaks version {version} of the messages, and this node reads {read}: update {outdated}"
+    )
 }
 
 /// The subject, which the NATS server checked against the user's permissions, must say the same as the

@@ -5,8 +5,15 @@ use std::time::Duration;
 
 use walrus_core::world::Time;
 
+use super::unbelieved::Unbelieved;
+use crate::foreign_clocks::{ForeignClock, ForeignClocks};
+
 /// A server that takes no more than this cuts long messages off; NATS' own limit is 1 MiB.
 const SMALL: usize = 256 << 10;
+/// Two of one name are shown for twice the time between the last two words of the one that is not heard, within these
+/// bounds: they are soon over once both have ended, and stay where a Reporter says something once in minutes.
+const TWIN_SHOWN_MIN: Duration = Duration::from_secs(10);
+const TWIN_SHOWN_MAX: Duration = Duration::from_secs(600);
 /// What went wrong on a connection that stands is shown for so long.
 const SHOWN_FOR: Duration = Duration::from_secs(60);
 
@@ -21,6 +28,8 @@ pub struct BusStatus {
     pub heard: Option<Duration>,
     /// What is wrong and what to do.
     pub problems: Vec<String>,
+    /// Controllers and Directors whose clocks are far from this node's.
+    pub clocks: Vec<ForeignClock>,
     /// What happened since the start.
     pub counters: BusCounters,
 }
@@ -61,8 +70,18 @@ pub(super) struct State {
     unconnected: BTreeMap<String, String>,
     /// What the server or another node did on this connection.
     problem: Option<(Time, String)>,
-    twin: Option<(Time, String)>,
+    twin: Option<Twin>,
+    pub(super) unbelieved: Unbelieved,
+    pub(super) clocks: ForeignClocks,
     pub(super) counters: BusCounters,
+}
+
+/// A second node of one name.
+#[derive(Debug)]
+struct Twin {
+    last: Time,
+    shown_for: Duration,
+    text: String,
 }
 
 #[derive(Debug)]
@@ -72,7 +91,7 @@ struct Connection {
 }
 
 impl State {
-    pub(super) const fn new(now: Time) -> Self {
+    pub(super) fn new(now: Time) -> Self {
         Self {
             connection: None,
             since: now,
@@ -80,18 +99,9 @@ impl State {
             unconnected: BTreeMap::new(),
             problem: None,
             twin: None,
-            counters: BusCounters {
-                connections: 0,
-                sent: 0,
-                unsent: 0,
-                received: 0,
-                missed: 0,
-                forged: 0,
-                replayed: 0,
-                garbage: 0,
-                unknown_kinds: 0,
-                twins: 0,
-            },
+            unbelieved: Unbelieved::default(),
+            clocks: ForeignClocks::default(),
+            counters: BusCounters::default(),
         }
     }
 
@@ -130,14 +140,18 @@ impl State {
 
     pub(super) fn twin(&mut self, now: Time, problem: String) {
         self.counters.twins += 1;
-        self.twin = Some((now, problem));
+        let apart = self.twin.as_ref().map_or(SHOWN_FOR, |twin| now.since(twin.last) * 2);
+        let shown_for = apart.clamp(TWIN_SHOWN_MIN, TWIN_SHOWN_MAX);
+        self.twin = Some(Twin { last: now, shown_for, text: problem });
     }
 
     pub(super) fn told(&self, now: Time) -> BusStatus {
         let mut problems: Vec<String> = self.unconnected.values().cloned().collect();
-        let recent = |it: &&(Time, String)| now.since(it.0) < SHOWN_FOR;
-        let lately = [&self.problem, &self.twin].into_iter().flatten().filter(recent);
-        problems.extend(lately.map(|(_, text)| text.clone()));
+        let problem = self.problem.as_ref().filter(|it| now.since(it.0) < SHOWN_FOR);
+        let twin = self.twin.as_ref().filter(|twin| now.since(twin.last) < twin.shown_for);
+        problems.extend(problem.map(|(_, text)| text.clone()));
+        problems.extend(twin.map(|twin| twin.text.clone()));
+        problems.extend(self.unbelieved.told(now));
         if let Some(connection) = &self.connection
             && let Some(problem) = small(&connection.server, connection.message_bytes_max)
         {
@@ -148,6 +162,7 @@ impl State {
             since: now.since(self.since),
             heard: self.heard.map(|at| now.since(at)),
             problems,
+            clocks: self.clocks.off(now).collect(),
             counters: self.counters,
         }
     }
@@ -161,4 +176,26 @@ pub(super) fn small(server: &str, message_bytes_max: usize) -> Option<String> {
              many parts, and long reports are lost; write max_payload: 1MB into its configuration"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_of_one_name_are_told_of_until_soon_after_the_last_word() {
+        let at = Time::from_secs;
+        let mut state = State::new(at(0));
+        let mut shown = |said: &[u64], second| {
+            for said in said {
+                state.twin(at(*said), "two".to_owned());
+            }
+            state.told(at(second)).problems.len()
+        };
+        assert_eq!(shown(&[100], 159), 1);
+        assert_eq!(shown(&[160, 161, 162], 171), 1);
+        assert_eq!(shown(&[], 172), 0, "both are gone");
+        assert_eq!(shown(&[200, 500], 1099), 1, "a Reporter with a unit of five minutes");
+        assert_eq!(shown(&[], 1100), 0);
+    }
 }

@@ -205,7 +205,8 @@ impl<'a> Run<'a> {
         let node = &self.world.nodes[from];
         let (Some(role), name) = (node.role, node.name.clone()) else { return };
         let all = self.listeners(from, &message);
-        let bytes = encode_envelope(&Envelope { role, name, session, sequence, message });
+        let bytes =
+            encode_envelope(&Envelope { role, name, session, sequence, sent_unix_ms: 0, message });
         self.counts.messages += 1;
         self.counts.bytes += bytes.len() as u64;
         // All receivers read the same bytes: they are read once.

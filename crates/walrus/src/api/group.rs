@@ -10,6 +10,7 @@ use walrus_core::control::{GroupStatus, PeerStatus};
 use walrus_core::world::{Override, OverrideState};
 use walrus_host::bus::BusStatus;
 
+use super::clocks::ClockView;
 use super::status::{NumberView, ProblemView};
 
 /// The group of Controllers, as this one sees it.
@@ -50,6 +51,9 @@ pub(crate) struct PeerView {
     pub(crate) heard: bool,
     /// Since it was heard last, in milliseconds.
     pub(crate) age_ms: u64,
+    /// It is heard, but has not shown that it hears this one, and so counts for nothing: it may be dead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unproved: bool,
     /// Whether it knows how servers fare.
     pub(crate) hears: bool,
     /// Whether it hears this Controller.
@@ -128,6 +132,9 @@ pub(crate) struct BusView {
     pub(crate) heard_ms: Option<u64>,
     /// What is wrong and what to do.
     pub(crate) problems: Vec<String>,
+    /// Controllers and Directors whose clocks are far from this node's; absent if none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) clocks: Vec<ClockView>,
     /// Connections made.
     pub(crate) connections: u64,
     /// Messages sent.
@@ -181,6 +188,7 @@ impl PeerView {
             joined: peer.joined,
             heard: peer.heard,
             age_ms: peer.age_ms,
+            unproved: peer.unproved,
             hears: peer.hears,
             hears_this: peer.hears_this,
             hears_peers: peer.hears_peers.iter().map(ToString::to_string).collect(),
@@ -200,6 +208,7 @@ impl BusView {
             since_ms: ms(status.since),
             heard_ms: status.heard.map(ms),
             problems: status.problems,
+            clocks: status.clocks.into_iter().map(ClockView::from).collect(),
             connections: counters.connections,
             sent: counters.sent,
             unsent: counters.unsent,

@@ -27,6 +27,7 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
         let status = node.status().await?;
         controller_metrics(&mut registry, &status);
         super::vantage::register(&mut registry, &status);
+        super::clocks::register(&mut registry, &status);
         if let Some(group) = &status.group {
             super::group::register_group(&mut registry, group);
         }

@@ -1,6 +1,7 @@
 //! The HTTP API: JSON out, a token for whatever changes state, loopback by default.
 
 pub(crate) mod client;
+pub(crate) mod clocks;
 mod error;
 mod expiry_metrics;
 pub(crate) mod explain;

@@ -211,6 +211,9 @@ pub(crate) struct DirectorView {
     pub(crate) plan: Option<NumberView>,
     /// Since it was last heard, in milliseconds.
     pub(crate) age_ms: u64,
+    /// It should have been heard since: it is dead, cut off or stands still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) silent: bool,
 }
 
 /// A drain in force.
@@ -324,6 +327,7 @@ impl StatusView {
             name: director.name.to_string(),
             plan: director.plan.as_ref().map(NumberView::from),
             age_ms: director.age_ms,
+            silent: director.is_silent,
         });
         let in_force = |entry: &&(Target, Override)| entry.1.state == OverrideState::Drained;
         let drained = status.overrides.iter().filter(in_force).map(|(target, entry)| DrainView {
@@ -339,6 +343,10 @@ impl StatusView {
             subject: node.to_owned(),
             text: text.clone(),
         });
+        let silent = status.directors.iter().filter(|director| director.is_silent);
+        let silent =
+            silent.map(|director| silent_director(director.name.as_str(), director.age_ms));
+        let unproved = status.group.iter().flat_map(unproved_controllers);
         let counters = &status.counters;
         Self {
             node: node.to_owned(),
@@ -356,7 +364,7 @@ impl StatusView {
             demand: demand_views(status),
             directors: directors.collect(),
             drained: drained.collect(),
-            problems: problems.chain(twin).collect(),
+            problems: problems.chain(twin).chain(unproved).chain(silent).collect(),
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
@@ -382,6 +390,35 @@ impl StatusView {
             },
         }
     }
+}
+
+fn silent_director(name: &str, age_ms: u64) -> ProblemView {
+    ProblemView {
+        kind: "director".to_owned(),
+        subject: name.to_owned(),
+        text: format!(
+            "the name server {name} was not heard for {} s: it is dead, cut off or stands still; if it answers, then \
+             by the last Plan that it has",
+            age_ms / 1000
+        ),
+    }
+}
+
+/// Controllers that are heard and count for nothing.
+fn unproved_controllers(
+    group: &walrus_core::control::GroupStatus,
+) -> impl Iterator<Item = ProblemView> {
+    let unproved = group.peers.iter().filter(|peer| peer.unproved);
+    unproved.map(|peer| ProblemView {
+        kind: "group".to_owned(),
+        subject: peer.name.to_string(),
+        text: format!(
+            "Controller {} is heard, but does not say that it hears this one, and counts for nothing here: either \
+             this one's words do not reach it (see `walrus status` there), or it is dead and somebody repeats \
+             what it said",
+            peer.name
+        ),
+    })
 }
 
 impl ProblemView {

@@ -1,6 +1,7 @@
 //! The group in `walrus status`: the connection in a line, the Controllers in a table.
 
-use crate::api::group::{BusView, ConflictView, GroupView};
+use crate::api::group::{BusView, ConflictView, GroupView, PeerView};
+use crate::api::status::DirectorView;
 use crate::output::{Table, on_a_line};
 
 /// How the connection stands, and how stale this node may be.
@@ -14,7 +15,7 @@ pub(super) fn line(bus: &BusView) -> String {
         Some(ms) => format!("a Controller was heard {:.1} s ago", seconds(ms)),
         None => "no other Controller was heard yet".to_owned(),
     };
-    let refused = bus.forged + bus.garbage + bus.twins;
+    let refused = bus.forged + bus.garbage + bus.twins + bus.replayed;
     let refused = match refused {
         0 => String::new(),
         _ => format!(", {refused} messages not believed"),
@@ -52,6 +53,10 @@ pub(super) fn controllers(node: &str, group: &GroupView) -> String {
         (false, true) => "standby",
         (false, false) => "not heard",
     };
+    let of_peer = |peer: &PeerView| match peer.unproved {
+        true => "not believed",
+        false => state(&peer.name, peer.heard),
+    };
     let peers = group.peers.iter().filter(|peer| peer.heard).map(|peer| peer.name.as_str());
     table.row([
         node.to_owned(),
@@ -64,11 +69,25 @@ pub(super) fn controllers(node: &str, group: &GroupView) -> String {
         table.row([
             peer.name.clone(),
             peer.joined.to_string(),
-            state(&peer.name, peer.heard).to_owned(),
+            of_peer(peer).to_owned(),
             format!("{:.1} s ago", peer.age_ms as f64 / 1000.0),
             peer.hears_peers.join(", "),
             peer.plan.as_ref().map(ToString::to_string).unwrap_or_default(),
             if peer.same_overrides { "same" } else { "differ" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+/// Name servers that follow the group's Plans.
+pub(super) fn directors(directors: &[DirectorView]) -> String {
+    let mut table = Table::new(&["director", "state", "heard", "Plan"]);
+    for director in directors {
+        table.row([
+            director.name.clone(),
+            if director.silent { "not heard" } else { "heard" }.to_owned(),
+            format!("{:.1} s ago", director.age_ms as f64 / 1000.0),
+            director.plan.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         ]);
     }
     table.render()

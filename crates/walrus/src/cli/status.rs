@@ -2,7 +2,10 @@
 
 use super::keys::date;
 use super::{ApiArguments, Failure, demand, group, vantage};
+use walrus_host::foreign_clocks::told;
+
 use crate::api::client::Client;
+use crate::api::clocks::is_off;
 use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, on_a_line, percent, say, say_json};
 
@@ -17,14 +20,7 @@ pub(super) fn run(api: &ApiArguments, moves: bool, json: bool) -> Result<(), Fai
 }
 
 fn render(status: &StatusView) -> String {
-    let mut text = format!(
-        "node {}, master {}, Plan {}, configuration {}, next round in {:.1} s\n",
-        status.node,
-        status.master,
-        status.plan,
-        status.configuration.get(..8).unwrap_or_default(),
-        status.next_round_ms as f64 / 1000.0,
-    );
+    let mut text = headline(status);
     for problem in &status.problems {
         text.push_str(&format!("PROBLEM: {}\n", on_a_line(&problem.text)));
     }
@@ -52,21 +48,13 @@ fn render(status: &StatusView) -> String {
         text.push('\n');
         text.push_str(&group::controllers(&status.node, group));
     }
-    text.push('\n');
-    text.push_str(&areas(status));
-    text.push_str(&demand::render(status.demand.iter().map(|demand| demand::Row {
-        service: &demand.service,
-        rate: demand.rate,
-        counts: Some((demand.named, demand.hot)),
-        domains: &demand.heaviest,
-        silent: None,
-        observed_over_ms: None,
-    })));
-    text.push('\n');
-    text.push_str(&clusters(status));
-    text.push('\n');
-    text.push_str(&servers(status));
-    text.push_str(&vantage::render(status));
+    if !status.directors.is_empty() && status.group.is_some() {
+        text.push('\n');
+        text.push_str(&group::directors(&status.directors));
+    }
+    if decides(status) {
+        text.push_str(&servers_and_their_clients(status));
+    }
     if !status.name_servers.is_empty() {
         text.push('\n');
         text.push_str(&name_servers(status));
@@ -88,6 +76,39 @@ fn drained(status: &StatusView) -> String {
         text.push_str(&format!("drained: {line}\n"));
     }
     text
+}
+
+/// Whether a Controller answers: others know nothing of servers, areas and rounds.
+fn decides(status: &StatusView) -> bool {
+    !status.clusters.is_empty() || status.next_round_ms > 0
+}
+
+fn headline(status: &StatusView) -> String {
+    let StatusView { node, master, plan, .. } = status;
+    let configuration = status.configuration.get(..8).unwrap_or_default();
+    let master = if master.is_empty() {
+        "no master is heard".to_owned()
+    } else {
+        format!("master {master}")
+    };
+    let round = match decides(status) {
+        true => format!(", next round in {:.1} s", status.next_round_ms as f64 / 1000.0),
+        false => String::new(),
+    };
+    format!("node {node}, {master}, Plan {plan}, configuration {configuration}{round}\n")
+}
+
+fn servers_and_their_clients(status: &StatusView) -> String {
+    let demand = demand::render(status.demand.iter().map(|demand| demand::Row {
+        service: &demand.service,
+        rate: demand.rate,
+        counts: Some((demand.named, demand.hot)),
+        domains: &demand.heaviest,
+        silent: None,
+        observed_over_ms: None,
+    }));
+    let [areas, clusters, servers] = [areas(status), clusters(status), servers(status)];
+    format!("\n{areas}{demand}\n{clusters}\n{servers}{}", vantage::render(status))
 }
 
 fn areas(status: &StatusView) -> String {
@@ -140,7 +161,12 @@ fn servers(status: &StatusView) -> String {
     for server in &status.servers {
         let says: Vec<String> =
             server.sources.iter().map(|it| format!("{}: {}", it.source, it.says)).collect();
-        let says = if server.reason.is_empty() { says.join("; ") } else { server.reason.clone() };
+        let mut says =
+            if server.reason.is_empty() { says.join("; ") } else { server.reason.clone() };
+        let skews = server.sources.iter().filter_map(|source| source.skew_ms);
+        if let Some(skew_ms) = skews.into_iter().find(|skew_ms| is_off(*skew_ms)) {
+            says.push_str(&format!("; its clock is {} this node's", told(skew_ms)));
+        }
         table.row([
             server.name.clone(),
             server.cluster.clone(),

@@ -17,7 +17,7 @@ use walrus_host::state::StateDirectory;
 
 use super::confine::Confined;
 use super::keys::NodeKeys;
-use super::{Caller, Node};
+use super::{Caller, Node, staleness};
 use crate::api::explain::{ExplainQuery, ExplanationView};
 use crate::api::group::BusView;
 use crate::api::keys::KeysView;
@@ -83,6 +83,10 @@ impl Node {
         view.problems.extend(self.expiry_problems());
         view.bus = self.bus_view();
         view.problems.extend(view.bus.iter().flat_map(BusView::problems));
+        view.problems.extend(crate::api::clocks::problems(&view));
+        if self.controller().is_none() {
+            staleness::show(&mut view, configuration.control.detection);
+        }
         if let Some(director) = self.director() {
             view.problems.extend(crate::api::signing::problems(&director.signing()));
             view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));

@@ -11,6 +11,7 @@ mod group;
 pub(crate) mod keys;
 mod plan_taker;
 mod roll;
+mod staleness;
 mod start;
 mod tell_changes;
 pub(crate) mod updaters;

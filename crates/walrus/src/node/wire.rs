@@ -12,6 +12,7 @@ use walrus_director::DirectorHandle;
 use super::Node;
 use super::group::{self, Joined};
 use super::plan_taker::{AGAIN_AFTER, PlanTaker, Taken};
+use super::staleness;
 use super::tell_changes::tell_changes;
 use super::updaters::tell_controller;
 use super::vantage;
@@ -39,6 +40,9 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
     let looks = node.controller().is_none() && node.loaded().configuration.node.probes;
     if let Some(bus) = node.bus().filter(|_| looks) {
         node.keep(tokio::spawn(vantage::watch(node.clone(), bus.clone())));
+    }
+    if let Some(bus) = node.bus().filter(|_| node.controller().is_none() && joined.is_some()) {
+        node.keep(tokio::spawn(staleness::watch(node.clone(), bus.clone())));
     }
     if node.director().is_some() && (node.controller().is_some() || node.bus().is_some()) {
         node.keep(tokio::spawn(tell_observations(node.clone())));

@@ -157,7 +157,8 @@ async fn report_over_bus(wanted: &Wanted, server: SocketAddr, begin: Instant) ->
                 let subject = format!("walrus.v1.reporter.{name}.report");
                 let message = Message::Report(report);
                 let role = Role::Reporter;
-                let envelope = Envelope { role, name, session: 1, sequence, message };
+                let envelope =
+                    Envelope { role, name, session: 1, sequence, sent_unix_ms: 0, message };
                 if publisher.publish(&subject, &encode_envelope(&envelope)).await.is_err() {
                     return;
                 }

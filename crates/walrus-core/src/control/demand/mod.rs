@@ -55,6 +55,8 @@ pub(super) struct Director {
     pub(super) plan: Option<PlanNumber>,
     /// When it was last heard.
     pub(super) heard_at: Time,
+    /// It should have been heard since.
+    pub(super) is_silent: bool,
     /// Session and sequence of the last observation.
     place: Option<(u64, u64)>,
     /// When the last observation came, and the time that it covered.
@@ -160,10 +162,36 @@ impl Demand {
         Ok(self.directors.entry(director).or_insert_with(|| Director {
             plan: None,
             heard_at: now,
+            is_silent: false,
             place: None,
             observed: None,
             areas: AreaRates::new(now),
         }))
+    }
+
+    /// Finds out which Directors fell silent, and which are heard again (false); each is told once. The one of this
+    /// process, `own`, says something only when there is something to say.
+    pub(super) fn find_silent(
+        &mut self,
+        own: &Name,
+        silence: Duration,
+        now: Time,
+    ) -> Vec<(Name, bool)> {
+        let mut found = Vec::new();
+        for (name, director) in self.directors.iter_mut().filter(|it| it.0 != own) {
+            let is_silent = now.since(director.heard_at) >= silence;
+            if std::mem::replace(&mut director.is_silent, is_silent) != is_silent {
+                found.push((name.clone(), is_silent));
+            }
+        }
+        found
+    }
+
+    /// It was this process that did not listen.
+    pub(super) fn hear_anew(&mut self, now: Time) {
+        for director in self.directors.values_mut().filter(|director| !director.is_silent) {
+            director.heard_at = now;
+        }
     }
 
     /// Queries a second by `service * areas + area`.

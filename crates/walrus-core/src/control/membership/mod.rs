@@ -10,6 +10,14 @@
 //! ([`view`]); all others are standbys: they take in reports, probe, and judge servers as the master does, and follow its
 //! Plan, so that taking over needs no more than a number: the highest epoch seen or stored + 1.
 //!
+//! **Who is dead and speaks.** Somebody who once listened may say again what a Controller said that is dead since. Words
+//! are taken once each ([`crate::message::Senders`]), but a process that has just started has taken none yet, and clocks are
+//! not compared. So each presence names the sessions of those that its sender hears, and who names the session of this
+//! process was alive after it started. Who does not name it within one detection time of its first word is heard, but
+//! counts for nothing: it is no candidate, and nobody is who is known by its word alone. The cost: a Controller that
+//! starts while its words reach another and none come back, or the reverse, has a side of its own, and each may
+//! have a master; before, the one that hears could have deferred. Once proved, it stays so as long as both run.
+//!
 //! **When it is wrong.** See [`view`]. Two Controllers that were given one name: the one with the higher session goes on,
 //! the other is a standby as long as it hears it; both say so.
 //!
@@ -29,18 +37,22 @@ use std::time::Duration;
 
 use super::contest::{Contest, SeenAt};
 use super::{Candidacy, Controller, Effect, Refusal};
-use crate::message::{Message, Presence};
+use crate::message::{Heard, Message, Presence};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Override, Overrides, Target, Time};
 
 use exchange::Exchange;
-use peers::Peers;
+use peers::{Peers, Proof};
 use wanted::Wanted;
 
 pub use status::{ConflictStatus, GroupStatus, PeerStatus};
 
 /// Between two presences, whatever changes.
 const SAID_APART: Duration = Duration::from_millis(100);
+
+/// A Director says three times in a detection time that it is there; who misses six of these words, and five seconds,
+/// counts as silent.
+const DIRECTOR_SILENT_MIN: Duration = Duration::from_secs(5);
 
 /// That there is another of the same name is said again after this.
 const TWIN_SAID_APART: Duration = Duration::from_secs(60);
@@ -82,6 +94,8 @@ pub(super) struct Membership {
     contest: Contest,
     said: Option<Presence>,
     said_at: Time,
+    /// Until then everybody who is heard is believed to be alive; `None` before this Controller's first word.
+    believes_until: Option<Time>,
     next_heartbeat: Time,
     /// Something came in since this was looked at.
     news: bool,
@@ -125,6 +139,7 @@ impl Membership {
             contest: Contest::new(SeenAt::Director, now),
             said: None,
             said_at: now,
+            believes_until: None,
             next_heartbeat: now,
             news: true,
             is_leaving: false,
@@ -157,9 +172,19 @@ impl Membership {
         self.joined
     }
 
+    /// Whether all that are heard are believed to be alive: those that are cannot have answered its first word yet.
+    fn believes_all(&self, now: Time) -> bool {
+        self.believes_until.is_none_or(|until| now < until)
+    }
+
+    /// Who is heard and believed to be alive.
+    fn view(&self, now: Time) -> Vec<view::Peer<'_>> {
+        self.peers.view(self.believes_all(now), self.detection, now)
+    }
+
     /// The master in this Controller's eyes.
     fn elect(&self, own: &Name, hears: bool, now: Time) -> Option<Name> {
-        let mut peers = self.peers.view(self.detection, now);
+        let mut peers = self.view(now);
         let own_candidacy = self.joined.map(|joined| Candidacy { joined, hears });
         // The other one of this name is who the others hear: it counts among the peers.
         let twin = self.twin(now).filter(|twin| twin.session > self.start.session);
@@ -189,7 +214,7 @@ impl Membership {
             hears,
             plan,
             marks,
-            mute: view::is_mute(own, &self.peers.view(self.detection, now)),
+            mute: view::is_mute(own, &self.view(now)),
             leaving: self.is_leaving,
             heard: self.peers.heard(self.detection, now),
             overrides: self.exchange.digest().clone(),
@@ -204,7 +229,9 @@ impl Membership {
         let silence = self.peers.next_silence(self.detection, now);
         let twin = self.twin(now).map(|twin| twin.heard_at + self.detection);
         let epoch = (is_behind && self.is_master).then_some(self.contest.not_before());
-        let due = [joins, silence, twin, epoch, self.wanted.next(), self.exchange_at(own, now)];
+        let doubts = self.believes_until.filter(|until| now < *until);
+        let exchange = self.exchange_at(own, now);
+        let due = [joins, silence, twin, epoch, doubts, self.wanted.next(), exchange];
         due.into_iter().flatten().min()
     }
 
@@ -221,9 +248,7 @@ impl Membership {
     }
 
     fn hears_and_is_heard_by(&self, own: &Name, other: &Name, now: Time) -> bool {
-        let hears_own = |peer: &peers::Peer| peer.presence.heard.iter().any(|it| it.name == *own);
-        let mut live = self.peers.live(self.detection, now);
-        live.any(|(name, peer)| name == other && hears_own(peer))
+        self.view(now).iter().any(|peer| peer.name == other && peer.hears(own))
     }
 
     fn exchange_at(&self, own: &Name, now: Time) -> Option<Time> {
@@ -265,7 +290,13 @@ impl Controller {
         if name != self.name {
             let (plan, marks) = (presence.plan.clone(), presence.marks.clone());
             group.hear_of(&presence);
-            group.peers.take((name, session, presence), group.detection, self.now)?;
+            let twin = group.twin(self.now).map(|twin| twin.session);
+            let proof = Proof {
+                own: &self.name,
+                session: group.start.session,
+                twin: twin.filter(|twin| *twin > group.start.session),
+            };
+            group.peers.take((name, session, presence), proof, group.detection, self.now)?;
             group.news = true;
             if let Some(marks) = marks {
                 self.note_marks(marks);
@@ -341,6 +372,7 @@ impl Controller {
         if let Some(group) = self.group.as_mut() {
             group.peers.hear_anew(&group.live, self.now);
             group.news = true;
+            self.demand.hear_anew(self.now);
         }
     }
 
@@ -354,16 +386,7 @@ impl Controller {
             self.effects.push_back(Effect::StoreJoined(joined));
             group.next_heartbeat = now;
         }
-        let live = group.peers.live(group.detection, now).map(|(name, _)| name.clone()).collect();
-        let before = std::mem::replace(&mut group.live, live);
-        if before.is_empty() != group.live.is_empty() {
-            self.event = true;
-        }
-        for silent in before.difference(&group.live) {
-            let has_left = group.peers.get(silent).is_some_and(|peer| peer.presence.leaving);
-            let how = if has_left { "has ended" } else { "is heard no longer" };
-            self.warn(format!("Controller {silent} {how}"));
-        }
+        self.see_who_is_there(&mut group);
         self.cut_off.peers(group.peers.last_word(), !group.live.is_empty());
         let hears = self.hears(now);
         let master = group.elect(&self.name, hears, now);
@@ -394,6 +417,32 @@ impl Controller {
         }
         group.due = group.reckon_due(&self.name, self.numbering.is_behind(), now);
         self.group = Some(group);
+    }
+
+    /// Notes who is there, and tells of those that no longer are.
+    fn see_who_is_there(&mut self, group: &mut Membership) {
+        let now = self.now;
+        group.peers.forget(now);
+        let believed = group.peers.believed(group.believes_all(now), group.detection, now);
+        let live = believed.map(|(name, _)| name.clone()).collect();
+        let before = std::mem::replace(&mut group.live, live);
+        if before.is_empty() != group.live.is_empty() {
+            self.event = true;
+        }
+        for silent in before.difference(&group.live) {
+            let Some(peer) = group.peers.get(silent) else { continue };
+            let how = match () {
+                () if peer.presence.leaving => "has ended",
+                () if peer.is_live(group.detection, now) => status::UNPROVED,
+                () => "is heard no longer",
+            };
+            self.warn(format!("Controller {silent} {how}"));
+        }
+        let silence = (group.detection * 2).max(DIRECTOR_SILENT_MIN);
+        for (director, is_silent) in self.demand.find_silent(&self.name, silence, now) {
+            let how = if is_silent { "is heard no longer" } else { "is heard again" };
+            self.warn(format!("Director {director} {how}"));
+        }
     }
 
     /// A master that is behind somebody's number goes above it, if the time has come.
@@ -450,10 +499,19 @@ impl Controller {
         if group.next_heartbeat <= now {
             group.next_heartbeat = now + group.detection / 3;
             group.said_at = now;
+            if group.believes_until.is_none() {
+                group.believes_until = Some(now + group.detection);
+                group.news = true;
+            }
             group.said = Some(presence.clone());
             self.effects.push_back(Effect::Say(Message::Presence(presence)));
         }
     }
+}
+
+/// By what those that are heard know that they are meant.
+const fn named(heard: &Heard) -> (&Name, u64, bool) {
+    (&heard.name, heard.session, heard.unproved)
 }
 
 /// Whether a presence tells nothing new but the state of others, who say that themselves.
@@ -461,5 +519,5 @@ fn says_the_same(said: &Presence, presence: &Presence) -> bool {
     (said.joined, said.hears, said.mute) == (presence.joined, presence.hears, presence.mute)
         && (&said.plan, &said.marks, &said.overrides)
             == (&presence.plan, &presence.marks, &presence.overrides)
-        && said.heard.iter().map(|it| &it.name).eq(presence.heard.iter().map(|it| &it.name))
+        && said.heard.iter().map(named).eq(presence.heard.iter().map(named))
 }

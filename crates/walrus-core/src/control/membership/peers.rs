@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) heard_at: Time,
     /// Since when it has been heard without a silence of a detection time.
     since: Time,
+    /// It named this process among those that it hears: it was alive after this one started.
+    pub(super) is_proved: bool,
     /// The overrides that it last had in common with this Controller.
     pub(super) agreed: Option<Arc<Overrides>>,
 }
@@ -37,6 +39,26 @@ impl Peer {
     /// It was heard within the detection time, and has not said that it ends.
     pub(super) fn is_live(&self, detection: Duration, now: Time) -> bool {
         !self.presence.leaving && now.since(self.heard_at) < detection
+    }
+}
+
+/// When a word proves that its sender is alive: if it names this process, which nobody could before it started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'a> {
+    pub(super) own: &'a Name,
+    /// As in this process' messages.
+    pub(super) session: u64,
+    /// The session of another of this name, which the others hear instead.
+    pub(super) twin: Option<u64>,
+}
+
+impl Proof<'_> {
+    fn is_given_by(&self, presence: &Presence) -> bool {
+        let names = |heard: &Heard| {
+            heard.name == *self.own
+                && (heard.session == self.session || Some(heard.session) == self.twin)
+        };
+        presence.heard.iter().any(names)
     }
 }
 
@@ -67,9 +89,11 @@ impl Peers {
     pub(super) fn take(
         &mut self,
         (name, session, presence): (Name, u64, Presence),
+        proof: Proof<'_>,
         detection: Duration,
         now: Time,
     ) -> Result<(), Refusal> {
+        let is_proved = proof.is_given_by(&presence);
         let is_live = |peer: &Peer| peer.is_live(detection, now);
         if let Some(peer) = self.table.get_mut(&name) {
             if session < peer.session && is_live(peer) {
@@ -78,18 +102,26 @@ impl Peers {
             if session != peer.session || !is_live(peer) {
                 peer.since = now;
             }
+            // Words of one session are taken once each, so one proof is enough for all that come after it; in a
+            // fault that lets one direction through the other side is not forgotten.
+            peer.is_proved = is_proved || (peer.is_proved && session == peer.session);
             (peer.session, peer.heard_at, peer.presence) = (session, now, presence);
             return Ok(());
         }
-        self.table.retain(|_, peer| now.since(peer.heard_at) < FORGOTTEN);
         if self.table.len() >= HEARD_MAX {
             let silent = self.table.iter().filter(|(_, peer)| !is_live(peer));
             let oldest = silent.min_by_key(|(_, peer)| peer.heard_at).map(|it| it.0.clone());
             self.table.remove(&oldest.ok_or(Refusal::TooManyControllers)?);
         }
-        let peer = Peer { session, presence, heard_at: now, since: now, agreed: None };
+        let agreed = None;
+        let peer = Peer { session, presence, heard_at: now, since: now, is_proved, agreed };
         self.table.insert(name, peer);
         Ok(())
+    }
+
+    /// Those that were silent for a day are forgotten.
+    pub(super) fn forget(&mut self, now: Time) {
+        self.table.retain(|_, peer| now.since(peer.heard_at) < FORGOTTEN);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Peer)> {
@@ -117,9 +149,24 @@ impl Peers {
         self.table.iter().filter(move |(_, peer)| peer.is_live(detection, now))
     }
 
+    /// Those of them that are believed to be alive: all, while this Controller's first word is on its way to them.
+    pub(super) fn believed(
+        &self,
+        believes_all: bool,
+        detection: Duration,
+        now: Time,
+    ) -> impl Iterator<Item = (&Name, &Peer)> {
+        self.live(detection, now).filter(move |(_, peer)| believes_all || peer.is_proved)
+    }
+
     /// The same for the election.
-    pub(super) fn view(&self, detection: Duration, now: Time) -> Vec<view::Peer<'_>> {
-        let view = self.live(detection, now).map(|(name, peer)| view::Peer {
+    pub(super) fn view(
+        &self,
+        believes_all: bool,
+        detection: Duration,
+        now: Time,
+    ) -> Vec<view::Peer<'_>> {
+        let view = self.believed(believes_all, detection, now).map(|(name, peer)| view::Peer {
             name,
             presence: &peer.presence,
             is_settled: now.since(peer.since) >= detection,
@@ -131,9 +178,11 @@ impl Peers {
     pub(super) fn heard(&self, detection: Duration, now: Time) -> Vec<Heard> {
         let heard = |(name, peer): (&Name, &Peer)| Heard {
             name: name.clone(),
+            session: peer.session,
             joined: peer.presence.joined,
             hears: peer.presence.hears,
             mute: peer.presence.mute,
+            unproved: !peer.is_proved,
         };
         self.live(detection, now).map(heard).collect()
     }
@@ -182,5 +231,23 @@ impl Peers {
             }
         }
         differs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_is_gone_for_good_is_forgotten_after_a_day() {
+        let own: Name = "a".parse().unwrap();
+        let proof = Proof { own: &own, session: 1, twin: None };
+        let mut peers = Peers::default();
+        let word = ("b".parse().unwrap(), 7, Presence::default());
+        peers.take(word, proof, Duration::from_secs(3), Time::from_secs(10)).unwrap();
+        peers.forget(Time::from_secs(24 * 3600));
+        assert_eq!(peers.iter().count(), 1);
+        peers.forget(Time::from_secs(24 * 3600 + 10));
+        assert_eq!(peers.iter().count(), 0);
     }
 }

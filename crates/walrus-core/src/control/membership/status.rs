@@ -46,6 +46,8 @@ pub struct PeerStatus {
     pub heard: bool,
     /// Since it was heard last, in milliseconds.
     pub age_ms: u64,
+    /// It is heard, and counts for nothing: it has not shown that it hears this Controller, and so may be dead.
+    pub unproved: bool,
     /// Whether it knows how servers fare.
     pub hears: bool,
     /// Whether it says that it hears this Controller.
@@ -73,6 +75,10 @@ pub struct ConflictStatus {
     pub age_ms: u64,
 }
 
+/// Of a Controller that is heard and not believed to be alive.
+pub(super) const UNPROVED: &str = "is heard, but does not say that it hears this one: it counts for nothing. Either this \
+     one's words do not reach it (see its own `walrus status`), or somebody repeats what it said before it died";
+
 pub(super) fn twin_text(name: &Name, other: u64, own: u64) -> String {
     let goes_on = if other > own {
         "that one goes on, and this one is a standby"
@@ -94,6 +100,9 @@ impl Controller {
             joined: peer.presence.joined,
             heard: peer.is_live(group.detection, now),
             age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
+            unproved: peer.is_live(group.detection, now)
+                && !peer.is_proved
+                && !group.believes_all(now),
             hears: peer.presence.hears,
             hears_this: peer.presence.heard.iter().any(|heard| heard.name == self.name),
             hears_peers: peer.presence.heard.iter().map(|heard| heard.name.clone()).collect(),
@@ -109,7 +118,7 @@ impl Controller {
             is_master: group.is_master,
             hears: self.hears(now),
             cut_off: self.cut_off.is_active(),
-            side: view::side(&self.name, &group.peers.view(group.detection, now)),
+            side: view::side(&self.name, &group.view(now)),
             peers: peers.collect(),
             twin: twin.map(|twin| twin_text(&self.name, twin.session, group.start.session)),
             conflicts: group.exchange.conflicts(now),

@@ -408,7 +408,15 @@ pub(super) fn many(count: usize) -> Topology {
 fn bytes(sights: &Sights) -> usize {
     let message = Message::Sights(sights.clone());
     let (role, name, session) = (Role::Director, name("name-server-1"), u64::MAX);
-    encode_envelope(&Envelope { role, name, session, sequence: u64::MAX, message }).len()
+    encode_envelope(&Envelope {
+        role,
+        name,
+        session,
+        sequence: u64::MAX,
+        sent_unix_ms: u64::MAX,
+        message,
+    })
+    .len()
 }
 
 #[test]

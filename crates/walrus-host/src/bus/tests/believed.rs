@@ -20,7 +20,14 @@ pub(super) fn report(server: &str, sequence: u64) -> Message {
 }
 
 fn envelope(role: Role, who: &str, sequence: u64, message: Message) -> Vec<u8> {
-    encode_envelope(&Envelope { role, name: name(who), session: 5, sequence, message })
+    encode_envelope(&Envelope {
+        role,
+        name: name(who),
+        session: 5,
+        sequence,
+        sent_unix_ms: 0,
+        message,
+    })
 }
 
 /// Somebody who may publish anything.
@@ -91,6 +98,15 @@ async fn nothing_is_believed_that_is_forged_or_garbage() {
         (counters.forged, counters.garbage, counters.unknown_kinds) == (count, garbage, 1)
     })
     .await;
+    let problems = berlin.bus.status().problems.join("\n");
+    for told in [
+        "reporter fra1: it speaks version 9 of the messages, and this node reads 1 and 2: update this \
+         node (1 message not read",
+        "forged: 2 messages on the subject of reporter fra2",
+        "not understood: 4 messages on the subject of reporter fra1",
+    ] {
+        assert!(problems.contains(told), "{told}: {problems}");
+    }
 }
 
 #[tokio::test]
@@ -125,6 +141,9 @@ async fn what_was_heard_before_is_not_heard_again() {
     until("the replays to be counted", || berlin.bus.status().counters.replayed == before + 11)
         .await;
     assert!(berlin.heard.try_recv().is_err());
+    let problems = berlin.bus.status().problems;
+    let told = |it: &String| it.starts_with("replayed: ") && it.contains("name of reporter fra1");
+    assert!(problems.iter().any(told), "{problems:?}");
 }
 
 #[tokio::test]

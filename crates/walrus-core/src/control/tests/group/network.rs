@@ -45,6 +45,9 @@ pub(super) struct Network {
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
     pub(super) delay: Duration,
+    /// All that this one says is written down, by whoever may listen.
+    pub(super) taped: Option<usize>,
+    pub(super) tape: Vec<Vec<u8>>,
     /// Of 100 messages so many are lost, come twice, or late.
     pub(super) faults: u64,
     generator: Generator,
@@ -103,6 +106,8 @@ impl Network {
             cannot_look: BTreeMap::new(),
             dead: BTreeSet::new(),
             delay: Duration::from_millis(40),
+            taped: None,
+            tape: Vec::new(),
             faults: 0,
             generator: Generator::new(7),
             next_reports: Time::from_secs(100),
@@ -420,9 +425,12 @@ impl Network {
                 (Role::Director, watcher.name.clone(), watcher.session, watcher.sequence)
             }
         };
-        let envelope = Envelope { role, name, session, sequence, message };
+        let envelope = Envelope { role, name, session, sequence, sent_unix_ms: 0, message };
         let bytes = encode_envelope(&envelope);
         assert!(bytes.len() <= BYTES_MAX || !matches!(envelope.message, Message::PlanPart(_)));
+        if self.taped == Some(from) {
+            self.tape.push(bytes.clone());
+        }
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
             if self.cut.contains(&(from, to)) {
                 continue;
@@ -439,6 +447,15 @@ impl Network {
                 self.order += 1;
                 self.queue.insert((at, self.order), (to, bytes.clone()));
             }
+        }
+    }
+
+    /// Somebody says the oldest of what is on the tape again.
+    pub(super) fn replay(&mut self, to: usize) {
+        if !self.tape.is_empty() {
+            let bytes = self.tape.remove(0);
+            self.order += 1;
+            self.queue.insert((self.now, self.order), (to, bytes));
         }
     }
 
