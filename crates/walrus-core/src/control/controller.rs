@@ -153,7 +153,7 @@ impl Controller {
             aliases: Aliases::default(),
             resolved: None,
             demand: Demand::default(),
-            moves: Moves::default(),
+            moves: Moves::new(now),
             told: ToldDemand::new(plan.as_deref(), now),
             journalled: Demands::default(),
             notices: Notices::new(configuration.notify.again, now),
@@ -199,6 +199,7 @@ impl Controller {
                 self.director_hello(director, plan, marks)
             }
             Input::MarksSeen(number) => self.marks_seen(number),
+            Input::NameServers { node, kept } => self.name_servers(&node, kept),
             Input::SetOverride { target, state, force, unix_ms, by } => {
                 self.set_override(target, state, force, (unix_ms, by))
             }

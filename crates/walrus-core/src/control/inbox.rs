@@ -30,6 +30,7 @@ impl Inbox {
             (Role::Director, Message::Observation(observation)) => {
                 Input::Observed { director: name, observation }
             }
+            (Role::Director, Message::NameServers(kept)) => Input::NameServers { node: name, kept },
             (_, Message::PlanWanted(wanted)) => Input::PlanWanted { name, held: wanted.held },
             (Role::Controller, Message::Presence(presence)) => {
                 Input::Presence { name, session, presence }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 use super::Resolved;
-use crate::message::{Presence, Role, Sights};
+use crate::message::{KeptNameServers, Presence, Role, Sights};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
@@ -63,6 +63,13 @@ pub enum Input {
     },
     /// The highest number in the marks of name servers that this Controller's node keeps up to date.
     MarksSeen(PlanNumber),
+    /// A node tells of the name servers that it keeps up to date.
+    NameServers {
+        /// The node.
+        node: Name,
+        /// What it says.
+        kept: KeptNameServers,
+    },
     /// An operator here drains or undrains.
     SetOverride {
         /// What.

@@ -3,6 +3,7 @@
 use super::demand::CheckedRequests;
 use super::drain;
 use super::{Controller, ProbeOutcome, Refusal};
+use crate::message::KeptNameServers;
 use crate::plan::PlanNumber;
 use crate::world::{Name, Observation, Override, OverrideState, Report, ServerId, Target};
 
@@ -21,6 +22,9 @@ impl Controller {
             let panicked = record.panic().is_some();
             record.heard.entry(observer).or_default().take(report, self.now)?;
             self.problems_stale |= panicked || record.panic().is_some();
+            if let Some((hits, unit)) = record.counted(self.now) {
+                self.moves.reported(&record.name, hits, unit, self.now);
+            }
             if let Some(requests) = requests {
                 self.demand.take_requests(id, &requests, self.now);
             }
@@ -118,7 +122,7 @@ impl Controller {
         observation: &Observation,
     ) -> Result<(), Refusal> {
         let topology = &self.configuration.topology;
-        let taken = self.demand.take(director, observation, topology, self.now);
+        let taken = self.demand.take(director.clone(), observation, topology, self.now);
         match taken {
             Ok(()) => {
                 self.counters.observations += 1;
@@ -126,8 +130,7 @@ impl Controller {
                     let name = service.parse::<walrus_dns::DomainName>();
                     name.is_ok_and(|name| topology.service(&name).is_some())
                 };
-                self.moves.observed(observation, is_known, self.now);
-                self.follow_moves();
+                self.moves.observed(&director, observation, is_known, self.now);
             }
             Err(_) => self.counters.observations_refused += 1,
         }
@@ -141,6 +144,7 @@ impl Controller {
         marks: Option<PlanNumber>,
     ) -> Result<(), Refusal> {
         self.demand.hello(director.clone(), plan.clone(), self.now)?;
+        self.moves.director(&director, plan.clone(), None, self.now);
         let noted = plan.map_or(Ok(()), |held| self.note_held(&director, &held));
         noted.and(marks.map_or(Ok(()), |marks| self.marks_seen(marks)))
     }
@@ -161,6 +165,20 @@ impl Controller {
                  {epoch}"
             ));
         }
+        Ok(())
+    }
+
+    pub(super) fn name_servers(
+        &mut self,
+        node: &Name,
+        mut kept: KeptNameServers,
+    ) -> Result<(), Refusal> {
+        for told in &mut kept.name_servers {
+            if let Some(number) = &told.plan {
+                self.numbering.check_claim(number)?;
+            }
+        }
+        self.moves.kept(node, kept, self.now);
         Ok(())
     }
 

@@ -45,7 +45,7 @@ pub use input::{Input, ProbeOutcome};
 pub use journal::{Demands, JournalRecord, ReplayError, replay};
 pub use mastership::{Candidacy, elect};
 pub use membership::{ConflictStatus, GroupStart, GroupStatus, PeerStatus};
-pub use moves::{MoveStatus, best_estimate};
+pub use moves::{AnswererKind, BehindStatus, MoveStatus, Source as MoveSource};
 pub use refusal::Refusal;
 pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,

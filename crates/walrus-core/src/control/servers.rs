@@ -303,11 +303,7 @@ impl Servers {
 
     /// Requests a second by server, of those whose Reporter counts them, whether they may be handed out or not.
     pub(super) fn counted(&self, now: Time) -> impl Iterator<Item = (&Name, f64)> {
-        self.records.iter().filter_map(move |record| {
-            let heard = record.latest()?;
-            heard.statistics(now)?.hits?;
-            Some((&record.name, heard.hits_per_second(now)))
-        })
+        self.records.iter().filter_map(move |record| Some((&record.name, record.counted(now)?.0)))
     }
 
     /// Ends the return of servers that are fully back, and tells when the next step of the others
@@ -388,6 +384,14 @@ impl Record {
     /// What its Reporter said last, whoever heard it.
     pub(super) fn latest(&self) -> Option<&Heard> {
         self.heard.values().max_by_key(|heard| heard.at)
+    }
+
+    /// Requests a second, and the time over which its Reporter counted them, if it does.
+    pub(super) fn counted(&self, now: Time) -> Option<(f64, Duration)> {
+        let heard = self.latest()?;
+        let statistics = heard.statistics(now)?;
+        statistics.hits?;
+        Some((heard.hits_per_second(now), Duration::from_millis(statistics.duration_ms)))
     }
 
     /// Why its Reporter wants a person, if it does. Silence after PANIC changes nothing in that.

@@ -38,6 +38,8 @@ pub struct Status {
     /// Changes of late, and how much traffic still follows the old answers; the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<super::MoveStatus>,
+    /// For how long they have been followed, in milliseconds: what changed before that is not known.
+    pub moves_followed_ms: u64,
     /// Who probes, where there may be several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vantage_points: Vec<super::VantagePointStatus>,
@@ -245,6 +247,7 @@ impl Controller {
                 .collect(),
             problems: self.notices.open().collect(),
             moves: self.moves.status(now),
+            moves_followed_ms: millis(now.since(self.moves.begun())),
             vantage_points: match self.group {
                 Some(_) => self.vantage.status(now),
                 None => Vec::new(),

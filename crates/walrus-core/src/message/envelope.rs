@@ -79,7 +79,7 @@ pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Heard, Presence, SeenDown, Sights};
+    use super::super::{Heard, KeptNameServer, KeptNameServers, Presence, SeenDown, Sights};
     use super::*;
     use crate::plan::{PlanNumber, PlanPart, PlanWanted};
     use crate::world::{Digest, Override, OverrideState, Target};
@@ -87,6 +87,7 @@ mod tests {
     fn all() -> Vec<Message> {
         let name: Name = "zurich".parse().unwrap();
         let number = PlanNumber { epoch: 3, controller: name.clone(), sequence: 4 };
+        let number_held = number.clone();
         let heard = Heard {
             name: name.clone(),
             session: 4,
@@ -128,10 +129,22 @@ mod tests {
                 up_targets: vec![7],
                 unseen: vec![name.clone()],
                 down: vec![SeenDown {
-                    server: name,
+                    server: name.clone(),
                     reason: "refused".to_owned(),
                     unseen_ms: 9,
                     target: Some(u16::MAX),
+                }],
+            }),
+            Message::NameServers(KeptNameServers {
+                answers_nothing: true,
+                name_servers: vec![KeptNameServer {
+                    name: name.clone(),
+                    area: name,
+                    address: "192.0.2.53:53".to_owned(),
+                    zone: "europe.lb.example.com".to_owned(),
+                    services: vec!["www.example.com".to_owned()],
+                    plan: Some(number_held),
+                    problem: Some("refused: BADSIG".to_owned()),
                 }],
             }),
         ]

@@ -1,6 +1,6 @@
 //! Who may say what in the group: the door that each carrier sends messages through.
 
-use super::{Envelope, Message, OVERRIDES_BATCH_MAX, Role, SIGHTS_MAX};
+use super::{Envelope, Message, NAME_SERVERS_MAX, OVERRIDES_BATCH_MAX, Role, SIGHTS_MAX};
 
 impl Envelope {
     /// Whether its sender may say this. That it is who it says it is, is the carrier's to find out.
@@ -29,6 +29,14 @@ impl Envelope {
             (Role::Controller | Role::Director, Message::Sights(sights)) => {
                 if sights.len() > SIGHTS_MAX {
                     return Err(format!("more than {SIGHTS_MAX} servers in one message"));
+                }
+                true
+            }
+            (Role::Director, Message::NameServers(kept)) => {
+                if kept.name_servers.len() > NAME_SERVERS_MAX {
+                    return Err(format!(
+                        "more than {NAME_SERVERS_MAX} name servers in one message"
+                    ));
                 }
                 true
             }
@@ -76,6 +84,9 @@ mod tests {
                 r#""kind":"hello","role":"controller","name":"x","session":1,"versions":[1]"#,
                 false,
             ),
+            ("director", r#""kind":"name_servers","name_servers":[]"#, true),
+            ("controller", r#""kind":"name_servers","name_servers":[]"#, false),
+            ("reporter", r#""kind":"name_servers","name_servers":[]"#, false),
             ("controller", r#""kind":"taken","session":1,"sequence":1"#, true),
             ("reporter", r#""kind":"taken","session":1,"sequence":1"#, false),
             ("reporter", r#""kind":"overrides","entries":[]"#, false),

@@ -11,6 +11,7 @@
 mod admission;
 mod envelope;
 mod may_say;
+mod name_servers;
 mod presence;
 mod senders;
 mod sights;
@@ -26,6 +27,9 @@ pub use admission::{
     SameToken,
 };
 pub use envelope::{Envelope, decode_envelope, encode_envelope};
+pub use name_servers::{
+    KeptNameServer, KeptNameServers, NAME_SERVER_SERVICES_MAX, NAME_SERVERS_MAX,
+};
 pub use presence::{HEARD_MAX, Heard, Presence};
 pub use senders::{NotAdmitted, Senders};
 pub use sights::{SIGHT_REASON_MAX, SIGHTS_MAX, SeenDown, Sights};
@@ -94,10 +98,12 @@ pub enum Message {
     },
     /// A node tells how it sees servers.
     Sights(Sights),
+    /// A node tells of the name servers that it keeps up to date.
+    NameServers(KeptNameServers),
 }
 
 /// All kinds, as they are serialised.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "hello",
     "refused",
     "report",
@@ -112,6 +118,7 @@ const KINDS: [&str; 14] = [
     "plan_part",
     "overrides",
     "sights",
+    "name_servers",
 ];
 
 impl Message {
@@ -133,6 +140,7 @@ impl Message {
             Self::PlanPart(_) => "plan_part",
             Self::Overrides { .. } => "overrides",
             Self::Sights(_) => "sights",
+            Self::NameServers(_) => "name_servers",
         }
     }
 }

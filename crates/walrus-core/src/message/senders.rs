@@ -6,7 +6,7 @@
 //!
 //! **Rule.** Of each (role, name) the highest session that speaks is heard. Of it each sequence is taken
 //! once, within a window of 128 as in RFC 4303 section 3.4.3, so that the parts of a Plan may overtake each
-//! other; but of kinds in which the newer replaces the older (`hello` and `presence`; `sights`), an older one is not
+//! other; but of kinds in which the newer replaces the older (`hello` and `presence`; `sights`; `name_servers`), an older one is not
 //! taken after a newer. A lower session is taken once the higher one was silent for a detection time (a Reporter's,
 //! for two of its units if that is longer). One that says
 //! something *new* when the higher one has been heard for longer than that is another node of that name: a
@@ -107,6 +107,7 @@ struct Session {
     /// The highest of the kinds in which the newer replaces the older.
     state: Option<u64>,
     sights: Option<u64>,
+    name_servers: Option<u64>,
 }
 
 impl Senders {
@@ -205,6 +206,7 @@ impl Session {
             taken: 0,
             state: None,
             sights: None,
+            name_servers: None,
         }
     }
 
@@ -220,6 +222,7 @@ impl Session {
         let mut replaced = match envelope.message {
             Message::Hello(_) | Message::Presence(_) => Some(&mut self.state),
             Message::Sights(_) => Some(&mut self.sights),
+            Message::NameServers(_) => Some(&mut self.name_servers),
             _ => None,
         };
         if replaced.as_ref().is_some_and(|last| last.is_some_and(|last| sequence <= last)) {

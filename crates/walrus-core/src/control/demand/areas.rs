@@ -73,6 +73,11 @@ impl AreaRates {
         self.end = now + covered.saturating_mul(3).max(RATES_FORGOTTEN_MIN);
     }
 
+    /// Whether they are those of now.
+    pub(super) fn is_heard(&self, now: Time) -> bool {
+        self.heard.is_some() && now < self.end
+    }
+
     /// Unless they are forgotten.
     pub(super) fn rates(&self, now: Time) -> impl Iterator<Item = (ServiceId, AreaId, f64)> {
         let rates = self.rates.iter().filter(move |_| now < self.end);

@@ -205,6 +205,24 @@ impl Demand {
         hits
     }
 
+    /// Queries a second that a Director gets for a service from these areas; `None` if it tells of none.
+    pub(super) fn queries(
+        &self,
+        director: &Name,
+        service: &str,
+        areas: &[Name],
+        topology: &Topology,
+        now: Time,
+    ) -> Option<f64> {
+        let rates = &self.directors.get(director)?.areas;
+        let of = *self.services.get(service)?;
+        let is_among = |id: AreaId| {
+            topology.areas.get(id.index()).is_some_and(|area| areas.contains(&area.name))
+        };
+        let of = rates.rates(now).filter(|(service, area, _)| *service == of && is_among(*area));
+        rates.is_heard(now).then(|| of.map(|(.., rate)| rate).sum())
+    }
+
     /// The demand of every service that wants to know, by its name; `before` is what was told last.
     pub(super) fn by_domain(
         &mut self,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::waiting::{WAITED_MAX, Waits};
 use crate::plan::ServiceDemand;
 use crate::world::Time;
 
@@ -33,6 +34,8 @@ struct Asker {
     /// Queries a second.
     rate: f64,
     last: Time,
+    /// From one query to the next, on average; `None` before the second observation that tells of it.
+    interval: Option<Duration>,
 }
 
 impl Asker {
@@ -65,7 +68,13 @@ impl Askers {
         }
         let seconds = covered.as_secs_f64().max(1e-3);
         let part = 1.0 - (-seconds / AVERAGED_OVER.as_secs_f64()).exp();
-        let asker = domains.entry(domain.to_owned()).or_insert(Asker { rate: 0.0, last: now });
+        let known = domains.get(domain).map(|asker| (now.since(asker.last), asker.interval));
+        let new = Asker { rate: 0.0, last: now, interval: None };
+        let asker = domains.entry(domain.to_owned()).or_insert(new);
+        if let Some((gap, interval)) = known {
+            let found = gap.div_f64(queries.max(1) as f64);
+            asker.interval = Some(interval.map_or(found, |before| (before + found) / 2));
+        }
         asker.rate = asker.now(now) + part * queries as f64 / seconds;
         asker.last = now;
     }
@@ -78,26 +87,30 @@ impl Askers {
         self.services.len() < SERVICES_MAX
     }
 
-    /// Those that have asked within two TTLs, each with its weight: what is known of its requests, else how
-    /// often it asks.
+    /// Those that may still have an answer, each with its weight: what is known of its requests, else how often it asks.
+    /// Whoever was not heard for two TTLs, or two intervals of its own, has none.
     pub(super) fn active(
         &self,
         service: &str,
         ttl: Duration,
         now: Time,
         demand: Option<&ServiceDemand>,
-    ) -> BTreeMap<String, f64> {
+    ) -> BTreeMap<String, Waits> {
         let named = demand.into_iter().flat_map(|demand| &demand.domains);
         let demand: BTreeMap<&str, f64> =
             named.map(|domain| (domain.domain.as_str(), domain.rate)).collect();
-        let recent = ttl.saturating_mul(2).max(Duration::from_secs(60));
-        let domains = self.services.get(service).into_iter().flat_map(|asked| &asked.domains);
-        let active = domains.filter(|(_, asker)| now.since(asker.last) <= recent);
-        let weight = |(domain, asker): (&String, &Asker)| {
-            let weight = demand.get(domain.as_str()).copied().unwrap_or_else(|| asker.now(now));
-            (weight.is_finite() && weight > 0.0).then(|| (domain.clone(), weight))
+        let recent = |asker: &Asker| {
+            let usual = asker.interval.map_or(ttl, |interval| interval.max(ttl)).min(WAITED_MAX);
+            usual.saturating_mul(2).max(Duration::from_secs(60))
         };
-        active.filter_map(weight).collect()
+        let domains = self.services.get(service).into_iter().flat_map(|asked| &asked.domains);
+        let active = domains.filter(|(_, asker)| now.since(asker.last) <= recent(asker));
+        let waits = |(domain, asker): (&String, &Asker)| {
+            let weight = demand.get(domain.as_str()).copied().unwrap_or_else(|| asker.now(now));
+            let waits = Waits { weight, asked: asker.last, interval: asker.interval };
+            (weight.is_finite() && weight > 0.0).then(|| (domain.clone(), waits))
+        };
+        active.filter_map(waits).collect()
     }
 }
 

@@ -1,47 +1,63 @@
 //! After each change: how much traffic still follows the old answers, and until when.
 //!
 //! **Problem.** Whoever drains a cluster wants to switch it off, and nobody tells when. The TTL says when the last
-//! cache *should* have forgotten; resolvers that keep answers for longer, and browsers, say otherwise.
+//! cache *should* have forgotten; resolvers that keep answers for longer, and browsers, say otherwise. And a name server that was
+//! not told goes on with the old answers for ever.
 //!
-//! **Rule.** A *move* is a change of a Plan by which servers cease to be handed out to areas. Three estimates tell how much of
-//! their traffic still follows the old answers, the best that there is counts:
+//! **Rule.** A *move* is a change of a Plan by which servers cease to be handed out to areas. T is when it was decided. The old answers
+//! of a name server go on for a TTL from when *it* has the Plan ([`parts`]): a Director says so itself, one that is kept up to date by
+//! updates acknowledges it ([`answering`]). Who has not is told by name, with its part of the traffic. Three estimates tell
+//! how much traffic still follows the old answers; the first that there is counts:
 //!
 //! - *by requests*: where the servers that were left are handed out to nobody any more and their Reporters count
-//!   requests: those of now by those of the time of the move;
+//!   requests: those of now by those of the time of the move. It decides even against the others, for it is what comes;
 //! - *by who has asked*: of the resolvers that asked for the service before the move (by weight: what is known of their
-//!   demand, else how often they ask), those that have not asked since: they still have the old answer, if any;
+//!   demand, else how often they ask), those that have not asked since, each as long as it usually keeps an
+//!   answer ([`waiting`]); at least the part of those name servers that still give old ones. Only where all name servers are
+//!   Directors, for no other tells who asks;
 //! - *by the TTL*: caches ask at any time of it: after half of the TTL half of them have.
 //!
-//! When the estimate falls to 5 %, "95 % moved at T+x" is settled and kept for an hour.
+//! When the estimate falls to 5 %, "95 % moved at T+x" is settled: x is the instant at which it did, reckoned, whenever somebody looks
+//! (within an observation or a report as if it fell evenly). It is kept for an hour, a service's last for as long as the Controller runs.
 //!
 //! **Source.** Our own; the time until caches have followed is that of the thesis 3.6 and A23.
 //!
 //! **When it is wrong.** Resolvers that ask seldom are not among those that are known; resolvers of other areas that ask for the
 //! same service stand for those of the area that moved, since Directors do not tell where a domain is. A server that
-//! died counts no requests. By requests, who reads the server's own page all day never moves.
+//! died counts no requests. By requests, who reads the server's own page all day never moves. Secondaries of a name server that takes
+//! updates get them later than it does. Who a name server's clients are is not known, so it counts as the others do on average.
 //!
 //! **Example.** TTL 60 s; frankfurt had 120 requests a second when it was drained. After 30 s it has 66: 55 % still follow,
-//! by the TTL 50 %. After 57 s it has 6: "95 % moved at T+57 s".
+//! by the TTL 50 %. After 57 s it has 6: "95 % moved at T+57 s". A BIND that refuses the update at one of two areas: "50 %
+//! get old answers from bind-europe", and no T+x, unless requests say that they no longer come.
 
+mod answering;
 mod askers;
+mod instant;
+mod parts;
 mod tracked;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::answering::AnswererKind;
+use self::answering::{Answerer, Answering};
 use self::askers::Askers;
+use self::parts::{Part, Parts};
 use self::tracked::Tracked;
-pub use self::tracked::best_estimate;
+use self::waiting::Waiting;
 use super::Controller;
-use crate::plan::{Plan, ServiceDemand, diff};
+use crate::message::KeptNameServers;
+use crate::plan::{Plan, PlanNumber, ServiceDemand, diff};
 use crate::world::{Domain, Name, Observation, Time};
 
 /// So many moves are kept, the newest.
 const MOVES_MAX: usize = 256;
 
-/// A move is told of for so long.
+/// A move is told of for so long, the last of each service for longer.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// Moved enough: what is below does not pay to wait for.
@@ -50,11 +66,41 @@ const REST: f64 = 0.05;
 /// So many areas of one move are told by name.
 const AREAS_NAMED: usize = 8;
 
+/// So many name servers that are behind are told of by name.
+const BEHIND_NAMED: usize = 32;
+
 /// All moves of late.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moves {
     moves: VecDeque<Tracked>,
     askers: Askers,
+    answering: Answering,
+    /// Before that nothing is known.
+    begun: Time,
+}
+
+/// Which estimate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Name servers' switches and the TTL.
+    Ttl,
+    /// Who has asked since, seen by Directors.
+    Askers,
+    /// What still comes, counted by Reporters.
+    Requests,
+}
+
+impl Source {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ttl => "ttl",
+            Self::Askers => "askers",
+            Self::Requests => "requests",
+        }
+    }
 }
 
 /// How one move goes on.
@@ -74,112 +120,221 @@ pub struct MoveStatus {
     pub reason: String,
     /// The Plan that did it.
     pub plan: String,
-    /// How long ago, in milliseconds.
+    /// How long ago it was decided (T), in milliseconds.
     pub age_ms: u64,
     /// How long the old answers may be cached, in milliseconds.
     pub ttl_ms: u64,
-    /// How much still follows the old answers, 0 to 1, by the TTL alone.
+    /// How much still follows the old answers, 0 to 1, by the best estimate.
+    pub still: f64,
+    /// Which that is; of a move that is over, which told of it.
+    pub by: Source,
+    /// By the TTL, from when each name server had the Plan.
     pub still_by_ttl: f64,
-    /// The same by the resolvers that have not asked since; `None` if none is known.
+    /// By the resolvers that have not asked since; `None` if none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub still_by_askers: Option<f64>,
-    /// The same by requests that still come; `None` if they cannot be told apart or are not counted.
+    /// By requests that still come; `None` if they cannot be told apart or are not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub still_by_requests: Option<f64>,
     /// Requests a second that still come to the servers that were left; as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_a_second: Option<f64>,
+    /// How many name servers are known to answer the areas that moved.
+    pub answerers: u64,
+    /// Those of them that still give old answers, at most 32.
+    pub behind: Vec<BehindStatus>,
     /// How long after the move 95 % had moved, in milliseconds; `None` if they have not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_95_ms: Option<u64>,
-    /// When they are expected to have, by the TTL, in milliseconds after the move.
-    pub expected_95_ms: u64,
+    /// When they have or are expected to have, in milliseconds after the move; `None` if nobody can tell, for name
+    /// servers still give old answers, or requests come that should not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_95_ms: Option<u64>,
+    /// When the last old answer should be forgotten, in milliseconds after the move; `None` while old ones are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+/// A name server that still gives old answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BehindStatus {
+    /// Which.
+    pub name: String,
+    /// What it is.
+    pub kind: AnswererKind,
+    /// Its part of the traffic that was to move, 0 to 1.
+    pub share: f64,
+    /// The Plan that it answers by, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Since it was last heard of, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard_ms: Option<u64>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What is known when a Plan takes the place of another.
+pub(super) struct Ground<'a> {
+    /// Requests a second by server, of those that count them.
+    hits: &'a BTreeMap<Name, f64>,
+    /// What is known of domains' requests, by service.
+    demand: &'a BTreeMap<String, ServiceDemand>,
+    /// Queries a second for a service from areas that a Director gets; `None` if it does not tell.
+    queries: &'a dyn Fn(&Name, &str, &[Name]) -> Option<f64>,
+    now: Time,
 }
 
 impl Moves {
-    /// A Plan takes the place of another. `hits` are requests a second by server, of those that count
-    /// them; `demand` what is known of domains' requests by service.
-    pub(super) fn planned(
-        &mut self,
-        old: &Plan,
-        new: &Plan,
-        hits: &BTreeMap<Name, f64>,
-        demand: &BTreeMap<String, ServiceDemand>,
-        now: Time,
-    ) {
-        self.forget(now);
+    /// Nothing is known of what moved before.
+    pub(super) fn new(now: Time) -> Self {
+        Self { begun: now, ..Self::default() }
+    }
+
+    /// A Plan takes the place of another.
+    pub(super) fn planned(&mut self, old: &Plan, new: &Plan, ground: &Ground<'_>) {
+        self.forget(ground.now);
         let changes = changes(old, new);
         if changes.is_empty() {
             return;
         }
         let named = named(new);
-        for (Servers { service, left, added }, Areas { areas, area_count, reason }) in changes {
+        for (Servers { service, left, added }, Areas { areas, reason }) in changes {
             let planned = old.services.iter().find(|it| it.name == service);
             let seconds = planned.map_or(0, |it| it.ttl.seconds_max());
             let ttl = Duration::from_secs(seconds.into());
             let is_alone = left.iter().all(|server| !named.contains(server));
-            let hits_before = is_alone.then(|| sum(&left, hits)).flatten();
-            let waiting = self.askers.active(&service, ttl, now, demand.get(&service));
+            let hits_before = is_alone.then(|| sum(&left, ground.hits)).flatten();
+            let counted = left.iter().filter_map(|it| Some((it.clone(), *ground.hits.get(it)?)));
+            let hits_now = counted.collect();
+            let demand = ground.demand.get(&service);
+            let waiting = self.askers.active(&service, ttl, ground.now, demand);
             if self.moves.len() >= MOVES_MAX {
                 self.moves.pop_front();
             }
             self.moves.push_back(Tracked {
+                parts: self.parts(&service, &areas, &new.number, ground),
                 areas,
-                area_count,
                 left,
                 added,
                 reason,
-                plan: new.number.to_string(),
-                at: now,
+                plan: new.number.clone(),
+                at: ground.now,
                 ttl,
                 hits_before,
-                hits_now: hits_before,
-                asked_of: waiting.values().sum(),
-                waiting,
-                moved_95: None,
+                hits_now,
+                waiting: Waiting::new(waiting),
+                seen: None,
+                moved: None,
                 service,
             });
         }
         self.come_back(&named);
     }
 
+    /// Who answers these areas for the service; some may have the Plan already, if another Controller made it.
+    fn parts(
+        &self,
+        service: &str,
+        areas: &[Name],
+        plan: &PlanNumber,
+        ground: &Ground<'_>,
+    ) -> Parts {
+        let all = self.answering.all(ground.now);
+        let of = all.filter(|(_, known)| known.answers(service, areas)).map(|(who, known)| {
+            let has = known.held.as_ref().is_some_and(|held| held >= plan);
+            let weight = match who {
+                Answerer::Director(name) => (ground.queries)(name, service, areas),
+                Answerer::NameServer(..) => None,
+            };
+            Part { who: who.clone(), weight, switched: has.then_some(ground.now) }
+        });
+        Parts::new(of.collect())
+    }
+
+    /// A Director says by which Plan it answers, if any, and what keeps it from a newer one.
+    pub(super) fn director(
+        &mut self,
+        name: &Name,
+        held: Option<PlanNumber>,
+        problem: Option<String>,
+        now: Time,
+    ) {
+        let who = self.answering.director(name, held, problem, now);
+        self.answers(who.as_slice(), now);
+    }
+
+    /// A node tells of the name servers that it keeps up to date.
+    pub(super) fn kept(&mut self, by: &Name, kept: KeptNameServers, now: Time) {
+        let answers_nothing = kept.answers_nothing;
+        let who = self.answering.kept(by, kept, now);
+        if answers_nothing {
+            let who = Answerer::Director(by.clone());
+            let moves = self.moves.iter_mut().filter(|it| it.parts.is_known(&who));
+            moves.for_each(|it| it.take(Duration::ZERO, now, |it| it.parts.remove(&who)));
+        }
+        self.answers(&who, now);
+    }
+
+    fn answers(&mut self, who: &[Answerer], now: Time) {
+        for who in who {
+            let Some(known) = self.answering.get(who) else { continue };
+            self.moves.iter_mut().for_each(|tracked| tracked.answers(who, known, now));
+        }
+    }
+
     /// A Director counted queries. `is_known` says whether there is such a service.
     pub(super) fn observed(
         &mut self,
+        director: &Name,
         observation: &Observation,
         is_known: impl Fn(&str) -> bool,
         now: Time,
     ) {
         let covered = Duration::from_millis(observation.duration_ms);
+        let who = Answerer::Director(director.clone());
         for counts in observation.services.iter().filter(|counts| is_known(&counts.service)) {
+            let mut asked = Vec::new();
             // The heaviest come first; more than are kept would only push each other out.
             for domain in counts.domains.iter().take(askers::DOMAINS_MAX) {
-                if domain.domain.parse::<Domain>().is_err() {
-                    continue;
-                }
                 // What may be another's is nobody's.
                 let queries = domain.queries.saturating_sub(domain.error);
-                if queries == 0 {
-                    continue;
+                if queries > 0 && domain.domain.parse::<Domain>().is_ok() {
+                    self.askers.asked(&counts.service, &domain.domain, queries, covered, now);
+                    asked.push(&domain.domain);
                 }
-                self.askers.asked(&counts.service, &domain.domain, queries, covered, now);
-                for tracked in self.moves.iter_mut().filter(|it| it.service == counts.service) {
-                    // Before the move it got the old answer once more.
-                    if now.since(tracked.at) >= covered {
-                        tracked.waiting.remove(&domain.domain);
-                    }
+            }
+            for tracked in self.moves.iter_mut().filter(|it| it.service == counts.service) {
+                // Before it had the Plan it gave the old answer once more.
+                let switched = tracked.switched(&who, &self.answering);
+                if switched.is_some_and(|switched| now.since(switched) >= covered) {
+                    let ttl = tracked.ttl;
+                    tracked.take(covered, now, |it| {
+                        asked.iter().for_each(|domain| it.waiting.asked(domain, ttl));
+                    });
                 }
             }
         }
-        self.settle(now);
     }
 
-    /// Requests a second that servers tell of now.
-    pub(super) fn counted(&mut self, hits: &BTreeMap<Name, f64>, now: Time) {
-        for tracked in self.moves.iter_mut().filter(|it| it.hits_before.is_some()) {
-            tracked.hits_now = sum(&tracked.left, hits);
+    /// A server's Reporter tells of its requests a second over this unit.
+    pub(super) fn reported(&mut self, server: &Name, hits: f64, unit: Duration, now: Time) {
+        let moves = self.moves.iter_mut();
+        for it in moves.filter(|it| it.hits_before.is_some() && it.left.contains(server)) {
+            it.take(unit, now, |it| {
+                it.hits_now.insert(server.clone(), hits);
+            });
         }
-        self.settle(now);
+    }
+
+    /// Requests a second that servers tell of now: some may have fallen silent.
+    pub(super) fn counted(&mut self, hits: &BTreeMap<Name, f64>, now: Time) {
+        for it in self.moves.iter_mut().filter(|it| it.hits_before.is_some()) {
+            it.take(Duration::ZERO, now, |it| {
+                it.hits_now.retain(|server, _| hits.contains_key(server));
+            });
+        }
     }
 
     /// Whether there is anything to be told.
@@ -189,23 +344,32 @@ impl Moves {
 
     /// The newest first.
     pub(super) fn status(&self, now: Time) -> Vec<MoveStatus> {
-        let recent = self.moves.iter().rev().filter(|it| now.since(it.at) < KEPT);
-        recent.map(|it| it.status(now)).collect()
+        let mut told = BTreeSet::new();
+        let recent = self.moves.iter().rev();
+        let recent = recent.filter(|it| told.insert(&it.service) || now.since(it.at) < KEPT);
+        recent.map(|it| it.status(&self.answering, now)).collect()
     }
 
-    fn settle(&mut self, now: Time) {
-        self.moves.iter_mut().for_each(|tracked| tracked.settle(now));
+    /// Since when moves are followed.
+    pub(super) const fn begun(&self) -> Time {
+        self.begun
     }
 
+    /// What is old, but for the last of each service.
     fn forget(&mut self, now: Time) {
-        self.moves.retain(|it| now.since(it.at) < KEPT);
+        let mut last = BTreeSet::new();
+        let kept = self.moves.drain(..).rev();
+        let kept = kept.filter(|it| last.insert(it.service.clone()) || now.since(it.at) < KEPT);
+        let mut kept: VecDeque<Tracked> = kept.collect();
+        kept.make_contiguous().reverse();
+        self.moves = kept;
     }
 
     /// Servers that are handed out again get requests of their own.
     fn come_back(&mut self, named: &BTreeSet<Name>) {
         for tracked in &mut self.moves {
             if tracked.left.iter().any(|server| named.contains(server)) {
-                (tracked.hits_before, tracked.hits_now) = (None, None);
+                tracked.hits_before = None;
             }
         }
     }
@@ -216,7 +380,12 @@ impl Controller {
     pub(super) fn note_moves(&mut self, plan: &Plan) {
         let Some(old) = self.plan.clone() else { return };
         let hits = self.requests_a_second();
-        self.moves.planned(&old, plan, &hits, self.told.by_service(), self.now);
+        let (demand, topology, now) = (&self.demand, &self.configuration.topology, self.now);
+        let queries = |director: &Name, service: &str, areas: &[Name]| {
+            demand.queries(director, service, areas, topology, now)
+        };
+        let ground = Ground { hits: &hits, demand: self.told.by_service(), queries: &queries, now };
+        self.moves.planned(&old, plan, &ground);
     }
 
     /// What servers count by now, if any move is to be followed.
@@ -243,7 +412,6 @@ struct Servers {
 /// Where that is so.
 struct Areas {
     areas: Vec<Name>,
-    area_count: u64,
     reason: String,
 }
 
@@ -257,12 +425,8 @@ fn changes(old: &Plan, new: &Plan) -> BTreeMap<Servers, Areas> {
         let servers =
             Servers { service: change.service, left: change.removed, added: change.added };
         let reason = change.reason;
-        let of = || Areas { areas: Vec::new(), area_count: 0, reason };
-        let found = changes.entry(servers).or_insert_with(of);
-        found.area_count += 1;
-        if found.areas.len() < AREAS_NAMED {
-            found.areas.push(change.area);
-        }
+        let of = || Areas { areas: Vec::new(), reason };
+        changes.entry(servers).or_insert_with(of).areas.push(change.area);
     }
     changes
 }

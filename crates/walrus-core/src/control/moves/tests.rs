@@ -1,9 +1,10 @@
 //! What is told of moves, over worlds in which it is known who has followed.
 
 use super::*;
+use crate::message::KeptNameServer;
 use crate::plan::{
-    AreaPlan, Candidate, CandidateList, Digests, DomainDemand, FORMAT, Group, PlanNumber,
-    PlannedServer, ServiceDemand, ServicePlan,
+    AreaPlan, Candidate, CandidateList, Digests, DomainDemand, FORMAT, Group, PlannedServer,
+    ServicePlan,
 };
 use crate::world::{Digest, DomainCount, Life, ServiceCounts, TtlPolicy};
 
@@ -11,6 +12,10 @@ const TTL: u32 = 60;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
+}
+
+fn number(sequence: u64) -> PlanNumber {
+    PlanNumber { epoch: 1, controller: name("c"), sequence }
 }
 
 /// A service with two areas; each gets one server.
@@ -43,7 +48,7 @@ fn plan(sequence: u64, east: &str, west: &str) -> Plan {
     };
     Plan {
         format: FORMAT,
-        number: PlanNumber { epoch: 1, controller: name("c"), sequence },
+        number: number(sequence),
         digests: Digests::default(),
         servers: vec![server("a"), server("b")],
         lists: if east == west && east == "b" {
@@ -87,77 +92,295 @@ const fn at(seconds: u64) -> Time {
     Time::from_secs(seconds)
 }
 
+/// What is known beside the Plans; no Director tells of queries.
+fn planned(moves: &mut Moves, old: &Plan, new: &Plan, before: &[(&str, f64)], now: Time) {
+    planned_with(moves, (old, new), before, &BTreeMap::new(), &|_| None, now);
+}
+
+fn planned_with(
+    moves: &mut Moves,
+    (old, new): (&Plan, &Plan),
+    before: &[(&str, f64)],
+    demand: &BTreeMap<String, ServiceDemand>,
+    queries: &dyn Fn(&str) -> Option<f64>,
+    now: Time,
+) {
+    let queries = |director: &Name, _: &str, _: &[Name]| queries(director.as_str());
+    moves.planned(old, new, &Ground { hits: &hits(before), demand, queries: &queries, now });
+}
+
+/// Directors that answer by the first Plan, and then by the second.
+fn followed(directors: &[&str], before: &[(&str, f64)]) -> Moves {
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, directors, 1, 999_000);
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), before, at(1000));
+    moves
+}
+
+fn hold(moves: &mut Moves, directors: &[&str], sequence: u64, millis: u64) {
+    for director in directors {
+        moves.director(&name(director), Some(number(sequence)), None, Time::from_millis(millis));
+    }
+}
+
+fn observed(moves: &mut Moves, director: &str, domains: &[&str], millis: u64) {
+    let now = Time::from_millis(millis);
+    moves.observed(&name(director), &observation(domains), |_| true, now);
+}
+
+/// After so many seconds since the move.
+fn told(moves: &Moves, after: f64) -> MoveStatus {
+    moves.status(at(1000) + Duration::from_secs_f64(after)).remove(0)
+}
+
+/// To a tenth of a second.
+#[track_caller]
+fn assert_after(found: Option<u64>, expected: Option<f64>) {
+    match (found, expected) {
+        (Some(found), Some(expected)) => {
+            assert!((found as f64 / 1000.0 - expected).abs() < 0.1, "{found} ms, not {expected} s");
+        }
+        (found, expected) => assert_eq!(found.is_some(), expected.is_some(), "{found:?}"),
+    }
+}
+
 #[test]
-fn by_the_ttl_alone_it_takes_nineteen_twentieths_of_it() {
-    let mut moves = Moves::default();
-    moves.planned(&plan(1, "a", "b"), &plan(2, "a", "b"), &hits(&[]), &BTreeMap::new(), at(1000));
-    assert!(moves.is_empty(), "nothing moved");
-    moves.planned(&plan(2, "a", "b"), &plan(3, "b", "b"), &hits(&[]), &BTreeMap::new(), at(1000));
-    for (after, still, moved) in [(0, 1.0, None), (30, 0.5, None), (57, 0.05, Some(57_000))] {
-        let told = moves.status(at(1000 + after)).remove(0);
-        assert!((told.still_by_ttl - still).abs() < 1e-9, "{after}");
-        assert_eq!((told.moved_95_ms, told.still_by_askers), (moved, None), "{after}");
+fn by_the_ttl_alone_it_takes_nineteen_twentieths_of_it_whenever_somebody_looks() {
+    let mut moves = followed(&["ns1"], &[]);
+    hold(&mut moves, &["ns1"], 2, 1_000_200);
+    for (after, still, moved) in
+        [(0.2, 1.0, None), (30.2, 0.5, None), (57.1, 0.051, None), (57.3, 0.05, Some(57.2))]
+    {
+        let told = told(&moves, after);
+        assert!((told.still_by_ttl - still).abs() < 2e-3, "{told:?}");
+        assert_after(told.moved_95_ms, moved);
+        assert_after(told.expected_95_ms, Some(57.2));
+        assert_after(told.until_ms, Some(60.2));
+        assert_eq!((told.still_by_askers, told.by), (None, Source::Ttl));
         assert_eq!(
             (told.areas, told.left, told.added),
             ([name("east")].into(), [name("a")].into(), [name("b")].into())
         );
     }
-    assert!(moves.status(at(1000 + 3600)).is_empty(), "forgotten after an hour");
+    // At odd times, and when nobody looked for long; something may have come in meanwhile or not.
+    assert_after(told(&moves, 93.7).moved_95_ms, Some(57.2));
+    assert_after(told(&moves, 1117.0).moved_95_ms, Some(57.2));
+    hold(&mut moves, &["ns1"], 2, 1_071_300);
+    assert_after(told(&moves, 1117.0).moved_95_ms, Some(57.2));
+    let mut moves = Moves::new(at(0));
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "a", "b"), &[], at(1000));
+    assert!(moves.is_empty(), "nothing moved");
+}
+
+#[test]
+fn nothing_moves_where_nobody_is_known_to_give_the_new_answers() {
+    let mut moves = Moves::new(at(0));
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
+    let status = told(&moves, 500.0);
+    assert_eq!((status.still, status.moved_95_ms, status.expected_95_ms), (1.0, None, None));
+    // A Director whose first word comes late, as after a start of the Controller.
+    hold(&mut moves, &["ns1"], 2, 1_500_000);
+    assert_after(told(&moves, 600.0).moved_95_ms, Some(557.0));
+}
+
+#[test]
+fn a_director_with_the_old_plan_is_told_by_name_and_keeps_its_part() {
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1", "ns2"], 1, 999_000);
+    let queries = |director: &str| Some(if director == "ns1" { 90.0 } else { 30.0 });
+    let plans = (&plan(1, "a", "b"), &plan(2, "b", "b"));
+    planned_with(&mut moves, plans, &[], &BTreeMap::new(), &queries, at(1000));
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.director(&name("ns2"), Some(number(1)), Some("refused".to_owned()), at(1001));
+    let status = told(&moves, 400.0);
+    assert!((status.still_by_ttl - 0.25).abs() < 1e-9, "{status:?}");
+    assert_eq!((status.moved_95_ms, status.expected_95_ms, status.until_ms), (None, None, None));
+    assert_eq!(status.answerers, 2);
+    let [behind] = &status.behind[..] else { panic!("{status:?}") };
+    assert_eq!((behind.name.as_str(), behind.kind), ("ns2", AnswererKind::Director));
+    assert_eq!((behind.plan.as_deref(), behind.heard_ms), (Some("1/c/1"), Some(399_000)));
+    assert_eq!(behind.problem.as_deref(), Some("refused"));
+    assert!((behind.share - 0.25).abs() < 1e-9);
+    // It gets the Plan after five minutes more: its own clock begins then. 5 % of the whole are 20 % of its part.
+    hold(&mut moves, &["ns2"], 2, 1_700_000);
+    let status = told(&moves, 2000.0);
+    assert_after(status.moved_95_ms, Some(748.0));
+    assert_eq!(status.behind, []);
+
+    // One that starts again with an older Plan gives old answers again.
+    let mut moves = followed(&["ns1"], &[]);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    hold(&mut moves, &["ns1"], 1, 1_030_000);
+    assert_eq!(told(&moves, 300.0).moved_95_ms, None);
+    hold(&mut moves, &["ns1"], 3, 1_301_000);
+    assert_after(told(&moves, 600.0).moved_95_ms, Some(358.0));
+    // One that is first heard of with an older Plan counts, one with a newer one does not.
+    let mut moves = followed(&["ns1"], &[]);
+    hold(&mut moves, &["ns1", "ns2"], 2, 1_000_000);
+    hold(&mut moves, &["ns3"], 1, 1_001_000);
+    let status = told(&moves, 300.0);
+    assert_eq!((status.answerers, status.behind[0].name.as_str()), (2, "ns3"));
+}
+
+fn kept(plan: Option<u64>, problem: Option<&str>) -> KeptNameServers {
+    let name_server = KeptNameServer {
+        name: name("europe"),
+        area: name("east"),
+        address: "192.0.2.53:53".to_owned(),
+        zone: "lb.example.com".to_owned(),
+        services: vec!["www.example.com".to_owned()],
+        plan: plan.map(number),
+        problem: problem.map(str::to_owned),
+    };
+    KeptNameServers { answers_nothing: true, name_servers: vec![name_server] }
+}
+
+#[test]
+fn a_name_server_that_refuses_updates_keeps_all_where_it_is() {
+    let mut moves = Moves::new(at(0));
+    let node = name("updater");
+    // The node's hello names a Plan, too, but nobody asks the node.
+    moves.director(&node, Some(number(1)), None, at(998));
+    moves.kept(&node, kept(Some(1), None), at(999));
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
+    moves.kept(&node, kept(Some(1), Some("refused: BADSIG")), at(1001));
+    for after in [25.0, 220.0, 3000.0] {
+        let status = told(&moves, after);
+        assert_eq!((status.still, status.moved_95_ms), (1.0, None), "{status:?}");
+        let [behind] = &status.behind[..] else { panic!("{status:?}") };
+        assert_eq!((behind.name.as_str(), behind.kind), ("europe", AnswererKind::NameServer));
+        assert_eq!(behind.problem.as_deref(), Some("refused: BADSIG"));
+    }
+    // Its updater starts again, and does not know yet; then the key is mended.
+    moves.kept(&node, kept(None, None), at(1200));
+    assert_eq!(told(&moves, 210.0).moved_95_ms, None);
+    moves.kept(&node, kept(Some(4), None), at(1300));
+    assert_after(told(&moves, 400.0).moved_95_ms, Some(357.0));
+    // Where other areas move it has no part.
+    planned(&mut moves, &plan(2, "b", "b"), &plan(5, "b", "a"), &[], at(1500));
+    assert_eq!(moves.status(at(1501))[0].answerers, 0);
+    // What the node no longer tells of is forgotten.
+    moves.kept(&node, KeptNameServers::default(), at(1600));
+    planned(&mut moves, &plan(5, "b", "b"), &plan(6, "a", "b"), &[], at(1700));
+    assert_eq!(moves.status(at(1701))[0].answerers, 0);
 }
 
 #[test]
 fn by_requests_where_a_server_is_left_by_all() {
-    let mut moves = Moves::default();
-    let before = hits(&[("a", 120.0), ("b", 50.0)]);
-    moves.planned(&plan(1, "a", "b"), &plan(2, "b", "b"), &before, &BTreeMap::new(), at(1000));
-    moves.counted(&hits(&[("a", 66.0), ("b", 104.0)]), at(1030));
-    let told = moves.status(at(1030)).remove(0);
-    assert_eq!((told.still_by_requests, told.requests_a_second), (Some(0.55), Some(66.0)));
+    let before = [("a", 120.0), ("b", 50.0)];
+    let unit = Duration::from_secs(10);
+    let mut moves = followed(&["ns1"], &before);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.reported(&name("a"), 66.0, unit, at(1030));
+    moves.reported(&name("b"), 104.0, unit, at(1030));
+    let status = told(&moves, 30.0);
+    assert_eq!((status.still_by_requests, status.requests_a_second), (Some(0.55), Some(66.0)));
+    assert_eq!((status.still, status.by), (0.55, Source::Requests));
     // Half of the clients keep answers: the TTL says that all is over, requests say that it is not.
-    moves.counted(&hits(&[("a", 60.0)]), at(1300));
-    assert_eq!(moves.status(at(1300))[0].moved_95_ms, None);
-    moves.counted(&hits(&[("a", 6.0)]), at(1400));
-    assert_eq!(moves.status(at(1500))[0].moved_95_ms, Some(400_000));
+    moves.reported(&name("a"), 60.0, unit, at(1300));
+    let status = told(&moves, 300.0);
+    assert_eq!((status.still_by_ttl, status.moved_95_ms, status.expected_95_ms), (0.0, None, None));
+    // From 50 % to 0 within the ten seconds of a unit: 5 % after nine of them.
+    moves.reported(&name("a"), 0.0, unit, at(1400));
+    let status = told(&moves, 500.0);
+    assert_after(status.moved_95_ms, Some(399.0));
+    assert_eq!(status.by, Source::Requests);
     // It is handed out again: what comes there now is its own.
-    moves.planned(&plan(2, "b", "b"), &plan(3, "a", "b"), &before, &BTreeMap::new(), at(1600));
+    planned(&mut moves, &plan(2, "b", "b"), &plan(3, "a", "b"), &before, at(1600));
     assert_eq!(moves.status(at(1600)).last().unwrap().still_by_requests, None);
     // Where another area still goes there, its requests are not told apart.
-    let mut moves = Moves::default();
-    moves.planned(&plan(1, "a", "a"), &plan(2, "b", "a"), &before, &BTreeMap::new(), at(1000));
+    let mut moves = Moves::new(at(0));
+    planned(&mut moves, &plan(1, "a", "a"), &plan(2, "b", "a"), &before, at(1000));
     assert_eq!(moves.status(at(1001))[0].still_by_requests, None);
+    // A name server is behind, but nobody comes for what it says.
+    let mut moves = followed(&["ns1"], &before);
+    moves.reported(&name("a"), 0.0, unit, at(1010));
+    assert_after(told(&moves, 20.0).moved_95_ms, Some(9.5));
+    // Switched off while requests came: it is not over before the last of them was seen.
+    let mut moves = followed(&["ns1"], &before);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.reported(&name("a"), 60.0, unit, at(1300));
+    moves.counted(&hits(&[]), at(1320));
+    assert_after(told(&moves, 400.0).moved_95_ms, Some(300.0));
 }
 
 #[test]
 fn by_who_has_asked_since() {
-    let mut moves = Moves::default();
-    moves.observed(&observation(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]), |_| true, at(990));
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1"], 1, 900_000);
+    observed(&mut moves, "ns1", &["10.0.0.1", "10.0.0.2", "10.0.0.3"], 990_000);
     let elephant =
         DomainDemand { domain: "10.0.0.1".to_owned(), rate: 98.0, ..DomainDemand::default() };
     let demand = ServiceDemand { domains: vec![elephant], ..ServiceDemand::default() };
     let demand = BTreeMap::from([("www.example.com".to_owned(), demand)]);
-    moves.planned(&plan(1, "a", "b"), &plan(2, "b", "b"), &hits(&[]), &demand, at(1000));
-    assert_eq!(moves.status(at(1001))[0].still_by_askers, Some(1.0));
-    // What a Director counted in part before the move tells nothing.
-    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(1005));
-    assert_eq!(moves.status(at(1005))[0].still_by_askers, Some(1.0));
-    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(1015));
-    let told = moves.status(at(1015)).remove(0);
-    assert!(told.still_by_askers.unwrap() < 0.01, "the elephant has asked: {told:?}");
-    assert_eq!(told.moved_95_ms, Some(15_000), "long before the TTL is over");
-    // One that never asks again is taken for gone after two TTLs.
-    let mut moves = Moves::default();
-    moves.observed(&observation(&["10.0.0.1"]), |_| true, at(990));
-    moves.planned(&plan(1, "a", "b"), &plan(2, "b", "b"), &hits(&[]), &BTreeMap::new(), at(1000));
-    assert_eq!(moves.status(at(1119))[0].moved_95_ms, None);
-    assert_eq!(moves.status(at(1120))[0].moved_95_ms, Some(120_000));
+    let plans = (&plan(1, "a", "b"), &plan(2, "b", "b"));
+    planned_with(&mut moves, plans, &[], &demand, &|_| None, at(1000));
+    hold(&mut moves, &["ns1"], 2, 1_001_000);
+    assert_eq!(told(&moves, 1.0).still_by_askers, Some(1.0));
+    // What a Director counted in part before it had the Plan tells nothing, nor does one that has it not.
+    observed(&mut moves, "ns1", &["10.0.0.1"], 1_005_000);
+    observed(&mut moves, "ns2", &["10.0.0.1"], 1_012_000);
+    assert_eq!(told(&moves, 12.0).still_by_askers, Some(1.0));
+    observed(&mut moves, "ns1", &["10.0.0.1"], 1_015_000);
+    let status = told(&moves, 15.0);
+    assert!(status.still_by_askers.unwrap() < 0.01, "the elephant has asked: {status:?}");
+    // Within the ten seconds that were observed.
+    assert_after(status.moved_95_ms, Some(14.5));
+    assert_eq!(status.by, Source::Askers);
+    // One that never asks again is taken for gone after two TTLs, from when it could have got a new answer.
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1"], 1, 900_000);
+    observed(&mut moves, "ns1", &["10.0.0.1"], 990_000);
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
+    assert_eq!(told(&moves, 900.0).moved_95_ms, None);
+    hold(&mut moves, &["ns1"], 2, 2_000_000);
+    assert_eq!(told(&moves, 1119.9).moved_95_ms, None);
+    assert_after(told(&moves, 1200.3).moved_95_ms, Some(1120.0));
 }
 
 #[test]
-fn no_more_than_the_newest_are_kept() {
-    let mut moves = Moves::default();
+fn a_resolver_that_keeps_answers_for_longer_is_waited_for_as_long_as_it_usually_does() {
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1"], 1, 100_000);
+    // It asks every 300 s, whatever the TTL of 60 s says.
+    for second in [100, 400, 700] {
+        observed(&mut moves, "ns1", &["10.0.0.1"], second * 1000);
+    }
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(800));
+    hold(&mut moves, &["ns1"], 2, 800_000);
+    let after = |moves: &Moves, seconds: u64| moves.status(at(800 + seconds)).remove(0);
+    let status = after(&moves, 10);
+    assert_after(status.expected_95_ms, Some(200.0));
+    assert_after(status.until_ms, Some(300.0));
+    assert_eq!(after(&moves, 150).moved_95_ms, None, "long after the TTL");
+    observed(&mut moves, "ns1", &["10.0.0.1"], 1_000_000);
+    assert_after(after(&moves, 300).moved_95_ms, Some(199.5));
+}
+
+#[test]
+fn a_domain_of_many_resolvers_follows_over_the_ttl() {
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1"], 1, 900_000);
+    for second in [970, 980, 990] {
+        observed(&mut moves, "ns1", &["10.0.0.1"], second * 1000);
+    }
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    // The first of six has asked.
+    observed(&mut moves, "ns1", &["10.0.0.1"], 1_010_000);
+    assert!((told(&moves, 30.0).still_by_askers.unwrap() - 0.5).abs() < 1e-9);
+    assert_after(told(&moves, 80.0).moved_95_ms, Some(57.0));
+}
+
+#[test]
+fn no_more_than_the_newest_are_kept_and_the_last_of_a_service_for_long() {
+    let mut moves = Moves::new(at(0));
     for sequence in 0..MOVES_MAX as u64 + 10 {
         let (old, new) = (plan(sequence, "a", "b"), plan(sequence + 1, "b", "b"));
-        moves.planned(&old, &new, &hits(&[]), &BTreeMap::new(), at(1000 + sequence));
+        planned(&mut moves, &old, &new, &[], at(1000 + sequence));
     }
     assert_eq!(moves.status(at(1300)).len(), MOVES_MAX);
+    assert_eq!(moves.status(at(1300 + 3600)).len(), 1, "the others after an hour");
+    moves.forget(at(1300 + 3600));
+    assert_eq!(moves.moves.len(), 1);
 }

@@ -3,98 +3,211 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{MoveStatus, REST};
+use super::answering::{Answerer, Answering, Known};
+use super::instant::first;
+use super::parts::{Part, Parts};
+use super::waiting::Waiting;
+use super::{AREAS_NAMED, BEHIND_NAMED, BehindStatus, MoveStatus, REST, Source};
+use crate::plan::PlanNumber;
 use crate::world::{Name, Time};
+
+/// The rest, and a hair for rounding.
+const ENOUGH: f64 = REST + 1e-9;
 
 /// A move.
 #[derive(Clone, Debug)]
 pub(super) struct Tracked {
     pub(super) service: String,
     pub(super) areas: Vec<Name>,
-    pub(super) area_count: u64,
     pub(super) left: Vec<Name>,
     pub(super) added: Vec<Name>,
     pub(super) reason: String,
-    pub(super) plan: String,
+    pub(super) plan: PlanNumber,
     pub(super) at: Time,
     /// The longest that an old answer may be cached.
     pub(super) ttl: Duration,
+    /// Who gives answers out, and since when the new ones.
+    pub(super) parts: Parts,
     /// Requests a second of the servers that were left, if all that still come are late ones.
     pub(super) hits_before: Option<f64>,
-    pub(super) hits_now: Option<f64>,
-    /// Domains that asked before and have not since, with their weights.
-    pub(super) waiting: BTreeMap<String, f64>,
-    /// The weight of all that asked before.
-    pub(super) asked_of: f64,
-    /// How long after the move 95 % had moved.
-    pub(super) moved_95: Option<Duration>,
+    pub(super) hits_now: BTreeMap<Name, f64>,
+    /// Who asked before and has not since.
+    pub(super) waiting: Waiting,
+    /// When more than the rest was last seen, by better than the TTL.
+    pub(super) seen: Option<Time>,
+    pub(super) moved: Option<Moved>,
+}
+
+/// 95 % have followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) at: Time,
+    pub(super) by: Source,
 }
 
 impl Tracked {
+    /// By name servers' TTLs alone; all of it while nobody is known to give answers out.
     fn still_by_ttl(&self, now: Time) -> f64 {
-        let age = now.since(self.at).as_secs_f64();
-        let ttl = self.ttl.as_secs_f64();
-        if age >= ttl { 0.0 } else { 1.0 - age / ttl }
+        self.parts.still(self.ttl, now)
     }
 
-    fn still_by_askers(&self) -> Option<f64> {
-        (self.asked_of > 0.0).then(|| self.waiting.values().sum::<f64>() / self.asked_of)
+    /// Directors alone tell who asks them; whoever gets an old answer still has it for all that.
+    fn still_by_askers(&self, now: Time) -> Option<f64> {
+        if self.parts.has_name_servers() {
+            return None;
+        }
+        let share = self.waiting.share(self.last_switch(), self.ttl, now)?;
+        Some(share.max(self.parts.behind_share()))
     }
 
     fn still_by_requests(&self) -> Option<f64> {
         let before = self.hits_before.filter(|before| *before > 0.0)?;
-        Some((self.hits_now? / before).clamp(0.0, 1.0))
+        Some((self.requests()? / before).clamp(0.0, 1.0))
     }
 
-    /// By the best that there is.
-    fn still(&self, now: Time) -> f64 {
-        let estimates = [self.still_by_requests(), self.still_by_askers()];
-        best_estimate(estimates, self.still_by_ttl(now), now.since(self.at), self.ttl)
+    /// Requests that still come; `None` if one of the servers does not tell.
+    fn requests(&self) -> Option<f64> {
+        self.hits_before?;
+        super::sum(&self.left, &self.hits_now)
     }
 
-    /// Whether 95 % have moved; once they have that stays.
-    pub(super) fn settle(&mut self, now: Time) {
-        if self.moved_95.is_none() && now > self.at && self.still(now) <= REST + 1e-9 {
-            self.moved_95 = Some(now.since(self.at));
+    fn last_switch(&self) -> Option<Time> {
+        self.parts.last_switch(REST)
+    }
+
+    /// The best estimate that there is, and whose it is.
+    fn still(&self, now: Time) -> (Source, f64) {
+        let by_requests = self.still_by_requests().map(|still| (Source::Requests, still));
+        let by_askers = || self.still_by_askers(now).map(|still| (Source::Askers, still));
+        by_requests.or_else(by_askers).unwrap_or_else(|| (Source::Ttl, self.still_by_ttl(now)))
+    }
+
+    /// What time alone brought about came about at its own instant, whenever somebody looks.
+    fn pass(&mut self, now: Time) {
+        let (by, still) = self.still(now);
+        if self.moved.is_some() || by == Source::Requests || still > ENOUGH {
+            return;
+        }
+        // A better source may have seen more than that for longer.
+        let from = self.seen.unwrap_or(self.at);
+        let at = first(from, now, |at| self.still(at).1 <= ENOUGH);
+        self.moved = Some(Moved { at, by });
+    }
+
+    /// Takes something in that tells of the last `span`: what it shows came about within that, as if evenly.
+    pub(super) fn take(&mut self, span: Duration, now: Time, change: impl FnOnce(&mut Self)) {
+        self.pass(now);
+        let before = self.still(now).1;
+        change(self);
+        if self.moved.is_some() || now < self.at {
+            return;
+        }
+        let (by, still) = self.still(now);
+        if by == Source::Ttl {
+            return self.pass(now);
+        }
+        if still > ENOUGH {
+            self.seen = Some(now);
+            return;
+        }
+        let begun = now.since(self.seen.unwrap_or(self.at)).min(span);
+        let ahead = ((REST - still) / (before - still).max(1e-9)).clamp(0.0, 1.0);
+        let ago = begun.mul_f64(ahead);
+        self.moved = Some(Moved { at: self.at + now.since(self.at).saturating_sub(ago), by });
+    }
+
+    /// Somebody holds another Plan than before, or is heard of for the first time.
+    pub(super) fn answers(&mut self, who: &Answerer, known: &Known, now: Time) {
+        if self.moved.is_some() || !known.answers(&self.service, &self.areas) {
+            return;
+        }
+        let has = known.held.as_ref().is_some_and(|held| *held >= self.plan);
+        let switched = has.then_some(known.since.max(self.at));
+        if self.parts.is_known(who) {
+            self.take(Duration::ZERO, now, |it| it.parts.set(who, switched));
+        } else if !has || self.parts.is_empty() {
+            // Who is new and has the new answers never gave others.
+            let part = Part { who: who.clone(), weight: None, switched };
+            self.take(Duration::ZERO, now, |it| it.parts.add(part));
         }
     }
 
-    pub(super) fn status(&self, now: Time) -> MoveStatus {
+    /// Since when a Director gives the new answers out.
+    pub(super) fn switched(&self, who: &Answerer, answering: &Answering) -> Option<Time> {
+        if self.parts.is_known(who) {
+            return self.parts.switched(who);
+        }
+        let known = answering.get(who)?;
+        let has = known.held.as_ref().is_some_and(|held| *held >= self.plan);
+        has.then_some(known.since)
+    }
+
+    /// When 95 % are expected to have followed; `None` if nobody can tell.
+    fn expected(&self, now: Time) -> Option<Time> {
+        let by_ttl = self.parts.reached(self.ttl, REST)?;
+        let by_habit = (!self.parts.has_name_servers())
+            .then(|| self.waiting.expected(self.last_switch()?, self.ttl, REST, now))
+            .flatten();
+        let expected = by_habit.unwrap_or(by_ttl);
+        // Requests still come though by then none should.
+        (expected > now || self.still_by_requests().is_none()).then_some(expected)
+    }
+
+    /// When the last old answer should be forgotten; `None` while some are still given out.
+    fn until(&self) -> Option<Time> {
+        if self.parts.behind().next().is_some() {
+            return None;
+        }
+        Some(self.last_switch()? + self.waiting.longest(self.ttl).max(self.ttl))
+    }
+
+    pub(super) fn status(&self, answering: &Answering, now: Time) -> MoveStatus {
         // Nothing may have come since: what is due by now is told by now.
         let mut latest = self.clone();
-        latest.settle(now);
+        latest.pass(now);
+        let moved = latest.moved;
+        let after = |at: Time| millis(at.since(self.at));
+        let (best, still) = self.still(now);
         MoveStatus {
             service: self.service.clone(),
-            areas: self.areas.clone(),
-            area_count: self.area_count,
+            areas: self.areas.iter().take(AREAS_NAMED).cloned().collect(),
+            area_count: self.areas.len() as u64,
             left: self.left.clone(),
             added: self.added.clone(),
             reason: self.reason.clone(),
-            plan: self.plan.clone(),
+            plan: self.plan.to_string(),
             age_ms: millis(now.since(self.at)),
             ttl_ms: millis(self.ttl),
+            still,
+            by: moved.map_or(best, |it| it.by),
             still_by_ttl: self.still_by_ttl(now),
-            still_by_askers: self.still_by_askers(),
+            still_by_askers: self.still_by_askers(now),
             still_by_requests: self.still_by_requests(),
-            requests_a_second: self.hits_now,
-            moved_95_ms: latest.moved_95.map(millis),
-            expected_95_ms: millis(self.ttl.mul_f64(1.0 - REST)),
+            requests_a_second: self.requests(),
+            answerers: self.parts.len() as u64,
+            behind: self.behind(answering, now),
+            moved_95_ms: moved.map(|it| after(it.at)),
+            expected_95_ms: moved.map(|it| it.at).or_else(|| self.expected(now)).map(after),
+            until_ms: self.until().map(after),
         }
     }
-}
 
-/// The share that still follows old answers, by the best estimate that there is: by requests, by who has asked, by the
-/// TTL. `age` is the time since the move.
-#[must_use]
-pub fn best_estimate(
-    [by_requests, by_askers]: [Option<f64>; 2],
-    by_ttl: f64,
-    age: Duration,
-    ttl: Duration,
-) -> f64 {
-    // A resolver that has not asked may have nobody behind it any more: long after the TTL silence tells little.
-    let by_askers = by_askers.filter(|_| age < ttl * 2);
-    by_requests.or(by_askers).unwrap_or(by_ttl)
+    /// Who still gives old answers out.
+    fn behind(&self, answering: &Answering, now: Time) -> Vec<BehindStatus> {
+        let behind = self.parts.behind().take(BEHIND_NAMED).map(|(who, share)| {
+            let (kind, fallback) = who.kind();
+            let known = answering.get(who);
+            BehindStatus {
+                name: known.map_or(fallback, |known| known.name.to_string()),
+                kind,
+                share,
+                plan: known.and_then(|known| known.held.as_ref()).map(ToString::to_string),
+                heard_ms: known.map(|known| millis(now.since(known.heard_at))),
+                problem: known.and_then(|known| known.problem.clone()),
+            }
+        });
+        behind.collect()
+    }
 }
 
 fn millis(time: Duration) -> u64 {

@@ -1,0 +1,169 @@
+//! Who gives answers out, by which Plan, and since when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::control::heard::shorten;
+use crate::message::{KeptNameServer, KeptNameServers, NAME_SERVERS_MAX};
+use crate::plan::PlanNumber;
+use crate::world::{Name, Time};
+
+/// So many are known at once; of more, those heard of last.
+const ANSWERERS_MAX: usize = 4096;
+
+/// Who was not heard of for so long is taken for gone: no later move waits for it.
+const GONE_AFTER: Duration = Duration::from_secs(3600);
+
+/// Whoever answers clients' resolvers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answerer {
+    /// A Director, by its node.
+    Director(Name),
+    /// A name server that is already there, by the address and zone that are kept.
+    NameServer(String, String),
+}
+
+impl Answerer {
+    /// For status; the name, should nothing else be known of it any more.
+    pub(super) fn kind(&self) -> (AnswererKind, String) {
+        match self {
+            Self::Director(name) => (AnswererKind::Director, name.to_string()),
+            Self::NameServer(address, zone) => {
+                (AnswererKind::NameServer, format!("{address} {zone}"))
+            }
+        }
+    }
+}
+
+/// What is known of one.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// What people call it.
+    pub(super) name: Name,
+    /// The Plan that it answers by; `None` if that is not known.
+    pub(super) held: Option<PlanNumber>,
+    /// Since when it has held that, as far as is known.
+    pub(super) since: Time,
+    pub(super) heard_at: Time,
+    /// Why it does not go on, for people.
+    pub(super) problem: Option<String>,
+    /// Whose clients ask it for what; `None`: anybody's, for anything.
+    scope: Option<Scope>,
+    /// Who tells of it.
+    by: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Scope {
+    area: Name,
+    /// Empty: all.
+    services: Vec<String>,
+}
+
+impl Known {
+    fn holds(&mut self, held: Option<PlanNumber>, now: Time) {
+        if self.held != held {
+            (self.held, self.since) = (held, now);
+        }
+    }
+
+    /// Whether clients of any of these areas get answers for the service here.
+    pub(super) fn answers(&self, service: &str, areas: &[Name]) -> bool {
+        self.scope.as_ref().is_none_or(|scope| {
+            (scope.services.is_empty() || scope.services.iter().any(|it| it == service))
+                && areas.contains(&scope.area)
+        })
+    }
+}
+
+/// What kind of name server it is, as status shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswererKind {
+    /// One of Walrus' own.
+    Director,
+    /// One that is already there and takes updates.
+    NameServer,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answering {
+    all: BTreeMap<Answerer, Known>,
+}
+
+impl Answering {
+    pub(super) fn get(&self, who: &Answerer) -> Option<&Known> {
+        self.all.get(who)
+    }
+
+    /// All that were heard of late.
+    pub(super) fn all(&self, now: Time) -> impl Iterator<Item = (&Answerer, &Known)> {
+        self.all.iter().filter(move |(_, known)| now.since(known.heard_at) < GONE_AFTER)
+    }
+
+    /// A Director says what it answers by; without a Plan it answers nothing.
+    pub(super) fn director(
+        &mut self,
+        name: &Name,
+        held: Option<PlanNumber>,
+        problem: Option<String>,
+        now: Time,
+    ) -> Option<Answerer> {
+        let held = held?;
+        let who = Answerer::Director(name.clone());
+        let known = self.entry(&who, name, None, now);
+        known.problem = problem;
+        known.holds(Some(held), now);
+        Some(who)
+    }
+
+    /// A node tells of the name servers that it keeps up to date; of those that it no longer tells of, nobody else
+    /// knows. Gives those that are new or changed.
+    pub(super) fn kept(&mut self, by: &Name, kept: KeptNameServers, now: Time) -> Vec<Answerer> {
+        if kept.answers_nothing {
+            self.all.remove(&Answerer::Director(by.clone()));
+        }
+        let mut named = Vec::new();
+        for told in kept.name_servers.into_iter().take(NAME_SERVERS_MAX) {
+            let KeptNameServer { name, area, address, zone, services, plan, problem } = told;
+            let who = Answerer::NameServer(shorten(address), shorten(zone));
+            let known = self.entry(&who, by, Some(Scope { area, services }), now);
+            // Of two that keep the same one, who saw it take a Plan knows.
+            if plan >= known.held || known.by == *by {
+                (known.name, known.by) = (name, by.clone());
+                known.problem = problem.map(shorten);
+                // One that is not read yet has what it had.
+                let held = plan.or_else(|| known.held.clone());
+                known.holds(held, now);
+            }
+            named.push(who);
+        }
+        self.all.retain(|who, known| {
+            !matches!(who, Answerer::NameServer(..)) || known.by != *by || named.contains(who)
+        });
+        named
+    }
+
+    fn entry(&mut self, who: &Answerer, by: &Name, scope: Option<Scope>, now: Time) -> &mut Known {
+        if !self.all.contains_key(who) && self.all.len() >= ANSWERERS_MAX {
+            let oldest = self.all.iter().min_by_key(|(_, known)| known.heard_at);
+            if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
+                self.all.remove(&oldest);
+            }
+        }
+        let known = self.all.entry(who.clone()).or_insert_with(|| Known {
+            name: by.clone(),
+            held: None,
+            since: now,
+            heard_at: now,
+            problem: None,
+            scope: None,
+            by: by.clone(),
+        });
+        (known.scope, known.heard_at) = (scope, now);
+        known
+    }
+}
