@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 use walrus_core::config::Configuration;
 use walrus_core::control::{Input, Refusal, Status};
+use walrus_core::message::KeptNameServers;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
 use walrus_core::world::{Name, Observation, OverrideState, Target, Time};
 use walrus_host::clock::{Busy, Clock};
@@ -189,6 +190,18 @@ impl ControllerHandle {
     /// If the Controller ended.
     pub async fn marks_seen(&self, highest: PlanNumber) -> Result<(), ControllerGone> {
         self.send(CommandKind::Tell(Input::MarksSeen(highest))).await
+    }
+
+    /// What the name servers have that this node keeps up to date.
+    ///
+    /// # Errors
+    /// If the Controller ended.
+    pub async fn name_servers(
+        &self,
+        node: Name,
+        kept: KeptNameServers,
+    ) -> Result<(), ControllerGone> {
+        self.send(CommandKind::Tell(Input::NameServers { node, kept })).await
     }
 
     /// Waits until all queues are empty and nothing is under way: for a manual clock, and for

@@ -27,6 +27,8 @@ pub struct UpdaterStart {
     pub seed: u64,
     /// What time it is.
     pub clock: Clock,
+    /// Rises whenever a name server has acknowledged another Plan; all name servers of a node share it.
+    pub acknowledgements: Arc<watch::Sender<u64>>,
     /// Ends it.
     pub shutdown: Shutdown,
 }
@@ -75,14 +77,14 @@ impl UpdaterHandle {
 /// Starts the task of a name server.
 #[must_use]
 pub fn spawn(start: UpdaterStart) -> (UpdaterHandle, JoinHandle<()>) {
-    let UpdaterStart { settings, plans, secrets, seed, clock, shutdown } = start;
+    let UpdaterStart { settings, plans, secrets, seed, clock, acknowledgements, shutdown } = start;
     let handle = UpdaterHandle {
         updater: Arc::new(Mutex::new(Updater::new(settings, seed))),
         plans: plans.clone(),
         changed: Arc::default(),
         clock,
     };
-    let task = tokio::spawn(run(handle.clone(), plans, secrets, shutdown));
+    let task = tokio::spawn(run(handle.clone(), plans, secrets, acknowledgements, shutdown));
     (handle, task)
 }
 
@@ -90,16 +92,22 @@ async fn run(
     handle: UpdaterHandle,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
     secrets: SecretFiles,
+    acknowledgements: Arc<watch::Sender<u64>>,
     shutdown: Shutdown,
 ) {
     let clock = handle.clock.clone();
     // Once nobody makes Plans any more the last one is kept there all the same.
     let mut plans_end = false;
     let mut taken: Option<Arc<Plan>> = None;
+    let mut told: Option<PlanNumber> = None;
     loop {
         take(&handle, &mut plans, &mut taken);
         let (effect, deadline) = {
             let mut updater = handle.lock();
+            if updater.acknowledged() != told.as_ref() {
+                told = updater.acknowledged().cloned();
+                acknowledgements.send_modify(|count| *count += 1);
+            }
             (updater.poll(clock.now()), updater.next_deadline())
         };
         match effect {

@@ -64,6 +64,10 @@ pub(crate) struct StatusView {
     /// Changes of the answers within the last hour, and how far clients have followed them; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) moves: Vec<MoveView>,
+    /// For how long this Controller has followed moves, in milliseconds: what changed before that is not known; absent
+    /// without a Controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moves_followed_ms: Option<u64>,
     /// What happened since the start.
     pub(crate) counters: CountersView,
 }
@@ -310,6 +314,7 @@ impl StatusView {
             group: None,
             bus: None,
             moves: Vec::new(),
+            moves_followed_ms: None,
             counters: CountersView::default(),
         }
     }
@@ -372,6 +377,7 @@ impl StatusView {
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
             moves: status.moves.iter().map(MoveView::from).collect(),
+            moves_followed_ms: Some(status.moves_followed_ms),
             counters: CountersView {
                 reports: counters.reports,
                 reports_refused: counters.reports_refused,

@@ -6,10 +6,39 @@ use crate::output::{Table, percent};
 /// Areas that a line names before it counts them.
 const AREAS_SHOWN: usize = 3;
 
-pub(super) fn render(moves: &[MoveView]) -> String {
-    if moves.is_empty() {
-        return "no answers have changed within the last hour\n".to_owned();
+/// Name servers that are behind that are told of one by one, for each move.
+const BEHIND_SHOWN: usize = 5;
+
+/// Whoever speaks does so more often.
+const SILENT_MS: u64 = 30_000;
+
+/// Moves are told of for so long.
+const KEPT_MS: u64 = 3_600_000;
+
+/// `followed_ms`: for how long moves have been followed; `None` where no Controller is.
+pub(super) fn render(moves: &[MoveView], followed_ms: Option<u64>) -> String {
+    let Some(followed_ms) = followed_ms else {
+        return "no Controller runs here: ask a node that has one\n".to_owned();
+    };
+    let mut text = if moves.is_empty() {
+        "no answers have changed within the last hour\n".to_owned()
+    } else {
+        table(moves)
+    };
+    for it in moves.iter().filter(|it| it.moved_95_ms.is_none()) {
+        text.push_str(&behind(it));
     }
+    if followed_ms < KEPT_MS {
+        let line = format!(
+            "followed for {}, since this Controller started: what changed before that is not known\n",
+            seconds(followed_ms)
+        );
+        text.push_str(&line);
+    }
+    text
+}
+
+fn table(moves: &[MoveView]) -> String {
     let mut table = Table::new(&[
         "service",
         "areas",
@@ -37,13 +66,48 @@ pub(super) fn render(moves: &[MoveView]) -> String {
             percent(Some(it.still_by_ttl)),
             it.still_by_askers.map_or_else(|| "-".to_owned(), |still| percent(Some(still))),
             requests.unwrap_or_else(|| "-".to_owned()),
-            match it.moved_95_ms {
-                Some(moved) => format!("at T+{}", seconds(moved)),
-                None => format!("expected at T+{}", seconds(it.expected_95_ms)),
-            },
+            moved(it),
         ]);
     }
     table.render()
+}
+
+/// When, and what tells of it.
+fn moved(of: &MoveView) -> String {
+    match (of.moved_95_ms, of.expected_95_ms) {
+        (Some(moved), _) => format!("at T+{} (by {})", tenths(moved), of.by),
+        (None, Some(expected)) => format!("expected at T+{}", seconds(expected)),
+        (None, None) if of.answerers == 0 => "no: no name server is known".to_owned(),
+        (None, None) if !of.behind.is_empty() => "no: old answers are given".to_owned(),
+        (None, None) => "no: requests still come".to_owned(),
+    }
+}
+
+/// Who still gives old answers.
+fn behind(of: &MoveView) -> String {
+    let mut text = String::new();
+    for it in of.behind.iter().take(BEHIND_SHOWN) {
+        let what = if it.kind == "director" { "Director" } else { "name server" };
+        let plan = it.plan.as_ref().map_or(String::new(), |plan| format!(" of Plan {plan}"));
+        let heard = it.heard_ms.unwrap_or_default();
+        let heard = match heard {
+            silent if silent >= SILENT_MS => format!(", not heard of for {}", seconds(silent)),
+            _ => String::new(),
+        };
+        let problem = it.problem.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        text.push_str(&format!(
+            "{} of {} (Plan {}) still gets old answers{plan} from {what} {}{heard}{problem}\n",
+            percent(Some(it.share)),
+            of.service,
+            of.plan,
+            it.name,
+        ));
+    }
+    let more = of.behind.len().saturating_sub(BEHIND_SHOWN);
+    if more > 0 {
+        text.push_str(&format!("... and from {more} more: see `walrus status --json`\n"));
+    }
+    text
 }
 
 fn areas(of: &MoveView) -> String {
@@ -53,6 +117,10 @@ fn areas(of: &MoveView) -> String {
     if more > 0 { format!("{named} and {more} more") } else { named }
 }
 
+fn tenths(millis: u64) -> String {
+    format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+}
+
 fn seconds(millis: u64) -> String {
     format!("{} s", millis / 1000)
 }
@@ -60,10 +128,11 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::moves::BehindView;
 
     #[test]
     fn each_move_says_what_is_known_of_it() {
-        let of = |moved: Option<u64>, requests: Option<f64>| MoveView {
+        let of = |moved: Option<u64>, requests: Option<f64>, expected: Option<u64>| MoveView {
             service: "www.example.com".to_owned(),
             areas: ["asia", "east", "north", "south"].map(str::to_owned).into(),
             area_count: 9,
@@ -73,19 +142,55 @@ mod tests {
             plan: "1/one/7".to_owned(),
             age_ms: 30_400,
             ttl_ms: 60_000,
+            still: requests.unwrap_or(0.493),
+            by: "ttl".to_owned(),
             still_by_ttl: 0.493,
             still_by_askers: None,
             still_by_requests: requests,
             requests_a_second: requests.map(|still| still * 120.0),
+            answerers: 2,
+            behind: Vec::new(),
             moved_95_ms: moved,
-            expected_95_ms: 57_000,
+            expected_95_ms: expected,
+            until_ms: None,
         };
-        let text = render(&[of(None, Some(0.55)), of(Some(29_000), None)]);
+        let moves = [
+            of(None, Some(0.55), Some(57_000)),
+            of(Some(29_250), None, Some(29_250)),
+            of(None, Some(0.3), None),
+            MoveView { answerers: 0, ..of(None, None, None) },
+            MoveView {
+                behind: vec![BehindView {
+                    name: "europe".to_owned(),
+                    kind: "name_server".to_owned(),
+                    share: 0.5,
+                    plan: Some("1/one/6".to_owned()),
+                    heard_ms: Some(45_000),
+                    problem: Some("refused: BADSIG".to_owned()),
+                }],
+                ..of(None, None, None)
+            },
+        ];
+        let text = render(&moves, Some(KEPT_MS));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].contains("asia, east, north and 6 more"), "{text}");
         assert!(lines[1].contains("55 % (66.0/s)"), "{text}");
-        assert!(lines[1].ends_with("expected at T+57 s"), "{text}");
-        assert!(lines[2].ends_with("at T+29 s"), "{text}");
-        assert!(render(&[]).contains("no answers have changed"));
+        for (line, end) in [
+            (1, "expected at T+57 s"),
+            (2, "at T+29.2 s (by ttl)"),
+            (3, "no: requests still come"),
+            (4, "no: no name server is known"),
+            (5, "no: old answers are given"),
+        ] {
+            assert!(lines[line].ends_with(end), "{text}");
+        }
+        assert_eq!(
+            lines[6],
+            "50 % of www.example.com (Plan 1/one/7) still gets old answers of Plan 1/one/6 from \
+             name server europe, not heard of for 45 s: refused: BADSIG"
+        );
+        let none = render(&[], Some(34_000));
+        assert!(none.contains("no answers have changed"), "{none}");
+        assert!(none.contains("followed for 34 s, since this Controller started"), "{none}");
     }
 }

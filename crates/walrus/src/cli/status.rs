@@ -14,7 +14,7 @@ pub(super) fn run(api: &ApiArguments, moves: bool, json: bool) -> Result<(), Fai
     match (json, moves) {
         // What is asked for by itself is a part of the whole.
         (true, _) => say_json("status", &status),
-        (false, true) => say(&super::moves::render(&status.moves)),
+        (false, true) => say(&super::moves::render(&status.moves, status.moves_followed_ms)),
         (false, false) => say(&render(&status)),
     }
 }

@@ -13,6 +13,7 @@ mod plan_taker;
 mod roll;
 mod staleness;
 mod start;
+mod tell_acknowledged;
 mod tell_changes;
 pub(crate) mod updaters;
 mod vantage;

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
-use walrus_controller::ControllerHandle;
 use walrus_core::config::{Configuration, NameServerSettings};
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_core::update::{UpdaterStatus, compare_keys};
@@ -12,8 +11,6 @@ use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 
-use super::Node;
-
 /// One task for each; all follow one Plan, whoever makes it.
 #[derive(Debug)]
 pub(crate) struct Updaters {
@@ -21,6 +18,7 @@ pub(crate) struct Updaters {
     clock: Clock,
     seed: Seed,
     secrets: SecretFiles,
+    acknowledgements: Arc<watch::Sender<u64>>,
     running: Mutex<Vec<Running>>,
 }
 
@@ -41,7 +39,8 @@ impl Updaters {
         seed: Seed,
     ) -> Self {
         let (secrets, running) = (SecretFiles::default(), Mutex::new(Vec::new()));
-        let updaters = Self { plans, clock, seed, secrets, running };
+        let acknowledgements = Arc::new(watch::Sender::new(0));
+        let updaters = Self { plans, clock, seed, secrets, acknowledgements, running };
         if configuration.node.roles.updater {
             updaters.reconfigure(&configuration.name_servers);
         }
@@ -87,6 +86,7 @@ impl Updaters {
             secrets: self.secrets.clone(),
             seed: self.seed.for_part(&part),
             clock: self.clock.clone(),
+            acknowledgements: self.acknowledgements.clone(),
             shutdown: end.clone(),
         });
         Running { handle, end }
@@ -97,6 +97,11 @@ impl Updaters {
         let mut all: Vec<UpdaterStatus> = self.lock().iter().map(|it| it.handle.status()).collect();
         compare_keys(&mut all);
         all
+    }
+
+    /// Changes whenever one of them has acknowledged another Plan.
+    pub(super) fn acknowledgements(&self) -> watch::Receiver<u64> {
+        self.acknowledgements.subscribe()
     }
 
     /// The newest Plan that any of the name servers has.
@@ -117,19 +122,4 @@ impl Updaters {
 /// Whether both are about the same zone of the same name server, so that what is known of it holds.
 fn is_same(one: &NameServerSettings, other: &NameServerSettings) -> bool {
     one.address == other.address && one.zone == other.zone && one.name == other.name
-}
-
-/// Tells the Controller the highest Plan number in name servers' marks: one that lost its state begins an epoch
-/// above them then, or nothing of it would ever be published.
-pub(super) async fn tell_controller(node: Arc<Node>, controller: ControllerHandle) {
-    let every = node.loaded().configuration.dns.observe_every;
-    loop {
-        let awake = node.clock.sleep(every).await;
-        if let Some(highest) = node.updaters().seen()
-            && controller.marks_seen(highest).await.is_err()
-        {
-            return;
-        }
-        drop(awake);
-    }
 }

@@ -13,8 +13,8 @@ use super::Node;
 use super::group::{self, Joined};
 use super::plan_taker::{AGAIN_AFTER, PlanTaker, Taken};
 use super::staleness;
+use super::tell_acknowledged::{tell_controller, tell_group};
 use super::tell_changes::tell_changes;
-use super::updaters::tell_controller;
 use super::vantage;
 
 /// This node's part in a group over NATS.
@@ -51,6 +51,8 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
         (Some(controller), director, _) => {
             node.keep(tokio::spawn(tell_changes(controller.plan(), held)));
             if let Some(director) = director {
+                let told = tell_held(node.clone(), controller.clone(), applied.subscribe());
+                node.keep(tokio::spawn(told));
                 let plans = plans_to_director(controller.clone(), director.clone(), applied);
                 node.keep(tokio::spawn(plans));
             }
@@ -61,6 +63,9 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
             node.keep(tokio::spawn(follow));
         }
         (None, _, None) => {}
+    }
+    if let Some(bus) = node.bus().filter(|_| roles.updater) {
+        node.keep(tokio::spawn(tell_group(node.clone(), bus.clone())));
     }
     if let Some(controller) = node.controller.clone().filter(|_| roles.updater) {
         node.keep(tokio::spawn(tell_controller(node.clone(), controller)));
@@ -89,6 +94,23 @@ async fn plans_to_director(
                 return;
             },
             () = sleep(AGAIN_AFTER), if is_refused => {}
+        }
+    }
+}
+
+/// Tells the Controller that is here at once when the name server answers by another Plan.
+async fn tell_held(
+    node: Arc<Node>,
+    controller: ControllerHandle,
+    mut applied: watch::Receiver<Option<PlanNumber>>,
+) {
+    let Some(director) = node.director().cloned() else { return };
+    let name = node.loaded().configuration.node.name.clone();
+    loop {
+        let held = director.plan().map(|plan| plan.number.clone());
+        let told = controller.director_hello(name.clone(), held).await;
+        if told.is_err() || applied.changed().await.is_err() {
+            return;
         }
     }
 }

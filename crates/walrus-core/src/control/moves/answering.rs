@@ -1,6 +1,6 @@
 //! Who gives answers out, by which Plan, and since when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -92,6 +92,8 @@ pub enum AnswererKind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answering {
     all: BTreeMap<Answerer, Known>,
+    /// Nodes that say hello as Directors do, and answer nobody.
+    silent: BTreeSet<Name>,
 }
 
 impl Answering {
@@ -112,7 +114,7 @@ impl Answering {
         problem: Option<String>,
         now: Time,
     ) -> Option<Answerer> {
-        let held = held?;
+        let held = held.filter(|_| !self.silent.contains(name))?;
         let who = Answerer::Director(name.clone());
         let known = self.entry(&who, name, None, now);
         known.problem = problem;
@@ -123,7 +125,10 @@ impl Answering {
     /// A node tells of the name servers that it keeps up to date; of those that it no longer tells of, nobody else
     /// knows. Gives those that are new or changed.
     pub(super) fn kept(&mut self, by: &Name, kept: KeptNameServers, now: Time) -> Vec<Answerer> {
-        if kept.answers_nothing {
+        if !kept.answers_nothing {
+            self.silent.remove(by);
+        } else if self.silent.len() < ANSWERERS_MAX {
+            self.silent.insert(by.clone());
             self.all.remove(&Answerer::Director(by.clone()));
         }
         let mut named = Vec::new();

@@ -244,6 +244,7 @@ fn a_name_server_that_refuses_updates_keeps_all_where_it_is() {
     moves.kept(&node, kept(Some(1), None), at(999));
     planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
     moves.kept(&node, kept(Some(1), Some("refused: BADSIG")), at(1001));
+    moves.director(&node, Some(number(2)), None, at(1001));
     for after in [25.0, 220.0, 3000.0] {
         let status = told(&moves, after);
         assert_eq!((status.still, status.moved_95_ms), (1.0, None), "{status:?}");

@@ -260,6 +260,12 @@ impl Updater {
     }
 
     /// Each name that the Plan wants, and how it stands.
+    /// The newest Plan that the name server is known to have.
+    #[must_use]
+    pub const fn acknowledged(&self) -> Option<&PlanNumber> {
+        self.acknowledged.as_ref()
+    }
+
     fn wanted(&self) -> impl Iterator<Item = (&DesiredName, &NameState)> {
         let names = self.desired.iter().flat_map(|desired| &desired.names);
         names.filter_map(|wanted| Some((wanted, self.names.get(&wanted.target)?)))

@@ -30,6 +30,7 @@ fn updater_of(scene: &Scene, plan: Plan, clock: Clock) -> (UpdaterHandle, Shutdo
     let settings: NameServerSettings = parsed.configuration.name_servers[0].clone();
     let shutdown = Shutdown::new();
     let (handle, _task) = spawn(UpdaterStart {
+        acknowledgements: std::sync::Arc::new(tokio::sync::watch::Sender::new(0)),
         settings,
         plans: watch::channel(Some(Arc::new(plan))).1,
         secrets: SecretFiles::default(),
