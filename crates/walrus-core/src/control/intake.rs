@@ -144,8 +144,10 @@ impl Controller {
         marks: Option<PlanNumber>,
     ) -> Result<(), Refusal> {
         self.demand.hello(director.clone(), plan.clone(), self.now)?;
-        self.moves.director(&director, plan.clone(), None, self.now);
-        let noted = plan.map_or(Ok(()), |held| self.note_held(&director, &held));
+        let noted = plan.as_ref().map_or(Ok(()), |held| self.note_held(&director, held));
+        if noted.is_ok() {
+            self.moves.director(&director, plan, None, self.now);
+        }
         noted.and(marks.map_or(Ok(()), |marks| self.marks_seen(marks)))
     }
 

@@ -143,6 +143,7 @@ mod tests {
                     address: "192.0.2.53:53".to_owned(),
                     zone: "europe.lb.example.com".to_owned(),
                     services: vec!["www.example.com".to_owned()],
+                    ttl_seconds: Some(20),
                     plan: Some(number_held),
                     problem: Some("refused: BADSIG".to_owned()),
                 }],

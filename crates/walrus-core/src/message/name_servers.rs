@@ -35,6 +35,9 @@ pub struct KeptNameServer {
     /// The services that are published there; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
+    /// How long its answers may be cached, in seconds, if it publishes them with a TTL of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u32>,
     /// The newest Plan that it has acknowledged; absent if none is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanNumber>,

@@ -56,12 +56,12 @@ async fn wait(node: &Node, changes: &mut watch::Receiver<u64>, every: Duration) 
 }
 
 fn kept(node: &Node) -> KeptNameServers {
-    let told = node.updaters().status().into_iter().filter_map(told_of).take(NAME_SERVERS_MAX);
+    let told = node.updaters().with_ttl().into_iter().filter_map(told_of).take(NAME_SERVERS_MAX);
     KeptNameServers { answers_nothing: node.director().is_none(), name_servers: told.collect() }
 }
 
 /// `None` if nothing there is ours: it answers whatever somebody else put there.
-fn told_of(status: UpdaterStatus) -> Option<KeptNameServer> {
+fn told_of((status, ttl_seconds): (UpdaterStatus, Option<u32>)) -> Option<KeptNameServer> {
     let is_ours = |state| !matches!(state, NameState::Foreign | NameState::Left);
     let ours = status.names.into_iter().filter(|name| is_ours(name.state));
     let mut services: Vec<String> = ours.map(|name| name.service).collect();
@@ -77,6 +77,7 @@ fn told_of(status: UpdaterStatus) -> Option<KeptNameServer> {
         address: status.address,
         zone: status.zone,
         services,
+        ttl_seconds,
         plan: status.acknowledged,
         problem: status.problem,
     })

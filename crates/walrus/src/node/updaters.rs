@@ -99,6 +99,12 @@ impl Updaters {
         all
     }
 
+    /// The same, with the TTL of its own that each is to publish with, if it has one, in seconds.
+    pub(super) fn with_ttl(&self) -> Vec<(UpdaterStatus, Option<u32>)> {
+        let of = |it: &Running| (it.handle.status(), it.handle.settings().ttl);
+        self.lock().iter().map(of).collect()
+    }
+
     /// Changes whenever one of them has acknowledged another Plan.
     pub(super) fn acknowledgements(&self) -> watch::Receiver<u64> {
         self.acknowledgements.subscribe()

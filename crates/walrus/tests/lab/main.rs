@@ -5,6 +5,7 @@
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
 //! - [`records`]: records beyond addresses and an alias, as dig and kdig read them.
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
+//! - [`moves`]: how far clients behind resolvers have followed a change, against what is said of it.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
@@ -21,6 +22,7 @@ mod detection;
 mod dnssec_zones;
 mod existing;
 mod group;
+mod moves;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod programs;

@@ -60,6 +60,7 @@ struct Scope {
     area: Name,
     /// Empty: all.
     services: Vec<String>,
+    ttl: Option<Duration>,
 }
 
 impl Known {
@@ -67,6 +68,11 @@ impl Known {
         if self.held != held {
             (self.held, self.since) = (held, now);
         }
+    }
+
+    /// How long its answers may be cached, if that is its own affair.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        self.scope.as_ref()?.ttl
     }
 
     /// Whether clients of any of these areas get answers for the service here.
@@ -133,9 +139,11 @@ impl Answering {
         }
         let mut named = Vec::new();
         for told in kept.name_servers.into_iter().take(NAME_SERVERS_MAX) {
-            let KeptNameServer { name, area, address, zone, services, plan, problem } = told;
+            let KeptNameServer { name, area, address, zone, services, .. } = told;
+            let (plan, problem) = (told.plan, told.problem);
+            let ttl = told.ttl_seconds.map(|seconds| Duration::from_secs(seconds.into()));
             let who = Answerer::NameServer(shorten(address), shorten(zone));
-            let known = self.entry(&who, by, Some(Scope { area, services }), now);
+            let known = self.entry(&who, by, Some(Scope { area, services, ttl }), now);
             // Of two that keep the same one, who saw it take a Plan knows.
             if plan >= known.held || known.by == *by {
                 (known.name, known.by) = (name, by.clone());

@@ -248,7 +248,7 @@ impl Moves {
                 Answerer::Director(name) => (ground.queries)(name, service, areas),
                 Answerer::NameServer(..) => None,
             };
-            Part { who: who.clone(), weight, switched: has.then_some(ground.now) }
+            Part { who: who.clone(), weight, ttl: known.ttl(), switched: has.then_some(ground.now) }
         });
         Parts::new(of.collect())
     }

@@ -16,6 +16,8 @@ pub(super) struct Part {
     pub(super) who: Answerer,
     /// Queries a second; `None`: nobody tells.
     pub(super) weight: Option<f64>,
+    /// How long its answers may be cached; `None`: as the Plan says.
+    pub(super) ttl: Option<Duration>,
     /// Since when it gives the new answers; `None`: it does not.
     pub(super) switched: Option<Time>,
 }
@@ -98,6 +100,7 @@ impl Parts {
             return 1.0;
         }
         let still = self.shared().map(|(part, share)| {
+            let ttl = part.ttl.unwrap_or(ttl);
             share * part.switched.map_or(1.0, |switched| cached(now.since(switched), ttl))
         });
         still.sum::<f64>().clamp(0.0, 1.0)
@@ -109,8 +112,13 @@ impl Parts {
             return None;
         }
         let switched = || self.all.iter().filter_map(|part| part.switched);
-        let (from, to) = (switched().min()?, switched().max()? + ttl);
+        let (from, to) = (switched().min()?, switched().max()? + self.longest_ttl(ttl));
         Some(first(from, to, |at| self.still(ttl, at) <= rest))
+    }
+
+    /// The longest that an answer of any of them may be cached.
+    pub(super) fn longest_ttl(&self, ttl: Duration) -> Duration {
+        self.all.iter().map(|part| part.ttl.unwrap_or(ttl)).max().unwrap_or(ttl)
     }
 
     /// When the last of them began to give the new answers; `None` if those that do not have more than `rest`.
@@ -141,7 +149,7 @@ mod tests {
 
     fn part(name: &str, weight: Option<f64>, switched: Option<u64>) -> Part {
         let who = Answerer::Director(name.parse().unwrap());
-        Part { who, weight, switched: switched.map(Time::from_secs) }
+        Part { who, weight, ttl: None, switched: switched.map(Time::from_secs) }
     }
 
     #[test]
@@ -172,6 +180,9 @@ mod tests {
                 (found, reached) => assert_eq!(found, reached, "{parts:?}"),
             }
         }
+        let own = Part { ttl: Some(ttl * 2), ..part("a", None, Some(0)) };
+        let reached = Parts::new(vec![own]).reached(ttl, 0.05).map(Time::as_secs_f64);
+        assert!((reached.unwrap() - 190.0).abs() < 1e-3, "a TTL of its own");
         let parts = Parts::new(vec![part("a", None, Some(7))]);
         assert_eq!(parts.reached(Duration::ZERO, 0.05), Some(Time::from_secs(7)), "no TTL");
     }

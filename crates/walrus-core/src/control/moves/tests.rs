@@ -229,6 +229,7 @@ fn kept(plan: Option<u64>, problem: Option<&str>) -> KeptNameServers {
         address: "192.0.2.53:53".to_owned(),
         zone: "lb.example.com".to_owned(),
         services: vec!["www.example.com".to_owned()],
+        ttl_seconds: None,
         plan: plan.map(number),
         problem: problem.map(str::to_owned),
     };

@@ -71,6 +71,10 @@ impl Tracked {
         super::sum(&self.left, &self.hits_now)
     }
 
+    fn longest_ttl(&self) -> Duration {
+        self.parts.longest_ttl(self.ttl)
+    }
+
     fn last_switch(&self) -> Option<Time> {
         self.parts.last_switch(REST)
     }
@@ -97,11 +101,11 @@ impl Tracked {
     /// Takes something in that tells of the last `span`: what it shows came about within that, as if evenly.
     pub(super) fn take(&mut self, span: Duration, now: Time, change: impl FnOnce(&mut Self)) {
         self.pass(now);
+        if self.moved.is_some() || now < self.at {
+            return change(self);
+        }
         let before = self.still(now).1;
         change(self);
-        if self.moved.is_some() || now < self.at {
-            return;
-        }
         let (by, still) = self.still(now);
         if by == Source::Ttl {
             return self.pass(now);
@@ -124,10 +128,13 @@ impl Tracked {
         let has = known.held.as_ref().is_some_and(|held| *held >= self.plan);
         let switched = has.then_some(known.since.max(self.at));
         if self.parts.is_known(who) {
+            if self.parts.switched(who).is_some() == has {
+                return;
+            }
             self.take(Duration::ZERO, now, |it| it.parts.set(who, switched));
         } else if !has || self.parts.is_empty() {
             // Who is new and has the new answers never gave others.
-            let part = Part { who: who.clone(), weight: None, switched };
+            let part = Part { who: who.clone(), weight: None, ttl: known.ttl(), switched };
             self.take(Duration::ZERO, now, |it| it.parts.add(part));
         }
     }
@@ -158,7 +165,7 @@ impl Tracked {
         if self.parts.behind().next().is_some() {
             return None;
         }
-        Some(self.last_switch()? + self.waiting.longest(self.ttl).max(self.ttl))
+        Some(self.last_switch()? + self.waiting.longest(self.ttl).max(self.longest_ttl()))
     }
 
     pub(super) fn status(&self, answering: &Answering, now: Time) -> MoveStatus {
@@ -177,7 +184,7 @@ impl Tracked {
             reason: self.reason.clone(),
             plan: self.plan.to_string(),
             age_ms: millis(now.since(self.at)),
-            ttl_ms: millis(self.ttl),
+            ttl_ms: millis(self.longest_ttl()),
             still,
             by: moved.map_or(best, |it| it.by),
             still_by_ttl: self.still_by_ttl(now),

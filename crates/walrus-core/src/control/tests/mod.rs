@@ -5,6 +5,7 @@ mod demand;
 mod detection;
 mod group;
 mod harness;
+mod moves;
 mod operators;
 mod people;
 mod plans;

@@ -5,6 +5,7 @@ mod bad_input;
 mod every_kind;
 mod far;
 mod in_a_group;
+mod moves;
 mod programs;
 mod resolver;
 mod scene;
