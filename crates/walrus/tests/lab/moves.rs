@@ -85,7 +85,9 @@ fn drain(walrus: &Walrus) -> (Instant, Value) {
         (asked >= 2 * u64::from(RESOLVERS)).then_some(())
     });
     // Each of them has been told of, too.
-    std::thread::sleep(Duration::from_secs(2));
+    let observations = || walrus.status()["counters"]["observations"].as_u64().unwrap();
+    let before = observations();
+    wait_for("two observations", || (observations() >= before + 2).then_some(()));
     let (code, said) = walrus.call(&["drain", "frankfurt"]);
     assert_eq!(code, Some(0), "{said}");
     let begun = walrus.status();
