@@ -341,17 +341,6 @@ impl StatusView {
             operator: entry.by.as_ref().map(ToString::to_string),
             set_unix_ms: entry.set_unix_ms,
         });
-        let problems = status.problems.iter().map(problem_view);
-        let twin = status.group.as_ref().and_then(|group| group.twin.as_ref());
-        let twin = twin.map(|text| ProblemView {
-            kind: "group".to_owned(),
-            subject: node.to_owned(),
-            text: text.clone(),
-        });
-        let silent = status.directors.iter().filter(|director| director.is_silent);
-        let silent =
-            silent.map(|director| silent_director(director.name.as_str(), director.age_ms));
-        let unproved = status.group.iter().flat_map(unproved_controllers);
         let counters = &status.counters;
         Self {
             node: node.to_owned(),
@@ -369,7 +358,7 @@ impl StatusView {
             demand: demand_views(status),
             directors: directors.collect(),
             drained: drained.collect(),
-            problems: problems.chain(twin).chain(unproved).chain(silent).collect(),
+            problems: problems_of(node, status),
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
@@ -396,6 +385,21 @@ impl StatusView {
             },
         }
     }
+}
+
+/// What is wrong, as the Controller knows it.
+fn problems_of(node: &str, status: &Status) -> Vec<ProblemView> {
+    let problems = status.problems.iter().map(problem_view);
+    let twin = status.group.as_ref().and_then(|group| group.twin.as_ref());
+    let twin = twin.map(|text| ProblemView {
+        kind: "group".to_owned(),
+        subject: node.to_owned(),
+        text: text.clone(),
+    });
+    let silent = status.directors.iter().filter(|director| director.is_silent);
+    let silent = silent.map(|director| silent_director(director.name.as_str(), director.age_ms));
+    let unproved = status.group.iter().flat_map(unproved_controllers);
+    problems.chain(twin).chain(unproved).chain(silent).collect()
 }
 
 fn silent_director(name: &str, age_ms: u64) -> ProblemView {
