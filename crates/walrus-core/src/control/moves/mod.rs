@@ -175,6 +175,9 @@ pub struct BehindStatus {
     pub problem: Option<String>,
 }
 
+/// Of a Director, a service and areas.
+type Queries<'a> = dyn Fn(&Name, &str, &[Name]) -> Option<f64> + 'a;
+
 /// What is known when a Plan takes the place of another.
 pub(super) struct Ground<'a> {
     /// Requests a second by server, of those that count them.
@@ -182,7 +185,7 @@ pub(super) struct Ground<'a> {
     /// What is known of domains' requests, by service.
     demand: &'a BTreeMap<String, ServiceDemand>,
     /// Queries a second for a service from areas that a Director gets; `None` if it does not tell.
-    queries: &'a dyn Fn(&Name, &str, &[Name]) -> Option<f64>,
+    queries: &'a Queries<'a>,
     now: Time,
 }
 
