@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use walrus_core::config::Configuration;
-use walrus_core::control::{Input, Refusal, Status};
-use walrus_core::message::KeptNameServers;
+use walrus_core::control::{Input, Refusal, ServerStatus, Status};
+use walrus_core::message::{KeptNameServers, RefusedPlan};
 use walrus_core::plan::{Digests, Plan, PlanNumber};
 use walrus_core::world::{Name, Observation, OverrideState, Target, Time};
 use walrus_host::clock::{Busy, Clock};
@@ -48,6 +48,7 @@ pub(crate) struct Command {
 #[derive(Debug)]
 pub(crate) enum CommandKind {
     Status(oneshot::Sender<Status>),
+    ServerStatus(Name, oneshot::Sender<Option<ServerStatus>>),
     /// Refusals are logged: there is nobody to tell.
     Tell(Input),
     SetOverride(Input, oneshot::Sender<Result<(), OverrideError>>),
@@ -100,6 +101,17 @@ impl ControllerHandle {
     /// If the Controller ended.
     pub async fn status(&self) -> Result<Status, ControllerGone> {
         self.ask(CommandKind::Status).await
+    }
+
+    /// All that is known of one server; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// If the Controller ended.
+    pub async fn server_status(
+        &self,
+        server: Name,
+    ) -> Result<Option<ServerStatus>, ControllerGone> {
+        self.ask(|reply| CommandKind::ServerStatus(server, reply)).await
     }
 
     /// Drains a target or takes that back. When this returns the override is in force and on the
@@ -170,7 +182,7 @@ impl ControllerHandle {
         self.send(CommandKind::Tell(Input::Observed { director, observation })).await
     }
 
-    /// A Director says which Plan it holds; an epoch above the Controller's own makes it go on
+    /// A Director says which Plan it answers from, and which came that it refuses; an epoch above the Controller's own makes it go on
     /// above that one.
     ///
     /// # Errors
@@ -179,8 +191,10 @@ impl ControllerHandle {
         &self,
         director: Name,
         plan: Option<PlanNumber>,
+        refused: Option<RefusedPlan>,
     ) -> Result<(), ControllerGone> {
-        self.send(CommandKind::Tell(Input::DirectorHello { director, plan, marks: None })).await
+        let hello = Input::DirectorHello { director, plan, refused, marks: None };
+        self.send(CommandKind::Tell(hello)).await
     }
 
     /// The highest Plan number that name servers which this node keeps up to date are marked with; one above the

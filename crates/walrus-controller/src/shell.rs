@@ -431,6 +431,10 @@ impl Shell {
                 let unix_ms = self.parts.clock.unix_ms();
                 let _ = reply.send(self.parts.controller.status(now, unix_ms));
             }
+            CommandKind::ServerStatus(server, reply) => {
+                let unix_ms = self.parts.clock.unix_ms();
+                let _ = reply.send(self.parts.controller.status_of(&server, now, unix_ms));
+            }
             CommandKind::Tell(input) => self.tell(input),
             CommandKind::DryRun(configuration, digests, reply) => {
                 let _ = reply.send(self.parts.controller.dry_run(now, configuration, digests));

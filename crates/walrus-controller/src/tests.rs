@@ -357,7 +357,7 @@ async fn another_configuration_is_tried_then_put_in_force() {
     running.handle.observe(director.clone(), observation).await.unwrap();
     let mut ahead = running.plan().number.clone();
     ahead.epoch = 40;
-    running.handle.director_hello(director, Some(ahead)).await.unwrap();
+    running.handle.director_hello(director, Some(ahead), None).await.unwrap();
     running.handle.settle().await;
     running.hand.run_to(Time::from_secs(3)).await;
     assert_eq!(running.plan().number.epoch, 41);

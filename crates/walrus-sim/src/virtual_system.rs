@@ -218,7 +218,12 @@ impl VirtualSystem {
     fn observe(&mut self) {
         let director: Name = self.configuration.node.name.clone();
         let held = self.stored.plan.as_ref().map(|plan| plan.number.clone());
-        let hello = Input::DirectorHello { director: director.clone(), plan: held, marks: None };
+        let hello = Input::DirectorHello {
+            director: director.clone(),
+            plan: held,
+            refused: None,
+            marks: None,
+        };
         let it = &mut self.observations;
         it.sequence += 1;
         let millis = u64::try_from(self.now.since(it.last).as_millis()).unwrap_or(u64::MAX);

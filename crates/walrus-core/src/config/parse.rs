@@ -199,7 +199,7 @@ pub(super) fn build(
     check_roles(root, roles, &group, findings);
     dnssec::check_nodes(root, &dnssec, &node, &group, findings);
     check_reporters(roles, &group, reporter.as_ref(), &clusters.servers, findings);
-    vantage_points::check(&node, &group, &clusters.servers, findings);
+    vantage_points::check(&node, &group, &control, &clusters.servers, findings);
     let cluster::Clusters { clusters, servers, .. } = clusters;
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);

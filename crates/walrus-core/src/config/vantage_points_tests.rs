@@ -39,6 +39,20 @@ fn check_tells_what_nobody_would_hear() {
         ("roles = [\"controller\"]\nprobes = false", "", NATS, ""),
         ("roles = [\"reporter\"]\nprobes = true", "", "", "is no vantage point"),
         (controller, "", "[control]\nsights_last = \"10ms\"", "sights_last"),
+        (controller, "", "[control]\nsights_last = \"10m\"", ""),
+        (controller, "", &format!("{NATS}\n[control]\nsights_last = \"30s\""), ""),
+        (
+            controller,
+            ", every = \"1s\", timeout = \"500ms\", fall = 3",
+            &format!("{NATS}\n[control]\nsights_last = \"5m\""),
+            "keeps it in for 300 s (`sights_last` of [control]), while its probes find a death out within 5 s",
+        ),
+        (
+            controller,
+            ", every = \"1m\", timeout = \"5s\", fall = 3",
+            &format!("{NATS}\n[control]\nsights_last = \"5m\""),
+            "",
+        ),
     ] {
         let said = said(node, probe, more);
         let is_so = if expected.is_empty() { said.is_empty() } else { said.contains(expected) };

@@ -195,8 +195,8 @@ impl Controller {
                 Ok(())
             }
             Input::Observed { director, observation } => self.observed(director, &observation),
-            Input::DirectorHello { director, plan, marks } => {
-                self.director_hello(director, plan, marks)
+            Input::DirectorHello { director, plan, refused, marks } => {
+                self.director_hello(director, plan, refused, marks)
             }
             Input::MarksSeen(number) => self.marks_seen(number),
             Input::NameServers { node, kept } => self.name_servers(&node, kept),

@@ -1,7 +1,7 @@
 //! What messages of the group are to a Controller.
 
 use super::Input;
-use crate::message::{Envelope, Message, Role};
+use crate::message::{Envelope, Hello, Message, Role};
 use crate::plan::PlanPart;
 
 /// What is to be done with a message that was let in ([`Envelope::check`], [`crate::message::Senders`]).
@@ -25,7 +25,8 @@ impl Inbox {
         Self::Input(match (role, message) {
             (Role::Reporter, Message::Report(report)) => Input::Report(report),
             (Role::Director, Message::Hello(hello)) => {
-                Input::DirectorHello { director: name, plan: hello.plan, marks: hello.marks }
+                let Hello { plan, refused, marks, .. } = hello;
+                Input::DirectorHello { director: name, plan, refused, marks }
             }
             (Role::Director, Message::Observation(observation)) => {
                 Input::Observed { director: name, observation }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 use super::Resolved;
-use crate::message::{KeptNameServers, Presence, Role, Sights};
+use crate::message::{KeptNameServers, Presence, RefusedPlan, Role, Sights};
 use crate::plan::{Plan, PlanNumber};
 use crate::world::{Name, Observation, Override, OverrideState, Report, Target};
 
@@ -58,6 +58,8 @@ pub enum Input {
         director: Name,
         /// What it holds.
         plan: Option<PlanNumber>,
+        /// What came and it does not carry out.
+        refused: Option<RefusedPlan>,
         /// The highest in the marks of name servers that its node keeps up to date.
         marks: Option<PlanNumber>,
     },

@@ -2,8 +2,10 @@
 
 use super::demand::CheckedRequests;
 use super::drain;
+use super::heard::shorten;
+use super::probes::Change;
 use super::{Controller, ProbeOutcome, Refusal};
-use crate::message::KeptNameServers;
+use crate::message::{KeptNameServers, RefusedPlan};
 use crate::plan::PlanNumber;
 use crate::world::{Name, Observation, Override, OverrideState, Report, ServerId, Target};
 
@@ -110,9 +112,9 @@ impl Controller {
                 probed.health = target.health().clone();
             }
         }
-        if changed {
+        if changed != Change::None {
             let servers = target.servers.clone();
-            self.looked(&servers);
+            self.looked(&servers, changed == Change::State);
         }
     }
 
@@ -141,17 +143,21 @@ impl Controller {
         &mut self,
         director: Name,
         plan: Option<PlanNumber>,
+        refused: Option<RefusedPlan>,
         marks: Option<PlanNumber>,
     ) -> Result<(), Refusal> {
-        self.demand.hello(director.clone(), plan.clone(), self.now)?;
-        let noted = plan.as_ref().map_or(Ok(()), |held| self.note_held(&director, held));
+        let known = plan.clone().max(refused.as_ref().map(|refused| refused.number.clone()));
+        let refused = refused.map(|it| RefusedPlan { reason: shorten(it.reason), ..it });
+        let problem = refused.as_ref().map(|refused| refused.reason.clone());
+        self.demand.hello(director.clone(), plan.clone(), refused, self.now)?;
+        let noted = known.map_or(Ok(()), |known| self.note_held(&director, &known));
         if noted.is_ok() {
-            self.moves.director(&director, plan, None, self.now);
+            self.moves.director(&director, plan, problem, self.now);
         }
         noted.and(marks.map_or(Ok(()), |marks| self.marks_seen(marks)))
     }
 
-    /// A Director holds this Plan.
+    /// A Director knows this Plan: it holds it, or had it and refused it.
     fn note_held(&mut self, director: &Name, held: &PlanNumber) -> Result<(), Refusal> {
         if self.group.is_some() {
             self.numbering.note_claim(held)?;
@@ -163,7 +169,7 @@ impl Controller {
             self.event_not_before = self.event_not_before.min(self.now);
             let epoch = self.numbering.current().epoch;
             self.warn(format!(
-                "Director {director} holds Plan {held}, which is above ours: going on in epoch \
+                "Director {director} knows Plan {held}, which is above ours: going on in epoch \
                  {epoch}"
             ));
         }

@@ -51,7 +51,7 @@ pub use status::{
     AreaStatus, ClusterStatus, Counters, DemandStatus, DirectorStatus, ServerStatus, ServiceStatus,
     SourceStatus, Status,
 };
-pub use vantage::{DisagreementStatus, Look, Lookout, VantagePointStatus};
+pub use vantage::{DisagreementStatus, Look, Lookout, SeenStatus, VantagePointStatus, WaitStatus};
 
 #[cfg(test)]
 mod tests;

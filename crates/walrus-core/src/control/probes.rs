@@ -62,6 +62,15 @@ pub(super) struct Target {
     wake: Time,
 }
 
+/// What a result changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    None,
+    /// It is down as before, for another reason.
+    Reason,
+    State,
+}
+
 /// What waking a target asks for.
 pub(super) enum Wake {
     Start(ProbeRequest),
@@ -208,17 +217,17 @@ impl Probes {
         true
     }
 
-    /// Adds a result up; tells whether the target's health changed by it.
-    pub(super) fn count(&mut self, id: u32, outcome: ProbeOutcome, now: Time) -> bool {
-        let Some(target) = self.targets.get_mut(&id) else { return false };
-        let is_forgotten = target.forget(now);
+    /// Adds a result up; tells what it changed of the target's health.
+    pub(super) fn count(&mut self, id: u32, outcome: ProbeOutcome, now: Time) -> Change {
+        let Some(target) = self.targets.get_mut(&id) else { return Change::None };
+        let forgotten = if target.forget(now) { Change::State } else { Change::None };
         match outcome {
-            ProbeOutcome::Unknown(_) => return is_forgotten,
+            ProbeOutcome::Unknown(_) => return forgotten,
             ProbeOutcome::Up => target.up_at = now,
             ProbeOutcome::Down(_) => {}
         }
         target.counted_at = now;
-        target.count(outcome) | is_forgotten
+        target.count(outcome).max(forgotten)
     }
 }
 
@@ -246,8 +255,9 @@ impl Target {
         std::mem::replace(&mut self.health, Health::Unseen) != Health::Unseen
     }
 
-    /// Adds a result up; tells whether the health changed.
-    fn count(&mut self, outcome: ProbeOutcome) -> bool {
+    /// Adds a result up; tells what changed of the health.
+    fn count(&mut self, outcome: ProbeOutcome) -> Change {
+        let changed = |it| if it { Change::State } else { Change::None };
         match outcome {
             ProbeOutcome::Up => {
                 self.failures = 0;
@@ -256,19 +266,26 @@ impl Target {
                 if rises {
                     self.health = Health::Up;
                 }
-                rises
+                changed(rises)
             }
             ProbeOutcome::Down(reason) => {
                 self.successes = 0;
                 self.failures = self.failures.saturating_add(1);
-                let falls =
-                    !matches!(self.health, Health::Down(_)) && self.failures >= self.probe.fall;
+                if let Health::Down(before) = &mut self.health {
+                    let now = shorten(reason);
+                    return if std::mem::replace(before, now.clone()) == now {
+                        Change::None
+                    } else {
+                        Change::Reason
+                    };
+                }
+                let falls = self.failures >= self.probe.fall;
                 if falls {
                     self.health = Health::Down(shorten(reason));
                 }
-                falls
+                changed(falls)
             }
-            ProbeOutcome::Unknown(_) => false,
+            ProbeOutcome::Unknown(_) => Change::None,
         }
     }
 }

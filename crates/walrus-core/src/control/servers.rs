@@ -11,7 +11,7 @@ use super::detect::{self, Health, Rules, Verdict};
 use super::heard::{Answer, Heard};
 use super::load;
 use super::probes::Probes;
-use super::vantage::Vantage;
+use super::vantage::{Outcome, Vantage};
 use crate::config::ControlSettings;
 use crate::plan::Plan;
 use crate::world::{
@@ -31,6 +31,10 @@ pub(super) struct Servers {
     returning: BTreeSet<ServerId>,
     /// Servers that were silent with all others and are no longer.
     heard_again: Vec<usize>,
+    /// Servers whose verdict by probes waits and would be another one.
+    held_back: BTreeSet<ServerId>,
+    /// ... of which it was not told.
+    held_back_untold: BTreeSet<ServerId>,
 }
 
 /// One server.
@@ -47,6 +51,8 @@ pub(super) struct Record {
     voted: Option<Verdict>,
     /// Until then these may come to something else by time alone.
     vote_open_until: Option<Time>,
+    /// What they would come to now, down or not, if nobody were waited for and that is something else.
+    pub(super) held_back: Option<bool>,
     /// What each observer has from its Reporter.
     pub(super) heard: BTreeMap<Name, Heard>,
     /// What each observer's probes of a target found.
@@ -126,6 +132,8 @@ impl Servers {
             self.records.drain(..).map(|record| (record.name.clone(), record)).collect();
         self.agenda.clear();
         self.returning.clear();
+        self.held_back.clear();
+        self.held_back_untold.clear();
         for (server, id) in judge.topology.servers.iter().zip((0..).map(ServerId)) {
             let mut record = match old.remove(&server.name) {
                 Some(record) => record.with(server, judge.now),
@@ -208,9 +216,13 @@ impl Servers {
             return false;
         };
         if let Some(probe) = &server.probe {
-            let outcome = judge.vantage.outcome(id, probe, judge.now);
-            record.voted = outcome.verdict.or(record.voted.take());
-            record.vote_open_until = outcome.until;
+            record.vote(judge.vantage.outcome(id, probe, judge.now));
+            if record.held_back.is_none() {
+                self.held_back.remove(&id);
+                self.held_back_untold.remove(&id);
+            } else if self.held_back.insert(id) {
+                self.held_back_untold.insert(id);
+            }
         }
         let verdict = record.verdict(server, judge);
         record.silent = verdict.silent;
@@ -256,6 +268,17 @@ impl Servers {
     /// The record at a place.
     pub(super) fn record(&self, index: usize) -> Option<&Record> {
         self.records.get(index)
+    }
+
+    /// Servers whose verdict waits and would be another one, down or not, of which it was not told.
+    pub(super) fn take_held_back(&mut self) -> Vec<(ServerId, bool)> {
+        let untold = std::mem::take(&mut self.held_back_untold).into_iter();
+        untold.filter_map(|id| Some((id, self.records.get(id.index())?.held_back?))).collect()
+    }
+
+    /// Whether there is one.
+    pub(super) fn holds_back_untold(&self) -> bool {
+        !self.held_back_untold.is_empty()
     }
 
     /// Who was heard again after a silence of all, since this was asked last.
@@ -345,6 +368,7 @@ impl Record {
             prior,
             voted: None,
             vote_open_until: None,
+            held_back: None,
             heard: BTreeMap::new(),
             probed: BTreeMap::new(),
             sighted_at: None,
@@ -379,6 +403,19 @@ impl Record {
         }
         self.reporter = server.reporter;
         self
+    }
+
+    /// Takes in what its vantage points come to.
+    fn vote(&mut self, outcome: Outcome) {
+        self.vote_open_until = outcome.until;
+        self.held_back = None;
+        if outcome.verdict.is_some() {
+            self.voted = outcome.verdict;
+        } else {
+            let before = self.voted.as_ref().or(self.prior.as_ref());
+            let is_down = before.is_some_and(|verdict| verdict.life == Life::Dead);
+            self.held_back = outcome.so_far.filter(|down| *down != is_down);
+        }
     }
 
     /// What its Reporter said last, whoever heard it.

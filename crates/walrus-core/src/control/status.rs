@@ -7,10 +7,24 @@ use serde::Serialize;
 use super::Controller;
 use super::detect::Health;
 use super::servers::Record;
+use crate::message::RefusedPlan;
 use crate::plan::{DomainDemand, PlanNumber, ServiceDemand};
 use crate::world::{
-    Cluster, Condition, Digest, DownWhen, Name, Override, ServerId, Target, Time, Topology,
+    Cluster, Condition, Digest, Name, Override, Server, ServerId, Target, Time, Topology,
 };
+
+/// Of so many servers `status` says in full who sees them how, and for whom a verdict waits; the others are counted. One more
+/// takes some kilobytes with 64 vantage points.
+const DETAILED_MAX: usize = 50;
+
+/// What is told of a server.
+#[derive(Clone, Copy)]
+struct Detail {
+    /// The word of each vantage point among its sources.
+    each_point: bool,
+    difference: bool,
+    wait: bool,
+}
 
 /// All that a Controller knows, at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +57,10 @@ pub struct Status {
     /// Who probes, where there may be several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vantage_points: Vec<super::VantagePointStatus>,
+    /// Servers that vantage points see differently, whether each is told of here or not.
+    pub seen_differently: usize,
+    /// Servers whose verdict by probes waits and would be another one, likewise.
+    pub waiting: usize,
     /// The group of Controllers, if it is in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<super::GroupStatus>,
@@ -63,9 +81,15 @@ pub struct ServerStatus {
     pub life_ms: u64,
     /// What each source says; empty if it has none and so counts as up.
     pub sources: Vec<SourceStatus>,
-    /// If vantage points see it differently: who how, since when and why.
+    /// How many vantage points see it how, where there may be several and it is probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<super::SeenStatus>,
+    /// If vantage points see it differently: who how, since when and why. Of the first 50 such servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disagreement: Option<super::DisagreementStatus>,
+    /// If its verdict by probes waits and would be another one. Of the first 50 such servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<super::WaitStatus>,
 }
 
 /// What one source says about a server, as one observer has it.
@@ -165,8 +189,11 @@ pub struct AreaStatus {
 pub struct DirectorStatus {
     /// Its name.
     pub name: Name,
-    /// The Plan that it said it holds.
+    /// The Plan that it said it answers from.
     pub plan: Option<PlanNumber>,
+    /// The one that came and that it does not carry out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedPlan>,
     /// Since it was last heard, in milliseconds.
     pub age_ms: u64,
     /// It should have been heard since: it may be dead, cut off, or stand still, and nobody knows what it answers.
@@ -212,17 +239,22 @@ impl Controller {
     #[must_use]
     pub fn status(&self, now: Time, unix_ms: u64) -> Status {
         let topology = &self.configuration.topology;
-        let servers: Vec<_> = (self.servers.iter().zip(&topology.servers).zip((0..).map(ServerId)))
-            .map(|((record, server), id)| ServerStatus {
-                name: record.name.clone(),
-                cluster: topology.clusters[server.cluster.index()].name.clone(),
-                condition: self.with_alias(id, record.condition(&self.configuration.control, now)),
-                life_ms: millis(now.since(record.life_since)),
-                sources: self.sources((id, record), now, unix_ms),
-                disagreement: self.vantage.disagreement(id, down_when(topology, id), now),
-            })
-            .collect();
+        let (mut seen_differently, mut waiting) = (0, 0);
+        let servers = self.servers.iter().zip(&topology.servers).zip((0..).map(ServerId));
+        let servers = servers.map(|((record, server), id)| {
+            seen_differently += usize::from(self.vantage.differ_since(id).is_some());
+            waiting += usize::from(record.held_back.is_some());
+            let detail = Detail {
+                each_point: false,
+                difference: seen_differently <= DETAILED_MAX,
+                wait: waiting <= DETAILED_MAX,
+            };
+            self.server_status((id, record, server), detail, now, unix_ms)
+        });
+        let servers: Vec<ServerStatus> = servers.collect();
         Status {
+            seen_differently,
+            waiting,
             name: self.name.clone(),
             plan: self.number(),
             configuration: self.configuration.digest.clone(),
@@ -236,6 +268,7 @@ impl Controller {
                 .map(|(name, director)| DirectorStatus {
                     name: name.clone(),
                     plan: director.plan.clone(),
+                    refused: director.refused.clone(),
                     age_ms: millis(now.since(director.heard_at)),
                     is_silent: director.is_silent,
                 })
@@ -254,6 +287,44 @@ impl Controller {
             },
             group: self.group_status(now),
             counters: self.counters,
+        }
+    }
+
+    /// All that is known of one server, with what each vantage point says of it.
+    #[must_use]
+    pub fn status_of(&self, server: &Name, now: Time, unix_ms: u64) -> Option<ServerStatus> {
+        let topology = &self.configuration.topology;
+        let id = topology.server(server.as_str())?;
+        let place = (id, self.servers.get(id)?, topology.servers.get(id.index())?);
+        let detail = Detail { each_point: true, difference: true, wait: true };
+        Some(self.server_status(place, detail, now, unix_ms))
+    }
+
+    fn server_status(
+        &self,
+        (id, record, server): (ServerId, &Record, &Server),
+        detail: Detail,
+        now: Time,
+        unix_ms: u64,
+    ) -> ServerStatus {
+        let probe = server.probe.as_ref();
+        let down_when = probe.map(|probe| probe.down_when).unwrap_or_default();
+        let mut sources = self.sources((id, record), now, unix_ms);
+        if detail.each_point {
+            sources.extend(self.vantage.sources(id, now));
+        }
+        let differs = || self.vantage.disagreement(id, down_when, now);
+        let waits = || Some(self.vantage.wait((id, record.held_back?), probe?, now));
+        let topology = &self.configuration.topology;
+        ServerStatus {
+            name: record.name.clone(),
+            cluster: topology.clusters[server.cluster.index()].name.clone(),
+            condition: self.with_alias(id, record.condition(&self.configuration.control, now)),
+            life_ms: millis(now.since(record.life_since)),
+            sources,
+            seen: self.group.as_ref().and(probe).map(|_| self.vantage.seen(id)),
+            disagreement: if detail.difference { differs() } else { None },
+            wait: if detail.wait { waits() } else { None },
         }
     }
 
@@ -311,7 +382,6 @@ impl Controller {
                 version: None,
             });
         }
-        sources.extend(self.vantage.sources(id, now));
         sources
     }
 
@@ -343,11 +413,6 @@ impl Controller {
             })
             .collect()
     }
-}
-
-fn down_when(topology: &Topology, id: ServerId) -> DownWhen {
-    let probe = topology.servers.get(id.index()).and_then(|server| server.probe.as_ref());
-    probe.map(|probe| probe.down_when).unwrap_or_default()
 }
 
 fn clusters(topology: &Topology, servers: &[ServerStatus]) -> Vec<ClusterStatus> {

@@ -19,7 +19,7 @@ mod sights;
 use serde::{Deserialize, Serialize};
 
 use crate::dnssec::rollover::{KeysHeld, ZoneKeyState};
-use crate::plan::{Plan, PlanPart, PlanWanted};
+use crate::plan::{Plan, PlanNumber, PlanPart, PlanWanted};
 use crate::world::{Name, Observation, Override, Report, Target};
 
 pub use admission::{
@@ -159,15 +159,28 @@ pub struct Hello {
     /// Proof of who it is, to be checked by the carrier; never logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The number of the Plan that it holds (Directors).
+    /// The number of the Plan that it answers from (Directors).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<crate::plan::PlanNumber>,
+    pub plan: Option<PlanNumber>,
+    /// The Plan that came and that it does not carry out, if there is one (Directors). Older programs name its number in
+    /// `plan`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedPlan>,
     /// The highest number that it saw in the marks of name servers that it keeps up to date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub marks: Option<crate::plan::PlanNumber>,
+    pub marks: Option<PlanNumber>,
     /// The program's version, for people.
     #[serde(default)]
     pub program: String,
+}
+
+/// A Plan that a Director does not carry out: it answers from the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPlan {
+    /// Which.
+    pub number: PlanNumber,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// What a node does.

@@ -265,6 +265,7 @@ mod tests {
             versions: vec![1],
             token: None,
             plan: None,
+            refused: None,
             marks: None,
             program: String::new(),
         });

@@ -173,6 +173,7 @@ impl Connection {
             versions: vec![VERSION],
             token: None,
             plan: None,
+            refused: None,
             marks: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         });

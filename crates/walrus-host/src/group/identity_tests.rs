@@ -65,6 +65,7 @@ impl Listening {
             versions: vec![VERSION],
             token: Some(token.to_owned()),
             plan: None,
+            refused: None,
             marks: None,
             program: String::new(),
         });

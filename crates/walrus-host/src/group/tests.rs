@@ -77,6 +77,7 @@ impl Group {
             versions: vec![VERSION, 7],
             token: Some(self.token.secret().to_owned()),
             plan: None,
+            refused: None,
             marks: None,
             program: String::new(),
         };

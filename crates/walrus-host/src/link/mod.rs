@@ -113,6 +113,7 @@ impl Link {
             versions: vec![VERSION],
             token: None,
             plan: None,
+            refused: None,
             marks: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };

@@ -57,6 +57,7 @@ impl NodeLink {
             versions: vec![VERSION],
             token: None,
             plan: None,
+            refused: None,
             marks: None,
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };

@@ -198,7 +198,8 @@ impl Run<'_> {
             return;
         };
         let plan = self.directors.list[number].held.clone();
-        let input = Input::DirectorHello { director: name.clone(), plan, marks: None };
+        let input =
+            Input::DirectorHello { director: name.clone(), plan, refused: None, marks: None };
         let _ = self.tell_controller(master, input);
         self.poll(master);
     }

@@ -24,7 +24,7 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     registry.register("build_info", "1 for the version that runs", build);
     // A name server without a Controller has its own counters all the same.
     if node.controller().is_some() {
-        let status = node.status().await?;
+        let status = node.status(None).await?;
         controller_metrics(&mut registry, &status);
         super::vantage::register(&mut registry, &status);
         super::clocks::register(&mut registry, &status);

@@ -89,8 +89,12 @@ async fn index() -> &'static str {
      /keys, /metrics, /ready and /openapi.json.\n"
 }
 
-async fn status(State(node): State<Arc<Node>>, headers: HeaderMap) -> Answer {
-    let mut status = node.status().await?;
+async fn status(
+    State(node): State<Arc<Node>>,
+    query: Result<Query<status::StatusQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let mut status = node.status(query?.0.server.as_deref()).await?;
     if !token::is_given(&node, &headers) {
         status.demand.iter_mut().for_each(|demand| demand.heaviest.clear());
     }

@@ -92,7 +92,9 @@ struct Description;
 
 // The functions below are never called: each only carries a path's description.
 
-#[utoipa::path(get, path = "/status", responses((status = 200, description = "How the system stands", body = StatusView)))]
+#[utoipa::path(get, path = "/status", params(super::status::StatusQuery), responses(
+    (status = 200, description = "How the system stands", body = StatusView),
+    (status = 404, description = "There is no such server", body = ErrorView)))]
 #[expect(dead_code, reason = "carries a description")]
 fn status() {}
 

@@ -1,9 +1,10 @@
 //! `GET /status`: areas, clusters, servers, loads, master and Plan number.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use walrus_core::config::Configuration;
-use walrus_core::control::Status;
+use walrus_core::control::{ServerStatus, Status};
+use walrus_core::message::RefusedPlan;
 use walrus_core::plan::PlanNumber;
 use walrus_core::world::{Override, OverrideState, Target, Time};
 use walrus_host::group::Refusal;
@@ -13,7 +14,16 @@ use super::keys::ZoneKeysView;
 use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
-use super::vantage::{DisagreementView, VantagePointView};
+use super::vantage::{DisagreementView, SeenView, VantagePointView, WaitView};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatusQuery {
+    /// This server alone of all servers, with what each vantage point says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
+}
 
 /// How a running system stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -52,6 +62,12 @@ pub(crate) struct StatusView {
     /// Nodes that probe and are heard here; absent where this Controller is alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) vantage_points: Vec<VantagePointView>,
+    /// Servers that they see differently; more than have a `disagreement` here if there are many.
+    #[serde(default)]
+    pub(crate) seen_differently: usize,
+    /// Servers whose verdict by probes waits, likewise.
+    #[serde(default)]
+    pub(crate) waiting: usize,
     /// What the process has given up: root, files, ports and system calls; absent if nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) confined: Vec<String>,
@@ -119,11 +135,18 @@ pub(crate) struct ServerView {
     pub(crate) reason: String,
     /// How long it has been so, in milliseconds.
     pub(crate) life_ms: u64,
-    /// What each source says; none means that it counts as up.
+    /// What each source says; none means that it counts as up. Other vantage points' words are there if it was asked for
+    /// alone, and else counted in `seen`.
     pub(crate) sources: Vec<SourceView>,
-    /// If vantage points see it differently: who how, why, and for how long.
+    /// How many vantage points see it how; absent where there is one at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seen: Option<SeenView>,
+    /// If vantage points see it differently: who how, why, and for how long. Of the first 50 such servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) disagreement: Option<DisagreementView>,
+    /// If its verdict by probes waits and would be another one: for whom, and how long. Of the first 50 such servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wait: Option<WaitView>,
 }
 
 /// What one source says about a server.
@@ -210,14 +233,26 @@ pub(crate) struct DemandView {
 pub(crate) struct DirectorView {
     /// Its name.
     pub(crate) name: String,
-    /// The Plan that it holds.
+    /// The Plan that it answers from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<NumberView>,
+    /// The Plan that came and that it does not carry out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<RefusedPlanView>,
     /// Since it was last heard, in milliseconds.
     pub(crate) age_ms: u64,
     /// It should have been heard since: it is dead, cut off or stands still.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) silent: bool,
+}
+
+/// A Plan that a Director does not carry out.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RefusedPlanView {
+    /// Which.
+    pub(crate) number: NumberView,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// A drain in force.
@@ -310,6 +345,8 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: Vec::new(),
+            seen_differently: 0,
+            waiting: 0,
             confined: Vec::new(),
             group: None,
             bus: None,
@@ -321,7 +358,7 @@ impl StatusView {
 
     /// The Controller's status as the API shows it.
     pub(crate) fn of(node: &str, status: &Status) -> Self {
-        let servers = status.servers.iter().map(server_view).collect();
+        let servers = status.servers.iter().map(ServerView::of).collect();
         let clusters = status.clusters.iter().map(|cluster| ClusterView {
             name: cluster.name.to_string(),
             functioning: cluster.functioning,
@@ -331,6 +368,10 @@ impl StatusView {
         let directors = status.directors.iter().map(|director| DirectorView {
             name: director.name.to_string(),
             plan: director.plan.as_ref().map(NumberView::from),
+            refused: director.refused.as_ref().map(|refused| RefusedPlanView {
+                number: NumberView::from(&refused.number),
+                reason: refused.reason.clone(),
+            }),
             age_ms: director.age_ms,
             silent: director.is_silent,
         });
@@ -362,6 +403,8 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
+            seen_differently: status.seen_differently,
+            waiting: status.waiting,
             confined: Vec::new(),
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
@@ -399,7 +442,11 @@ fn problems_of(node: &str, status: &Status) -> Vec<ProblemView> {
     let silent = status.directors.iter().filter(|director| director.is_silent);
     let silent = silent.map(|director| silent_director(director.name.as_str(), director.age_ms));
     let unproved = status.group.iter().flat_map(unproved_controllers);
-    problems.chain(twin).chain(unproved).chain(silent).collect()
+    let refusals = status.directors.iter().filter_map(|director| {
+        let (name, plan) = (director.name.as_str(), director.plan.clone());
+        Some(ProblemView::of_refused_plan(name, plan, director.refused.as_ref()?))
+    });
+    problems.chain(twin).chain(unproved).chain(silent).chain(refusals).collect()
 }
 
 fn silent_director(name: &str, age_ms: u64) -> ProblemView {
@@ -432,6 +479,27 @@ fn unproved_controllers(
 }
 
 impl ProblemView {
+    /// A name server that does not carry a Plan out.
+    pub(crate) fn of_refused_plan(
+        director: &str,
+        held: Option<PlanNumber>,
+        refused: &RefusedPlan,
+    ) -> Self {
+        let held = held.map_or_else(
+            || "no Plan at all".to_owned(),
+            |held| format!("Plan {}", NumberView::from(&held)),
+        );
+        let number = NumberView::from(&refused.number);
+        Self {
+            kind: "plan".to_owned(),
+            subject: director.to_owned(),
+            text: format!(
+                "name server {director} answers from {held} and refused Plan {number}: {}",
+                refused.reason
+            ),
+        }
+    }
+
     /// Connections to the group that were refused.
     pub(crate) fn of_refusal(refusal: &Refusal, now: Time) -> Self {
         let seconds = now.since(refusal.at).as_secs();
@@ -453,26 +521,31 @@ fn problem_view(notice: &walrus_core::control::Notice) -> ProblemView {
     }
 }
 
-fn server_view(server: &walrus_core::control::ServerStatus) -> ServerView {
-    let sources = server.sources.iter().map(|source| SourceView {
-        source: source.source.clone(),
-        observer: source.observer.to_string(),
-        says: source.says.clone(),
-        age_ms: source.age_ms,
-        skew_ms: source.skew_ms,
-        version: source.version.clone(),
-    });
-    ServerView {
-        name: server.name.to_string(),
-        cluster: server.cluster.to_string(),
-        life: server.condition.life.as_str().to_owned(),
-        load: server.condition.load,
-        ramp: server.condition.ramp,
-        hits_per_second: server.condition.hits_per_second,
-        reason: server.condition.reason.clone(),
-        life_ms: server.life_ms,
-        sources: sources.collect(),
-        disagreement: server.disagreement.as_ref().map(DisagreementView::from),
+impl ServerView {
+    /// As the Controller tells it.
+    pub(crate) fn of(server: &ServerStatus) -> Self {
+        let sources = server.sources.iter().map(|source| SourceView {
+            source: source.source.clone(),
+            observer: source.observer.to_string(),
+            says: source.says.clone(),
+            age_ms: source.age_ms,
+            skew_ms: source.skew_ms,
+            version: source.version.clone(),
+        });
+        Self {
+            name: server.name.to_string(),
+            cluster: server.cluster.to_string(),
+            life: server.condition.life.as_str().to_owned(),
+            load: server.condition.load,
+            ramp: server.condition.ramp,
+            hits_per_second: server.condition.hits_per_second,
+            reason: server.condition.reason.clone(),
+            life_ms: server.life_ms,
+            sources: sources.collect(),
+            seen: server.seen.map(SeenView::from),
+            disagreement: server.disagreement.as_ref().map(DisagreementView::from),
+            wait: server.wait.as_ref().map(WaitView::from),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use walrus_core::control::{DisagreementStatus, VantagePointStatus};
+use walrus_core::control::{DisagreementStatus, SeenStatus, VantagePointStatus, WaitStatus};
 
 use super::status::StatusView;
 
@@ -45,6 +45,45 @@ pub(crate) struct SeenDownView {
     pub(crate) name: String,
     /// Why.
     pub(crate) reason: String,
+}
+
+/// How many vantage points see a server how, of those whose word counts.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SeenView {
+    /// So many see it up.
+    pub(crate) up: usize,
+    /// So many see it down.
+    pub(crate) down: usize,
+}
+
+/// A server's verdict by probes waits, and would be another one if it did not.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct WaitView {
+    /// What those that have told of it take it for: "up" or "down".
+    pub(crate) would_be: String,
+    /// Who they are, in words.
+    pub(crate) so_far: String,
+    /// Who is waited for; all who may be heard, after a start, if nobody is named.
+    pub(crate) waits_for: Vec<String>,
+    /// For so long at most, in milliseconds.
+    pub(crate) remaining_ms: u64,
+}
+
+impl From<SeenStatus> for SeenView {
+    fn from(status: SeenStatus) -> Self {
+        Self { up: status.up, down: status.down }
+    }
+}
+
+impl From<&WaitStatus> for WaitView {
+    fn from(status: &WaitStatus) -> Self {
+        Self {
+            would_be: if status.down { "down" } else { "up" }.to_owned(),
+            so_far: status.so_far.clone(),
+            waits_for: status.waits_for.clone(),
+            remaining_ms: status.remaining_ms,
+        }
+    }
 }
 
 impl From<&VantagePointStatus> for VantagePointView {
@@ -88,6 +127,7 @@ pub(super) fn register(registry: &mut Registry, status: &StatusView) {
     gauge("vantage_points", "Nodes whose probes are heard", points.len());
     let blind = points.iter().filter(|point| point.blind).count();
     gauge("vantage_points_blind", "... that see no server up while others do", blind);
-    let differ = status.servers.iter().filter(|server| server.disagreement.is_some()).count();
+    let differ = status.seen_differently;
     gauge("servers_seen_differently", "Servers that some see up and others down", differ);
+    gauge("servers_waiting", "Servers whose verdict waits for other nodes' word", status.waiting);
 }

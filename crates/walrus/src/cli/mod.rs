@@ -67,6 +67,9 @@ enum Command {
         /// How far clients have followed the latest changes, instead.
         #[arg(long)]
         moves: bool,
+        /// One server alone, with what each vantage point says of it.
+        #[arg(long, value_name = "NAME", conflicts_with = "moves")]
+        server: Option<String>,
         /// One JSON object instead of tables.
         #[arg(long)]
         json: bool,
@@ -181,7 +184,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Up(up) => run_roles::up(up),
         Command::Check { config, strict, json } => check::run(&config, strict, json),
         Command::Reload { api, json } => drain::reload(&api, json),
-        Command::Status { api, moves, json } => status::run(&api, moves, json),
+        Command::Status { api, moves, server, json } => status::run(&api, moves, server, json),
         Command::Plan { api, diff: Some(config), json } => plan::run_diff(&api, &config, json),
         Command::Plan { api, diff: None, json } => plan::run(&api, json),
         Command::Explain(explain) => explain::run(&explain),

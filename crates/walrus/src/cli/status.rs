@@ -9,12 +9,20 @@ use crate::api::clocks::is_off;
 use crate::api::status::{NumberView, StatusView};
 use crate::output::{Table, on_a_line, percent, say, say_json};
 
-pub(super) fn run(api: &ApiArguments, moves: bool, json: bool) -> Result<(), Failure> {
-    let status: StatusView = Client::with_token_if_any(api)?.get("/status")?;
+pub(super) fn run(
+    api: &ApiArguments,
+    moves: bool,
+    server: Option<String>,
+    json: bool,
+) -> Result<(), Failure> {
+    let is_one = server.is_some();
+    let pairs: Vec<(&str, String)> = server.into_iter().map(|name| ("server", name)).collect();
+    let status: StatusView = Client::with_token_if_any(api)?.get_with("/status", &pairs)?;
     match (json, moves) {
         // What is asked for by itself is a part of the whole.
         (true, _) => say_json("status", &status),
         (false, true) => say(&super::moves::render(&status.moves, status.moves_followed_ms)),
+        (false, false) if is_one => say(&one_server(&status)),
         (false, false) => say(&render(&status)),
     }
 }
@@ -109,6 +117,25 @@ fn servers_and_their_clients(status: &StatusView) -> String {
     }));
     let [areas, clusters, servers] = [areas(status), clusters(status), servers(status)];
     format!("\n{areas}{demand}\n{clusters}\n{servers}{}", vantage::render(status))
+}
+
+/// The server that was asked for, with a line for each source.
+fn one_server(status: &StatusView) -> String {
+    let mut text = servers(status);
+    let mut table = Table::new(&["source", "at", "age", "says"]);
+    for source in status.servers.iter().flat_map(|server| &server.sources) {
+        table.row([
+            source.source.clone(),
+            source.observer.clone(),
+            source
+                .age_ms
+                .map_or_else(|| "-".to_owned(), |age| format!("{:.1} s", age as f64 / 1000.0)),
+            source.says.clone(),
+        ]);
+    }
+    text.push_str(&format!("\n{}", table.render()));
+    text.push_str(&vantage::of_servers(status));
+    text
 }
 
 fn areas(status: &StatusView) -> String {

@@ -4,7 +4,7 @@ use crate::api::status::StatusView;
 use crate::api::vantage::DisagreementView;
 use crate::output::Table;
 
-/// Both tables; nothing where nobody tells of probes.
+/// The tables; nothing where nobody tells of probes.
 pub(super) fn render(status: &StatusView) -> String {
     let mut text = String::new();
     if !status.vantage_points.is_empty() {
@@ -26,6 +26,13 @@ pub(super) fn render(status: &StatusView) -> String {
         }
         text.push_str(&format!("\n{}", table.render()));
     }
+    text.push_str(&of_servers(status));
+    text
+}
+
+/// What they see differently, and verdicts that wait.
+pub(super) fn of_servers(status: &StatusView) -> String {
+    let mut text = String::new();
     let differ = || status.servers.iter().filter_map(|it| Some((it, it.disagreement.as_ref()?)));
     if differ().next().is_some() {
         let mut table =
@@ -41,8 +48,41 @@ pub(super) fn render(status: &StatusView) -> String {
             ]);
         }
         text.push_str(&format!("\n{}", table.render()));
+        text.push_str(&left_out(status.seen_differently, differ().count()));
+    }
+    let waits = || status.servers.iter().filter_map(|it| Some((it, it.wait.as_ref()?)));
+    if waits().next().is_some() {
+        let mut table = Table::new(&[
+            "verdict waits",
+            "taken for",
+            "would be",
+            "waits for",
+            "at most",
+            "so far",
+        ]);
+        for (server, wait) in waits() {
+            let names = wait.waits_for.join(", ");
+            table.row([
+                server.name.clone(),
+                server.life.clone(),
+                wait.would_be.clone(),
+                if names.is_empty() { "all that may be heard".to_owned() } else { names },
+                format!("{} s", wait.remaining_ms.div_ceil(1000)),
+                wait.so_far.clone(),
+            ]);
+        }
+        text.push_str(&format!("\n{}", table.render()));
+        text.push_str(&left_out(status.waiting, waits().count()));
     }
     text
+}
+
+/// How many more there are than the table has.
+fn left_out(all: usize, listed: usize) -> String {
+    match all.saturating_sub(listed) {
+        0 => String::new(),
+        more => format!("and {more} more: `walrus status --server NAME` tells of one\n"),
+    }
 }
 
 /// Who sees it down, and how many must.

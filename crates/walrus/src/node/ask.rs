@@ -23,7 +23,7 @@ use crate::api::group::BusView;
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::published::{NameServerView, is_unmanaged};
-use crate::api::status::{NumberView, ProblemView, StatusView, parse_target};
+use crate::api::status::{NumberView, ProblemView, ServerView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
@@ -68,8 +68,8 @@ fn reload_director(
 const REFUSALS_TOLD_FOR: Duration = Duration::from_secs(600);
 
 impl Node {
-    /// How the system stands.
-    pub(crate) async fn status(&self) -> Result<StatusView, ApiError> {
+    /// How the system stands; with `server`, of all servers that one alone, and what each vantage point says of it.
+    pub(crate) async fn status(&self, server: Option<&str>) -> Result<StatusView, ApiError> {
         let configuration = self.loaded().configuration;
         let name = configuration.node.name.as_str();
         let mut view = match (self.controller(), self.bus(), self.plan()) {
@@ -79,8 +79,20 @@ impl Node {
             }
             _ => StatusView::of(name, &self.the_controller()?.status().await.map_err(gone)?),
         };
+        if let Some(server) = server {
+            view.servers = vec![self.server_view(server).await?];
+        }
         view.problems.extend(self.refusals());
         view.problems.extend(self.expiry_problems());
+        view.problems.extend(self.refused_plan().filter(|_| self.controller().is_none()).map(
+            |refused| {
+                ProblemView::of_refused_plan(
+                    name,
+                    self.plan().map(|plan| plan.number.clone()),
+                    &refused,
+                )
+            },
+        ));
         view.bus = self.bus_view();
         view.problems.extend(view.bus.iter().flat_map(BusView::problems));
         view.problems.extend(crate::api::clocks::problems(&view));
@@ -98,6 +110,16 @@ impl Node {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);
         }
         Ok(view)
+    }
+
+    async fn server_view(&self, server: &str) -> Result<ServerView, ApiError> {
+        let unknown = || {
+            let text = format!("no server `{server}` is configured: `walrus status` lists them");
+            ApiError::new(StatusCode::NOT_FOUND, text)
+        };
+        let name = server.parse().map_err(|_| unknown())?;
+        let status = self.the_controller()?.server_status(name).await.map_err(gone)?;
+        status.as_ref().map(ServerView::of).ok_or_else(unknown)
     }
 
     /// Who was not let in over TCP of late.

@@ -118,7 +118,7 @@ pub(super) async fn follow(
     let follower = Follower {
         node: node.clone(),
         given,
-        taker: PlanTaker::new(node.director().cloned(), applied),
+        taker: PlanTaker::new(node.clone(), applied),
         refused: None,
         unstored: None,
         lines: Limited::new(Duration::from_secs(60)),
@@ -217,7 +217,7 @@ impl Follower {
     }
 }
 
-/// Says which Plan the name server holds: with each heartbeat, and at once when that changes or there is
+/// Says which Plan the name server answers from, and which it refused: with each heartbeat, and at once when that changes or there is
 /// a connection again.
 pub(super) async fn say_hello(
     node: Arc<Node>,
@@ -234,7 +234,11 @@ pub(super) async fn say_hello(
             session,
             versions: vec![VERSION],
             token: None,
-            plan: held(&node).max(applied.borrow().clone()),
+            plan: match node.director() {
+                Some(director) => director.plan().map(|plan| plan.number.clone()),
+                None => applied.borrow().clone(),
+            },
+            refused: node.refused_plan(),
             marks: node.updaters().seen(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -245,11 +249,6 @@ pub(super) async fn say_hello(
             changed = applied.changed() => if changed.is_err() { return },
         }
     }
-}
-
-/// The Plan that this node answers from.
-fn held(node: &Node) -> Option<PlanNumber> {
-    node.director().and_then(|director| director.plan()).map(|plan| plan.number.clone())
 }
 
 /// Says what the name server saw.

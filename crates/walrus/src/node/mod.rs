@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use walrus_controller::ControllerHandle;
+use walrus_core::message::RefusedPlan;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::DirectorHandle;
 use walrus_host::bus::Bus;
@@ -84,8 +85,10 @@ pub(crate) struct Node {
     updaters: updaters::Updaters,
     /// Of the zones that the name server signs.
     keys: Arc<keys::NodeKeys>,
-    /// The Plan that the name server answers from, as the wire last told.
+    /// The newest Plan that was given to the name server, carried out or not, as the wire last told.
     applied: watch::Receiver<Option<PlanNumber>>,
+    /// The one that it does not carry out.
+    refused: Mutex<Option<RefusedPlan>>,
     group: Vec<SocketAddr>,
     /// Who may connect there.
     door: Option<GroupDoor>,
@@ -140,6 +143,15 @@ impl Node {
             (None, Some(controller)) => controller.plan().borrow().clone(),
             (None, None) => self.updaters.plan(),
         }
+    }
+
+    /// The Plan that came and that the name server does not answer from.
+    pub(crate) fn refused_plan(&self) -> Option<RefusedPlan> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_refused_plan(&self, refused: Option<RefusedPlan>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 
     /// Waits until the name server answers from the Controller's newest Plan, or has refused it.

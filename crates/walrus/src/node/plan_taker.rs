@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use walrus_core::message::RefusedPlan;
 use walrus_core::plan::{Plan, PlanNumber};
-use walrus_director::{DirectorHandle, PlanRefused};
+use walrus_director::PlanRefused;
 use walrus_host::log::Limited;
+
+use super::Node;
 
 /// What was refused is tried again after this, for a reload may bring what it was made for; so is what was not written
 /// down.
@@ -26,30 +29,28 @@ pub(super) enum Taken {
 
 /// Puts Plans in force.
 pub(super) struct PlanTaker {
-    /// `None`: only other name servers are kept up to date, which look at Plans themselves.
-    director: Option<DirectorHandle>,
+    node: Arc<Node>,
     /// The newest that was given, for others to know.
     applied: watch::Sender<Option<PlanNumber>>,
     lines: Limited,
 }
 
 impl PlanTaker {
-    pub(super) fn new(
-        director: Option<DirectorHandle>,
-        applied: watch::Sender<Option<PlanNumber>>,
-    ) -> Self {
-        Self { director, applied, lines: Limited::new(Duration::from_secs(60)) }
+    pub(super) fn new(node: Arc<Node>, applied: watch::Sender<Option<PlanNumber>>) -> Self {
+        Self { node, applied, lines: Limited::new(Duration::from_secs(60)) }
     }
 
     /// A Plan is compiled on a thread that may block. Also of one that is refused others are to know, for what is
     /// below it does not come through any more, and of one that a reload has put in force already.
     pub(super) async fn take(&self, plan: &Arc<Plan>) -> Taken {
         let number = &plan.number;
-        let (director, applying) = (self.director.clone(), plan.clone());
+        let (director, applying) = (self.node.director().cloned(), plan.clone());
         let applied = spawn_blocking(move || match director {
             Some(director) => director.apply_plan(applying),
+            // Only other name servers are kept up to date, which look at Plans themselves.
             None => Ok(()),
         });
+        let mut refused = None;
         let taken = match applied.await {
             Ok(Ok(())) => Taken::InForce,
             Ok(Err(PlanRefused::NotNewer { .. })) | Err(_) => Taken::NotNewer,
@@ -57,9 +58,12 @@ impl PlanTaker {
                 if let Some(left_out) = self.lines.pass() {
                     tracing::warn!(left_out, "Plan {number} is not answered from: {refusal}");
                 }
+                let (number, reason) = (number.clone(), refusal.to_string());
+                refused = Some(RefusedPlan { number, reason });
                 Taken::Refused
             }
         };
+        self.node.set_refused_plan(refused);
         self.applied.send_if_modified(|told| {
             let is_news = told.as_ref() < Some(number);
             if is_news {

@@ -125,6 +125,7 @@ impl Node {
             updaters,
             keys,
             applied,
+            refused: Mutex::default(),
             group,
             door,
             bus,

@@ -53,7 +53,8 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
             if let Some(director) = director {
                 let told = tell_held(node.clone(), controller.clone(), applied.subscribe());
                 node.keep(tokio::spawn(told));
-                let plans = plans_to_director(controller.clone(), director.clone(), applied);
+                let plans =
+                    plans_to_director(node.clone(), controller.clone(), director.clone(), applied);
                 node.keep(tokio::spawn(plans));
             }
         }
@@ -74,12 +75,13 @@ pub(super) fn connect(node: &Arc<Node>, group: Group, applied: watch::Sender<Opt
 
 /// Gives each new Plan to the name server. One that is refused leaves the old in force, and is tried again.
 async fn plans_to_director(
+    node: Arc<Node>,
     controller: ControllerHandle,
     director: DirectorHandle,
     applied: watch::Sender<Option<PlanNumber>>,
 ) {
     let mut plans = controller.plan();
-    let taker = PlanTaker::new(Some(director.clone()), applied);
+    let taker = PlanTaker::new(node, applied);
     loop {
         let plan = plans.borrow_and_update().clone();
         let mut is_refused = false;
@@ -108,7 +110,8 @@ async fn tell_held(
     let name = node.loaded().configuration.node.name.clone();
     loop {
         let held = director.plan().map(|plan| plan.number.clone());
-        let told = controller.director_hello(name.clone(), held).await;
+        let refused = node.refused_plan();
+        let told = controller.director_hello(name.clone(), held, refused).await;
         if told.is_err() || applied.changed().await.is_err() {
             return;
         }
@@ -134,7 +137,8 @@ async fn tell_observations(node: Arc<Node>) {
             group::say_observation(bus, &observation);
         }
         if let Some(controller) = node.controller() {
-            let told = controller.director_hello(name.clone(), held).await;
+            let refused = node.refused_plan();
+            let told = controller.director_hello(name.clone(), held, refused).await;
             if told.is_err() || controller.observe(name.clone(), observation).await.is_err() {
                 return;
             }

@@ -105,6 +105,7 @@ impl Reporter {
             versions: vec![VERSION],
             token: Some(token.to_owned()),
             plan: None,
+            refused: None,
             marks: None,
             program: "scenario".to_owned(),
         };

@@ -224,6 +224,7 @@ async fn greet(bus: Bus, name: Name, held: watch::Receiver<Option<PlanNumber>>) 
                 versions: vec![VERSION],
                 token: None,
                 plan: held.borrow().clone(),
+                refused: None,
                 marks: None,
                 program: String::new(),
             }),

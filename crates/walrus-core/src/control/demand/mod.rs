@@ -17,8 +17,10 @@ use self::areas::AreaRates;
 use self::domains::{Domains, Hearing};
 pub(super) use self::requests::CheckedRequests;
 use super::Refusal;
+use crate::message::RefusedPlan;
 use crate::plan::{PlanNumber, ServiceDemand};
 use crate::world::{AreaId, Name, Observation, ServerId, ServiceCounts, ServiceId, Time, Topology};
+pub(super) use rates::kept_after;
 
 /// As many Directors as are heard at once.
 const DIRECTORS_MAX: usize = 1024;
@@ -53,6 +55,8 @@ fn speaking(
 pub(super) struct Director {
     /// The Plan that it said it holds.
     pub(super) plan: Option<PlanNumber>,
+    /// The one that came and that it does not carry out.
+    pub(super) refused: Option<RefusedPlan>,
     /// When it was last heard.
     pub(super) heard_at: Time,
     /// It should have been heard since.
@@ -87,10 +91,11 @@ impl Demand {
         &mut self,
         director: Name,
         plan: Option<PlanNumber>,
+        refused: Option<RefusedPlan>,
         now: Time,
     ) -> Result<(), Refusal> {
         let entry = self.entry(director, now)?;
-        entry.plan = plan;
+        (entry.plan, entry.refused) = (plan, refused);
         entry.heard_at = now;
         Ok(())
     }
@@ -161,6 +166,7 @@ impl Demand {
         }
         Ok(self.directors.entry(director).or_insert_with(|| Director {
             plan: None,
+            refused: None,
             heard_at: now,
             is_silent: false,
             place: None,

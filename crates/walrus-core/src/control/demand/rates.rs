@@ -107,7 +107,7 @@ pub(super) fn made_good(gaps: impl Iterator<Item = Duration>, over: Duration) ->
 }
 
 /// What is left of a rate after a time without news.
-fn kept_after(time: Duration, over: Duration) -> f64 {
+pub(in crate::control) fn kept_after(time: Duration, over: Duration) -> f64 {
     (-time.as_secs_f64() / over.as_secs_f64()).exp()
 }
 

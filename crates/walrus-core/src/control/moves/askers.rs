@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::waiting::{WAITED_MAX, Waits};
+use crate::control::demand::kept_after;
 use crate::plan::ServiceDemand;
 use crate::world::Time;
 
@@ -40,7 +41,7 @@ struct Asker {
 
 impl Asker {
     fn now(&self, now: Time) -> f64 {
-        self.rate * (-now.since(self.last).as_secs_f64() / AVERAGED_OVER.as_secs_f64()).exp()
+        self.rate * kept_after(now.since(self.last), AVERAGED_OVER)
     }
 }
 
@@ -67,7 +68,7 @@ impl Askers {
             }
         }
         let seconds = covered.as_secs_f64().max(1e-3);
-        let part = 1.0 - (-seconds / AVERAGED_OVER.as_secs_f64()).exp();
+        let part = 1.0 - kept_after(covered.max(Duration::from_millis(1)), AVERAGED_OVER);
         let known = domains.get(domain).map(|asker| (now.since(asker.last), asker.interval));
         let new = Asker { rate: 0.0, last: now, interval: None };
         let asker = domains.entry(domain.to_owned()).or_insert(new);

@@ -7,7 +7,7 @@ use crate::plan::PlanNumber;
 use crate::world::{OverrideState, Target};
 
 fn hello(plan: PlanNumber) -> Input {
-    Input::DirectorHello { director: name("ns1"), plan: Some(plan), marks: None }
+    Input::DirectorHello { director: name("ns1"), plan: Some(plan), refused: None, marks: None }
 }
 
 fn name_server(plan: Option<PlanNumber>) -> Input {

@@ -96,6 +96,7 @@ fn input() -> impl Strategy<Value = Input> {
     let hello = prop::option::of((number(), number())).prop_map(|plan| Input::DirectorHello {
         director: name("ns1"),
         plan: plan.map(|(epoch, sequence)| PlanNumber { epoch, controller: name("z"), sequence }),
+        refused: None,
         marks: plan.map(|(sequence, epoch)| PlanNumber { epoch, controller: name("y"), sequence }),
     });
     let set = (target(), state(), any::<bool>(), any::<u64>()).prop_map(

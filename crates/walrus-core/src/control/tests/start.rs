@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::harness::*;
 use crate::control::{Effect, Input, NoticeKind, Refusal, Stored};
+use crate::message::RefusedPlan;
 use crate::plan::{Digests, Plan, PlanNumber};
 use crate::world::{Life, ReportBody, Time};
 
@@ -106,11 +107,33 @@ fn the_epoch_is_above_that_of_a_stored_plan_whose_epoch_file_is_lost() {
 }
 
 #[test]
+fn a_director_that_refuses_a_plan_is_not_shown_as_holding_it() {
+    let mut harness = Harness::new(TWO_CLUSTERS);
+    let number = |epoch| PlanNumber { epoch, controller: name("controller"), sequence: 9 };
+    let reason = "it is for another configuration".to_owned();
+    let refused = RefusedPlan { number: number(12), reason };
+    let hello = |refused: Option<&RefusedPlan>| Input::DirectorHello {
+        director: name("ns1"),
+        plan: Some(number(1)),
+        refused: refused.cloned(),
+        marks: None,
+    };
+    harness.pass(1_000);
+    harness.input(hello(Some(&refused))).unwrap();
+    let shown = harness.status().directors.remove(0);
+    assert_eq!((shown.plan, shown.refused), (Some(number(1)), Some(refused)));
+    assert_eq!(harness.number().epoch, 13, "what it knows of is not made again");
+    harness.input(hello(None)).unwrap();
+    assert_eq!(harness.status().directors[0].refused, None);
+}
+
+#[test]
 fn a_directors_higher_plan_takes_the_epoch_above_it() {
     let mut harness = Harness::new(TWO_CLUSTERS);
     let hello = |epoch| Input::DirectorHello {
         director: name("ns1"),
         plan: Some(PlanNumber { epoch, controller: name("controller"), sequence: 9 }),
+        refused: None,
         marks: None,
     };
     harness.pass(1_000);

@@ -35,13 +35,16 @@ impl Controller {
         Ok(())
     }
 
-    /// Own probes changed how a target stands: what its servers are taken for, here and by others.
-    pub(in crate::control) fn looked(&mut self, servers: &[ServerId]) {
+    /// Own probes found out something else of a target: what its servers are taken for, here and, if it is no longer
+    /// up or down (`is_news`), by others. Another reason for the same they hear in its turn.
+    pub(in crate::control) fn looked(&mut self, servers: &[ServerId], is_news: bool) {
         let configuration = self.configuration.clone();
         for id in servers {
             let topology = &configuration.topology;
             let changed = self.vantage.look(*id, &self.probes, topology, self.now);
-            self.teller.changed(*id);
+            if is_news {
+                self.teller.changed(*id);
+            }
             changed.into_iter().for_each(|id| self.judge(id));
         }
     }
@@ -71,6 +74,12 @@ impl Controller {
         if self.vantage.takes_all(topology, self.now) {
             super::ids(topology).for_each(|id| self.judge(id));
         }
+        if self.now >= self.vantage.may_tell_at() {
+            let held_back = self.servers.take_held_back();
+            for line in self.vantage.tell_waits(&held_back, topology, self.now) {
+                self.warn(line);
+            }
+        }
         let silence = self.vantage.silence;
         for line in self.vantage.tell(|id| patience(topology, silence, id), topology, self.now) {
             self.warn(line);
@@ -96,7 +105,8 @@ impl Controller {
         let silence = self.vantage.silence;
         let says = self.speaks_of_sights().then(|| self.teller.next());
         let told = self.vantage.next_told(|id| patience(topology, silence, id));
-        [says, told, self.vantage.next_silence(), self.vantage.all_due()]
+        let waits = self.servers.holds_back_untold().then(|| self.vantage.may_tell_at());
+        [says, told, waits, self.vantage.next_silence(), self.vantage.all_due()]
             .into_iter()
             .flatten()
             .min()

@@ -29,6 +29,8 @@ pub(super) struct Votes {
 pub(in crate::control) struct Outcome {
     /// Whether it lives, as far as probes tell; `None` if nobody tells, or it hangs on who has not spoken yet.
     pub(in crate::control) verdict: Option<Verdict>,
+    /// Whether those that have spoken take it for down, whoever is still waited for; `None` if nobody has.
+    pub(in crate::control) so_far: Option<bool>,
     /// When that may change by the passing of time alone.
     pub(in crate::control) until: Option<Time>,
 }
@@ -70,42 +72,65 @@ impl Vantage {
         Ballot { up, down, needed }
     }
 
-    /// When those will have found a server out who have not said a word on it and had no time for that: they began
-    /// lately, or nobody has told of it for long.
-    fn undecided(&self, id: ServerId, probe: &Probe, now: Time) -> impl Iterator<Item = Time> {
+    /// Who has not said a word on a server and had no time to find it out, and until when: they began lately, or nobody
+    /// has told of it for long.
+    fn undecided(
+        &self,
+        id: ServerId,
+        probe: &Probe,
+        now: Time,
+    ) -> impl Iterator<Item = (&Name, Time)> {
         let within = finds_out_within(probe, self.silence);
         let told_since = self.told_since.get(id.index()).copied().flatten().unwrap_or(Time::ZERO);
         let ends = self
             .voters()
             .filter(move |(_, _, point)| point.word(id).is_none())
-            .filter_map(move |(_, began, _)| Some(began?.max(told_since) + within));
-        ends.filter(move |end| now < *end)
+            .filter_map(move |(name, began, _)| Some((name, began?.max(told_since) + within)));
+        ends.filter(move |(_, end)| now < *end)
+    }
+
+    /// Until when nobody is the first to be heard.
+    fn gathers_until(&self, now: Time) -> Option<Time> {
+        let until = self.gathers_since? + gathered_within(self.silence);
+        (now < until).then_some(until)
     }
 
     /// Whether a server lives, as far as probes tell.
     pub(in crate::control) fn outcome(&self, id: ServerId, probe: &Probe, now: Time) -> Outcome {
-        let gathered = self.gathers_since.map(|since| since + gathered_within(self.silence));
-        if let Some(until) = gathered.filter(|until| now < *until) {
-            return Outcome { verdict: None, until: Some(until) };
-        }
         let ballot = self.ballot(id, probe.down_when);
         let (up, down) = (ballot.up.len(), ballot.down.len());
-        if up + down == 0 {
+        let so_far = (up + down > 0).then(|| ballot.is_down());
+        if let Some(until) = self.gathers_until(now) {
+            return Outcome { verdict: None, so_far, until: Some(until) };
+        }
+        if so_far.is_none() {
             return Outcome::default();
         }
         let (mut open, mut until) = (0, None);
-        for end in self.undecided(id, probe, now) {
+        for (_, end) in self.undecided(id, probe, now) {
             (open, until) = (open + 1, until.map_or(Some(end), |first: Time| Some(first.min(end))));
         }
         let needed = probe.down_when.needed(up + down + open);
         let verdict = if down >= needed {
-            Some(Verdict::silent(ballot.reason(&self.name), ballot.last_up()))
+            Verdict::silent(ballot.reason(&self.name), ballot.last_up())
         } else if down + open < needed {
-            Some(Verdict::LIVING)
+            Verdict::LIVING
         } else {
-            return Outcome { verdict: None, until };
+            return Outcome { verdict: None, so_far, until };
         };
-        Outcome { verdict, until: None }
+        Outcome { verdict: Some(verdict), so_far, until: None }
+    }
+
+    /// For whom a verdict on a server waits, by name, and until when at most; for all who may still be heard if nobody
+    /// is named.
+    pub(super) fn waits_for(&self, id: ServerId, probe: &Probe, now: Time) -> (Vec<&str>, Time) {
+        if let Some(until) = self.gathers_until(now) {
+            return (Vec::new(), until);
+        }
+        let undecided = || self.undecided(id, probe, now);
+        let mut names: Vec<&str> = undecided().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        (names, undecided().map(|(_, end)| end).max().unwrap_or(now))
     }
 }
 

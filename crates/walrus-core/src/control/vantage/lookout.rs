@@ -8,7 +8,7 @@ use super::point::{Point, Word};
 use super::target::Targets;
 use super::{Teller, ids, timing, unseen};
 use crate::config::Configuration;
-use crate::control::probes::{Probes, Wake};
+use crate::control::probes::{Change, Probes, Wake};
 use crate::control::{ProbeOutcome, ProbeRequest};
 use crate::message::Sights;
 use crate::world::{ServerId, Time};
@@ -82,13 +82,16 @@ impl Lookout {
     }
 
     fn count(&mut self, target: u32, outcome: ProbeOutcome) {
-        if !self.probes.count(target, outcome, self.now) {
+        let change = self.probes.count(target, outcome, self.now);
+        if change == Change::None {
             return;
         }
         let topology = &self.configuration.topology;
         let servers = self.probes.target(target).map(|target| target.servers.clone());
         for id in servers.unwrap_or_default() {
-            if self.own.set(id, self.probes.sight(id, self.now), topology) {
+            let is_otherwise = self.own.set(id, self.probes.sight(id, self.now), topology);
+            // Another reason for the same is told in its turn.
+            if is_otherwise && change == Change::State {
                 self.teller.changed(id);
             }
         }

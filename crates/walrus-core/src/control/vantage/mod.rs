@@ -38,6 +38,7 @@
 mod attend;
 mod ballot;
 mod differ;
+mod lines;
 mod lookout;
 mod point;
 mod status;
@@ -54,6 +55,7 @@ use super::probes::Probes;
 use crate::message::{Role, SIGHTS_MAX, Sights};
 use crate::world::{Name, ServerId, Time, Topology};
 
+pub(super) use ballot::Outcome;
 use ballot::Votes;
 use differ::Differences;
 use point::Point;
@@ -64,7 +66,7 @@ pub(super) use point::{Seen, Word};
 pub(super) use target::Targets;
 
 pub use lookout::{Look, Lookout};
-pub use status::{DisagreementStatus, VantagePointStatus};
+pub use status::{DisagreementStatus, SeenStatus, VantagePointStatus, WaitStatus};
 pub(super) use teller::Teller;
 
 /// The most vantage points that are heard: as many as Controllers.
@@ -76,9 +78,6 @@ const WORDS_LAST: u32 = 3;
 
 /// All servers are judged anew no more often, whatever is said.
 const ALL_APART: Duration = Duration::from_millis(100);
-
-/// Between two times that differences are told: those that come one after another are told together.
-const TOLD_APART: Duration = Duration::from_secs(10);
 
 /// What all vantage points say.
 #[derive(Clone, Debug)]
@@ -332,47 +331,6 @@ impl Vantage {
         self.own.word(id)
     }
 
-    /// Lines for the log about servers that are seen differently for long, and no longer.
-    pub(super) fn tell(
-        &mut self,
-        patience: impl Fn(ServerId) -> Duration,
-        topology: &Topology,
-        now: Time,
-    ) -> Vec<String> {
-        if self.told_at.is_some_and(|at| now < at + TOLD_APART) {
-            return Vec::new();
-        }
-        let name = |id: ServerId| Some(topology.servers.get(id.index())?.name.as_str());
-        // By what there is to tell: for how long, and of whom.
-        let mut told: BTreeMap<(bool, String), (u64, Vec<&str>)> = BTreeMap::new();
-        for id in self.differences.ended() {
-            let ballot = self.ballot(id, crate::world::DownWhen::Majority);
-            let how = if ballot.down.is_empty() { "up" } else { "down" };
-            told.entry((false, how.to_owned())).or_default().1.extend(name(id));
-        }
-        for (id, since) in self.differences.due(&patience, now) {
-            let Some(server) = topology.servers.get(id.index()) else { continue };
-            let down_when = server.probe.as_ref().map(|probe| probe.down_when).unwrap_or_default();
-            let ballot = self.ballot(id, down_when);
-            let taken_for = if ballot.is_down() { "down" } else { "up" };
-            let what = format!("{}; taken for {taken_for}", ballot.describe());
-            let (secs, servers) = told.entry((true, what)).or_default();
-            *secs = now.since(since).as_secs().max(*secs);
-            servers.push(server.name.as_str());
-        }
-        if !told.is_empty() {
-            self.told_at = Some(now);
-        }
-        let told = told.into_iter();
-        told.map(|((differ, what), told)| line(differ.then_some(told.0), &what, &told.1)).collect()
-    }
-
-    /// When [`Self::tell`] has something to say next.
-    pub(super) fn next_told(&self, patience: impl Fn(ServerId) -> Duration) -> Option<Time> {
-        let due = self.differences.next(&patience)?;
-        Some(self.told_at.map_or(due, |at| due.max(at + TOLD_APART)))
-    }
-
     fn make_room(&mut self, key: &(Role, Name), now: Time) -> Result<(), Refusal> {
         if self.others.contains_key(key) || self.others.len() < POINTS_MAX {
             return Ok(());
@@ -413,17 +371,6 @@ impl Vantage {
         let ballot = self.ballot(id, crate::world::DownWhen::Majority);
         let differs = !ballot.down.is_empty() && !ballot.up.is_empty();
         self.differences.note(id, differs, now);
-    }
-}
-
-/// One for all servers of which the same is to be told.
-fn line(differ_secs: Option<u64>, what: &str, servers: &[&str]) -> String {
-    let (s, are) = if servers.len() == 1 { ("", "is") } else { ("s", "are") };
-    let servers = ballot::list(servers);
-    if let Some(secs) = differ_secs {
-        format!("server{s} {servers} {are} seen differently for {secs} s: {what}")
-    } else {
-        format!("vantage points see server{s} {servers} alike again: {what}")
     }
 }
 

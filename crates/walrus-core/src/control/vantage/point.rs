@@ -74,12 +74,14 @@ impl Point {
         (self.up, self.down)
     }
 
-    /// Replaces a word; tells whether the server is seen otherwise now. To be followed by [`Self::reckon`].
+    /// Replaces a word; tells whether the server is seen otherwise now, or for another reason. To be followed by [`Self::reckon`].
     pub(super) fn set(&mut self, id: ServerId, word: Option<Word>, topology: &Topology) -> bool {
         self.words.resize(topology.servers.len(), None);
         let Some(place) = self.words.get_mut(id.index()) else { return false };
         let is_up = |word: &Option<Word>| word.as_ref().map(Word::is_up);
         let (old, new) = (is_up(place), is_up(&word));
+        let reason = |word: &Option<Word>| word.as_ref().and_then(Word::reason).map(str::to_owned);
+        let is_otherwise = old != new || reason(place) != reason(&word);
         *place = word;
         for (state, by) in [(old, -1), (new, 1)] {
             match state {
@@ -88,7 +90,7 @@ impl Point {
                 None => {}
             }
         }
-        old != new
+        is_otherwise
     }
 
     /// Finds out whether it is blind.

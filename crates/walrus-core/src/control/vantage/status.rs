@@ -8,7 +8,7 @@ use super::Vantage;
 use super::point::Point;
 use crate::control::SourceStatus;
 use crate::message::Role;
-use crate::world::{DownWhen, Name, ServerId, Time};
+use crate::world::{DownWhen, Name, Probe, ServerId, Time};
 
 /// One vantage point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +25,28 @@ pub struct VantagePointStatus {
     pub down: usize,
     /// It sees none, while another one sees some: it has no vote.
     pub blind: bool,
+}
+
+/// How many vantage points see a server how, of those that have a vote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SeenStatus {
+    /// So many see it up.
+    pub up: usize,
+    /// So many see it down.
+    pub down: usize,
+}
+
+/// A server's verdict by probes waits, and would be another one if it did not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitStatus {
+    /// What those that have told of it take it for: down, or up.
+    pub down: bool,
+    /// Who they are, in words.
+    pub so_far: String,
+    /// Who is waited for; whoever may still be heard if nobody is named.
+    pub waits_for: Vec<String>,
+    /// For so long at most, in milliseconds.
+    pub remaining_ms: u64,
 }
 
 /// Vantage points see a server differently.
@@ -76,6 +98,33 @@ impl Vantage {
             needed: ballot.needed,
             age_ms: millis(now.since(since)),
         })
+    }
+
+    /// How many see a server how.
+    pub(in crate::control) fn seen(&self, id: ServerId) -> SeenStatus {
+        let ballot = self.ballot(id, DownWhen::Majority);
+        SeenStatus { up: ballot.up.len(), down: ballot.down.len() }
+    }
+
+    /// Since when a server is seen differently, if it is.
+    pub(in crate::control) fn differ_since(&self, id: ServerId) -> Option<Time> {
+        self.differences.since(id)
+    }
+
+    /// For whom and how long the verdict on a server waits that would be this one.
+    pub(in crate::control) fn wait(
+        &self,
+        (id, down): (ServerId, bool),
+        probe: &Probe,
+        now: Time,
+    ) -> WaitStatus {
+        let (names, until) = self.waits_for(id, probe, now);
+        WaitStatus {
+            down,
+            so_far: self.ballot(id, probe.down_when).describe(),
+            waits_for: names.into_iter().map(str::to_owned).collect(),
+            remaining_ms: millis(until.since(now)),
+        }
     }
 
     /// What others say of a server, as sources of what is known of it.

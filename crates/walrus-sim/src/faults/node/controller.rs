@@ -166,7 +166,8 @@ impl ControllerNode {
         observation: Observation,
     ) {
         let director = self.node.name.clone();
-        let hello = Input::DirectorHello { director: director.clone(), plan, marks: None };
+        let hello =
+            Input::DirectorHello { director: director.clone(), plan, refused: None, marks: None };
         let observed = Input::Observed { director, observation };
         for input in [hello, observed].into_iter().chain(marks.map(Input::MarksSeen)) {
             // As the live shell: what is refused is logged.

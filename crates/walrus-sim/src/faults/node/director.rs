@@ -323,6 +323,7 @@ impl Process {
             versions: vec![VERSION],
             token: None,
             plan,
+            refused: None,
             marks: self.marks(),
             program: String::new(),
         }))

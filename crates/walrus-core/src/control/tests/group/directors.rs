@@ -10,7 +10,7 @@ fn a_director_that_falls_silent_is_told_of_once_and_again_when_it_is_back() {
     network.pass(10_000);
     let hello = |network: &mut Network| {
         let (now, director) = (network.now, name("ns1"));
-        let hello = Input::DirectorHello { director, plan: None, marks: None };
+        let hello = Input::DirectorHello { director, plan: None, refused: None, marks: None };
         network.controller(0).handle(now, hello).unwrap();
     };
     let silent = |network: &Network| -> Vec<(String, bool)> {

@@ -42,6 +42,8 @@ pub(super) struct Network {
     unheard: BTreeSet<(usize, Name)>,
     /// Who cannot look at present: probes find nothing out there, or, if that is set, never end.
     pub(super) cannot_look: BTreeMap<usize, bool>,
+    /// Why probes fail that do.
+    pub(super) reason: &'static str,
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
     pub(super) delay: Duration,
@@ -104,6 +106,7 @@ impl Network {
             cut: BTreeSet::new(),
             unheard: BTreeSet::new(),
             cannot_look: BTreeMap::new(),
+            reason: "refused",
             dead: BTreeSet::new(),
             delay: Duration::from_millis(40),
             taped: None,
@@ -224,7 +227,7 @@ impl Network {
         let server = servers.iter().find(|it| it.addresses.contains(&request.address)).unwrap();
         let is_dead = self.dead.contains(&server.name);
         Some(match is_dead || self.unheard.contains(&(number, server.name.clone())) {
-            true => ProbeOutcome::Down("refused".to_owned()),
+            true => ProbeOutcome::Down(self.reason.to_owned()),
             false => ProbeOutcome::Up,
         })
     }
@@ -307,7 +310,12 @@ impl Network {
         for node in &mut self.nodes {
             let Some(controller) = node.controller.as_mut() else { continue };
             let plan = node.taken.last().map(|(_, plan)| plan.number.clone());
-            let hello = Input::DirectorHello { director: node.name.clone(), plan, marks: None };
+            let hello = Input::DirectorHello {
+                director: node.name.clone(),
+                plan,
+                refused: None,
+                marks: None,
+            };
             controller.handle(self.now, hello).unwrap();
         }
         for server in &self.configuration.topology.servers {

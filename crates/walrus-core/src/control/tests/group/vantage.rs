@@ -390,3 +390,71 @@ fn a_flood_of_changes_is_no_flood_of_messages() {
     let all = network.nodes[0].sights - before - calm;
     assert!(all <= 30 + 10 * 8 + 2, "one a change at most: {all}");
 }
+
+#[test]
+fn a_verdict_that_waits_says_for_whom_and_how_long_and_the_log_says_it_once() {
+    let mut network = probing(1);
+    network.watch();
+    network.hide(0, &["asia1"]);
+    network.pass(20_000);
+    assert_eq!((status(&network, 0).waiting, status(&network, 0).seen_differently), (0, 1));
+    // It is gone for longer than its words last; then it is there, and has not looked yet.
+    network.stop_watching(WATCHERS);
+    network.pass(1000);
+    network.show(0, &["asia1"]);
+    network.until(8000, |it| server(it, 0, "asia1").seen.unwrap().up > 0);
+    network.pass(20_000);
+    let before = network.nodes[0].warnings.len();
+    network.cannot_look.insert(WATCHERS, false);
+    network.watch_again(WATCHERS);
+    network.pass(8000);
+    network.hide(0, &["asia1"]);
+    network.until(6000, |it| server(it, 0, "asia1").wait.is_some());
+    let seen = server(&network, 0, "asia1");
+    let wait = seen.wait.unwrap();
+    assert_eq!((wait.down, seen.condition.life), (true, Life::Living));
+    assert_eq!(wait.so_far, "1 of 1 vantage points sees it down (a)");
+    assert_eq!(wait.waits_for, ["n0"]);
+    assert!((1..=14_800).contains(&wait.remaining_ms), "{}", wait.remaining_ms);
+    network.until(15_000, |it| server(it, 0, "asia1").wait.is_none());
+    assert_eq!((status(&network, 0).waiting, life(&network, 0, "asia1")), (0, Life::Dead));
+    let lines: Vec<&String> = network.nodes[0].warnings[before..]
+        .iter()
+        .filter(|it| it.contains("not taken for"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let start = "server asia1 is not taken for down yet: 1 of 1 vantage points sees it down (a); that \
+                 waits for n0, ";
+    assert!(lines[0].starts_with(start) && lines[0].ends_with(" s at most"), "{lines:?}");
+}
+
+#[test]
+fn why_a_server_is_down_is_told_as_it_is_now() {
+    let mut network = probing(2);
+    network.dead.insert(name("asia1"));
+    network.until(8000, |it| all_take(it, "asia1", Life::Dead));
+    let reason = |network: &Network, number| server(network, number, "asia1").condition.reason;
+    assert!(reason(&network, 1).ends_with("refused"));
+    network.reason = "no answer within 500ms";
+    network.until(20_000, |it| (0..2).all(|number| reason(it, number).ends_with("within 500ms")));
+}
+
+#[test]
+fn status_counts_what_points_say_and_one_server_is_told_in_full() {
+    let mut network = probing(1);
+    (0..3).for_each(|_| network.watch());
+    network.hide(WATCHERS, &["asia1"]);
+    network.pass(30_000);
+    let all = status(&network, 0);
+    for server in &all.servers {
+        assert_eq!(server.sources.len(), 1, "its own probe alone");
+        let seen = server.seen.unwrap();
+        assert_eq!(seen.up + seen.down, 4);
+    }
+    assert_eq!(all.seen_differently, 1);
+    let controller = network.nodes[0].controller.as_ref().unwrap();
+    let one = controller.status_of(&name("asia1"), network.now, 0).unwrap();
+    assert_eq!((one.sources.len(), one.seen.unwrap().down), (4, 1));
+    assert_eq!(one.disagreement.unwrap().up, ["a", "n1", "n2"]);
+    assert!(controller.status_of(&name("mars1"), network.now, 0).is_none());
+}
