@@ -41,14 +41,7 @@ impl Run<'_> {
                 }
                 self.set_down(node, Keeps::All, begins);
             }
-            Disturbance::NameServerDown(node, keeps) => {
-                let zone = &mut self.zones[node - self.world.zone_nodes().start];
-                count(&mut zone.down, begins);
-                if begins && keeps == Keeps::Nothing {
-                    zone.forget();
-                    self.marks.forget(node - self.world.zone_nodes().start);
-                }
-            }
+            Disturbance::NameServerDown(node, keeps) => self.set_zone_down(node, keeps, begins),
             Disturbance::Split(ones, others) => self.network.split(&ones, &others, begins),
             Disturbance::ServerDown(node) => {
                 let now = self.now;
@@ -122,6 +115,15 @@ impl Run<'_> {
                 self.directors[director].clock_off_ms += step;
             }
             Some(_) => self.server(node).clock_off_ms += step,
+        }
+    }
+
+    fn set_zone_down(&mut self, node: NodeId, keeps: Keeps, begins: bool) {
+        let place = node - self.world.zone_nodes().start;
+        count(&mut self.zones[place].down, begins);
+        if begins && keeps == Keeps::Nothing {
+            self.zones[place].forget();
+            self.marks.forget(place);
         }
     }
 
