@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use domain::base::Message;
 use domain::base::iana::Rcode;
 use walrus_core::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
+    AnswerTable, Outcome, Request, ServerOptions, Transport, WorkerState, respond,
+    respond_completely,
 };
 use walrus_core::config::{self, Context, SourceFile};
 use walrus_core::dnssec::Denial;
@@ -42,7 +43,9 @@ fn query_one(table: &AnswerTable, data: &[u8]) {
             local: ([192, 0, 2, 53], 53).into(),
             transport,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let (mut fast, mut complete) = (vec![0; 65_535], vec![0; 65_535]);
         let first = respond(table, &mut workers[0], &request, &mut fast);
@@ -221,7 +224,9 @@ pub fn plan(data: &[u8]) {
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Tcp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let outcome = respond(&table, &mut worker, &request, &mut reply);
         assert!(matches!(outcome, Outcome::Reply(_)), "a service is answered");

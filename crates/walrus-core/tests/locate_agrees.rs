@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use walrus_core::answer::{
-    AnswerTable, Decision, Outcome, Request, Transport, WorkerState, ZoneTable, respond,
+    AnswerTable, Decision, Outcome, Request, ServerOptions, Transport, WorkerState, ZoneTable,
+    respond,
 };
 use walrus_core::map::Map;
 use walrus_core::plan::{
@@ -149,7 +150,9 @@ impl World {
             local: asked,
             transport: Transport::Udp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let outcome = respond(&self.table, &mut worker, &request, &mut [0; 1232]);
         assert!(matches!(outcome, Outcome::Reply(_)));

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable, respond,
-    respond_completely,
+    AnswerTable, Counters, Outcome, Positions, Request, ServerOptions, Transport, WorkerState,
+    ZoneTable, respond, respond_completely,
 };
 use walrus_core::dnssec::Denial;
 use walrus_core::map::Map;
@@ -44,7 +44,9 @@ fn no_answer_allocates() {
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Udp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let mut outcome = Outcome::NotUnderstood;
         let counted = allocation_counter::measure(|| {
@@ -80,7 +82,9 @@ fn no_signed_answer_allocates() {
                 local: ([192, 0, 2, 53], 53).into(),
                 transport: Transport::Udp,
                 now: Time::ZERO,
+                unix_secs: 0,
                 udp_size_max: 1232,
+                server: ServerOptions::SILENT,
             };
             let mut outcome = Outcome::NotUnderstood;
             let counted = allocation_counter::measure(|| {
@@ -151,7 +155,9 @@ fn no_answer_allocates_however_it_is_chosen() {
                         local: ([192, 0, 2, 53], 53).into(),
                         transport: Transport::Udp,
                         now: Time::from_secs(second),
+                        unix_secs: 0,
                         udp_size_max: 1232,
+                        server: ServerOptions::SILENT,
                     };
                     let outcome = respond(&table, &mut worker, &request, &mut reply);
                     let first = worker.decision().service.and_then(|service| service.first);
@@ -198,7 +204,9 @@ fn a_name_of_many_labels_costs_the_complete_path_no_walk_over_them() {
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Udp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let counted = allocation_counter::measure(|| {
             let outcome = respond_completely(&table, &mut worker, &request, &mut reply);

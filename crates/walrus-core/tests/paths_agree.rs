@@ -6,7 +6,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use walrus_core::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, respond, respond_completely,
+    AnswerTable, Outcome, Request, ServerOptions, Transport, WorkerState, respond,
+    respond_completely,
 };
 use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
@@ -57,7 +58,9 @@ proptest! {
                 local: "192.0.2.53:53".parse().expect("an address"),
                 transport: if *tcp { Transport::Tcp } else { Transport::Udp },
                 now: Time::ZERO,
+                unix_secs: 0,
                 udp_size_max: 1232,
+                server: ServerOptions::SILENT,
             };
             let expected = run(respond_completely, &table, &mut complete, &request);
             let got = match run(respond, &table, &mut fast, &request) {
@@ -120,7 +123,9 @@ fn the_fast_path_answers_what_is_usual() {
                     local: ([192, 0, 2, 53], 53).into(),
                     transport: Transport::Udp,
                     now: Time::ZERO,
+                    unix_secs: 0,
                     udp_size_max: 1232,
+                    server: ServerOptions::SILENT,
                 };
                 let reply = run(respond, &table, &mut worker, &request);
                 assert!(reply.is_some_and(|reply| !reply.is_empty()), "{owner} {record_type}");
@@ -145,7 +150,9 @@ fn any_at_a_service_of_a_signed_zone_is_a_type_that_it_promises() {
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Tcp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let replies = [respond, respond_completely].map(|path: Path| {
             let mut worker = WorkerState::new(1, &table);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond_completely};
+use walrus_core::answer::{
+    Outcome, Request, ServerOptions, Transport, WorkerState, respond_completely,
+};
 use walrus_core::dnssec::Denial;
 use walrus_core::world::Time;
 use walrus_core::zone::Zone;
@@ -105,7 +107,9 @@ fn check(
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Tcp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         let mut bytes = vec![0; 65_535];
         let Outcome::Reply(len) = respond_completely(&table, &mut worker, &request, &mut bytes)

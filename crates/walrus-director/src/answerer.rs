@@ -4,15 +4,18 @@ use std::mem;
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    Outcome, Request, Transport, WorkerState, look_ahead, respond, respond_completely,
+    ClientCookie, Outcome, Request, ServerOptions, Transport, WorkerState, look_ahead, respond,
+    respond_completely,
 };
 use walrus_core::world::{Generator, Time};
+use walrus_dns::reply;
 use walrus_host::clock::Clock;
 
 use crate::answering::{Answering, Incoming};
 use crate::counters::{Count, Counters};
 use crate::decision_log::Sampler;
 use crate::domains::{Domain, DomainCounts};
+use crate::rate_limit::{RateLimit, Verdict};
 use crate::sample::{Sample, Sampled};
 use crate::serving::{Current, Left, Serving, Tally};
 use crate::udp::prefetch;
@@ -36,7 +39,12 @@ pub(crate) struct Answerer {
     now: Time,
     /// Replies by UDP since `now`.
     replies_since: u64,
+    unix_secs: u32,
     udp_size_max: u16,
+    server: Arc<ServerOptions>,
+    rate_limit: Option<Arc<RateLimit>>,
+    /// Replies that were limited.
+    limited: u32,
     sampler: Option<Sampler>,
 }
 
@@ -48,6 +56,8 @@ pub(crate) struct AnswererStart {
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Clock,
     pub(crate) udp_size_max: u16,
+    pub(crate) server: Arc<ServerOptions>,
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) seed: u64,
 }
@@ -75,7 +85,11 @@ impl Answerer {
             now: start.clock.now(),
             replies_since: 0,
             clock: start.clock,
+            unix_secs: 0,
             udp_size_max: start.udp_size_max,
+            server: start.server,
+            rate_limit: start.rate_limit,
+            limited: 0,
             sampler: start.sampler,
         }
     }
@@ -122,6 +136,8 @@ impl Answerer {
         counters.add(Count::Truncated, u64::from(decision.truncated));
         counters.add(Count::ClientSubnet, u64::from(decision.client_subnet.is_some()));
         counters.add(Count::DnssecOk, u64::from(decision.dnssec_ok));
+        let is_known = decision.cookie == ClientCookie::Known;
+        counters.add(Count::CookiesKnown, u64::from(is_known));
         self.replies_since += u64::from(incoming.transport == Transport::Udp);
         if let Some(service) = decision.service {
             counters.add(Count::ServiceAnswers, 1);
@@ -134,6 +150,23 @@ impl Answerer {
         }
     }
 
+    /// Whether the reply is sent.
+    #[inline]
+    fn judge(&mut self, incoming: &Incoming<'_>) -> Verdict {
+        let Some(limit) = &self.rate_limit else { return Verdict::Send };
+        let is_known = self.state.decision().cookie == ClientCookie::Known;
+        if is_known || incoming.transport != Transport::Udp {
+            return Verdict::Send;
+        }
+        let verdict = limit.judge(incoming.client, self.now, &mut self.limited);
+        match verdict {
+            Verdict::Send => {}
+            Verdict::Slip => self.counters.add(Count::RateCut, 1),
+            Verdict::Drop => self.counters.add(Count::RateDropped, 1),
+        }
+        verdict
+    }
+
     /// A turn by UDP ends where the next begins, so that one look at the clock serves both.
     fn tell_time(&mut self) {
         let now = self.clock.now();
@@ -142,6 +175,10 @@ impl Answerer {
             self.replies_since = 0;
         }
         self.now = now;
+        if self.server.cookies.is_some() {
+            // Modulo 2^32, as cookies count.
+            self.unix_secs = (self.clock.unix_ms() / 1000) as u32;
+        }
     }
 }
 
@@ -172,7 +209,9 @@ impl Answering for Answerer {
             local: incoming.local,
             transport: incoming.transport,
             now: self.now,
+            unix_secs: self.unix_secs,
             udp_size_max: self.udp_size_max,
+            server: &self.server,
         };
         let table = &self.serving.table;
         let mut outcome = respond(table, &mut self.state, &request, reply);
@@ -180,19 +219,22 @@ impl Answering for Answerer {
             self.counters.add(Count::CompletePath, 1);
             outcome = respond_completely(table, &mut self.state, &request, reply);
         }
-        let Outcome::Reply(length) = outcome else {
+        let Outcome::Reply(mut length) = outcome else {
             self.counters.add(Count::Dropped, 1);
             return None;
         };
         self.count(&incoming);
+        match self.judge(&incoming) {
+            Verdict::Send => {}
+            Verdict::Slip => length = reply::cut(reply.get_mut(..length)?)?,
+            Verdict::Drop => return None,
+        }
         if let Some(sampler) = &mut self.sampler
             && sampler.takes_this()
         {
-            let is_udp = incoming.transport == Transport::Udp;
             let told = reply.get(..length).unwrap_or_default();
             let decision = self.state.decision();
-            let was_taken =
-                sampler.tell(&self.serving, decision, &incoming, is_udp, self.now, told);
+            let was_taken = sampler.tell(&self.serving, decision, &incoming, self.now, told);
             let count = if was_taken { Count::DecisionsLogged } else { Count::DecisionsLost };
             self.counters.add(count, 1);
         }
@@ -269,6 +311,8 @@ mod tests {
             counters: Arc::new(Counters::new()),
             clock: Clock::real(),
             udp_size_max: 1232,
+            server: Arc::default(),
+            rate_limit: None,
             sampler: None,
             seed: 1,
         })
@@ -347,7 +391,9 @@ mod tests {
                 local: ([127, 0, 0, 1], 53).into(),
                 transport: Transport::Udp,
                 now: answerer.now,
+                unix_secs: 0,
                 udp_size_max: 1232,
+                server: ServerOptions::SILENT,
             },
             &mut reply,
         );

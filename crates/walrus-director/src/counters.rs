@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use walrus_core::answer::Transport;
+
 use crate::latency::LatencyCounters;
 use crate::replies::ReplyCounters;
 
@@ -54,13 +56,25 @@ counters! {
     DnssecOk => dnssec_ok,
     /// Replies for a service's name.
     ServiceAnswers => service_answers,
+    /// Queries that brought back a cookie which this server gave.
+    CookiesKnown => cookies_known,
+    /// Replies by UDP that were not sent because their network had too many.
+    RateDropped => rate_dropped,
+    /// Replies by UDP that were cut because their network had too many.
+    RateCut => rate_cut,
     /// Receiving failed.
     ReceiveErrors => receive_errors,
     /// Panics of answering threads, which went on: a bug to report, with what the log says.
     Panics => panics,
     /// Replies that the kernel did not take.
     SendFailures => send_failures,
-    /// TCP connections accepted.
+    /// Messages received by TLS.
+    TlsQueries => tls_queries,
+    /// Requests received by HTTPS.
+    HttpsQueries => https_queries,
+    /// Connections with whom TLS could not be agreed on.
+    TlsFailures => tls_failures,
+    /// TCP connections accepted, those of TLS and HTTPS among them.
     TcpConnections => tcp_connections,
     /// TCP connections closed at once, because their client had too many.
     TcpRefused => tcp_refused,
@@ -71,6 +85,18 @@ counters! {
     DecisionsLogged => decisions_logged,
     /// Decisions lost because the decision log could not keep up.
     DecisionsLost => decisions_lost,
+}
+
+impl Count {
+    /// What counts the queries that come so.
+    pub(crate) const fn of_queries(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => Self::UdpQueries,
+            Transport::Tcp => Self::TcpQueries,
+            Transport::Tls => Self::TlsQueries,
+            Transport::Https => Self::HttpsQueries,
+        }
+    }
 }
 
 /// One thread's counters. Only that thread writes, so that an addition is a load and a store

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
-use walrus_core::answer::Decision;
+use walrus_core::answer::{Decision, Transport};
 use walrus_core::world::{Generator, Time};
 use walrus_dns::query::HEADER_LEN;
 use walrus_dns::{DomainName, query, record_type};
@@ -64,7 +64,6 @@ impl Sampler {
         serving: &Arc<Serving>,
         decision: &Decision,
         incoming: &Incoming<'_>,
-        is_udp: bool,
         now: Time,
         reply: &[u8],
     ) -> bool {
@@ -75,7 +74,7 @@ impl Sampler {
             weight: self.weight,
             now,
             resolver: incoming.client,
-            is_udp,
+            transport: incoming.transport,
             dnssec_ok: false,
             name: [0; 255],
             name_length: 0,
@@ -101,7 +100,7 @@ struct Record {
     weight: u32,
     now: Time,
     resolver: IpAddr,
-    is_udp: bool,
+    transport: Transport,
     dnssec_ok: bool,
     name: [u8; 255],
     name_length: usize,
@@ -158,7 +157,7 @@ impl Record {
                 Some(address) => format!("{address}/{}", subnet.source()),
                 None => "0/0".to_owned(),
             }),
-            transport: if self.is_udp { "udp" } else { "tcp" },
+            transport: self.transport.name(),
             dnssec_ok: self.dnssec_ok,
             name: name.map(|name| name.to_string()).unwrap_or_default(),
             record_type: self.decision.record_type,

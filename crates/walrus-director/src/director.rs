@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError};
+use walrus_core::config::DnsSettings;
 use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
@@ -33,6 +34,7 @@ use crate::serving::{Current, Serving};
 use crate::signing::{
     Background, Figures, Rebuilding, SignError, SignedAnswers, Surroundings, Wanted, ZonesTold,
 };
+use crate::streams::{CertificateError, Certificates};
 use crate::traffic::TrafficGathering;
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) current: Arc<Current>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) encrypted: Vec<SocketAddr>,
+    pub(crate) certificates: Arc<Certificates>,
     pub(crate) clock: Clock,
     pub(crate) domains_max: usize,
     pub(crate) wakers: Wakers,
@@ -254,6 +258,20 @@ impl DirectorHandle {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.0.addresses
+    }
+
+    /// Where it listens by TLS, then by HTTPS.
+    #[must_use]
+    pub fn encrypted_addresses(&self) -> &[SocketAddr] {
+        &self.0.encrypted
+    }
+
+    /// Reads certificate and key again: whoever connects from now on is shown the new one.
+    ///
+    /// # Errors
+    /// If they cannot be read, or do not belong together; those in force stay.
+    pub fn reload_certificates(&self, dns: &DnsSettings) -> Result<(), CertificateError> {
+        self.0.certificates.load(dns)
     }
 
     /// Counters of all threads since the start.

@@ -164,7 +164,7 @@ mod tests {
     use std::sync::Arc;
 
     use allocation_counter::measure;
-    use walrus_core::answer::{Outcome, Request, Transport, respond};
+    use walrus_core::answer::{Outcome, Request, ServerOptions, Transport, respond};
     use walrus_core::map::Map;
     use walrus_core::plan::Plan;
     use walrus_core::world::ChoosePolicy;
@@ -198,7 +198,9 @@ mod tests {
                     local: ([127, 0, 0, 1], 53).into(),
                     transport: Transport::Udp,
                     now,
+                    unix_secs: 0,
                     udp_size_max: 1232,
+                    server: ServerOptions::SILENT,
                 };
                 let outcome = respond(&table, worker, &request, &mut [0; 1232]);
                 assert!(matches!(outcome, Outcome::Reply(_)));

@@ -4,7 +4,7 @@
 //! the ways for a new Plan to get in and for counts to get out.
 //!
 //! - [`Director::start`] binds and begins to answer; [`DirectorHandle`] is how it is steered.
-//! - One thread a core answers UDP (`udp`), one more all of TCP (`tcp`). Each has its own
+//! - One thread a core answers UDP (`udp`), one more all of TCP, TLS and HTTPS (`streams`). Each has its own
 //!   [`walrus_core::answer::WorkerState`]; none waits for another.
 //! - [`update`] keeps name servers that are already there up to date instead (RFC 2136); it shares nothing
 //!   with the rest.
@@ -24,13 +24,16 @@ mod inherited;
 pub mod keys;
 mod latency;
 mod observe;
+mod presence;
+mod rate_limit;
 mod recent;
 mod replies;
 mod sample;
 mod serving;
 mod signing;
+mod sockets;
 mod start;
-mod tcp;
+mod streams;
 mod traffic;
 mod udp;
 pub mod update;
@@ -42,8 +45,10 @@ mod fixture;
 pub use counters::CounterSnapshot;
 pub use director::{DirectorHandle, PlanRefused, Reload, ReloadError};
 pub use latency::Latency;
+pub use presence::CookieSecretError;
 pub use recent::{DecisionSeen, Heavy, Recent};
 pub use replies::{Replies, ReplyCount};
 pub use signing::{KeyUse, SignError, SigningStart, SigningStatus, ZoneSigningStatus};
 pub use start::{Director, DirectorStart, StartError};
+pub use streams::CertificateError;
 pub use traffic::{ServiceTraffic, Traffic};

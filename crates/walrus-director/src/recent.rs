@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use walrus_core::answer::Transport;
 use walrus_core::world::Time;
 use walrus_dns::{DomainName, rcode};
 
@@ -308,10 +307,7 @@ impl DecisionSeen {
             at: sampled.at,
             name: name.map(|name| name.to_string()).unwrap_or_default(),
             record_type: type_name(decision.record_type),
-            transport: match sampled.transport {
-                Transport::Udp => "udp",
-                Transport::Tcp => "tcp",
-            },
+            transport: sampled.transport.name(),
             resolver: sampled.resolver,
             subnet: decision.client_subnet.map(|subnet| match subnet.address() {
                 Some(address) => format!("{address}/{}", subnet.source()),

@@ -43,7 +43,8 @@ const CODES: [(&str, u16); 7] = rcode::NAMES;
 /// With one place more for all others.
 const TYPE_PLACES: usize = TYPES.len() + 1;
 const CODE_PLACES: usize = CODES.len() + 1;
-const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+const TRANSPORTS: [Transport; Transport::COUNT] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
 const PLACES: usize = TRANSPORTS.len() * TYPE_PLACES * CODE_PLACES;
 
 /// Where a type or code is counted, by its number; what lies behind the end counts as other.
@@ -79,7 +80,7 @@ impl ReplyCounters {
             };
         let record_type = place_of(&PLACE_OF_TYPE, record_type, TYPES.len());
         let code = place_of(&PLACE_OF_CODE, rcode, CODES.len());
-        let transport = usize::from(transport == Transport::Tcp);
+        let transport = transport as usize;
         let cell = &self.0[(transport * TYPE_PLACES + record_type) * CODE_PLACES + code];
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
@@ -92,7 +93,7 @@ pub struct Replies([u64; PLACES]);
 /// Replies of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyCount {
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `tls` or `https`.
     pub transport: &'static str,
     /// A type that is known here, `other`, or `unreadable` if the query had none.
     pub record_type: &'static str,
@@ -125,7 +126,7 @@ impl Replies {
     pub fn iter(&self) -> impl Iterator<Item = ReplyCount> {
         let counted = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
         counted.map(|(place, count)| ReplyCount {
-            transport: TRANSPORTS[place / CODE_PLACES / TYPE_PLACES],
+            transport: TRANSPORTS[place / CODE_PLACES / TYPE_PLACES].name(),
             record_type: name(&TYPES, place / CODE_PLACES % TYPE_PLACES),
             rcode: name(&CODES, place % CODE_PLACES),
             count: *count,

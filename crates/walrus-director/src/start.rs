@@ -1,7 +1,7 @@
 //! Starting a Director: binds everything, then starts the threads, or says what is in the way.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -22,23 +22,22 @@ use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
 use crate::given::Given;
-use crate::inherited::Inherited;
 use crate::latency::LatencyCounters;
 use crate::observe::Gathering;
+use crate::presence::{CookieSecretError, server_options};
+use crate::rate_limit::RateLimit;
 use crate::serving::{Current, Serving};
 use crate::signing::{
     AnswersStart, Background, Extent, KeyRing, Pace, Rebuilding, SignedAnswers, SignedZones,
     Signing, SigningStart, Store, Wanted, ZonesTold, compile, keys_digest,
 };
-use crate::tcp::{self, Limits};
+use crate::sockets::{Sockets, bind};
+use crate::streams::{self, CertificateError, Certificates, Limits};
 use crate::traffic::TrafficGathering;
-use crate::udp::{self, Worker};
+use crate::udp::Worker;
 
 /// The least room for a UDP reply, in bytes.
 const REPLY_SIZE_MIN: u16 = 512;
-
-/// How often a free port is looked for if port 0 is asked for.
-const PORT_TRIES: usize = 16;
 
 /// What a Director starts from.
 #[derive(Clone, Debug)]
@@ -80,7 +79,9 @@ impl Director {
     pub fn start(start: DirectorStart) -> Result<DirectorHandle, StartError> {
         let dns = &start.dns;
         let workers = dns.workers.unwrap_or_else(cores).max(1);
-        let sockets = bind(&dns.listen, workers)?;
+        let sockets = bind(dns, workers)?;
+        let certificates = Arc::new(Certificates::default());
+        certificates.load(dns)?;
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
         let (table, signed) = first_table(&start)?;
@@ -89,6 +90,8 @@ impl Director {
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
+        let server = Arc::new(server_options(dns)?);
+        let rate_limit = rate_limit(dns, start.seed);
         let answerer = |thread: usize| {
             let seed = Seed::fixed(start.seed);
             let sampler = log.as_ref().map(|log| {
@@ -101,14 +104,16 @@ impl Director {
                 counters: Arc::clone(&counters[thread]),
                 clock: start.clock.clone(),
                 udp_size_max: dns.udp_size_max.max(REPLY_SIZE_MIN),
+                server: Arc::clone(&server),
+                rate_limit: rate_limit.clone(),
                 sampler,
                 seed: seed.for_part(&format!("director/worker/{thread}")),
             })
         };
         let answerers: Vec<Answerer> = (0..threads).map(answerer).collect();
-        let addresses = sockets.addresses.clone();
+        let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (wakers, threads) =
-            start_threads(sockets, answerers, dns).map_err(StartError::Threads)?;
+            start_threads((sockets, &certificates), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
@@ -124,6 +129,8 @@ impl Director {
             current,
             counters,
             addresses,
+            encrypted,
+            certificates,
             domains_max: dns.observe_domains,
             clock: start.clock,
             wakers,
@@ -190,13 +197,19 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// No certificate for TLS and HTTPS.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// No secret for cookies.
+    #[error(transparent)]
+    Cookies(#[from] CookieSecretError),
     /// No more threads or descriptors.
     #[error("cannot start the answering threads")]
     Threads(#[source] io::Error),
 }
 
 impl StartError {
-    fn listening(address: SocketAddr, source: io::Error) -> Self {
+    pub(crate) fn listening(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::Taken { address },
             io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
@@ -215,6 +228,15 @@ fn open_log(dns: &DnsSettings, clock: &Clock) -> Result<Option<DecisionLog>, Sta
     let log = DecisionLog::start(path, clock)
         .map_err(|source| StartError::DecisionLog { path: path.clone(), source })?;
     Ok(Some(log))
+}
+
+/// Shared by all threads; its key is drawn like all else, so that a run can be repeated.
+fn rate_limit(dns: &DnsSettings, seed: u64) -> Option<Arc<RateLimit>> {
+    let settings = dns.rate_limit.as_ref()?;
+    let part = |name: &str| Seed::fixed(seed).for_part(name).to_be_bytes();
+    let halves = [part("director/rate-limit"), part("director/rate-limit/2")];
+    let key = halves.as_flattened().try_into().unwrap_or_default();
+    Some(Arc::new(RateLimit::new(settings, key)))
 }
 
 /// What was signed for the first table.
@@ -267,77 +289,16 @@ fn with_kept_plan(table: AnswerTable, start: &DirectorStart) -> AnswerTable {
     }
 }
 
-/// All sockets, bound.
-struct Sockets {
-    addresses: Vec<SocketAddr>,
-    tcp: Vec<TcpListener>,
-    /// For each worker one for each address.
-    udp: Vec<Vec<(UdpSocket, SocketAddr)>>,
-}
-
-/// Opens them all, but for those that a service manager opened before.
-fn bind(listen: &[SocketAddr], workers: usize) -> Result<Sockets, StartError> {
-    if listen.is_empty() {
-        return Err(StartError::NoAddress);
-    }
-    let mut sockets = Sockets {
-        addresses: Vec::new(),
-        tcp: Vec::new(),
-        udp: (0..workers).map(|_| Vec::new()).collect(),
-    };
-    let mut inherited = Inherited::take();
-    for &wanted in listen {
-        let failed = |source| StartError::listening(wanted, source);
-        let (udp, tcp) = inherited.of(wanted);
-        let (address, tcp) = match (&udp, tcp) {
-            (Some(_), Some(tcp)) => (wanted, tcp::prepare(tcp).map_err(failed)?),
-            (None, Some(tcp)) => {
-                udp::probe(wanted).map_err(failed)?;
-                (wanted, tcp::prepare(tcp).map_err(failed)?)
-            }
-            (Some(_), None) => (wanted, tcp::listen(wanted).map_err(failed)?),
-            (None, None) => bind_both(wanted).map_err(failed)?,
-        };
-        let udp = udp.map(|udp| udp::prepare(udp, address)).transpose().map_err(failed)?;
-        for worker in &mut sockets.udp {
-            let own = match &udp {
-                Some(udp) => udp.try_clone(),
-                None => udp::listen(address),
-            };
-            worker.push((own.map_err(failed)?, address));
-        }
-        sockets.tcp.push(tcp);
-        sockets.addresses.push(address);
-    }
-    inherited.say_left();
-    Ok(sockets)
-}
-
-/// Binds TCP and sees that UDP is free at the same port, which is looked for if it is 0.
-fn bind_both(wanted: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
-    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
-    loop {
-        let tcp = tcp::listen(wanted)?;
-        let address = tcp.local_addr()?;
-        tries -= 1;
-        match udp::probe(address) {
-            Ok(()) => return Ok((address, tcp)),
-            Err(error) if tries == 0 => return Err(error),
-            Err(_) => {}
-        }
-    }
-}
-
 /// Starts a thread for each worker and one for TCP, which takes the last answerer. If one cannot be
 /// started, the others end.
 fn start_threads(
-    sockets: Sockets,
+    (sockets, certificates): (Sockets, &Arc<Certificates>),
     answerers: Vec<Answerer>,
     dns: &DnsSettings,
 ) -> io::Result<(Wakers, Vec<JoinHandle<()>>)> {
     let mut wakers = Wakers::default();
     let mut threads = Vec::new();
-    match spawn(sockets, answerers, dns, &mut wakers, &mut threads) {
+    match spawn((sockets, certificates), answerers, dns, (&mut wakers, &mut threads)) {
         Ok(()) => Ok((wakers, threads)),
         Err(error) => {
             wakers.stop(threads);
@@ -347,18 +308,24 @@ fn start_threads(
 }
 
 fn spawn(
-    sockets: Sockets,
+    (sockets, certificates): (Sockets, &Arc<Certificates>),
     mut answerers: Vec<Answerer>,
     dns: &DnsSettings,
-    wakers: &mut Wakers,
-    threads: &mut Vec<JoinHandle<()>>,
+    (wakers, threads): (&mut Wakers, &mut Vec<JoinHandle<()>>),
 ) -> io::Result<()> {
     let named = |name: String| std::thread::Builder::new().name(name);
     if let Some(answerer) = answerers.pop() {
-        let limits = Limits { connections_max: dns.tcp_connections_max, idle: dns.tcp_idle };
+        let limits = Limits {
+            connections_max: dns.tcp_connections_max,
+            idle: dns.tcp_idle,
+            total: dns.tcp_total,
+        };
+        let certificates = Arc::clone(certificates);
         let (shutdown, wake) = (wakers.tcp_shutdown.clone(), Arc::clone(&wakers.tcp));
         let serve = move || {
-            if let Err(error) = tcp::run(sockets.tcp, limits, shutdown, wake, answerer) {
+            let steering = (shutdown, wake);
+            let run = streams::run(sockets.streams, certificates, limits, steering, answerer);
+            if let Err(error) = run {
                 tracing::error!(%error, "TCP is not served");
             }
         };

@@ -1,7 +1,9 @@
-//! EDNS (RFC 6891) and the client subnet option (RFC 7871).
+//! EDNS (RFC 6891): what a query's OPT record says, and the client subnet option (RFC 7871).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::added_options::{OPTION_COOKIE, OPTION_KEEPALIVE, OPTION_NSID, OPTION_PADDING};
+use crate::cookie::Cookie;
 use crate::record_type;
 
 /// The UDP payload size that we offer: fits an IPv6 packet on every usual path (DNS flag day 2020).
@@ -26,6 +28,28 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// For whom the resolver asks.
     pub client_subnet: Option<ClientSubnet>,
+    /// What else it would know.
+    pub asked: Asked,
+}
+
+/// What a query's options ask of the server, whatever the question is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The client's cookie (RFC 7873).
+    pub cookie: Option<Cookie>,
+    /// Which server this is (RFC 5001).
+    pub nsid: bool,
+    /// How long an idle connection is kept (RFC 7828).
+    pub keepalive: bool,
+    /// The query is padded (RFC 7830).
+    pub padding: bool,
+}
+
+/// A query's options.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) client_subnet: Option<ClientSubnet>,
+    pub(crate) asked: Asked,
 }
 
 /// The client subnet option of a query: well formed, its address zero beyond the source prefix.
@@ -117,11 +141,11 @@ impl ClientSubnet {
 
 /// Reads an OPT record's options.
 ///
-/// Unknown options are skipped. `Err` if an option runs past the data, or a client subnet is
-/// malformed or given twice.
+/// Unknown options are skipped. `Err` if an option runs past the data, a client subnet is malformed
+/// or given twice, or the first cookie has a length that cookies do not have.
 #[inline(always)]
-pub(crate) fn parse_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, Malformed> {
-    let mut client_subnet = None;
+pub(crate) fn parse_options(mut data: &[u8]) -> Result<Options, Malformed> {
+    let mut options = Options::default();
     while !data.is_empty() {
         let &[code_high, code_low, len_high, len_low, ref rest @ ..] = data else {
             return Err(Malformed);
@@ -129,15 +153,25 @@ pub(crate) fn parse_options(mut data: &[u8]) -> Result<Option<ClientSubnet>, Mal
         let code = u16::from_be_bytes([code_high, code_low]);
         let len = usize::from(u16::from_be_bytes([len_high, len_low]));
         let (value, after) = rest.split_at_checked(len).ok_or(Malformed)?;
-        if code == OPTION_CLIENT_SUBNET {
-            let subnet = ClientSubnet::parse(value).ok_or(Malformed)?;
-            if client_subnet.replace(subnet).is_some() {
-                return Err(Malformed);
+        match code {
+            OPTION_CLIENT_SUBNET => {
+                let subnet = ClientSubnet::parse(value).ok_or(Malformed)?;
+                if options.client_subnet.replace(subnet).is_some() {
+                    return Err(Malformed);
+                }
             }
+            // RFC 7873 section 5.2: all but the first are ignored.
+            OPTION_COOKIE if options.asked.cookie.is_none() => {
+                options.asked.cookie = Some(Cookie::parse(value).ok_or(Malformed)?);
+            }
+            OPTION_NSID => options.asked.nsid = true,
+            OPTION_KEEPALIVE => options.asked.keepalive = true,
+            OPTION_PADDING => options.asked.padding = true,
+            _ => {}
         }
         data = after;
     }
-    Ok(client_subnet)
+    Ok(options)
 }
 
 /// The options are no options.

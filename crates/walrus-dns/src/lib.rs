@@ -3,6 +3,8 @@
 //! What does not need speed (zone files, TSIG, signing) is left to the `domain` crate; what is
 //! here is the wire format that every query passes through.
 
+mod added_options;
+mod cookie;
 pub mod edns;
 mod name;
 pub mod query;
@@ -10,6 +12,8 @@ pub mod rcode;
 pub mod record_type;
 pub mod reply;
 
-pub use edns::{ClientSubnet, Edns};
+pub use added_options::AddedOptions;
+pub use cookie::{Cookie, CookieSecret, CookieSecrets, GivenCookie};
+pub use edns::{Asked, ClientSubnet, Edns};
 pub use name::{DomainName, DomainNameError, compare_canonically, split_label};
 pub use query::{Query, Refusal};

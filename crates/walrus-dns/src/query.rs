@@ -185,8 +185,9 @@ fn read_opt(class: u16, ttl: [u8; 4], data: &[u8], echo_len: usize) -> Result<Ed
     if version != 0 {
         return Err(refuse(rcode::BADVERS));
     }
-    let client_subnet = edns::parse_options(data).map_err(|_| refuse(rcode::FORMERR))?;
-    Ok(Edns { udp_size: class.max(edns::UDP_SIZE_MIN), dnssec_ok, client_subnet })
+    let options = edns::parse_options(data).map_err(|_| refuse(rcode::FORMERR))?;
+    let edns::Options { client_subnet, asked } = options;
+    Ok(Edns { udp_size: class.max(edns::UDP_SIZE_MIN), dnssec_ok, client_subnet, asked })
 }
 
 struct Record<'a> {
@@ -234,7 +235,7 @@ fn name_len(bytes: &[u8]) -> Option<usize> {
 
 /// Length of the owner at the start of `bytes`, which may end in a compression pointer. The
 /// pointer is not followed: nobody asks where it leads.
-fn owner_len(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn owner_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         let len = *bytes.get(at)?;

@@ -55,3 +55,5 @@ pub const CAA: u16 = 257;
 
 /// The Internet, the only class that is answered.
 pub const CLASS_IN: u16 = 1;
+/// Class CH: what servers say of themselves (RFC 4892).
+pub const CLASS_CH: u16 = 3;

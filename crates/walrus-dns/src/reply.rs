@@ -1,7 +1,8 @@
 //! A reply's frame: header, the question as it came, names compressed against it.
 
 use crate::edns::ReplyOpt;
-use crate::query::{HEADER_LEN, Query, Refusal};
+use crate::query::{self, HEADER_LEN, Query, Refusal};
+use crate::record_type;
 
 /// Header byte 2: this is a reply.
 pub const FLAG_QR: u8 = 0x80;
@@ -82,6 +83,71 @@ pub fn write_name(name: &[u8], question: &[u8], out: &mut [u8]) -> Option<usize>
     out[..own].copy_from_slice(&name[..own]);
     out[own..].copy_from_slice(&pointer_to_suffix(question.len(), shared));
     Some(own + 2)
+}
+
+/// Where the OPT record begins that ends a well-formed reply; `None` if it ends in another record.
+#[must_use]
+pub fn find_opt(reply: &[u8]) -> Option<usize> {
+    let header = reply.first_chunk::<HEADER_LEN>()?;
+    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let mut at = HEADER_LEN;
+    for _ in 0..count(4) {
+        at += query::owner_len(reply.get(at..)?)? + 4;
+    }
+    let mut last = None;
+    for _ in 0..count(6) + count(8) + count(10) {
+        let owner_len = query::owner_len(reply.get(at..)?)?;
+        let fixed = reply.get(at + owner_len..)?.first_chunk::<10>()?;
+        let is_opt = owner_len == 1 && fixed[..2] == record_type::OPT.to_be_bytes();
+        last = is_opt.then_some(at);
+        at += owner_len + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    }
+    last.filter(|_| at == reply.len())
+}
+
+/// For how many seconds the whole of a reply may be kept: the lowest TTL of its answer or, if it has
+/// none, of its authority section; `None` if it has neither or is no message (RFC 8484 section 5.1).
+#[must_use]
+pub fn least_ttl(reply: &[u8]) -> Option<u32> {
+    let count = |at: usize| Some(u16::from_be_bytes([*reply.get(at)?, *reply.get(at + 1)?]));
+    let mut at = HEADER_LEN;
+    for _ in 0..count(4)? {
+        at += query::owner_len(reply.get(at..)?)? + 4;
+    }
+    let records = match (count(6)?, count(8)?) {
+        (0, authority) => authority,
+        (answer, _) => answer,
+    };
+    let mut least = None;
+    for _ in 0..records {
+        at += query::owner_len(reply.get(at..)?)?;
+        let [_, _, _, _, ttl @ .., len_high, len_low] = *reply.get(at..)?.first_chunk::<10>()?;
+        let ttl = u32::from_be_bytes(ttl);
+        least = Some(least.map_or(ttl, |least: u32| least.min(ttl)));
+        at += 10 + usize::from(u16::from_be_bytes([len_high, len_low]));
+    }
+    least
+}
+
+/// Cuts a reply to its header, question and OPT and marks it as cut; tells its length. `None`, and
+/// nothing is changed, if it is no message.
+pub fn cut(reply: &mut [u8]) -> Option<usize> {
+    let questions = u16::from_be_bytes([*reply.get(4)?, *reply.get(5)?]);
+    let opt = find_opt(reply).map(|at| at..reply.len());
+    let mut end = HEADER_LEN;
+    for _ in 0..questions {
+        end += query::owner_len(reply.get(end..)?)? + 4;
+    }
+    let (flags, counts) = reply.get_mut(2..HEADER_LEN)?.split_first_mut()?;
+    *flags |= FLAG_TC;
+    counts[3..].fill(0);
+    counts[8] = u8::from(opt.is_some());
+    if let Some(opt) = opt {
+        let len = opt.len();
+        reply.copy_within(opt, end);
+        end += len;
+    }
+    Some(end)
 }
 
 /// The compression pointer to the last `suffix_len` bytes of a question's name of `question_len`

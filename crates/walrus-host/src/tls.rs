@@ -104,6 +104,26 @@ fn make_self_signed(
     Ok((certificate.into_bytes(), key.into_bytes()))
 }
 
+/// A server's configuration that asks clients for nothing: its certificate chain and key as PEM files,
+/// and the protocols that it speaks (ALPN), if it names any.
+///
+/// # Errors
+/// If a file cannot be read or holds no certificate or key, or they do not belong together.
+pub fn server_config(
+    certificate: &Path,
+    key: &Path,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, private) = (read(certificate)?, read(key)?);
+    let identity = ServerIdentity::new((certificate, &chain), (key, &private), None, false)?;
+    let mut config = Arc::unwrap_or_clone(identity.config);
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    // Whoever comes again need not agree on everything anew.
+    config.ticketer = ring::Ticketer::new()
+        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), error })?;
+    Ok(Arc::new(config))
+}
+
 /// Whom a client believes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {

@@ -11,7 +11,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use walrus_core::answer::{AnswerTable, Request, Transport, WorkerState, ZoneTable, respond};
+use walrus_core::answer::{
+    AnswerTable, Request, ServerOptions, Transport, WorkerState, ZoneTable, respond,
+};
 use walrus_core::config::{Context, SourceFile, parse};
 use walrus_core::map::Map;
 use walrus_core::world::Time;
@@ -208,7 +210,9 @@ fn answer_alone() -> f64 {
                 local: SocketAddr::from(([192, 0, 2, 53], 53)),
                 transport: Transport::Udp,
                 now: Time::ZERO,
+                unix_secs: 0,
                 udp_size_max: 1232,
+                server: ServerOptions::SILENT,
             };
             let _ = std::hint::black_box(respond(&table, &mut worker, &request, &mut reply));
         }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Outcome, Positions, Request, Transport, WorkerState, ZoneTable,
+    AnswerTable, Counters, Outcome, Positions, Request, ServerOptions, Transport, WorkerState,
+    ZoneTable,
 };
 use walrus_core::config::Configuration;
 use walrus_core::map::Map;
@@ -159,7 +160,9 @@ impl NameServer {
             local: SocketAddr::new(ip, self.listen.port()),
             transport: Transport::Udp,
             now,
+            unix_secs: 0,
             udp_size_max: self.udp_size_max,
+            server: ServerOptions::SILENT,
         };
         let mut reply = vec![0; usize::from(self.udp_size_max)];
         match walrus_core::answer::respond(&self.table, &mut self.worker, &request, &mut reply) {

@@ -13,7 +13,8 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
     let mut all: Vec<&mut PathBuf> = vec![&mut node.state];
     all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
     all.extend(geo.database.iter_mut());
-    all.extend(dns.decision_log.iter_mut());
+    all.extend(dns.decision_log.iter_mut().chain(&mut dns.cookie_secret_file));
+    all.extend([&mut dns.certificate, &mut dns.key].into_iter().flatten());
     let of_group = [
         &mut group.certificate,
         &mut group.key,

@@ -37,6 +37,7 @@ const CORE: &[(&str, &str)] = &[
     ("foldhash", "of hashbrown"),
     ("jiff", "of domain: times written in zone files; it has a clock, which nothing here calls"),
     ("jiff-core", "of jiff"),
+    ("siphasher", "DNS cookies, which all servers make alike"),
     ("rapidhash", "keys of the answer table, with a seed"),
     ("maxminddb", "countries and continents from bytes"),
     ("ipnetwork", "of maxminddb"),

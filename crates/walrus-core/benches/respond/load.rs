@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use walrus_core::answer::{Outcome, Request, Transport, WorkerState, respond};
+use walrus_core::answer::{Outcome, Request, ServerOptions, Transport, WorkerState, respond};
 use walrus_core::world::{Generator, Time};
 use walrus_dns::query;
 
@@ -86,7 +86,9 @@ pub(crate) fn respond_to(world: &World) -> impl FnMut(&[u8]) -> usize {
             local: ([192, 0, 2, 53], 53).into(),
             transport: Transport::Udp,
             now: Time::ZERO,
+            unix_secs: 0,
             udp_size_max: 1232,
+            server: ServerOptions::SILENT,
         };
         match respond(&world.table, &mut worker, &request, &mut reply) {
             Outcome::Reply(len) => len,

@@ -14,6 +14,7 @@ use super::explain_choice::explain_choice;
 use super::explain_service::{ServiceExplanation, explain_service};
 use super::request::{Decision, Outcome, Request, ServiceDecision, Transport};
 use super::respond::{respond, respond_completely};
+use super::server_options::ServerOptions;
 use super::table::AnswerTable;
 use super::worker::WorkerState;
 use crate::world::Time;
@@ -134,7 +135,9 @@ pub(super) fn run(
         local: request.local,
         transport: Transport::Tcp,
         now: request.now,
+        unix_secs: 0,
         udp_size_max: 1232,
+        server: ServerOptions::SILENT,
     };
     let mut outcome = respond(table, worker, &request, reply);
     if outcome == Outcome::NotUnderstood {

@@ -10,6 +10,7 @@ mod explain_service;
 mod explain_ttl;
 mod request;
 mod respond;
+mod server_options;
 mod service_answer;
 mod table;
 mod worker;
@@ -19,8 +20,9 @@ pub use explain::{ExplainRequest, Explanation, SignatureExplanation, explain};
 pub use explain_choice::{ChoiceExplanation, ServerChoiceExplanation};
 pub use explain_service::{CandidateExplanation, LeftOut, LocateStep, ServiceExplanation};
 pub use explain_ttl::TtlExplanation;
-pub use request::{Decision, Outcome, Request, ServiceDecision, Transport};
+pub use request::{ClientCookie, Decision, Outcome, Request, ServiceDecision, Transport};
 pub use respond::{respond, respond_completely};
+pub use server_options::ServerOptions;
 pub use table::{
     AnswerSigning, AnswerTable, ClassDecision, DemandTable, PlanCompileError, RingAnswer, RingList,
     ServiceTable, SigningInput, SigningOutcome, SingleSets, ZoneCompileError, ZoneTable,

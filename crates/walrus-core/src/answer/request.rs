@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use walrus_dns::ClientSubnet;
 
+use super::server_options::ServerOptions;
 use crate::world::{AreaId, Time};
 
 /// A query with what the socket knows about it.
@@ -19,8 +20,12 @@ pub struct Request<'a> {
     pub transport: Transport,
     /// When it came.
     pub now: Time,
+    /// When it came, for cookies: seconds since 1970, modulo 2^32.
+    pub unix_secs: u32,
     /// The most bytes that a reply by UDP may have; 512 at least.
     pub udp_size_max: u16,
+    /// How the server presents itself.
+    pub server: &'a ServerOptions,
 }
 
 /// How a query came.
@@ -30,6 +35,44 @@ pub enum Transport {
     Udp,
     /// A stream; a reply has up to 65,535 bytes.
     Tcp,
+    /// The same within TLS (RFC 7858).
+    Tls,
+    /// One exchange of HTTP within TLS (RFC 8484).
+    Https,
+}
+
+impl Transport {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+
+    /// As it is written in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+        }
+    }
+
+    /// Nobody on the way can read it.
+    #[must_use]
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https)
+    }
+}
+
+/// What a client showed by its cookie (RFC 7873).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCookie {
+    /// Nothing: it has none, or the server gives none.
+    #[default]
+    None,
+    /// It is given one: it asks for the first time, or its own is too old or not ours.
+    New,
+    /// It brought back what it was given: its address is its own.
+    Known,
 }
 
 /// What becomes of a query.
@@ -61,6 +104,8 @@ pub struct Decision {
     pub client_subnet: Option<ClientSubnet>,
     /// Our scope in bits for it.
     pub scope: u8,
+    /// What its cookie showed.
+    pub cookie: ClientCookie,
     /// What a service decided, if the name is one.
     pub service: Option<ServiceDecision>,
 }

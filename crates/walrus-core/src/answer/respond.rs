@@ -8,11 +8,11 @@
 use walrus_dns::edns::ReplyOpt;
 use walrus_dns::query::{self, HEADER_LEN, Query, Refusal};
 use walrus_dns::reply::{self, Counts};
-use walrus_dns::{rcode, record_type};
+use walrus_dns::{AddedOptions, rcode, record_type};
 
 use super::complete;
 use super::denial::{Denial, Proof};
-use super::request::{Decision, Outcome, Request, Transport};
+use super::request::{ClientCookie, Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, answer_service};
 use super::table::{AnswerTable, Entry, PrebuiltSet, ZoneTable, flags, set_ttl};
 use super::worker::WorkerState;
@@ -41,7 +41,9 @@ pub fn respond(
     };
     // Not sooner: to copy what was written a moment ago by parts makes the processor wait.
     note_query(&mut worker.decision, &query);
-    match compose(table, worker, request, &query, &body, reply) {
+    let added = request.server.added(request, &query);
+    worker.decision.cookie = ClientCookie::of(&added);
+    match compose((table, worker), (request, &query), &body, &added, reply) {
         Some(len) => Outcome::Reply(len),
         None => Outcome::Drop,
     }
@@ -56,9 +58,13 @@ pub fn respond_completely(
     reply: &mut [u8],
 ) -> Outcome {
     worker.decision = Decision::default();
-    let mut upper_rcode = 0;
+    let (mut upper_rcode, mut added) = (0, AddedOptions::default());
     match query::parse(request.query) {
-        Ok(query) => note_query(&mut worker.decision, &query),
+        Ok(query) => {
+            note_query(&mut worker.decision, &query);
+            added = request.server.added(request, &query);
+            worker.decision.cookie = ClientCookie::of(&added);
+        }
         // BADVERS does not fit into the header.
         Err(Refusal::Reply { rcode, .. }) => upper_rcode = rcode & !0x0f,
         Err(Refusal::Drop) => {}
@@ -77,9 +83,15 @@ pub fn respond_completely(
         let data = answer.data().map(Into::into).collect();
         Some(complete::ServiceAnswer { data, signatures, ttl, scope })
     };
-    let outcome =
-        complete::respond_with(table.zones().complete(), table.all_types(), request, reply, choose);
+    let (zones, types) = (table.zones().complete(), table.all_types());
+    let room = (request, added.len());
+    let mut outcome = complete::respond_with(zones, types, room, reply, choose);
     if let Outcome::Reply(len) = outcome {
+        if !added.is_empty()
+            && let Some(opt_at) = reply.get(..len).and_then(reply::find_opt)
+        {
+            outcome = Outcome::Reply(added.append(reply, len, opt_at));
+        }
         let header = reply.get(..len).and_then(|reply| reply.first_chunk::<HEADER_LEN>());
         let [.., flags, code, _, _, _, _, _, _, _, _] = *header.unwrap_or(&[0; HEADER_LEN]);
         worker.decision.truncated = flags & reply::FLAG_TC != 0;
@@ -139,11 +151,13 @@ fn find_body<'a>(
     query: &Query<'_>,
 ) -> Option<Body<'a>> {
     let is_transfer = matches!(query.record_type, record_type::AXFR | record_type::IXFR);
-    if query.class != record_type::CLASS_IN || is_transfer {
-        return Some(Body::Refused);
-    }
     let mut folded = [0; 256];
     let name = query.fold_name(&mut folded);
+    if query.class != record_type::CLASS_IN || is_transfer {
+        let of_chaos = || request.server.of_chaos(name).is_some();
+        let is_of_server = query.class == record_type::CLASS_CH && of_chaos();
+        return (!is_of_server).then_some(Body::Refused);
+    }
     let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
     let Some(entry) = table.zones().find(name) else {
         let Some(above) = table.zones().closest_encloser(name) else { return Some(Body::Refused) };
@@ -276,11 +290,10 @@ fn client(request: &Request<'_>, query: &Query<'_>) -> Client {
 /// Writes the reply and returns its length; `None` if not even question and OPT fit.
 #[inline]
 fn compose(
-    table: &AnswerTable,
-    worker: &mut WorkerState,
-    request: &Request<'_>,
-    query: &Query<'_>,
+    (table, worker): (&AnswerTable, &mut WorkerState),
+    (request, query): (&Request<'_>, &Query<'_>),
     body: &Body<'_>,
+    added: &AddedOptions<'_>,
     reply: &mut [u8],
 ) -> Option<usize> {
     let decision = &mut worker.decision;
@@ -291,10 +304,10 @@ fn compose(
     });
     let limit = match request.transport {
         Transport::Udp => query.udp_size(request.udp_size_max),
-        Transport::Tcp => TCP_SIZE,
+        Transport::Tcp | Transport::Tls | Transport::Https => TCP_SIZE,
     };
     let limit = limit.min(reply.len());
-    let body_end = limit.checked_sub(opt.map_or(0, |opt| opt.wire_len()))?;
+    let body_end = limit.checked_sub(opt.map_or(0, |opt| opt.wire_len()) + added.len())?;
     let question_end = reply::copy_question(query, reply.get_mut(..body_end)?)?;
     let room = &mut reply[question_end..body_end];
     let (mut flags, mut counts) = (reply::FLAG_AA, Counts::default());
@@ -335,7 +348,11 @@ fn compose(
     }
     if let Some(opt) = opt {
         counts.additional = 1;
+        let opt_at = len;
         len += opt.write(decision.rcode, &mut reply[len..])?;
+        if !added.is_empty() {
+            len = added.append(reply, len, opt_at);
+        }
     }
     reply::write_header(reply.get_mut(..HEADER_LEN)?, flags, decision.rcode, 1, counts);
     Some(len)

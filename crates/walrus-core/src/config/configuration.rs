@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use super::{IdentitySettings, NameServerSettings};
+use super::{IdentitySettings, NameServerSettings, RateLimitSettings};
 use crate::world::{
     Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
 };
@@ -266,6 +266,28 @@ pub struct DnsSettings {
     pub tcp_connections_max: usize,
     /// How long a TCP connection may be idle.
     pub tcp_idle: Duration,
+    /// How long a connection may last.
+    pub tcp_total: Duration,
+    /// DNS over TLS.
+    pub tls_listen: Vec<SocketAddr>,
+    /// DNS over HTTPS.
+    pub https_listen: Vec<SocketAddr>,
+    /// PEM certificate chain for both.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// What the server calls itself to whoever asks by NSID (RFC 5001).
+    pub nsid: Option<String>,
+    /// What `id.server` and `hostname.bind` are answered with (RFC 4892).
+    pub id_server: Option<String>,
+    /// What `version.server` and `version.bind` are answered with.
+    pub version: Option<String>,
+    /// Whether cookies are given (RFC 7873).
+    pub cookies: bool,
+    /// Holds their secret; without one it is drawn at each start.
+    pub cookie_secret_file: Option<PathBuf>,
+    /// How many replies a network gets by UDP; without it there is no limit.
+    pub rate_limit: Option<RateLimitSettings>,
     /// Bytes that a zone's names and records may take.
     pub zone_memory_max: usize,
     /// Heaviest domains told in an observation.

@@ -41,6 +41,7 @@ pub use published::{
 };
 pub use reference::reference_page;
 pub use replace::Replacement;
+pub use settings::rate_limit::RateLimitSettings;
 
 /// Other TOML files of settings than the configuration (the simulator's studies), by the same tables,
 /// walk and findings.

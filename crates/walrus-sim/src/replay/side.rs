@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Decision, Outcome, PlanCompileError, Positions, Request,
+    AnswerTable, Counters, Decision, Outcome, PlanCompileError, Positions, Request, ServerOptions,
     ServiceDecision, Transport, WorkerState, ZoneTable, respond, respond_completely,
 };
 use walrus_core::map::Map;
@@ -170,7 +170,9 @@ impl Side {
             local: self.local(asked),
             transport: if asked.is_udp { Transport::Udp } else { Transport::Tcp },
             now: Time::from_millis(asked.unix_ms),
+            unix_secs: 0,
             udp_size_max: self.proposal.udp_size_max,
+            server: ServerOptions::SILENT,
         };
         let mut outcome = respond(&self.table, &mut self.worker, &request, &mut self.reply);
         if outcome == Outcome::NotUnderstood {

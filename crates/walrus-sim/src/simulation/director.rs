@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use walrus_core::answer::{
-    AnswerTable, Counters, Outcome, PlanCompileError, Positions, Request, Transport, WorkerState,
-    respond, respond_completely,
+    AnswerTable, Counters, Outcome, PlanCompileError, Positions, Request, ServerOptions, Transport,
+    WorkerState, respond, respond_completely,
 };
 use walrus_core::config::Configuration;
 use walrus_core::plan::{Plan, PlanNumber};
@@ -132,7 +132,9 @@ impl Directors {
             local: director.address,
             transport: Transport::Udp,
             now: question.now,
+            unix_secs: 0,
             udp_size_max: self.udp_size_max,
+            server: ServerOptions::SILENT,
         };
         let outcome = match respond(&director.table, worker, &request, &mut self.reply) {
             Outcome::NotUnderstood => {

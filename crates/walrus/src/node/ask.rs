@@ -283,6 +283,7 @@ impl Node {
         // The name server first, for it can still refuse, and must know the configuration that the
         // next Plan is made for.
         if let Some(director) = &self.director {
+            self.renew_certificates(director, &loaded).await?;
             let (director, keys) = (director.clone(), self.keys.clone());
             let controller = self.controller.clone();
             let (new, old) = (loaded.clone(), self.loaded());
@@ -320,6 +321,18 @@ impl Node {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;
         Ok(ReloadView { configuration, warnings })
+    }
+
+    /// Shows clients by TLS and HTTPS what the files hold now.
+    async fn renew_certificates(
+        &self,
+        director: &DirectorHandle,
+        loaded: &load::Loaded,
+    ) -> Result<(), ApiError> {
+        let (director, dns) = (director.clone(), loaded.configuration.dns.clone());
+        let renew = move || director.reload_certificates(&dns);
+        let renewed = tokio::task::spawn_blocking(renew).await.map_err(ApiError::internal)?;
+        renewed.map_err(|error| ApiError::problems(vec![walrus_host::log::chain(&error)]))
     }
 
     /// A reload that nobody waits for: SIGHUP.

@@ -125,6 +125,9 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
         group.join_certificate.as_ref(),
         group.join_key.as_ref(),
         api.token_file.as_ref(),
+        dns.cookie_secret_file.as_ref(),
+        dns.certificate.as_ref(),
+        dns.key.as_ref(),
         nats.and_then(|nats| nats.authority.as_ref()),
         nats.and_then(|nats| nats.certificate.as_ref()),
         nats.and_then(|nats| nats.key.as_ref()),
@@ -155,7 +158,8 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
 /// All ports that are listened at by TCP.
 fn listening(configuration: &Configuration) -> impl Iterator<Item = u16> {
     let Configuration { node, dns, group, api, .. } = configuration;
-    let dns = dns.listen.iter().filter(|_| node.roles.director);
+    let dns = dns.listen.iter().chain(&dns.tls_listen).chain(&dns.https_listen);
+    let dns = dns.filter(|_| node.roles.director);
     let group = group.listen.iter().filter(|_| node.roles.controller);
     dns.chain(group).chain(&api.listen).map(std::net::SocketAddr::port)
 }

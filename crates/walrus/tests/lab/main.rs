@@ -8,6 +8,7 @@
 //! - [`moves`]: how far clients behind resolvers have followed a change, against what is said of it.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
+//! - [`encrypted`]: DNS over TLS and HTTPS, cookies, and what a server says of itself.
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
 //! - [`group`]: nodes that meet over a nats-server, of which each is killed once.
 //! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
@@ -20,6 +21,7 @@
 
 mod detection;
 mod dnssec_zones;
+mod encrypted;
 mod existing;
 mod group;
 mod moves;

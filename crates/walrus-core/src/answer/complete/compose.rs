@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 
-use domain::base::iana::{Class, OptRcode, OptionCode, Rtype};
+use domain::base::iana::{Class, OptRcode, OptionCode, Rcode, Rtype};
 use domain::base::message_builder::{AdditionalBuilder, PushError, RecordSectionBuilder};
 use domain::base::name::{Name, ParsedName, ToName};
 use domain::base::rdata::{ParseRecordData as _, UnknownRecordData};
 use domain::base::wire::Composer;
 use domain::base::{Message, MessageBuilder, Record, Ttl};
 use domain::dep::octseq::{OctetsBuilder, Parser, Truncate};
-use domain::rdata::ZoneRecordData;
+use domain::rdata::{Txt, ZoneRecordData};
 use walrus_dns::record_type::{CNAME, MX, NS, PTR, RRSIG, SOA};
 
 use super::read::{Question, Subnet};
@@ -49,6 +49,22 @@ pub(super) fn compose(
             finish(builder.additional(), question, resolution, options)
         }
     }
+}
+
+/// The reply to a question about the server itself (RFC 4892): a text, or that there is none of
+/// this type.
+pub(super) fn compose_chaos(
+    question: &Question<'_>,
+    text: Option<&str>,
+    options: &ReplyOptions<'_>,
+) -> Vec<u8> {
+    let resolution = Resolution::new(Rcode::NOERROR, true);
+    let mut builder = start(question, &resolution);
+    if let Some(data) = text.and_then(|text| Txt::<Vec<u8>>::build_from_slice(text.as_bytes()).ok())
+    {
+        let _ = builder.push(Record::new(question.question.qname(), Class::CH, Ttl::ZERO, data));
+    }
+    finish(builder.additional(), question, &resolution, options)
 }
 
 /// A reply without records to what could not be read.

@@ -74,16 +74,17 @@ pub(super) struct ServiceAnswer {
 }
 
 /// Answers one query into `reply`; `types` are those that each service gives and those that it owes,
-/// `choose` names a service's servers, `None` before there is a Plan.
+/// `choose` names a service's servers, `None` before there is a Plan. Of the request's room so many
+/// bytes are left.
 pub(super) fn respond_with(
     index: &CompleteIndex,
     types: (&[ServiceTypes], &[ServiceTypes]),
-    request: &Request<'_>,
+    (request, left): (&Request<'_>, usize),
     reply: &mut [u8],
     choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
 ) -> Outcome {
     let bytes = match read::read(request.query) {
-        Ok(question) => answer((index, types), &question, request, reply.len(), choose),
+        Ok(question) => answer((index, types), &question, request, (reply.len(), left), choose),
         Err(Unanswered::Drop) => return Outcome::Drop,
         Err(Unanswered::Refused { rcode, question, opt }) => {
             let Ok(message) = Message::from_slice(request.query) else { return Outcome::Drop };
@@ -104,7 +105,7 @@ fn answer(
     (index, types): (&CompleteIndex, (&[ServiceTypes], &[ServiceTypes])),
     question: &Question<'_>,
     request: &Request<'_>,
-    room: usize,
+    (room, left): (usize, usize),
     choose: impl FnOnce(ServiceQuestion) -> Option<ServiceAnswer>,
 ) -> Vec<u8> {
     let limit = match request.transport {
@@ -112,11 +113,14 @@ fn answer(
             let theirs = question.opt.as_ref().map_or(UDP_SIZE_MIN, |opt| opt.udp_size);
             usize::from(theirs.min(request.udp_size_max).max(UDP_SIZE_MIN))
         }
-        Transport::Tcp => usize::from(u16::MAX),
+        Transport::Tcp | Transport::Tls | Transport::Https => usize::from(u16::MAX),
     };
     let subnet = question.opt.as_ref().and_then(|opt| opt.subnet);
     let mut options =
         ReplyOptions { subnet: subnet.map(|subnet| (subnet, 0)), extended_error: None };
+    if let Some(text) = chaos(question, request) {
+        return compose::compose_chaos(question, text, &options);
+    }
     let dnssec_ok = question.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
     let mut resolution = if is_served(question) {
         resolve::resolve((index, types), &question.name, question.record_type, dnssec_ok)
@@ -147,7 +151,18 @@ fn answer(
             }
         }
     }
-    compose::compose(question, &resolution, &options, limit.min(room))
+    compose::compose(question, &resolution, &options, limit.min(room).saturating_sub(left))
+}
+
+/// What the server says of itself under this name, if it says anything; the inner `None` for another
+/// type.
+fn chaos<'r>(question: &Question<'_>, request: &Request<'r>) -> Option<Option<&'r str>> {
+    if question.class != record_type::CLASS_CH {
+        return None;
+    }
+    let text = request.server.of_chaos(question.name.as_wire())?;
+    let is_text = matches!(question.record_type, record_type::TXT | record_type::ANY);
+    Some(is_text.then_some(text))
 }
 
 /// The least that a UDP reply may have (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).

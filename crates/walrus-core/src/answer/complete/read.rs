@@ -166,12 +166,19 @@ fn read_opt<'a>(record: &Record<'a>) -> Result<QueryOpt<'a>, Refusal> {
     }
     let malformed = (OptRcode::FORMERR, Some(dnssec_ok));
     let options = Opt::from_octets(record.data).map_err(|_| malformed)?;
-    let mut subnet = None;
+    let (mut subnet, mut has_cookie) = (None, false);
     for option in options.iter::<UnknownOptData<&[u8]>>() {
         let option = option.map_err(|_| malformed)?;
         if option.code().to_int() == 8 {
             let read = read_subnet(option.data()).ok_or(malformed)?;
             if subnet.replace(read).is_some() {
+                return Err(malformed);
+            }
+        }
+        // RFC 7873 sections 5.2 and 5.2.2: the first counts, and its length is checked.
+        if option.code().to_int() == 10 && !has_cookie {
+            has_cookie = true;
+            if !matches!(option.data().len(), 8 | 16..=40) {
                 return Err(malformed);
             }
         }

@@ -51,7 +51,7 @@ impl Resolution<'_> {
         Self::new(rcode, false)
     }
 
-    const fn new(rcode: Rcode, authoritative: bool) -> Self {
+    pub(super) const fn new(rcode: Rcode, authoritative: bool) -> Self {
         Self {
             rcode,
             authoritative,

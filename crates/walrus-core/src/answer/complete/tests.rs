@@ -8,6 +8,7 @@ use domain::base::name::Name;
 use domain::rdata::ZoneRecordData;
 
 use super::*;
+use crate::answer::ServerOptions;
 use crate::world::Time;
 use crate::zone::read_zone;
 
@@ -149,11 +150,13 @@ fn reply_from(index: &CompleteIndex, query: &[u8], transport: Transport) -> Opti
         local: "192.0.2.53:53".parse().unwrap(),
         transport,
         now: Time::ZERO,
+        unix_secs: 0,
         udp_size_max: 1232,
+        server: ServerOptions::SILENT,
     };
     let mut reply = vec![0; 65_535];
     let types = [crate::world::ServiceTypes::ADDRESSES; 4];
-    match respond_with(index, (&types, &[]), &request, &mut reply, choose) {
+    match respond_with(index, (&types, &[]), (&request, 0), &mut reply, choose) {
         Outcome::Reply(len) => Some(reply[..len].to_vec()),
         Outcome::Drop => None,
         Outcome::NotUnderstood => panic!("the complete path understands everything"),

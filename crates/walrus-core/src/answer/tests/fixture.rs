@@ -1,12 +1,14 @@
 //! The small world: two zones, three areas, four services.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use walrus_dns::DomainName;
+use walrus_dns::{CookieSecret, CookieSecrets, DomainName};
 
 use crate::answer::{
-    AnswerTable, Outcome, Request, Transport, WorkerState, ZoneTable, respond, respond_completely,
+    AnswerTable, Outcome, Request, ServerOptions, Transport, WorkerState, ZoneTable, respond,
+    respond_completely,
 };
 use crate::map::Map;
 use crate::plan::{
@@ -165,6 +167,15 @@ pub(super) fn table(plan: Plan) -> AnswerTable {
     empty_table().with_plan(Arc::new(plan)).unwrap()
 }
 
+/// A server that says all that can be said of it.
+pub(super) static PRESENTED: LazyLock<ServerOptions> = LazyLock::new(|| ServerOptions {
+    nsid: Some((*b"ns1").into()),
+    cookies: Some(CookieSecrets { current: CookieSecret::new([7; 16]), other: None }),
+    idle: Duration::from_secs(10),
+    id: Some("ns1".into()),
+    version: Some("walrus".into()),
+});
+
 /// A query, described.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
@@ -175,6 +186,8 @@ pub(super) struct Ask {
     pub(super) edns: Option<(u16, bool)>,
     /// The client subnet option's data.
     pub(super) subnet: Option<Vec<u8>>,
+    /// Other options, by code and data.
+    pub(super) options: Vec<(u16, Vec<u8>)>,
     pub(super) client: IpAddr,
     pub(super) local: SocketAddr,
     pub(super) transport: Transport,
@@ -195,6 +208,7 @@ impl Ask {
             class: 1,
             edns: Some((1232, false)),
             subnet: None,
+            options: Vec::new(),
             client: [203, 0, 113, 9].into(),
             local: "192.0.2.99:53".parse().unwrap(),
             transport: Transport::Udp,
@@ -213,6 +227,16 @@ impl Ask {
 
     pub(super) fn without_edns(mut self) -> Self {
         self.edns = None;
+        self
+    }
+
+    pub(super) fn option(mut self, code: u16, data: &[u8]) -> Self {
+        self.options.push((code, data.to_vec()));
+        self
+    }
+
+    pub(super) fn by(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -243,11 +267,13 @@ impl Ask {
             bytes.extend_from_slice(&[0, 0, 41]);
             bytes.extend_from_slice(&size.to_be_bytes());
             bytes.extend_from_slice(&[0, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
-            let options = self.subnet.as_ref().map_or(Vec::new(), |data| {
-                let mut option = vec![0, 8, 0, data.len() as u8];
-                option.extend_from_slice(data);
-                option
-            });
+            let subnet = self.subnet.iter().map(|data| (8_u16, data));
+            let others = self.options.iter().map(|(code, data)| (*code, data));
+            let option = |(code, data): (u16, &Vec<u8>)| {
+                let head = [code.to_be_bytes(), (data.len() as u16).to_be_bytes()];
+                [head.as_flattened(), data].concat()
+            };
+            let options: Vec<u8> = subnet.chain(others).flat_map(option).collect();
             bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
             bytes.extend_from_slice(&options);
         }
@@ -261,7 +287,9 @@ impl Ask {
             local: self.local,
             transport: self.transport,
             now: Time::ZERO,
+            unix_secs: 1_000_000,
             udp_size_max: 1232,
+            server: &PRESENTED,
         }
     }
 

@@ -8,6 +8,7 @@ mod explained;
 mod fixture;
 mod oracle;
 mod plans;
+mod server_options;
 mod services;
 mod signed;
 mod signed_replies;

@@ -13,7 +13,9 @@ use super::signer::{Signer, plan_of};
 use crate::answer::{AnswerTable, Outcome, Request, Transport, WorkerState, respond};
 use crate::world::{AdaptiveTtl, ChoosePolicy};
 
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 30] = [
+    "version.bind",
+    "id.server",
     "",
     "example",
     "other",
@@ -78,6 +80,19 @@ fn subnet() -> impl Strategy<Value = Option<Vec<u8>>> {
     ]
 }
 
+/// Options beside the client subnet.
+fn options() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
+    let sound = prop_oneof![
+        Just((3, Vec::new())),
+        Just((10, vec![7; 8])),
+        proptest::collection::vec(any::<u8>(), 16..41).prop_map(|data| (10, data)),
+        Just((11, Vec::new())),
+        Just((12, vec![0; 20])),
+    ];
+    let any = (0..16_u16, proptest::collection::vec(any::<u8>(), 0..12));
+    proptest::collection::vec(prop_oneof![9 => sound, 1 => any], 0..4)
+}
+
 fn ask() -> impl Strategy<Value = Ask> {
     let name = (
         proptest::sample::select(&NAMES[..]),
@@ -95,14 +110,15 @@ fn ask() -> impl Strategy<Value = Ask> {
     let place = (
         proptest::sample::select(&CLIENTS[..]),
         prop_oneof![Just("192.0.2.53:53"), Just("192.0.2.54:53"), Just("[::1]:53")],
-        any::<bool>(),
+        0..Transport::COUNT,
+        options(),
     );
     let class = prop_oneof![9 => Just(1), 1 => Just(3), 1 => Just(255)];
     (name, proptest::sample::select(&TYPES[..]), class, edns, subnet(), place).prop_map(
-        |(name, record_type, class, edns, subnet, (client, local, tcp))| {
-            let ask = Ask { class, edns, subnet, ..Ask::new(&name, record_type) };
-            let ask = ask.from(client).at(local);
-            if tcp { ask.tcp() } else { ask }
+        |(name, record_type, class, edns, subnet, (client, local, transport, options))| {
+            let ask = Ask { class, edns, subnet, options, ..Ask::new(&name, record_type) };
+            let all = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
+            ask.from(client).at(local).by(all[transport])
         },
     )
 }
@@ -145,11 +161,13 @@ fn check_outcome(table: &AnswerTable, worker: &mut WorkerState, request: &Reques
     assert!(reply[2] & 0x80 != 0 && reply[..2] == query[..2]);
     let limit = match request.transport {
         Transport::Udp => 1232,
-        Transport::Tcp => 65_535,
+        Transport::Tcp | Transport::Tls | Transport::Https => 65_535,
     };
     assert!(reply.len() <= limit);
     let refused = matches!(worker.decision().rcode, 1 | 4 | 5 | 16);
-    assert!(!refused || reply.len() <= query.len(), "a refusal is never longer than its query");
+    // What a client asks of the server is given with a refusal, too: NSID, a cookie, how long it waits.
+    let added = if request.transport.is_encrypted() { 468 } else { 3 + 16 + 2 };
+    assert!(!refused || reply.len() <= query.len() + added, "no longer than its query");
 }
 
 proptest! {

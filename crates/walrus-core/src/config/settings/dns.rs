@@ -1,12 +1,21 @@
 //! `[dns]`: the name server.
 
-use super::{Default, Group, Kind, Scope, Setting};
+use std::net::SocketAddr;
+
+use super::{Default, Group, Kind, Scope, Setting, rate_limit};
 use crate::config::DnsSettings;
 use crate::config::findings::Findings;
 use crate::config::section::Section;
 
 /// The port of DNS.
 pub(in crate::config) const PORT: u16 = 53;
+
+/// The port of DNS over TLS.
+const TLS_PORT: u16 = 853;
+/// The port of HTTPS.
+const HTTPS_PORT: u16 = 443;
+/// So long may be what the server calls itself: one string of a TXT record, and little of a reply.
+const TEXT_BYTES_MAX: usize = 128;
 
 pub(in crate::config) static DNS: Group = Group {
     header: "[dns]",
@@ -48,6 +57,88 @@ pub(in crate::config) static DNS: Group = Group {
             default: Default::Value("\"10s\""),
             meaning: "How long a TCP connection may be idle.",
             example: "\"10s\"",
+        },
+        Setting {
+            name: "tcp_total",
+            kind: Kind::Duration(1000, 604_800_000),
+            default: Default::Value("\"1h\""),
+            meaning: "How long a connection may last, whatever is asked over it.",
+            example: "\"1h\"",
+        },
+        Setting {
+            name: "tls_listen",
+            kind: Kind::List(&Kind::Endpoint(TLS_PORT)),
+            default: Default::Value("[]"),
+            meaning: "Where it also listens by TLS (RFC 7858). Without a port it is 853. Its connections \
+                      count among those of TCP.",
+            example: "[\"192.0.2.53:853\"]",
+        },
+        Setting {
+            name: "https_listen",
+            kind: Kind::List(&Kind::Endpoint(HTTPS_PORT)),
+            default: Default::Value("[]"),
+            meaning: "Where it also listens by HTTPS (RFC 8484, at `/dns-query`). Without a port it is 443.",
+            example: "[\"192.0.2.53:443\"]",
+        },
+        Setting {
+            name: "certificate",
+            kind: Kind::Path,
+            default: Default::Otherwise("none; required by `tls_listen` and `https_listen`"),
+            meaning: "PEM file of the certificate chain that clients by TLS and HTTPS are shown. `walrus \
+                      reload` reads it again.",
+            example: "\"/etc/walrus/dns.pem\"",
+        },
+        Setting {
+            name: "key",
+            kind: Kind::Path,
+            default: Default::Otherwise("none; required by `certificate`"),
+            meaning: "PEM file of the certificate's private key.",
+            example: "\"/etc/walrus/dns.key\"",
+        },
+        Setting {
+            name: "nsid",
+            kind: Kind::Text,
+            default: Default::Otherwise("none: the question is not answered"),
+            meaning: "What this server calls itself to whoever asks which one answered (NSID, RFC 5001).",
+            example: "\"ns1-fra\"",
+        },
+        Setting {
+            name: "id_server",
+            kind: Kind::Text,
+            default: Default::Otherwise("none: such queries are refused"),
+            meaning: "What `id.server` and `hostname.bind` (class CH, TXT, RFC 4892) are answered with.",
+            example: "\"ns1-fra\"",
+        },
+        Setting {
+            name: "version",
+            kind: Kind::Text,
+            default: Default::Otherwise("none: such queries are refused"),
+            meaning: "What `version.server` and `version.bind` (class CH, TXT) are answered with.",
+            example: "\"walrus\"",
+        },
+        Setting {
+            name: "cookies",
+            kind: Kind::Flag,
+            default: Default::Value("true"),
+            meaning: "Whether clients that ask for a cookie (RFC 7873) are given one: it shows that \
+                      their address is their own.",
+            example: "true",
+        },
+        Setting {
+            name: "cookie_secret_file",
+            kind: Kind::Path,
+            default: Default::Otherwise("drawn at each start"),
+            meaning: "Holds the secret that cookies are made with (RFC 9018), 32 hexadecimal digits, and \
+                      in a second line one that is still honoured. Needed where several servers answer \
+                      at one address: `openssl rand -hex 16`.",
+            example: "\"/etc/walrus/cookie-secret\"",
+        },
+        Setting {
+            name: "rate_limit",
+            kind: Kind::Section(&rate_limit::RATE_LIMIT),
+            default: Default::Otherwise("none: replies are not limited"),
+            meaning: "How many replies a network gets by UDP.",
+            example: "{ responses_per_second = 500 }",
         },
         Setting {
             name: "zone_memory_max",
@@ -108,16 +199,103 @@ pub(in crate::config) fn read(
              listen = [\"192.0.2.53:53\"]",
         );
     }
+    for name in ["nsid", "id_server", "version"] {
+        if section.text(name).is_some_and(|text| text.len() > TEXT_BYTES_MAX) {
+            findings.problem(
+                section.place_of(name),
+                format!("`{name}` is too long: a reply has room for {TEXT_BYTES_MAX} bytes"),
+            );
+        }
+    }
     DnsSettings {
         listen: endpoints.into_iter().map(|(endpoint, _)| endpoint).collect(),
         workers: section.count("workers").and_then(|count| usize::try_from(count).ok()),
         udp_size_max: section.whole("udp_size_max"),
         tcp_connections_max: section.whole("tcp_connections_max"),
         tcp_idle: section.duration("tcp_idle"),
+        tcp_total: section.duration("tcp_total"),
+        tls_listen: encrypted(section, "tls_listen", findings),
+        https_listen: encrypted(section, "https_listen", findings),
+        certificate: section.path("certificate"),
+        key: section.path("key"),
+        nsid: section.text("nsid"),
+        id_server: section.text("id_server"),
+        version: section.text("version"),
+        cookies: section.flag("cookies"),
+        cookie_secret_file: section.path("cookie_secret_file"),
+        rate_limit: section.section("rate_limit").map(|it| rate_limit::read(it, findings)),
         zone_memory_max: section.whole::<usize>("zone_memory_max").saturating_mul(1 << 20),
         observe_domains: section.whole("observe_domains"),
         observe_every: section.duration("observe_every"),
         decision_log: section.path("decision_log"),
         decision_log_sample: section.whole("decision_log_sample"),
+    }
+}
+
+/// Where something is spoken that needs a certificate.
+fn encrypted(section: &Section, name: &str, findings: &Findings<'_>) -> Vec<SocketAddr> {
+    let endpoints = section.endpoints(name);
+    let lacks = |file: &str| !endpoints.is_empty() && section.path(file).is_none();
+    if let Some(file) = ["certificate", "key"].into_iter().find(|file| lacks(file)) {
+        findings.problem(
+            section.place_of(name),
+            format!("`{name}` needs `certificate` and `key` in [dns]: `{file}` is not there"),
+        );
+    }
+    endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Configuration, Context, SourceFile, parse};
+
+    fn read(lines: &str) -> Result<Configuration, String> {
+        let text = format!(
+            "zone = \"example.com\"\nnameservers = [\"ns.example.net\"]\n[dns]\n\
+             listen = [\"127.0.0.1:5300\"]\n{lines}\n"
+        );
+        let files = [SourceFile { name: "walrus.toml".into(), text }];
+        let context = Context { hostname: "ns1", read: &|_| Ok(String::new()) };
+        let problems = |problems: Vec<crate::config::Problem>| {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        parse(&files, &context).map(|parsed| parsed.configuration).map_err(problems)
+    }
+
+    #[test]
+    fn what_is_encrypted_needs_a_certificate_and_has_ports_of_its_own() {
+        let said = read("tls_listen = [\"127.0.0.1\"]").unwrap_err();
+        assert!(said.contains("`certificate` is not there"), "{said}");
+        let said = read("https_listen = [\"127.0.0.1\"]\ncertificate = \"c\"").unwrap_err();
+        assert!(said.contains("`key` is not there"), "{said}");
+        let dns = read(
+            "tls_listen = [\"127.0.0.1\"]\nhttps_listen = [\"[::1]\"]\ncertificate = \"c\"\n\
+             key = \"k\"",
+        );
+        let dns = dns.unwrap().dns;
+        assert_eq!(dns.tls_listen, ["127.0.0.1:853".parse().unwrap()]);
+        assert_eq!(dns.https_listen, ["[::1]:443".parse().unwrap()]);
+    }
+
+    #[test]
+    fn limits_of_replies() {
+        let limit = read("rate_limit = { responses_per_second = 5, exempt = [\"192.0.2.0/24\"] }");
+        let limit = limit.unwrap().dns.rate_limit.unwrap();
+        assert_eq!((limit.slip, limit.ipv4_prefix, limit.ipv6_prefix), (2, 24, 56));
+        assert_eq!(limit.exempt, [("192.0.2.0".parse().unwrap(), 24)]);
+        assert!(read("").unwrap().dns.rate_limit.is_none());
+        for (lines, expected) in [
+            ("rate_limit = {}", "responses_per_second"),
+            ("rate_limit = { responses_per_second = 5, exempt = [\"x\"] }", "is no prefix"),
+        ] {
+            let said = read(lines).unwrap_err();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_reply_has_room_for() {
+        let said = read(&format!("nsid = \"{}\"", "x".repeat(129))).unwrap_err();
+        assert!(said.contains("`nsid` is too long"), "{said}");
     }
 }

@@ -18,6 +18,7 @@ mod nearness;
 pub(super) mod node;
 pub(super) mod notify;
 pub(super) mod probe;
+pub(super) mod rate_limit;
 mod records;
 pub(super) mod reporter;
 pub(super) mod service;

@@ -20,9 +20,11 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (shutdown, counters) = (Shutdown::new(), Arc::new(Counters::new()));
         let (stop, echo) = (shutdown.clone(), Echo(counters.clone()));
-        let limits = Limits { connections_max, idle };
+        let limits = Limits { connections_max, idle, total: LONG };
+        let listening = Listening { socket: listener, transport: Transport::Tcp };
         let thread = std::thread::spawn(move || {
-            run(vec![listener], limits, stop, Arc::new(Notify::new()), echo)
+            let steering = (stop, Arc::new(Notify::new()));
+            run(vec![listening], Arc::default(), limits, steering, echo)
         });
         Self { address, shutdown, counters, thread: Some(thread) }
     }

@@ -1,0 +1,246 @@
+//! Connections: TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484), all on one thread, with bounds on
+//! all that a client could fill.
+//!
+//! Messages may be pipelined; replies go out in the order of the queries, several in one write: each
+//! is there at once, so that no other could overtake it. A connection must bring a whole message within
+//! the idle time, counted from the last one (not from the last byte), and must take its replies within
+//! the same time; TLS must be agreed on within it, too. When all places are taken, whoever has brought no message
+//! for longest gives way (RFC 7766 section 6.2.3 lets a server under pressure close idle connections): silence
+//! alone keeps nobody out. Over all a connection lasts no longer than `total`.
+
+mod certificate;
+mod framed;
+mod https;
+mod places;
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use walrus_core::answer::Transport;
+use walrus_host::shutdown::Shutdown;
+
+use crate::answering::{Answering, Incoming};
+use crate::counters::Count;
+use places::{Place, Places};
+
+pub use certificate::CertificateError;
+pub(crate) use certificate::Certificates;
+
+/// The longest query that is taken, as for UDP.
+const QUERY_SIZE_MAX: usize = 4096;
+
+/// The longest reply that the length field allows.
+const REPLY_SIZE_MAX: usize = u16::MAX as usize;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait after a failed accept (out of file descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The bounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once; at least 1.
+    pub(crate) connections_max: usize,
+    /// How long a message may take to come, and its reply to go.
+    pub(crate) idle: Duration,
+    /// How long a connection may last.
+    pub(crate) total: Duration,
+}
+
+/// A listening socket and what is spoken there.
+pub(crate) struct Listening {
+    pub(crate) socket: std::net::TcpListener,
+    pub(crate) transport: Transport,
+}
+
+/// A listening socket.
+///
+/// # Errors
+/// As `bind` and `listen`.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A listening socket that somebody else opened.
+///
+/// # Errors
+/// If it cannot be made to wait for nobody.
+pub(crate) fn prepare(listener: std::net::TcpListener) -> io::Result<std::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves all connections on the calling thread until `shutdown`. Each `wake` calls
+/// [`Answering::begin_batch`].
+///
+/// # Errors
+/// If the runtime cannot be made.
+pub(crate) fn run<A: Answering + 'static>(
+    listeners: Vec<Listening>,
+    certificates: Arc<Certificates>,
+    limits: Limits,
+    (shutdown, wake): (Shutdown, Arc<Notify>),
+    answering: A,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answers = Rc::new(Answers(RefCell::new((answering, vec![0; REPLY_SIZE_MAX]))));
+    let places = Places::new(limits.connections_max);
+    let server = Rc::new(Server { answers, places, limits, certificates });
+    let local = LocalSet::new();
+    local
+        .block_on(&runtime, async {
+            for Listening { socket, transport } in listeners {
+                let listener = TcpListener::from_std(socket)?;
+                tokio::task::spawn_local(server.clone().accept(listener, transport));
+            }
+            let waking = async {
+                loop {
+                    wake.notified().await;
+                    server.answers.begin();
+                }
+            };
+            tokio::select! {
+                () = shutdown.requested() => Ok(()),
+                () = waking => Ok(()),
+            }
+        })
+        .inspect(|()| server.answers.0.borrow_mut().0.end())
+    // Connections end where they are: their clients ask again.
+}
+
+struct Server<A> {
+    answers: Rc<Answers<A>>,
+    places: Rc<Places>,
+    limits: Limits,
+    certificates: Arc<Certificates>,
+}
+
+impl<A: Answering + 'static> Server<A> {
+    async fn accept(self: Rc<Self>, listener: TcpListener, transport: Transport) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, client)) => self.clone().begin(stream, client.ip(), transport),
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    /// Serves a connection beside the others, or closes it if there are too many.
+    fn begin(self: Rc<Self>, stream: TcpStream, client: IpAddr, transport: Transport) {
+        let Some(place) = self.places.take(client) else {
+            self.answers.count(Count::TcpRefused);
+            return;
+        };
+        self.answers.count(Count::TcpConnections);
+        tokio::task::spawn_local(async move {
+            let served = tokio::select! {
+                served = self.serve(stream, (client, transport), &place) => served,
+                () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
+                () = tokio::time::sleep(self.limits.total) => Ok(()),
+            };
+            if served.is_err() {
+                self.answers.count(Count::TcpTimeouts);
+            }
+        });
+    }
+
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        (client, transport): (IpAddr, Transport),
+        place: &Place,
+    ) -> io::Result<()> {
+        let connection = Connection { client, local: stream.local_addr()?, transport };
+        // Replies are whole; waiting for more to send with them would only delay them.
+        stream.set_nodelay(true)?;
+        let (answers, limits) = (&self.answers, &self.limits);
+        let config = match transport {
+            Transport::Tls => self.certificates.for_tls(),
+            Transport::Https => self.certificates.for_https(),
+            Transport::Udp | Transport::Tcp => None,
+        };
+        let Some(config) = config else {
+            return framed::serve(stream, connection, place, answers, limits).await;
+        };
+        let agreed = timeout(limits.idle, TlsAcceptor::from(config).accept(stream)).await;
+        let stream = agreed.map_err(io::Error::from).flatten().inspect_err(|_| {
+            answers.count(Count::TlsFailures);
+        })?;
+        // The state of an agreed connection is large: on the heap, so that plain ones stay small.
+        if transport == Transport::Https {
+            Box::pin(https::serve(stream, connection, place, answers, limits)).await
+        } else {
+            Box::pin(framed::serve(stream, connection, place, answers, limits)).await
+        }
+    }
+}
+
+/// What a connection's queries have in common.
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    client: IpAddr,
+    local: SocketAddr,
+    transport: Transport,
+}
+
+/// Where replies come from, with the room for one. Borrowed only between two waits, so never twice.
+struct Answers<A>(RefCell<(A, Vec<u8>)>);
+
+impl<A: Answering> Answers<A> {
+    fn begin(&self) {
+        self.0.borrow_mut().0.begin_batch();
+    }
+
+    /// Appends the reply, if there is one, with its length in front.
+    fn append(&self, query: &[u8], connection: Connection, output: &mut Vec<u8>) {
+        self.with_reply(query, connection, |reply| {
+            // The room for a reply is as long as a length can say.
+            output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
+            output.extend_from_slice(reply);
+        });
+    }
+
+    /// Gives the reply to `take`; `None` if there is none.
+    fn with_reply<T>(
+        &self,
+        query: &[u8],
+        connection: Connection,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        let mut guard = self.0.borrow_mut();
+        let (answering, reply) = &mut *guard;
+        let Connection { client, local, transport } = connection;
+        answering.counters().add(Count::of_queries(transport), 1);
+        let incoming = Incoming { query, client: client.to_canonical(), local, transport };
+        let length = answering.answer(incoming, reply)?;
+        Some(take(&reply[..length.min(REPLY_SIZE_MAX)]))
+    }
+
+    fn count(&self, count: Count) {
+        self.0.borrow().0.counters().add(count, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;
