@@ -90,7 +90,7 @@ mod tests {
         let number_held = number.clone();
         let heard = Heard {
             name: name.clone(),
-            session: 4,
+            session: Some(4),
             joined: 2,
             hears: true,
             mute: true,

@@ -43,9 +43,10 @@ pub struct Presence {
 pub struct Heard {
     /// Who.
     pub name: Name,
-    /// Its session: who is named by its own session knows that this was said since it started.
-    #[serde(default)]
-    pub session: u64,
+    /// Its session: who is named by its own session knows that this was said since it started. `None` from programs that
+    /// do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
     /// Its place in the order of joining.
     pub joined: u64,
     /// Whether it says that it knows how servers fare.

@@ -16,7 +16,9 @@
 //! process was alive after it started. Who does not name it within one detection time of its first word is heard, but
 //! counts for nothing: it is no candidate, and nobody is who is known by its word alone. The cost: a Controller that
 //! starts while its words reach another and none come back, or the reverse, has a side of its own, and each may
-//! have a master; before, the one that hears could have deferred. Once proved, it stays so as long as both run.
+//! have a master; before, the one that hears could have deferred. Once proved, it stays so as long as both run. Programs
+//! that tell no sessions prove nothing: they are believed if they name this Controller, as before, so that nodes can be
+//! upgraded one after the other; what was recorded of them can be repeated as before, too.
 //!
 //! **When it is wrong.** See [`view`]. Two Controllers that were given one name: the one with the higher session goes on,
 //! the other is a standby as long as it hears it; both say so.
@@ -510,7 +512,7 @@ impl Controller {
 }
 
 /// By what those that are heard know that they are meant.
-const fn named(heard: &Heard) -> (&Name, u64, bool) {
+const fn named(heard: &Heard) -> (&Name, Option<u64>, bool) {
     (&heard.name, heard.session, heard.unproved)
 }
 

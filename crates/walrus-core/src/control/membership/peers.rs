@@ -42,7 +42,9 @@ impl Peer {
     }
 }
 
-/// When a word proves that its sender is alive: if it names this process, which nobody could before it started.
+/// When a word proves that its sender is alive: if it names this process, which nobody could before it started. A program
+/// that tells no sessions cannot prove it, and must not break the group while nodes are upgraded: it is believed if it
+/// names this Controller, whenever that was said.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof<'a> {
     pub(super) own: &'a Name,
@@ -55,8 +57,8 @@ pub(super) struct Proof<'a> {
 impl Proof<'_> {
     fn is_given_by(&self, presence: &Presence) -> bool {
         let names = |heard: &Heard| {
-            heard.name == *self.own
-                && (heard.session == self.session || Some(heard.session) == self.twin)
+            let is_this = |session| session == self.session || Some(session) == self.twin;
+            heard.name == *self.own && heard.session.is_none_or(is_this)
         };
         presence.heard.iter().any(names)
     }
@@ -178,7 +180,7 @@ impl Peers {
     pub(super) fn heard(&self, detection: Duration, now: Time) -> Vec<Heard> {
         let heard = |(name, peer): (&Name, &Peer)| Heard {
             name: name.clone(),
-            session: peer.session,
+            session: Some(peer.session),
             joined: peer.presence.joined,
             hears: peer.presence.hears,
             mute: peer.presence.mute,

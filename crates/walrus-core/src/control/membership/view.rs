@@ -125,7 +125,7 @@ mod tests {
         fn presence(&self, of: usize) -> Presence {
             let heard = self.hears.iter().filter(|pair| pair.0 == of).map(|pair| Heard {
                 name: self.names[pair.1].clone(),
-                session: 1,
+                session: Some(1),
                 joined: self.joined[pair.1].0,
                 hears: self.joined[pair.1].1,
                 mute: self.is_mute(pair.1),

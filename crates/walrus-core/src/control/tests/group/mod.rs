@@ -8,6 +8,7 @@ mod network;
 mod overrides;
 mod replays;
 mod succession;
+mod upgrade;
 mod vantage;
 
 use network::{Network, Stop};

@@ -47,6 +47,8 @@ pub(super) struct Network {
     /// Servers that are dead.
     pub(super) dead: BTreeSet<Name>,
     pub(super) delay: Duration,
+    /// Who runs a program of before presences told sessions.
+    pub(super) outdated: BTreeSet<usize>,
     /// All that this one says is written down, by whoever may listen.
     pub(super) taped: Option<usize>,
     pub(super) tape: Vec<Vec<u8>>,
@@ -109,6 +111,7 @@ impl Network {
             reason: "refused",
             dead: BTreeSet::new(),
             delay: Duration::from_millis(40),
+            outdated: BTreeSet::new(),
             taped: None,
             tape: Vec::new(),
             faults: 0,
@@ -346,7 +349,11 @@ impl Network {
         let now = self.now;
         let node = &mut self.nodes[to];
         let Some(controller) = node.controller.as_mut() else { return };
-        let envelope = decode_envelope(bytes).unwrap();
+        let envelope = match self.outdated.contains(&to) {
+            true => decode_envelope(&without_sessions(bytes)),
+            false => decode_envelope(bytes),
+        };
+        let envelope = envelope.unwrap();
         if node.senders.admit(&envelope, now).is_err() {
             return;
         }
@@ -434,7 +441,10 @@ impl Network {
             }
         };
         let envelope = Envelope { role, name, session, sequence, sent_unix_ms: 0, message };
-        let bytes = encode_envelope(&envelope);
+        let mut bytes = encode_envelope(&envelope);
+        if self.outdated.contains(&from) {
+            bytes = without_sessions(&bytes);
+        }
         assert!(bytes.len() <= BYTES_MAX || !matches!(envelope.message, Message::PlanPart(_)));
         if self.taped == Some(from) {
             self.tape.push(bytes.clone());
@@ -493,6 +503,17 @@ impl Network {
         let numbers: BTreeSet<_> = running.map(|number| self.number(number)).collect();
         numbers.len() == 1
     }
+}
+
+/// A message as a program writes and reads it that knows of no session but the sender's.
+fn without_sessions(bytes: &[u8]) -> Vec<u8> {
+    let mut message: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+    for heard in message.get_mut("heard").and_then(|it| it.as_array_mut()).into_iter().flatten() {
+        let heard = heard.as_object_mut().unwrap();
+        heard.remove("session");
+        heard.remove("unproved");
+    }
+    serde_json::to_vec(&message).unwrap()
 }
 
 impl Node {

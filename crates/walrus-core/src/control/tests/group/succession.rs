@@ -262,7 +262,7 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
     let sound = Presence { joined: 9, hears: true, ..Presence::default() };
     let heard = Heard {
         name: peer.clone(),
-        session: 1,
+        session: Some(1),
         joined: u64::MAX,
         hears: true,
         mute: false,
