@@ -48,6 +48,11 @@ const BESIDE: [&str; 10] = [
     "journal.old.jsonl",
     "joined",
 ];
+/// Of these, what others have with nothing beside it (a server's certificate and key, keys of anything). It counts
+/// beside a lock, or where `keys` are those of zones.
+const OFTEN_OTHERS: [&str; 3] = ["keys", "certificate.pem", "key.pem"];
+/// In the folder of each zone in `keys`.
+const OF_A_ZONE: &str = "state.json";
 /// In each new file system of many kinds; it stays root's.
 const OF_THE_FILE_SYSTEM: &CStr = c"lost+found";
 
@@ -111,7 +116,12 @@ fn not_ours(
     if MARKS.iter().any(is_file) {
         return Ok(None);
     }
-    let foreign = names(directory)?.into_iter().find(|name| !is_beside(name));
+    let counts = is_file(&"lock") || has_keys_of_zones(directory);
+    let is_foreign = |name: &PathBuf| {
+        let is_often_others = OFTEN_OTHERS.iter().any(|others| name.as_os_str() == *others);
+        !is_beside(name) || (is_often_others && !counts)
+    };
+    let foreign = names(directory)?.into_iter().find(is_foreign);
     Ok(foreign.map(|name| {
         let name = legible(&name.to_string_lossy(), NAME_MAX);
         format!("`{name}` lies in it, and nothing that only Walrus makes")
@@ -125,6 +135,16 @@ fn is_beside(name: &Path) -> bool {
     let is_unfinished = |name: &str| name.starts_with('.') && name.ends_with(".new");
     let is_beside = |name: &str| BESIDE.contains(&name) || is_map(name) || is_unfinished(name);
     name.to_str().is_some_and(is_beside)
+}
+
+/// Whether `keys` in it holds what Walrus keeps for a zone that it signs.
+fn has_keys_of_zones(directory: &OwnedFd) -> bool {
+    let Ok(keys) = open_directory(directory.as_fd(), "keys") else { return false };
+    let is_of_a_zone = |zone: &PathBuf| {
+        let found = statat(&keys, zone.join(OF_A_ZONE), AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| kind(&found) == FileType::RegularFile)
+    };
+    names(&keys).is_ok_and(|zones| zones.iter().any(is_of_a_zone))
 }
 
 struct Walk<'a> {
@@ -303,7 +323,13 @@ mod tests {
     #[test]
     fn a_new_an_empty_or_a_restored_one_is_handed_over() {
         let Some(tried) = Tried::new() else { return };
-        for file in ["restored/keys/example.com/state.json", "begun/lock", "given/token"] {
+        for file in [
+            "restored/keys/example.com/state.json",
+            "begun/lock",
+            "begun/keys/example.com/one.key",
+            "begun/key.pem",
+            "given/token",
+        ] {
             tried.put(file);
         }
         std::fs::create_dir_all(tried.path("volume/lost+found")).unwrap();
@@ -318,9 +344,16 @@ mod tests {
     #[test]
     fn what_is_not_its_own_stays_roots() {
         let Some(tried) = Tried::new() else { return };
-        for file in
-            ["etc/walrus.toml", "etc/epoch", "srv/site/index.html", "dpkg/lock", "dpkg/status"]
-        {
+        for file in [
+            "etc/walrus.toml",
+            "etc/epoch",
+            "srv/site/index.html",
+            "dpkg/lock",
+            "dpkg/status",
+            "tls/certificate.pem",
+            "tls/key.pem",
+            "others/keys/backup/id_ed25519",
+        ] {
             tried.put(file);
         }
         for (state, why) in [
@@ -329,6 +362,8 @@ mod tests {
             (tried.folder.path().to_owned(), "the configuration lies in it"),
             (tried.path("srv"), "`site` lies in it"),
             (tried.path("dpkg"), "`status` lies in it"),
+            (tried.path("tls"), ".pem` lies in it"),
+            (tried.path("others"), "`keys` lies in it"),
         ] {
             let refused = tried.hand_over(&state).unwrap_err().to_string();
             assert!(refused.contains(why), "{}: {refused}", state.display());
