@@ -45,7 +45,7 @@ mod fixture;
 pub use counters::CounterSnapshot;
 pub use director::{DirectorHandle, PlanRefused, Reload, ReloadError};
 pub use latency::Latency;
-pub use presence::CookieSecretError;
+pub use presence::{CookieSecretError, check_cookie_secrets};
 pub use recent::{DecisionSeen, Heavy, Recent};
 pub use replies::{Replies, ReplyCount};
 pub use signing::{KeyUse, SignError, SigningStart, SigningStatus, ZoneSigningStatus};

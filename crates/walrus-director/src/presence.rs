@@ -71,6 +71,14 @@ pub(crate) fn server_options(dns: &DnsSettings) -> Result<ServerOptions, CookieS
     })
 }
 
+/// Whether cookies could be made with the secrets of a file.
+///
+/// # Errors
+/// If it cannot be read, or holds anything but one or two of them.
+pub fn check_cookie_secrets(path: &Path) -> Result<(), CookieSecretError> {
+    read_secrets(path).map(|_| ())
+}
+
 /// The secrets of a file, one a line; what follows `#` is a comment.
 fn read_secrets(path: &Path) -> Result<CookieSecrets, CookieSecretError> {
     let text = regular_file::read_text(path, FILE_BYTES_MAX)

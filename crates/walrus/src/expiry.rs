@@ -63,8 +63,9 @@ pub(crate) fn problems(configuration: &Configuration) -> Vec<String> {
 }
 
 fn named(configuration: &Configuration) -> Vec<(&'static str, PathBuf, bool)> {
-    let Configuration { group, reporter, .. } = configuration;
+    let Configuration { dns, group, reporter, .. } = configuration;
     let mut named = vec![
+        ("[dns] certificate", &dns.certificate, false),
         ("[group] certificate", &group.certificate, false),
         ("[group] client_authority", &group.client_authority, false),
         ("[group] client_revocations", &group.client_revocations, false),

@@ -4,6 +4,7 @@ mod api;
 mod check_dnssec;
 mod cli;
 mod demo;
+mod dns_files;
 mod expiry;
 mod load;
 mod node;

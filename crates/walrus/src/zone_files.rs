@@ -37,6 +37,7 @@ pub(crate) fn load(
     let mut zones = Vec::new();
     let mut problems = paths::missing(configuration);
     problems.extend(crate::expiry::problems(configuration));
+    problems.extend(crate::dns_files::problems(configuration, warnings));
     let mut texts = Vec::new();
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
