@@ -26,7 +26,9 @@ use crate::state::{StateDirectory, StateError};
 
 pub use clients::{ClientAuthority, PeerCertificate};
 pub use expiry::{Expiry, Holds, expiries};
-pub use issue::{Issued, Revoked, Serial, issue, new_authority, revocation_list, revoked_in};
+pub use issue::{
+    Issued, Revoked, Serial, issue, new_authority, revocation_list, revoked_in, serial_issued,
+};
 
 /// Who a listener says it is.
 #[derive(Clone, Debug)]
@@ -377,6 +379,9 @@ pub enum TlsError {
     /// A list that is none of the authority's.
     #[error("it holds no list of revocations (`-----BEGIN X509 CRL-----`) of this authority")]
     NotItsList,
+    /// A certificate that is none of the authority's.
+    #[error("it is no certificate of this authority: it is taken back by the one that made it")]
+    NotItsCertificate,
     /// Somebody's certificate is not, or no longer, believed.
     #[error("the certificate is not believed (`client_authority` of [group]): {0}")]
     PeerCertificate(rustls::Error),

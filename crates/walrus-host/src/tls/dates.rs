@@ -33,6 +33,7 @@ pub(super) struct CertificateWords<'a> {
     pub(super) valid: (u64, u64),
     key_algorithm: &'a [u8],
     key: &'a [u8],
+    signature: Signature<'a>,
 }
 
 /// A list's own words, likewise.
@@ -41,15 +42,22 @@ pub(super) struct ListWords<'a> {
     pub(super) issuer: &'a [u8],
     /// The Unix seconds of its making and of the next one's.
     pub(super) valid: (u64, u64),
+    signature: Signature<'a>,
+}
+
+/// What somebody signed, and how.
+#[derive(Clone, Copy, Debug)]
+struct Signature<'a> {
     signed: &'a [u8],
     algorithm: &'a [u8],
-    signature: &'a [u8],
+    bits: &'a [u8],
 }
 
 impl<'a> CertificateWords<'a> {
     /// `None` for what is no certificate.
     pub(super) fn read(certificate: &'a CertificateDer<'_>) -> Option<Self> {
-        let mut parts = Der(certificate).expect(SEQUENCE)?.parts().expect(SEQUENCE)?.parts();
+        let (signed, signature) = Signature::read(certificate)?;
+        let mut parts = signed.parts();
         if parts.0.first() == Some(&VERSION) {
             parts.next()?;
         }
@@ -62,16 +70,27 @@ impl<'a> CertificateWords<'a> {
         let mut key = parts.expect(SEQUENCE)?.parts();
         let key_algorithm = key.expect(SEQUENCE)?.content;
         let key = key.expect(BIT_STRING)?.whole_bytes()?;
-        Some(Self { serial, issuer, subject, valid, key_algorithm, key })
+        Some(Self { serial, issuer, subject, valid, key_algorithm, key, signature })
     }
 
-    /// Whether this one's key signed the list, by any algorithm that is believed here.
+    /// Whether this one's key signed the list.
     pub(super) fn signed(&self, list: &ListWords<'_>) -> bool {
+        self.made(&list.signature)
+    }
+
+    /// Whether this one's owner made the other certificate, by its name and key.
+    pub(super) fn issued(&self, other: &Self) -> bool {
+        other.issuer == self.subject && self.made(&other.signature)
+    }
+
+    /// Whether a signature is of this one's key, by any algorithm that is believed here.
+    fn made(&self, signature: &Signature<'_>) -> bool {
+        let Signature { signed, algorithm: by, bits } = *signature;
         let algorithms = super::provider().signature_verification_algorithms.all;
         algorithms.iter().any(|algorithm| {
             algorithm.public_key_alg_id().as_ref() == self.key_algorithm
-                && algorithm.signature_alg_id().as_ref() == list.algorithm
-                && algorithm.verify_signature(self.key, list.signed, list.signature).is_ok()
+                && algorithm.signature_alg_id().as_ref() == by
+                && algorithm.verify_signature(self.key, signed, bits).is_ok()
         })
     }
 
@@ -84,10 +103,7 @@ impl<'a> CertificateWords<'a> {
 impl<'a> ListWords<'a> {
     /// `None` for what is no list, or one without `nextUpdate`, which RFC 5280 wants of every list (5.1.2.5).
     pub(super) fn read(list: &'a CertificateRevocationListDer<'_>) -> Option<Self> {
-        let mut list = Der(list).expect(SEQUENCE)?.parts();
-        let signed = list.expect(SEQUENCE)?;
-        let algorithm = list.expect(SEQUENCE)?.content;
-        let signature = list.expect(BIT_STRING)?.whole_bytes()?;
+        let (signed, signature) = Signature::read(list)?;
         let mut parts = signed.parts();
         if parts.0.first() == Some(&INTEGER) {
             parts.next()?;
@@ -95,7 +111,18 @@ impl<'a> ListWords<'a> {
         parts.expect(SEQUENCE)?;
         let issuer = parts.expect(SEQUENCE)?.content;
         let valid = (parts.next()?.unix_s()?, parts.next()?.unix_s()?);
-        Some(Self { issuer, valid, signed: signed.whole, algorithm, signature })
+        Some(Self { issuer, valid, signature })
+    }
+}
+
+impl<'a> Signature<'a> {
+    /// Of a certificate or list, and the part of it that is signed.
+    fn read(whole: &'a [u8]) -> Option<(Element<'a>, Self)> {
+        let mut parts = Der(whole).expect(SEQUENCE)?.parts();
+        let signed = parts.expect(SEQUENCE)?;
+        let algorithm = parts.expect(SEQUENCE)?.content;
+        let bits = parts.expect(BIT_STRING)?.whole_bytes()?;
+        Some((signed, Self { signed: signed.whole, algorithm, bits }))
     }
 }
 

@@ -162,9 +162,8 @@ pub fn revocation_list(
 /// # Errors
 /// If it is no list, or another authority's.
 pub fn revoked_in(authority_key: &str, list: &str) -> Result<Vec<Revoked>, TlsError> {
-    let authority = KeyPair::from_pem(authority_key).map_err(made)?;
-    let certificate = authority_parameters(&authority).self_signed(&authority).map_err(made)?;
-    let own = CertificateWords::read(certificate.der()).ok_or(TlsError::NotItsList)?;
+    let certificate = certificate_of(authority_key)?;
+    let own = CertificateWords::read(&certificate).ok_or(TlsError::NotItsList)?;
     let list = CertificateRevocationListDer::from_pem_slice(list.as_bytes());
     let list = list.map_err(|_| TlsError::NotItsList)?;
     let words = ListWords::read(&list).filter(|words| own.signed(words));
@@ -176,6 +175,26 @@ pub fn revoked_in(authority_key: &str, list: &str) -> Result<Vec<Revoked>, TlsEr
         Ok(Revoked { serial: Serial::new(revoked.serial_number), unix_s })
     });
     revoked.collect()
+}
+
+/// The number of this authority's own certificate, the first in a PEM text.
+///
+/// # Errors
+/// If it is no certificate, or another authority's.
+pub fn serial_issued(authority_key: &str, certificate: &str) -> Result<Serial, TlsError> {
+    let own = certificate_of(authority_key)?;
+    let own = CertificateWords::read(&own).ok_or(TlsError::NotItsCertificate)?;
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+    let certificate = certificate.map_err(|_| TlsError::NotItsCertificate)?;
+    let words = CertificateWords::read(&certificate).filter(|words| own.issued(words));
+    words.map(|words| Serial::new(words.serial)).ok_or(TlsError::NotItsCertificate)
+}
+
+/// A certificate of the authority's own with its name and key.
+fn certificate_of(authority_key: &str) -> Result<CertificateDer<'static>, TlsError> {
+    let authority = KeyPair::from_pem(authority_key).map_err(made)?;
+    let certificate = authority_parameters(&authority).self_signed(&authority).map_err(made)?;
+    Ok(certificate.der().clone())
 }
 
 /// A certificate's number, unique among those of its authority.
@@ -197,6 +216,12 @@ impl Serial {
     pub fn of(certificate: &str) -> Option<Self> {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
         Some(Self::new(CertificateWords::read(&certificate)?.serial))
+    }
+
+    /// Without zeros before it.
+    #[must_use]
+    pub fn length_bytes(&self) -> usize {
+        self.0.len()
     }
 
     /// From hex digits, with colons or without.

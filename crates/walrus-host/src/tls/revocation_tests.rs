@@ -59,6 +59,10 @@ impl Authority {
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         vec![parameters.signed_by(&key, &self.issuer).unwrap().der().clone()]
     }
+
+    fn certificate_with(&self, parameters: CertificateParams, key: &KeyPair) -> String {
+        parameters.signed_by(key, &self.issuer).unwrap().pem()
+    }
 }
 
 fn load(
@@ -153,6 +157,19 @@ fn what_is_on_a_list_is_read_from_it_again() {
     for (key, list) in [(&theirs.key, list.as_str()), (&ours.key, "no list"), (&ours.key, "")] {
         assert!(revoked_in(key, list).is_err());
     }
+    let node = (walrus_core::world::IdentityRole::Node, &"one".parse().unwrap());
+    let made = issue(&ours.key, node, now(), 30).unwrap().certificate;
+    assert_eq!(serial_issued(&ours.key, &made).unwrap(), Serial::of(&made).unwrap());
+    assert!(serial_issued(&theirs.key, &made).is_err());
+    // By its own word one of ours, and signed by somebody else.
+    let forged = {
+        let key = KeyPair::generate().unwrap();
+        let public = CertificateDer::from_pem_slice(ours.certificate.as_bytes()).unwrap();
+        let words = dates::CertificateWords::read(&public).unwrap();
+        Authority::new(&dates::name_of(words.subject), None)
+            .certificate_with(CertificateParams::default(), &key)
+    };
+    assert!(serial_issued(&ours.key, &forged).is_err());
     for none in ["", "f", "0g", "+1", "ä", &"00".repeat(21)] {
         assert_eq!(Serial::from_hex(none), None, "{none}");
     }

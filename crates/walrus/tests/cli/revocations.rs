@@ -116,6 +116,78 @@ fn a_reporter_whose_certificate_is_taken_back_is_cut_off_by_the_reload() {
     });
 }
 
+/// What reads like a serial number, another authority's certificate: nobody would be kept out.
+#[test]
+fn what_is_no_certificate_of_the_authority_is_not_said_to_be_taken_back() {
+    let running = Running::prepared("");
+    certificate(&running, "near1");
+    let theirs = new_authority(1_790_000_000).unwrap();
+    let node = (IdentityRole::Node, &"one".parse().unwrap());
+    let theirs = issue(&theirs.key, node, 1_790_000_000, 30).unwrap();
+    running.write("theirs.pem", &theirs.certificate);
+    let file = running.path("theirs.pem").display().to_string();
+    for (whom, why) in [
+        ("cafe", "`cafe` is neither the name"),
+        ("00000000000000cafe", "is neither the name"),
+        (&file, "it is no certificate of this authority"),
+    ] {
+        let refused = identity(&running, &["revoke", whom]);
+        assert!(refused.code == Some(1) && refused.stderr.contains(why), "{refused:?}");
+        assert!(!running.path("ca/clients.crl").exists());
+    }
+    let unknown = identity(&running, &["revoke", "0102030405060708"]);
+    assert!(unknown.stdout.contains("serial 0102030405060708, not on record"), "{unknown:?}");
+    // What is on the list already may be named as `list` shows it.
+    let again = identity(&running, &["revoke", "01:02:03:04:05:06:07:08"]);
+    assert!(again.stdout.contains("already: serial 0102030405060708"), "{again:?}");
+}
+
+#[test]
+fn a_record_that_a_crash_cut_short_keeps_nobody_from_taking_back() {
+    let running = Running::prepared("");
+    for name in ["near1", "near2"] {
+        certificate(&running, name);
+    }
+    let path = running.path("ca/issued.jsonl");
+    let mut record = std::fs::read(&path).unwrap();
+    record.truncate(record.len() - 20);
+    // And half of a character, as whoever writes in blocks leaves it.
+    record.push(0xc3);
+    std::fs::write(&path, record).unwrap();
+    let listed = identity(&running, &["list"]);
+    assert!(listed.code == Some(0) && listed.stdout.contains("near1"), "{listed:?}");
+    assert!(listed.stderr.contains("1 line of ") && listed.stderr.contains("line 2"), "{listed:?}");
+    // The next one stands in a line of its own.
+    certificate(&running, "near3");
+    for name in ["near1", "near3"] {
+        let revoked = identity(&running, &["revoke", name]);
+        assert!(revoked.stdout.contains(&format!("`{name}`")), "{revoked:?}");
+    }
+    let file = running.path("reporter-near2.pem").display().to_string();
+    let revoked = identity(&running, &["revoke", &file]);
+    assert!(revoked.stdout.contains(", not on record"), "{revoked:?}");
+    let listed = identity(&running, &["list"]);
+    assert_eq!(listed.stdout.matches("taken back on").count(), 3, "{listed:?}");
+}
+
+#[test]
+fn of_many_who_take_back_at_once_none_is_lost() {
+    let running = Running::prepared("");
+    let names: Vec<String> = (1..=6).map(|at| format!("near{at}")).collect();
+    certificate(&running, "near0");
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(|| {
+                certificate(&running, name);
+                let revoked = identity(&running, &["revoke", name]);
+                assert_eq!(revoked.code, Some(0), "{revoked:?}");
+            });
+        }
+    });
+    let listed = identity(&running, &["list"]);
+    assert_eq!(listed.stdout.matches("taken back on").count(), names.len(), "{listed:?}");
+}
+
 /// One who lost its certificate gets another of the same name.
 fn certificate_again(running: &Running) {
     for ending in ["pem", "key"] {

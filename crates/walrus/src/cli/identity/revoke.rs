@@ -4,9 +4,11 @@
 //! certificate by its name. What was taken back stands in the list itself.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -14,17 +16,25 @@ use serde::{Deserialize, Serialize};
 use walrus_core::world::Name;
 use walrus_host::clock::Clock;
 use walrus_host::state::write_atomically;
-use walrus_host::tls::{Revoked, Serial, revocation_list, revoked_in};
+use walrus_host::tls::{Revoked, Serial, revocation_list, revoked_in, serial_issued};
 
 use super::{AsRole, Failure};
+use crate::cli::count;
 use crate::cli::keys::date;
-use crate::output::{Table, say};
+use crate::output::{Table, complain, say};
 
 const RECORD: &str = "issued.jsonl";
 const LIST: &str = "clients.crl";
 const DAY_S: u64 = 86_400;
 /// Bytes of a record or list that are read; a certificate takes about 150 in one, and 40 in the other.
 const LENGTH_MAX: u64 = 64 << 20;
+/// Held by whoever reads a list or record to write it anew.
+const LOCK: &str = "lock";
+/// Another call takes milliseconds; one that a person stopped must not hold up for good.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Shorter numbers are words as well (`cafe`); authorities draw at least 64 bits.
+const SERIAL_BYTES_MIN: usize = 8;
 
 /// `walrus identity revoke`.
 #[derive(Debug, Args)]
@@ -72,12 +82,19 @@ impl Made {
     }
 }
 
-/// Adds a line, on the disk when this returns.
+/// Adds a line, on the disk when this returns. Behind what a crash left of another it begins anew.
 pub(super) fn record(folder: &Path, made: &Made) -> Result<(), Failure> {
+    let _alone = lock(folder)?;
     let path = folder.join(RECORD);
     let line = serde_json::to_string(made).map_err(anyhow::Error::from)? + "\n";
-    let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
     let written = opened.and_then(|mut file| {
+        let mut last = [b'\n'];
+        if file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let line = if last == [b'\n'] { line } else { format!("\n{line}") };
         file.write_all(line.as_bytes())?;
         file.sync_all()
     });
@@ -86,12 +103,17 @@ pub(super) fn record(folder: &Path, made: &Made) -> Result<(), Failure> {
 
 pub(super) fn run(arguments: &RevokeArguments) -> Result<(), Failure> {
     let folder = &arguments.authority;
-    let authority = Authority::open(folder)?;
+    // No lock is left where no authority is.
+    Authority::key(folder)?;
+    // Until the list is written: what another call takes back meanwhile would be lost.
+    let _alone = lock(folder)?;
+    let mut authority = Authority::open(folder)?;
+    authority.complain_of_unreadable(folder);
     let now = Clock::real().unix_ms() / 1000;
-    let mut revoked = authority.revoked;
+    let mut revoked = std::mem::take(&mut authority.revoked);
     let mut text = String::new();
     for whom in &arguments.whom {
-        for (serial, what) in find(whom, arguments.role, &authority.made, now)? {
+        for (serial, what) in find(whom, arguments.role, &authority, &revoked, now)? {
             match revoked.get(&serial) {
                 Some(since) => {
                     text.push_str(&format!("# Taken back on {} already: {what}\n", date(*since)));
@@ -118,7 +140,9 @@ pub(super) fn run(arguments: &RevokeArguments) -> Result<(), Failure> {
 
 /// `walrus identity list`.
 pub(super) fn list(folder: &Path) -> Result<(), Failure> {
-    let Authority { made, revoked, .. } = Authority::open(folder)?;
+    let authority = Authority::open(folder)?;
+    authority.complain_of_unreadable(folder);
+    let Authority { made, revoked, .. } = authority;
     let now = Clock::real().unix_ms() / 1000;
     let mut table = Table::new(&["role", "name", "serial", "until", "state"]);
     for made in &made {
@@ -144,23 +168,33 @@ pub(super) fn list(folder: &Path) -> Result<(), Failure> {
 struct Authority {
     key: String,
     made: Vec<Made>,
+    /// Numbers of lines of the record that cannot be read, such as the last one before a crash.
+    unreadable: Vec<usize>,
     /// By serial, since which Unix second.
     revoked: BTreeMap<Serial, u64>,
 }
 
 impl Authority {
-    fn open(folder: &Path) -> Result<Self, Failure> {
-        let private = folder.join("clients.key");
-        let Some(key) = read(&private)? else {
-            return Err(Failure::CouldNot(format!(
+    fn key(folder: &Path) -> Result<String, Failure> {
+        read(&folder.join("clients.key"))?.ok_or_else(|| {
+            Failure::CouldNot(format!(
                 "there is no authority in {}: `walrus identity certificate` makes one",
                 folder.display()
-            )));
-        };
-        let record = folder.join(RECORD);
-        let made = read(&record)?.unwrap_or_default();
-        let made: Result<Vec<Made>, _> = made.lines().map(serde_json::from_str).collect();
-        let made = made.with_context(|| format!("{} is damaged", record.display()))?;
+            ))
+        })
+    }
+
+    fn open(folder: &Path) -> Result<Self, Failure> {
+        let key = Self::key(folder)?;
+        let record = read(&folder.join(RECORD))?.unwrap_or_default();
+        let (mut made, mut unreadable) = (Vec::new(), Vec::new());
+        for (number, line) in (1..).zip(record.lines()) {
+            match serde_json::from_str::<Made>(line) {
+                Ok(one) => made.push(one),
+                Err(_) if line.is_empty() => {}
+                Err(_) => unreadable.push(number),
+            }
+        }
         let path = folder.join(LIST);
         let revoked = match read(&path)? {
             Some(list) => revoked_in(&key, &list)
@@ -168,15 +202,51 @@ impl Authority {
             None => Vec::new(),
         };
         let revoked = revoked.into_iter().map(|it| (it.serial, it.unix_s)).collect();
-        Ok(Self { key, made, revoked })
+        Ok(Self { key, made, unreadable, revoked })
+    }
+
+    /// The record decides nothing, so that what is lost of it keeps nobody from taking back the rest.
+    fn complain_of_unreadable(&self, folder: &Path) {
+        let Some(first) = self.unreadable.first() else { return };
+        complain(&format!(
+            "warning: {} of {} cannot be read (the first is line {first}): a certificate that one told of is not \
+             found by its name; take it back by its file or serial number",
+            count(self.unreadable.len(), "line"),
+            folder.join(RECORD).display()
+        ));
     }
 }
 
-/// Certificates, each with what to call it.
+/// Waits until no other call changes what lies in the folder, and keeps others waiting until it is dropped.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join(LOCK);
+    let cannot = || format!("cannot lock {}", path.display());
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = opened.with_context(cannot)?;
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let text = "another `walrus identity` has it: try again once that has ended";
+                return Err(anyhow!(text).context(cannot()).into());
+            }
+            Err(TryLockError::Error(error)) => return Err(anyhow!(error).context(cannot()).into()),
+        }
+    }
+}
+
+/// Certificates, each with what to call it. Nothing that might be no certificate of the authority: who takes one
+/// back must not believe that somebody is kept out who is not.
 fn find(
     whom: &str,
     role: Option<AsRole>,
-    made: &[Made],
+    Authority { key, made, .. }: &Authority,
+    revoked: &BTreeMap<Serial, u64>,
     now: u64,
 ) -> Result<Vec<(Serial, String)>, Failure> {
     let told = |made: &Made| format!("{} `{}`, serial {}", made.role, made.name, made.serial);
@@ -191,18 +261,27 @@ fn find(
         }
         return Ok(held);
     }
-    let of_file = || {
-        let text = read(Path::new(whom)).ok()??;
-        Serial::of(&text)
+    let is_one = |serial: &Serial| {
+        let is_known =
+            revoked.contains_key(serial) || made.iter().any(|made| made.serial == serial.to_hex());
+        is_known || serial.length_bytes() >= SERIAL_BYTES_MIN
     };
-    let Some(serial) = of_file().or_else(|| Serial::from_hex(whom)) else {
+    let text = read(Path::new(whom)).ok().flatten();
+    let serial = match text.filter(|text| Serial::of(text).is_some()) {
+        Some(text) => Some(
+            serial_issued(key, &text).map_err(|error| Failure::No(format!("{whom}: {error}")))?,
+        ),
+        None => Serial::from_hex(whom).filter(is_one),
+    };
+    let Some(serial) = serial else {
         return Err(Failure::No(format!(
             "`{whom}` is neither the name of a certificate that was made here (`walrus identity list`), nor \
-             a certificate's file, nor a serial number in hex digits"
+             a certificate's file, nor a serial number (at least {} hex digits, if it is not on record)",
+            SERIAL_BYTES_MIN * 2
         )));
     };
     let known = made.iter().find(|made| made.serial == serial.to_hex());
-    let what = known.map_or_else(|| format!("serial {}", serial.to_hex()), told);
+    let what = known.map_or_else(|| format!("serial {}, not on record", serial.to_hex()), told);
     Ok(vec![(serial, what)])
 }
 
@@ -213,7 +292,8 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         if length > LENGTH_MAX {
             return Err(std::io::Error::other("longer than 64 MiB"));
         }
-        std::fs::read_to_string(path)
+        // A record may have anything in it after a crash; nothing else has other than ASCII.
+        Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
     };
     match read() {
         Ok(text) => Ok(Some(text)),
