@@ -1,6 +1,9 @@
 //! Who may say what in the group: the door that each carrier sends messages through.
 
-use super::{Envelope, Message, NAME_SERVERS_MAX, OVERRIDES_BATCH_MAX, Role, SIGHTS_MAX};
+use super::{
+    Envelope, Message, NAME_SERVER_SERVICES_MAX, NAME_SERVERS_MAX, OVERRIDES_BATCH_MAX, Role,
+    SIGHTS_MAX,
+};
 
 impl Envelope {
     /// Whether its sender may say this. That it is who it says it is, is the carrier's to find out.
@@ -38,6 +41,11 @@ impl Envelope {
                         "more than {NAME_SERVERS_MAX} name servers in one message"
                     ));
                 }
+                if kept.name_servers.iter().any(|it| it.services.len() > NAME_SERVER_SERVICES_MAX) {
+                    return Err(format!(
+                        "more than {NAME_SERVER_SERVICES_MAX} services of one name server"
+                    ));
+                }
                 true
             }
             (
@@ -60,6 +68,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::super::decode_envelope;
+    use super::NAME_SERVER_SERVICES_MAX;
 
     #[test]
     fn each_role_says_its_own_kinds_about_itself() {
@@ -96,6 +105,24 @@ mod tests {
             let text = format!(r#"{{"walrus":1,"from":{from},{rest}}}"#);
             let envelope = decode_envelope(text.as_bytes()).unwrap();
             assert_eq!(envelope.check().is_ok(), may, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_more_services_of_a_name_server_are_taken_than_are_said() {
+        for (count, may) in
+            [(NAME_SERVER_SERVICES_MAX, true), (NAME_SERVER_SERVICES_MAX + 1, false)]
+        {
+            let services = vec![r#""www.example.com""#; count].join(",");
+            let one = format!(
+                r#"{{"name":"x","area":"x","address":"192.0.2.1:53","zone":"x","services":[{services}]}}"#
+            );
+            let from = r#"{"role":"director","name":"x","session":1,"sequence":1}"#;
+            let text = format!(
+                r#"{{"walrus":1,"from":{from},"kind":"name_servers","name_servers":[{one}]}}"#
+            );
+            let envelope = decode_envelope(text.as_bytes()).unwrap();
+            assert_eq!(envelope.check().is_ok(), may, "{count}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use walrus_core::message::RefusedPlan;
 use walrus_core::plan::{Plan, PlanNumber};
 use walrus_director::PlanRefused;
@@ -50,19 +50,13 @@ impl PlanTaker {
             // Only other name servers are kept up to date, which look at Plans themselves.
             None => Ok(()),
         });
-        let mut refused = None;
-        let taken = match applied.await {
-            Ok(Ok(())) => Taken::InForce,
-            Ok(Err(PlanRefused::NotNewer { .. })) | Err(_) => Taken::NotNewer,
-            Ok(Err(refusal)) => {
-                if let Some(left_out) = self.lines.pass() {
-                    tracing::warn!(left_out, "Plan {number} is not answered from: {refusal}");
-                }
-                let (number, reason) = (number.clone(), refusal.to_string());
-                refused = Some(RefusedPlan { number, reason });
-                Taken::Refused
-            }
-        };
+        let (taken, reason) = outcome(applied.await);
+        if let Some(reason) = &reason
+            && let Some(left_out) = self.lines.pass()
+        {
+            tracing::warn!(left_out, "Plan {number} is not answered from: {reason}");
+        }
+        let refused = reason.map(|reason| RefusedPlan { number: number.clone(), reason });
         self.node.set_refused_plan(refused);
         self.applied.send_if_modified(|told| {
             let is_news = told.as_ref() < Some(number);
@@ -72,5 +66,30 @@ impl PlanTaker {
             is_news
         });
         taken
+    }
+}
+
+/// What became of it, and why it is not in force though it should be. A fault in the program is such a reason, too: it is told, and
+/// the Plan is tried again.
+fn outcome(of: Result<Result<(), PlanRefused>, JoinError>) -> (Taken, Option<String>) {
+    match of {
+        Ok(Ok(())) => (Taken::InForce, None),
+        Ok(Err(PlanRefused::NotNewer { .. })) => (Taken::NotNewer, None),
+        Ok(Err(refusal)) => (Taken::Refused, Some(refusal.to_string())),
+        Err(error) => (Taken::Refused, Some(format!("it was not taken in: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_while_a_plan_is_taken_in_is_told_and_tried_again() {
+        let broken = spawn_blocking(|| panic!("a fault")).await;
+        let (taken, reason) = outcome(broken);
+        assert_eq!(taken, Taken::Refused);
+        assert!(reason.is_some_and(|reason| reason.starts_with("it was not taken in")));
+        assert_eq!(outcome(Ok(Ok(()))), (Taken::InForce, None));
     }
 }

@@ -259,13 +259,13 @@ impl Updater {
         self.seen.as_ref()
     }
 
-    /// Each name that the Plan wants, and how it stands.
     /// The newest Plan that the name server is known to have.
     #[must_use]
     pub const fn acknowledged(&self) -> Option<&PlanNumber> {
         self.acknowledged.as_ref()
     }
 
+    /// Each name that the Plan wants, and how it stands.
     fn wanted(&self) -> impl Iterator<Item = (&DesiredName, &NameState)> {
         let names = self.desired.iter().flat_map(|desired| &desired.names);
         names.filter_map(|wanted| Some((wanted, self.names.get(&wanted.target)?)))
