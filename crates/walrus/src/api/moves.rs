@@ -52,11 +52,15 @@ pub(crate) struct MoveView {
     /// Those of them that still give old answers, at most 32; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) behind: Vec<BehindView>,
+    /// Directors that were not heard of since before they had the new answers, at most 32; the figures leave them out. Absent if there
+    /// is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unheard: Vec<BehindView>,
     /// How long after the move 95 % had moved, in milliseconds; absent until they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved_95_ms: Option<u64>,
     /// When they have or are expected to have, in milliseconds after the move; absent where nobody can tell: name
-    /// servers still give old answers, or requests come that should not.
+    /// servers still give old answers, or requests come that should not, or came when they were last counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expected_95_ms: Option<u64>,
     /// When the last old answer should be forgotten, in milliseconds after the move; absent while some are given.
@@ -64,14 +68,14 @@ pub(crate) struct MoveView {
     pub(crate) until_ms: Option<u64>,
 }
 
-/// A name server that still gives old answers.
+/// A name server that still gives old answers, or of which nobody knows whether it does.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct BehindView {
     /// Its name.
     pub(crate) name: String,
     /// director, or name_server: one that is already there and takes updates.
     pub(crate) kind: String,
-    /// Its part of the traffic that was to move, 0 to 1.
+    /// Its part of the traffic that was to move, 0 to 1; 0 of one that is left out.
     pub(crate) share: f64,
     /// The Plan by which it answers; absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +127,7 @@ impl From<&MoveStatus> for MoveView {
             requests_a_second: status.requests_a_second,
             answerers: status.answerers,
             behind: status.behind.iter().map(BehindView::from).collect(),
+            unheard: status.unheard.iter().map(BehindView::from).collect(),
             moved_95_ms: status.moved_95_ms,
             expected_95_ms: status.expected_95_ms,
             until_ms: status.until_ms,

@@ -28,6 +28,7 @@ pub(super) fn render(moves: &[MoveView], followed_ms: Option<u64>) -> String {
     for it in moves.iter().filter(|it| it.moved_95_ms.is_none()) {
         text.push_str(&behind(it));
     }
+    moves.iter().for_each(|it| text.push_str(&unheard(it)));
     if followed_ms < KEPT_MS {
         let line = format!(
             "followed for {}, since this Controller started: what changed before that is not known\n",
@@ -77,8 +78,13 @@ fn moved(of: &MoveView) -> String {
     match (of.moved_95_ms, of.expected_95_ms) {
         (Some(moved), _) => format!("at T+{} (by {})", tenths(moved), of.by),
         (None, Some(expected)) => format!("expected at T+{}", seconds(expected)),
-        (None, None) if of.answerers == 0 => "no: no name server is known".to_owned(),
+        (None, None) if of.answerers == of.unheard.len() as u64 => {
+            "no: no name server is heard of".to_owned()
+        }
         (None, None) if !of.behind.is_empty() => "no: old answers are given".to_owned(),
+        (None, None) if of.by == "requests" && of.still_by_requests.is_none() => {
+            "no: requests came when last counted".to_owned()
+        }
         (None, None) => "no: requests still come".to_owned(),
     }
 }
@@ -108,6 +114,25 @@ fn behind(of: &MoveView) -> String {
         text.push_str(&format!("... and from {more} more: see `walrus status --json`\n"));
     }
     text
+}
+
+/// Of whom nobody knows whether they still do.
+fn unheard(of: &MoveView) -> String {
+    if of.unheard.is_empty() {
+        return String::new();
+    }
+    let named = of.unheard.iter().take(BEHIND_SHOWN).map(|it| {
+        format!("Director {} (for {})", it.name, seconds(it.heard_ms.unwrap_or_default()))
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match of.unheard.len().saturating_sub(BEHIND_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "{} (Plan {}) leaves out who is not heard of, and may give old answers: {named}{more}\n",
+        of.service, of.plan
+    )
 }
 
 fn areas(of: &MoveView) -> String {
@@ -150,9 +175,18 @@ mod tests {
             requests_a_second: requests.map(|still| still * 120.0),
             answerers: 2,
             behind: Vec::new(),
+            unheard: Vec::new(),
             moved_95_ms: moved,
             expected_95_ms: expected,
             until_ms: None,
+        };
+        let silent = |name: &str| BehindView {
+            name: name.to_owned(),
+            kind: "director".to_owned(),
+            share: 0.0,
+            plan: None,
+            heard_ms: Some(31_000),
+            problem: None,
         };
         let moves = [
             of(None, Some(0.55), Some(57_000)),
@@ -170,6 +204,11 @@ mod tests {
                 }],
                 ..of(None, None, None)
             },
+            MoveView { by: "requests".to_owned(), ..of(None, None, None) },
+            MoveView {
+                unheard: ["ns2", "ns3"].map(silent).into(),
+                ..of(Some(57_000), None, Some(57_000))
+            },
         ];
         let text = render(&moves, Some(KEPT_MS));
         let lines: Vec<&str> = text.lines().collect();
@@ -179,15 +218,22 @@ mod tests {
             (1, "expected at T+57 s"),
             (2, "at T+29.2 s (by ttl)"),
             (3, "no: requests still come"),
-            (4, "no: no name server is known"),
+            (4, "no: no name server is heard of"),
             (5, "no: old answers are given"),
+            (6, "no: requests came when last counted"),
+            (7, "at T+57.0 s (by ttl)"),
         ] {
             assert!(lines[line].ends_with(end), "{text}");
         }
         assert_eq!(
-            lines[6],
+            lines[8],
             "50 % of www.example.com (Plan 1/one/7) still gets old answers of Plan 1/one/6 from \
              name server europe, not heard of for 45 s: refused: BADSIG"
+        );
+        assert_eq!(
+            lines[9],
+            "www.example.com (Plan 1/one/7) leaves out who is not heard of, and may give old answers: Director \
+             ns2 (for 31 s), Director ns3 (for 31 s)"
         );
         let none = render(&[], Some(34_000));
         assert!(none.contains("no answers have changed"), "{none}");

@@ -442,6 +442,7 @@ impl Controller {
         }
         let silence = (group.detection * 2).max(DIRECTOR_SILENT_MIN);
         for (director, is_silent) in self.demand.find_silent(&self.name, silence, now) {
+            self.moves.silent(&director, is_silent, now);
             let how = if is_silent { "is heard no longer" } else { "is heard again" };
             self.warn(format!("Director {director} {how}"));
         }

@@ -11,9 +11,9 @@ use crate::plan::PlanNumber;
 use crate::world::{Name, Time};
 
 /// So many are known at once; of more, those heard of last.
-const ANSWERERS_MAX: usize = 4096;
+pub(super) const ANSWERERS_MAX: usize = 4096;
 
-/// Who was not heard of for so long is taken for gone: no later move waits for it.
+/// Who was not heard of for so long is taken for gone: no move waits for it any more.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Whoever answers clients' resolvers.
@@ -49,6 +49,8 @@ pub(super) struct Known {
     pub(super) heard_at: Time,
     /// Why it does not go on, for people.
     pub(super) problem: Option<String>,
+    /// It should have been heard since: what it answers by now is not known.
+    pub(super) is_silent: bool,
     /// Whose clients ask it for what; `None`: anybody's, for anything.
     scope: Option<Scope>,
     /// Who tells of it.
@@ -100,6 +102,8 @@ pub(super) struct Answering {
     all: BTreeMap<Answerer, Known>,
     /// Nodes that say hello as Directors do, and answer nobody.
     silent: BTreeSet<Name>,
+    /// Those that were forgotten and that moves still have.
+    gone: Vec<Answerer>,
 }
 
 impl Answering {
@@ -108,11 +112,33 @@ impl Answering {
     }
 
     /// All that were heard of late.
-    pub(super) fn all(&self, now: Time) -> impl Iterator<Item = (&Answerer, &Known)> {
-        self.all.iter().filter(move |(_, known)| now.since(known.heard_at) < GONE_AFTER)
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Answerer, &Known)> {
+        self.all.iter()
     }
 
-    /// A Director says what it answers by; without a Plan it answers nothing.
+    /// Those that were forgotten since this was asked last.
+    pub(super) fn take_gone(&mut self) -> Vec<Answerer> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Forgets whoever was not heard of for long.
+    pub(super) fn forget(&mut self, now: Time) {
+        self.keep(|_, known| now.since(known.heard_at) < GONE_AFTER);
+    }
+
+    fn keep(&mut self, stays: impl Fn(&Answerer, &Known) -> bool) {
+        let gone = self.all.extract_if(.., |who, known| !stays(who, known));
+        self.gone.extend(gone.map(|(who, _)| who));
+    }
+
+    /// A Director fell silent, or is heard again. Gives it if that is news.
+    pub(super) fn silent(&mut self, director: &Name, is_silent: bool) -> Option<Answerer> {
+        let who = Answerer::Director(director.clone());
+        let known = self.all.get_mut(&who)?;
+        (std::mem::replace(&mut known.is_silent, is_silent) != is_silent).then_some(who)
+    }
+
+    /// A Director says what it answers by; without a Plan it answers nothing. Gives it if that is news.
     pub(super) fn director(
         &mut self,
         name: &Name,
@@ -122,10 +148,14 @@ impl Answering {
     ) -> Option<Answerer> {
         let held = held.filter(|_| !self.silent.contains(name))?;
         let who = Answerer::Director(name.clone());
+        let is_news = self
+            .all
+            .get(&who)
+            .is_none_or(|known| known.is_silent || known.held.as_ref() != Some(&held));
         let known = self.entry(&who, name, None, now);
-        known.problem = problem;
+        (known.problem, known.is_silent) = (problem, false);
         known.holds(Some(held), now);
-        Some(who)
+        is_news.then_some(who)
     }
 
     /// A node tells of the name servers that it keeps up to date; of those that it no longer tells of, nobody else
@@ -135,15 +165,18 @@ impl Answering {
             self.silent.remove(by);
         } else if self.silent.len() < ANSWERERS_MAX {
             self.silent.insert(by.clone());
-            self.all.remove(&Answerer::Director(by.clone()));
+            let own = Answerer::Director(by.clone());
+            self.keep(|who, _| *who != own);
         }
-        let mut named = Vec::new();
+        let (mut named, mut news) = (BTreeSet::new(), Vec::new());
         for told in kept.name_servers.into_iter().take(NAME_SERVERS_MAX) {
             let KeptNameServer { name, area, address, zone, services, .. } = told;
             let (plan, problem) = (told.plan, told.problem);
             let ttl = told.ttl_seconds.map(|seconds| Duration::from_secs(seconds.into()));
             let who = Answerer::NameServer(shorten(address), shorten(zone));
-            let known = self.entry(&who, by, Some(Scope { area, services, ttl }), now);
+            let scope = Some(Scope { area, services, ttl });
+            let before = self.all.get(&who).map(|known| (known.held.clone(), known.scope.clone()));
+            let known = self.entry(&who, by, scope, now);
             // Of two that keep the same one, who saw it take a Plan knows.
             if plan >= known.held || known.by == *by {
                 (known.name, known.by) = (name, by.clone());
@@ -152,12 +185,15 @@ impl Answering {
                 let held = plan.or_else(|| known.held.clone());
                 known.holds(held, now);
             }
-            named.push(who);
+            if before != Some((known.held.clone(), known.scope.clone())) {
+                news.push(who.clone());
+            }
+            named.insert(who);
         }
-        self.all.retain(|who, known| {
+        self.keep(|who, known| {
             !matches!(who, Answerer::NameServer(..)) || known.by != *by || named.contains(who)
         });
-        named
+        news
     }
 
     fn entry(&mut self, who: &Answerer, by: &Name, scope: Option<Scope>, now: Time) -> &mut Known {
@@ -165,6 +201,7 @@ impl Answering {
             let oldest = self.all.iter().min_by_key(|(_, known)| known.heard_at);
             if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
                 self.all.remove(&oldest);
+                self.gone.push(oldest);
             }
         }
         let known = self.all.entry(who.clone()).or_insert_with(|| Known {
@@ -173,6 +210,7 @@ impl Answering {
             since: now,
             heard_at: now,
             problem: None,
+            is_silent: false,
             scope: None,
             by: by.clone(),
         });

@@ -10,7 +10,8 @@
 //! how much traffic still follows the old answers; the first that there is counts:
 //!
 //! - *by requests*: where the servers that were left are handed out to nobody any more and their Reporters count
-//!   requests: those of now by those of the time of the move. It decides even against the others, for it is what comes;
+//!   requests: those of now by those of the time of the move. It decides even against the others, for it is what comes; also
+//!   when nobody counts any more, if more than 5 % came when they were last counted;
 //! - *by who has asked*: of the resolvers that asked for the service before the move (by weight: what is known of their
 //!   demand, else how often they ask), those that have not asked since, each as long as it usually keeps an
 //!   answer ([`waiting`]); at least the part of those name servers that still give old ones. Only where all name servers are
@@ -24,8 +25,9 @@
 //!
 //! **When it is wrong.** Resolvers that ask seldom are not among those that are known; resolvers of other areas that ask for the
 //! same service stand for those of the area that moved, since Directors do not tell where a domain is. A server that
-//! died counts no requests. By requests, who reads the server's own page all day never moves. Secondaries of a name server that takes
-//! updates get them later than it does. Who a name server's clients are is not known, so it counts as the others do on average.
+//! died counts no requests. A Director that fell silent with the old answers is left out, and told of by name: cut off, it still gives
+//! them, and when it is heard again the move is open again. By requests, who reads the server's own page all day never moves.
+//! Secondaries of a name server that takes updates get them later than it does. Who a name server's clients are is not known, so it counts as the others do on average.
 //!
 //! **Example.** TTL 60 s; frankfurt had 120 requests a second when it was drained. After 30 s it has 66: 55 % still follow,
 //! by the TTL 50 %. After 57 s it has 6: "95 % moved at T+57 s". A BIND that refuses the update at one of two areas: "50 %
@@ -143,6 +145,9 @@ pub struct MoveStatus {
     pub answerers: u64,
     /// Those of them that still give old answers, at most 32.
     pub behind: Vec<BehindStatus>,
+    /// Directors that were not heard of since before they had the new answers, at most 32: what they answer is not known, and
+    /// the estimates leave them out.
+    pub unheard: Vec<BehindStatus>,
     /// How long after the move 95 % had moved, in milliseconds; `None` if they have not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_95_ms: Option<u64>,
@@ -162,7 +167,7 @@ pub struct BehindStatus {
     pub name: String,
     /// What it is.
     pub kind: AnswererKind,
-    /// Its part of the traffic that was to move, 0 to 1.
+    /// Its part of the traffic that was to move, 0 to 1; 0 if it is left out.
     pub share: f64,
     /// The Plan that it answers by, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,6 +232,7 @@ impl Moves {
                 ttl,
                 hits_before,
                 hits_now,
+                hits_seen: BTreeMap::new(),
                 waiting: Waiting::new(waiting),
                 seen: None,
                 moved: None,
@@ -244,14 +250,15 @@ impl Moves {
         plan: &PlanNumber,
         ground: &Ground<'_>,
     ) -> Parts {
-        let all = self.answering.all(ground.now);
+        let all = self.answering.all();
         let of = all.filter(|(_, known)| known.answers(service, areas)).map(|(who, known)| {
             let has = known.held.as_ref().is_some_and(|held| held >= plan);
             let weight = match who {
                 Answerer::Director(name) => (ground.queries)(name, service, areas),
                 Answerer::NameServer(..) => None,
             };
-            Part { who: who.clone(), weight, ttl: known.ttl(), switched: has.then_some(ground.now) }
+            let (ttl, switched) = (known.ttl(), has.then_some(ground.now));
+            Part { who: who.clone(), weight, ttl, switched, is_silent: known.is_silent }
         });
         Parts::new(of.collect())
     }
@@ -270,20 +277,23 @@ impl Moves {
 
     /// A node tells of the name servers that it keeps up to date.
     pub(super) fn kept(&mut self, by: &Name, kept: KeptNameServers, now: Time) {
-        let answers_nothing = kept.answers_nothing;
         let who = self.answering.kept(by, kept, now);
-        if answers_nothing {
-            let who = Answerer::Director(by.clone());
-            let moves = self.moves.iter_mut().filter(|it| it.parts.is_known(&who));
-            moves.for_each(|it| it.take(Duration::ZERO, now, |it| it.parts.remove(&who)));
-        }
         self.answers(&who, now);
     }
 
+    /// A Director fell silent, or is heard again.
+    pub(super) fn silent(&mut self, director: &Name, is_silent: bool, now: Time) {
+        let who = self.answering.silent(director, is_silent);
+        self.answers(who.as_slice(), now);
+    }
+
+    /// There is news of these, and some may have been forgotten meanwhile.
     fn answers(&mut self, who: &[Answerer], now: Time) {
-        for who in who {
-            let Some(known) = self.answering.get(who) else { continue };
-            self.moves.iter_mut().for_each(|tracked| tracked.answers(who, known, now));
+        let gone = self.answering.take_gone();
+        let known = who.iter().filter_map(|who| Some((who, self.answering.get(who)?)));
+        let known: Vec<_> = known.collect();
+        if !gone.is_empty() || !known.is_empty() {
+            self.moves.iter_mut().for_each(|tracked| tracked.answers(&gone, &known, now));
         }
     }
 
@@ -327,13 +337,23 @@ impl Moves {
         for it in moves.filter(|it| it.hits_before.is_some() && it.left.contains(server)) {
             it.take(unit, now, |it| {
                 it.hits_now.insert(server.clone(), hits);
+                // Of a unit that began before it, nobody knows what came since.
+                if now.since(it.at) >= unit {
+                    it.hits_seen.insert(server.clone(), hits);
+                }
             });
         }
     }
 
-    /// Requests a second that servers tell of now: some may have fallen silent.
+    /// Time has passed. Some servers may have fallen silent: `hits` has the requests a second of the others.
     pub(super) fn counted(&mut self, hits: &BTreeMap<Name, f64>, now: Time) {
-        for it in self.moves.iter_mut().filter(|it| it.hits_before.is_some()) {
+        self.answering.forget(now);
+        self.answers(&[], now);
+        for it in self.moves.iter_mut().filter(|it| it.moved.is_none()) {
+            if it.hits_now.keys().all(|server| hits.contains_key(server)) {
+                it.pass(now);
+                continue;
+            }
             it.take(Duration::ZERO, now, |it| {
                 it.hits_now.retain(|server, _| hits.contains_key(server));
             });
@@ -360,6 +380,8 @@ impl Moves {
 
     /// What is old, but for the last of each service.
     fn forget(&mut self, now: Time) {
+        self.answering.forget(now);
+        self.answers(&[], now);
         let mut last = BTreeSet::new();
         let kept = self.moves.drain(..).rev();
         let kept = kept.filter(|it| last.insert(it.service.clone()) || now.since(it.at) < KEPT);

@@ -2,11 +2,13 @@
 //!
 //! What it answered before that goes on being old for a TTL after it, not after the decision: so each has a clock of its
 //! own. Directors weigh as many queries as they get; name servers that tell of none weigh what the others do on
-//! average.
+//! average. A Director that has the old answers and is not heard of is left out: whether it died is not known here, and it is told
+//! of by name.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::answering::Answerer;
+use super::answering::{ANSWERERS_MAX, Answerer};
 use super::instant::first;
 use crate::world::Time;
 
@@ -20,30 +22,46 @@ pub(super) struct Part {
     pub(super) ttl: Option<Duration>,
     /// Since when it gives the new answers; `None`: it does not.
     pub(super) switched: Option<Time>,
+    /// It is not heard of.
+    pub(super) is_silent: bool,
+}
+
+impl Part {
+    /// Whether nothing can be said of what it answers.
+    pub(super) const fn is_unheard(&self) -> bool {
+        self.is_silent && self.switched.is_none()
+    }
 }
 
 /// All that clients' resolvers of the areas that moved may ask.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
-    all: Vec<Part>,
-    /// As they count, 1 in sum.
-    shares: Vec<f64>,
+    /// Each with its share as it counts; 1 in sum.
+    all: BTreeMap<Answerer, (Part, f64)>,
 }
 
 impl Parts {
     pub(super) fn new(all: Vec<Part>) -> Self {
-        let mut parts = Self { all, shares: Vec::new() };
-        parts.weigh();
+        let mut parts = Self::default();
+        parts.change(&[], all);
         parts
     }
 
-    pub(super) fn add(&mut self, part: Part) {
-        self.all.push(part);
+    /// Some are no name servers any more, some are new or have changed.
+    pub(super) fn change(&mut self, gone: &[Answerer], changed: Vec<Part>) {
+        for who in gone {
+            self.all.remove(who);
+        }
+        for part in changed {
+            if self.all.len() < ANSWERERS_MAX || self.all.contains_key(&part.who) {
+                self.all.insert(part.who.clone(), (part, 0.0));
+            }
+        }
         self.weigh();
     }
 
     fn weigh(&mut self) {
-        let known: Vec<f64> = self.all.iter().filter_map(|part| part.weight).collect();
+        let known: Vec<f64> = self.heard().filter_map(|(part, _)| part.weight).collect();
         let positive = |weight: f64| if weight.is_finite() { weight.max(0.0) } else { 0.0 };
         let mut sum: f64 = known.iter().copied().map(positive).sum();
         let usual = if sum > 0.0 { sum / known.len() as f64 } else { 1.0 };
@@ -52,54 +70,47 @@ impl Parts {
             Some(weight) if is_known => positive(weight),
             _ => usual,
         };
-        self.shares = self.all.iter().map(weight).collect();
-        sum = self.shares.iter().sum();
-        self.shares.iter_mut().for_each(|share| *share /= sum);
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    pub(super) fn is_known(&self, who: &Answerer) -> bool {
-        self.all.iter().any(|part| part.who == *who)
-    }
-
-    pub(super) fn switched(&self, who: &Answerer) -> Option<Time> {
-        self.all.iter().find(|part| part.who == *who)?.switched
-    }
-
-    /// It gives the new answers since then, or no longer; who did stays with the first time.
-    pub(super) fn set(&mut self, who: &Answerer, switched: Option<Time>) {
-        for part in self.all.iter_mut().filter(|part| part.who == *who) {
-            part.switched = switched.and(part.switched.or(switched));
+        sum = self.heard().map(|(part, _)| weight(part)).sum();
+        for (part, share) in self.all.values_mut() {
+            *share = if part.is_unheard() { 0.0 } else { weight(part) / sum };
         }
     }
 
-    /// It is no name server any more.
-    pub(super) fn remove(&mut self, who: &Answerer) {
-        self.all.retain(|part| part.who != *who);
-        self.weigh();
+    /// Whether nobody is known of whom there is news.
+    pub(super) fn is_empty(&self) -> bool {
+        self.heard().next().is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn get(&self, who: &Answerer) -> Option<&Part> {
+        self.all.get(who).map(|(part, _)| part)
     }
 
     pub(super) fn has_name_servers(&self) -> bool {
-        self.all.iter().any(|part| matches!(part.who, Answerer::NameServer(..)))
+        // They come last.
+        matches!(self.all.last_key_value(), Some((Answerer::NameServer(..), _)))
     }
 
-    fn shared(&self) -> impl Iterator<Item = (&Part, f64)> {
-        self.all.iter().zip(self.shares.iter().copied())
+    /// Those that count, each with its share of the traffic.
+    fn heard(&self) -> impl Iterator<Item = (&Part, f64)> {
+        let all = self.all.values().map(|(part, share)| (part, *share));
+        all.filter(|(part, _)| !part.is_unheard())
+    }
+
+    /// Those that were not heard of since before they had the new answers: they have no share.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = &Answerer> {
+        self.all.values().filter(|(part, _)| part.is_unheard()).map(|(part, _)| &part.who)
     }
 
     /// The share that still follows old answers, if caches forget them evenly over the TTL.
     pub(super) fn still(&self, ttl: Duration, now: Time) -> f64 {
-        if self.all.is_empty() {
+        if self.is_empty() {
             return 1.0;
         }
-        let still = self.shared().map(|(part, share)| {
+        let still = self.heard().map(|(part, share)| {
             let ttl = part.ttl.unwrap_or(ttl);
             share * part.switched.map_or(1.0, |switched| cached(now.since(switched), ttl))
         });
@@ -111,25 +122,25 @@ impl Parts {
         if self.is_empty() || self.behind_share() > rest {
             return None;
         }
-        let switched = || self.all.iter().filter_map(|part| part.switched);
+        let switched = || self.heard().filter_map(|(part, _)| part.switched);
         let (from, to) = (switched().min()?, switched().max()? + self.longest_ttl(ttl));
         Some(first(from, to, |at| self.still(ttl, at) <= rest))
     }
 
     /// The longest that an answer of any of them may be cached.
     pub(super) fn longest_ttl(&self, ttl: Duration) -> Duration {
-        self.all.iter().map(|part| part.ttl.unwrap_or(ttl)).max().unwrap_or(ttl)
+        self.heard().map(|(part, _)| part.ttl.unwrap_or(ttl)).max().unwrap_or(ttl)
     }
 
     /// When the last of them began to give the new answers; `None` if those that do not have more than `rest`.
     pub(super) fn last_switch(&self, rest: f64) -> Option<Time> {
-        let last = self.all.iter().filter_map(|part| part.switched).max();
+        let last = self.heard().filter_map(|(part, _)| part.switched).max();
         last.filter(|_| self.behind_share() <= rest)
     }
 
     /// Those that do not yet, each with its share of the traffic.
     pub(super) fn behind(&self) -> impl Iterator<Item = (&Answerer, f64)> {
-        let behind = self.shared().filter(|(part, _)| part.switched.is_none());
+        let behind = self.heard().filter(|(part, _)| part.switched.is_none());
         behind.map(|(part, share)| (&part.who, share))
     }
 
@@ -149,7 +160,8 @@ mod tests {
 
     fn part(name: &str, weight: Option<f64>, switched: Option<u64>) -> Part {
         let who = Answerer::Director(name.parse().unwrap());
-        Part { who, weight, ttl: None, switched: switched.map(Time::from_secs) }
+        let switched = switched.map(Time::from_secs);
+        Part { who, weight, ttl: None, switched, is_silent: false }
     }
 
     #[test]
@@ -185,5 +197,23 @@ mod tests {
         assert!((reached.unwrap() - 190.0).abs() < 1e-3, "a TTL of its own");
         let parts = Parts::new(vec![part("a", None, Some(7))]);
         assert_eq!(parts.reached(Duration::ZERO, 0.05), Some(Time::from_secs(7)), "no TTL");
+    }
+
+    #[test]
+    fn who_is_not_heard_of_has_no_share_unless_it_had_the_new_answers() {
+        let silent = |of: Part| Part { is_silent: true, ..of };
+        let ttl = Duration::from_secs(100);
+        let old = || silent(part("b", Some(3.0), None));
+        let parts = Parts::new(vec![part("a", Some(1.0), Some(0)), old()]);
+        assert!((parts.still(ttl, Time::from_secs(50)) - 0.5).abs() < 1e-9, "{parts:?}");
+        assert_eq!((parts.behind().count(), parts.unheard().count(), parts.len()), (0, 1, 2));
+        let new = silent(part("b", Some(3.0), Some(20)));
+        let parts = Parts::new(vec![part("a", Some(1.0), Some(0)), new]);
+        assert!((parts.still(ttl, Time::from_secs(50)) - 0.65).abs() < 1e-9, "{parts:?}");
+        // Nobody is heard of at all.
+        let parts = Parts::new(vec![old()]);
+        assert_eq!((parts.still(ttl, Time::from_secs(500)), parts.behind_share()), (1.0, 1.0));
+        let many = (0..ANSWERERS_MAX + 9).map(|it| part(&format!("n{it}"), None, None));
+        assert_eq!(Parts::new(many.collect()).len(), ANSWERERS_MAX);
     }
 }

@@ -268,6 +268,107 @@ fn a_name_server_that_refuses_updates_keeps_all_where_it_is() {
 }
 
 #[test]
+fn a_name_server_that_is_kept_no_longer_or_elsewhere_has_no_part() {
+    let node = name("updater");
+    let with = |addresses: &[&str]| {
+        let mut all = kept(Some(1), None);
+        let one = all.name_servers.remove(0);
+        let at = |address: &&str| KeptNameServer { address: (*address).to_owned(), ..one.clone() };
+        all.name_servers = addresses.iter().map(at).collect();
+        all
+    };
+    let mut moves = followed(&["ns1"], &[]);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.kept(&node, with(&["192.0.2.1:53", "192.0.2.2:53"]), at(1001));
+    let status = told(&moves, 100.0);
+    assert_eq!((status.answerers, status.behind.len(), status.expected_95_ms), (3, 2, None));
+    // One is given up; the other has another address, where it has the old answers, too.
+    moves.kept(&node, with(&["192.0.2.3:53"]), at(1100));
+    let status = told(&moves, 100.0);
+    assert_eq!((status.answerers, status.behind.len(), status.moved_95_ms), (2, 1, None));
+    moves.kept(&node, with(&[]), at(1101));
+    let status = told(&moves, 120.0);
+    assert_eq!((status.answerers, status.behind.len()), (1, 0));
+    assert_after(status.moved_95_ms, Some(57.0));
+    // Addresses that are made up anew each time leave nothing behind.
+    let mut moves = followed(&["ns1"], &[]);
+    for round in 0..100 {
+        let made_up: Vec<String> = (0..256).map(|it| format!("10.{round}.{it}.1:53")).collect();
+        let made_up: Vec<&str> = made_up.iter().map(String::as_str).collect();
+        moves.kept(&node, with(&made_up), at(1001 + round));
+    }
+    assert_eq!(told(&moves, 200.0).answerers, 257);
+}
+
+#[test]
+fn a_director_that_is_not_heard_of_is_told_of_and_left_out() {
+    // It died with the cluster.
+    let dead = || {
+        let mut moves = followed(&["ns1", "ns2"], &[]);
+        hold(&mut moves, &["ns1"], 2, 1_000_000);
+        assert_eq!(told(&moves, 300.0).expected_95_ms, None);
+        moves.silent(&name("ns2"), true, at(1010));
+        moves
+    };
+    let mut moves = dead();
+    let status = told(&moves, 30.0);
+    assert!((status.still - 0.5).abs() < 1e-9, "{status:?}");
+    assert_after(status.expected_95_ms, Some(57.0));
+    assert_eq!(status.behind, []);
+    let [unheard] = &status.unheard[..] else { panic!("{status:?}") };
+    assert_eq!(
+        (unheard.name.as_str(), unheard.share, unheard.heard_ms),
+        ("ns2", 0.0, Some(31_000))
+    );
+    moves.counted(&hits(&[]), at(1100));
+    assert_after(told(&moves, 100.0).moved_95_ms, Some(57.0));
+    // It was only cut off, and has given old answers all the time.
+    hold(&mut moves, &["ns2"], 1, 1_200_000);
+    let status = told(&moves, 200.0);
+    assert_eq!((status.moved_95_ms, status.expected_95_ms), (None, None), "{status:?}");
+    assert_eq!((status.behind.len(), status.unheard.len()), (1, 0));
+    hold(&mut moves, &["ns2"], 2, 1_201_000);
+    let status = told(&moves, 300.0);
+    // Half of all; 5 % are a tenth of that.
+    assert_after(status.moved_95_ms, Some(255.0));
+    // One that is silent when the move begins.
+    let mut moves = Moves::new(at(0));
+    hold(&mut moves, &["ns1", "ns2"], 1, 900_000);
+    moves.silent(&name("ns2"), true, at(910));
+    planned(&mut moves, &plan(1, "a", "b"), &plan(2, "b", "b"), &[], at(1000));
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    assert_after(told(&moves, 70.0).moved_95_ms, Some(57.0));
+    // One that had the new answers stays.
+    let mut moves = followed(&["ns1", "ns2"], &[]);
+    hold(&mut moves, &["ns1", "ns2"], 2, 1_020_000);
+    moves.silent(&name("ns2"), true, at(1021));
+    let status = told(&moves, 30.0);
+    assert_eq!(status.unheard, []);
+    assert_after(status.expected_95_ms, Some(77.0));
+    // After an hour it is forgotten.
+    let mut moves = dead();
+    moves.counted(&hits(&[]), at(1000 + 3600));
+    assert_eq!(moves.status(at(1000 + 3600))[0].unheard, []);
+}
+
+#[test]
+fn what_time_alone_brought_about_is_kept_and_what_is_no_news_looked_for_nowhere() {
+    let mut moves = followed(&["ns1"], &[]);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.counted(&hits(&[]), at(1050));
+    assert!(moves.moves[0].moved.is_none());
+    moves.counted(&hits(&[]), at(1058));
+    assert!(moves.moves[0].moved.is_some());
+    let hello = |sequence| Some(number(sequence));
+    let mut answering = Answering::default();
+    assert!(answering.director(&name("ns1"), hello(1), None, at(1)).is_some());
+    assert!(answering.director(&name("ns1"), hello(1), None, at(2)).is_none());
+    assert!(answering.director(&name("ns1"), hello(2), None, at(3)).is_some());
+    assert!(answering.silent(&name("ns1"), true).is_some());
+    assert!(answering.director(&name("ns1"), hello(2), None, at(4)).is_some());
+}
+
+#[test]
 fn by_requests_where_a_server_is_left_by_all() {
     let before = [("a", 120.0), ("b", 50.0)];
     let unit = Duration::from_secs(10);
@@ -298,12 +399,33 @@ fn by_requests_where_a_server_is_left_by_all() {
     let mut moves = followed(&["ns1"], &before);
     moves.reported(&name("a"), 0.0, unit, at(1010));
     assert_after(told(&moves, 20.0).moved_95_ms, Some(9.5));
-    // Switched off while requests came: it is not over before the last of them was seen.
+}
+
+#[test]
+fn requests_that_were_seen_to_come_do_so_until_they_are_counted_again() {
+    let (before, unit) = ([("a", 120.0), ("b", 50.0)], Duration::from_secs(10));
     let mut moves = followed(&["ns1"], &before);
     hold(&mut moves, &["ns1"], 2, 1_000_000);
-    moves.reported(&name("a"), 60.0, unit, at(1300));
-    moves.counted(&hits(&[]), at(1320));
-    assert_after(told(&moves, 400.0).moved_95_ms, Some(300.0));
+    moves.reported(&name("a"), 40.0, unit, at(1100));
+    // BYPASS or PANIC, or its Reporter is silent: nobody counts any more.
+    for seconds in [1120, 1400] {
+        moves.counted(&hits(&[]), at(seconds));
+    }
+    let status = told(&moves, 400.0);
+    assert_eq!((status.moved_95_ms, status.expected_95_ms), (None, None), "{status:?}");
+    assert_eq!((status.by, status.still_by_requests), (Source::Requests, None));
+    assert!((status.still - 40.0 / 120.0).abs() < 1e-9, "{status:?}");
+    moves.reported(&name("a"), 0.0, unit, at(1500));
+    assert_after(told(&moves, 500.0).moved_95_ms, Some(498.5));
+
+    // One that died counts nothing from the move on, but for the unit in which it did.
+    let mut moves = followed(&["ns1"], &before);
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.reported(&name("a"), 100.0, unit, at(1005));
+    moves.counted(&hits(&[("b", 50.0)]), at(1020));
+    let status = told(&moves, 60.0);
+    assert_after(status.moved_95_ms, Some(57.0));
+    assert_eq!(status.by, Source::Ttl);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) struct Tracked {
     /// Requests a second of the servers that were left, if all that still come are late ones.
     pub(super) hits_before: Option<f64>,
     pub(super) hits_now: BTreeMap<Name, f64>,
+    /// Requests a second of each of them when they were last counted since the move.
+    pub(super) hits_seen: BTreeMap<Name, f64>,
     /// Who asked before and has not since.
     pub(super) waiting: Waiting,
     /// When more than the rest was last seen, by better than the TTL.
@@ -65,6 +67,12 @@ impl Tracked {
         Some((self.requests()? / before).clamp(0.0, 1.0))
     }
 
+    /// What was last counted since the move, at least; nobody may count by now.
+    fn seen_by_requests(&self) -> Option<f64> {
+        let before = self.hits_before.filter(|before| *before > 0.0)?;
+        Some((self.hits_seen.values().sum::<f64>() / before).clamp(0.0, 1.0))
+    }
+
     /// Requests that still come; `None` if one of the servers does not tell.
     fn requests(&self) -> Option<f64> {
         self.hits_before?;
@@ -79,17 +87,23 @@ impl Tracked {
         self.parts.last_switch(REST)
     }
 
-    /// The best estimate that there is, and whose it is.
+    /// The best estimate that there is, and whose it is. Requests that were seen to come do so until they are counted
+    /// again: that nobody counts them says nothing.
     fn still(&self, now: Time) -> (Source, f64) {
-        let by_requests = self.still_by_requests().map(|still| (Source::Requests, still));
+        let seen = || self.seen_by_requests().filter(|seen| *seen > ENOUGH);
+        let by_requests =
+            self.still_by_requests().or_else(seen).map(|still| (Source::Requests, still));
         let by_askers = || self.still_by_askers(now).map(|still| (Source::Askers, still));
         by_requests.or_else(by_askers).unwrap_or_else(|| (Source::Ttl, self.still_by_ttl(now)))
     }
 
     /// What time alone brought about came about at its own instant, whenever somebody looks.
-    fn pass(&mut self, now: Time) {
+    pub(super) fn pass(&mut self, now: Time) {
+        if self.moved.is_some() {
+            return;
+        }
         let (by, still) = self.still(now);
-        if self.moved.is_some() || by == Source::Requests || still > ENOUGH {
+        if by == Source::Requests || still > ENOUGH {
             return;
         }
         // A better source may have seen more than that for longer.
@@ -120,33 +134,67 @@ impl Tracked {
         self.moved = Some(Moved { at: self.at + now.since(self.at).saturating_sub(ago), by });
     }
 
-    /// Somebody holds another Plan than before, or is heard of for the first time.
-    pub(super) fn answers(&mut self, who: &Answerer, known: &Known, now: Time) {
-        if self.moved.is_some() || !known.answers(&self.service, &self.areas) {
+    /// Some are name servers no longer; some hold another Plan than before, fell silent, or are heard of for the first time.
+    pub(super) fn answers(&mut self, gone: &[Answerer], news: &[(&Answerer, &Known)], now: Time) {
+        let is_none = |(who, known): &&(&Answerer, &Known)| {
+            self.parts.get(who).is_some() && !known.answers(&self.service, &self.areas)
+        };
+        let others = news.iter().filter(is_none).map(|(who, _)| (*who).clone());
+        let gone = gone.iter().filter(|who| self.parts.get(who).is_some()).cloned();
+        let gone: Vec<Answerer> = gone.chain(others).collect();
+        let changed: Vec<Part> =
+            news.iter().filter_map(|(who, known)| self.changed(who, known)).collect();
+        if gone.is_empty() && changed.is_empty() {
             return;
         }
-        let has = known.held.as_ref().is_some_and(|held| *held >= self.plan);
-        let switched = has.then_some(known.since.max(self.at));
-        if self.parts.is_known(who) {
-            if self.parts.switched(who).is_some() == has {
-                return;
-            }
-            self.take(Duration::ZERO, now, |it| it.parts.set(who, switched));
-        } else if !has || self.parts.is_empty() {
-            // Who is new and has the new answers never gave others.
-            let part = Part { who: who.clone(), weight: None, ttl: known.ttl(), switched };
-            self.take(Duration::ZERO, now, |it| it.parts.add(part));
+        let heard = |part: &Part| self.parts.get(&part.who).is_some_and(Part::is_unheard);
+        let is_heard_again = changed.iter().any(|part| !part.is_silent && heard(part));
+        self.take(Duration::ZERO, now, |it| it.parts.change(&gone, changed));
+        // It was over but for what was not known.
+        let is_estimate = self.moved.is_some_and(|it| it.by != Source::Requests);
+        if is_heard_again && is_estimate && self.still(now).1 > ENOUGH {
+            (self.moved, self.seen) = (None, Some(now));
         }
+    }
+
+    /// Its part as it is by now, if that is another than before.
+    fn changed(&self, who: &Answerer, known: &Known) -> Option<Part> {
+        if !known.answers(&self.service, &self.areas) {
+            return None;
+        }
+        let (has, is_silent) = (self.is_held_by(known), known.is_silent);
+        let switched = has.then_some(known.since.max(self.at));
+        let Some(part) = self.parts.get(who) else {
+            // Who is new and has the new answers never gave others.
+            let counts = self.moved.is_none() && (!has || self.parts.is_empty());
+            let ttl = known.ttl();
+            return counts.then(|| Part {
+                who: who.clone(),
+                weight: None,
+                ttl,
+                switched,
+                is_silent,
+            });
+        };
+        // What is over stays over, but for those of whom nothing was known.
+        let is_open = self.moved.is_none() || part.is_unheard();
+        let is_news = part.switched.is_some() != has || part.is_silent != is_silent;
+        // Who has the new answers keeps the first time.
+        let switched = switched.and(part.switched.or(switched));
+        (is_open && is_news).then(|| Part { switched, is_silent, ..part.clone() })
+    }
+
+    pub(super) fn is_held_by(&self, known: &Known) -> bool {
+        known.held.as_ref().is_some_and(|held| *held >= self.plan)
     }
 
     /// Since when a Director gives the new answers out.
     pub(super) fn switched(&self, who: &Answerer, answering: &Answering) -> Option<Time> {
-        if self.parts.is_known(who) {
-            return self.parts.switched(who);
+        if let Some(part) = self.parts.get(who) {
+            return part.switched;
         }
         let known = answering.get(who)?;
-        let has = known.held.as_ref().is_some_and(|held| *held >= self.plan);
-        has.then_some(known.since)
+        self.is_held_by(known).then_some(known.since)
     }
 
     /// When 95 % are expected to have followed; `None` if nobody can tell.
@@ -157,7 +205,7 @@ impl Tracked {
             .flatten();
         let expected = by_habit.unwrap_or(by_ttl);
         // Requests still come though by then none should.
-        (expected > now || self.still_by_requests().is_none()).then_some(expected)
+        (expected > now || self.still(now).0 != Source::Requests).then_some(expected)
     }
 
     /// When the last old answer should be forgotten; `None` while some are still given out.
@@ -192,29 +240,34 @@ impl Tracked {
             still_by_requests: self.still_by_requests(),
             requests_a_second: self.requests(),
             answerers: self.parts.len() as u64,
-            behind: self.behind(answering, now),
+            behind: told(&mut self.parts.behind(), answering, now),
+            unheard: told(&mut self.parts.unheard().map(|who| (who, 0.0)), answering, now),
             moved_95_ms: moved.map(|it| after(it.at)),
             expected_95_ms: moved.map(|it| it.at).or_else(|| self.expected(now)).map(after),
             until_ms: self.until().map(after),
         }
     }
+}
 
-    /// Who still gives old answers out.
-    fn behind(&self, answering: &Answering, now: Time) -> Vec<BehindStatus> {
-        let behind = self.parts.behind().take(BEHIND_NAMED).map(|(who, share)| {
-            let (kind, fallback) = who.kind();
-            let known = answering.get(who);
-            BehindStatus {
-                name: known.map_or(fallback, |known| known.name.to_string()),
-                kind,
-                share,
-                plan: known.and_then(|known| known.held.as_ref()).map(ToString::to_string),
-                heard_ms: known.map(|known| millis(now.since(known.heard_at))),
-                problem: known.and_then(|known| known.problem.clone()),
-            }
-        });
-        behind.collect()
-    }
+/// Name servers with their shares, for people.
+fn told(
+    of: &mut dyn Iterator<Item = (&Answerer, f64)>,
+    answering: &Answering,
+    now: Time,
+) -> Vec<BehindStatus> {
+    let told = of.take(BEHIND_NAMED).map(|(who, share)| {
+        let (kind, fallback) = who.kind();
+        let known = answering.get(who);
+        BehindStatus {
+            name: known.map_or(fallback, |known| known.name.to_string()),
+            kind,
+            share,
+            plan: known.and_then(|known| known.held.as_ref()).map(ToString::to_string),
+            heard_ms: known.map(|known| millis(now.since(known.heard_at))),
+            problem: known.and_then(|known| known.problem.clone()),
+        }
+    });
+    told.collect()
 }
 
 fn millis(time: Duration) -> u64 {
