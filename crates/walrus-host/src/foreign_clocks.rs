@@ -115,7 +115,8 @@ impl ForeignClocks {
         }
         clock.is_logged = true;
         let skew_ms = clock.skew_ms;
-        let logged = self.table.values().filter(|clock| clock.is_logged).count();
+        let is_logged = |clock: &&Clock| clock.is_logged && now.since(clock.heard_at) < FORGOTTEN;
+        let logged = self.table.values().filter(is_logged).count();
         (logged <= LOGGED_MAX).then(|| ForeignClock { sender, skew_ms }.text())
     }
 
@@ -154,6 +155,21 @@ mod tests {
         let text = off[0].text();
         assert!(text.starts_with("the clock of reporter a is 5 h ahead of this node's"), "{text}");
         assert_eq!(clocks.off(Time::from_secs(604)).count(), 0, "it is silent");
+    }
+
+    #[test]
+    fn those_that_are_forgotten_leave_the_log_to_others() {
+        let mut clocks = ForeignClocks::default();
+        let mut lines = |kind: &str, second: u64| {
+            let mut note = |number: u64| {
+                let sender = || format!("{kind} {number}");
+                clocks.note(sender, NOW + 60_000, NOW, Time::from_secs(second)).is_some()
+            };
+            (0..90).filter(|index| note(index / 3)).count()
+        };
+        assert_eq!(lines("reporter", 1), LOGGED_MAX);
+        assert_eq!(lines("director", 2), 0);
+        assert_eq!(lines("controller", 1000), LOGGED_MAX);
     }
 
     #[test]

@@ -67,6 +67,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What others may have written, for one line: at most 200 characters, none of them a control.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control()).take(200).collect()
+}
+
 /// Lets a kind of line through at most once in a while and counts the others, so that nobody
 /// outside can fill the disk.
 #[derive(Debug)]
@@ -98,6 +104,12 @@ impl Limited {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_is_told_in_part() {
+        assert_eq!(shortened("a\u{1b}[31m\nb"), "a[31mb");
+        assert_eq!(shortened(&"x".repeat(1 << 20)).len(), 200);
+    }
 
     #[test]
     fn levels() {

@@ -3,6 +3,7 @@
 use async_nats::{ClientError, ConnectError, ConnectErrorKind, Event, ServerError};
 
 use super::{Shared, subject};
+use crate::log::shortened;
 
 /// Why there is no connection.
 pub(super) fn unconnected(shared: &Shared, server: &str, error: &ConnectError) -> String {
@@ -81,7 +82,7 @@ fn from_server(shared: &Shared, server: &str, text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let has = |words: &str| lower.contains(words);
     // What a subject in it holds was said by ourselves: names, and the prefix of the settings.
-    let text: String = text.chars().filter(|it| !it.is_control()).take(200).collect();
+    let text = shortened(text);
     let remedy = if has("permissions violation") {
         let permitted: Vec<String> =
             shared.voices.iter().flat_map(|voice| needs(shared, voice)).collect();

@@ -11,7 +11,7 @@ use super::Shared;
 use super::subject::Subject;
 use super::unbelieved::Reason;
 use crate::frame::PLAN_FRAME_MAX;
-use crate::log::{Limited, chain};
+use crate::log::{Limited, chain, shortened};
 
 /// Of a second node of one name the log tells no more often than this.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -62,6 +62,7 @@ impl Receiver {
             Refusal::Own => return None,
             Refusal::UnknownKind(kind) => {
                 counters.unknown_kinds += 1;
+                let kind = shortened(&kind);
                 tracing::debug!(subject, kind, "a kind of message that is not known here");
                 return None;
             }
@@ -75,6 +76,8 @@ impl Receiver {
                     Reason::Replayed => &mut counters.replayed,
                     Reason::Garbage | Reason::Version => &mut counters.garbage,
                 } += 1;
+                // A reader's errors hold what it read, up to the whole message.
+                let text = shortened(&text);
                 // Whom the subject names has leave to publish on it, or nobody is asked for leave.
                 let said = Subject::parse(subject, &shared.settings.prefix);
                 let sender = said.map_or_else(

@@ -57,6 +57,9 @@ impl Unbelieved {
     ) -> Option<u64> {
         let key = (reason, sender.to_owned());
         if let Some(entry) = self.table.get_mut(&key) {
+            if now.since(entry.last) >= SHOWN_FOR {
+                entry.count = 0;
+            }
             entry.count += 1;
             entry.last = now;
             text.clone_into(&mut entry.text);
@@ -145,6 +148,16 @@ mod tests {
         assert!(told[2].starts_with("controller a: text 11 (4 messages not read"), "{told:?}");
         assert_eq!(unbelieved.told(at(75)).len(), 1, "the replays alone");
         assert!(unbelieved.told(at(82)).is_empty());
+    }
+
+    #[test]
+    fn messages_that_come_late_now_and_then_are_nobody_who_repeats() {
+        let mut unbelieved = Unbelieved::default();
+        for day in 1..10 {
+            let at = Time::from_secs(day * 86_400);
+            unbelieved.note((Reason::Replayed, "controller a"), "x", at);
+            assert!(unbelieved.told(at).is_empty(), "day {day}");
+        }
     }
 
     #[test]

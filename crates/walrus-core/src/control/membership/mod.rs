@@ -256,9 +256,11 @@ impl Membership {
     fn exchange_at(&self, own: &Name, now: Time) -> Option<Time> {
         self.joined?;
         let digest = self.exchange.digest();
-        let mut live = self.peers.live(self.detection, now);
-        let differs = live.any(|(_, peer)| peer.presence.overrides != *digest);
-        self.exchange.next(differs || self.peers.hear_of_others(own, self.detection, now))
+        let believes_all = self.believes_all(now);
+        let mut believed = self.peers.believed(believes_all, self.detection, now);
+        let differs = believed.any(|(_, peer)| peer.presence.overrides != *digest)
+            || self.peers.hear_of_others(own, believes_all, self.detection, now);
+        self.exchange.next(differs)
     }
 }
 
@@ -369,9 +371,13 @@ impl Controller {
         }
     }
 
-    /// The whole process stood still: nobody counts as gone for what was not listened to.
-    pub(super) fn hear_group_anew(&mut self) {
+    /// The whole process stood still since `stopped` at the latest: nobody counts as gone, or as dead, for what was not
+    /// listened to.
+    pub(super) fn hear_group_anew(&mut self, stopped: Time) {
         if let Some(group) = self.group.as_mut() {
+            if group.believes_until.is_some_and(|until| stopped < until) {
+                group.believes_until = Some(self.now + group.detection);
+            }
             group.peers.hear_anew(&group.live, self.now);
             group.news = true;
             self.demand.hear_anew(self.now);
@@ -389,7 +395,8 @@ impl Controller {
             group.next_heartbeat = now;
         }
         self.see_who_is_there(&mut group);
-        self.cut_off.peers(group.peers.last_word(), !group.live.is_empty());
+        let believes_all = group.believes_all(now);
+        self.cut_off.peers(group.peers.last_word(believes_all), !group.live.is_empty());
         let hears = self.hears(now);
         let master = group.elect(&self.name, hears, now);
         let is_master = master.as_ref() == Some(&self.name)
@@ -410,8 +417,8 @@ impl Controller {
         }
         group.exchange.renew(&self.overrides);
         let agreed = (group.exchange.digest(), group.exchange.own());
-        let differs = group.peers.compare(agreed, group.detection, now)
-            || group.peers.hear_of_others(&self.name, group.detection, now);
+        let differs = group.peers.compare(agreed, believes_all, group.detection, now)
+            || group.peers.hear_of_others(&self.name, believes_all, group.detection, now);
         let said = group.exchange.say(differs && group.joined.is_some(), now);
         self.effects.extend(said.into_iter().map(Effect::Say));
         if let Some(plan) = self.plan.as_ref().filter(|_| group.wanted.take(now)) {

@@ -189,18 +189,26 @@ impl Peers {
         self.live(detection, now).map(heard).collect()
     }
 
-    /// Whether those that are heard hear somebody who is not heard here.
-    pub(super) fn hear_of_others(&self, own: &Name, detection: Duration, now: Time) -> bool {
+    /// Whether those that are believed hear somebody who is not heard here.
+    pub(super) fn hear_of_others(
+        &self,
+        own: &Name,
+        believes_all: bool,
+        detection: Duration,
+        now: Time,
+    ) -> bool {
         let is_live = |name: &Name| {
             self.table.get(name).is_some_and(|peer| now.since(peer.heard_at) < detection)
         };
-        let mut heard = self.live(detection, now).flat_map(|(_, peer)| &peer.presence.heard);
-        heard.any(|heard| heard.name != *own && !is_live(&heard.name))
+        let believed = self.believed(believes_all, detection, now);
+        let mut heard = believed.flat_map(|(_, peer)| &peer.presence.heard);
+        heard.any(|heard| !heard.unproved && heard.name != *own && !is_live(&heard.name))
     }
 
-    /// When somebody was heard last who did not say that it ends, if ever.
-    pub(super) fn last_word(&self) -> Option<Time> {
-        self.table.values().filter(|it| !it.presence.leaving).map(|peer| peer.heard_at).max()
+    /// When somebody was heard last who is believed and did not say that it ends, if ever.
+    pub(super) fn last_word(&self, believes_all: bool) -> Option<Time> {
+        let counts = |peer: &&Peer| !peer.presence.leaving && (believes_all || peer.is_proved);
+        self.table.values().filter(counts).map(|peer| peer.heard_at).max()
     }
 
     /// When the first of those that are heard now is heard no longer, if it says nothing more.
@@ -217,15 +225,18 @@ impl Peers {
         }
     }
 
-    /// Notes with whom all overrides are in common, and tells whether anybody who is heard has others.
+    /// Notes with whom all overrides are in common, and tells whether anybody who is believed has others.
     pub(super) fn compare(
         &mut self,
         (digest, own): (&Digest, &Arc<Overrides>),
+        believes_all: bool,
         detection: Duration,
         now: Time,
     ) -> bool {
         let mut differs = false;
-        for peer in self.table.values_mut().filter(|it| it.is_live(detection, now)) {
+        let counts =
+            |peer: &&mut Peer| peer.is_live(detection, now) && (believes_all || peer.is_proved);
+        for peer in self.table.values_mut().filter(counts) {
             if peer.presence.overrides == *digest {
                 peer.agreed = Some(own.clone());
             } else {
