@@ -245,12 +245,11 @@ impl Controller {
     /// dead for silence before one full detection time has passed, and the next round waits until
     /// loads are known again.
     pub fn stood_still(&mut self, now: Time) {
-        let stopped = self.now;
         self.now = self.now.max(now);
         let configuration = self.configuration.clone();
         self.vantage.hear_anew(self.now);
         self.servers.hear_anew(&judge(&configuration, &self.overrides, &self.vantage, self.now));
-        self.hear_group_anew(stopped);
+        self.hear_group_anew();
         self.next_round = self.now + self.round();
     }
 

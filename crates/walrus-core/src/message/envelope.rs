@@ -88,14 +88,8 @@ mod tests {
         let name: Name = "zurich".parse().unwrap();
         let number = PlanNumber { epoch: 3, controller: name.clone(), sequence: 4 };
         let number_held = number.clone();
-        let heard = Heard {
-            name: name.clone(),
-            session: Some(4),
-            joined: 2,
-            hears: true,
-            mute: true,
-            unproved: true,
-        };
+        let heard =
+            Heard { name: name.clone(), session: Some(4), joined: 2, hears: true, mute: true };
         let heard = vec![heard];
         let digest = Digest::of([&b"x"[..]]);
         let (state, id) = (OverrideState::Drained, name.clone());

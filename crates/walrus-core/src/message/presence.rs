@@ -43,8 +43,8 @@ pub struct Presence {
 pub struct Heard {
     /// Who.
     pub name: Name,
-    /// Its session: who is named by its own session knows that this was said since it started. `None` from programs that
-    /// do not say it.
+    /// Its session: who is named by its own session knows that this was said since it started. Programs of
+    /// before do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<u64>,
     /// Its place in the order of joining.
@@ -54,7 +54,4 @@ pub struct Heard {
     /// Whether it says that it is heard by nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mute: bool,
-    /// It has not shown yet that it hears whoever says this: what is heard of it may be of long ago.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unproved: bool,
 }

@@ -51,7 +51,8 @@ pub(crate) struct PeerView {
     pub(crate) heard: bool,
     /// Since it was heard last, in milliseconds.
     pub(crate) age_ms: u64,
-    /// It is heard, but has not shown that it hears this one, and so counts for nothing: it may be dead.
+    /// It is heard, but has not shown that it hears this one: only one direction works, or it is dead and somebody repeats what it
+    /// said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unproved: bool,
     /// Whether it knows how servers fare.

@@ -246,6 +246,21 @@ pub(crate) struct DirectorView {
     pub(crate) silent: bool,
 }
 
+impl From<&walrus_core::control::DirectorStatus> for DirectorView {
+    fn from(director: &walrus_core::control::DirectorStatus) -> Self {
+        Self {
+            name: director.name.to_string(),
+            plan: director.plan.as_ref().map(NumberView::from),
+            refused: director.refused.as_ref().map(|refused| RefusedPlanView {
+                number: NumberView::from(&refused.number),
+                reason: refused.reason.clone(),
+            }),
+            age_ms: director.age_ms,
+            silent: director.is_silent,
+        }
+    }
+}
+
 /// A Plan that a Director does not carry out.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RefusedPlanView {
@@ -365,16 +380,6 @@ impl StatusView {
             servers: cluster.servers,
             load: cluster.load,
         });
-        let directors = status.directors.iter().map(|director| DirectorView {
-            name: director.name.to_string(),
-            plan: director.plan.as_ref().map(NumberView::from),
-            refused: director.refused.as_ref().map(|refused| RefusedPlanView {
-                number: NumberView::from(&refused.number),
-                reason: refused.reason.clone(),
-            }),
-            age_ms: director.age_ms,
-            silent: director.is_silent,
-        });
         let in_force = |entry: &&(Target, Override)| entry.1.state == OverrideState::Drained;
         let drained = status.overrides.iter().filter(in_force).map(|(target, entry)| DrainView {
             target: target.to_string(),
@@ -397,7 +402,7 @@ impl StatusView {
             clusters: clusters.collect(),
             areas: area_views(status),
             demand: demand_views(status),
-            directors: directors.collect(),
+            directors: status.directors.iter().map(DirectorView::from).collect(),
             drained: drained.collect(),
             problems: problems_of(node, status),
             keys: Vec::new(),
@@ -461,7 +466,7 @@ fn silent_director(name: &str, age_ms: u64) -> ProblemView {
     }
 }
 
-/// Controllers that are heard and count for nothing.
+/// Controllers that are heard and may be dead.
 fn unproved_controllers(
     group: &walrus_core::control::GroupStatus,
 ) -> impl Iterator<Item = ProblemView> {
@@ -470,7 +475,7 @@ fn unproved_controllers(
         kind: "group".to_owned(),
         subject: peer.name.to_string(),
         text: format!(
-            "Controller {} is heard, but does not say that it hears this one, and counts for nothing here: either \
+            "Controller {} is heard, but does not say that it hears this one: either \
              this one's words do not reach it (see `walrus status` there), or it is dead and somebody repeats \
              what it said",
             peer.name

@@ -54,7 +54,7 @@ pub(super) fn controllers(node: &str, group: &GroupView) -> String {
         (false, false) => "not heard",
     };
     let of_peer = |peer: &PeerView| match peer.unproved {
-        true => "not believed",
+        true => "in doubt",
         false => state(&peer.name, peer.heard),
     };
     let peers = group.peers.iter().filter(|peer| peer.heard).map(|peer| peer.name.as_str());

@@ -10,15 +10,13 @@
 //! ([`view`]); all others are standbys: they take in reports, probe, and judge servers as the master does, and follow its
 //! Plan, so that taking over needs no more than a number: the highest epoch seen or stored + 1.
 //!
-//! **Who is dead and speaks.** Somebody who once listened may say again what a Controller said that is dead since. Words
-//! are taken once each ([`crate::message::Senders`]), but a process that has just started has taken none yet, and clocks are
-//! not compared. So each presence names the sessions of those that its sender hears, and who names the session of this
-//! process was alive after it started. Who does not name it within one detection time of its first word is heard, but
-//! counts for nothing: it is no candidate, and nobody is who is known by its word alone. The cost: a Controller that
-//! starts while its words reach another and none come back, or the reverse, has a side of its own, and each may
-//! have a master; before, the one that hears could have deferred. Once proved, it stays so as long as both run. Programs
-//! that tell no sessions prove nothing: they are believed if they name this Controller, as before, so that nodes can be
-//! upgraded one after the other; what was recorded of them can be repeated as before, too.
+//! **Who is dead and speaks.** Somebody who once listened, and may speak in its name, may say again what a Controller
+//! said that is dead since. Words are taken once each ([`crate::message::Senders`]), but a process that has just started has
+//! taken none yet, and clocks are not compared. So each presence names the sessions of those that its sender hears: who
+//! does not name the session of this process one detection time after its first word was perhaps never alive
+//! since, and people are told. It counts all the same: the same is seen where only one direction works, and
+//! whoever did not defer then would be a second master for as long as that lasts (seeds 445 and 588 of the faults showed
+//! it); and whoever may speak in a Controller's name need not repeat old words, but can say new ones.
 //!
 //! **When it is wrong.** See [`view`]. Two Controllers that were given one name: the one with the higher session goes on,
 //! the other is a standby as long as it hears it; both say so.
@@ -96,8 +94,8 @@ pub(super) struct Membership {
     contest: Contest,
     said: Option<Presence>,
     said_at: Time,
-    /// Until then everybody who is heard is believed to be alive; `None` before this Controller's first word.
-    believes_until: Option<Time>,
+    /// Until then nobody can have answered; `None` before this Controller's first word.
+    answered_from: Option<Time>,
     next_heartbeat: Time,
     /// Something came in since this was looked at.
     news: bool,
@@ -141,7 +139,7 @@ impl Membership {
             contest: Contest::new(SeenAt::Director, now),
             said: None,
             said_at: now,
-            believes_until: None,
+            answered_from: None,
             next_heartbeat: now,
             news: true,
             is_leaving: false,
@@ -174,14 +172,14 @@ impl Membership {
         self.joined
     }
 
-    /// Whether all that are heard are believed to be alive: those that are cannot have answered its first word yet.
-    fn believes_all(&self, now: Time) -> bool {
-        self.believes_until.is_none_or(|until| now < until)
+    /// Whether those that are heard cannot have answered its first word yet.
+    fn is_too_early_to_tell(&self, now: Time) -> bool {
+        self.answered_from.is_none_or(|until| now < until)
     }
 
-    /// Who is heard and believed to be alive.
+    /// Who is heard.
     fn view(&self, now: Time) -> Vec<view::Peer<'_>> {
-        self.peers.view(self.believes_all(now), self.detection, now)
+        self.peers.view(self.detection, now)
     }
 
     /// The master in this Controller's eyes.
@@ -231,9 +229,8 @@ impl Membership {
         let silence = self.peers.next_silence(self.detection, now);
         let twin = self.twin(now).map(|twin| twin.heard_at + self.detection);
         let epoch = (is_behind && self.is_master).then_some(self.contest.not_before());
-        let doubts = self.believes_until.filter(|until| now < *until);
         let exchange = self.exchange_at(own, now);
-        let due = [joins, silence, twin, epoch, doubts, self.wanted.next(), exchange];
+        let due = [joins, silence, twin, epoch, self.wanted.next(), exchange];
         due.into_iter().flatten().min()
     }
 
@@ -256,11 +253,9 @@ impl Membership {
     fn exchange_at(&self, own: &Name, now: Time) -> Option<Time> {
         self.joined?;
         let digest = self.exchange.digest();
-        let believes_all = self.believes_all(now);
-        let mut believed = self.peers.believed(believes_all, self.detection, now);
-        let differs = believed.any(|(_, peer)| peer.presence.overrides != *digest)
-            || self.peers.hear_of_others(own, believes_all, self.detection, now);
-        self.exchange.next(differs)
+        let mut live = self.peers.live(self.detection, now);
+        let differs = live.any(|(_, peer)| peer.presence.overrides != *digest);
+        self.exchange.next(differs || self.peers.hear_of_others(own, self.detection, now))
     }
 }
 
@@ -371,13 +366,9 @@ impl Controller {
         }
     }
 
-    /// The whole process stood still since `stopped` at the latest: nobody counts as gone, or as dead, for what was not
-    /// listened to.
-    pub(super) fn hear_group_anew(&mut self, stopped: Time) {
+    /// The whole process stood still: nobody counts as gone for what was not listened to.
+    pub(super) fn hear_group_anew(&mut self) {
         if let Some(group) = self.group.as_mut() {
-            if group.believes_until.is_some_and(|until| stopped < until) {
-                group.believes_until = Some(self.now + group.detection);
-            }
             group.peers.hear_anew(&group.live, self.now);
             group.news = true;
             self.demand.hear_anew(self.now);
@@ -395,8 +386,7 @@ impl Controller {
             group.next_heartbeat = now;
         }
         self.see_who_is_there(&mut group);
-        let believes_all = group.believes_all(now);
-        self.cut_off.peers(group.peers.last_word(believes_all), !group.live.is_empty());
+        self.cut_off.peers(group.peers.last_word(), !group.live.is_empty());
         let hears = self.hears(now);
         let master = group.elect(&self.name, hears, now);
         let is_master = master.as_ref() == Some(&self.name)
@@ -417,8 +407,8 @@ impl Controller {
         }
         group.exchange.renew(&self.overrides);
         let agreed = (group.exchange.digest(), group.exchange.own());
-        let differs = group.peers.compare(agreed, believes_all, group.detection, now)
-            || group.peers.hear_of_others(&self.name, believes_all, group.detection, now);
+        let differs = group.peers.compare(agreed, group.detection, now)
+            || group.peers.hear_of_others(&self.name, group.detection, now);
         let said = group.exchange.say(differs && group.joined.is_some(), now);
         self.effects.extend(said.into_iter().map(Effect::Say));
         if let Some(plan) = self.plan.as_ref().filter(|_| group.wanted.take(now)) {
@@ -432,19 +422,14 @@ impl Controller {
     fn see_who_is_there(&mut self, group: &mut Membership) {
         let now = self.now;
         group.peers.forget(now);
-        let believed = group.peers.believed(group.believes_all(now), group.detection, now);
-        let live = believed.map(|(name, _)| name.clone()).collect();
+        let live = group.peers.live(group.detection, now).map(|(name, _)| name.clone()).collect();
         let before = std::mem::replace(&mut group.live, live);
         if before.is_empty() != group.live.is_empty() {
             self.event = true;
         }
         for silent in before.difference(&group.live) {
             let Some(peer) = group.peers.get(silent) else { continue };
-            let how = match () {
-                () if peer.presence.leaving => "has ended",
-                () if peer.is_live(group.detection, now) => status::UNPROVED,
-                () => "is heard no longer",
-            };
+            let how = if peer.presence.leaving { "has ended" } else { "is heard no longer" };
             self.warn(format!("Controller {silent} {how}"));
         }
         let silence = (group.detection * 2).max(DIRECTOR_SILENT_MIN);
@@ -509,10 +494,7 @@ impl Controller {
         if group.next_heartbeat <= now {
             group.next_heartbeat = now + group.detection / 3;
             group.said_at = now;
-            if group.believes_until.is_none() {
-                group.believes_until = Some(now + group.detection);
-                group.news = true;
-            }
+            group.answered_from.get_or_insert(now + group.detection);
             group.said = Some(presence.clone());
             self.effects.push_back(Effect::Say(Message::Presence(presence)));
         }
@@ -520,8 +502,8 @@ impl Controller {
 }
 
 /// By what those that are heard know that they are meant.
-const fn named(heard: &Heard) -> (&Name, Option<u64>, bool) {
-    (&heard.name, heard.session, heard.unproved)
+const fn named(heard: &Heard) -> (&Name, Option<u64>) {
+    (&heard.name, heard.session)
 }
 
 /// Whether a presence tells nothing new but the state of others, who say that themselves.

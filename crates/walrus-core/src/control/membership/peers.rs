@@ -42,9 +42,8 @@ impl Peer {
     }
 }
 
-/// When a word proves that its sender is alive: if it names this process, which nobody could before it started. A program
-/// that tells no sessions cannot prove it, and must not break the group while nodes are upgraded: it is believed if it
-/// names this Controller, whenever that was said.
+/// When a word shows that its sender was alive lately: if it names this process, which nobody could before it
+/// started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof<'a> {
     pub(super) own: &'a Name,
@@ -57,6 +56,7 @@ pub(super) struct Proof<'a> {
 impl Proof<'_> {
     fn is_given_by(&self, presence: &Presence) -> bool {
         let names = |heard: &Heard| {
+            // Programs of before say no session.
             let is_this = |session| session == self.session || Some(session) == self.twin;
             heard.name == *self.own && heard.session.is_none_or(is_this)
         };
@@ -151,24 +151,9 @@ impl Peers {
         self.table.iter().filter(move |(_, peer)| peer.is_live(detection, now))
     }
 
-    /// Those of them that are believed to be alive: all, while this Controller's first word is on its way to them.
-    pub(super) fn believed(
-        &self,
-        believes_all: bool,
-        detection: Duration,
-        now: Time,
-    ) -> impl Iterator<Item = (&Name, &Peer)> {
-        self.live(detection, now).filter(move |(_, peer)| believes_all || peer.is_proved)
-    }
-
     /// The same for the election.
-    pub(super) fn view(
-        &self,
-        believes_all: bool,
-        detection: Duration,
-        now: Time,
-    ) -> Vec<view::Peer<'_>> {
-        let view = self.believed(believes_all, detection, now).map(|(name, peer)| view::Peer {
+    pub(super) fn view(&self, detection: Duration, now: Time) -> Vec<view::Peer<'_>> {
+        let view = self.live(detection, now).map(|(name, peer)| view::Peer {
             name,
             presence: &peer.presence,
             is_settled: now.since(peer.since) >= detection,
@@ -184,31 +169,22 @@ impl Peers {
             joined: peer.presence.joined,
             hears: peer.presence.hears,
             mute: peer.presence.mute,
-            unproved: !peer.is_proved,
         };
         self.live(detection, now).map(heard).collect()
     }
 
-    /// Whether those that are believed hear somebody who is not heard here.
-    pub(super) fn hear_of_others(
-        &self,
-        own: &Name,
-        believes_all: bool,
-        detection: Duration,
-        now: Time,
-    ) -> bool {
+    /// Whether those that are heard hear somebody who is not heard here.
+    pub(super) fn hear_of_others(&self, own: &Name, detection: Duration, now: Time) -> bool {
         let is_live = |name: &Name| {
             self.table.get(name).is_some_and(|peer| now.since(peer.heard_at) < detection)
         };
-        let believed = self.believed(believes_all, detection, now);
-        let mut heard = believed.flat_map(|(_, peer)| &peer.presence.heard);
-        heard.any(|heard| !heard.unproved && heard.name != *own && !is_live(&heard.name))
+        let mut heard = self.live(detection, now).flat_map(|(_, peer)| &peer.presence.heard);
+        heard.any(|heard| heard.name != *own && !is_live(&heard.name))
     }
 
-    /// When somebody was heard last who is believed and did not say that it ends, if ever.
-    pub(super) fn last_word(&self, believes_all: bool) -> Option<Time> {
-        let counts = |peer: &&Peer| !peer.presence.leaving && (believes_all || peer.is_proved);
-        self.table.values().filter(counts).map(|peer| peer.heard_at).max()
+    /// When somebody was heard last who did not say that it ends, if ever.
+    pub(super) fn last_word(&self) -> Option<Time> {
+        self.table.values().filter(|it| !it.presence.leaving).map(|peer| peer.heard_at).max()
     }
 
     /// When the first of those that are heard now is heard no longer, if it says nothing more.
@@ -225,18 +201,15 @@ impl Peers {
         }
     }
 
-    /// Notes with whom all overrides are in common, and tells whether anybody who is believed has others.
+    /// Notes with whom all overrides are in common, and tells whether anybody who is heard has others.
     pub(super) fn compare(
         &mut self,
         (digest, own): (&Digest, &Arc<Overrides>),
-        believes_all: bool,
         detection: Duration,
         now: Time,
     ) -> bool {
         let mut differs = false;
-        let counts =
-            |peer: &&mut Peer| peer.is_live(detection, now) && (believes_all || peer.is_proved);
-        for peer in self.table.values_mut().filter(counts) {
+        for peer in self.table.values_mut().filter(|it| it.is_live(detection, now)) {
             if peer.presence.overrides == *digest {
                 peer.agreed = Some(own.clone());
             } else {

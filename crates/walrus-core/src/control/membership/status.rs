@@ -75,10 +75,6 @@ pub struct ConflictStatus {
     pub age_ms: u64,
 }
 
-/// Of a Controller that is heard and not believed to be alive.
-pub(super) const UNPROVED: &str = "is heard, but does not say that it hears this one: it counts for nothing. Either this \
-     one's words do not reach it (see its own `walrus status`), or somebody repeats what it said before it died";
-
 pub(super) fn twin_text(name: &Name, other: u64, own: u64) -> String {
     let goes_on = if other > own {
         "that one goes on, and this one is a standby"
@@ -102,7 +98,7 @@ impl Controller {
             age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
             unproved: peer.is_live(group.detection, now)
                 && !peer.is_proved
-                && !group.believes_all(now),
+                && !group.is_too_early_to_tell(now),
             hears: peer.presence.hears,
             hears_this: peer.presence.heard.iter().any(|heard| heard.name == self.name),
             hears_peers: peer.presence.heard.iter().map(|heard| heard.name.clone()).collect(),

@@ -36,7 +36,7 @@ pub(super) struct Peer<'a> {
 
 impl Peer<'_> {
     pub(super) fn hears(&self, other: &Name) -> bool {
-        self.presence.heard.iter().any(|heard| heard.name == *other && !heard.unproved)
+        self.presence.heard.iter().any(|heard| heard.name == *other)
     }
 
     const fn candidacy(&self) -> Candidacy {
@@ -59,8 +59,7 @@ pub(super) fn master<'a>(
     left: impl IntoIterator<Item = &'a Name>,
 ) -> Option<Name> {
     let mut candidates: BTreeMap<&Name, (Candidacy, bool)> = BTreeMap::new();
-    let heard = peers.iter().flat_map(|peer| &peer.presence.heard);
-    for heard in heard.filter(|heard| !heard.unproved) {
+    for heard in peers.iter().flat_map(|peer| &peer.presence.heard) {
         let claimed = Candidacy { joined: heard.joined, hears: heard.hears };
         candidates.insert(&heard.name, (claimed, heard.mute));
     }
@@ -129,7 +128,6 @@ mod tests {
                 joined: self.joined[pair.1].0,
                 hears: self.joined[pair.1].1,
                 mute: self.is_mute(pair.1),
-                unproved: false,
             });
             Presence {
                 joined: self.joined[of].0,

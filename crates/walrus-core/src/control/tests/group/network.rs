@@ -52,6 +52,8 @@ pub(super) struct Network {
     /// All that this one says is written down, by whoever may listen.
     pub(super) taped: Option<usize>,
     pub(super) tape: Vec<Vec<u8>>,
+    /// As programs of before, which say whom they hear without their sessions.
+    pub(super) forgets_sessions: bool,
     /// Of 100 messages so many are lost, come twice, or late.
     pub(super) faults: u64,
     generator: Generator,
@@ -113,6 +115,7 @@ impl Network {
             delay: Duration::from_millis(40),
             outdated: BTreeSet::new(),
             taped: None,
+            forgets_sessions: false,
             tape: Vec::new(),
             faults: 0,
             generator: Generator::new(7),
@@ -440,6 +443,10 @@ impl Network {
                 (Role::Director, watcher.name.clone(), watcher.session, watcher.sequence)
             }
         };
+        let mut message = message;
+        if let (true, Message::Presence(presence)) = (self.forgets_sessions, &mut message) {
+            presence.heard.iter_mut().for_each(|heard| heard.session = None);
+        }
         let envelope = Envelope { role, name, session, sequence, sent_unix_ms: 0, message };
         let mut bytes = encode_envelope(&envelope);
         if self.outdated.contains(&from) {

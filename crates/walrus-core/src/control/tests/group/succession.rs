@@ -260,14 +260,8 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
     let mut network = three();
     let (now, peer) = (network.now, super::super::harness::name("x"));
     let sound = Presence { joined: 9, hears: true, ..Presence::default() };
-    let heard = Heard {
-        name: peer.clone(),
-        session: Some(1),
-        joined: u64::MAX,
-        hears: true,
-        mute: false,
-        unproved: false,
-    };
+    let heard =
+        Heard { name: peer.clone(), session: Some(1), joined: u64::MAX, hears: true, mute: false };
     let number = PlanNumber { epoch: u64::MAX, controller: peer.clone(), sequence: 1 };
     for (presence, refusal) in [
         (Presence { joined: 1 << 62, ..sound.clone() }, Refusal::JoinNumber(1 << 62)),
