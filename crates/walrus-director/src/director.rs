@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use walrus_core::answer::{AnswerTable, PlanCompileError, ZoneCompileError};
-use walrus_core::config::DnsSettings;
 use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
@@ -34,7 +33,7 @@ use crate::serving::{Current, Serving};
 use crate::signing::{
     Background, Figures, Rebuilding, SignError, SignedAnswers, Surroundings, Wanted, ZonesTold,
 };
-use crate::streams::{CertificateError, Certificates};
+use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
@@ -266,12 +265,9 @@ impl DirectorHandle {
         &self.0.encrypted
     }
 
-    /// Reads certificate and key again: whoever connects from now on is shown the new one.
-    ///
-    /// # Errors
-    /// If they cannot be read, or do not belong together; those in force stay.
-    pub fn reload_certificates(&self, dns: &DnsSettings) -> Result<(), CertificateError> {
-        self.0.certificates.load(dns)
+    /// Whoever connects by TLS or HTTPS from now on is shown this certificate.
+    pub fn show_certificate(&self, new: NewCertificate) {
+        self.0.certificates.show(new);
     }
 
     /// Counters of all threads since the start.

@@ -50,5 +50,5 @@ pub use recent::{DecisionSeen, Heavy, Recent};
 pub use replies::{Replies, ReplyCount};
 pub use signing::{KeyUse, SignError, SigningStart, SigningStatus, ZoneSigningStatus};
 pub use start::{Director, DirectorStart, StartError};
-pub use streams::CertificateError;
+pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};

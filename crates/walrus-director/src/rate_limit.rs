@@ -11,8 +11,9 @@
 //! **State.** A table of fixed size, each place one 64-bit number: when the bucket will be empty again
 //! (the "theoretical arrival time" of the generic cell rate algorithm) and some bits of the
 //! network's hash. Two networks on one place take it from each other, which sets the other's bucket
-//! back to empty: an error to the clients' good, as rare as the table is large. No lock; a lost race
-//! between threads costs the count of one reply.
+//! back to empty: an error to the clients' good, as rare as the table is large. No lock: whoever loses a
+//! race between threads looks again, a few times at most. Threads look at the clock once a batch, so
+//! that one may be behind another; a bucket is taken for another's only if it is ahead by far more.
 
 use std::hash::Hasher as _;
 use std::net::IpAddr;
@@ -24,16 +25,22 @@ use walrus_core::world::Time;
 
 /// Places of the table: 512 KiB, so that a flood from 65,536 networks is still told apart.
 const PLACES: usize = 1 << 16;
-/// Bits of a place for the time, in microseconds since the start: 8.9 years.
+/// Bits of a place for the time, in units of 1/16 microsecond since the start: 203 days, after which
+/// each bucket is taken for empty once.
 const TIME_BITS: u32 = 48;
+/// So many units are a second.
+const UNITS: u64 = 16_000_000;
+/// A bucket that seems fuller than full by no more than this is one that a thread filled whose clock is ahead.
+const CLOCKS_APART: u64 = 10 * UNITS;
+/// So often whoever loses a race looks again; then the reply is not counted.
+const TRIES: usize = 4;
 
 /// Shared by all answering threads.
-#[derive(Debug)]
 pub(crate) struct RateLimit {
     places: Box<[AtomicU64]>,
-    /// Between two replies at the highest rate, in microseconds.
+    /// Between two replies at the highest rate, in units.
     interval: u64,
-    /// What may go out at once takes so long at that rate, in microseconds.
+    /// What may go out at once takes so long at that rate, in units.
     burst: u64,
     slip: u32,
     /// The bits of an address that tell networks apart.
@@ -58,7 +65,7 @@ pub(crate) enum Verdict {
 impl RateLimit {
     pub(crate) fn new(settings: &RateLimitSettings, key: [u8; 16]) -> Self {
         let rate = u64::from(settings.responses_per_second.max(1));
-        let interval = 1_000_000_u64.div_ceil(rate);
+        let interval = UNITS.div_ceil(rate);
         Self {
             places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
             interval,
@@ -74,22 +81,35 @@ impl RateLimit {
     /// Judges a reply to a client; `limited` counts what this thread has limited.
     #[inline]
     pub(crate) fn judge(&self, client: IpAddr, now: Time, limited: &mut u32) -> Verdict {
-        let hash = self.hash(client);
-        let place = &self.places[hash as usize % PLACES];
-        let tag = hash >> TIME_BITS << TIME_BITS;
-        let now = (now.as_nanos() / 1000) & !(u64::MAX << TIME_BITS);
-        let held = place.load(Ordering::Relaxed);
-        let empty_at = if held & (u64::MAX << TIME_BITS) == tag { held ^ tag } else { 0 };
-        // Further ahead than a bucket can be full: another's, or from before the clock wrapped.
-        let empty_at = if empty_at > now + self.burst + self.interval { now } else { empty_at };
-        let next = empty_at.max(now) + self.interval;
-        if next <= now + self.burst {
-            place.store(tag | next & !(u64::MAX << TIME_BITS), Ordering::Relaxed);
-            return Verdict::Send;
-        }
+        // First, so that they leave their neighbours what these may.
         if self.is_exempt(client) {
             return Verdict::Send;
         }
+        let hash = self.hash(client);
+        let place = &self.places[hash as usize % PLACES];
+        let tag = hash >> TIME_BITS << TIME_BITS;
+        let now = (now.as_nanos() / 1000 * (UNITS / 1_000_000)) & !(u64::MAX << TIME_BITS);
+        let mut held = place.load(Ordering::Relaxed);
+        for _ in 0..TRIES {
+            let empty_at = if held & (u64::MAX << TIME_BITS) == tag { held ^ tag } else { 0 };
+            // From before the clock began anew.
+            let is_old = empty_at > now + self.burst + CLOCKS_APART;
+            let next = if is_old { now } else { empty_at.max(now) } + self.interval;
+            if next > now + self.burst {
+                return self.limit(limited);
+            }
+            let new = tag | next & !(u64::MAX << TIME_BITS);
+            match place.compare_exchange_weak(held, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Verdict::Send,
+                Err(other) => held = other,
+            }
+        }
+        Verdict::Send
+    }
+
+    /// Beyond the limit.
+    #[cold]
+    fn limit(&self, limited: &mut u32) -> Verdict {
         *limited = limited.wrapping_add(1);
         if self.slip > 0 && limited.is_multiple_of(self.slip) {
             return Verdict::Slip;
@@ -106,7 +126,6 @@ impl RateLimit {
         hasher.finish()
     }
 
-    /// Looked at only when a bucket is full: the list may be long.
     fn is_exempt(&self, client: IpAddr) -> bool {
         self.exempt.iter().any(|(network, length)| match (network, client) {
             (IpAddr::V4(network), IpAddr::V4(client)) => {
@@ -166,6 +185,46 @@ mod tests {
         assert_eq!(judged(&limit, "2001:db8::1", (0, 0), 101), [100, 0, 1]);
         assert_eq!(judged(&limit, "2001:db8:0:ff::1", (0, 0), 2), [0, 1, 1]);
         assert_eq!(judged(&limit, "2001:db8:0:100::1", (0, 0), 2), [2, 0, 0]);
+    }
+
+    #[test]
+    fn a_thread_that_is_behind_opens_nothing() {
+        let limit = limit(settings(500));
+        let (mut sent, mut limited) = (0, 0);
+        for number in 0..100_000_u64 {
+            // 20,000 a second, and each hundredth thread's batch began 5 ms ago.
+            let behind_us = if number % 100 == 0 { 5_000 } else { 0 };
+            let now = Time::from_nanos((1_000_000 + number * 50 - behind_us) * 1000);
+            let verdict = limit.judge([192, 0, 2, 1].into(), now, &mut limited);
+            sent += u32::from(verdict == Verdict::Send);
+        }
+        assert!((2_990..=3_010).contains(&sent), "{sent} in 5 s, with a burst of 1 s");
+    }
+
+    #[test]
+    fn threads_share_what_a_network_may() {
+        let limit = limit(settings(1000));
+        let sent: u32 = std::thread::scope(|scope| {
+            let judging = || {
+                let mut limited = 0;
+                let client = [192, 0, 2, 1].into();
+                let judge = |_| limit.judge(client, Time::from_secs(1), &mut limited);
+                (0..10_000).map(judge).filter(|it| *it == Verdict::Send).count() as u32
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(judging)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        // A reply whose count was lost four times in a row is the exception.
+        assert!((1000..1100).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn high_rates_are_what_they_say() {
+        for rate in [300_000_u32, 600_000, 1_000_000] {
+            let limit = limit(settings(rate));
+            let sent = judged(&limit, "192.0.2.1", (1_000_000, 0), 1_100_000)[0];
+            assert!(sent.abs_diff(rate.into()) < u64::from(rate) / 50, "{sent} of {rate}");
+        }
     }
 
     #[test]

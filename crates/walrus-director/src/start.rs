@@ -32,7 +32,7 @@ use crate::signing::{
     Signing, SigningStart, Store, Wanted, ZonesTold, compile, keys_digest,
 };
 use crate::sockets::{Sockets, bind};
-use crate::streams::{self, CertificateError, Certificates, Limits};
+use crate::streams::{self, CertificateError, Certificates, Limits, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::udp::Worker;
 
@@ -81,7 +81,7 @@ impl Director {
         let workers = dns.workers.unwrap_or_else(cores).max(1);
         let sockets = bind(dns, workers)?;
         let certificates = Arc::new(Certificates::default());
-        certificates.load(dns)?;
+        NewCertificate::read(dns)?.into_iter().for_each(|new| certificates.show(new));
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
         let (table, signed) = first_table(&start)?;
@@ -90,27 +90,7 @@ impl Director {
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
-        let server = Arc::new(server_options(dns)?);
-        let rate_limit = rate_limit(dns, start.seed);
-        let answerer = |thread: usize| {
-            let seed = Seed::fixed(start.seed);
-            let sampler = log.as_ref().map(|log| {
-                let seed = seed.for_part(&format!("director/sampler/{thread}"));
-                log.sampler(thread, dns.decision_log_sample, seed)
-            });
-            Answerer::new(AnswererStart {
-                thread,
-                current: Arc::clone(&current),
-                counters: Arc::clone(&counters[thread]),
-                clock: start.clock.clone(),
-                udp_size_max: dns.udp_size_max.max(REPLY_SIZE_MIN),
-                server: Arc::clone(&server),
-                rate_limit: rate_limit.clone(),
-                sampler,
-                seed: seed.for_part(&format!("director/worker/{thread}")),
-            })
-        };
-        let answerers: Vec<Answerer> = (0..threads).map(answerer).collect();
+        let answerers = answerers(&start, (&current, &counters), log.as_ref())?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (wakers, threads) =
             start_threads((sockets, &certificates), answerers, dns).map_err(StartError::Threads)?;
@@ -228,6 +208,36 @@ fn open_log(dns: &DnsSettings, clock: &Clock) -> Result<Option<DecisionLog>, Sta
     let log = DecisionLog::start(path, clock)
         .map_err(|source| StartError::DecisionLog { path: path.clone(), source })?;
     Ok(Some(log))
+}
+
+/// One for each thread.
+fn answerers(
+    start: &DirectorStart,
+    (current, counters): (&Arc<Current>, &[Arc<Counters>]),
+    log: Option<&DecisionLog>,
+) -> Result<Vec<Answerer>, CookieSecretError> {
+    let dns = &start.dns;
+    let server = Arc::new(server_options(dns)?);
+    let rate_limit = rate_limit(dns, start.seed);
+    let seed = Seed::fixed(start.seed);
+    let answerer = |(thread, counters): (usize, &Arc<Counters>)| {
+        let sampler = log.map(|log| {
+            let seed = seed.for_part(&format!("director/sampler/{thread}"));
+            log.sampler(thread, dns.decision_log_sample, seed)
+        });
+        Answerer::new(AnswererStart {
+            thread,
+            current: Arc::clone(current),
+            counters: Arc::clone(counters),
+            clock: start.clock.clone(),
+            udp_size_max: dns.udp_size_max.max(REPLY_SIZE_MIN),
+            server: Arc::clone(&server),
+            rate_limit: rate_limit.clone(),
+            sampler,
+            seed: seed.for_part(&format!("director/worker/{thread}")),
+        })
+    };
+    Ok(counters.iter().enumerate().map(answerer).collect())
 }
 
 /// Shared by all threads; its key is drawn like all else, so that a run can be repeated.

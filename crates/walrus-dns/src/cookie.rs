@@ -14,8 +14,10 @@ const CLIENT_LEN: usize = 8;
 const SERVER_LEN: usize = 16;
 /// The longest part that a server may give (RFC 7873 section 4).
 const SERVER_LEN_MAX: usize = 32;
-/// RFC 9018 section 4.
-const VERSION: [u8; 4] = [1, 0, 0, 0];
+/// RFC 9018 section 4.1.
+const VERSION: u8 = 1;
+/// What is reserved behind it, where we give it (section 4.2).
+const RESERVED: [u8; 3] = [0; 3];
 /// How old a server's part may be, in seconds (RFC 9018 section 4.3).
 const AGE_MAX: i32 = 3600;
 /// How far ahead its clock may have been that gave it.
@@ -58,10 +60,11 @@ impl CookieSecret {
         &self,
         client: &[u8; CLIENT_LEN],
         address: IpAddr,
-        secs: u32,
+        (reserved, secs): ([u8; 3], u32),
     ) -> [u8; SERVER_LEN] {
         let mut part = [0; SERVER_LEN];
-        part[..4].copy_from_slice(&VERSION);
+        part[0] = VERSION;
+        part[1..4].copy_from_slice(&reserved);
         part[4..8].copy_from_slice(&secs.to_be_bytes());
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(client);
@@ -107,8 +110,9 @@ impl CookieSecrets {
     pub fn give(&self, cookie: &Cookie, address: IpAddr, unix_secs: u32) -> GivenCookie {
         let known = cookie.server.filter(|server| self.gave(server, cookie, address, unix_secs));
         let part = known.filter(|part| age(part, unix_secs) < RENEWED_FROM);
-        let part =
-            part.unwrap_or_else(|| self.current.server_part(&cookie.client, address, unix_secs));
+        let part = part.unwrap_or_else(|| {
+            self.current.server_part(&cookie.client, address, (RESERVED, unix_secs))
+        });
         let mut data = [0; CLIENT_LEN + SERVER_LEN];
         data[..CLIENT_LEN].copy_from_slice(&cookie.client);
         data[CLIENT_LEN..].copy_from_slice(&part);
@@ -123,12 +127,14 @@ impl CookieSecrets {
         unix_secs: u32,
     ) -> bool {
         let age = age(server, unix_secs);
-        if server[..4] != VERSION || !(-AHEAD_MAX..=AGE_MAX).contains(&age) {
+        if server[0] != VERSION || !(-AHEAD_MAX..=AGE_MAX).contains(&age) {
             return false;
         }
         let made_with = |secret: &CookieSecret| {
             // As one number, so that no time tells how much of it was right.
-            let part = secret.server_part(&cookie.client, address, given_at(server));
+            // What is reserved is hashed as it came (section 4.4), whoever gave it.
+            let reserved = [server[1], server[2], server[3]];
+            let part = secret.server_part(&cookie.client, address, (reserved, given_at(server)));
             u128::from_ne_bytes(part) == u128::from_ne_bytes(*server)
         };
         made_with(&self.current) || self.other.as_ref().is_some_and(made_with)
@@ -178,6 +184,16 @@ mod tests {
         assert_eq!((given.data, given.is_known), (expected, true));
     }
 
+    /// RFC 9018 appendix A.3: another server has put something where we put nothing.
+    #[test]
+    fn what_is_reserved_is_taken_as_it_is() {
+        let secrets = secrets("e5e973e5a6b2a43f48e7dc849e37bfcf", None);
+        let data: [u8; 24] = bytes("fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
+        let cookie = Cookie::parse(&data).unwrap();
+        let given = secrets.give(&cookie, "203.0.113.203".parse().unwrap(), 0x5cf7_8f71 + 60);
+        assert_eq!((given.is_known, given.data), (true, data));
+    }
+
     /// RFC 9018 appendix A.4.
     #[test]
     fn a_secret_that_was_replaced_is_honoured() {
@@ -209,6 +225,7 @@ mod tests {
         }
         assert!(!is_known(&given, "198.51.100.101".parse().unwrap(), 1_000_000));
         for place in 0..24 {
+            // The reserved ones are hashed, so that they cannot be changed either.
             let mut other = given;
             other[place] ^= 1;
             assert!(!is_known(&other, address, 1_000_000), "{place}");

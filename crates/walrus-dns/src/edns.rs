@@ -174,6 +174,21 @@ pub(crate) fn parse_options(mut data: &[u8]) -> Result<Options, Malformed> {
     Ok(options)
 }
 
+/// Where the first option of a code stands among options, its code and length included.
+pub(crate) fn find_option(options: &[u8], wanted: u16) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    while let Some(&[code_high, code_low, len_high, len_low]) =
+        options.get(at..).and_then(|rest| rest.first_chunk::<4>())
+    {
+        let end = at + 4 + usize::from(u16::from_be_bytes([len_high, len_low]));
+        if u16::from_be_bytes([code_high, code_low]) == wanted {
+            return (end <= options.len()).then_some(at..end);
+        }
+        at = end;
+    }
+    None
+}
+
 /// The options are no options.
 pub(crate) struct Malformed;
 

@@ -1,6 +1,7 @@
 //! A reply's frame: header, the question as it came, names compressed against it.
 
-use crate::edns::ReplyOpt;
+use crate::added_options::OPTION_COOKIE;
+use crate::edns::{self, OPT_LEN, ReplyOpt};
 use crate::query::{self, HEADER_LEN, Query, Refusal};
 use crate::record_type;
 
@@ -129,8 +130,8 @@ pub fn least_ttl(reply: &[u8]) -> Option<u32> {
     least
 }
 
-/// Cuts a reply to its header, question and OPT and marks it as cut; tells its length. `None`, and
-/// nothing is changed, if it is no message.
+/// Cuts a reply to its header, question and an OPT record with nothing but a cookie, and marks it as cut; tells
+/// its length, which is at most 16 bytes more than its query's. `None`, and nothing is changed, if it is no message.
 pub fn cut(reply: &mut [u8]) -> Option<usize> {
     let questions = u16::from_be_bytes([*reply.get(4)?, *reply.get(5)?]);
     let opt = find_opt(reply).map(|at| at..reply.len());
@@ -143,9 +144,15 @@ pub fn cut(reply: &mut [u8]) -> Option<usize> {
     counts[3..].fill(0);
     counts[8] = u8::from(opt.is_some());
     if let Some(opt) = opt {
-        let len = opt.len();
-        reply.copy_within(opt, end);
-        end += len;
+        let cookie = edns::find_option(&reply[opt.start + OPT_LEN..opt.end], OPTION_COOKIE);
+        let len = cookie.as_ref().map_or(0, |cookie| cookie.len());
+        reply.copy_within(opt.start..opt.start + OPT_LEN, end);
+        if let Some(cookie) = cookie {
+            let from = opt.start + OPT_LEN;
+            reply.copy_within(from + cookie.start..from + cookie.end, end + OPT_LEN);
+        }
+        end += OPT_LEN + len;
+        reply[end - len - 2..end - len].copy_from_slice(&(len as u16).to_be_bytes());
     }
     Some(end)
 }
@@ -218,6 +225,33 @@ mod tests {
     fn labels_are_compared_as_labels() {
         // The bytes of the suffix alone would match: `\x03com` inside a longer label.
         assert_eq!(shared_suffix(b"\x05x\x03com\0", b"\x03com\0"), 1);
+    }
+
+    #[test]
+    fn a_cut_reply_has_its_question_and_the_cookie() {
+        // A record, then OPT with NSID, a cookie and padding.
+        let question = b"\xab\xcd\x84\0\0\x01\0\x01\0\0\0\x01\x01x\0\0\x01\0\x01";
+        let record = b"\xc0\x0c\0\x01\0\x01\0\0\0\x07\0\x04\x7f\0\0\x01";
+        let opt = b"\0\0\x29\x04\xd0\0\0\x80\0\0";
+        let nsid = b"\0\x03\0\x02ns";
+        let cookie = b"\0\x0a\0\x02co";
+        let padding = b"\0\x0c\0\x01\0";
+        let options = [&nsid[..], cookie, padding].concat();
+        let len = [options.len() as u8];
+        let mut reply = [&question[..], record, opt, &len, &options].concat();
+        assert_eq!((least_ttl(&reply), find_opt(&reply)), (Some(7), Some(35)));
+        let end = cut(&mut reply).unwrap();
+        let mut expected = [&question[..], opt, &[6], cookie].concat();
+        (expected[2], expected[7]) = (0x86, 0);
+        assert_eq!(reply[..end], expected);
+        // Without a cookie, without options, without OPT.
+        let mut reply = [&question[..], record, opt, &[6], nsid].concat();
+        let end = cut(&mut reply).unwrap();
+        assert_eq!(reply[question.len()..end], [&opt[..], &[0]].concat());
+        let mut reply = [&question[..], record].concat();
+        (reply[11], reply[7]) = (0, 1);
+        assert_eq!(cut(&mut reply), Some(question.len()));
+        assert_eq!((cut(&mut [0; 11]), least_ttl(&[0; 11])), (None, None));
     }
 
     #[test]

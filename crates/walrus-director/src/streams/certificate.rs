@@ -28,23 +28,35 @@ pub struct CertificateError {
     source: TlsError,
 }
 
-impl Certificates {
-    /// Of the configured files.
+/// What the files hold, to be shown by [`crate::DirectorHandle::show_certificate`].
+#[derive(Clone, Debug)]
+pub struct NewCertificate {
+    tls: Arc<ServerConfig>,
+    https: Arc<ServerConfig>,
+}
+
+impl NewCertificate {
+    /// Of the configured files; `None` without any.
     ///
     /// # Errors
-    /// If they cannot be read, or do not belong together. What was loaded before then stays.
-    pub(crate) fn load(&self, dns: &DnsSettings) -> Result<(), CertificateError> {
+    /// If they cannot be read, or do not belong together.
+    pub fn read(dns: &DnsSettings) -> Result<Option<Self>, CertificateError> {
         let Some((certificate, key)) = dns.certificate.as_ref().zip(dns.key.as_ref()) else {
-            return Ok(());
+            return Ok(None);
         };
         let of = |protocols: &[&[u8]]| {
             server_config(certificate, key, protocols)
                 .map_err(|source| CertificateError { path: certificate.clone(), source })
         };
-        let (tls, https) = (of(DOT)?, of(DOH)?);
-        self.tls.store(Some(tls));
-        self.https.store(Some(https));
-        Ok(())
+        Ok(Some(Self { tls: of(DOT)?, https: of(DOH)? }))
+    }
+}
+
+impl Certificates {
+    /// Shows it to whoever connects from now on.
+    pub(crate) fn show(&self, new: NewCertificate) {
+        self.tls.store(Some(new.tls));
+        self.https.store(Some(new.https));
     }
 
     pub(super) fn for_tls(&self) -> Option<Arc<ServerConfig>> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::places::Place;
 use super::{Answers, Connection, Limits, QUERY_SIZE_MAX};
@@ -26,12 +26,19 @@ pub(super) async fn serve<A: Answering>(
 ) -> io::Result<()> {
     let mut input = Input::default();
     let mut output = Vec::new();
+    let ends_at = Instant::now() + limits.total;
     loop {
-        let deadline = Instant::now() + limits.idle;
+        let deadline = ends_at.min(Instant::now() + limits.idle);
         while !input.has_message() {
-            if timeout_at(deadline, input.read(&mut stream)).await?? == 0 {
-                return Ok(());
-            }
+            match timeout_at(deadline, input.read(&mut stream)).await {
+                Ok(Ok(0)) => return end(stream, limits).await,
+                Ok(read) => read?,
+                Err(_) if Instant::now() >= ends_at => return end(stream, limits).await,
+                Err(elapsed) => {
+                    end(stream, limits).await?;
+                    return Err(elapsed.into());
+                }
+            };
         }
         place.renew();
         answers.begin();
@@ -44,6 +51,13 @@ pub(super) async fn serve<A: Answering>(
         write(&mut stream, &mut output, limits).await?;
         output.shrink_to(KEPT);
     }
+}
+
+/// Says that nothing more comes, as TLS wants it (RFC 8446 section 6.1). All replies have gone.
+async fn end(mut stream: impl AsyncWrite + Unpin, limits: &Limits) -> io::Result<()> {
+    // Whoever is gone need not be told.
+    let _ = timeout(limits.idle, stream.shutdown()).await;
+    Ok(())
 }
 
 async fn write(

@@ -3,29 +3,34 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use walrus_dns::reply::least_ttl;
 
 use super::places::Place;
-use super::{Answers, Connection, Limits, QUERY_SIZE_MAX};
+use super::{Answers, Connection, Limits, QUERY_SIZE_MAX, REPLY_SIZE_MAX};
 use crate::answering::Answering;
 
 /// Where queries go (RFC 8484 section 4.1.1 leaves it open; this is what all use).
 const PATH: &str = "/dns-query";
 const MEDIA_TYPE: &str = "application/dns-message";
 /// Requests that are open at once on one connection.
-const STREAMS_MAX: u32 = 100;
+const STREAMS_MAX: u32 = 32;
+/// How much of a request's body may come before it is asked for: no query is longer.
+const WINDOW: u32 = 16 * 1024;
 /// The headers of a request, in bytes.
 const HEADERS_SIZE_MAX: u32 = 8 * 1024;
 
@@ -34,51 +39,59 @@ const HEADERS_SIZE_MAX: u32 = 8 * 1024;
 pub(super) async fn serve<A: Answering + 'static>(
     stream: TlsStream<TcpStream>,
     connection: Connection,
-    place: &Place,
+    place: &Rc<Place>,
     answers: &Rc<Answers<A>>,
     limits: &Limits,
 ) -> io::Result<()> {
-    let heard_at = Rc::new(Cell::new(Instant::now()));
-    let (answers, heard) = (Rc::clone(answers), Rc::clone(&heard_at));
+    let exchange = Rc::new(Exchange {
+        connection,
+        place: Rc::clone(place),
+        answers: Rc::clone(answers),
+        idle: limits.idle,
+        asked_at: Cell::new(Instant::now()),
+    });
+    let answering = Rc::clone(&exchange);
     let service = service_fn(move |request| {
-        heard.set(Instant::now());
-        let answers = Rc::clone(&answers);
-        async move { Ok::<_, Infallible>(respond(request, connection, &answers).await) }
+        let exchange = Rc::clone(&answering);
+        async move { Ok::<_, Infallible>(exchange.respond(request).await) }
     });
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = TokioIo::new(stream);
-    let broken = |error: hyper::Error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let idle = async {
-        loop {
-            let before = heard_at.get();
-            sleep_until(before + limits.idle).await;
-            if heard_at.get() == before {
-                return;
-            }
-            place.renew();
-        }
-    };
+    let over = exchange.over(Instant::now() + limits.total);
     if is_http2 {
-        let serving = hyper::server::conn::http2::Builder::new(OnThisThread)
+        let mut builder = http2::Builder::new(OnThisThread);
+        builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEADERS_SIZE_MAX)
-            .serve_connection(stream, service);
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * 4)
+            .max_send_buf_size(REPLY_SIZE_MAX);
+        let mut serving = pin!(builder.serve_connection(stream, service));
         tokio::select! {
-            served = serving => served.map_err(broken),
-            () = idle => Err(io::ErrorKind::TimedOut.into()),
+            served = serving.as_mut() => return served.map_err(broken),
+            () = over => {}
         }
+        serving.as_mut().graceful_shutdown();
+        timeout(limits.idle, serving).await?.map_err(broken)
     } else {
-        let serving = hyper::server::conn::http1::Builder::new()
+        let mut builder = http1::Builder::new();
+        builder
             .timer(TokioTimer::new())
             .header_read_timeout(limits.idle)
-            .max_buf_size(HEADERS_SIZE_MAX as usize + QUERY_SIZE_MAX)
-            .serve_connection(stream, service);
+            .max_buf_size(HEADERS_SIZE_MAX as usize + QUERY_SIZE_MAX);
+        let mut serving = pin!(builder.serve_connection(stream, service));
         tokio::select! {
-            served = serving => served.map_err(broken),
-            () = idle => Err(io::ErrorKind::TimedOut.into()),
+            served = serving.as_mut() => return served.map_err(broken),
+            () = over => {}
         }
+        serving.as_mut().graceful_shutdown();
+        timeout(limits.idle, serving).await?.map_err(broken)
     }
+}
+
+fn broken(error: hyper::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// hyper's tasks run where the connection does.
@@ -93,29 +106,60 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
     }
 }
 
-/// One exchange.
-async fn respond<A: Answering>(
-    request: Request<Incoming>,
+/// What the requests of a connection have in common.
+struct Exchange<A> {
     connection: Connection,
-    answers: &Answers<A>,
-) -> Response<Full<Bytes>> {
-    let query = match query_of(request).await {
-        Ok(query) => query,
-        Err(refused) => return refused,
-    };
-    answers.begin();
-    let reply = answers
-        .with_reply(&query, connection, |reply| (Bytes::copy_from_slice(reply), least_ttl(reply)));
-    let Some((body, ttl)) = reply else {
-        return refuse(StatusCode::BAD_REQUEST, "this is no DNS query");
-    };
-    let mut response = Response::new(Full::new(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    // RFC 8484 section 5.1: an HTTP cache keeps it no longer than a resolver would.
-    let cached = HeaderValue::try_from(format!("max-age={}", ttl.unwrap_or(0)));
-    headers.extend(cached.ok().map(|cached| (CACHE_CONTROL, cached)));
-    response
+    place: Rc<Place>,
+    answers: Rc<Answers<A>>,
+    idle: Duration,
+    /// When the last query had come whole.
+    asked_at: Cell<Instant>,
+}
+
+impl<A: Answering> Exchange<A> {
+    /// Waits until no query has come for too long, or the connection has lasted long enough.
+    async fn over(&self, ends_at: Instant) {
+        loop {
+            let idle_at = self.asked_at.get() + self.idle;
+            if Instant::now() >= idle_at.min(ends_at) {
+                return;
+            }
+            sleep_until(idle_at.min(ends_at)).await;
+        }
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let query = match timeout(self.idle, query_of(request)).await {
+            Ok(Ok(query)) => query,
+            Ok(Err(refused)) => return refused,
+            Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the query did not come"),
+        };
+        self.asked_at.set(Instant::now());
+        self.place.renew();
+        self.answers.begin();
+        let reply = self.answers.with_reply(&query, self.connection, |reply| {
+            (Bytes::copy_from_slice(reply), least_ttl(reply))
+        });
+        let Some((body, ttl)) = reply else {
+            return refuse(StatusCode::BAD_REQUEST, "this is no DNS query");
+        };
+        let mut response = Response::new(Full::new(body));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        // RFC 8484 section 5.1: an HTTP cache keeps it no longer than a resolver would; and a cache that many
+        // share not at all, since answers depend on where the client is.
+        let cached = HeaderValue::try_from(format!("private, max-age={}", ttl.unwrap_or(0)));
+        headers.extend(cached.ok().map(|cached| (CACHE_CONTROL, cached)));
+        response
+    }
+}
+
+/// Whether a header names the media type of queries; parameters and case do not count (RFC 9110 section
+/// 8.3.1).
+fn is_query(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 /// The query's bytes, or what is wrong with the request.
@@ -134,7 +178,7 @@ async fn query_of(request: Request<Incoming>) -> Result<Vec<u8>, Response<Full<B
             })
         }
         Method::POST => {
-            if request.headers().get(CONTENT_TYPE).is_none_or(|it| it != MEDIA_TYPE) {
+            if !request.headers().get(CONTENT_TYPE).is_some_and(is_query) {
                 return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, MEDIA_TYPE));
             }
             let body = Limited::new(request.into_body(), QUERY_SIZE_MAX).collect().await;

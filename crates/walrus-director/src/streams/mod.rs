@@ -5,8 +5,8 @@
 //! is there at once, so that no other could overtake it. A connection must bring a whole message within
 //! the idle time, counted from the last one (not from the last byte), and must take its replies within
 //! the same time; TLS must be agreed on within it, too. When all places are taken, whoever has brought no message
-//! for longest gives way (RFC 7766 section 6.2.3 lets a server under pressure close idle connections): silence
-//! alone keeps nobody out. Over all a connection lasts no longer than `total`.
+//! yet, or none for longest, gives way (RFC 7766 section 6.2.3 lets a server under pressure close idle
+//! connections): silence alone keeps nobody out. Over all a connection lasts no longer than `total`.
 
 mod certificate;
 mod framed;
@@ -33,8 +33,8 @@ use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 use places::{Place, Places};
 
-pub use certificate::CertificateError;
 pub(crate) use certificate::Certificates;
+pub use certificate::{CertificateError, NewCertificate};
 
 /// The longest query that is taken, as for UDP.
 const QUERY_SIZE_MAX: usize = 4096;
@@ -148,7 +148,7 @@ impl<A: Answering + 'static> Server<A> {
 
     /// Serves a connection beside the others, or closes it if there are too many.
     fn begin(self: Rc<Self>, stream: TcpStream, client: IpAddr, transport: Transport) {
-        let Some(place) = self.places.take(client) else {
+        let Some(place) = self.places.take(client).map(Rc::new) else {
             self.answers.count(Count::TcpRefused);
             return;
         };
@@ -157,7 +157,6 @@ impl<A: Answering + 'static> Server<A> {
             let served = tokio::select! {
                 served = self.serve(stream, (client, transport), &place) => served,
                 () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
-                () = tokio::time::sleep(self.limits.total) => Ok(()),
             };
             if served.is_err() {
                 self.answers.count(Count::TcpTimeouts);
@@ -169,7 +168,7 @@ impl<A: Answering + 'static> Server<A> {
         &self,
         stream: TcpStream,
         (client, transport): (IpAddr, Transport),
-        place: &Place,
+        place: &Rc<Place>,
     ) -> io::Result<()> {
         let connection = Connection { client, local: stream.local_addr()?, transport };
         // Replies are whole; waiting for more to send with them would only delay them.
@@ -178,15 +177,17 @@ impl<A: Answering + 'static> Server<A> {
         let config = match transport {
             Transport::Tls => self.certificates.for_tls(),
             Transport::Https => self.certificates.for_https(),
-            Transport::Udp | Transport::Tcp => None,
+            Transport::Udp | Transport::Tcp => {
+                return framed::serve(stream, connection, place, answers, limits).await;
+            }
         };
-        let Some(config) = config else {
-            return framed::serve(stream, connection, place, answers, limits).await;
-        };
+        // Never in plain text what was to be encrypted.
+        let Some(config) = config else { return Ok(()) };
         let agreed = timeout(limits.idle, TlsAcceptor::from(config).accept(stream)).await;
-        let stream = agreed.map_err(io::Error::from).flatten().inspect_err(|_| {
+        let Ok(stream) = agreed.map_err(io::Error::from).flatten() else {
             answers.count(Count::TlsFailures);
-        })?;
+            return Ok(());
+        };
         // The state of an agreed connection is large: on the heap, so that plain ones stay small.
         if transport == Transport::Https {
             Box::pin(https::serve(stream, connection, place, answers, limits)).await

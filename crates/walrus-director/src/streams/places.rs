@@ -18,11 +18,15 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Connections {
-    /// By their turn: the first has brought no message for longest.
-    all: BTreeMap<u64, (IpAddr, Rc<Notify>)>,
+    /// By their turn: first those that have brought no message yet, so that a flood of them ends nobody who
+    /// has; of both kinds first whoever was silent for longest.
+    all: BTreeMap<Turn, (IpAddr, Rc<Notify>)>,
     by_client: BTreeMap<IpAddr, usize>,
     next_turn: u64,
 }
+
+/// Whether it has brought a message, and when its turn came last.
+type Turn = (bool, u64);
 
 impl Places {
     /// For so many connections at once; at least 1.
@@ -30,8 +34,8 @@ impl Places {
         Rc::new(Self { max: max.max(1), connections: RefCell::default() })
     }
 
-    /// A place for a client that has not too many yet, if need be that of the connection that was
-    /// silent for longest.
+    /// A place for a client that has not too many yet, if need be that of the connection whose turn it is to
+    /// give way.
     pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
         let client = network(client);
         let mut connections = self.connections.borrow_mut();
@@ -45,15 +49,15 @@ impl Places {
             give_way.notify_one();
         }
         let give_way = Rc::new(Notify::new());
-        let turn = Cell::new(connections.add(client, Rc::clone(&give_way)));
+        let turn = Cell::new(connections.add(false, client, Rc::clone(&give_way)));
         Some(Place { places: Rc::clone(self), turn, give_way })
     }
 }
 
 impl Connections {
-    /// Puts a connection behind all others and tells its turn.
-    fn add(&mut self, client: IpAddr, give_way: Rc<Notify>) -> u64 {
-        let turn = self.next_turn;
+    /// Puts a connection behind all others of its kind and tells its turn.
+    fn add(&mut self, has_asked: bool, client: IpAddr, give_way: Rc<Notify>) -> Turn {
+        let turn = (has_asked, self.next_turn);
         self.next_turn += 1;
         self.all.insert(turn, (client, give_way));
         *self.by_client.entry(client).or_default() += 1;
@@ -61,7 +65,7 @@ impl Connections {
     }
 
     /// Takes a connection out; `None` if it had to give way before.
-    fn remove(&mut self, turn: u64) -> Option<(IpAddr, Rc<Notify>)> {
+    fn remove(&mut self, turn: Turn) -> Option<(IpAddr, Rc<Notify>)> {
         let (client, give_way) = self.all.remove(&turn)?;
         if let Some(of_client) = self.by_client.get_mut(&client) {
             *of_client -= 1;
@@ -76,7 +80,7 @@ impl Connections {
 /// A connection's place among those allowed; given back when dropped.
 pub(super) struct Place {
     places: Rc<Places>,
-    turn: Cell<u64>,
+    turn: Cell<Turn>,
     /// Notified if another connection takes this place.
     give_way: Rc<Notify>,
 }
@@ -86,7 +90,7 @@ impl Place {
     pub(super) fn renew(&self) {
         let mut connections = self.places.connections.borrow_mut();
         if let Some((client, give_way)) = connections.remove(self.turn.get()) {
-            self.turn.set(connections.add(client, give_way));
+            self.turn.set(connections.add(true, client, give_way));
         }
     }
 

@@ -11,7 +11,7 @@ use walrus_core::answer::{WorkerState, explain};
 use walrus_core::config::{GroupSettings, NatsSettings};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
-use walrus_director::{DirectorHandle, Reload, ReloadError, Traffic};
+use walrus_director::{DirectorHandle, NewCertificate, Reload, ReloadError, Traffic};
 use walrus_dns::DomainName;
 use walrus_host::state::StateDirectory;
 
@@ -283,7 +283,8 @@ impl Node {
         // The name server first, for it can still refuse, and must know the configuration that the
         // next Plan is made for.
         if let Some(director) = &self.director {
-            self.renew_certificates(director, &loaded).await?;
+            let certificate = self.read_certificate(&loaded).await?;
+            let shown_by = director.clone();
             let (director, keys) = (director.clone(), self.keys.clone());
             let controller = self.controller.clone();
             let (new, old) = (loaded.clone(), self.loaded());
@@ -297,7 +298,9 @@ impl Node {
                 done
             };
             match tokio::task::spawn_blocking(reload).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    certificate.into_iter().for_each(|new| shown_by.show_certificate(new))
+                }
                 Ok(Err(error)) => {
                     return Err(ApiError::problems(vec![walrus_host::log::chain(&error)]));
                 }
@@ -323,16 +326,15 @@ impl Node {
         Ok(ReloadView { configuration, warnings })
     }
 
-    /// Shows clients by TLS and HTTPS what the files hold now.
-    async fn renew_certificates(
+    /// The certificate that the configured files hold now.
+    async fn read_certificate(
         &self,
-        director: &DirectorHandle,
         loaded: &load::Loaded,
-    ) -> Result<(), ApiError> {
-        let (director, dns) = (director.clone(), loaded.configuration.dns.clone());
-        let renew = move || director.reload_certificates(&dns);
-        let renewed = tokio::task::spawn_blocking(renew).await.map_err(ApiError::internal)?;
-        renewed.map_err(|error| ApiError::problems(vec![walrus_host::log::chain(&error)]))
+    ) -> Result<Option<NewCertificate>, ApiError> {
+        let dns = loaded.configuration.dns.clone();
+        let read = move || NewCertificate::read(&dns);
+        let read = tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)?;
+        read.map_err(|error| ApiError::problems(vec![walrus_host::log::chain(&error)]))
     }
 
     /// A reload that nobody waits for: SIGHUP.

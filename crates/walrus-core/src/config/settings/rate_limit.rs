@@ -64,7 +64,7 @@ pub(in crate::config) static RATE_LIMIT: Group = Group {
             name: "exempt",
             kind: Kind::List(&Kind::Text),
             default: Default::Value("[]"),
-            meaning: "Networks that are never limited: one's own resolvers.",
+            meaning: "Networks that are never limited: one's own resolvers. Each is compared with every query, so a few.",
             example: "[\"198.51.100.0/24\"]",
         },
     ],
