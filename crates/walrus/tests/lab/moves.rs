@@ -74,7 +74,9 @@ fn t_plus_x_is_when_clients_behind_resolvers_had_the_new_answers() {
     let told = millis(&status, "moved_95_ms").unwrap();
     say(&format!("\nmoved: told T+{told:?} by {}, clients followed at {after:?}", status["by"]));
     assert_eq!(status["by"], "askers", "{status}");
-    assert!(told.abs_diff(last) < TOLERANCE, "told {told:?}, the last client {last:?}: {status}");
+    // Never sooner than it was; later by a TTL at most, for a resolver whose habit is not known yet.
+    assert!(told + TOLERANCE > last, "told {told:?}, the last client {last:?}: {status}");
+    assert!(told < last + TTL + TOLERANCE, "told {told:?}, the last client {last:?}: {status}");
     assert!(last < TTL + TOLERANCE, "{after:?}");
 }
 
