@@ -74,8 +74,8 @@ pub(super) struct ServiceAnswer {
 }
 
 /// Answers one query into `reply`; `types` are those that each service gives and those that it owes,
-/// `choose` names a service's servers, `None` before there is a Plan. Of the request's room so many
-/// bytes are left.
+/// `choose` names a service's servers, `None` before there is a Plan. Beside the request: so many bytes of
+/// room are kept free behind the reply.
 pub(super) fn respond_with(
     index: &CompleteIndex,
     types: (&[ServiceTypes], &[ServiceTypes]),
