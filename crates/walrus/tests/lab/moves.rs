@@ -19,8 +19,10 @@ const TTL: Duration = Duration::from_secs(5);
 /// So many resolvers, each in a network of its own. All count, for none has less than a twentieth.
 const RESOLVERS: u8 = 6;
 
-/// Of the moment at which 95 % had followed an observation (1 s) knows no more than that it lies within it. The rest is for
-/// a machine that has much else to do.
+/// Of the moment at which 95 % had followed an observation knows no more than that it lies within it.
+const OBSERVATION: Duration = Duration::from_secs(1);
+
+/// For a machine that has much else to do.
 const TOLERANCE: Duration = Duration::from_millis(2500);
 
 const CONFIGURATION: &str = r#"
@@ -74,9 +76,13 @@ fn t_plus_x_is_when_clients_behind_resolvers_had_the_new_answers() {
     let told = millis(&status, "moved_95_ms").unwrap();
     say(&format!("\nmoved: told T+{told:?} by {}, clients followed at {after:?}", status["by"]));
     assert_eq!(status["by"], "askers", "{status}");
-    // Never sooner than it was; later by a TTL at most, for a resolver whose habit is not known yet.
+    // Never sooner than it was. Later by what an observation cannot tell: who asked in the one in which the name server changed
+    // over counts when it asks again, a TTL later.
     assert!(told + TOLERANCE > last, "told {told:?}, the last client {last:?}: {status}");
-    assert!(told < last + TTL + TOLERANCE, "told {told:?}, the last client {last:?}: {status}");
+    assert!(
+        told < TTL + OBSERVATION * 2 + TOLERANCE,
+        "told {told:?}, the last client {last:?}: {status}"
+    );
     assert!(last < TTL + TOLERANCE, "{after:?}");
 }
 
@@ -106,21 +112,22 @@ fn drain(walrus: &Walrus) -> (Instant, Value) {
     (at, status)
 }
 
-/// When it got the new answer first.
+/// When it got the new answer first. It goes on asking until the end, as those behind a resolver do.
 fn client(resolver: SocketAddr, begins: Duration, ended: &AtomicBool) -> Option<Instant> {
     std::thread::sleep(begins);
     let socket = Resolver::of(resolver);
     let new = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
     let begun = Instant::now();
-    // It hears of the end at once, but one that has not followed by then is to be waited for.
+    let mut followed = None;
     loop {
         let answer = socket.ask(SERVICE, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)));
-        if answer.addresses.contains(&new) {
-            return Some(Instant::now());
+        if followed.is_none() && answer.addresses.contains(&new) {
+            followed = Some(Instant::now());
         }
-        let waited = begun.elapsed() > PATIENCE * 2;
-        if waited || (ended.load(Ordering::Relaxed) && begun.elapsed() > PATIENCE) {
-            return None;
+        // One that has not followed by the end is to be waited for.
+        let is_over = followed.is_some() || begun.elapsed() > PATIENCE;
+        if ended.load(Ordering::Relaxed) && is_over || begun.elapsed() > PATIENCE * 2 {
+            return followed;
         }
         std::thread::sleep(Duration::from_millis(20));
     }

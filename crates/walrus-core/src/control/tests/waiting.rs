@@ -152,13 +152,15 @@ fn words_about_another_address_are_none() {
     let mut vantage = listening(&old, SILENCE);
     vantage.hear(from("eu"), said(&old, up(&["asia1", "asia2"])), &old, at(0)).unwrap();
     vantage.hear(from("us"), said(&old, up(&["asia1", "asia2"])), &old, at(1)).unwrap();
-    vantage.hear(from("us"), said(&new, up(&["asia1"])), &old, at(2)).unwrap();
+    let heard = vantage.hear(from("us"), said(&new, up(&["asia1"])), &old, at(2)).unwrap();
+    assert!(heard.up.is_empty(), "of another address: no sign of life of this one");
     let counts =
         |vantage: &Vantage| vantage.status(at(2)).iter().map(|point| point.up).collect::<Vec<_>>();
     assert_eq!(counts(&vantage), [2, 1]);
     vantage.retarget((&old, &new), &Probes::new(1), SILENCE, at(3));
     assert_eq!(counts(&vantage), [1, 1]);
-    vantage.hear(from("us"), said(&new, up(&["asia1"])), &new, at(3)).unwrap();
+    let heard = vantage.hear(from("us"), said(&new, up(&["asia1"])), &new, at(3)).unwrap();
+    assert_eq!(heard.up, [ASIA1]);
     assert_eq!(counts(&vantage), [1, 2]);
 }
 

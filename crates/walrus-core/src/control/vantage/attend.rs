@@ -20,18 +20,17 @@ impl Controller {
         }
         let configuration = self.configuration.clone();
         let topology = &configuration.topology;
-        let seen_up = sights.up.clone();
-        let (changed, sees_any) = self.vantage.hear(from, sights, topology, self.now)?;
-        if sees_any {
+        let said = self.vantage.hear(from, sights, topology, self.now)?;
+        if !said.up.is_empty() {
             // Who hears how servers fare knows it, whether it looks itself or not.
             self.heard_from(None);
         }
-        for id in seen_up.iter().filter_map(|name| topology.server(name.as_str())) {
+        for id in said.up {
             if let Some(record) = self.servers.get_mut(id) {
                 record.sighted_at = Some(self.now);
             }
         }
-        changed.into_iter().for_each(|id| self.judge(id));
+        said.changed.into_iter().for_each(|id| self.judge(id));
         Ok(())
     }
 

@@ -192,7 +192,7 @@ impl Vantage {
         self.settle(vec![id], now)
     }
 
-    /// Another vantage point speaks. Tells whose verdict may change, and whether it sees anybody up.
+    /// Another vantage point speaks.
     ///
     /// # Errors
     /// If it is none, says too much, or the table is full.
@@ -202,7 +202,7 @@ impl Vantage {
         sights: Sights,
         topology: &Topology,
         now: Time,
-    ) -> Result<(Vec<ServerId>, bool), Refusal> {
+    ) -> Result<Said, Refusal> {
         if sights.len() > SIGHTS_MAX {
             return Err(Refusal::TooManySights(sights.len()));
         }
@@ -236,13 +236,13 @@ impl Vantage {
             other.old_until.get_or_insert(now + silence);
         }
         other.heard_at = now;
-        let (mut changed, mut sees_any) = (Vec::new(), false);
+        let (mut changed, mut up) = (Vec::new(), Vec::new());
         for (name, word) in words(sights, now) {
             let Some(id) = topology.server(name.as_str()) else { continue };
             let Some(target) = self.targets.get(id) else { continue };
             // Who looks at something else no longer sees what it saw here.
             let word = word.filter(|(_, of)| of.is_none_or(|of| of == target)).map(|(it, _)| it);
-            sees_any |= word.as_ref().is_some_and(Word::is_up);
+            up.extend(word.as_ref().is_some_and(Word::is_up).then_some(id));
             changed.extend(other.point.set(id, word, topology).then_some(id));
         }
         if !changed.is_empty() {
@@ -251,9 +251,9 @@ impl Vantage {
         }
         if is_another {
             self.votes_changed(now);
-            return Ok((Vec::new(), sees_any));
+            return Ok(Said { changed: Vec::new(), up });
         }
-        Ok((self.settle(changed, now), sees_any))
+        Ok(Said { changed: self.settle(changed, now), up })
     }
 
     /// Forgets who was silent for long enough to lose his vote, and words that were not said again.
@@ -384,6 +384,15 @@ fn unseen(point: &Point, topology: &Topology) -> Vec<ServerId> {
 /// All servers of a topology.
 fn ids(topology: &Topology) -> impl Iterator<Item = ServerId> + use<> {
     (0..u32::try_from(topology.servers.len()).unwrap_or(u32::MAX)).map(ServerId)
+}
+
+/// What one message of another vantage point comes to.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// Servers whose verdict may be another now.
+    pub(super) changed: Vec<ServerId>,
+    /// Servers that it sees up where they are probed here, too.
+    pub(super) up: Vec<ServerId>,
 }
 
 /// What is said of each server, and of which target if that is said (not by older versions); `None` where the speaker no longer sees
