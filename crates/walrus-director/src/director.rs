@@ -35,6 +35,7 @@ use crate::signing::{
 };
 use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
+use crate::zones::{Contents, MovingZone, Unfitting};
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) running: Mutex<Option<Running>>,
     /// Held while zones are signed and compiled; before `control`, never after it.
     pub(crate) rebuilding: Mutex<Rebuilding>,
+    /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
+    pub(crate) contents: Mutex<Contents>,
     pub(crate) background: Background,
     #[cfg(test)]
     pub(crate) on_look: std::sync::OnceLock<OnLook>,
@@ -220,17 +223,22 @@ impl DirectorHandle {
         reload: Reload,
         plan: impl Fn() -> Option<Arc<Plan>>,
     ) -> Result<(), ReloadError> {
-        let Reload { topology, zones, map, digests, signing, pairs, answer_sets_max } = reload;
+        let Reload { topology, zones, moving, map, digests, signing, pairs, answer_sets_max } =
+            reload;
         let mut rebuilding = self.rebuilding();
+        let contents = self.contents_with(&zones, &moving);
+        let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
         self.add_pairs(pairs);
-        let wanted = Wanted::new(topology, zones, signing);
         let found = self.plan().and_then(|plan| wanted.with_found(&plan));
         let wanted = found.unwrap_or(wanted);
         let before = self.control().signing.set_sets_max(answer_sets_max);
         let change = Some(Surroundings { map, digests, plan: &plan });
         let done = self.rebuild(&mut rebuilding, wanted, change, true);
-        if done.is_err() {
-            self.control().signing.set_sets_max(before);
+        match done {
+            Ok(()) => *lock(&self.inner().contents) = contents,
+            Err(_) => {
+                self.control().signing.set_sets_max(before);
+            }
         }
         done
     }
@@ -347,6 +355,8 @@ pub struct Reload {
     pub topology: Arc<Topology>,
     /// All zones; each service lies in one of them.
     pub zones: Vec<Arc<Zone>>,
+    /// Those of them whose content moves by itself: what came stays.
+    pub moving: Vec<MovingZone>,
     /// Built from `topology`.
     pub map: Arc<Map>,
     /// What all this hashes to.
@@ -393,6 +403,9 @@ pub enum ReloadError {
     /// Zones and services do not fit together.
     #[error(transparent)]
     Zones(#[from] ZoneCompileError),
+    /// A zone that came from elsewhere does not fit what was loaded.
+    #[error(transparent)]
+    Unfitting(#[from] Unfitting),
     /// The Plan in force does not fit what was loaded.
     #[error(transparent)]
     Plan(#[from] PlanCompileError),

@@ -8,6 +8,7 @@
 //!   [`walrus_core::answer::WorkerState`]; none waits for another.
 //! - [`update`] keeps name servers that are already there up to date instead (RFC 2136); it shares nothing
 //!   with the rest.
+//! - `zones` holds those whose content moves by itself: from another primary, or by UPDATE.
 //! - `serving` is how all of them go over to another table while they answer.
 //!
 //! What must stay absent on the answering threads, and the exceptions: `ARCHITECTURE.md`, absence 5.
@@ -37,6 +38,7 @@ mod streams;
 mod traffic;
 mod udp;
 pub mod update;
+mod zones;
 
 #[cfg(test)]
 #[path = "../tests/fixture/mod.rs"]
@@ -52,3 +54,4 @@ pub use signing::{KeyUse, SignError, SigningStart, SigningStatus, ZoneSigningSta
 pub use start::{Director, DirectorStart, StartError};
 pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
+pub use zones::{Loaded, MovingZone, ReplaceError, Unfitting};

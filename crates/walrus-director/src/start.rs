@@ -35,6 +35,7 @@ use crate::sockets::{Sockets, bind};
 use crate::streams::{self, CertificateError, Certificates, Limits, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::udp::Worker;
+use crate::zones::{MovingZone, Unfitting, first_contents};
 
 /// The least room for a UDP reply, in bytes.
 const REPLY_SIZE_MIN: u16 = 512;
@@ -48,6 +49,8 @@ pub struct DirectorStart {
     pub topology: Arc<Topology>,
     /// All zones; each service lies in one of them.
     pub zones: Vec<Arc<Zone>>,
+    /// Those of them whose content moves by itself.
+    pub moving: Vec<MovingZone>,
     /// Built from `topology`.
     pub map: Arc<Map>,
     /// What all this hashes to: a Plan for something else is refused.
@@ -96,6 +99,7 @@ impl Director {
             start_threads((sockets, &certificates), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
+        let contents = first_contents(&start.zones, &start.moving);
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
         let figures = Arc::clone(answers.figures());
         let control = Control {
@@ -122,6 +126,7 @@ impl Director {
             zones_told: ArcSwap::from_pointee(zones_told),
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
+            contents: Mutex::new(contents),
             background: Background::default(),
             #[cfg(test)]
             on_look: std::sync::OnceLock::new(),
@@ -169,6 +174,9 @@ pub enum StartError {
     /// Zones and services do not fit together.
     #[error(transparent)]
     Zones(#[from] ZoneCompileError),
+    /// A zone that came from elsewhere does not fit the services.
+    #[error(transparent)]
+    Unfitting(#[from] Unfitting),
     /// The decision log cannot be written.
     #[error("cannot append to the decision log {}: check `[dns] decision_log`", path.display())]
     DecisionLog {
@@ -257,10 +265,11 @@ struct FirstSigning {
 }
 
 /// The first table: large zones that are to be signed are not in it yet.
-fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), ZoneCompileError> {
+fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), StartError> {
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
-    let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones);
+    let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones)
+        .with_contents(&first_contents(&start.zones, &start.moving))?;
     let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
     let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);

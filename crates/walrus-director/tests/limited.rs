@@ -26,7 +26,18 @@ fn start(dns: DnsSettings) -> Result<DirectorHandle, StartError> {
     let digests = digests(&map);
     let plan = Some(plan(1, 1, &digests));
     let (clock, zones, signing) = (Clock::real(), vec![zone()], SigningStart::default());
-    let start = DirectorStart { dns, topology, zones, map, digests, plan, signing, seed: 1, clock };
+    let start = DirectorStart {
+        dns,
+        topology,
+        zones,
+        moving: Vec::new(),
+        map,
+        digests,
+        plan,
+        signing,
+        seed: 1,
+        clock,
+    };
     Director::start(start)
 }
 

@@ -40,7 +40,18 @@ fn try_start(dns: DnsSettings, with_plan: bool) -> Result<DirectorHandle, StartE
     let clock = Clock::real();
     let zones = vec![zone()];
     let signing = SigningStart::default();
-    let start = DirectorStart { dns, topology, zones, map, digests, plan, signing, seed: 1, clock };
+    let start = DirectorStart {
+        dns,
+        topology,
+        zones,
+        moving: Vec::new(),
+        map,
+        digests,
+        plan,
+        signing,
+        seed: 1,
+        clock,
+    };
     Director::start(start)
 }
 
@@ -49,6 +60,7 @@ fn reload(topology: &Topology, zones: Vec<Arc<Zone>>, map: Arc<Map>, digests: Di
     Reload {
         topology,
         zones,
+        moving: Vec::new(),
         map,
         digests,
         signing: Vec::new(),

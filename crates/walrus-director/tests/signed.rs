@@ -79,7 +79,18 @@ fn start(start: Start<'_>) -> DirectorHandle {
     let dns = settings(&["127.0.0.1:0"], 1);
     let (plan, clock, zones) = (start.plan, start.clock, vec![zone()]);
     let digests = digests(&map);
-    let start = DirectorStart { dns, topology, zones, map, digests, plan, signing, seed: 1, clock };
+    let start = DirectorStart {
+        dns,
+        topology,
+        zones,
+        moving: Vec::new(),
+        map,
+        digests,
+        plan,
+        signing,
+        seed: 1,
+        clock,
+    };
     Director::start(start).unwrap()
 }
 
@@ -324,6 +335,7 @@ fn a_zone_without_key_and_store_is_not_answered_rather_than_unsigned() {
     let reload = |pairs| Reload {
         topology: topology(),
         zones: vec![zone()],
+        moving: Vec::new(),
         digests: digests(&map),
         map: Arc::clone(&map),
         signing: vec![zone_signing(pair.public())],
@@ -376,6 +388,7 @@ fn a_zone_whose_keys_are_not_known_is_refused_until_they_are() {
         dns: settings(&["127.0.0.1:0"], 1),
         topology,
         zones: vec![zone()],
+        moving: Vec::new(),
         digests: digests(&map),
         map,
         plan: Some(plan_of(1, &[0, 1])),

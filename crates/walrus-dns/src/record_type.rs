@@ -40,6 +40,8 @@ pub const NSEC3PARAM: u16 = 51;
 pub const CDS: u16 = 59;
 /// The same as keys (RFC 7344).
 pub const CDNSKEY: u16 = 60;
+/// A digest of a whole zone (RFC 8976).
+pub const ZONEMD: u16 = 63;
 /// How to connect to a service of any kind (RFC 9460).
 pub const SVCB: u16 = 64;
 /// How to connect to a web server (RFC 9460).

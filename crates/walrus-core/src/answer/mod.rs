@@ -16,6 +16,7 @@ mod table;
 mod worker;
 
 pub use ahead::{AHEAD_MAX, look_ahead};
+pub use complete::Lack;
 pub use explain::{ExplainRequest, Explanation, SignatureExplanation, explain};
 pub use explain_choice::{ChoiceExplanation, ServerChoiceExplanation};
 pub use explain_service::{CandidateExplanation, LeftOut, LocateStep, ServiceExplanation};

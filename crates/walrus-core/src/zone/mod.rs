@@ -4,12 +4,14 @@ pub(crate) mod arena;
 mod beside_services;
 pub(crate) mod builder;
 mod content;
+mod difference;
 mod file;
 mod host_names;
 mod nsec3;
 
 pub use beside_services::addresses_beside_services;
 pub use content::{RecordSet, SetView, Sets, Zone};
+pub use difference::{DifferenceError, Record, ZoneDifference};
 pub(crate) use file::calendar;
 pub use file::{
     IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneFile, ZoneReader, read_zone,

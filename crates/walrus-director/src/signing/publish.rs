@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use walrus_core::answer::{
-    AnswerTable, PlanCompileError, SigningOutcome, ZoneCompileError, ZoneTable,
+    AnswerTable, Lack, PlanCompileError, SigningOutcome, ZoneCompileError, ZoneTable,
 };
 use walrus_core::dnssec::{DnsKey, SignRequest, ZoneKeys, ZoneSigning};
 use walrus_core::map::Map;
@@ -37,7 +37,9 @@ pub(crate) struct Rebuilding {
 impl Rebuilding {
     /// Whether zones are to be signed now, which is seconds since 1970, if that is known.
     pub(crate) fn is_due(&self, now: Option<u64>) -> bool {
-        let is_incomplete = !self.served.left_out.is_empty() || !self.zones.errors.is_empty();
+        let lacks = self.served.left_out.values();
+        let is_unsigned = lacks.into_iter().any(|lack| *lack == Lack::Signatures);
+        let is_incomplete = is_unsigned || !self.zones.errors.is_empty();
         is_incomplete || now.is_some_and(|now| self.zones.is_due(now))
     }
 }
@@ -89,7 +91,7 @@ impl DirectorHandle {
         pairs: Vec<KeyPair>,
     ) -> Result<(), ReloadError> {
         let mut rebuilding = self.rebuilding();
-        if !rebuilding.wanted.zones.iter().any(|zone| *zone.apex() == signing.apex) {
+        if !rebuilding.wanted.apexes().any(|apex| *apex == signing.apex) {
             return Err(ReloadError::NotSigned(signing.apex));
         }
         self.change_signing(&mut rebuilding, signing, pairs)
@@ -325,7 +327,7 @@ pub(crate) fn compile(topology: &Topology, served: &Served) -> Result<ZoneTable,
         let mut above = Some((*service).clone());
         while let Some(name) = above {
             if served.terms.zones.contains_key(&name) {
-                return !served.left_out.contains(&name);
+                return !served.left_out.contains_key(&name);
             }
             above = name.parent();
         }

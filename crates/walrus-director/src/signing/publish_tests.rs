@@ -46,6 +46,7 @@ fn start(pair: Option<&KeyPair>) -> (DirectorHandle, Arc<Map>) {
         dns: settings(&["127.0.0.1:0"], 1),
         topology,
         zones: vec![zone()],
+        moving: Vec::new(),
         map: Arc::clone(&map),
         digests: digests(&map),
         plan: Some(plan(1, 1, &digests(&map))),
@@ -161,6 +162,7 @@ fn other(pair: &KeyPair, map: &Arc<Map>) -> Reload {
     Reload {
         topology: topology(),
         zones: vec![Arc::new(Zone::clone(&zone()).with_sets([(name, more)]))],
+        moving: Vec::new(),
         map: Arc::clone(map),
         digests: Digests { configuration, ..digests(map) },
         signing: vec![signing(pair.public())],

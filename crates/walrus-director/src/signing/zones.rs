@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use walrus_core::answer::{AnswerSigning, SingleSets};
+use walrus_core::answer::{AnswerSigning, Lack, SingleSets};
 use walrus_core::dnssec::{
     SignRequest, Signature, SignedBefore, SignedService, SignedZone, ZoneSigning, sign_zone_by,
 };
@@ -33,8 +33,10 @@ pub(super) const BACK_MAX_SECS: u64 = 3600;
 pub(crate) struct Wanted {
     /// With the addresses that were found for aliases when their families changed last.
     pub(crate) topology: Arc<Topology>,
-    /// As they were loaded.
+    /// As they were loaded, or came since.
     pub(crate) zones: Vec<Arc<Zone>>,
+    /// Zones whose content did not come yet, or is too old.
+    pub(crate) empty: BTreeSet<DomainName>,
     /// Those that are signed.
     pub(crate) signing: BTreeMap<DomainName, ZoneSigning>,
     /// Of the topology.
@@ -55,8 +57,8 @@ pub(crate) enum Extent {
 pub(crate) struct Served {
     pub(crate) zones: Vec<Arc<Zone>>,
     pub(crate) terms: AnswerTerms,
-    /// Zones that wait for their signatures.
-    pub(crate) left_out: BTreeSet<DomainName>,
+    /// Zones that wait, and for what.
+    pub(crate) left_out: BTreeMap<DomainName, Lack>,
     /// The types that services in signed zones have there.
     pub(crate) promised: BTreeMap<DomainName, Vec<u16>>,
 }
@@ -105,7 +107,8 @@ impl Wanted {
         signing: Vec<ZoneSigning>,
     ) -> Self {
         let singles = Arc::new(SingleSets::new(&topology));
-        let wanted = Self { topology, zones, signing: BTreeMap::new(), singles };
+        let (empty, signing_of) = (BTreeSet::new(), BTreeMap::new());
+        let wanted = Self { topology, zones, empty, signing: signing_of, singles };
         signing.into_iter().fold(wanted, Self::with_signing)
     }
 
@@ -121,10 +124,15 @@ impl Wanted {
         Some(Self { topology, ..self.clone() })
     }
 
+    /// Of all zones, also those without content.
+    pub(crate) fn apexes(&self) -> impl Iterator<Item = &DomainName> {
+        self.zones.iter().map(|zone| zone.apex()).chain(&self.empty)
+    }
+
     /// The services of each zone, with the types that they promise.
     fn services(&self) -> BTreeMap<&DomainName, Vec<SignedService>> {
         let mut by_zone: BTreeMap<&DomainName, Vec<SignedService>> =
-            self.zones.iter().map(|zone| (zone.apex(), Vec::new())).collect();
+            self.apexes().map(|apex| (apex, Vec::new())).collect();
         for (id, service) in (0..).map(ServiceId).zip(&self.topology.services) {
             let mut above = Some(service.name.clone());
             while let Some(name) = above {
@@ -210,15 +218,19 @@ impl SignedZones {
                     served.terms.zones.insert(apex.clone(), None);
                 }
                 None => {
-                    served.left_out.insert(apex.clone());
+                    served.left_out.insert(apex.clone(), Lack::Signatures);
                     // Services in it must not count to the zone above.
                     served.terms.zones.insert(apex.clone(), None);
                 }
             }
         }
+        for apex in &wanted.empty {
+            served.left_out.insert(apex.clone(), Lack::Content);
+            served.terms.zones.insert(apex.clone(), None);
+        }
         self.in_force.retain(|apex, _| wanted.signing.contains_key(apex));
         self.errors.retain(|apex, _| wanted.signing.contains_key(apex));
-        self.unsigned.retain(|apex| wanted.zones.iter().any(|zone| zone.apex() == apex));
+        self.unsigned.retain(|apex| wanted.apexes().any(|other| other == apex));
         Ok(served)
     }
 
@@ -228,11 +240,11 @@ impl SignedZones {
     pub(crate) fn in_the_way(
         &self,
         wanted: &Wanted,
-        left_out: &BTreeSet<DomainName>,
+        left_out: &BTreeMap<DomainName, Lack>,
     ) -> Option<(DomainName, SignError)> {
         self.first_error(wanted, |apex, error| {
             let is_less = self.in_force.contains_key(apex);
-            is_less || (error != SignError::NoKeys && !left_out.contains(apex))
+            is_less || (error != SignError::NoKeys && !left_out.contains_key(apex))
         })
     }
 

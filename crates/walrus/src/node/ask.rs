@@ -55,6 +55,7 @@ fn reload_director(
     let reload = Reload {
         topology: loaded.topology,
         zones: loaded.zones,
+        moving: Vec::new(),
         map: loaded.map,
         digests: digests.clone(),
         signing,

@@ -286,6 +286,7 @@ fn start_director(
         dns,
         topology: loaded.topology.clone(),
         zones: loaded.zones.clone(),
+        moving: Vec::new(),
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,

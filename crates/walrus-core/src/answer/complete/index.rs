@@ -6,7 +6,7 @@
 //! hash table costs a constant, and shares nothing with it. What a client invents is never walked
 //! label by label: a name may have 127 of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -19,11 +19,22 @@ use crate::zone::{SetView, Sets, Zone};
 pub(in crate::answer) struct CompleteIndex {
     zones: BTreeMap<DomainName, Arc<Zone>>,
     /// Apexes of zones of ours that must not be answered yet.
-    waiting: BTreeSet<DomainName>,
+    waiting: BTreeMap<DomainName, Lack>,
     /// No apex has more labels.
     apex_labels_max: usize,
     /// By the zone that they are in: a service makes names exist in that zone only.
     services: BTreeMap<DomainName, BTreeMap<DomainName, u32>>,
+}
+
+/// What a zone of ours lacks, so that it is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It is to be signed and is not yet: unsigned answers would be bogus to whoever knows its DS.
+    /// Refused, so that resolvers ask elsewhere.
+    Signatures,
+    /// No content came yet from where it comes from, or what came is too old: a server failure with
+    /// extended error 24 (RFC 8914 section 4.25).
+    Content,
 }
 
 /// What there is at a name.
@@ -32,7 +43,7 @@ pub(super) enum Found<'a> {
     /// No zone of ours holds the name.
     Elsewhere,
     /// The name is in a zone of ours that must not be answered yet.
-    Waiting,
+    Waiting(Lack),
     /// The name is at or below a delegation.
     Delegated {
         /// The owner of the NS records.
@@ -66,7 +77,7 @@ pub(super) enum Found<'a> {
 enum Nearest<'a> {
     Zone(&'a Zone),
     /// A zone's that must not be answered yet.
-    Waiting,
+    Waiting(Lack),
     /// Nobody's here.
     None,
 }
@@ -75,7 +86,7 @@ impl<'a> Found<'a> {
     /// The zone that it was found in.
     pub(super) const fn zone(&self) -> Option<&'a Zone> {
         match self {
-            Self::Elsewhere | Self::Waiting => None,
+            Self::Elsewhere | Self::Waiting(_) => None,
             Self::Delegated { zone, .. } | Self::Node { zone, .. } | Self::Nothing { zone, .. } => {
                 Some(zone)
             }
@@ -88,11 +99,11 @@ impl CompleteIndex {
     pub(in crate::answer) fn new(
         zones: impl IntoIterator<Item = Arc<Zone>>,
         services: impl IntoIterator<Item = (DomainName, u32)>,
-        waiting: BTreeSet<DomainName>,
+        waiting: BTreeMap<DomainName, Lack>,
     ) -> Self {
         let zones: BTreeMap<DomainName, Arc<Zone>> =
             zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
-        let apexes = zones.keys().chain(&waiting);
+        let apexes = zones.keys().chain(waiting.keys());
         let apex_labels_max = apexes.map(DomainName::label_count).max().unwrap_or(0);
         let mut index = Self { zones, waiting, apex_labels_max, services: BTreeMap::new() };
         for (name, service) in services {
@@ -110,7 +121,7 @@ impl CompleteIndex {
         let is_ds = record_type == record_type::DS;
         let zone = match self.nearest(name, is_ds) {
             Nearest::Zone(zone) => zone,
-            Nearest::Waiting => return Found::Waiting,
+            Nearest::Waiting(lack) => return Found::Waiting(lack),
             Nearest::None => return Found::Elsewhere,
         };
         let encloser = self.closest_encloser(zone, name);
@@ -138,7 +149,10 @@ impl CompleteIndex {
         let ancestors = std::iter::successors(Some(nearest), DomainName::parent);
         let mut zones = ancestors.filter_map(|ancestor| match self.zones.get(&ancestor) {
             Some(zone) => Some((Nearest::Zone(zone), ancestor)),
-            None => self.waiting.contains(&ancestor).then_some((Nearest::Waiting, ancestor)),
+            None => {
+                let lack = self.waiting.get(&ancestor)?;
+                Some((Nearest::Waiting(*lack), ancestor))
+            }
         });
         let Some((nearest, apex)) = zones.next() else { return Nearest::None };
         let above = if is_ds && apex == *name { zones.next() } else { None };

@@ -48,6 +48,7 @@ use read::{Question, Unanswered};
 use resolve::{AtService, Records, Resolution};
 
 pub(super) use index::CompleteIndex;
+pub use index::Lack;
 
 /// A service's name was reached: who is to be named?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +128,10 @@ fn answer(
     } else {
         Resolution::error(Rcode::REFUSED)
     };
-    if resolution.waits {
-        options.extended_error = Some(NOT_SIGNED);
-    }
+    options.extended_error = resolution.lack.map(|lack| match lack {
+        Lack::Signatures => NOT_SIGNED,
+        Lack::Content => NO_CONTENT,
+    });
     let chosen;
     if let Some(service) = resolution.service.take() {
         let asked = ServiceQuestion {
@@ -171,6 +173,9 @@ const UDP_SIZE_MIN: u16 = 512;
 const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
 /// The same of a zone that is to be signed: unsigned answers would be bogus to whoever knows its DS.
 const NOT_SIGNED: ExtendedError = ExtendedError { code: 14, text: "zone is not signed here yet" };
+/// Extended error 24 (RFC 8914 section 4.25): no zone came yet, or the last one is too old.
+const NO_CONTENT: ExtendedError =
+    ExtendedError { code: 24, text: "no zone came from its primary, or it expired" };
 
 /// Only class IN, and no transfers.
 fn is_served(question: &Question<'_>) -> bool {

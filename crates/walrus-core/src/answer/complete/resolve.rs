@@ -7,7 +7,7 @@ use domain::base::iana::Rcode;
 use walrus_dns::{DomainName, record_type};
 
 use super::denial::{self, Denial};
-use super::index::{CompleteIndex, Found};
+use super::index::{CompleteIndex, Found, Lack};
 use crate::world::{ServiceType, ServiceTypes};
 use crate::zone::{SetView, Sets, Zone};
 
@@ -23,8 +23,8 @@ pub(super) struct Resolution<'a> {
     pub authority: Vec<Records<'a>>,
     /// Addresses of a referral's name servers, those below the delegation first.
     pub glue: Vec<Glue<'a>>,
-    /// It is refused because a zone of ours must not be answered yet.
-    pub waits: bool,
+    /// It is refused, or fails, because a zone of ours lacks this.
+    pub lack: Option<Lack>,
     /// The chain ends at this service.
     pub service: Option<AtService<'a>>,
 }
@@ -58,7 +58,7 @@ impl Resolution<'_> {
             answer: Vec::new(),
             authority: Vec::new(),
             glue: Vec::new(),
-            waits: false,
+            lack: None,
             service: None,
         }
     }
@@ -144,12 +144,17 @@ impl<'a> Resolver<'a> {
         }
         self.proven_in = zone;
         match found {
-            Found::Elsewhere | Found::Waiting => {
+            Found::Elsewhere | Found::Waiting(_) => {
                 // An alias to elsewhere is an answer; a question about elsewhere is not ours.
                 if is_first {
                     self.resolution.rcode = Rcode::REFUSED;
                     self.resolution.authoritative = false;
-                    self.resolution.waits = matches!(found, Found::Waiting);
+                    if let Found::Waiting(lack) = found {
+                        self.resolution.lack = Some(lack);
+                        if lack == Lack::Content {
+                            self.resolution.rcode = Rcode::SERVFAIL;
+                        }
+                    }
                 }
             }
             Found::Delegated { cut, nameservers, zone } => {

@@ -7,7 +7,7 @@ use walrus_dns::{DomainName, record_type, split_label};
 
 use super::slots::{self, Place, Slots};
 use super::zone_table::{NO_SERVICE, OWN, OWN_HEAD_LEN, Soa, ZoneHead, ZoneTable, flags};
-use crate::answer::complete::CompleteIndex;
+use crate::answer::complete::{CompleteIndex, Lack};
 use crate::zone::Zone;
 use crate::zone::arena::Node;
 use crate::zone::builder::{Unfit, is_below, split_name};
@@ -58,7 +58,7 @@ const WAITS: u16 = OWN;
 pub(super) fn compile(
     zones: &[Arc<Zone>],
     services: &[DomainName],
-    waiting: &BTreeSet<DomainName>,
+    waiting: &BTreeMap<DomainName, Lack>,
 ) -> Result<ZoneTable, ZoneCompileError> {
     if zones.len() >= usize::from(OWN) {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
@@ -72,7 +72,7 @@ pub(super) fn compile(
             return Err(unfit.clone().into());
         }
     }
-    for apex in waiting {
+    for apex in waiting.keys() {
         if apexes.insert(apex.as_wire(), WAITS).is_some() {
             return Err(ZoneCompileError::Twice(apex.clone()));
         }
@@ -95,7 +95,7 @@ pub(super) fn compile(
     for (index, zone) in (0..).zip(zones) {
         builder.add_zone(index, zone);
     }
-    for apex in waiting {
+    for apex in waiting.keys() {
         builder.add_waiting(apex);
     }
     for zone in zones {

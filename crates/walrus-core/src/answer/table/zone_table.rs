@@ -5,14 +5,14 @@
 //! count. A lookup costs two or three cache misses even with a million names: the slot and the
 //! entry's line or two.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type, reply, split_label};
 
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Place, Slots};
-use crate::answer::complete::CompleteIndex;
+use crate::answer::complete::{CompleteIndex, Lack};
 use crate::zone::arena::Node;
 pub(in crate::answer) use crate::zone::arena::flags;
 use crate::zone::{Nsec3Chain, SetView, Zone};
@@ -77,11 +77,11 @@ impl ZoneTable {
     /// If a service has no place in the zones, a zone is given twice or lacks its SOA record, or a
     /// limit is passed.
     pub fn compile(zones: &[Arc<Zone>], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
-        compile::compile(zones, services, &BTreeSet::new())
+        compile::compile(zones, services, &BTreeMap::new())
     }
 
     /// The same beside zones of ours that must not be answered yet: whatever is at or below their
-    /// apexes is refused, also where a zone above would say that it does not exist. None of them may
+    /// apexes is refused, or fails, by what they lack, also where a zone above would say that it does not exist. None of them may
     /// be among `zones`, nor any service within them.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl ZoneTable {
     pub fn compile_beside(
         zones: &[Arc<Zone>],
         services: &[DomainName],
-        waiting: &BTreeSet<DomainName>,
+        waiting: &BTreeMap<DomainName, Lack>,
     ) -> Result<Self, ZoneCompileError> {
         compile::compile(zones, services, waiting)
     }

@@ -4,7 +4,7 @@ use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, S
 
 use super::fixture::{Ask, Reply, both, empty_table, name, plan, table, zone_table};
 use crate::answer::{
-    Outcome, WorkerState, ZoneCompileError, ZoneTable, respond, respond_completely,
+    Lack, Outcome, WorkerState, ZoneCompileError, ZoneTable, respond, respond_completely,
 };
 
 const SOA_TEXT: &str = "example SOA 300 ns.example. host.example. 1 2 3 4 300";
@@ -109,7 +109,8 @@ fn what_the_complete_path_must_answer() {
 #[test]
 fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
     let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
-    let waiting = ["child.example", "gone", "b.c.example", "x.wild.example"].map(name).into();
+    let waiting = ["child.example", "gone", "b.c.example", "x.wild.example"];
+    let waiting = waiting.map(|apex| (name(apex), Lack::Signatures)).into();
     let services = ["other", "www.example"].map(name);
     let zones = ZoneTable::compile_beside(&zones, &services, &waiting).unwrap();
     let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
@@ -157,8 +158,18 @@ fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
     assert_eq!(ask("in.example", A).text(), "in.example CNAME 60 a.b.c.example.");
     let service = [name("www.child.example")];
     let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
-    let waiting = [name("child.example")].into();
+    let waiting = [(name("child.example"), Lack::Content)].into();
     assert!(ZoneTable::compile_beside(&zones, &service, &waiting).is_err());
+    let zones = ZoneTable::compile_beside(&zones, &[], &waiting).unwrap();
+    let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
+    let ask = Ask::new("a.child.example", A);
+    let (bytes, mut reply) = (ask.bytes(), vec![0; 1232]);
+    let mut worker = WorkerState::new(1, &table);
+    let outcome = respond_completely(&table, &mut worker, &ask.request(&bytes), &mut reply);
+    let Outcome::Reply(len) = outcome else { panic!("{outcome:?}") };
+    reply.truncate(len);
+    assert!(reply.ends_with(b"no zone came from its primary, or it expired"));
+    assert_eq!((Reply(reply.clone()).rcode(), Reply(reply).flags()), (2, (false, false)));
 }
 
 /// A name of one byte, which no pointer of two can stand for.

@@ -1,0 +1,159 @@
+//! Zones whose content moves by itself, not by a reload: it comes from another primary, or by UPDATE.
+//!
+//! [`DirectorHandle::replace_zone`] and [`DirectorHandle::current_zone`] are all that whoever moves
+//! them needs. What came is kept as it came, beside what is served of it, which `fitted` makes: a
+//! reload of the configuration changes the latter alone.
+
+mod fitted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
+
+use crate::director::{DirectorHandle, ReloadError, lock};
+use crate::signing::{Rebuilding, SignError, Wanted};
+pub use fitted::Unfitting;
+
+/// A zone whose content moves by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovingZone {
+    /// Which.
+    pub apex: DomainName,
+    /// What the zone of this name among those that were loaded is.
+    pub loaded: Loaded,
+}
+
+/// What was loaded of a zone that moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// Its content, which is served until other content comes.
+    Content,
+    /// Nothing but its place: until content comes there is no answer.
+    Place,
+}
+
+/// The zones that move, as they came; `None` is one without content.
+pub(crate) type Contents = BTreeMap<DomainName, Option<Arc<Zone>>>;
+
+/// Why other content is not served. What was served before goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplaceError {
+    /// It is none of the zones that move.
+    #[error("the zone {0} is none that comes from elsewhere")]
+    NotMoving(DomainName),
+    /// It does not fit what the configuration says.
+    #[error(transparent)]
+    Unfitting(#[from] Unfitting),
+    /// It cannot be signed. It is tried again, as for every zone.
+    #[error("the zone {zone} came and is not served, since it cannot be signed")]
+    Signing {
+        /// Which.
+        zone: DomainName,
+        /// Why.
+        source: SignError,
+    },
+    /// It cannot be published.
+    #[error("the zone does not go together with the services")]
+    Publish(#[from] ReloadError),
+}
+
+impl DirectorHandle {
+    /// Serves other content of a zone that moves, signed if Walrus has its keys. It is signed and
+    /// compiled on the calling thread, one zone at a time, and served when this returns.
+    ///
+    /// # Errors
+    /// If the content does not fit the services, or cannot be signed.
+    pub fn replace_zone(&self, zone: Arc<Zone>) -> Result<(), ReplaceError> {
+        let mut rebuilding = self.rebuilding();
+        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone))
+    }
+
+    /// Serves a zone that moves no longer: what it had is too old. Whoever asks is told so.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub fn empty_zone(&self, apex: &DomainName) -> Result<(), ReplaceError> {
+        let mut rebuilding = self.rebuilding();
+        self.move_zone(&mut rebuilding, apex, None)
+    }
+
+    /// The content of a zone that moves, as it came last; `None` without any.
+    #[must_use]
+    pub fn current_zone(&self, apex: &DomainName) -> Option<Arc<Zone>> {
+        lock(&self.inner().contents).get(apex).cloned().flatten()
+    }
+
+    fn move_zone(
+        &self,
+        rebuilding: &mut Rebuilding,
+        apex: &DomainName,
+        content: Option<Arc<Zone>>,
+    ) -> Result<(), ReplaceError> {
+        if !lock(&self.inner().contents).contains_key(apex) {
+            return Err(ReplaceError::NotMoving(apex.clone()));
+        }
+        let mut wanted = rebuilding.wanted.clone();
+        wanted.place(apex, content.as_ref())?;
+        self.rebuild(rebuilding, wanted, None, false)?;
+        let kept = lock(&self.inner().contents).insert(apex.clone(), content);
+        // Large ones take a while to be freed.
+        drop(kept);
+        match rebuilding.zones.errors.get(apex) {
+            Some(source) => Err(ReplaceError::Signing { zone: apex.clone(), source: *source }),
+            None => Ok(()),
+        }
+    }
+
+    /// What zones that move have after a reload: what they had, and for new ones what was loaded.
+    pub(crate) fn contents_with(&self, zones: &[Arc<Zone>], moving: &[MovingZone]) -> Contents {
+        let held = lock(&self.inner().contents).clone();
+        first_contents(zones, moving)
+            .into_iter()
+            .map(|(apex, loaded)| {
+                let content = held.get(&apex).cloned().flatten().or(loaded);
+                (apex, content)
+            })
+            .collect()
+    }
+}
+
+/// What zones that move begin with.
+pub(crate) fn first_contents(zones: &[Arc<Zone>], moving: &[MovingZone]) -> Contents {
+    let one = |MovingZone { apex, loaded }: &MovingZone| {
+        let of_it = || zones.iter().find(|zone| zone.apex() == apex).cloned();
+        let content = if *loaded == Loaded::Content { of_it() } else { None };
+        (apex.clone(), content)
+    };
+    moving.iter().map(one).collect()
+}
+
+impl Wanted {
+    /// With the contents of zones that move in the places of what was loaded.
+    ///
+    /// # Errors
+    /// If one does not fit.
+    pub(crate) fn with_contents(mut self, contents: &Contents) -> Result<Self, Unfitting> {
+        for (apex, content) in contents {
+            self.place(apex, content.as_ref())?;
+        }
+        Ok(self)
+    }
+
+    /// Puts one zone's content where it is served from.
+    fn place(&mut self, apex: &DomainName, content: Option<&Arc<Zone>>) -> Result<(), Unfitting> {
+        let Some(content) = content else {
+            self.zones.retain(|zone| zone.apex() != apex);
+            self.empty.insert(apex.clone());
+            return Ok(());
+        };
+        let fitted = self.fitted(content)?;
+        self.empty.remove(apex);
+        match self.zones.iter_mut().find(|zone| zone.apex() == apex) {
+            Some(place) => *place = fitted,
+            None => self.zones.push(fitted),
+        }
+        Ok(())
+    }
+}
