@@ -9,6 +9,7 @@
 //! - [`update`] keeps name servers that are already there up to date instead (RFC 2136); it shares nothing
 //!   with the rest.
 //! - `zones` holds those whose content moves by itself: from another primary, or by UPDATE.
+//! - [`tsig`] checks and signs messages with keys that other name servers and clients know as well.
 //! - `serving` is how all of them go over to another table while they answer.
 //!
 //! What must stay absent on the answering threads, and the exceptions: `ARCHITECTURE.md`, absence 5.
@@ -36,6 +37,7 @@ mod sockets;
 mod start;
 mod streams;
 mod traffic;
+pub mod tsig;
 mod udp;
 pub mod update;
 mod zones;

@@ -8,7 +8,17 @@ use walrus_core::config::Configuration;
 /// Puts all relative paths into the configuration's folder.
 pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
     let Configuration {
-        zones, geo, node, dns, group, api, reporter, name_servers, identities, ..
+        zones,
+        geo,
+        node,
+        dns,
+        group,
+        api,
+        reporter,
+        name_servers,
+        identities,
+        keys,
+        ..
     } = configuration;
     let mut all: Vec<&mut PathBuf> = vec![&mut node.state];
     all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
@@ -35,8 +45,8 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
         all.extend(nats.authentication.file_mut());
     }
     all.extend(api.token_file.iter_mut());
-    let keys = name_servers.iter_mut().filter_map(|server| server.key.as_mut());
-    all.extend(keys.map(|key| &mut key.secret_file));
+    let of_servers = name_servers.iter_mut().filter_map(|server| server.key.as_mut());
+    all.extend(of_servers.chain(keys).map(|key| &mut key.secret_file));
     if let Some(reporter) = reporter {
         let files = [
             &mut reporter.authority,

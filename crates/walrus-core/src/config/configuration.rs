@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use super::{IdentitySettings, NameServerSettings, RateLimitSettings};
+use super::{IdentitySettings, NameServerSettings, RateLimitSettings, TsigKey};
 use crate::world::{
     Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
 };
@@ -40,6 +40,8 @@ pub struct Configuration {
     pub group: GroupSettings,
     /// Who may speak for whom, by a token or certificate of its own.
     pub identities: Vec<IdentitySettings>,
+    /// Keys that other name servers and clients know as well; zones refer to them by name.
+    pub keys: Vec<TsigKey>,
     /// Name servers that are already there, in which this node keeps services up to date.
     pub name_servers: Vec<NameServerSettings>,
     /// The API.

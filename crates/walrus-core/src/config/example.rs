@@ -15,9 +15,10 @@ const WIDTH: usize = 96;
 /// Settings that a first configuration needs although nothing requires them.
 const NEEDED: [&str; 5] = ["zone", "nameservers", "dns.listen", "cluster.probe.http", "area.home"];
 /// Sections that are left out as a whole unless they are wanted.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "group.nats",
     "identity",
+    "key",
     "name_server",
     "reporter",
     "service.https",

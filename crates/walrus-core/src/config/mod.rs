@@ -23,6 +23,7 @@ mod section;
 mod setting;
 mod settings;
 mod suggest;
+mod tsig_key;
 mod vantage_points;
 mod walk;
 
@@ -36,12 +37,11 @@ pub use example::commented_example;
 pub use findings::SourceFile;
 pub use identities::IdentitySettings;
 pub use parse::{Parsed, parse, parse_with};
-pub use published::{
-    NameServerSettings, PublishedService, UpdateAlgorithm, UpdateKey, UpdateTransport,
-};
+pub use published::{NameServerSettings, PublishedService, UpdateTransport};
 pub use reference::reference_page;
 pub use replace::Replacement;
 pub use settings::rate_limit::RateLimitSettings;
+pub use tsig_key::{TsigAlgorithm, TsigKey};
 
 /// Other TOML files of settings than the configuration (the simulator's studies), by the same tables,
 /// walk and findings.

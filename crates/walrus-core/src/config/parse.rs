@@ -10,8 +10,8 @@ use super::replace::{self, Replacement};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
-    ROOT, api, area, cluster, control, dns, dnssec, geo, group, identity, log, name_server, node,
-    notify, reporter, service, zone,
+    ROOT, api, area, cluster, control, dns, dnssec, geo, group, identity, key, log, name_server,
+    node, notify, reporter, service, zone,
 };
 use super::vantage_points;
 use super::walk::{self, Item, place_of};
@@ -164,6 +164,7 @@ pub(super) fn build(
     let roles = node.roles;
     let dns = dns::read(&section(root, "dns", &dns::DNS, findings), roles.director, findings);
     let dnssec = dnssec::read(&section(root, "dnssec", &dnssec::DNSSEC, findings), findings);
+    let keys = key::read(root, findings);
     let zones = zone::read(root, &dns, dnssec.sign, findings);
     let geo = geo::read(&section(root, "geo", &geo::GEO, findings));
     let clusters = cluster::read(root, findings);
@@ -215,6 +216,7 @@ pub(super) fn build(
         dns,
         group,
         identities,
+        keys,
         name_servers,
         api,
         log: log::read(&section(root, "log", &log::LOG, findings), findings),

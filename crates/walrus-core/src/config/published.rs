@@ -1,11 +1,11 @@
 //! What a checked configuration says of name servers that are already there (RFC 2136).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use walrus_dns::DomainName;
 
+use super::TsigKey;
 use crate::world::Name;
 
 /// A name server that somebody else runs, into which services are published.
@@ -24,7 +24,7 @@ pub struct NameServerSettings {
     /// How messages travel.
     pub transport: UpdateTransport,
     /// What signs them; `None` is unsigned.
-    pub key: Option<UpdateKey>,
+    pub key: Option<TsigKey>,
     /// TTL of the records in seconds; `None` is each service's own.
     pub ttl: Option<u32>,
     /// Time between two looks whether somebody else changed the zone.
@@ -56,39 +56,4 @@ pub enum UpdateTransport {
     Tcp,
     /// Datagrams; what does not fit, and what is cut short, goes by TCP.
     Udp,
-}
-
-/// A key that the name server knows as well (TSIG, RFC 8945).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdateKey {
-    /// The same there and here.
-    pub name: DomainName,
-    /// How it signs.
-    pub algorithm: UpdateAlgorithm,
-    /// Holds the secret: base64 alone, or a key clause as `tsig-keygen` or `keymgr -t` print it.
-    pub secret_file: PathBuf,
-}
-
-/// Algorithms of RFC 8945 section 6 that are not broken and that all name servers know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UpdateAlgorithm {
-    /// `hmac-sha256`.
-    #[default]
-    HmacSha256,
-    /// `hmac-sha384`.
-    HmacSha384,
-    /// `hmac-sha512`.
-    HmacSha512,
-}
-
-impl UpdateAlgorithm {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HmacSha256 => "hmac-sha256",
-            Self::HmacSha384 => "hmac-sha384",
-            Self::HmacSha512 => "hmac-sha512",
-        }
-    }
 }

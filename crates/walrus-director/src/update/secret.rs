@@ -5,7 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use domain::utils::base64;
-use walrus_core::config::UpdateKey;
+use walrus_core::config::TsigKey;
 use walrus_host::regular_file;
 use walrus_host::seed::secret_bytes;
 
@@ -52,7 +52,7 @@ pub enum SecretError {
 ///
 /// # Errors
 /// If the file cannot be read, or has no secret.
-pub fn read_secret(key: &UpdateKey) -> Result<Vec<u8>, SecretError> {
+pub fn read_secret(key: &TsigKey) -> Result<Vec<u8>, SecretError> {
     let path = &key.secret_file;
     let text = regular_file::read_text(path, FILE_BYTES_MAX)
         .map_err(|error| SecretError::File { path: path.clone(), error })?;
@@ -79,7 +79,7 @@ pub fn read_secret(key: &UpdateKey) -> Result<Vec<u8>, SecretError> {
 ///
 /// # Errors
 /// As [`read_secret`].
-pub fn read_secret_text(key: &UpdateKey) -> Result<String, SecretError> {
+pub fn read_secret_text(key: &TsigKey) -> Result<String, SecretError> {
     Ok(base64::encode_string(&read_secret(key)?))
 }
 
@@ -125,7 +125,7 @@ fn next_word<'t>(rest: &mut &'t str, is_secret: bool) -> Option<&'t str> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn make_secret_file(key: &UpdateKey) -> Result<bool, SecretError> {
+pub fn make_secret_file(key: &TsigKey) -> Result<bool, SecretError> {
     let path: &Path = &key.secret_file;
     let failed = |error| SecretError::File { path: path.to_owned(), error };
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);

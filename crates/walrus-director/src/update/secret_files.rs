@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::base::name::{Name, ToName as _};
 use domain::tsig::{Algorithm, Key, KeyName};
-use walrus_core::config::{UpdateAlgorithm, UpdateKey};
+use walrus_core::config::{TsigAlgorithm, TsigKey};
 use walrus_core::update::Failure;
 use walrus_host::one_thread::OneThread;
 
@@ -33,7 +33,7 @@ struct SecretFile {
 
 impl SecretFiles {
     /// The key with the secret that its file holds now.
-    pub(super) async fn load(&self, key: &UpdateKey, wait: Duration) -> Result<Key, Failure> {
+    pub(super) async fn load(&self, key: &TsigKey, wait: Duration) -> Result<Key, Failure> {
         let file = self.file(&key.secret_file);
         let (key, read) = (key.clone(), file.clone());
         let loaded = file.reader.within(wait, move || {
@@ -58,12 +58,12 @@ impl SecretFiles {
     }
 }
 
-fn load_key(key: &UpdateKey) -> Result<Key, Failure> {
+fn load_key(key: &TsigKey) -> Result<Key, Failure> {
     let secret = read_secret(key).map_err(|error| Failure::Secret(error.to_string()))?;
     let algorithm = match key.algorithm {
-        UpdateAlgorithm::HmacSha256 => Algorithm::Sha256,
-        UpdateAlgorithm::HmacSha384 => Algorithm::Sha384,
-        UpdateAlgorithm::HmacSha512 => Algorithm::Sha512,
+        TsigAlgorithm::HmacSha256 => Algorithm::Sha256,
+        TsigAlgorithm::HmacSha384 => Algorithm::Sha384,
+        TsigAlgorithm::HmacSha512 => Algorithm::Sha512,
     };
     let unusable = |why: &str| Failure::Secret(why.to_owned());
     let name: KeyName = Name::from_octets(key.name.as_wire())

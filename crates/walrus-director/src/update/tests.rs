@@ -9,7 +9,7 @@ use domain::rdata::tsig::Time48;
 use domain::tsig::{Algorithm, ClientTransaction, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use walrus_core::config::{NameServerSettings, UpdateAlgorithm, UpdateKey, UpdateTransport};
+use walrus_core::config::{NameServerSettings, TsigAlgorithm, TsigKey, UpdateTransport};
 use walrus_core::update::{Exchange, Failure, Reply, Request};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -18,9 +18,9 @@ use super::SecretFiles;
 use super::exchange::{Patience, carry_out};
 use super::secret::{make_secret_file, read_secret, read_secret_text};
 
-fn key(secret_file: PathBuf) -> UpdateKey {
-    let (name, algorithm) = ("walrus-europe".parse().unwrap(), UpdateAlgorithm::HmacSha256);
-    UpdateKey { name, algorithm, secret_file }
+fn key(secret_file: PathBuf) -> TsigKey {
+    let (name, algorithm) = ("walrus-europe".parse().unwrap(), TsigAlgorithm::HmacSha256);
+    TsigKey { name, algorithm, secret_file }
 }
 
 #[test]

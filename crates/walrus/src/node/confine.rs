@@ -115,7 +115,8 @@ pub(crate) fn confine(
 /// Everything that a name server with this configuration needs.
 fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
     let Checked { configuration, client_files, .. } = checked;
-    let Configuration { zones, geo, node, dns, group, api, dnssec, identities, .. } = configuration;
+    let Configuration { zones, geo, node, dns, group, api, dnssec, identities, keys, .. } =
+        configuration;
     let included = zone_files::included(configuration);
     let mut allowed = Allowed::default();
     let nats = group.nats.as_ref();
@@ -137,6 +138,7 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
     let files = files.chain(zones.iter().filter_map(|zone| zone.file.as_ref()));
     let files = files.chain(&included).chain(client_files).chain(&geo.database);
     let files = files.chain(identities.iter().filter_map(|it| it.token_file.as_ref()));
+    let files = files.chain(keys.iter().map(|key| &key.secret_file));
     let own = Some(path).filter(|path| !path.is_dir());
     for file in files.map(PathBuf::as_path).chain(own) {
         allowed.read.insert(absolute(&folder(file)));

@@ -11,6 +11,7 @@ pub(super) mod dnssec;
 pub(super) mod geo;
 pub(super) mod group;
 pub(super) mod identity;
+pub(super) mod key;
 pub(super) mod log;
 pub(super) mod name_server;
 pub(super) mod nats;
@@ -60,6 +61,7 @@ pub static ROOT: Group = Group {
         section("notify", Kind::Section(&notify::NOTIFY), Default::Value("{}")),
         section("group", Kind::Section(&group::GROUP), Default::Value("{}")),
         section("identity", Kind::Sections(&identity::IDENTITY), Default::Otherwise("none")),
+        section("key", Kind::Sections(&key::KEY), Default::Otherwise("none")),
         section("api", Kind::Section(&api::API), Default::Value("{}")),
         section("log", Kind::Section(&log::LOG), Default::Value("{}")),
         section(

@@ -6,14 +6,11 @@ use std::collections::BTreeMap;
 
 use walrus_dns::DomainName;
 
-use super::{Default, Group, Kind, Scope, Setting, dns};
+use super::{Default, Group, Kind, Scope, Setting, dns, key};
 use crate::config::findings::{Findings, Place};
 use crate::config::reference_to::area_named;
 use crate::config::section::{Section, Value};
-use crate::config::{
-    NameServerSettings, PublishedService, Roles, UpdateAlgorithm, UpdateKey, UpdateTransport,
-    ZoneSettings,
-};
+use crate::config::{NameServerSettings, PublishedService, Roles, UpdateTransport, ZoneSettings};
 use crate::world::{Area, Service, ServiceType};
 
 pub(in crate::config) static NAME_SERVER: Group = Group {
@@ -121,30 +118,7 @@ static KEY: Group = Group {
     header: "[name_server.key]",
     meaning: "A key of TSIG (RFC 8945).",
     scope: Scope::Local,
-    settings: &[
-        Setting {
-            name: "name",
-            kind: Kind::Domain,
-            default: Default::Required,
-            meaning: "The key's name, the same on both sides.",
-            example: "\"walrus-europe\"",
-        },
-        Setting {
-            name: "algorithm",
-            kind: Kind::OneOf(&["hmac-sha256", "hmac-sha384", "hmac-sha512"]),
-            default: Default::Value("\"hmac-sha256\""),
-            meaning: "How it signs, the same on both sides.",
-            example: "\"hmac-sha256\"",
-        },
-        Setting {
-            name: "secret_file",
-            kind: Kind::Path,
-            default: Default::Required,
-            meaning: "A file that holds the secret: base64 alone, or what `tsig-keygen` prints. \
-                      `walrus setup` makes it if it is not there.",
-            example: "\"/etc/walrus/europe.key\"",
-        },
-    ],
+    settings: key::SETTINGS,
 };
 
 /// What name servers refer to.
@@ -180,7 +154,8 @@ fn name_server(
     let area = section.name("area").filter(|area| {
         area_named(area.as_str(), section.place_of("area"), known.areas, findings).is_some()
     });
-    let (key, zone) = (key(section, findings), section.domain("zone"));
+    let key = section.section("key").and_then(|key| key::one(key, findings));
+    let zone = section.domain("zone");
     let services = match &zone {
         Some(zone) => {
             check_zone(zone, section.place_of("zone"), known, findings);
@@ -226,20 +201,6 @@ fn name_server(
         );
     }
     Some(settings)
-}
-
-fn key(section: &Section, findings: &Findings<'_>) -> Option<UpdateKey> {
-    let key = section.section("key")?;
-    let algorithm = match key.text("algorithm").as_deref() {
-        Some("hmac-sha384") => UpdateAlgorithm::HmacSha384,
-        Some("hmac-sha512") => UpdateAlgorithm::HmacSha512,
-        _ => UpdateAlgorithm::HmacSha256,
-    };
-    let (name, secret_file) = (key.domain("name"), key.path("secret_file"));
-    if name.as_ref().is_some_and(|name| *name == DomainName::root()) {
-        findings.problem(key.place_of("name"), "a key has a name: write name = \"walrus-europe\"");
-    }
-    Some(UpdateKey { name: name?, algorithm, secret_file: secret_file? })
 }
 
 /// A zone that Walrus serves itself, or that balanced names stand in, is no area's own.

@@ -1,0 +1,202 @@
+//! The server's side: requests checked, replies signed, and what is said to a signature that is wrong
+//! (RFC 8945 section 5.2).
+
+use walrus_dns::DomainName;
+
+use super::record::{
+    BAD_KEY, BAD_SIGNATURE, BAD_TIME, BAD_TRUNCATION, Found, NO_ERROR, Variables, algorithm_name,
+    are_same, sign_mac,
+};
+use super::{FUDGE, SharedKey, TsigKeys};
+
+/// The shortest MAC that is one at all, cut short (RFC 8945 section 5.2.2.1); never below half of it either.
+const MAC_SIZE_MIN: usize = 10;
+const RCODE_FORMERR: u8 = 1;
+const RCODE_NOTAUTH: u8 = 9;
+const HEADER_SIZE: usize = 12;
+
+/// Why a signed request is not believed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TsigRefusal {
+    /// The record cannot be read, is not the last or not alone.
+    #[error("its TSIG record is malformed (FORMERR)")]
+    Malformed,
+    /// No such key, or one of another algorithm.
+    #[error("its key, or the key's algorithm, is not known here (BADKEY)")]
+    UnknownKey,
+    /// Signed with another secret, or changed on its way.
+    #[error("its signature is wrong: is the secret the same on both sides? (BADSIG)")]
+    WrongSignature,
+    /// Only a part of the signature is there.
+    #[error("its signature is cut short (BADTRUNC)")]
+    ShortSignature,
+    /// Signed rightly, at another time.
+    #[error("it was signed at another time: look at both clocks (BADTIME)")]
+    WrongTime {
+        /// Who signs the reply that says so.
+        signer: ReplySigner,
+        /// When the request was signed, in seconds since 1970.
+        signed_at: u64,
+    },
+}
+
+impl TsigKeys {
+    /// Checks a request's signature and takes it off. `None`: it has none.
+    ///
+    /// # Errors
+    /// If it has one that is not believed; then the request is as it was, for [`TsigRefusal::reply`].
+    pub fn verify(
+        &self,
+        request: &mut Vec<u8>,
+        now: u64,
+    ) -> Result<Option<ReplySigner>, TsigRefusal> {
+        let mut named = None;
+        let verified = self.check(request, now, &mut named);
+        match &verified {
+            Ok(None) => {}
+            Ok(Some(_)) => self.counts.add_good(),
+            Err(refusal) => self.counts.add_refusal(refusal, named.as_ref(), now),
+        }
+        verified
+    }
+
+    fn check(
+        &self,
+        request: &mut Vec<u8>,
+        now: u64,
+        named: &mut Option<DomainName>,
+    ) -> Result<Option<ReplySigner>, TsigRefusal> {
+        let found = Found::in_message(request).map_err(|_| TsigRefusal::Malformed)?;
+        let Some(found) = found else { return Ok(None) };
+        *named = Some(found.key.clone());
+        let key = self.keys.get(&found.key);
+        let key = key.filter(|key| found.algorithm == algorithm_name(key.0.algorithm));
+        let key = key.ok_or(TsigRefusal::UnknownKey)?;
+        let whole = key.mac_size();
+        if found.mac.len() > whole || found.mac.len() < MAC_SIZE_MIN.max(whole / 2) {
+            return Err(TsigRefusal::Malformed);
+        }
+        let mut signed = request.clone();
+        found.take_off(&mut signed);
+        let mut digest = key.digest();
+        digest.update(&signed);
+        found.variables.sign(key, &mut digest);
+        // RFC 8945 section 5.2.2: the MAC before the time, and of it as much as there is.
+        if !are_same(&digest.sign().as_ref()[..found.mac.len()], &found.mac) {
+            return Err(TsigRefusal::WrongSignature);
+        }
+        if found.mac.len() < whole {
+            return Err(TsigRefusal::ShortSignature);
+        }
+        let signer = ReplySigner { key: key.clone(), before: found.mac, is_first: true };
+        if !found.variables.are_of(now) {
+            return Err(TsigRefusal::WrongTime { signer, signed_at: found.variables.time_signed });
+        }
+        *request = signed;
+        Ok(Some(signer))
+    }
+}
+
+impl TsigRefusal {
+    /// The reply to the request that is refused, which is the request as it came; `None` if it was no request.
+    #[must_use]
+    pub fn reply(self, request: &[u8], now: u64) -> Option<Vec<u8>> {
+        let found = Found::in_message(request).ok().flatten();
+        let error = match (&self, &found) {
+            (Self::Malformed, _) | (_, None) => return refused(request, RCODE_FORMERR),
+            (Self::UnknownKey, _) => BAD_KEY,
+            (Self::WrongSignature, _) => BAD_SIGNATURE,
+            (Self::ShortSignature, _) => BAD_TRUNCATION,
+            (Self::WrongTime { .. }, _) => BAD_TIME,
+        };
+        let mut reply = refused(request, RCODE_NOTAUTH)?;
+        if let Self::WrongTime { mut signer, signed_at } = self {
+            let other = now.to_be_bytes()[2..].to_vec();
+            let variables = Variables { time_signed: signed_at, fudge: FUDGE, error, other };
+            signer.sign_with(&mut reply, variables);
+            return Some(reply);
+        }
+        let found = found?;
+        let Variables { time_signed, fudge, .. } = found.variables;
+        let unsigned = Variables { time_signed, fudge, error, other: Vec::new() };
+        unsigned.put_behind(&mut reply, (found.key.as_wire(), &found.algorithm), &[]);
+        Some(reply)
+    }
+}
+
+/// A reply of header and question alone.
+fn refused(request: &[u8], rcode: u8) -> Option<Vec<u8>> {
+    const RESPONSE: u8 = 0x80;
+    /// Opcode and RD are as they were.
+    const KEPT: u8 = 0x79;
+    let mut reply = request.get(..HEADER_SIZE)?.to_vec();
+    if reply[2] & RESPONSE != 0 {
+        return None;
+    }
+    reply[2] = RESPONSE | (reply[2] & KEPT);
+    reply[3] = rcode;
+    reply[4..].fill(0);
+    if let Some(end) = end_of_question(request) {
+        reply[5] = 1;
+        reply.extend_from_slice(&request[HEADER_SIZE..end]);
+    }
+    Some(reply)
+}
+
+/// Where the one question ends, if it is one.
+fn end_of_question(request: &[u8]) -> Option<usize> {
+    let message = domain::base::Message::from_slice(request).ok()?;
+    let mut questions = message.question();
+    (message.header_counts().qdcount() == 1).then_some(())?;
+    questions.next()?.ok()?;
+    let end = questions.pos();
+    // A name with a pointer in it could not be copied.
+    let name = request.get(HEADER_SIZE..end.checked_sub(4)?)?;
+    DomainName::from_wire(name).is_ok().then_some(end)
+}
+
+/// Signs the replies to one request, one after the other.
+#[derive(Clone, Debug)]
+pub struct ReplySigner {
+    key: SharedKey,
+    /// The MAC of the message before: first the request's.
+    before: Vec<u8>,
+    is_first: bool,
+}
+
+impl ReplySigner {
+    /// With which the request was signed.
+    #[must_use]
+    pub fn key(&self) -> &DomainName {
+        self.key.name()
+    }
+
+    /// The most bytes that a signature adds.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.key.signature_size()
+    }
+
+    /// Puts a signature behind the next reply: a whole message whose additional section is the last.
+    pub fn sign(&mut self, reply: &mut Vec<u8>, now: u64) {
+        let variables =
+            Variables { time_signed: now, fudge: FUDGE, error: NO_ERROR, other: Vec::new() };
+        self.sign_with(reply, variables);
+    }
+
+    fn sign_with(&mut self, reply: &mut Vec<u8>, variables: Variables) {
+        let mut digest = self.key.digest();
+        sign_mac(&self.before, &mut digest);
+        digest.update(reply);
+        if self.is_first {
+            variables.sign(&self.key, &mut digest);
+        } else {
+            variables.sign_timers(&mut digest);
+        }
+        let mac = digest.sign();
+        let names = (self.key.name().as_wire(), algorithm_name(self.key.0.algorithm));
+        variables.put_behind(reply, names, mac.as_ref());
+        self.before = mac.as_ref().to_vec();
+        self.is_first = false;
+    }
+}
