@@ -72,6 +72,10 @@ counters! {
     TlsQueries => tls_queries,
     /// Requests received by HTTPS.
     HttpsQueries => https_queries,
+    /// Messages that change zones (UPDATE, NOTIFY), given to the zone keeper.
+    HandedOver => handed_over,
+    /// Such messages that were dropped because the zone keeper could not keep up.
+    HandedOverLost => handed_over_lost,
     /// Connections with whom TLS could not be agreed on.
     TlsFailures => tls_failures,
     /// TCP connections accepted, those of TLS and HTTPS among them.

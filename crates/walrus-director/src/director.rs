@@ -35,7 +35,7 @@ use crate::signing::{
 };
 use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
-use crate::zones::{Contents, MovingZone, Unfitting};
+use crate::zones::{Contents, Keeper, MovingZone, Unfitting};
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -68,6 +68,7 @@ pub(crate) struct Inner {
     /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
     pub(crate) contents: Mutex<Contents>,
     pub(crate) background: Background,
+    pub(crate) keeper: Keeper,
     #[cfg(test)]
     pub(crate) on_look: std::sync::OnceLock<OnLook>,
 }
@@ -334,6 +335,7 @@ impl std::fmt::Debug for DirectorHandle {
 impl Inner {
     fn shutdown(&self) {
         let Some(running) = lock(&self.running).take() else { return };
+        self.keeper.stop();
         self.background.stop();
         self.wakers.stop(running.threads);
         if let Some(log) = running.log {

@@ -35,7 +35,7 @@ use crate::sockets::{Sockets, bind};
 use crate::streams::{self, CertificateError, Certificates, Limits, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::udp::Worker;
-use crate::zones::{MovingZone, Unfitting, first_contents};
+use crate::zones::{HandOff, Keeper, MovingZone, Unfitting, first_contents};
 
 /// The least room for a UDP reply, in bytes.
 const REPLY_SIZE_MIN: u16 = 512;
@@ -95,8 +95,10 @@ impl Director {
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
         let answerers = answerers(&start, (&current, &counters), log.as_ref())?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
+        let (hand_off, events) = HandOff::new();
+        let shared = (&certificates, &hand_off);
         let (wakers, threads) =
-            start_threads((sockets, &certificates), answerers, dns).map_err(StartError::Threads)?;
+            start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
         let contents = first_contents(&start.zones, &start.moving);
@@ -128,10 +130,12 @@ impl Director {
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
             background: Background::default(),
+            keeper: Keeper::new(hand_off),
             #[cfg(test)]
             on_look: std::sync::OnceLock::new(),
         });
         inner.background.start(&inner).map_err(StartError::Threads)?;
+        inner.keeper.start(&inner, events).map_err(StartError::Threads)?;
         Ok(DirectorHandle::of(inner))
     }
 }
@@ -308,16 +312,19 @@ fn with_kept_plan(table: AnswerTable, start: &DirectorStart) -> AnswerTable {
     }
 }
 
+/// What all threads hold.
+type Shared<'a> = (&'a Arc<Certificates>, &'a HandOff);
+
 /// Starts a thread for each worker and one for TCP, which takes the last answerer. If one cannot be
 /// started, the others end.
 fn start_threads(
-    (sockets, certificates): (Sockets, &Arc<Certificates>),
+    (sockets, shared): (Sockets, Shared<'_>),
     answerers: Vec<Answerer>,
     dns: &DnsSettings,
 ) -> io::Result<(Wakers, Vec<JoinHandle<()>>)> {
     let mut wakers = Wakers::default();
     let mut threads = Vec::new();
-    match spawn((sockets, certificates), answerers, dns, (&mut wakers, &mut threads)) {
+    match spawn((sockets, shared), answerers, dns, (&mut wakers, &mut threads)) {
         Ok(()) => Ok((wakers, threads)),
         Err(error) => {
             wakers.stop(threads);
@@ -327,7 +334,7 @@ fn start_threads(
 }
 
 fn spawn(
-    (sockets, certificates): (Sockets, &Arc<Certificates>),
+    (sockets, (certificates, hand_off)): (Sockets, Shared<'_>),
     mut answerers: Vec<Answerer>,
     dns: &DnsSettings,
     (wakers, threads): (&mut Wakers, &mut Vec<JoinHandle<()>>),
@@ -354,7 +361,7 @@ fn spawn(
     for (number, (sockets, answerer)) in sockets.udp.into_iter().zip(answerers).enumerate() {
         let wake = wakers.add()?;
         let stop = Arc::clone(&wakers.stop);
-        let worker = Worker::new(sockets, reply_size, wake, stop, answerer);
+        let worker = Worker::new(sockets, reply_size, wake, stop, (answerer, hand_off.clone()));
         threads.push(named(format!("dns-{number}")).spawn(|| worker.run())?);
     }
     Ok(())

@@ -56,6 +56,16 @@ pub(crate) struct Datagram<'a> {
     pub(crate) destination: Option<IpAddr>,
 }
 
+/// The way back to who sent a datagram, for a reply that is sent later than its batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Route {
+    sender: libc::sockaddr_storage,
+    sender_length: libc::socklen_t,
+    control: Control,
+    /// 0: the system chooses the address that it is sent from.
+    control_length: usize,
+}
+
 /// How sending went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
@@ -172,6 +182,18 @@ impl Batch {
         self.reply_lengths[index] = length.min(self.reply_size);
     }
 
+    /// A copy of a received datagram and the way back to its sender; `index` is below what
+    /// [`Batch::receive`] returned.
+    pub(crate) fn take_away(&self, index: usize) -> (Vec<u8>, Route) {
+        let received = &self.received[index];
+        let mut control = self.controls[index];
+        let control_length = reply_control(&mut control.0[..received.control_length]).unwrap_or(0);
+        let sender = self.senders[index];
+        let route =
+            Route { sender, sender_length: received.sender_length, control, control_length };
+        (self.queries[index][..received.length].to_vec(), route)
+    }
+
     /// Sends all replies of the first `count` datagrams, each from the address that was asked.
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, count: usize) -> Sent {
         // SAFETY: as in `receive`.
@@ -201,6 +223,30 @@ impl Batch {
         }
         send_all(socket, &mut headers[..replies])
     }
+}
+
+/// Sends one reply along a route, from the address that was asked.
+///
+/// # Errors
+/// As `sendmsg`; a full buffer is one too.
+pub(crate) fn send_along(socket: BorrowedFd<'_>, route: &Route, reply: &[u8]) -> io::Result<()> {
+    let (mut sender, mut control) = (route.sender, route.control);
+    let mut vector =
+        libc::iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
+    // SAFETY: `msghdr` is plain old data for which all zeroes is a value.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = (&raw mut sender).cast();
+    header.msg_namelen = route.sender_length;
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    if route.control_length > 0 {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = route.control_length;
+    }
+    // SAFETY: the header points to buffers of the lengths given, which outlive the call; the kernel
+    // only reads them; the descriptor is open.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sends until all headers are through; one that the kernel refuses is skipped.

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use walrus_core::answer::Transport;
 
+use super::UdpListener;
 use super::batch::{BATCH, Batch, Poll};
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
+use crate::zones::{Back, HandOff, HandedOver};
 
 /// How long an idle worker sleeps if nobody wakes it. Only a lost wake-up would make this matter.
 const IDLE: Duration = Duration::from_secs(60);
@@ -37,6 +39,7 @@ pub(crate) struct Worker<A> {
     wake: UnixStream,
     stop: Arc<AtomicBool>,
     answering: A,
+    hand_off: HandOff,
     /// Whether it may wait by receiving.
     may_receive: bool,
     last: Last,
@@ -63,7 +66,7 @@ enum Waiting {
 }
 
 struct Listening {
-    socket: UdpSocket,
+    socket: Arc<UdpListener>,
     address: SocketAddr,
 }
 
@@ -75,16 +78,17 @@ impl<A: Answering> Worker<A> {
         reply_size: usize,
         wake: UnixStream,
         stop: Arc<AtomicBool>,
-        answering: A,
+        (answering, hand_off): (A, HandOff),
     ) -> Self {
-        let sockets: Vec<Listening> =
-            sockets.into_iter().map(|(socket, address)| Listening { socket, address }).collect();
+        let listening = |(socket, address)| Listening { socket: Arc::new(socket), address };
+        let sockets: Vec<Listening> = sockets.into_iter().map(listening).collect();
         // The waking comes first, then the sockets in their order.
         let descriptors = sockets.iter().map(|listening| listening.socket.as_fd());
         let poll = Poll::new(std::iter::once(wake.as_fd()).chain(descriptors));
         let may_receive = matches!(&sockets[..], [only] if waits_briefly(&only.socket));
         let batch = Batch::new(reply_size);
-        Self { sockets, batch, poll, wake, stop, answering, may_receive, last: Last::Nothing }
+        let last = Last::Nothing;
+        Self { sockets, batch, poll, wake, stop, answering, hand_off, may_receive, last }
     }
 
     /// Answers until asked to stop.
@@ -167,6 +171,7 @@ impl<A: Answering> Worker<A> {
             self.answering.look_ahead(self.batch.queries(count));
         }
         for index in 0..count {
+            let mut moves_zones = None;
             self.batch.answer(index, |datagram, reply| {
                 if datagram.is_cut {
                     self.answering.counters().add(Count::Dropped, 1);
@@ -187,8 +192,21 @@ impl<A: Answering> Worker<A> {
                     self.answering.counters().add(Count::Dropped, 1);
                     return None;
                 }
+                if self.hand_off.wants(datagram.query) {
+                    moves_zones = Some(datagram.sender);
+                    return None;
+                }
                 self.answering.answer(incoming, reply)
             });
+            if let Some(client) = moves_zones {
+                let (message, route) = self.batch.take_away(index);
+                let back = Back::Udp { socket: Arc::clone(socket), route: Box::new(route) };
+                let transport = Transport::Udp;
+                let message = HandedOver { message, client, transport, back };
+                let was_taken = self.hand_off.offer(message);
+                let count = if was_taken { Count::HandedOver } else { Count::HandedOverLost };
+                self.answering.counters().add(count, 1);
+            }
         }
         let sent = self.batch.send(socket.as_fd(), count);
         self.answering.counters().add(Count::SendFailures, sent.failed as u64);
@@ -230,7 +248,8 @@ mod tests {
             wake.set_nonblocking(true).unwrap();
             let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
             let echo = Echo(Arc::clone(&counters));
-            let worker = Worker::new(sockets, 512, wake, Arc::clone(&stop), echo);
+            let worker =
+                Worker::new(sockets, 512, wake, Arc::clone(&stop), (echo, HandOff::new().0));
             let thread = std::thread::spawn(|| worker.run());
             Self { addresses, waker, stop, counters, thread }
         }
@@ -270,6 +289,51 @@ mod tests {
         }
     }
 
+    /// The keeper replies by the socket that was asked, also where that listens on all addresses.
+    #[test]
+    fn what_moves_zones_goes_to_the_keeper_and_its_reply_comes_from_where_was_asked() {
+        for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let socket = super::super::listen(listen.parse().unwrap()).unwrap();
+            let address = socket.local_addr().unwrap();
+            let (wake, waker) = UnixStream::pair().unwrap();
+            wake.set_nonblocking(true).unwrap();
+            let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
+            let (hand_off, events) = HandOff::new();
+            hand_off.set_open(true);
+            let answering = (Echo(Arc::clone(&counters)), hand_off);
+            let sockets = vec![(socket, address)];
+            let worker = Worker::new(sockets, 512, wake, Arc::clone(&stop), answering);
+            let thread = std::thread::spawn(|| worker.run());
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            // Another address of this machine than the one that the system would choose.
+            client.connect(("127.0.0.7", address.port())).unwrap();
+            if listen.starts_with("127") {
+                client.connect(address).unwrap();
+            }
+            let update = [0, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            client.send(&update).unwrap();
+            let event = events.recv_timeout(Duration::from_secs(5)).unwrap();
+            let crate::zones::Event::Message(handed) = event else { panic!("a message") };
+            assert_eq!(
+                (handed.message.as_slice(), handed.transport),
+                (&update[..], Transport::Udp)
+            );
+            assert_eq!(handed.client, client.local_addr().unwrap());
+            handed.back.send(b"done".to_vec());
+            let mut reply = [0; 64];
+            assert_eq!(client.recv(&mut reply).unwrap(), 4, "from the address that it knows");
+            client.send(b"plain query").unwrap();
+            assert_eq!(client.recv(&mut reply).unwrap(), 11, "goes on as ever");
+            let mut seen = CounterSnapshot::default();
+            seen.add(&counters);
+            assert_eq!((seen.udp_queries, seen.handed_over, seen.handed_over_lost), (2, 1, 0));
+            stop.store(true, Ordering::Relaxed);
+            drop(waker);
+            thread.join().unwrap();
+        }
+    }
+
     #[test]
     fn a_panic_costs_its_query_and_not_the_thread() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -277,7 +341,13 @@ mod tests {
         let (wake, waker) = UnixStream::pair().unwrap();
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
         let echo = Echo(Arc::clone(&counters));
-        let worker = Worker::new(vec![(socket, address)], 512, wake, Arc::clone(&stop), echo);
+        let worker = Worker::new(
+            vec![(socket, address)],
+            512,
+            wake,
+            Arc::clone(&stop),
+            (echo, HandOff::new().0),
+        );
         let thread = std::thread::spawn(|| worker.run());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

@@ -5,6 +5,8 @@
 //! reload of the configuration changes the latter alone.
 
 mod fitted;
+mod hand_off;
+mod keeper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use walrus_dns::DomainName;
 use crate::director::{DirectorHandle, ReloadError, lock};
 use crate::signing::{Rebuilding, SignError, Wanted};
 pub use fitted::Unfitting;
+pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
+pub(crate) use keeper::Keeper;
 
 /// A zone whose content moves by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,91 @@
+//! The zone keeper: the one thread that changes zones which move by themselves.
+//!
+//! It takes what the answering threads hand over, and wakes when something is due. It may wait for
+//! a disk or for a zone to be compiled: nobody who asks plain queries waits with it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{io, mem};
+
+use super::hand_off::{Event, HandOff, HandedOver};
+use crate::director::{DirectorHandle, Inner};
+
+/// How long it sleeps if nothing is due.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Messages that are looked at together: they share what a change costs.
+const TOGETHER: usize = 64;
+
+/// The thread, and how to reach it.
+pub(crate) struct Keeper {
+    hand_off: HandOff,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// Not running yet.
+    pub(crate) fn new(hand_off: HandOff) -> Self {
+        Self { hand_off, stop: Arc::default(), thread: Mutex::default() }
+    }
+
+    /// Starts the thread. It ends when the Director is gone.
+    ///
+    /// # Errors
+    /// If there are no more threads.
+    pub(crate) fn start(&self, director: &Arc<Inner>, events: Receiver<Event>) -> io::Result<()> {
+        let (director, stop) = (Arc::downgrade(director), Arc::clone(&self.stop));
+        let run = move || run(&director, &events, &stop);
+        let thread = thread::Builder::new().name("zone-keeper".to_owned()).spawn(run)?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
+    }
+
+    /// Where messages for it go.
+    pub(crate) const fn hand_off(&self) -> &HandOff {
+        &self.hand_off
+    }
+
+    /// Ends the thread and waits for it, unless that is what calls.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.hand_off.wake();
+        let thread = mem::take(&mut *self.thread.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
+            // A panic has been told by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let first = match events.recv_timeout(IDLE) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut messages = Vec::new();
+        for event in first.into_iter().chain(events.try_iter()).take(TOGETHER) {
+            match event {
+                Event::Message(message) => messages.push(*message),
+                Event::Wake => {}
+            }
+        }
+        let Some(director) = director.upgrade().map(DirectorHandle::of) else { return };
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        take_in(&director, messages);
+    }
+}
+
+/// Whatever was handed over. A message that nobody takes has no reply.
+fn take_in(_: &DirectorHandle, messages: Vec<HandedOver>) {
+    drop(messages);
+}
