@@ -8,7 +8,8 @@
 //! once, within a window of 128 as in RFC 4303 section 3.4.3, so that the parts of a Plan may overtake each
 //! other; but of kinds in which the newer replaces the older (`hello` and `presence`; `sights`; `name_servers`), an older one is not
 //! taken after a newer. A lower session is taken once the higher one was silent for a detection time (a Reporter's,
-//! for two of its units if that is longer). One that says
+//! for two of its units if that is longer). Of sessions that were heard before, what comes must be newer than all that was
+//! taken of them: the 32 of the highest numbers are known by heart, and what is below those is not heard again. One that says
 //! something *new* when the higher one has been heard for longer than that is another node of that name: a
 //! twin. It is not heard; the one with the higher session, which is the one that started last unless clocks
 //! are wrong, goes on.
@@ -33,6 +34,9 @@ const SENDERS_MAX: usize = 20_000;
 
 /// Whoever was silent for so long makes way when the table is full.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// So many sessions of one sender that were heard before are known.
+const ENDED_MAX: usize = 32;
 
 /// How often a full table is looked through for those.
 const SWEEPS_APART: Duration = Duration::from_secs(10);
@@ -93,8 +97,18 @@ struct Sender {
     heard_at: Time,
     /// Who says nothing for so long is silent.
     silence: Duration,
-    /// A lower session that spoke last, so that what it says again is told from what it says anew.
-    lower: Option<Session>,
+    /// Another session that spoke last, so that what it says again is told from what it says anew.
+    beside: Option<Session>,
+    ended: Ended,
+}
+
+/// Sessions that were heard before, so that nobody brings them back by saying again what they said.
+#[derive(Clone, Debug, Default)]
+struct Ended {
+    /// The highest sequence of each.
+    highest: BTreeMap<u64, u64>,
+    /// No session up to this is heard again: whatever it says, it may have said before.
+    forgotten: Option<u64>,
 }
 
 /// The messages of a session that were taken.
@@ -134,18 +148,27 @@ impl Senders {
             self.make_room(now)?;
             let mut current = Session::new(envelope);
             current.take(envelope)?;
-            let sender = Sender { current, since: now, heard_at: now, silence, lower: None };
+            let sender = Sender {
+                current,
+                since: now,
+                heard_at: now,
+                silence,
+                beside: None,
+                ended: Ended::default(),
+            };
             self.table.insert(key, sender);
             return Ok(());
         };
         let is_silent = now.since(sender.heard_at) >= sender.silence;
         if *session > sender.current.number || (*session < sender.current.number && is_silent) {
-            let known = sender.lower.as_ref().filter(|lower| lower.number == *session);
-            let mut next = known.map_or_else(|| Session::new(envelope), Session::clone);
+            let mut next = sender
+                .known(envelope)
+                .ok_or(NotAdmitted::Older { session: *session, sequence: envelope.sequence })?;
             // What it said before and says again does not bring it back.
             next.take(envelope)?;
             let last = std::mem::replace(&mut sender.current, next);
-            sender.lower = Some(last);
+            sender.ended.add(&last);
+            sender.beside = Some(last);
             sender.since = now;
         } else if *session == sender.current.number {
             sender.current.take(envelope)?;
@@ -178,13 +201,25 @@ impl Senders {
 }
 
 impl Sender {
+    /// What is known of the session of a message; `None` if it ended too long ago to know.
+    fn known(&self, envelope: &Envelope) -> Option<Session> {
+        let session = envelope.session;
+        let beside = self.beside.as_ref().filter(|beside| beside.number == session);
+        match (beside, self.ended.highest.get(&session)) {
+            (Some(beside), _) => Some(beside.clone()),
+            (None, Some(highest)) => Some(Session::up_to(session, *highest)),
+            (None, None) if self.ended.forgotten >= Some(session) => None,
+            (None, None) => Some(Session::new(envelope)),
+        }
+    }
+
     /// Why a lower session is not heard.
     fn below(&mut self, envelope: &Envelope, is_settled: bool) -> NotAdmitted {
         let Envelope { session, sequence, .. } = envelope;
-        let known = self.lower.take().filter(|lower| lower.number == *session);
-        let mut lower = known.unwrap_or_else(|| Session::new(envelope));
-        let is_new = lower.take(envelope);
-        self.lower = Some(lower);
+        let older = NotAdmitted::Older { session: *session, sequence: *sequence };
+        let Some(mut beside) = self.known(envelope) else { return older };
+        let is_new = beside.take(envelope);
+        self.beside = Some(beside);
         match is_new {
             Err(reason) => reason,
             Ok(()) if is_settled => NotAdmitted::Twin {
@@ -193,7 +228,17 @@ impl Sender {
                 session: *session,
                 goes_on: self.current.number,
             },
-            Ok(()) => NotAdmitted::Older { session: *session, sequence: *sequence },
+            Ok(()) => older,
+        }
+    }
+}
+
+impl Ended {
+    fn add(&mut self, session: &Session) {
+        self.highest.insert(session.number, session.highest);
+        if self.highest.len() > ENDED_MAX {
+            let lowest = self.highest.pop_first().map(|(number, _)| number);
+            self.forgotten = self.forgotten.max(lowest);
         }
     }
 }
@@ -208,6 +253,12 @@ impl Session {
             sights: None,
             name_servers: None,
         }
+    }
+
+    /// One of which all up to this sequence may have been taken.
+    const fn up_to(number: u64, highest: u64) -> Self {
+        let all = Some(highest);
+        Self { number, highest, taken: u128::MAX, state: all, sights: all, name_servers: all }
     }
 
     fn take(&mut self, envelope: &Envelope) -> Result<(), NotAdmitted> {
@@ -356,6 +407,26 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_ended_are_not_brought_back_by_what_they_said() {
+        // One more than are known by heart.
+        let all: Vec<u64> = (1..=ENDED_MAX as u64 + 2).collect();
+        let mut senders = Senders::new(DETECTION);
+        let mut now = Time::ZERO;
+        let mut say = |envelope: &Envelope| {
+            now += DETECTION;
+            senders.admit(envelope, now).is_ok()
+        };
+        assert!(all.iter().all(|session| say(&hello(*session, 5))));
+        for _ in 0..3 {
+            assert_eq!(all.iter().filter(|session| say(&hello(**session, 5))).count(), 0);
+        }
+        assert!(say(&hello(3, 6)), "it goes on, as one does that was cut off");
+        assert!(!say(&hello(1, 6)), "too long ago to know what it said");
+        assert!(say(&hello(u64::MAX, 1)));
+        assert!(say(&hello(40, 1)), "never heard: a clock was set back");
+    }
+
+    #[test]
     fn two_nodes_of_one_name_are_told_apart_and_the_later_goes_on() {
         let mut messages = Vec::new();
         let mut expected = Vec::new();
@@ -426,7 +497,7 @@ mod tests {
         /// In whatever order and however often they come: each is taken at most once.
         #[test]
         fn nothing_is_taken_twice(
-            messages in prop::collection::vec((0..2_u64, 0..300_u64, any::<bool>(), 0..2000_u64), 0..200),
+            messages in prop::collection::vec((0..5_u64, 0..300_u64, any::<bool>(), 0..2000_u64), 0..200),
         ) {
             let mut senders = Senders::new(DETECTION);
             let mut now = Time::ZERO;

@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 /// One client may have this part of all connections: a fourth, at least two.
 const CLIENT_PART: usize = 4;
 
+/// So large a part of all places is there for those that have asked nothing yet.
+const NEW_PART: usize = 4;
+
 /// All connections of a thread, and how many each client has.
 pub(super) struct Places {
     max: usize,
@@ -18,9 +21,10 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Connections {
-    /// By their turn: first those that have brought no message yet, so that a flood of them ends nobody who
-    /// has; of both kinds first whoever was silent for longest.
+    /// By kind and turn: first those that have brought no message yet, of both kinds first whoever was silent for longest.
     all: BTreeMap<Turn, (IpAddr, Rc<Notify>)>,
+    /// How many have brought no message yet.
+    new: usize,
     by_client: BTreeMap<IpAddr, usize>,
     next_turn: u64,
 }
@@ -44,7 +48,7 @@ impl Places {
             return None;
         }
         if connections.all.len() >= self.max {
-            let silent = connections.all.first_key_value().map(|(turn, _)| *turn)?;
+            let silent = connections.silent(self.max / NEW_PART)?;
             let (_, give_way) = connections.remove(silent)?;
             give_way.notify_one();
         }
@@ -55,10 +59,18 @@ impl Places {
 }
 
 impl Connections {
+    /// Whose turn it is to give way. Of those that have asked nothing there may be so many: a flood of more ends
+    /// its own; while there are fewer, those that have asked do not keep newcomers from their handshake.
+    fn silent(&self, new_max: usize) -> Option<Turn> {
+        let first = |has_asked| self.all.range((has_asked, 0)..).next().map(|(turn, _)| *turn);
+        first(self.new < new_max).or_else(|| first(false))
+    }
+
     /// Puts a connection behind all others of its kind and tells its turn.
     fn add(&mut self, has_asked: bool, client: IpAddr, give_way: Rc<Notify>) -> Turn {
         let turn = (has_asked, self.next_turn);
         self.next_turn += 1;
+        self.new += usize::from(!has_asked);
         self.all.insert(turn, (client, give_way));
         *self.by_client.entry(client).or_default() += 1;
         turn
@@ -67,6 +79,7 @@ impl Connections {
     /// Takes a connection out; `None` if it had to give way before.
     fn remove(&mut self, turn: Turn) -> Option<(IpAddr, Rc<Notify>)> {
         let (client, give_way) = self.all.remove(&turn)?;
+        self.new -= usize::from(!turn.0);
         if let Some(of_client) = self.by_client.get_mut(&client) {
             *of_client -= 1;
             if *of_client == 0 {
@@ -111,5 +124,55 @@ fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, number])
+    }
+
+    /// How many of each kind have a place: who has asked, and who has not.
+    fn count(places: &Places) -> (usize, usize) {
+        let connections = places.connections.borrow();
+        let asked = connections.all.keys().filter(|turn| turn.0).count();
+        assert_eq!(connections.all.len(), asked + connections.new);
+        (asked, connections.new)
+    }
+
+    #[test]
+    fn neither_a_flood_of_new_connections_nor_many_old_ones_keep_the_others_out() {
+        let places = Places::new(8);
+        let asked: Vec<Place> = (0..8).map(|it| places.take(client(it)).unwrap()).collect();
+        asked.iter().for_each(Place::renew);
+        assert_eq!(count(&places), (8, 0));
+        // Two newcomers find a place, and have time for their handshake.
+        let new: Vec<Place> = (8..10).map(|it| places.take(client(it)).unwrap()).collect();
+        assert_eq!(count(&places), (6, 2));
+        // A flood of them ends its own.
+        let flood: Vec<Place> = (10..250).map(|it| places.take(client(it)).unwrap()).collect();
+        assert_eq!(count(&places), (6, 2));
+        new[0].renew();
+        assert_eq!(count(&places), (6, 2), "its place was taken");
+        flood.last().unwrap().renew();
+        assert_eq!(count(&places), (7, 1));
+        drop((asked, new, flood));
+        assert_eq!(count(&places), (0, 0));
+        assert!(places.connections.borrow().by_client.is_empty());
+    }
+
+    #[test]
+    fn there_is_a_place_even_where_there_are_few() {
+        for max in [0, 1, 2, 3] {
+            let places = Places::new(max);
+            let held: Vec<Place> = (0..9).filter_map(|it| places.take(client(it))).collect();
+            assert_eq!(held.len(), 9);
+            held[8].renew();
+            assert!(places.take(client(9)).is_some());
+            assert!(places.connections.borrow().all.len() <= max.max(1));
+        }
     }
 }

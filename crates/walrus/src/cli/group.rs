@@ -53,9 +53,9 @@ pub(super) fn controllers(node: &str, group: &GroupView) -> String {
         (false, true) => "standby",
         (false, false) => "not heard",
     };
-    let of_peer = |peer: &PeerView| match peer.unproved {
-        true => "in doubt",
-        false => state(&peer.name, peer.heard),
+    let of_peer = |peer: &PeerView| {
+        let state = state(&peer.name, peer.heard);
+        if peer.unproved { format!("{state}, in doubt") } else { state.to_owned() }
     };
     let peers = group.peers.iter().filter(|peer| peer.heard).map(|peer| peer.name.as_str());
     table.row([
@@ -69,7 +69,7 @@ pub(super) fn controllers(node: &str, group: &GroupView) -> String {
         table.row([
             peer.name.clone(),
             peer.joined.to_string(),
-            of_peer(peer).to_owned(),
+            of_peer(peer),
             format!("{:.1} s ago", peer.age_ms as f64 / 1000.0),
             peer.hears_peers.join(", "),
             peer.plan.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -48,7 +48,7 @@ pub(in crate::config) static DNS: Group = Group {
             name: "tcp_connections_max",
             kind: Kind::Count(1, 1_000_000),
             default: Default::Value("1000"),
-            meaning: "TCP connections served at once; beyond it the longest idle one gives way.",
+            meaning: "TCP, TLS and HTTPS connections served at once; beyond it one gives way that has been silent for longest.",
             example: "1000",
         },
         Setting {

@@ -81,6 +81,8 @@ pub(super) struct Membership {
     peers: Peers,
     /// Who was heard when that was looked at last.
     live: BTreeSet<Name>,
+    /// Who was in doubt then.
+    doubted: BTreeSet<Name>,
     twin: Option<Twin>,
     master: Option<Name>,
     pub(super) is_master: bool,
@@ -129,6 +131,7 @@ impl Membership {
             joined: None,
             peers: Peers::default(),
             live: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             twin: None,
             master: None,
             is_master: false,
@@ -167,14 +170,17 @@ impl Membership {
         if self.joined.is_some() || now < self.started + self.detection {
             return None;
         }
-        self.highest_joined += 1;
+        // Nobody can drive the others' out of what is believed; those that join alike are told apart by name.
+        self.highest_joined = (self.highest_joined + 1).min(peers::JOINED_MAX - 1);
         self.joined = Some(self.highest_joined);
         self.joined
     }
 
-    /// Whether those that are heard cannot have answered its first word yet.
-    fn is_too_early_to_tell(&self, now: Time) -> bool {
-        self.answered_from.is_none_or(|until| now < until)
+    /// Who is heard and may be dead: until its own first words have been answered, that is nobody.
+    fn in_doubt(&self, now: Time) -> BTreeSet<Name> {
+        let is_early = self.answered_from.is_none_or(|until| now < until);
+        let doubted = (!is_early).then(|| self.peers.in_doubt(self.detection, now));
+        doubted.into_iter().flatten().cloned().collect()
     }
 
     /// Who is heard.
@@ -432,6 +438,17 @@ impl Controller {
             let how = if peer.presence.leaving { "has ended" } else { "is heard no longer" };
             self.warn(format!("Controller {silent} {how}"));
         }
+        let doubted = group.in_doubt(now);
+        for name in doubted.difference(&group.doubted) {
+            self.warn(format!(
+                "Controller {name} is heard, but does not say that it hears this one: either this one's words do not \
+                 reach it, or it is dead and somebody repeats what it said"
+            ));
+        }
+        for name in group.doubted.difference(&doubted).filter(|name| group.live.contains(*name)) {
+            self.warn(format!("Controller {name} says that it hears this one"));
+        }
+        group.doubted = doubted;
         let silence = (group.detection * 2).max(DIRECTOR_SILENT_MIN);
         for (director, is_silent) in self.demand.find_silent(&self.name, silence, now) {
             self.moves.silent(&director, is_silent, now);

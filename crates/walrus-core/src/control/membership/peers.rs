@@ -10,7 +10,7 @@ use crate::message::{HEARD_MAX, Heard, Presence};
 use crate::world::{Digest, Name, Overrides, Time};
 
 /// No count of starts comes near it.
-const JOINED_MAX: u64 = 1 << 62;
+pub(super) const JOINED_MAX: u64 = 1 << 62;
 
 /// Who was silent for so long is no longer shown.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
@@ -149,6 +149,13 @@ impl Peers {
         now: Time,
     ) -> impl Iterator<Item = (&Name, &Peer)> {
         self.table.iter().filter(move |(_, peer)| peer.is_live(detection, now))
+    }
+
+    /// Those of them that should have said by now that they hear this one, and have not.
+    pub(super) fn in_doubt(&self, detection: Duration, now: Time) -> impl Iterator<Item = &Name> {
+        let is_settled = move |peer: &Peer| now.since(peer.since) >= detection;
+        let unproved = self.live(detection, now).filter(|(_, peer)| !peer.is_proved);
+        unproved.filter(move |(_, peer)| is_settled(peer)).map(|(name, _)| name)
     }
 
     /// The same for the election.

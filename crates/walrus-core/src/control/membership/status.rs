@@ -90,15 +90,14 @@ pub(super) fn twin_text(name: &Name, other: u64, own: u64) -> String {
 impl Controller {
     pub(in crate::control) fn group_status(&self, now: Time) -> Option<GroupStatus> {
         let group = self.group.as_ref()?;
+        let in_doubt = group.in_doubt(now);
         let peers = group.peers.iter().map(|(name, peer)| PeerStatus {
             name: name.clone(),
             session: peer.session,
             joined: peer.presence.joined,
             heard: peer.is_live(group.detection, now),
             age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
-            unproved: peer.is_live(group.detection, now)
-                && !peer.is_proved
-                && !group.is_too_early_to_tell(now),
+            unproved: in_doubt.contains(name),
             hears: peer.presence.hears,
             hears_this: peer.presence.heard.iter().any(|heard| heard.name == self.name),
             hears_peers: peer.presence.heard.iter().map(|heard| heard.name.clone()).collect(),

@@ -21,6 +21,9 @@ fn people_are_told_of_a_dead_controller_whose_words_are_said_again() {
     }
     let group = network.group(1);
     assert!(group.peers[0].unproved, "{group:?}");
+    let told =
+        network.nodes[1].warnings.iter().filter(|line| line.contains("does not say that it hears"));
+    assert_eq!(told.count(), 1, "{:?}", network.nodes[1].warnings);
     // It is deferred to until it ends, like one of whom only one direction works.
     network.until(10_000, |it| it.masters() == "b");
     // The living one is known by what it says of this one.
@@ -29,6 +32,24 @@ fn people_are_told_of_a_dead_controller_whose_words_are_said_again() {
     network.pass(2000);
     assert!(!network.group(1).peers[0].unproved);
     assert_eq!(network.masters(), "b", "it joined anew");
+}
+
+#[test]
+fn who_is_not_heard_tells_of_it_and_of_its_end() {
+    let mut network = Network::new(2);
+    network.pass(10_000);
+    network.stop(1, Stop::Crash);
+    network.cut(1, 0);
+    network.start(1);
+    network.pass(10_000);
+    let told = |network: &Network, what: &str| {
+        network.nodes[1].warnings.iter().filter(|line| line.contains(what)).count()
+    };
+    assert_eq!(told(&network, "a is heard, but does not say that it hears this one"), 1);
+    network.heal();
+    network.pass(3000);
+    assert_eq!(told(&network, "a says that it hears this one"), 1);
+    assert!(!network.group(1).peers[0].unproved);
 }
 
 #[test]

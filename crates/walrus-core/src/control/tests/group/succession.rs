@@ -281,6 +281,29 @@ fn a_join_number_or_epoch_beyond_all_reason_is_refused() {
 }
 
 #[test]
+fn nobody_drives_join_numbers_out_of_what_is_believed() {
+    use crate::control::Input;
+    use crate::message::Presence;
+    let mut network = three();
+    let now = network.now;
+    let presence = Presence { joined: (1 << 62) - 1, hears: true, ..Presence::default() };
+    for node in 0..3 {
+        let name = super::super::harness::name("x");
+        let input = Input::Presence { name, session: 1, presence: presence.clone() };
+        network.controller(node).handle(now, input).unwrap();
+    }
+    for node in [1, 2] {
+        network.stop(node, Stop::Crash);
+        network.start(node);
+    }
+    network.pass(20_000);
+    assert_eq!((network.masters().as_str(), network.group(2).joined), ("a", Some((1 << 62) - 1)));
+    // Both joined alike: the name tells them apart.
+    network.stop(0, Stop::Crash);
+    network.until(6000, |it| it.masters() == "b");
+}
+
+#[test]
 fn a_master_that_ends_in_good_order_is_followed_at_once() {
     let mut network = three();
     let plan = network.number(1).unwrap();
