@@ -17,6 +17,7 @@
 //! 9. [`control`]: failure detection, rounds, notices: the Controller without its sockets
 //! 10. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
 //! 11. [`update`]: Plans into name servers that are already there, by DNS UPDATE
+//! 12. [`transfer`]: zones from and to other name servers: AXFR, IXFR, when to ask
 
 pub mod answer;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod map;
 pub mod message;
 pub mod plan;
 pub mod policy;
+pub mod transfer;
 pub mod update;
 pub mod world;
 pub mod zone;

@@ -35,7 +35,11 @@ use crate::signing::{
 };
 use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
+<<<<<<< HEAD
 use crate::zones::{Contents, Keeper, MovingZone, Unfitting};
+=======
+use crate::zones::{Contents, MovingZone, NoticeWays, Unfitting};
+>>>>>>> 1e5aa11 (Take zones from other primaries: AXFR, IXFR, TSIG, SOA timers, the last zone on the disk)
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -67,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) rebuilding: Mutex<Rebuilding>,
     /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
     pub(crate) contents: Mutex<Contents>,
+    /// Whom a NOTIFY is for.
+    pub(crate) notice_ways: Mutex<NoticeWays>,
     pub(crate) background: Background,
     pub(crate) keeper: Keeper,
     #[cfg(test)]
@@ -227,7 +233,7 @@ impl DirectorHandle {
         let Reload { topology, zones, moving, map, digests, signing, pairs, answer_sets_max } =
             reload;
         let mut rebuilding = self.rebuilding();
-        let contents = self.contents_with(&zones, &moving);
+        let contents = self.contents_with(&moving);
         let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
         self.add_pairs(pairs);
         let found = self.plan().and_then(|plan| wanted.with_found(&plan));

@@ -56,4 +56,7 @@ pub use signing::{KeyUse, SignError, SigningStart, SigningStatus, ZoneSigningSta
 pub use start::{Director, DirectorStart, StartError};
 pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
-pub use zones::{Loaded, MovingZone, ReplaceError, Unfitting};
+pub use zones::{
+    KeptZone, KeptZoneError, KeptZones, MovingZone, Primary, ReplaceError, Secondaries,
+    SecondaryCounts, SecondaryStatus, SecondaryZone, Unfitting,
+};

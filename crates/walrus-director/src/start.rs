@@ -101,7 +101,7 @@ impl Director {
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
-        let contents = first_contents(&start.zones, &start.moving);
+        let contents = first_contents(&start.moving);
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
         let figures = Arc::clone(answers.figures());
         let control = Control {
@@ -129,6 +129,7 @@ impl Director {
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
+            notice_ways: Mutex::default(),
             background: Background::default(),
             keeper: Keeper::new(hand_off),
             #[cfg(test)]
@@ -273,7 +274,7 @@ fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), Sta
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
     let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones)
-        .with_contents(&first_contents(&start.zones, &start.moving))?;
+        .with_contents(&first_contents(&start.moving))?;
     let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
     let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);

@@ -13,13 +13,14 @@ use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
 use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
+use walrus_director::MovingZone;
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
 use crate::cli::Failure;
 use crate::expiry::{self, Expiring};
 use crate::paths;
-use crate::zone_files;
+use crate::zone_files::{self, FoundZones};
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -28,6 +29,9 @@ pub(crate) struct Loaded {
     pub(crate) configuration: Arc<Configuration>,
     /// In the order of the configuration.
     pub(crate) zones: Vec<Arc<Zone>>,
+    /// Those of them whose content moves by itself: of those that come from other primaries stands in
+    /// `zones` what was kept of them, or an empty zone.
+    pub(crate) moving: Vec<MovingZone>,
     /// Everything that stands somewhere, as the roles share it.
     pub(crate) topology: Arc<Topology>,
     /// Client prefix to area.
@@ -99,7 +103,8 @@ impl Checked {
     /// Reads zones and map; the compiled map comes from the state directory if it is there.
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings, .. } = self;
-        let (zones, zones_digest) = zone_files::load(&configuration, &mut warnings)?;
+        let FoundZones { zones, moving, digest: zones_digest } =
+            zone_files::load(&configuration, state, &mut warnings)?;
         warnings.extend(addresses_beside_services(&zones, &configuration.topology));
         let HostedZones { zones, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
@@ -117,6 +122,7 @@ impl Checked {
             topology: Arc::new(configuration.topology.clone()),
             configuration: Arc::new(configuration),
             zones,
+            moving,
             map: Arc::new(map),
             digests,
             warnings,

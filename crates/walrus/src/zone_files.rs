@@ -11,6 +11,9 @@ use walrus_core::zone::{
     IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, zone_of_nameservers,
 };
 
+use walrus_director::{KeptZones, MovingZone};
+use walrus_host::state::StateDirectory;
+
 use crate::load::{LoadError, folder_of};
 use crate::paths;
 
@@ -29,18 +32,40 @@ const THREADS_MAX: usize = 8;
 /// A text may have so much more bytes than its zone may take: comments, and data in hexadecimal.
 const TEXT_FACTOR: usize = 2;
 
-/// The zones of a configuration, in its order, and a digest of all their texts.
+/// The zones of a configuration.
+pub(crate) struct FoundZones {
+    /// In its order.
+    pub(crate) zones: Vec<Arc<Zone>>,
+    /// Those whose content moves by itself.
+    pub(crate) moving: Vec<MovingZone>,
+    /// Of all their texts.
+    pub(crate) digest: Digest,
+}
+
+/// The zones of a configuration, in its order, and a digest of all their texts; what was kept of those
+/// that come from other primaries is looked for in the state directory.
 pub(crate) fn load(
     configuration: &Configuration,
+    state: Option<&StateDirectory>,
     warnings: &mut Vec<String>,
-) -> Result<(Vec<Arc<Zone>>, Digest), LoadError> {
-    let mut zones = Vec::new();
+) -> Result<FoundZones, LoadError> {
+    let (mut zones, mut moving) = (Vec::new(), Vec::new());
     let mut problems = paths::missing(configuration);
     problems.extend(crate::expiry::problems(configuration));
     problems.extend(crate::dns_files::problems(configuration, warnings));
     let mut texts = Vec::new();
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
+        if !settings.primaries.is_empty() {
+            // Of what moves by itself nothing but the name counts: serials differ between nodes.
+            texts.push(b"from primaries".to_vec());
+            let memory_max = configuration.dns.zone_memory_max;
+            let content = state.and_then(|state| kept(settings, state, memory_max)).map(Arc::new);
+            let empty = || Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
+            zones.push(content.clone().unwrap_or_else(empty));
+            moving.push(MovingZone { apex: settings.apex.clone(), content });
+            continue;
+        }
         let Some(file) = &settings.file else {
             texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
             let zone = zone_of_nameservers(&settings.apex, &settings.nameservers);
@@ -58,7 +83,25 @@ pub(crate) fn load(
     if !problems.is_empty() {
         return Err(LoadError::Problems(problems));
     }
-    Ok((zones, Digest::of(texts.iter().map(Vec::as_slice))))
+    Ok(FoundZones { zones, moving, digest: Digest::of(texts.iter().map(Vec::as_slice)) })
+}
+
+/// What was kept of a zone that comes from other primaries, unless it expired since.
+fn kept(settings: &ZoneSettings, state: &StateDirectory, memory_max: usize) -> Option<Zone> {
+    let keeps_signatures = settings.dnssec != ZoneDnssec::Sign;
+    let kept = KeptZones::in_state(state.path());
+    match kept.load(&settings.apex, keeps_signatures, memory_max) {
+        Ok(kept) => kept.filter(|kept| !kept.is_expired(unix_seconds())).map(|kept| kept.zone),
+        Err(error) => {
+            tracing::warn!("{error}; it is transferred anew");
+            None
+        }
+    }
+}
+
+fn unix_seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Reads one zone; digests of its texts go into `texts`.

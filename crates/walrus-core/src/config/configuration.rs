@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use super::{IdentitySettings, NameServerSettings, RateLimitSettings, TsigKey};
+use super::{IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings, TsigKey};
 use crate::world::{
     Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
 };
@@ -61,6 +61,8 @@ pub struct ZoneSettings {
     pub nameservers: Vec<DomainName>,
     /// A standard zone file; without one, SOA and NS are made from `nameservers`.
     pub file: Option<PathBuf>,
+    /// Other name servers that it comes from, in the order in which they are asked. Local.
+    pub primaries: Vec<PrimarySettings>,
     /// Whether it is signed, with the default of `[dnssec]` filled in.
     pub dnssec: ZoneDnssec,
 }

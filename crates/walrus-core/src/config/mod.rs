@@ -12,6 +12,7 @@ mod datagram;
 mod example;
 mod findings;
 mod identities;
+mod moving_zones;
 mod parse;
 mod prefix;
 mod published;
@@ -36,6 +37,7 @@ pub use configuration::{
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use identities::IdentitySettings;
+pub use moving_zones::PrimarySettings;
 pub use parse::{Parsed, parse, parse_with};
 pub use published::{NameServerSettings, PublishedService, UpdateTransport};
 pub use reference::reference_page;

@@ -165,7 +165,7 @@ pub(super) fn build(
     let dns = dns::read(&section(root, "dns", &dns::DNS, findings), roles.director, findings);
     let dnssec = dnssec::read(&section(root, "dnssec", &dnssec::DNSSEC, findings), findings);
     let keys = key::read(root, findings);
-    let zones = zone::read(root, &dns, dnssec.sign, findings);
+    let zones = zone::read(root, (&dns, &keys), dnssec.sign, findings);
     let geo = geo::read(&section(root, "geo", &geo::GEO, findings));
     let clusters = cluster::read(root, findings);
     let mut clients = Clients::new(context);

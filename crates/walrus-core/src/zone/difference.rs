@@ -313,7 +313,7 @@ const fn has_names(record_type: u16) -> bool {
 }
 
 /// The serial in a SOA record's data: in front of four other numbers.
-fn serial_of(data: &[u8]) -> Option<u32> {
+pub(crate) fn serial_of(data: &[u8]) -> Option<u32> {
     let numbers = data.last_chunk::<20>()?;
     numbers.first_chunk().map(|serial| u32::from_be_bytes(*serial))
 }

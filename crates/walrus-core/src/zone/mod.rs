@@ -11,11 +11,12 @@ mod nsec3;
 
 pub use beside_services::addresses_beside_services;
 pub use content::{RecordSet, SetView, Sets, Zone};
+pub(crate) use difference::serial_of;
 pub use difference::{DifferenceError, Record, ZoneDifference};
 pub(crate) use file::calendar;
 pub use file::{
-    IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneFile, ZoneReader, read_zone,
-    read_zone_including, write_record, write_zone, zone_of_nameservers,
+    IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneDraft, ZoneFile, ZoneReader, is_data_of,
+    read_zone, read_zone_including, write_record, write_zone, zone_of_nameservers,
 };
 pub use host_names::{HostedZones, add_hosts};
 pub use nsec3::{

@@ -7,6 +7,7 @@
 mod fitted;
 mod hand_off;
 mod keeper;
+mod secondary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,23 +20,20 @@ use crate::signing::{Rebuilding, SignError, Wanted};
 pub use fitted::Unfitting;
 pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
 pub(crate) use keeper::Keeper;
+pub(crate) use secondary::NoticeWays;
+pub use secondary::{
+    KeptZone, KeptZoneError, KeptZones, Primary, Secondaries, SecondaryCounts, SecondaryStatus,
+    SecondaryZone,
+};
 
 /// A zone whose content moves by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovingZone {
     /// Which.
     pub apex: DomainName,
-    /// What the zone of this name among those that were loaded is.
-    pub loaded: Loaded,
-}
-
-/// What was loaded of a zone that moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loaded {
-    /// Its content, which is served until other content comes.
-    Content,
-    /// Nothing but its place: until content comes there is no answer.
-    Place,
+    /// What is served until other content comes, without the hosts of services; `None`: until content
+    /// comes there is no answer. The zone of this name among those that were loaded is only its place.
+    pub content: Option<Arc<Zone>>,
 }
 
 /// The zones that move, as they came; `None` is one without content.
@@ -111,9 +109,9 @@ impl DirectorHandle {
     }
 
     /// What zones that move have after a reload: what they had, and for new ones what was loaded.
-    pub(crate) fn contents_with(&self, zones: &[Arc<Zone>], moving: &[MovingZone]) -> Contents {
+    pub(crate) fn contents_with(&self, moving: &[MovingZone]) -> Contents {
         let held = lock(&self.inner().contents).clone();
-        first_contents(zones, moving)
+        first_contents(moving)
             .into_iter()
             .map(|(apex, loaded)| {
                 let content = held.get(&apex).cloned().flatten().or(loaded);
@@ -124,13 +122,8 @@ impl DirectorHandle {
 }
 
 /// What zones that move begin with.
-pub(crate) fn first_contents(zones: &[Arc<Zone>], moving: &[MovingZone]) -> Contents {
-    let one = |MovingZone { apex, loaded }: &MovingZone| {
-        let of_it = || zones.iter().find(|zone| zone.apex() == apex).cloned();
-        let content = if *loaded == Loaded::Content { of_it() } else { None };
-        (apex.clone(), content)
-    };
-    moving.iter().map(one).collect()
+pub(crate) fn first_contents(moving: &[MovingZone]) -> Contents {
+    moving.iter().map(|zone| (zone.apex.clone(), zone.content.clone())).collect()
 }
 
 impl Wanted {

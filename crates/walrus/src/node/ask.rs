@@ -55,7 +55,7 @@ fn reload_director(
     let reload = Reload {
         topology: loaded.topology,
         zones: loaded.zones,
-        moving: Vec::new(),
+        moving: loaded.moving,
         map: loaded.map,
         digests: digests.clone(),
         signing,
@@ -307,6 +307,9 @@ impl Node {
                 }
                 Err(error) => return Err(ApiError::internal(error)),
             }
+        }
+        if let Some(secondaries) = &self.secondaries {
+            secondaries.set(super::secondaries::zones(&loaded.configuration));
         }
         // Before the Controller, whose next Plan may lack what they still publish.
         if self.loaded().configuration.node.roles.updater {

@@ -11,6 +11,7 @@ mod group;
 pub(crate) mod keys;
 mod plan_taker;
 mod roll;
+mod secondaries;
 mod staleness;
 mod start;
 mod tell_acknowledged;
@@ -29,7 +30,7 @@ use tokio::task::JoinHandle;
 use walrus_controller::ControllerHandle;
 use walrus_core::message::RefusedPlan;
 use walrus_core::plan::{Plan, PlanNumber};
-use walrus_director::DirectorHandle;
+use walrus_director::{DirectorHandle, Secondaries};
 use walrus_host::bus::Bus;
 use walrus_host::clock::Clock;
 use walrus_host::group::GroupDoor;
@@ -81,6 +82,8 @@ pub(crate) struct Node {
     director: Option<DirectorHandle>,
     /// Certificates and lists that run out some day, as last looked at.
     expiring: Mutex<Arc<Vec<Expiring>>>,
+    /// Zones that come from other primaries, if this node is a name server.
+    secondaries: Option<Secondaries>,
     /// Name servers that are already there.
     updaters: updaters::Updaters,
     /// Of the zones that the name server signs.
@@ -114,6 +117,11 @@ impl Node {
     /// The keys of the zones that are signed here.
     pub(crate) const fn keys(&self) -> &Arc<keys::NodeKeys> {
         &self.keys
+    }
+
+    /// Zones that come from other primaries, if this node is a name server.
+    pub(crate) const fn secondaries(&self) -> Option<&Secondaries> {
+        self.secondaries.as_ref()
     }
 
     /// What keeps name servers that are already there up to date.
@@ -167,6 +175,7 @@ impl Node {
     pub(crate) async fn stop(&self) {
         self.shutdown.request();
         self.updaters.stop();
+        self.secondaries.iter().for_each(Secondaries::stop);
         if let Some(controller) = &self.controller {
             let stored = tokio::time::timeout(STORED_WITHIN, controller.ended()).await;
             if stored.is_err() {

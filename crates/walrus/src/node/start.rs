@@ -22,7 +22,7 @@ use walrus_host::state::StateDirectory;
 use super::access::Access;
 use super::keys::NodeKeys;
 use super::updaters::Updaters;
-use super::{Node, Start, announce, expire, follow, group, roll, wire};
+use super::{Node, Start, announce, expire, follow, group, roll, secondaries, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, Loaded};
@@ -109,6 +109,9 @@ impl Node {
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
         let plans = controller.as_ref().map_or(plans, ControllerHandle::plan);
+        let secondaries = director.as_ref().map(|director| {
+            secondaries::start(director, configuration, &state, (&start.clock, seed))
+        });
         let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
         let node = Arc::new(Self {
             path: start.path,
@@ -122,6 +125,7 @@ impl Node {
             expiring: Mutex::new(loaded.expiring.clone()),
             controller,
             director,
+            secondaries,
             updaters,
             keys,
             applied,
@@ -286,7 +290,7 @@ fn start_director(
         dns,
         topology: loaded.topology.clone(),
         zones: loaded.zones.clone(),
-        moving: Vec::new(),
+        moving: loaded.moving.clone(),
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,

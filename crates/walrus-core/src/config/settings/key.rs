@@ -80,7 +80,6 @@ pub(in crate::config) fn one(section: &Section, findings: &Findings<'_>) -> Opti
     Some(TsigKey { name: name?, algorithm, secret_file: secret_file? })
 }
 
-#[allow(dead_code)]
 /// The `key` that a section names, if it names one and there is one: without it the rule would hold for
 /// everybody, so it is a problem.
 pub(in crate::config) fn named(

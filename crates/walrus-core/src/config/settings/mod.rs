@@ -18,6 +18,7 @@ pub(super) mod nats;
 mod nearness;
 pub(super) mod node;
 pub(super) mod notify;
+pub(super) mod primary;
 pub(super) mod probe;
 pub(super) mod rate_limit;
 mod records;

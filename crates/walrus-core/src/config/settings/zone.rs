@@ -1,9 +1,9 @@
 //! `[[zone]]`: what the name server is authoritative for.
 
-use super::{Default, Group, Kind, Scope, Setting};
+use super::{Default, Group, Kind, Scope, Setting, primary};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
-use crate::config::{DnsSettings, ZoneDnssec, ZoneSettings};
+use crate::config::{DnsSettings, TsigKey, ZoneDnssec, ZoneSettings};
 
 pub(in crate::config) static ZONE: Group = Group {
     header: "[[zone]]",
@@ -35,11 +35,21 @@ pub(in crate::config) static ZONE: Group = Group {
             example: "\"example.com.zone\"",
         },
         Setting {
+            name: "primaries",
+            kind: Kind::Sections(&primary::PRIMARY),
+            default: Default::Otherwise("none: the zone is this configuration's"),
+            meaning: "Other name servers that the zone comes from, by AXFR and IXFR: Walrus is their \
+                      secondary, adds the services, and signs the result if it has the keys. In \
+                      the place of `file`; each node may have others.",
+            example: "[{ address = \"192.0.2.1:53\", key = \"transfer\" }]",
+        },
+        Setting {
             name: "dnssec",
             kind: Kind::OneOf(&["sign", "off", "keep"]),
             default: Default::Otherwise("\"sign\" if `sign` of [dnssec] says so, else \"off\""),
             meaning: "Whether Walrus signs the zone, leaves it unsigned, or keeps the signatures \
-                      that its file has (`keep`: then no service can live in it).",
+                      that its file or its primaries have (`keep`: then no service can live in it). \
+                      A zone that comes signed from primaries is kept so unless this is \"sign\".",
             example: "\"sign\"",
         },
     ],
@@ -48,7 +58,7 @@ pub(in crate::config) static ZONE: Group = Group {
 /// The zones of both spellings, in the order of the file.
 pub(in crate::config) fn read(
     root: &Section,
-    dns: &DnsSettings,
+    (dns, keys): (&DnsSettings, &[TsigKey]),
     sign: bool,
     findings: &Findings<'_>,
 ) -> Vec<ZoneSettings> {
@@ -56,7 +66,13 @@ pub(in crate::config) fn read(
     let nameservers = root.domains("nameservers");
     let default = if sign { ZoneDnssec::Sign } else { ZoneDnssec::Off };
     if let Some(Value::Domain(apex)) = root.value("zone") {
-        let zone = ZoneSettings { apex: apex.clone(), nameservers, file: None, dnssec: default };
+        let zone = ZoneSettings {
+            apex: apex.clone(),
+            nameservers,
+            file: None,
+            primaries: Vec::new(),
+            dnssec: default,
+        };
         zones.push((zone, root.place_of("zone")));
     } else if root.is_given("nameservers") {
         findings.problem(
@@ -69,7 +85,8 @@ pub(in crate::config) fn read(
         let (nameservers, file) = (section.domains("nameservers"), section.path("file"));
         if let Some(apex) = section.domain("name") {
             let dnssec = dnssec(section, default, findings);
-            let zone = ZoneSettings { apex, nameservers, file, dnssec };
+            let primaries = primary::read(section, keys, findings);
+            let zone = ZoneSettings { apex, nameservers, file, primaries, dnssec };
             zones.push((zone, section.place_of("name")));
         }
     }
@@ -79,7 +96,8 @@ pub(in crate::config) fn read(
             let first = findings.point(*first);
             findings.problem(*place, format!("the zone {apex} stands already at {first}"));
         }
-        if zone.file.is_none() && zone.nameservers.is_empty() {
+        let is_local = zone.file.is_none() && zone.primaries.is_empty();
+        if is_local && zone.nameservers.is_empty() {
             findings.problem(
                 *place,
                 format!(
@@ -101,7 +119,7 @@ fn dnssec(section: &Section, default: ZoneDnssec, findings: &Findings<'_>) -> Zo
         Some("sign") => ZoneDnssec::Sign,
         Some("off") => ZoneDnssec::Off,
         Some("keep") => {
-            if !section.is_given("file") {
+            if !section.is_given("file") && !section.is_given("primaries") {
                 findings.problem(
                     section.place_of("dnssec"),
                     "`dnssec = \"keep\"` needs a signed zone file: write `file`, or \
@@ -118,7 +136,7 @@ fn dnssec(section: &Section, default: ZoneDnssec, findings: &Findings<'_>) -> Zo
 /// itself would be told that there is no such name, and believe it.
 fn check_nameservers(zone: &ZoneSettings, place: Place, findings: &Findings<'_>) {
     let inside = zone.nameservers.iter().find(|name| name.is_within(&zone.apex));
-    if let Some(name) = inside.filter(|_| zone.file.is_none()) {
+    if let Some(name) = inside.filter(|_| zone.file.is_none() && zone.primaries.is_empty()) {
         findings.warn(
             place,
             format!(

@@ -8,6 +8,7 @@ mod by_domain;
 mod chain;
 mod check;
 mod collect;
+mod draft;
 mod entries;
 mod include;
 mod made;
@@ -26,6 +27,7 @@ use walrus_dns::DomainName;
 use super::Zone;
 use crate::config::Problem;
 
+pub use draft::{ZoneDraft, is_data_of};
 pub use include::{IncludedFile, ReadIncluded};
 pub use made::zone_of_nameservers;
 pub use parts::{ScannedPart, TextPart};

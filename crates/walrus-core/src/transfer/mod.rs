@@ -1,0 +1,24 @@
+//! Zones from and to other name servers: AXFR (RFC 5936), IXFR (RFC 1995), and when to ask.
+//!
+//! [`TransferReader`] takes the messages of a reply in, one by one, and gives a whole zone or a
+//! difference; [`Refresh`] says when a secondary asks whom, by the timers of the zone's SOA record
+//! and by NOTIFY (RFC 1996). Neither has a socket or a clock.
+
+mod reader;
+mod refresh;
+mod wire;
+
+pub use reader::{Asked, Step, Transfer, TransferError, TransferLimits, TransferReader};
+pub use refresh::{Attempt, Held, Refresh, SoaTimers};
+pub use wire::read_serial;
+
+/// Whether a serial is newer than another (RFC 1982): of two that are half the space apart neither
+/// is.
+#[must_use]
+pub const fn is_newer(serial: u32, than: u32) -> bool {
+    let ahead = serial.wrapping_sub(than);
+    ahead != 0 && ahead < 1 << 31
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Zones from other primaries: asked for, transferred, kept, served until they expire.
+//!
+//! A task for each. When whom is asked decides `walrus_core::transfer::Refresh`; `exchange` speaks,
+//! `kept` is the disk, and [`DirectorHandle::replace_zone`] serves what came.
+
+mod exchange;
+mod kept;
+mod run;
+mod status;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+use walrus_core::config::TsigKey;
+use walrus_dns::DomainName;
+use walrus_host::clock::Clock;
+use walrus_host::seed::Seed;
+use walrus_host::shutdown::Shutdown;
+
+pub use kept::{KeptZone, KeptZoneError, KeptZones};
+pub use status::{SecondaryCounts, SecondaryStatus};
+
+use crate::director::{DirectorHandle, lock};
+use run::Task;
+
+/// Transfers at the same time: each may take as much memory as its zone.
+const TRANSFERS_MAX: usize = 4;
+/// NOTIFY messages that wait for their zone's task; more say nothing new.
+const NOTICES_MAX: usize = 8;
+
+/// A zone and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondaryZone {
+    /// The zone.
+    pub apex: DomainName,
+    /// Whom to ask, in this order.
+    pub primaries: Vec<Primary>,
+    /// Whether what is signed in it is kept: Walrus does not sign it.
+    pub keeps_signatures: bool,
+    /// The most bytes of memory that it may take.
+    pub memory_max: usize,
+}
+
+/// Another primary of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// The key that signs what is said.
+    pub key: Option<TsigKey>,
+}
+
+/// All zones of a node that come from elsewhere.
+#[derive(Debug)]
+pub struct Secondaries {
+    director: DirectorHandle,
+    kept: KeptZones,
+    clock: Clock,
+    seed: Seed,
+    transfers: Arc<Semaphore>,
+    running: Mutex<BTreeMap<DomainName, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    zone: SecondaryZone,
+    status: Arc<Mutex<SecondaryStatus>>,
+    end: Shutdown,
+}
+
+/// A primary told of a change.
+#[derive(Clone, Copy, Debug)]
+struct Notice {
+    primary: usize,
+    serial: Option<u32>,
+}
+
+/// Who may tell of changes of a zone, and to whom.
+#[derive(Debug)]
+pub(crate) struct NoticeWay {
+    /// Address and key of each primary.
+    primaries: Vec<(IpAddr, Option<DomainName>)>,
+    sender: mpsc::Sender<Notice>,
+}
+
+/// The ways of all zones that come from elsewhere.
+pub(crate) type NoticeWays = BTreeMap<DomainName, NoticeWay>;
+
+/// What becomes of a NOTIFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notified {
+    /// Its zone is asked for.
+    Taken,
+    /// It comes from none of the zone's primaries.
+    Stranger,
+    /// The zone comes from nowhere else.
+    NotSecondary,
+}
+
+impl Secondaries {
+    /// None yet.
+    #[must_use]
+    pub fn new(director: DirectorHandle, kept: KeptZones, clock: Clock, seed: Seed) -> Self {
+        let transfers = Arc::new(Semaphore::new(TRANSFERS_MAX));
+        Self { director, kept, clock, seed, transfers, running: Mutex::default() }
+    }
+
+    /// These and no others from now on; to be called within a runtime of tokio. A zone whose settings are
+    /// the same goes on.
+    pub fn set(&self, zones: Vec<SecondaryZone>) {
+        let mut running = self.lock();
+        running.retain(|apex, it| {
+            let stays = zones.iter().any(|zone| *zone == it.zone);
+            if !stays {
+                it.end.request();
+                lock(&self.director.inner().notice_ways).remove(apex);
+            }
+            stays
+        });
+        for zone in zones {
+            if !running.contains_key(&zone.apex) {
+                running.insert(zone.apex.clone(), self.start(zone));
+            }
+        }
+    }
+
+    fn start(&self, zone: SecondaryZone) -> Running {
+        let (sender, notices) = mpsc::channel(NOTICES_MAX);
+        let of = |primary: &Primary| {
+            let key = primary.key.as_ref().map(|key| key.name.clone());
+            (primary.address.ip(), key)
+        };
+        let way = NoticeWay { primaries: zone.primaries.iter().map(of).collect(), sender };
+        lock(&self.director.inner().notice_ways).insert(zone.apex.clone(), way);
+        let status = Arc::new(Mutex::new(SecondaryStatus {
+            apex: zone.apex.clone(),
+            primaries: zone.primaries.iter().map(|primary| primary.address).collect(),
+            serial: None,
+            is_expired: false,
+            primary: None,
+            checked: None,
+            next: None,
+            expires: None,
+            problem: None,
+            counts: SecondaryCounts::default(),
+        }));
+        let end = Shutdown::new();
+        let task = Task {
+            director: self.director.clone(),
+            kept: self.kept.clone(),
+            clock: self.clock.clone(),
+            seed: self.seed.for_part(&format!("secondary/{}", zone.apex)),
+            transfers: Arc::clone(&self.transfers),
+            zone: zone.clone(),
+            status: Arc::clone(&status),
+            end: end.clone(),
+        };
+        tokio::spawn(task.run(notices));
+        Running { zone, status, end }
+    }
+
+    /// How each stands, by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<SecondaryStatus> {
+        self.lock().values().map(|it| lock(&it.status).clone()).collect()
+    }
+
+    /// Ends all of them; what they serve stays.
+    pub fn stop(&self) {
+        for it in std::mem::take(&mut *self.lock()).into_values() {
+            it.end.request();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DomainName, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DirectorHandle {
+    /// Somebody tells of a change of a zone, with this key or none. It counts if the address or the key
+    /// is one of the zone's primaries': all that it leads to is a question to that primary.
+    pub(crate) fn notified(
+        &self,
+        apex: &DomainName,
+        (client, key): (IpAddr, Option<&DomainName>),
+        serial: Option<u32>,
+    ) -> Notified {
+        let ways = lock(&self.inner().notice_ways);
+        let Some(way) = ways.get(apex) else { return Notified::NotSecondary };
+        let is_it = |(address, own): &(IpAddr, Option<DomainName>)| {
+            *address == client || (key.is_some() && own.as_ref() == key)
+        };
+        let Some(primary) = way.primaries.iter().position(is_it) else {
+            return Notified::Stranger;
+        };
+        // What finds no room says no more than those that wait.
+        let _ = way.sender.try_send(Notice { primary, serial });
+        Notified::Taken
+    }
+}

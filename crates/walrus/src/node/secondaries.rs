@@ -1,0 +1,37 @@
+//! The zones that this node's name server gets from other primaries.
+
+use walrus_core::config::{Configuration, PrimarySettings, ZoneDnssec, ZoneSettings};
+use walrus_director::{DirectorHandle, KeptZones, Primary, Secondaries, SecondaryZone};
+use walrus_host::clock::Clock;
+use walrus_host::seed::Seed;
+use walrus_host::state::StateDirectory;
+
+/// Those of a configuration, asked for from now on.
+pub(super) fn start(
+    director: &DirectorHandle,
+    configuration: &Configuration,
+    state: &StateDirectory,
+    (clock, seed): (&Clock, Seed),
+) -> Secondaries {
+    let kept = KeptZones::in_state(state.path());
+    let secondaries = Secondaries::new(director.clone(), kept, clock.clone(), seed);
+    secondaries.set(zones(configuration));
+    secondaries
+}
+
+/// Those of a configuration.
+pub(super) fn zones(configuration: &Configuration) -> Vec<SecondaryZone> {
+    let Configuration { zones, keys, dns, .. } = configuration;
+    let primary = |PrimarySettings { address, key }: &PrimarySettings| Primary {
+        address: *address,
+        // The configuration's check found it.
+        key: key.as_ref().and_then(|name| keys.iter().find(|key| key.name == *name)).cloned(),
+    };
+    let zone = |zone: &ZoneSettings| SecondaryZone {
+        apex: zone.apex.clone(),
+        primaries: zone.primaries.iter().map(primary).collect(),
+        keeps_signatures: zone.dnssec != ZoneDnssec::Sign,
+        memory_max: dns.zone_memory_max,
+    };
+    zones.iter().filter(|zone| !zone.primaries.is_empty()).map(zone).collect()
+}
