@@ -25,6 +25,10 @@ use walrus_dns::DomainName;
 mod sample;
 #[path = "signed.rs"]
 mod signed;
+#[path = "transfer.rs"]
+mod transfer;
+
+pub use transfer::transfer;
 
 /// A query, by UDP and by TCP, on both paths, to zones unsigned, with NSEC and with NSEC3: no panic, the same bytes, no reply to a reply, no
 /// reply that cannot be read, and no refusal that is longer than its query.

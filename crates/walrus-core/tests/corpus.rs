@@ -28,6 +28,11 @@ fn name_server_reply() {
 }
 
 #[test]
+fn transfer() {
+    replay("transfer", 20, targets::transfer);
+}
+
+#[test]
 fn plan() {
     replay("plan", 10, targets::plan);
 }

@@ -35,11 +35,8 @@ use crate::signing::{
 };
 use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
-<<<<<<< HEAD
-use crate::zones::{Contents, Keeper, MovingZone, Unfitting};
-=======
-use crate::zones::{Contents, MovingZone, NoticeWays, Unfitting};
->>>>>>> 1e5aa11 (Take zones from other primaries: AXFR, IXFR, TSIG, SOA timers, the last zone on the disk)
+use crate::tsig::TsigKeys;
+use crate::zones::{Contents, Keeper, MovingZone, NoticeWays, Unfitting};
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -71,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) rebuilding: Mutex<Rebuilding>,
     /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
     pub(crate) contents: Mutex<Contents>,
+    /// Keys that others share with it.
+    pub(crate) keys: ArcSwap<TsigKeys>,
     /// Whom a NOTIFY is for.
     pub(crate) notice_ways: Mutex<NoticeWays>,
     pub(crate) background: Background,
@@ -230,8 +229,8 @@ impl DirectorHandle {
         reload: Reload,
         plan: impl Fn() -> Option<Arc<Plan>>,
     ) -> Result<(), ReloadError> {
-        let Reload { topology, zones, moving, map, digests, signing, pairs, answer_sets_max } =
-            reload;
+        let Reload { topology, zones, moving, keys, map, digests, signing, pairs, .. } = reload;
+        let answer_sets_max = reload.answer_sets_max;
         let mut rebuilding = self.rebuilding();
         let contents = self.contents_with(&moving);
         let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
@@ -242,7 +241,11 @@ impl DirectorHandle {
         let change = Some(Surroundings { map, digests, plan: &plan });
         let done = self.rebuild(&mut rebuilding, wanted, change, true);
         match done {
-            Ok(()) => *lock(&self.inner().contents) = contents,
+            Ok(()) => {
+                *lock(&self.inner().contents) = contents;
+                let held = self.inner().keys.load();
+                self.inner().keys.store(Arc::new(held.replaced_by(keys)));
+            }
             Err(_) => {
                 self.control().signing.set_sets_max(before);
             }
@@ -365,6 +368,8 @@ pub struct Reload {
     pub zones: Vec<Arc<Zone>>,
     /// Those of them whose content moves by itself: what came stays.
     pub moving: Vec<MovingZone>,
+    /// Keys that other name servers and clients share with it.
+    pub keys: TsigKeys,
     /// Built from `topology`.
     pub map: Arc<Map>,
     /// What all this hashes to.

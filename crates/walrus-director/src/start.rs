@@ -34,6 +34,7 @@ use crate::signing::{
 use crate::sockets::{Sockets, bind};
 use crate::streams::{self, CertificateError, Certificates, Limits, NewCertificate};
 use crate::traffic::TrafficGathering;
+use crate::tsig::TsigKeys;
 use crate::udp::Worker;
 use crate::zones::{HandOff, Keeper, MovingZone, Unfitting, first_contents};
 
@@ -51,6 +52,8 @@ pub struct DirectorStart {
     pub zones: Vec<Arc<Zone>>,
     /// Those of them whose content moves by itself.
     pub moving: Vec<MovingZone>,
+    /// Keys that other name servers and clients share with it.
+    pub keys: TsigKeys,
     /// Built from `topology`.
     pub map: Arc<Map>,
     /// What all this hashes to: a Plan for something else is refused.
@@ -129,6 +132,7 @@ impl Director {
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
+            keys: ArcSwap::from_pointee(start.keys),
             notice_ways: Mutex::default(),
             background: Background::default(),
             keeper: Keeper::new(hand_off),

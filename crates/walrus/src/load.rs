@@ -14,6 +14,7 @@ use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
 use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
 use walrus_director::MovingZone;
+use walrus_director::tsig::TsigKeys;
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     /// Those of them whose content moves by itself: of those that come from other primaries stands in
     /// `zones` what was kept of them, or an empty zone.
     pub(crate) moving: Vec<MovingZone>,
+    /// Keys of TSIG with their secrets, as the files hold them now.
+    pub(crate) keys: TsigKeys,
     /// Everything that stands somewhere, as the roles share it.
     pub(crate) topology: Arc<Topology>,
     /// Client prefix to area.
@@ -109,6 +112,8 @@ impl Checked {
         let HostedZones { zones, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
         warnings.extend(of_hosts);
+        let keys = TsigKeys::read(&configuration.keys)
+            .map_err(|error| LoadError::Problems(vec![walrus_host::log::chain(&error)]))?;
         let map = load_map(&configuration, state)?;
         let expiring = Arc::new(expiry::look(&configuration));
         warnings.extend(expiry::warnings(&expiring));
@@ -123,6 +128,7 @@ impl Checked {
             configuration: Arc::new(configuration),
             zones,
             moving,
+            keys,
             map: Arc::new(map),
             digests,
             warnings,

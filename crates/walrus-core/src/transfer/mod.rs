@@ -10,7 +10,7 @@ mod wire;
 
 pub use reader::{Asked, Step, Transfer, TransferError, TransferLimits, TransferReader};
 pub use refresh::{Attempt, Held, Refresh, SoaTimers};
-pub use wire::read_serial;
+pub use wire::{Notify, read_notify, read_serial};
 
 /// Whether a serial is newer than another (RFC 1982): of two that are half the space apart neither
 /// is.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use walrus_dns::DomainName;
 
 use super::{
-    Asked, Attempt, Held, Refresh, SoaTimers, Step, Transfer, TransferError, TransferLimits,
-    TransferReader, is_newer,
+    Asked, Attempt, Held, Notify, Refresh, SoaTimers, Step, Transfer, TransferError,
+    TransferLimits, TransferReader, is_newer, read_notify,
 };
 use crate::world::Time;
 use crate::zone::{Record, Zone, read_zone};
@@ -294,6 +294,23 @@ fn names_in_data_are_uncompressed() {
     let mx = zone.set(&name("z"), 15).unwrap().data().next().unwrap().to_vec();
     assert_eq!(mx, [&[0, 5, 1, b'M', 2, b'n', b's', 1, b'z', 0][..]].concat());
     assert_eq!(zone.serial(), 7);
+}
+
+#[test]
+fn a_notify_names_its_zone_and_perhaps_its_serial() {
+    let question = [1, b'z', 0, 0, 6, 0, 1];
+    let head = |answers| [0, 7, 0x24, 0, 0, 1, 0, answers, 0, 0, 0, 0];
+    let bare = [&head(0)[..], &question].concat();
+    let told = Notify { apex: name("z"), serial: None, question_end: 19 };
+    assert_eq!(read_notify(&bare), Some(told.clone()));
+    let with_soa = [&head(1)[..], &question, &message(&[soa(9)])[12..]].concat();
+    assert_eq!(read_notify(&with_soa), Some(Notify { serial: Some(9), ..told }));
+    for (at, byte) in [(2, 0xa4), (2, 0x28), (5, 0), (5, 2), (16, 1), (18, 3)] {
+        let mut other = bare.clone();
+        other[at] = byte;
+        assert_eq!(read_notify(&other), None, "{at}");
+    }
+    (0..bare.len()).for_each(|len| assert_eq!(read_notify(&bare[..len]), None));
 }
 
 fn timers(serial: u32) -> SoaTimers {

@@ -53,6 +53,35 @@ pub fn read_serial(reply: &[u8], id: u16, apex: &DomainName) -> Option<u32> {
     None
 }
 
+/// What a NOTIFY says (RFC 1996).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// The zone that changed.
+    pub apex: DomainName,
+    /// Its serial, if that is told.
+    pub serial: Option<u32>,
+    /// Where in the message the question ends.
+    pub question_end: usize,
+}
+
+/// A NOTIFY about a zone; `None` if the message is something else.
+#[must_use]
+pub fn read_notify(message: &[u8]) -> Option<Notify> {
+    const NOTIFY: u8 = 4;
+    let is_one = |head: &Head| !head.is_reply && head.opcode == NOTIFY && head.questions == 1;
+    let head = Head::read(message).filter(is_one)?;
+    let mut reader = Reader::new(message);
+    let (apex, record_type, class) = reader.question()?;
+    if record_type != walrus_dns::record_type::SOA || class != walrus_dns::record_type::CLASS_IN {
+        return None;
+    }
+    let question_end = reader.at;
+    let soa = if head.answers > 0 { reader.record() } else { None };
+    let soa = soa.filter(|soa| soa.record_type == walrus_dns::record_type::SOA && soa.name == apex);
+    let serial = soa.and_then(|soa| serial_of(&soa.data));
+    Some(Notify { apex, serial, question_end })
+}
+
 /// Reads a message from its first question on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'m> {

@@ -132,20 +132,6 @@ impl Zone {
         soa.is_some_and(|soa| soa.signatures().next().is_some())
     }
 
-    /// This zone without signatures and proofs: RRSIG, NSEC, NSEC3 and NSEC3PARAM records.
-    #[must_use]
-    pub fn without_signatures(&self) -> Self {
-        let is_kept = |set: &SetView<'_>| {
-            !matches!(set.record_type(), record_type::NSEC | record_type::NSEC3PARAM)
-        };
-        let sets = self.iter().flat_map(|(name, sets)| {
-            let plain = sets.iter().filter(is_kept).map(SetView::to_set);
-            let plain = plain.map(|set| RecordSet { signatures: Vec::new(), ..set });
-            plain.map(move |set| (name.clone(), set)).collect::<Vec<_>>()
-        });
-        Self::from_sorted_sets(self.apex.clone(), sets)
-    }
-
     /// Its NSEC3 records, if it proves by them that something is not there.
     #[must_use]
     pub fn nsec3(&self) -> Option<&Nsec3Chain> {

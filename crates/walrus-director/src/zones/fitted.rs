@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use walrus_core::dnssec::unsigned;
 use walrus_core::zone::{HostedZones, RecordSet, Zone, add_hosts};
 use walrus_dns::{DomainName, record_type};
 
@@ -33,7 +34,7 @@ impl Wanted {
     pub(crate) fn fitted(&self, content: &Arc<Zone>) -> Result<Arc<Zone>, Unfitting> {
         let apex = content.apex();
         if self.signing.contains_key(apex) {
-            return self.with_hosts(&unsigned(content));
+            return self.with_hosts(&plain(content));
         }
         let service = self.services_in(apex).next();
         match service {
@@ -74,7 +75,7 @@ impl Wanted {
 }
 
 /// Without all that a signer put there.
-fn unsigned(content: &Arc<Zone>) -> Arc<Zone> {
+fn plain(content: &Arc<Zone>) -> Arc<Zone> {
     let of_signers = [
         record_type::DNSKEY,
         record_type::CDS,
@@ -83,8 +84,7 @@ fn unsigned(content: &Arc<Zone>) -> Arc<Zone> {
         record_type::ZONEMD,
     ];
     if content.is_signed() {
-        let plain = Arc::new(content.without_signatures());
-        return without(&plain, &of_signers);
+        return without(&Arc::new(unsigned(content)), &of_signers);
     }
     without(content, &of_signers)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{io, mem};
 
 use super::hand_off::{Event, HandOff, HandedOver};
+use super::notify_in;
 use crate::director::{DirectorHandle, Inner};
 
 /// How long it sleeps if nothing is due.
@@ -86,6 +87,16 @@ fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
 }
 
 /// Whatever was handed over. A message that nobody takes has no reply.
-fn take_in(_: &DirectorHandle, messages: Vec<HandedOver>) {
-    drop(messages);
+fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
+    let now = director.inner().clock.unix_ms() / 1000;
+    let keys = director.inner().keys.load_full();
+    for HandedOver { message, client, back, .. } in messages {
+        const OPCODE: u8 = 0x78;
+        const NOTIFY: u8 = 4 << 3;
+        if message.get(2).is_some_and(|flags| flags & OPCODE == NOTIFY)
+            && let Some(reply) = notify_in::reply(director, message, client.ip(), (&keys, now))
+        {
+            back.send(reply);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 mod fitted;
 mod hand_off;
 mod keeper;
+mod notify_in;
 mod secondary;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,9 @@ use walrus_dns::DomainName;
 use crate::director::{DirectorHandle, ReloadError, lock};
 use crate::signing::{Rebuilding, SignError, Wanted};
 pub use fitted::Unfitting;
-pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
+#[cfg(test)]
+pub(crate) use hand_off::Event;
+pub(crate) use hand_off::{Back, HandOff, HandedOver};
 pub(crate) use keeper::Keeper;
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{

@@ -13,6 +13,7 @@ mod name_server_metrics;
 pub(crate) mod openapi;
 pub(crate) mod plan;
 pub(crate) mod published;
+pub(crate) mod secondary;
 pub(crate) mod signing;
 pub(crate) mod status;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::keys::ZoneKeysView;
 use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
+use super::secondary::SecondaryView;
 use super::vantage::{DisagreementView, SeenView, VantagePointView, WaitView};
 
 /// What is asked for.
@@ -59,6 +60,9 @@ pub(crate) struct StatusView {
     /// Name servers that are already there, as far as this node keeps them up to date; absent if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) name_servers: Vec<NameServerView>,
+    /// Zones that this node's name server gets from other primaries; absent if none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) zones: Vec<SecondaryView>,
     /// Nodes that probe and are heard here; absent where this Controller is alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) vantage_points: Vec<VantagePointView>,
@@ -359,6 +363,7 @@ impl StatusView {
             problems: if plan.is_none() { vec![missing] } else { Vec::new() },
             keys: Vec::new(),
             name_servers: Vec::new(),
+            zones: Vec::new(),
             vantage_points: Vec::new(),
             seen_differently: 0,
             waiting: 0,
@@ -407,6 +412,7 @@ impl StatusView {
             problems: problems_of(node, status),
             keys: Vec::new(),
             name_servers: Vec::new(),
+            zones: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
             seen_differently: status.seen_differently,
             waiting: status.waiting,

@@ -13,6 +13,7 @@ pub(crate) mod keys;
 mod moves;
 mod plan;
 mod run_roles;
+mod secondary;
 pub(crate) mod sim;
 mod status;
 mod vantage;

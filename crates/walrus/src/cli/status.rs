@@ -1,7 +1,7 @@
 //! `walrus status`: tables for people.
 
 use super::keys::date;
-use super::{ApiArguments, Failure, demand, group, vantage};
+use super::{ApiArguments, Failure, demand, group, secondary, vantage};
 use walrus_host::foreign_clocks::told;
 
 use crate::api::client::Client;
@@ -66,6 +66,10 @@ fn render(status: &StatusView) -> String {
     if !status.name_servers.is_empty() {
         text.push('\n');
         text.push_str(&name_servers(status));
+    }
+    if !status.zones.is_empty() {
+        text.push('\n');
+        text.push_str(&secondary::zones(&status.zones));
     }
     if !status.keys.is_empty() {
         text.push('\n');

@@ -11,7 +11,7 @@ use walrus_core::answer::{WorkerState, explain};
 use walrus_core::config::{GroupSettings, NatsSettings};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
-use walrus_director::{DirectorHandle, NewCertificate, Reload, ReloadError, Traffic};
+use walrus_director::{DirectorHandle, NewCertificate, Reload, ReloadError, Secondaries, Traffic};
 use walrus_dns::DomainName;
 use walrus_host::state::StateDirectory;
 
@@ -23,6 +23,7 @@ use crate::api::group::BusView;
 use crate::api::keys::KeysView;
 use crate::api::plan::{DiffView, ProposedConfiguration};
 use crate::api::published::{NameServerView, is_unmanaged};
+use crate::api::secondary::SecondaryView;
 use crate::api::status::{NumberView, ProblemView, ServerView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
@@ -56,6 +57,7 @@ fn reload_director(
         topology: loaded.topology,
         zones: loaded.zones,
         moving: loaded.moving,
+        keys: loaded.keys,
         map: loaded.map,
         digests: digests.clone(),
         signing,
@@ -106,6 +108,8 @@ impl Node {
             view.keys = self.keys_view().await.zones;
         }
         view.name_servers = self.name_servers();
+        view.zones = self.zones_from_primaries();
+        view.problems.extend(view.zones.iter().filter_map(SecondaryView::problem_view));
         view.confined.clone_from(&self.confined.by);
         for area in &mut view.areas {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);
@@ -137,6 +141,12 @@ impl Node {
     /// How the connection to the group fares.
     pub(crate) fn bus_view(&self) -> Option<BusView> {
         self.bus().map(|bus| BusView::of(bus.status()))
+    }
+
+    /// Zones that come from other primaries.
+    pub(crate) fn zones_from_primaries(&self) -> Vec<SecondaryView> {
+        let status = self.secondaries().map(Secondaries::status).unwrap_or_default();
+        status.iter().map(SecondaryView::of).collect()
     }
 
     /// How name servers that are already there stand.

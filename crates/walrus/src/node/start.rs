@@ -291,6 +291,7 @@ fn start_director(
         topology: loaded.topology.clone(),
         zones: loaded.zones.clone(),
         moving: loaded.moving.clone(),
+        keys: loaded.keys.clone(),
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,

@@ -12,6 +12,7 @@
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
 //! - [`group`]: nodes that meet over a nats-server, of which each is killed once.
 //! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
+//! - [`secondary`]: zones that come from Knot, NSD and BIND.
 //! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
 //!   change.
 //!
@@ -31,6 +32,7 @@ mod programs;
 mod questions;
 mod records;
 mod resolver_in_front;
+mod secondary;
 mod signed;
 mod simulated;
 mod static_zone;

@@ -48,8 +48,6 @@ pub(super) enum Failure {
     Refused(u8),
     #[error("it does not serve the zone, or not as its authority")]
     NotAuthoritative,
-    #[error("{0}")]
-    Key(String),
     #[error("there are no random numbers")]
     NoRandom,
 }

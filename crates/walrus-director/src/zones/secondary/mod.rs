@@ -119,6 +119,10 @@ impl Secondaries {
             }
             stays
         });
+        if !zones.is_empty() {
+            // Their primaries may tell of changes from now on.
+            self.director.inner().keeper.hand_off().set_open(true);
+        }
         for zone in zones {
             if !running.contains_key(&zone.apex) {
                 running.insert(zone.apex.clone(), self.start(zone));

@@ -1,0 +1,182 @@
+//! How zones that come from other primaries stand: in `GET /status`, as problems, and as metrics.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use walrus_director::SecondaryStatus;
+
+use super::status::ProblemView;
+
+/// Zones that are told apart by metrics; those after them count as one.
+const ZONES_APART: usize = 1000;
+/// The name of all those.
+const OTHER_ZONES: &str = "(other)";
+
+/// A zone that comes from other primaries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SecondaryView {
+    /// The zone.
+    pub(crate) zone: String,
+    /// `served`; `waiting`, as long as none has come; or `expired`.
+    pub(crate) state: String,
+    /// Where it comes from, in the order in which they are asked.
+    pub(crate) primaries: Vec<String>,
+    /// Of the zone that is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) serial: Option<u32>,
+    /// Who gave it, or last said that it is the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) primary: Option<String>,
+    /// When that was, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refreshed: Option<u64>,
+    /// When it is asked for next, in seconds since 1970; absent while it is being asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<u64>,
+    /// When it is no longer served if no primary answers before, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<u64>,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+    /// Zones that came whole (AXFR) since the start.
+    pub(crate) whole: u64,
+    /// Zones that came as differences (IXFR).
+    pub(crate) differences: u64,
+    /// Attempts that failed.
+    pub(crate) failures: u64,
+    /// NOTIFY messages of its primaries.
+    pub(crate) notifies: u64,
+}
+
+impl SecondaryView {
+    pub(crate) fn of(status: &SecondaryStatus) -> Self {
+        let state = match (status.serial, status.is_expired) {
+            (Some(_), _) => "served",
+            (None, true) => "expired",
+            (None, false) => "waiting",
+        };
+        Self {
+            zone: status.apex.to_string(),
+            state: state.to_owned(),
+            primaries: status.primaries.iter().map(ToString::to_string).collect(),
+            serial: status.serial,
+            primary: status.primary.map(|primary| primary.to_string()),
+            refreshed: status.checked,
+            next: status.next,
+            expires: status.expires,
+            problem: status.problem.clone(),
+            whole: status.counts.whole,
+            differences: status.counts.differences,
+            failures: status.counts.failures,
+            notifies: status.counts.notifies,
+        }
+    }
+
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn problem_view(&self) -> Option<ProblemView> {
+        let why = self.problem.as_deref();
+        let text = match (self.state.as_str(), why) {
+            ("served", None) => return None,
+            ("served", Some(why)) => {
+                format!("the zone {} is served as it came last: {why}", self.zone)
+            }
+            ("expired", why) => format!(
+                "the zone {} expired and is answered with SERVFAIL: {}",
+                self.zone,
+                why.unwrap_or("its primaries are asked")
+            ),
+            (_, why) => format!(
+                "the zone {} has not come yet and is answered with SERVFAIL: {}",
+                self.zone,
+                why.unwrap_or("its primaries are asked")
+            ),
+        };
+        Some(ProblemView { kind: "zone".to_owned(), subject: self.zone.clone(), text })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ZoneLabels {
+    zone: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransferLabels {
+    zone: String,
+    kind: &'static str,
+}
+
+/// Adds what is known of them, if there are any.
+pub(super) fn register(registry: &mut Registry, zones: &[SecondaryView]) {
+    if zones.is_empty() {
+        return;
+    }
+    let served = Family::<ZoneLabels, Gauge>::default();
+    let serial = Family::<ZoneLabels, Gauge>::default();
+    let expires = Family::<ZoneLabels, Gauge>::default();
+    let refreshed = Family::<ZoneLabels, Gauge>::default();
+    let transfers = Family::<TransferLabels, Counter>::default();
+    let failures = Family::<ZoneLabels, Counter>::default();
+    let notifies = Family::<ZoneLabels, Counter>::default();
+    for (place, view) in zones.iter().enumerate() {
+        let zone = if place < ZONES_APART { view.zone.as_str() } else { OTHER_ZONES }.to_owned();
+        let labels = ZoneLabels { zone: zone.clone() };
+        let seconds = |at: Option<u64>| i64::try_from(at.unwrap_or(0)).unwrap_or(i64::MAX);
+        if place < ZONES_APART {
+            served.get_or_create(&labels).set(i64::from(view.serial.is_some()));
+            serial.get_or_create(&labels).set(view.serial.unwrap_or(0).into());
+            expires.get_or_create(&labels).set(seconds(view.expires));
+            refreshed.get_or_create(&labels).set(seconds(view.refreshed));
+        }
+        for (kind, count) in [("whole", view.whole), ("difference", view.differences)] {
+            let labels = TransferLabels { zone: zone.clone(), kind };
+            transfers.get_or_create(&labels).inc_by(count);
+        }
+        failures.get_or_create(&labels).inc_by(view.failures);
+        notifies.get_or_create(&labels).inc_by(view.notifies);
+    }
+    registry.register("zone_in_served", "1 while the zone from other primaries is served", served);
+    registry.register("zone_in_serial", "Its serial; 0 while none is served", serial);
+    let help = "When it is no longer served, in seconds since 1970; 0 while none is served";
+    registry.register("zone_in_expires_timestamp_seconds", help, expires);
+    let help = "When a primary last gave it or said that it is the newest, in seconds since 1970";
+    registry.register("zone_in_refreshed_timestamp_seconds", help, refreshed);
+    registry.register("zone_in_transfers", "Zones that came, whole or as a difference", transfers);
+    registry.register("zone_in_failures", "Attempts to bring it up to date that failed", failures);
+    registry.register("zone_in_notifies", "NOTIFY messages of its primaries", notifies);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_says_what_clients_get() {
+        let view = |state: &str, problem: Option<&str>| SecondaryView {
+            zone: "example.com".to_owned(),
+            state: state.to_owned(),
+            primaries: Vec::new(),
+            serial: None,
+            primary: None,
+            refreshed: None,
+            next: None,
+            expires: None,
+            problem: problem.map(ToOwned::to_owned),
+            whole: 0,
+            differences: 0,
+            failures: 0,
+            notifies: 0,
+        };
+        let text = |state, problem| view(state, problem).problem_view().map(|it| it.text);
+        assert_eq!(text("served", None), None);
+        assert!(text("served", Some("192.0.2.1:53: no")).unwrap().contains("as it came last"));
+        for state in ["waiting", "expired"] {
+            assert!(text(state, None).unwrap().contains("SERVFAIL"));
+        }
+    }
+}
