@@ -52,6 +52,8 @@ pub struct Status {
     /// Changes of late, and how much traffic still follows the old answers; the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<super::MoveStatus>,
+    /// How many more there were within the last hour that there was no room to follow.
+    pub moves_left_out: u64,
     /// For how long they have been followed, in milliseconds: what changed before that is not known.
     pub moves_followed_ms: u64,
     /// Who probes, where there may be several.
@@ -280,6 +282,7 @@ impl Controller {
                 .collect(),
             problems: self.notices.open().collect(),
             moves: self.moves.status(now),
+            moves_left_out: self.moves.left_out(now),
             moves_followed_ms: millis(now.since(self.moves.begun())),
             vantage_points: match self.group {
                 Some(_) => self.vantage.status(now),

@@ -29,6 +29,13 @@ impl PlanNumber {
     pub const fn is_plausible(&self) -> bool {
         self.epoch < Self::EPOCH_MAX
     }
+
+    /// Whether it is `other`, or a later one of the same master: whoever holds it has had `other` or what came of it.
+    #[must_use]
+    pub fn follows(&self, other: &Self) -> bool {
+        (self.epoch, &self.controller) == (other.epoch, &other.controller)
+            && self.sequence >= other.sequence
+    }
 }
 
 impl fmt::Display for PlanNumber {

@@ -113,7 +113,7 @@ fn controller_metrics(registry: &mut Registry, status: &StatusView) {
         }
     }
     demand_metrics(registry, status);
-    super::moves::register(registry, &status.moves);
+    super::moves::register(registry, &status.moves, status.moves_left_out);
     registry.register("area_degraded", "1 while the area is worse off than it should be", degraded);
     registry.register("area_queries_per_second", "Queries a second, all Directors", queries);
     registry.register("area_cluster_share", "Share of the area that a cluster serves", share);

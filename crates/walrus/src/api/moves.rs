@@ -49,13 +49,22 @@ pub(crate) struct MoveView {
     pub(crate) requests_a_second: Option<f64>,
     /// How many name servers are known to answer for the areas that moved.
     pub(crate) answerers: u64,
-    /// Those of them that still give old answers, at most 32; absent if there is none.
+    /// Those of them that still give old answers, or may, at most 32; absent if there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) behind: Vec<BehindView>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub(crate) behind_count: u64,
+    /// Their part of the traffic that was to move, 0 to 1.
+    #[serde(default)]
+    pub(crate) behind_share: f64,
     /// Directors that were not heard of since before they had the new answers, at most 32; the figures leave them out. Absent if there
     /// is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unheard: Vec<BehindView>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub(crate) unheard_count: u64,
     /// How long after the move 95 % had moved, in milliseconds; absent until they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved_95_ms: Option<u64>,
@@ -127,7 +136,10 @@ impl From<&MoveStatus> for MoveView {
             requests_a_second: status.requests_a_second,
             answerers: status.answerers,
             behind: status.behind.iter().map(BehindView::from).collect(),
+            behind_count: status.behind_count,
+            behind_share: status.behind_share,
             unheard: status.unheard.iter().map(BehindView::from).collect(),
+            unheard_count: status.unheard_count,
             moved_95_ms: status.moved_95_ms,
             expected_95_ms: status.expected_95_ms,
             until_ms: status.until_ms,
@@ -143,7 +155,7 @@ struct MoveLabels {
 type Figure = Family<MoveLabels, Gauge<f64, AtomicU64>>;
 
 /// One figure a service: of the move that is least far, and of the last that is over.
-pub(super) fn register(registry: &mut Registry, moves: &[MoveView]) {
+pub(crate) fn register(registry: &mut Registry, moves: &[MoveView], left_out: u64) {
     let (still, behind, expected, last) =
         (Figure::default(), Figure::default(), Figure::default(), Figure::default());
     // The newest come first.
@@ -158,7 +170,7 @@ pub(super) fn register(registry: &mut Registry, moves: &[MoveView]) {
             continue;
         }
         raise(&still, of.still);
-        raise(&behind, of.behind.iter().map(|it| it.share).sum());
+        raise(&behind, of.behind_share);
         let wait = of.expected_95_ms.map(|at| seconds(at.saturating_sub(of.age_ms)));
         // Until nobody knows when, which no number of seconds would say.
         raise(&expected, wait.unwrap_or(f64::INFINITY));
@@ -171,6 +183,10 @@ pub(super) fn register(registry: &mut Registry, moves: &[MoveView]) {
     registry.register("move_expected_seconds", help, expected);
     let help = "How long the last move took that is over, until 95 % had followed";
     registry.register("move_last_seconds", help, last);
+    let without_room = Gauge::<u64, AtomicU64>::default();
+    without_room.set(left_out);
+    let help = "Moves within the last hour that there was no room to follow";
+    registry.register("moves_left_out", help, without_room);
 }
 
 fn seconds(millis: u64) -> f64 {

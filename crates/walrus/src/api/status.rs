@@ -84,6 +84,9 @@ pub(crate) struct StatusView {
     /// Changes of the answers within the last hour, and how far clients have followed them; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) moves: Vec<MoveView>,
+    /// How many more there were that there was no room to follow.
+    #[serde(default)]
+    pub(crate) moves_left_out: u64,
     /// For how long this Controller has followed moves, in milliseconds: what changed before that is not known; absent
     /// without a Controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -371,6 +374,7 @@ impl StatusView {
             group: None,
             bus: None,
             moves: Vec::new(),
+            moves_left_out: 0,
             moves_followed_ms: None,
             counters: CountersView::default(),
         }
@@ -420,6 +424,7 @@ impl StatusView {
             group: status.group.as_ref().map(GroupView::of),
             bus: None,
             moves: status.moves.iter().map(MoveView::from).collect(),
+            moves_left_out: status.moves_left_out,
             moves_followed_ms: Some(status.moves_followed_ms),
             counters: CountersView {
                 reports: counters.reports,

@@ -1,6 +1,7 @@
 //! `walrus status --moves`: how far clients have followed the latest changes.
 
 use crate::api::moves::MoveView;
+use crate::api::status::StatusView;
 use crate::output::{Table, percent};
 
 /// Areas that a line names before it counts them.
@@ -15,8 +16,13 @@ const SILENT_MS: u64 = 30_000;
 /// Moves are told of for so long.
 const KEPT_MS: u64 = 3_600_000;
 
+/// All that status tells of moves.
+pub(super) fn render(status: &StatusView) -> String {
+    render_moves(&status.moves, status.moves_left_out, status.moves_followed_ms)
+}
+
 /// `followed_ms`: for how long moves have been followed; `None` where no Controller is.
-pub(super) fn render(moves: &[MoveView], followed_ms: Option<u64>) -> String {
+fn render_moves(moves: &[MoveView], left_out: u64, followed_ms: Option<u64>) -> String {
     let Some(followed_ms) = followed_ms else {
         return "no Controller runs here: ask a node that has one\n".to_owned();
     };
@@ -29,6 +35,10 @@ pub(super) fn render(moves: &[MoveView], followed_ms: Option<u64>) -> String {
         text.push_str(&behind(it));
     }
     moves.iter().for_each(|it| text.push_str(&unheard(it)));
+    if left_out > 0 {
+        let line = format!("and {left_out} more changes of the last hour, too many to follow\n");
+        text.push_str(&line);
+    }
     if followed_ms < KEPT_MS {
         let line = format!(
             "followed for {}, since this Controller started: what changed before that is not known\n",
@@ -78,7 +88,7 @@ fn moved(of: &MoveView) -> String {
     match (of.moved_95_ms, of.expected_95_ms) {
         (Some(moved), _) => format!("at T+{} (by {})", tenths(moved), of.by),
         (None, Some(expected)) => format!("expected at T+{}", seconds(expected)),
-        (None, None) if of.answerers == of.unheard.len() as u64 => {
+        (None, None) if of.answerers == of.unheard_count => {
             "no: no name server is heard of".to_owned()
         }
         (None, None) if !of.behind.is_empty() => "no: old answers are given".to_owned(),
@@ -109,9 +119,13 @@ fn behind(of: &MoveView) -> String {
             it.name,
         ));
     }
-    let more = of.behind.len().saturating_sub(BEHIND_SHOWN);
+    let more = of.behind_count.saturating_sub(BEHIND_SHOWN as u64);
     if more > 0 {
-        text.push_str(&format!("... and from {more} more: see `walrus status --json`\n"));
+        let all = percent(Some(of.behind_share));
+        text.push_str(&format!(
+            "... and from {more} more, {all} in all: `walrus status --json` names {} of them\n",
+            of.behind.len()
+        ));
     }
     text
 }
@@ -125,7 +139,7 @@ fn unheard(of: &MoveView) -> String {
         format!("Director {} (for {})", it.name, seconds(it.heard_ms.unwrap_or_default()))
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    let more = match of.unheard.len().saturating_sub(BEHIND_SHOWN) {
+    let more = match of.unheard_count.saturating_sub(BEHIND_SHOWN as u64) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -152,12 +166,13 @@ fn seconds(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
+
     use super::*;
     use crate::api::moves::BehindView;
 
-    #[test]
-    fn each_move_says_what_is_known_of_it() {
-        let of = |moved: Option<u64>, requests: Option<f64>, expected: Option<u64>| MoveView {
+    fn of(moved: Option<u64>, requests: Option<f64>, expected: Option<u64>) -> MoveView {
+        MoveView {
             service: "www.example.com".to_owned(),
             areas: ["asia", "east", "north", "south"].map(str::to_owned).into(),
             area_count: 9,
@@ -175,19 +190,52 @@ mod tests {
             requests_a_second: requests.map(|still| still * 120.0),
             answerers: 2,
             behind: Vec::new(),
+            behind_count: 0,
+            behind_share: 0.0,
             unheard: Vec::new(),
+            unheard_count: 0,
             moved_95_ms: moved,
             expected_95_ms: expected,
             until_ms: None,
-        };
-        let silent = |name: &str| BehindView {
+        }
+    }
+
+    fn silent(name: &str) -> BehindView {
+        BehindView {
             name: name.to_owned(),
             kind: "director".to_owned(),
             share: 0.0,
             plan: None,
             heard_ms: Some(31_000),
             problem: None,
-        };
+        }
+    }
+
+    #[test]
+    fn more_than_are_named_are_counted() {
+        let named: Vec<BehindView> = (0..32).map(|it| silent(&format!("ns{it}"))).collect();
+        let all = MoveView { answerers: 40, ..of(None, None, None) };
+        let unheard = MoveView { unheard: named.clone(), unheard_count: 40, ..all.clone() };
+        let text = render_moves(&[unheard], 0, Some(KEPT_MS));
+        assert!(text.contains("no: no name server is heard of"), "{text}");
+        assert!(text.contains(" and 35 more\n"), "{text}");
+        let behind = MoveView { behind: named, behind_count: 40, behind_share: 1.0, ..all };
+        let text = render_moves(&[behind.clone()], 44, Some(KEPT_MS));
+        assert!(
+            text.contains("from 35 more, 100 % in all: `walrus status --json` names 32"),
+            "{text}"
+        );
+        assert!(text.contains("and 44 more changes of the last hour"), "{text}");
+        let mut registry = Registry::default();
+        crate::api::moves::register(&mut registry, &[behind], 44);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let ratio = "move_behind_ratio{service=\"www.example.com\"} 1.0\n";
+        assert!(text.contains(ratio) && text.contains("moves_left_out 44\n"), "{text}");
+    }
+
+    #[test]
+    fn each_move_says_what_is_known_of_it() {
         let moves = [
             of(None, Some(0.55), Some(57_000)),
             of(Some(29_250), None, Some(29_250)),
@@ -202,15 +250,17 @@ mod tests {
                     heard_ms: Some(45_000),
                     problem: Some("refused: BADSIG".to_owned()),
                 }],
+                behind_count: 1,
                 ..of(None, None, None)
             },
             MoveView { by: "requests".to_owned(), ..of(None, None, None) },
             MoveView {
                 unheard: ["ns2", "ns3"].map(silent).into(),
+                unheard_count: 2,
                 ..of(Some(57_000), None, Some(57_000))
             },
         ];
-        let text = render(&moves, Some(KEPT_MS));
+        let text = render_moves(&moves, 0, Some(KEPT_MS));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].contains("asia, east, north and 6 more"), "{text}");
         assert!(lines[1].contains("55 % (66.0/s)"), "{text}");
@@ -235,7 +285,7 @@ mod tests {
             "www.example.com (Plan 1/one/7) leaves out who is not heard of, and may give old answers: Director \
              ns2 (for 31 s), Director ns3 (for 31 s)"
         );
-        let none = render(&[], Some(34_000));
+        let none = render_moves(&[], 0, Some(34_000));
         assert!(none.contains("no answers have changed"), "{none}");
         assert!(none.contains("followed for 34 s, since this Controller started"), "{none}");
     }

@@ -21,7 +21,7 @@ pub(super) fn run(
     match (json, moves) {
         // What is asked for by itself is a part of the whole.
         (true, _) => say_json("status", &status),
-        (false, true) => say(&super::moves::render(&status.moves, status.moves_followed_ms)),
+        (false, true) => say(&super::moves::render(&status)),
         (false, false) if is_one => say(&one_server(&status)),
         (false, false) => say(&render(&status)),
     }

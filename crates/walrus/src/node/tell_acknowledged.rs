@@ -16,10 +16,13 @@ use walrus_host::bus::Bus;
 
 use super::Node;
 
+/// At least so often: who is heard, and has not said it for three times as long, keeps none any more.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
+
 /// Tells the Controller that is here; and the highest Plan number in name servers' marks: one that lost its state begins an epoch
 /// above them then, or nothing of it would ever be published.
 pub(super) async fn tell_controller(node: Arc<Node>, controller: ControllerHandle) {
-    let every = node.loaded().configuration.dns.observe_every;
+    let every = node.loaded().configuration.dns.observe_every.min(TOLD_WITHIN);
     let mut changes = node.updaters().acknowledgements();
     while wait(&node, &mut changes, every).await {
         let name = node.loaded().configuration.node.name.clone();
@@ -39,7 +42,7 @@ pub(super) async fn tell_controller(node: Arc<Node>, controller: ControllerHandl
 pub(super) async fn tell_group(node: Arc<Node>, bus: Bus) {
     let mut changes = node.updaters().acknowledgements();
     loop {
-        let every = node.loaded().configuration.control.detection / 3;
+        let every = (node.loaded().configuration.control.detection / 3).min(TOLD_WITHIN);
         if !wait(&node, &mut changes, every).await {
             return;
         }

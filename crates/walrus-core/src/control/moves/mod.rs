@@ -19,14 +19,20 @@
 //! - *by the TTL*: caches ask at any time of it: after half of the TTL half of them have.
 //!
 //! When the estimate falls to 5 %, "95 % moved at T+x" is settled: x is the instant at which it did, reckoned, whenever somebody looks
-//! (within an observation or a report as if it fell evenly). It is kept for an hour, a service's last for as long as the Controller runs.
+//! (within an observation or a report as if it fell evenly). It is kept for an hour, a service's last for as long as the
+//! Controller runs; of more than 256 those that are over give way, then the oldest, and their number is told.
+//!
+//! A name server *has the Plan* of a move if it holds that or a later one of the same epoch and Controller, or one that this
+//! Controller itself held after it, or a later one of that. A lower number is an older Plan. Any other one is of a master that
+//! is not followed here and may know nothing of the move: it counts as old until it is.
 //!
 //! **Source.** Our own; the time until caches have followed is that of the thesis 3.6 and A23.
 //!
 //! **When it is wrong.** Resolvers that ask seldom are not among those that are known; resolvers of other areas that ask for the
 //! same service stand for those of the area that moved, since Directors do not tell where a domain is. A server that
 //! died counts no requests. A Director that fell silent with the old answers is left out, and told of by name: cut off, it still gives
-//! them, and when it is heard again the move is open again. By requests, who reads the server's own page all day never moves.
+//! them, and when it is heard again the move is open again. By requests, who reads the server's own page all day never moves,
+//! unless that is no more than nodes' HTTP probes of it come to: these go on while it is drained, so that much says nothing.
 //! Secondaries of a name server that takes updates get them later than it does. Who a name server's clients are is not known, so it counts as the others do on average.
 //!
 //! **Example.** TTL 60 s; frankfurt had 120 requests a second when it was drained. After 30 s it has 66: 55 % still follow,
@@ -37,18 +43,19 @@ mod answering;
 mod askers;
 mod instant;
 mod parts;
+mod probed;
+mod status;
 mod tracked;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use serde::Serialize;
-
 pub use self::answering::AnswererKind;
 use self::answering::{Answerer, Answering};
 use self::askers::Askers;
 use self::parts::{Part, Parts};
+pub use self::status::{BehindStatus, MoveStatus, Source};
 use self::tracked::Tracked;
 use self::waiting::Waiting;
 use super::Controller;
@@ -56,7 +63,7 @@ use crate::message::KeptNameServers;
 use crate::plan::{Plan, PlanNumber, ServiceDemand, diff};
 use crate::world::{Domain, Name, Observation, Time};
 
-/// So many moves are kept, the newest.
+/// So many moves are kept, the newest; how many more there were is told.
 const MOVES_MAX: usize = 256;
 
 /// A move is told of for so long, the last of each service for longer.
@@ -77,107 +84,35 @@ pub(super) struct Moves {
     moves: VecDeque<Tracked>,
     askers: Askers,
     answering: Answering,
+    left_out: LeftOut,
     /// Before that nothing is known.
     begun: Time,
 }
 
-/// Which estimate counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// Name servers' switches and the TTL.
-    Ttl,
-    /// Who has asked since, seen by Directors.
-    Askers,
-    /// What still comes, counted by Reporters.
-    Requests,
+/// Moves that there was no room for, by the minute in which they were decided: no more than an hour has.
+#[derive(Clone, Debug, Default)]
+struct LeftOut {
+    by_minute: BTreeMap<u64, u64>,
 }
 
-impl Source {
-    /// In a word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ttl => "ttl",
-            Self::Askers => "askers",
-            Self::Requests => "requests",
-        }
+impl LeftOut {
+    fn add(&mut self, at: Time, now: Time) {
+        *self.by_minute.entry(minute(at)).or_default() += 1;
+        self.by_minute.retain(|minute, _| *minute >= first_minute(now));
+    }
+
+    fn count(&self, now: Time) -> u64 {
+        self.by_minute.range(first_minute(now)..).map(|(_, count)| count).sum()
     }
 }
 
-/// How one move goes on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MoveStatus {
-    /// The service.
-    pub service: String,
-    /// The areas whose answers changed, at most eight of them by name.
-    pub areas: Vec<Name>,
-    /// How many areas.
-    pub area_count: u64,
-    /// The servers that are not handed out to them any more.
-    pub left: Vec<Name>,
-    /// Those that are instead, and were not before.
-    pub added: Vec<Name>,
-    /// Why, for people.
-    pub reason: String,
-    /// The Plan that did it.
-    pub plan: String,
-    /// How long ago it was decided (T), in milliseconds.
-    pub age_ms: u64,
-    /// How long the old answers may be cached, in milliseconds.
-    pub ttl_ms: u64,
-    /// How much still follows the old answers, 0 to 1, by the best estimate.
-    pub still: f64,
-    /// Which that is; of a move that is over, which told of it.
-    pub by: Source,
-    /// By the TTL, from when each name server had the Plan.
-    pub still_by_ttl: f64,
-    /// By the resolvers that have not asked since; `None` if none is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub still_by_askers: Option<f64>,
-    /// By requests that still come; `None` if they cannot be told apart or are not counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub still_by_requests: Option<f64>,
-    /// Requests a second that still come to the servers that were left; as above.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_a_second: Option<f64>,
-    /// How many name servers are known to answer the areas that moved.
-    pub answerers: u64,
-    /// Those of them that still give old answers, at most 32.
-    pub behind: Vec<BehindStatus>,
-    /// Directors that were not heard of since before they had the new answers, at most 32: what they answer is not known, and
-    /// the estimates leave them out.
-    pub unheard: Vec<BehindStatus>,
-    /// How long after the move 95 % had moved, in milliseconds; `None` if they have not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub moved_95_ms: Option<u64>,
-    /// When they have or are expected to have, in milliseconds after the move; `None` if nobody can tell, for name
-    /// servers still give old answers, or requests come that should not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_95_ms: Option<u64>,
-    /// When the last old answer should be forgotten, in milliseconds after the move; `None` while old ones are given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until_ms: Option<u64>,
+fn minute(at: Time) -> u64 {
+    at.since(Time::ZERO).as_secs() / 60
 }
 
-/// A name server that still gives old answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BehindStatus {
-    /// Which.
-    pub name: String,
-    /// What it is.
-    pub kind: AnswererKind,
-    /// Its part of the traffic that was to move, 0 to 1; 0 if it is left out.
-    pub share: f64,
-    /// The Plan that it answers by, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<String>,
-    /// Since it was last heard of, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heard_ms: Option<u64>,
-    /// Why, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
+/// The first of the last hour.
+fn first_minute(now: Time) -> u64 {
+    minute(now).saturating_sub(KEPT.as_secs() / 60)
 }
 
 /// Of a Director, a service and areas.
@@ -187,6 +122,8 @@ type Queries<'a> = dyn Fn(&Name, &str, &[Name]) -> Option<f64> + 'a;
 pub(super) struct Ground<'a> {
     /// Requests a second by server, of those that count them.
     hits: &'a BTreeMap<Name, f64>,
+    /// Those of them, about, that are nodes' probes.
+    probes: &'a BTreeMap<Name, f64>,
     /// What is known of domains' requests, by service.
     demand: &'a BTreeMap<String, ServiceDemand>,
     /// Queries a second for a service from areas that a Director gets; `None` if it does not tell.
@@ -203,6 +140,7 @@ impl Moves {
     /// A Plan takes the place of another.
     pub(super) fn planned(&mut self, old: &Plan, new: &Plan, ground: &Ground<'_>) {
         self.forget(ground.now);
+        self.succeed(&new.number, ground.now);
         let changes = changes(old, new);
         if changes.is_empty() {
             return;
@@ -216,51 +154,71 @@ impl Moves {
             let hits_before = is_alone.then(|| sum(&left, ground.hits)).flatten();
             let counted = left.iter().filter_map(|it| Some((it.clone(), *ground.hits.get(it)?)));
             let hits_now = counted.collect();
+            let probes = left.iter().filter_map(|it| ground.probes.get(it));
+            let probes: f64 = probes.sum();
             let demand = ground.demand.get(&service);
             let waiting = self.askers.active(&service, ttl, ground.now, demand);
-            if self.moves.len() >= MOVES_MAX {
-                self.moves.pop_front();
-            }
-            self.moves.push_back(Tracked {
-                parts: self.parts(&service, &areas, &new.number, ground),
+            let mut tracked = Tracked {
+                parts: Parts::default(),
                 areas,
                 left,
                 added,
                 reason,
                 plan: new.number.clone(),
+                later: Vec::new(),
                 at: ground.now,
                 ttl,
                 hits_before,
                 hits_now,
+                probes,
                 hits_seen: BTreeMap::new(),
                 waiting: Waiting::new(waiting),
                 seen: None,
                 moved: None,
                 service,
-            });
+            };
+            tracked.parts = self.parts(&tracked, ground);
+            self.follow(tracked, ground.now);
         }
         self.come_back(&named);
     }
 
-    /// Who answers these areas for the service; some may have the Plan already, if another Controller made it.
-    fn parts(
-        &self,
-        service: &str,
-        areas: &[Name],
-        plan: &PlanNumber,
-        ground: &Ground<'_>,
-    ) -> Parts {
+    /// What is held here from now on: who has it gives the answers of all that moved before.
+    fn succeed(&mut self, plan: &PlanNumber, now: Time) {
+        let mut is_news = false;
+        for tracked in &mut self.moves {
+            is_news |= tracked.succeed(plan);
+        }
+        if is_news {
+            let holding = self.answering.all().filter(|(_, known)| known.is_said_to_hold(plan));
+            let holding: Vec<_> = holding.map(|(who, _)| who.clone()).collect();
+            self.answers(&holding, now);
+        }
+    }
+
+    /// One more; of too many, one that is over gives way, else the oldest.
+    fn follow(&mut self, tracked: Tracked, now: Time) {
+        if self.moves.len() >= MOVES_MAX {
+            let over = self.moves.iter().position(|it| it.moved.is_some());
+            if let Some(ended) = self.moves.remove(over.unwrap_or(0)) {
+                self.left_out.add(ended.at, now);
+            }
+        }
+        self.moves.push_back(tracked);
+    }
+
+    /// Who answers the areas that moved for the service; some may have the Plan already, if another Controller made it.
+    fn parts(&self, of: &Tracked, ground: &Ground<'_>) -> Parts {
         let all = self.answering.all();
-        let of = all.filter(|(_, known)| known.answers(service, areas)).map(|(who, known)| {
-            let has = known.held.as_ref().is_some_and(|held| held >= plan);
+        let all = all.filter(|(_, known)| known.answers(&of.service, &of.areas));
+        let all = all.map(|(who, known)| {
             let weight = match who {
-                Answerer::Director(name) => (ground.queries)(name, service, areas),
-                Answerer::NameServer(..) => None,
+                Answerer::Director(name) => (ground.queries)(name, &of.service, &of.areas),
+                Answerer::NameServer { .. } => None,
             };
-            let (ttl, switched) = (known.ttl(), has.then_some(ground.now));
-            Part { who: who.clone(), weight, ttl, switched, is_silent: known.is_silent }
+            Part { weight, ..of.part(who, known) }
         });
-        Parts::new(of.collect())
+        Parts::new(all.collect())
     }
 
     /// A Director says by which Plan it answers, if any, and what keeps it from a newer one.
@@ -272,7 +230,7 @@ impl Moves {
         now: Time,
     ) {
         let who = self.answering.director(name, held, problem, now);
-        self.answers(who.as_slice(), now);
+        self.answers(&who, now);
     }
 
     /// A node tells of the name servers that it keeps up to date.
@@ -281,10 +239,10 @@ impl Moves {
         self.answers(&who, now);
     }
 
-    /// A Director fell silent, or is heard again.
-    pub(super) fn silent(&mut self, director: &Name, is_silent: bool, now: Time) {
-        let who = self.answering.silent(director, is_silent);
-        self.answers(who.as_slice(), now);
+    /// A Director, or another node that keeps name servers, fell silent, or is heard again.
+    pub(super) fn silent(&mut self, node: &Name, is_silent: bool, now: Time) {
+        let who = self.answering.silent(node, is_silent);
+        self.answers(&who, now);
     }
 
     /// There is news of these, and some may have been forgotten meanwhile.
@@ -347,8 +305,8 @@ impl Moves {
 
     /// Time has passed. Some servers may have fallen silent: `hits` has the requests a second of the others.
     pub(super) fn counted(&mut self, hits: &BTreeMap<Name, f64>, now: Time) {
-        self.answering.forget(now);
-        self.answers(&[], now);
+        let fewer = self.answering.forget(now);
+        self.answers(&fewer, now);
         for it in self.moves.iter_mut().filter(|it| it.moved.is_none()) {
             if it.hits_now.keys().all(|server| hits.contains_key(server)) {
                 it.pass(now);
@@ -373,6 +331,11 @@ impl Moves {
         recent.map(|it| it.status(&self.answering, now)).collect()
     }
 
+    /// How many of late there was no room for.
+    pub(super) fn left_out(&self, now: Time) -> u64 {
+        self.left_out.count(now)
+    }
+
     /// Since when moves are followed.
     pub(super) const fn begun(&self) -> Time {
         self.begun
@@ -380,8 +343,8 @@ impl Moves {
 
     /// What is old, but for the last of each service.
     fn forget(&mut self, now: Time) {
-        self.answering.forget(now);
-        self.answers(&[], now);
+        let fewer = self.answering.forget(now);
+        self.answers(&fewer, now);
         let mut last = BTreeSet::new();
         let kept = self.moves.drain(..).rev();
         let kept = kept.filter(|it| last.insert(it.service.clone()) || now.since(it.at) < KEPT);
@@ -405,11 +368,13 @@ impl Controller {
     pub(super) fn note_moves(&mut self, plan: &Plan) {
         let Some(old) = self.plan.clone() else { return };
         let hits = self.requests_a_second();
+        let probes = self.probes_a_second();
         let (demand, topology, now) = (&self.demand, &self.configuration.topology, self.now);
         let queries = |director: &Name, service: &str, areas: &[Name]| {
             demand.queries(director, service, areas, topology, now)
         };
-        let ground = Ground { hits: &hits, demand: self.told.by_service(), queries: &queries, now };
+        let demand = self.told.by_service();
+        let ground = Ground { hits: &hits, probes: &probes, demand, queries: &queries, now };
         self.moves.planned(&old, plan, &ground);
     }
 

@@ -3,13 +3,14 @@
 //! What it answered before that goes on being old for a TTL after it, not after the decision: so each has a clock of its
 //! own. Directors weigh as many queries as they get; name servers that tell of none weigh what the others do on
 //! average. A Director that has the old answers and is not heard of is left out: whether it died is not known here, and it is told
-//! of by name.
+//! of by name. One that is heard and answers by a Plan that is not known here counts as having the old ones: it may give them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answering::{ANSWERERS_MAX, Answerer};
 use super::instant::first;
+use crate::plan::PlanNumber;
 use crate::world::Time;
 
 /// One name server.
@@ -20,16 +21,23 @@ pub(super) struct Part {
     pub(super) weight: Option<f64>,
     /// How long its answers may be cached; `None`: as the Plan says.
     pub(super) ttl: Option<Duration>,
-    /// Since when it gives the new answers; `None`: it does not.
+    /// Since when it gives the new answers, and gave them before `unknown`; `None`: it does not.
     pub(super) switched: Option<Time>,
+    /// It answers by this Plan, of which nobody here knows whether it has the new answers.
+    pub(super) unknown: Option<PlanNumber>,
     /// It is not heard of.
     pub(super) is_silent: bool,
 }
 
 impl Part {
     /// Whether nothing can be said of what it answers.
-    pub(super) const fn is_unheard(&self) -> bool {
-        self.is_silent && self.switched.is_none()
+    pub(super) fn is_unheard(&self) -> bool {
+        self.is_silent && self.gives_new().is_none()
+    }
+
+    /// Since when it is known to give the new answers, if it is.
+    pub(super) fn gives_new(&self) -> Option<Time> {
+        self.switched.filter(|_| self.unknown.is_none())
     }
 }
 
@@ -91,7 +99,7 @@ impl Parts {
 
     pub(super) fn has_name_servers(&self) -> bool {
         // They come last.
-        matches!(self.all.last_key_value(), Some((Answerer::NameServer(..), _)))
+        matches!(self.all.last_key_value(), Some((Answerer::NameServer { .. }, _)))
     }
 
     /// Those that count, each with its share of the traffic.
@@ -112,7 +120,7 @@ impl Parts {
         }
         let still = self.heard().map(|(part, share)| {
             let ttl = part.ttl.unwrap_or(ttl);
-            share * part.switched.map_or(1.0, |switched| cached(now.since(switched), ttl))
+            share * part.gives_new().map_or(1.0, |switched| cached(now.since(switched), ttl))
         });
         still.sum::<f64>().clamp(0.0, 1.0)
     }
@@ -122,7 +130,7 @@ impl Parts {
         if self.is_empty() || self.behind_share() > rest {
             return None;
         }
-        let switched = || self.heard().filter_map(|(part, _)| part.switched);
+        let switched = || self.heard().filter_map(|(part, _)| part.gives_new());
         let (from, to) = (switched().min()?, switched().max()? + self.longest_ttl(ttl));
         Some(first(from, to, |at| self.still(ttl, at) <= rest))
     }
@@ -134,13 +142,13 @@ impl Parts {
 
     /// When the last of them began to give the new answers; `None` if those that do not have more than `rest`.
     pub(super) fn last_switch(&self, rest: f64) -> Option<Time> {
-        let last = self.heard().filter_map(|(part, _)| part.switched).max();
+        let last = self.heard().filter_map(|(part, _)| part.gives_new()).max();
         last.filter(|_| self.behind_share() <= rest)
     }
 
     /// Those that do not yet, each with its share of the traffic.
     pub(super) fn behind(&self) -> impl Iterator<Item = (&Answerer, f64)> {
-        let behind = self.heard().filter(|(part, _)| part.switched.is_none());
+        let behind = self.heard().filter(|(part, _)| part.gives_new().is_none());
         behind.map(|(part, share)| (&part.who, share))
     }
 
@@ -161,7 +169,7 @@ mod tests {
     fn part(name: &str, weight: Option<f64>, switched: Option<u64>) -> Part {
         let who = Answerer::Director(name.parse().unwrap());
         let switched = switched.map(Time::from_secs);
-        Part { who, weight, ttl: None, switched, is_silent: false }
+        Part { who, weight, ttl: None, switched, unknown: None, is_silent: false }
     }
 
     #[test]

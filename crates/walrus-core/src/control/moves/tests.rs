@@ -8,6 +8,8 @@ use crate::plan::{
 };
 use crate::world::{Digest, DomainCount, Life, ServiceCounts, TtlPolicy};
 
+mod tellers;
+
 const TTL: u32 = 60;
 
 fn name(text: &str) -> Name {
@@ -106,7 +108,9 @@ fn planned_with(
     now: Time,
 ) {
     let queries = |director: &Name, _: &str, _: &[Name]| queries(director.as_str());
-    moves.planned(old, new, &Ground { hits: &hits(before), demand, queries: &queries, now });
+    let ground =
+        Ground { hits: &hits(before), probes: &BTreeMap::new(), demand, queries: &queries, now };
+    moves.planned(old, new, &ground);
 }
 
 /// Directors that answer by the first Plan, and then by the second.
@@ -360,12 +364,13 @@ fn what_time_alone_brought_about_is_kept_and_what_is_no_news_looked_for_nowhere(
     moves.counted(&hits(&[]), at(1058));
     assert!(moves.moves[0].moved.is_some());
     let hello = |sequence| Some(number(sequence));
+    let ns1 = || Answerer::Director(name("ns1"));
     let mut answering = Answering::default();
-    assert!(answering.director(&name("ns1"), hello(1), None, at(1)).is_some());
-    assert!(answering.director(&name("ns1"), hello(1), None, at(2)).is_none());
-    assert!(answering.director(&name("ns1"), hello(2), None, at(3)).is_some());
-    assert!(answering.silent(&name("ns1"), true).is_some());
-    assert!(answering.director(&name("ns1"), hello(2), None, at(4)).is_some());
+    assert!(answering.director(&name("ns1"), hello(1), None, at(1)) == [ns1()]);
+    assert!(answering.director(&name("ns1"), hello(1), None, at(2)).is_empty());
+    assert!(answering.director(&name("ns1"), hello(2), None, at(3)) == [ns1()]);
+    assert!(answering.silent(&name("ns1"), true) == [ns1()]);
+    assert!(answering.director(&name("ns1"), hello(2), None, at(4)) == [ns1()]);
 }
 
 #[test]
@@ -426,6 +431,26 @@ fn requests_that_were_seen_to_come_do_so_until_they_are_counted_again() {
     let status = told(&moves, 60.0);
     assert_after(status.moved_95_ms, Some(57.0));
     assert_eq!(status.by, Source::Ttl);
+}
+
+#[test]
+fn no_more_requests_than_probes_come_to_say_nothing() {
+    let (before, unit) = ([("a", 5.0), ("b", 5.0)], Duration::from_secs(10));
+    let mut moves = followed(&["ns1"], &before);
+    moves.moves[0].probes = 0.6;
+    hold(&mut moves, &["ns1"], 2, 1_000_000);
+    moves.reported(&name("a"), 0.7, unit, at(1030));
+    let status = told(&moves, 100.0);
+    assert_eq!((status.moved_95_ms, status.by), (None, Source::Requests), "one is a client's");
+    // Half of the TTL is over: what the others say counts, not that nobody comes.
+    moves.reported(&name("a"), 0.6, unit, at(1040));
+    let status = told(&moves, 40.0);
+    assert_eq!((status.moved_95_ms, status.by), (None, Source::Ttl));
+    assert_eq!(status.still_by_requests, Some(0.12));
+    assert_after(told(&moves, 100.0).moved_95_ms, Some(57.0));
+    // Fewer than 5 % decide all the same.
+    moves.reported(&name("a"), 0.2, unit, at(1050));
+    assert_eq!(told(&moves, 50.0).by, Source::Requests);
 }
 
 #[test]
@@ -497,6 +522,44 @@ fn a_domain_of_many_resolvers_follows_over_the_ttl() {
 }
 
 #[test]
+fn more_that_are_behind_than_are_named_are_counted_all_the_same() {
+    let names: Vec<String> = (0..200).map(|it| format!("ns{it}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let moves = followed(&names, &[]);
+    let status = told(&moves, 1.0);
+    assert_eq!((status.behind.len(), status.behind_count, status.unheard_count), (32, 200, 0));
+    assert!((status.behind_share - 1.0).abs() < 1e-9, "{status:?}");
+    let mut moves = moves;
+    names.iter().for_each(|it| moves.silent(&name(it), true, at(1010)));
+    let status = told(&moves, 11.0);
+    assert_eq!((status.unheard.len(), status.unheard_count, status.answerers), (32, 200, 200));
+    assert_eq!((status.behind_count, status.behind_share), (0, 0.0));
+}
+
+#[test]
+fn a_move_that_is_over_gives_way_first() {
+    let mut moves = followed(&["ns1"], &[]);
+    for sequence in 2..MOVES_MAX as u64 + 1 {
+        planned(
+            &mut moves,
+            &plan(sequence, "a", "b"),
+            &plan(sequence + 1, "b", "b"),
+            &[],
+            at(1001),
+        );
+    }
+    hold(&mut moves, &["ns1"], 3, 1_002_000);
+    moves.counted(&hits(&[]), at(1100));
+    assert_eq!((moves.moves.len(), moves.left_out(at(1100))), (MOVES_MAX, 0));
+    planned(&mut moves, &plan(900, "a", "b"), &plan(901, "b", "b"), &[], at(1101));
+    planned(&mut moves, &plan(901, "a", "b"), &plan(902, "b", "b"), &[], at(1101));
+    planned(&mut moves, &plan(902, "a", "b"), &plan(903, "b", "b"), &[], at(1101));
+    // Two are over; then the oldest of the others goes.
+    let oldest = moves.moves[0].plan.clone();
+    assert_eq!((oldest, moves.left_out(at(1101))), (number(5), 3));
+}
+
+#[test]
 fn no_more_than_the_newest_are_kept_and_the_last_of_a_service_for_long() {
     let mut moves = Moves::new(at(0));
     for sequence in 0..MOVES_MAX as u64 + 10 {
@@ -505,6 +568,7 @@ fn no_more_than_the_newest_are_kept_and_the_last_of_a_service_for_long() {
     }
     assert_eq!(moves.status(at(1300)).len(), MOVES_MAX);
     assert_eq!(moves.status(at(1300 + 3600)).len(), 1, "the others after an hour");
+    assert_eq!((moves.left_out(at(1300)), moves.left_out(at(1300 + 3600))), (10, 0));
     moves.forget(at(1300 + 3600));
     assert_eq!(moves.moves.len(), 1);
 }

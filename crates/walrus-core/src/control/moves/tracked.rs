@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::answering::{Answerer, Answering, Known};
+use super::answering::{Answerer, Answering, Known, Word};
 use super::instant::first;
 use super::parts::{Part, Parts};
 use super::waiting::Waiting;
@@ -14,6 +14,21 @@ use crate::world::{Name, Time};
 /// The rest, and a hair for rounding.
 const ENOUGH: f64 = REST + 1e-9;
 
+/// Probes vary by their jitter, and by how many of them one unit has.
+const PROBES_VARY: f64 = 1.1;
+
+/// So many other masters' Plans since a move are known; of more, the newest.
+const LATER_MAX: usize = 16;
+
+/// What holding a Plan says of the answers; the higher the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holds {
+    Old,
+    /// It is of another master, and may know nothing of the move.
+    Unknown,
+    New,
+}
+
 /// A move.
 #[derive(Clone, Debug)]
 pub(super) struct Tracked {
@@ -23,6 +38,8 @@ pub(super) struct Tracked {
     pub(super) added: Vec<Name>,
     pub(super) reason: String,
     pub(super) plan: PlanNumber,
+    /// The first of each other epoch and Controller that was held here since, at most [`LATER_MAX`].
+    pub(super) later: Vec<PlanNumber>,
     pub(super) at: Time,
     /// The longest that an old answer may be cached.
     pub(super) ttl: Duration,
@@ -31,6 +48,8 @@ pub(super) struct Tracked {
     /// Requests a second of the servers that were left, if all that still come are late ones.
     pub(super) hits_before: Option<f64>,
     pub(super) hits_now: BTreeMap<Name, f64>,
+    /// Requests a second, about, that nodes' probes come to there.
+    pub(super) probes: f64,
     /// Requests a second of each of them when they were last counted since the move.
     pub(super) hits_seen: BTreeMap<Name, f64>,
     /// Who asked before and has not since.
@@ -79,6 +98,12 @@ impl Tracked {
         super::sum(&self.left, &self.hits_now)
     }
 
+    /// Whether all requests that come may be nodes' probes.
+    fn may_be_probes(&self) -> bool {
+        let coming = self.requests().unwrap_or_else(|| self.hits_seen.values().sum());
+        self.hits_before.is_some() && coming <= self.probes * PROBES_VARY
+    }
+
     fn longest_ttl(&self) -> Duration {
         self.parts.longest_ttl(self.ttl)
     }
@@ -88,11 +113,12 @@ impl Tracked {
     }
 
     /// The best estimate that there is, and whose it is. Requests that were seen to come do so until they are counted
-    /// again: that nobody counts them says nothing.
+    /// again: that nobody counts them says nothing. Nor do those that may all be probes.
     fn still(&self, now: Time) -> (Source, f64) {
         let seen = || self.seen_by_requests().filter(|seen| *seen > ENOUGH);
-        let by_requests =
-            self.still_by_requests().or_else(seen).map(|still| (Source::Requests, still));
+        let tells = |still: &f64| *still <= ENOUGH || !self.may_be_probes();
+        let by_requests = self.still_by_requests().or_else(seen).filter(tells);
+        let by_requests = by_requests.map(|still| (Source::Requests, still));
         let by_askers = || self.still_by_askers(now).map(|still| (Source::Askers, still));
         by_requests.or_else(by_askers).unwrap_or_else(|| (Source::Ttl, self.still_by_ttl(now)))
     }
@@ -162,39 +188,82 @@ impl Tracked {
         if !known.answers(&self.service, &self.areas) {
             return None;
         }
-        let (has, is_silent) = (self.is_held_by(known), known.is_silent);
-        let switched = has.then_some(known.since.max(self.at));
+        let new = self.part(who, known);
         let Some(part) = self.parts.get(who) else {
             // Who is new and has the new answers never gave others.
-            let counts = self.moved.is_none() && (!has || self.parts.is_empty());
-            let ttl = known.ttl();
-            return counts.then(|| Part {
-                who: who.clone(),
-                weight: None,
-                ttl,
-                switched,
-                is_silent,
-            });
+            let has = new.gives_new().is_some();
+            return (self.moved.is_none() && (!has || self.parts.is_empty())).then_some(new);
         };
+        // Who has the new answers keeps the first time; so does one whose Plan turns out to be as good.
+        let goes_on = part.unknown.is_none() || part.unknown == self.held(known).0;
+        let kept = part.switched.filter(|_| goes_on);
+        let switched = match self.held(known).1 {
+            Holds::New => kept.or(new.switched),
+            Holds::Unknown => kept,
+            Holds::Old => None,
+        };
+        let new = Part { switched, weight: part.weight, ..new };
         // What is over stays over, but for those of whom nothing was known.
         let is_open = self.moved.is_none() || part.is_unheard();
-        let is_news = part.switched.is_some() != has || part.is_silent != is_silent;
-        // Who has the new answers keeps the first time.
-        let switched = switched.and(part.switched.or(switched));
-        (is_open && is_news).then(|| Part { switched, is_silent, ..part.clone() })
+        let is_news = new.gives_new().is_some() != part.gives_new().is_some()
+            || (new.is_silent, &new.unknown) != (part.is_silent, &part.unknown);
+        (is_open && is_news).then_some(new)
     }
 
-    pub(super) fn is_held_by(&self, known: &Known) -> bool {
-        known.held.as_ref().is_some_and(|held| *held >= self.plan)
+    /// What is known of one, as a part whose weight nobody tells.
+    pub(super) fn part(&self, who: &Answerer, known: &Known) -> Part {
+        let (held, holds) = self.held(known);
+        Part {
+            who: who.clone(),
+            weight: None,
+            ttl: known.ttl(self.ttl),
+            switched: (holds == Holds::New).then(|| known.since().max(self.at)),
+            unknown: held.filter(|_| holds == Holds::Unknown),
+            is_silent: known.is_silent(),
+        }
+    }
+
+    /// The word that says least for it, and whose it is.
+    fn worst<'a>(&self, known: &'a Known) -> Option<(&'a Name, &'a Word)> {
+        known.worst(|held| (self.holds(held), held.cloned()))
+    }
+
+    /// By that word.
+    fn held(&self, known: &Known) -> (Option<PlanNumber>, Holds) {
+        let held = self.worst(known).and_then(|(_, word)| word.held.clone());
+        let holds = self.holds(held.as_ref());
+        (held, holds)
+    }
+
+    fn holds(&self, held: Option<&PlanNumber>) -> Holds {
+        let Some(held) = held else { return Holds::Old };
+        let has = held.follows(&self.plan) || self.later.iter().any(|later| held.follows(later));
+        match has {
+            true => Holds::New,
+            false if *held > self.plan => Holds::Unknown,
+            false => Holds::Old,
+        }
+    }
+
+    /// This one is held here from now on. Gives whether more Plans have the new answers than before.
+    pub(super) fn succeed(&mut self, plan: &PlanNumber) -> bool {
+        if self.holds(Some(plan)) == Holds::New {
+            return false;
+        }
+        if self.later.len() >= LATER_MAX {
+            self.later.remove(0);
+        }
+        self.later.push(plan.clone());
+        true
     }
 
     /// Since when a Director gives the new answers out.
     pub(super) fn switched(&self, who: &Answerer, answering: &Answering) -> Option<Time> {
         if let Some(part) = self.parts.get(who) {
-            return part.switched;
+            return part.gives_new();
         }
         let known = answering.get(who)?;
-        self.is_held_by(known).then_some(known.since)
+        (self.held(known).1 == Holds::New).then(|| known.since())
     }
 
     /// When 95 % are expected to have followed; `None` if nobody can tell.
@@ -240,34 +309,56 @@ impl Tracked {
             still_by_requests: self.still_by_requests(),
             requests_a_second: self.requests(),
             answerers: self.parts.len() as u64,
-            behind: told(&mut self.parts.behind(), answering, now),
-            unheard: told(&mut self.parts.unheard().map(|who| (who, 0.0)), answering, now),
+            behind: self.named(self.parts.behind(), answering, now),
+            behind_count: self.parts.behind().count() as u64,
+            behind_share: self.parts.behind().map(|(_, share)| share).sum(),
+            unheard: self.named(self.parts.unheard().map(|who| (who, 0.0)), answering, now),
+            unheard_count: self.parts.unheard().count() as u64,
             moved_95_ms: moved.map(|it| after(it.at)),
             expected_95_ms: moved.map(|it| it.at).or_else(|| self.expected(now)).map(after),
             until_ms: self.until().map(after),
         }
     }
-}
 
-/// Name servers with their shares, for people.
-fn told(
-    of: &mut dyn Iterator<Item = (&Answerer, f64)>,
-    answering: &Answering,
-    now: Time,
-) -> Vec<BehindStatus> {
-    let told = of.take(BEHIND_NAMED).map(|(who, share)| {
-        let (kind, fallback) = who.kind();
-        let known = answering.get(who);
-        BehindStatus {
-            name: known.map_or(fallback, |known| known.name.to_string()),
-            kind,
-            share,
-            plan: known.and_then(|known| known.held.as_ref()).map(ToString::to_string),
-            heard_ms: known.map(|known| millis(now.since(known.heard_at))),
-            problem: known.and_then(|known| known.problem.clone()),
+    /// Name servers with their shares, for people.
+    fn named<'a>(
+        &self,
+        of: impl Iterator<Item = (&'a Answerer, f64)>,
+        answering: &Answering,
+        now: Time,
+    ) -> Vec<BehindStatus> {
+        let named = of.take(BEHIND_NAMED).map(|(who, share)| {
+            let (kind, fallback) = who.kind();
+            let known = answering.get(who);
+            let word = known.and_then(|known| self.worst(known));
+            let by =
+                word.map(|(by, _)| by).filter(|_| known.is_some_and(Known::is_told_by_several));
+            let word = word.map(|(_, word)| word);
+            BehindStatus {
+                name: word.map_or(fallback, |word| word.name.to_string()),
+                kind,
+                share,
+                plan: word.and_then(|word| word.held.as_ref()).map(ToString::to_string),
+                heard_ms: word.map(|word| millis(now.since(word.heard_at))),
+                problem: word.and_then(|word| self.problem(by, word)),
+            }
+        });
+        named.collect()
+    }
+
+    /// Why it is behind; whose word that is, if there are others'.
+    fn problem(&self, by: Option<&Name>, word: &Word) -> Option<String> {
+        let is_unknown = self.holds(word.held.as_ref()) == Holds::Unknown;
+        let foreign = "its Plan is of another master and not known here";
+        let why = [is_unknown.then_some(foreign), word.problem.as_deref()];
+        let why: Vec<&str> = why.into_iter().flatten().collect();
+        let why = why.join("; ");
+        match by {
+            Some(by) if why.is_empty() => Some(format!("so node {by} says")),
+            Some(by) => Some(format!("{why} (says node {by})")),
+            None => (!why.is_empty()).then_some(why),
         }
-    });
-    told.collect()
+    }
 }
 
 fn millis(time: Duration) -> u64 {

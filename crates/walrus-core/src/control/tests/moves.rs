@@ -4,7 +4,7 @@ use super::harness::*;
 use crate::control::{Input, MoveStatus, Refusal};
 use crate::message::{KeptNameServer, KeptNameServers};
 use crate::plan::PlanNumber;
-use crate::world::{OverrideState, Target};
+use crate::world::{OverrideState, ReportBody, Statistics, Target};
 
 fn hello(plan: PlanNumber) -> Input {
     Input::DirectorHello { director: name("ns1"), plan: Some(plan), refused: None, marks: None }
@@ -64,4 +64,28 @@ fn the_clock_runs_from_when_a_director_or_name_server_has_the_plan() {
     assert_eq!(told.behind, []);
     assert!(told.expected_95_ms.is_some_and(|at| at > 2_000), "{told:?}");
     assert!(harness.status().moves_followed_ms >= 2_000);
+}
+
+#[test]
+fn probes_of_a_drained_server_do_not_keep_a_move_open() {
+    let probed = "reporter = true\nprobe = { http = \"http://{address}/\", every = \"1s\", timeout = \"500ms\", rise = 2, fall = 3 }";
+    let mut harness = Harness::new(&TWO_CLUSTERS.replace("reporter = true", probed));
+    harness.all_report(&busy(0.1));
+    harness.pass(15_000);
+    harness.input(hello(harness.number())).unwrap();
+    drain_asia(&mut harness);
+    harness.input(hello(harness.number())).unwrap();
+    let counts = |hits| {
+        let counted = Statistics { hits: Some(hits), ..Statistics::default() };
+        ReportBody::Statistics(Statistics { duration_ms: 1000, cpu_idle: Some(1.0), ..counted })
+    };
+    for (hits, moved) in [(2, None), (1, Some("ttl"))] {
+        for server in ["asia1", "asia2"] {
+            harness.reporters.insert(name(server), counts(hits));
+        }
+        harness.pass(20_000);
+        let told = newest(&harness);
+        let by = told.moved_95_ms.map(|_| told.by.as_str());
+        assert_eq!(by, moved, "{told:?}");
+    }
 }

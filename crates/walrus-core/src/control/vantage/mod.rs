@@ -331,6 +331,12 @@ impl Vantage {
         self.own.word(id)
     }
 
+    /// How many vantage points have a word on a server, and so probe it.
+    pub(super) fn points_that_tell_of(&self, id: ServerId) -> usize {
+        let points = std::iter::once(&self.own).chain(self.others.values().map(|it| &it.point));
+        points.filter(|point| point.word(id).is_some()).count()
+    }
+
     fn make_room(&mut self, key: &(Role, Name), now: Time) -> Result<(), Refusal> {
         if self.others.contains_key(key) || self.others.len() < POINTS_MAX {
             return Ok(());
