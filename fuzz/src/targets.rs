@@ -27,8 +27,12 @@ mod sample;
 mod signed;
 #[path = "transfer.rs"]
 mod transfer;
+#[path = "update.rs"]
+mod update;
 
 pub use transfer::transfer;
+
+pub use update::{journal, update};
 
 /// A query, by UDP and by TCP, on both paths, to zones unsigned, with NSEC and with NSEC3: no panic, the same bytes, no reply to a reply, no
 /// reply that cannot be read, and no refusal that is longer than its query.

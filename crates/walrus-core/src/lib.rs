@@ -18,11 +18,13 @@
 //! 10. [`answer`]: a Plan compiled into a table; query bytes in, reply bytes out
 //! 11. [`update`]: Plans into name servers that are already there, by DNS UPDATE
 //! 12. [`transfer`]: zones from and to other name servers: AXFR, IXFR, when to ask
+//! 13. [`dynamic`]: DNS UPDATE taken in: a message and a zone to a difference or a refusal
 
 pub mod answer;
 pub mod config;
 pub mod control;
 pub mod dnssec;
+pub mod dynamic;
 pub mod map;
 pub mod message;
 pub mod plan;

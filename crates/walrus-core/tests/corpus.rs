@@ -42,6 +42,16 @@ fn config() {
     replay("config", 12, targets::config);
 }
 
+#[test]
+fn update() {
+    replay("update", 14, targets::update);
+}
+
+#[test]
+fn journal() {
+    replay("journal", 4, targets::journal);
+}
+
 /// Runs every file of a target's corpus, of which there are at least so many.
 #[expect(clippy::disallowed_methods, reason = "a test may read its corpus")]
 fn replay(target: &str, least: usize, run: fn(&[u8])) {

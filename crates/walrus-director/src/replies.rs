@@ -38,7 +38,7 @@ const TYPES: [(&str, u16); 24] = [
 const OTHER: &str = "other";
 
 /// The codes that are counted one by one.
-const CODES: [(&str, u16); 7] = rcode::NAMES;
+const CODES: [(&str, u16); 12] = rcode::NAMES;
 
 /// With one place more for all others.
 const TYPE_PLACES: usize = TYPES.len() + 1;

@@ -12,17 +12,32 @@ pub const NXDOMAIN: u16 = 3;
 pub const NOTIMP: u16 = 4;
 /// The server will not answer this.
 pub const REFUSED: u16 = 5;
+/// A name exists that was to be absent (RFC 2136).
+pub const YXDOMAIN: u16 = 6;
+/// A record set exists that was to be absent (RFC 2136).
+pub const YXRRSET: u16 = 7;
+/// A record set does not exist, or not as it was to be (RFC 2136).
+pub const NXRRSET: u16 = 8;
+/// The server does not speak for the zone (RFC 2136), or a signature does not hold (RFC 8945).
+pub const NOTAUTH: u16 = 9;
+/// A name lies outside of the zone (RFC 2136).
+pub const NOTZONE: u16 = 10;
 /// The query's EDNS version is above ours: 12 bits, of which the upper 8 travel in OPT.
 pub const BADVERS: u16 = 16;
 
 /// All of these by name.
-pub const NAMES: [(&str, u16); 7] = [
+pub const NAMES: [(&str, u16); 12] = [
     ("NOERROR", NOERROR),
     ("FORMERR", FORMERR),
     ("SERVFAIL", SERVFAIL),
     ("NXDOMAIN", NXDOMAIN),
     ("NOTIMP", NOTIMP),
     ("REFUSED", REFUSED),
+    ("YXDOMAIN", YXDOMAIN),
+    ("YXRRSET", YXRRSET),
+    ("NXRRSET", NXRRSET),
+    ("NOTAUTH", NOTAUTH),
+    ("NOTZONE", NOTZONE),
     ("BADVERS", BADVERS),
 ];
 

@@ -1,0 +1,68 @@
+//! DNS UPDATE as a server takes it (RFC 2136): a message and a zone in, a difference or a refusal out.
+//!
+//! Who signed the message is known already, and every update is signed: [`UpdateRules`] say what that
+//! key may change. What Walrus makes itself, a service's records and all of DNSSEC, nobody changes so.
+
+mod change;
+mod draft;
+mod journal;
+mod message;
+mod prerequisite;
+mod refused;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use journal::{
+    JournalChange, JournalContent, JournalDamaged, read_journal, write_base, write_change,
+};
+pub use message::{UpdateMessage, UpdateRecord};
+pub use refused::UpdateRefused;
+pub use rules::{UpdateRule, UpdateRules};
+
+use walrus_dns::DomainName;
+
+use crate::zone::{Zone, ZoneDifference};
+use change::Changing;
+use draft::Draft;
+
+/// What an update meets.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateGround<'a> {
+    /// The zone as it is, unsigned, without what services give.
+    pub zone: &'a Zone,
+    /// Names of services, in any zone.
+    pub services: &'a [DomainName],
+    /// Names of servers that Walrus has added to the zone with their addresses, beside `zone`.
+    pub hosts: &'a [DomainName],
+}
+
+/// What a message comes to (RFC 2136 sections 3.2 to 3.6): nothing is changed here. A difference
+/// without records is an update that leaves everything as it is.
+///
+/// # Errors
+/// If it is refused as a whole, with the code for its reply and why.
+pub fn decide(
+    ground: &UpdateGround<'_>,
+    message: &UpdateMessage,
+    rules: &UpdateRules,
+) -> Result<ZoneDifference, UpdateRefused> {
+    let apex = ground.zone.apex();
+    if message.zone != *apex {
+        return Err(UpdateRefused::OtherZone(message.zone.clone()));
+    }
+    // Before anything is told about the zone: section 3.3 leaves the order free.
+    if rules.is_empty() {
+        return Err(UpdateRefused::NoRule);
+    }
+    prerequisite::check(ground.zone, &message.prerequisites)?;
+    // All of it is looked at before anything is done (section 3.4.1).
+    for record in &message.changes {
+        change::prescan(apex, record)?;
+    }
+    let mut changing = Changing { ground, rules, draft: Draft::new(ground.zone) };
+    for record in &message.changes {
+        changing.take(record)?;
+    }
+    changing.draft.finish()
+}

@@ -1,0 +1,221 @@
+//! Every code of RFC 2136, and what each change does.
+
+use walrus_dns::rcode::{
+    FORMERR, NOERROR, NOTAUTH, NOTZONE, NXDOMAIN, NXRRSET, REFUSED, YXDOMAIN, YXRRSET,
+};
+
+use super::*;
+
+fn code(prerequisites: &[&str], changes: &[&str]) -> u16 {
+    let decided = decide(&zone(), &message(prerequisites, changes), &everything());
+    decided.map_or_else(|refused| refused.rcode(), |_| NOERROR)
+}
+
+#[test]
+fn prerequisites_hold_or_say_which_does_not() {
+    for (prerequisite, expected) in [
+        // Section 3.2.1: a name, a set.
+        ("*a ANY", NOERROR),
+        ("*nobody ANY", NXDOMAIN),
+        ("*under.here ANY", NXDOMAIN), // An empty non-terminal is not in use.
+        ("*here ANY", NXDOMAIN),
+        ("*a TXT", NOERROR),
+        ("*a AAAA", NXRRSET),
+        ("*nobody A", NXRRSET),
+        // Section 3.2.2: none.
+        ("-nobody ANY", NOERROR),
+        ("-a ANY", YXDOMAIN),
+        ("-under.here ANY", NOERROR),
+        ("-a AAAA", NOERROR),
+        ("-a A", YXRRSET),
+        // Section 3.2.3: exactly these.
+        ("a TXT \"one\"", NOERROR),
+        ("a TXT \"One\"", NXRRSET),
+        ("a A 192.0.2.2", NXRRSET), // A part of a set is another set.
+        ("mail MX 10 mail.EXAMPLE.net.", NOERROR), // Names have no case.
+        ("nobody TXT \"one\"", NXRRSET),
+        // What is no prerequisite.
+        ("*other.org. A", NOTZONE),
+        ("-other.org. ANY", NOTZONE),
+        ("other.org. TXT \"x\"", NOTZONE),
+        ("a ANY", FORMERR),
+        ("*a AXFR", FORMERR),
+        ("*a OPT", FORMERR),
+    ] {
+        assert_eq!(code(&[prerequisite], &[]), expected, "{prerequisite}");
+    }
+    assert_eq!(code(&["a A 192.0.2.3", "a A 192.0.2.2"], &[]), NOERROR, "in any order");
+    assert_eq!(code(&["a A 192.0.2.3", "a A 192.0.2.2", "a A 192.0.2.9"], &[]), NXRRSET);
+    assert_eq!(code(&["*a ANY", "-a ANY"], &[]), YXDOMAIN);
+}
+
+#[test]
+fn prerequisites_with_ttl_data_or_class_are_none() {
+    for change in [
+        |record: &mut UpdateRecord| record.ttl = 1,
+        |record: &mut UpdateRecord| record.data = [1].into(),
+        |record: &mut UpdateRecord| record.class = 3,
+    ] {
+        for line in ["*a A", "-nobody A"] {
+            let mut message = message(&[line], &[]);
+            change(&mut message.prerequisites[0]);
+            let refused = decide(&zone(), &message, &everything()).unwrap_err();
+            assert_eq!(refused.rcode(), FORMERR, "{:?}", message.prerequisites);
+        }
+    }
+}
+
+#[test]
+fn changes_that_cannot_be_are_refused_before_anything_is_done() {
+    for (change, expected) in [
+        ("other.org. TXT \"x\"", NOTZONE),
+        ("*other.org. ANY", NOTZONE),
+        ("-other.org. TXT \"x\"", NOTZONE),
+        ("a ANY", FORMERR),
+        ("a AXFR", FORMERR),
+        ("a A", FORMERR), // Without data.
+        ("*a AXFR", FORMERR),
+        ("*a OPT", FORMERR),
+        ("-a ANY", FORMERR),
+        ("*a ANY", NOERROR),
+        ("*a NSEC", REFUSED),
+        ("*a RRSIG", REFUSED),
+        ("*@ DNSKEY", REFUSED),
+        ("*@ CDS", REFUSED),
+        ("www TXT \"x\"", REFUSED), // A service.
+        ("*www ANY", REFUSED),
+        ("-www A 192.0.2.1", REFUSED),
+        ("fra1 A 192.0.2.1", REFUSED),          // A server's name.
+        ("deep NS ns1.example.net.", REFUSED),  // Above a service.
+        ("deep DNAME a.example.net.", REFUSED), // Not served at all.
+        ("*deep DNAME", NOERROR),
+        ("\\052.deep NS ns1.example.net.", REFUSED),
+        ("_acme-challenge.www TXT \"x\"", NOERROR), // Below one.
+    ] {
+        assert_eq!(code(&[], &[change]), expected, "{change}");
+        let together = decide(&zone(), &message(&[], &["b A 192.0.2.9", change]), &everything());
+        assert_eq!(together.is_ok(), expected == NOERROR, "all or nothing: {change}");
+    }
+}
+
+#[test]
+fn a_deletion_with_ttl_or_data_is_none() {
+    for (line, change) in [
+        ("*a A", (|record: &mut UpdateRecord| record.ttl = 1) as fn(&mut UpdateRecord)),
+        ("*a A", |record| record.data = [1].into()),
+        ("-a A 192.0.2.2", |record| record.ttl = 1),
+        ("a A 192.0.2.2", |record| record.class = 3),
+    ] {
+        let mut message = message(&[], &[line]);
+        change(&mut message.changes[0]);
+        let refused = decide(&zone(), &message, &everything()).unwrap_err();
+        assert_eq!(refused.rcode(), FORMERR, "{:?}", message.changes);
+    }
+}
+
+#[test]
+fn another_zone_and_a_key_without_rules_are_refused() {
+    let mut other = message(&[], &["a TXT \"x\""]);
+    other.zone = name("sub");
+    assert_eq!(decide(&zone(), &other, &everything()).unwrap_err().rcode(), NOTAUTH);
+    let ours = message(&["*nobody ANY"], &[]);
+    let refused = decide(&zone(), &ours, &UpdateRules::default()).unwrap_err();
+    assert_eq!(refused, UpdateRefused::NoRule, "not even what is there is told");
+    assert_eq!(refused.rcode(), REFUSED);
+}
+
+/// What is there afterwards of a name, without the SOA record.
+#[test]
+fn changes_do_what_section_3_4_2_says() {
+    let lines = |text: &str, owner: &str| -> Vec<String> {
+        let owner = format!("{owner}.\t");
+        let of_owner = text.lines().filter(|line| line.starts_with(&owner));
+        let parts = of_owner.map(|line| line.splitn(5, '\t').collect::<Vec<_>>());
+        let written = parts.map(|it| format!("{} {} {}", it[1], it[3], it[4]));
+        written.filter(|it| !it.contains(" SOA ")).collect()
+    };
+    let of_a = ["60 A 192.0.2.2", "60 A 192.0.2.3", "60 TXT \"one\""];
+    let of_apex = ["3600 NS ns1.example.", "3600 NS ns2.example.net."];
+    let cases: &[(&[&str], &str, &[&str])] = &[
+        (&["b A 192.0.2.9"], "b.example", &["77 A 192.0.2.9"]),
+        // The whole set takes the new TTL (RFC 2181 section 5.2).
+        (&["a A 192.0.2.2"], "a.example", &["77 A 192.0.2.2", "77 A 192.0.2.3", of_a[2]]),
+        (&["*a A"], "a.example", &of_a[2..]),
+        (&["*a ANY"], "a.example", &[]),
+        (&["-a A 192.0.2.2"], "a.example", &of_a[1..]),
+        (&["-a A 192.0.2.99"], "a.example", &of_a),
+        (&["-mail MX 10 MAIL.example.NET."], "mail.example", &[]),
+        (&["-a TXT \"ONE\""], "a.example", &of_a),
+        // Each after the other.
+        (&["*a ANY", "a TXT \"two\""], "a.example", &["77 TXT \"two\""]),
+        (&["a TXT \"two\"", "*a ANY"], "a.example", &[]),
+        // A CNAME stands alone, and what came first stays.
+        (&["a CNAME b"], "a.example", &of_a),
+        (&["alias A 192.0.2.9"], "alias.example", &["60 CNAME a.example."]),
+        (&["alias CNAME b"], "alias.example", &["77 CNAME b.example."]),
+        (&["*a ANY", "a CNAME b"], "a.example", &["77 CNAME b.example."]),
+        // The apex keeps what makes it one.
+        (&["*@ ANY"], "example", &of_apex),
+        (&["*@ NS"], "example", &of_apex),
+        (&["-@ NS ns1"], "example", &of_apex[1..]),
+        (&["-@ NS ns1", "-@ NS ns2.example.net."], "example", &of_apex[1..]),
+        (&["*@ SOA"], "example", &of_apex),
+    ];
+    for (changes, owner, expected) in cases {
+        assert_eq!(lines(&after(changes), owner), *expected, "{changes:?}");
+    }
+}
+
+#[test]
+fn the_serial_rises_if_anything_changes_and_only_then() {
+    let serial = |zone: &str, changes: &[&str]| {
+        let zone = zone_of(zone);
+        let difference = decide(&zone, &message(&[], changes), &everything()).unwrap();
+        assert_eq!(difference.from_serial, zone.serial());
+        let after = zone.with_difference(&difference).unwrap();
+        assert_eq!(after.serial(), difference.to_serial);
+        (difference.to_serial, difference.is_empty())
+    };
+    assert_eq!(serial(ZONE, &["b A 192.0.2.9"]), (42, false));
+    assert_eq!(serial(ZONE, &["b A 192.0.2.9", "*b ANY"]), (41, true), "there and back");
+    assert_eq!(serial(ZONE, &["*nobody ANY"]), (41, true));
+    assert_eq!(serial(ZONE, &[]), (41, true));
+    assert_eq!(serial(ZONE, &["a CNAME b"]), (41, true), "ignored");
+    // A SOA record sets it, if it is higher.
+    for (given, expected) in [("50", (50, false)), ("41", (41, true)), ("7", (41, true))] {
+        let soa = format!("@ SOA ns1 other {given} 1 2 3 4");
+        assert_eq!(serial(ZONE, &[&soa]), expected, "{given}");
+    }
+    assert_eq!(serial(ZONE, &["@ SOA ns1 other 7 1 2 3 4", "b A 192.0.2.9"]), (42, false));
+    assert_eq!(serial(ZONE, &["@ SOA ns1 other 90 1 2 3 4", "b A 192.0.2.9"]), (90, false));
+    // It goes round, without 0.
+    let round = ZONE.replace(" 41 ", " 4294967295 ");
+    assert_eq!(serial(&round, &["b A 192.0.2.9"]), (1, false));
+    assert_eq!(serial(&round, &["@ SOA ns1 other 3 1 2 3 4"]), (3, false));
+}
+
+#[test]
+fn the_soa_record_stands_first_on_both_sides() {
+    let difference =
+        decide(&zone(), &message(&[], &["a TXT \"two\"", "*alias ANY"]), &everything()).unwrap();
+    let types = |list: &[crate::zone::Record]| -> Vec<u16> {
+        list.iter().map(|record| record.record_type).collect()
+    };
+    // The new text gives its TTL to the one that was there.
+    assert_eq!(types(&difference.removed), [6, 16, 5]);
+    assert_eq!(types(&difference.added), [6, 16, 16]);
+}
+
+#[test]
+fn a_set_that_no_reply_holds_is_refused() {
+    let text = |count: usize| -> Vec<String> {
+        (0..count).map(|number| format!("big TXT \"{number:0>250}\"")).collect()
+    };
+    let decided = |count: usize| {
+        let lines = text(count);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        decide(&zone(), &message(&[], &lines), &everything())
+    };
+    assert!(decided(200).is_ok());
+    assert_eq!(decided(240).unwrap_err(), UpdateRefused::TooMany(name("big")));
+}
