@@ -36,7 +36,10 @@ use crate::signing::{
 use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
-use crate::zones::{Contents, Keeper, MovingZone, NoticeWays, Unfitting};
+use crate::zones::{
+    Contents, Keeper, MovingZone, NoticeWays, Unfitting, UpdateCount, UpdateCounts, UpdateSettings,
+    UpdateStatus, Updates, put_updated,
+};
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
 /// [`DirectorHandle::shutdown`] or until the last clone is dropped.
@@ -68,7 +71,11 @@ pub(crate) struct Inner {
     pub(crate) rebuilding: Mutex<Rebuilding>,
     /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
     pub(crate) contents: Mutex<Contents>,
-    /// Keys that others share with it.
+    /// Held while updates are carried out, before `rebuilding`.
+    pub(crate) updates: Mutex<Updates>,
+    pub(crate) update_counts: Arc<UpdateCounts>,
+    pub(crate) updates_told: ArcSwap<Vec<UpdateStatus>>,
+    /// Keys that other name servers and clients know as well.
     pub(crate) keys: ArcSwap<TsigKeys>,
     /// Whom a NOTIFY is for.
     pub(crate) notice_ways: Mutex<NoticeWays>,
@@ -229,10 +236,23 @@ impl DirectorHandle {
         reload: Reload,
         plan: impl Fn() -> Option<Arc<Plan>>,
     ) -> Result<(), ReloadError> {
-        let Reload { topology, zones, moving, keys, map, digests, signing, pairs, .. } = reload;
-        let answer_sets_max = reload.answer_sets_max;
+        let Reload {
+            topology,
+            zones,
+            moving,
+            updates,
+            keys,
+            map,
+            digests,
+            signing,
+            pairs,
+            answer_sets_max,
+        } = reload;
+        let mut taking = self.updates();
+        let prepared = taking.prepare(updates, &moving, &topology);
         let mut rebuilding = self.rebuilding();
-        let contents = self.contents_with(&moving);
+        let mut contents = self.contents_with(&moving);
+        put_updated(&mut contents, &prepared);
         let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
         self.add_pairs(pairs);
         let found = self.plan().and_then(|plan| wanted.with_found(&plan));
@@ -243,6 +263,11 @@ impl DirectorHandle {
         match done {
             Ok(()) => {
                 *lock(&self.inner().contents) = contents;
+                taking.adopt(prepared);
+                if taking.are_taken() {
+                    self.0.keeper.hand_off().set_open(true);
+                }
+                self.tell_updates(&taking);
                 let held = self.inner().keys.load();
                 self.inner().keys.store(Arc::new(held.replaced_by(keys)));
             }
@@ -269,6 +294,26 @@ impl DirectorHandle {
     #[must_use]
     pub fn digests(&self) -> Digests {
         self.control().digests.clone()
+    }
+
+    /// Zones that take updates, and how they stood when that last changed. Waits for nobody.
+    #[must_use]
+    pub fn updated_zones(&self) -> Vec<UpdateStatus> {
+        self.0.updates_told.load().as_ref().clone()
+    }
+
+    pub(crate) fn tell_updates(&self, updates: &Updates) {
+        self.0.updates_told.store(Arc::new(updates.status()));
+    }
+
+    /// What became of updates.
+    #[must_use]
+    pub fn update_counts(&self) -> UpdateCount {
+        self.0.update_counts.snapshot()
+    }
+
+    pub(crate) fn updates(&self) -> MutexGuard<'_, Updates> {
+        lock(&self.0.updates)
     }
 
     /// Where it listens, by UDP and TCP; port 0 has become the port that was found.
@@ -368,7 +413,9 @@ pub struct Reload {
     pub zones: Vec<Arc<Zone>>,
     /// Those of them whose content moves by itself: what came stays.
     pub moving: Vec<MovingZone>,
-    /// Keys that other name servers and clients share with it.
+    /// Those of them that take updates.
+    pub updates: UpdateSettings,
+    /// Keys that other name servers and clients know as well.
     pub keys: TsigKeys,
     /// Built from `topology`.
     pub map: Arc<Map>,

@@ -58,5 +58,6 @@ pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
 pub use zones::{
     KeptZone, KeptZoneError, KeptZones, MovingZone, Primary, ReplaceError, Secondaries,
-    SecondaryCounts, SecondaryStatus, SecondaryZone, Unfitting,
+    SecondaryCounts, SecondaryStatus, SecondaryZone, Unfitting, UpdateCount, UpdateSettings,
+    UpdateStatus, UpdatedZone, journal_path,
 };

@@ -36,7 +36,10 @@ use crate::streams::{self, CertificateError, Certificates, Limits, NewCertificat
 use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::udp::Worker;
-use crate::zones::{HandOff, Keeper, MovingZone, Unfitting, first_contents};
+use crate::zones::{
+    Contents, HandOff, Keeper, MovingZone, Unfitting, UpdateSettings, Updates, first_contents,
+    put_updated,
+};
 
 /// The least room for a UDP reply, in bytes.
 const REPLY_SIZE_MIN: u16 = 512;
@@ -52,7 +55,9 @@ pub struct DirectorStart {
     pub zones: Vec<Arc<Zone>>,
     /// Those of them whose content moves by itself.
     pub moving: Vec<MovingZone>,
-    /// Keys that other name servers and clients share with it.
+    /// Those of them that take updates; their journals are opened, and begun where there are none.
+    pub updates: UpdateSettings,
+    /// Keys that other name servers and clients know as well.
     pub keys: TsigKeys,
     /// Built from `topology`.
     pub map: Arc<Map>,
@@ -90,7 +95,12 @@ impl Director {
         NewCertificate::read(dns)?.into_iter().for_each(|new| certificates.show(new));
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
-        let (table, signed) = first_table(&start)?;
+        let mut updates = Updates::default();
+        let prepared = updates.prepare(start.updates.clone(), &start.moving, &start.topology);
+        let mut contents = first_contents(&start.moving);
+        put_updated(&mut contents, &prepared);
+        updates.adopt(prepared);
+        let (table, signed) = first_table(&start, &contents)?;
         let given = Given::new(&table, threads);
         let serving = Serving::new(table, threads, dns.observe_domains);
         let current = Arc::new(Current::new(Arc::new(serving)));
@@ -104,7 +114,9 @@ impl Director {
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
-        let contents = first_contents(&start.moving);
+        if updates.are_taken() {
+            hand_off.set_open(true);
+        }
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
         let figures = Arc::clone(answers.figures());
         let control = Control {
@@ -132,6 +144,9 @@ impl Director {
             running: Mutex::new(Some(Running { threads, log })),
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
+            update_counts: Arc::clone(&updates.counts),
+            updates_told: ArcSwap::from_pointee(updates.status()),
+            updates: Mutex::new(updates),
             keys: ArcSwap::from_pointee(start.keys),
             notice_ways: Mutex::default(),
             background: Background::default(),
@@ -274,11 +289,14 @@ struct FirstSigning {
 }
 
 /// The first table: large zones that are to be signed are not in it yet.
-fn first_table(start: &DirectorStart) -> Result<(AnswerTable, FirstSigning), StartError> {
+fn first_table(
+    start: &DirectorStart,
+    contents: &Contents,
+) -> Result<(AnswerTable, FirstSigning), StartError> {
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
     let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones)
-        .with_contents(&first_contents(&start.moving))?;
+        .with_contents(contents)?;
     let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
     let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);
@@ -351,11 +369,12 @@ fn spawn(
             idle: dns.tcp_idle,
             total: dns.tcp_total,
         };
-        let certificates = Arc::clone(certificates);
+        let (certificates, hand_off) = (Arc::clone(certificates), hand_off.clone());
         let (shutdown, wake) = (wakers.tcp_shutdown.clone(), Arc::clone(&wakers.tcp));
         let serve = move || {
             let steering = (shutdown, wake);
-            let run = streams::run(sockets.streams, certificates, limits, steering, answerer);
+            let answering = (answerer, hand_off);
+            let run = streams::run(sockets.streams, certificates, limits, steering, answering);
             if let Err(error) = run {
                 tracing::error!(%error, "TCP is not served");
             }

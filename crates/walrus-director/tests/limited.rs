@@ -31,6 +31,7 @@ fn start(dns: DnsSettings) -> Result<DirectorHandle, StartError> {
         topology,
         zones,
         moving: Vec::new(),
+        updates: walrus_director::UpdateSettings::default(),
         keys: Default::default(),
         map,
         digests,

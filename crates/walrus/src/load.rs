@@ -13,8 +13,8 @@ use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
 use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
-use walrus_director::MovingZone;
 use walrus_director::tsig::TsigKeys;
+use walrus_director::{MovingZone, UpdateSettings};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -22,6 +22,7 @@ use crate::cli::Failure;
 use crate::expiry::{self, Expiring};
 use crate::paths;
 use crate::zone_files::{self, FoundZones};
+use crate::zone_updates;
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -114,6 +115,7 @@ impl Checked {
         warnings.extend(of_hosts);
         let keys = TsigKeys::read(&configuration.keys)
             .map_err(|error| LoadError::Problems(vec![walrus_host::log::chain(&error)]))?;
+        warnings.extend(zone_updates::warnings(&configuration));
         let map = load_map(&configuration, state)?;
         let expiring = Arc::new(expiry::look(&configuration));
         warnings.extend(expiry::warnings(&expiring));
@@ -137,6 +139,13 @@ impl Checked {
         let of_signing = crate::check_dnssec::warnings(&loaded);
         loaded.warnings.extend(of_signing);
         Ok(loaded)
+    }
+}
+
+impl Loaded {
+    /// What its name server takes updates by.
+    pub(crate) fn updates(&self) -> UpdateSettings {
+        zone_updates::settings(&self.configuration)
     }
 }
 

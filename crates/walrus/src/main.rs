@@ -17,6 +17,7 @@ mod sim;
 mod test_clock;
 mod top;
 mod zone_files;
+mod zone_updates;
 
 use std::process::ExitCode;
 

@@ -56,9 +56,10 @@ pub(crate) fn load(
     let mut texts = Vec::new();
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
+        let before = texts.len();
         if !settings.primaries.is_empty() {
             // Of what moves by itself nothing but the name counts: serials differ between nodes.
-            texts.push(b"from primaries".to_vec());
+            texts.push(MOVES.to_vec());
             let memory_max = configuration.dns.zone_memory_max;
             let content = state.and_then(|state| kept(settings, state, memory_max)).map(Arc::new);
             let empty = || Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
@@ -68,14 +69,16 @@ pub(crate) fn load(
         }
         let Some(file) = &settings.file else {
             texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
-            let zone = zone_of_nameservers(&settings.apex, &settings.nameservers);
-            zones.push(Arc::new(zone));
+            let zone = Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
+            zones.push(zone);
+            note_updated(settings, &zones, &mut moving, (&mut texts, before));
             continue;
         };
         match read(file, settings, configuration.dns.zone_memory_max, &mut texts) {
             Ok(read) => {
                 warnings.extend(read.warnings.iter().map(ToString::to_string));
                 zones.push(Arc::new(read.zone));
+                note_updated(settings, &zones, &mut moving, (&mut texts, before));
             }
             Err(found) => problems.extend(found),
         }
@@ -84,6 +87,24 @@ pub(crate) fn load(
         return Err(LoadError::Problems(problems));
     }
     Ok(FoundZones { zones, moving, digest: Digest::of(texts.iter().map(Vec::as_slice)) })
+}
+
+/// In the place of the text of a zone that moves by itself, wherever it comes from: one node takes its updates,
+/// and is another's primary.
+const MOVES: &[u8] = b"moves by itself";
+
+/// A zone that takes updates begins with what was just loaded, and what that was does not count.
+fn note_updated(
+    settings: &ZoneSettings,
+    zones: &[Arc<Zone>],
+    moving: &mut Vec<MovingZone>,
+    (texts, before): (&mut Vec<Vec<u8>>, usize),
+) {
+    if !settings.updates.is_empty() {
+        texts.truncate(before);
+        texts.push(MOVES.to_vec());
+        moving.push(MovingZone { apex: settings.apex.clone(), content: zones.last().cloned() });
+    }
 }
 
 /// What was kept of a zone that comes from other primaries, unless it expired since.

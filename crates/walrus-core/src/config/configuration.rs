@@ -65,6 +65,23 @@ pub struct ZoneSettings {
     pub primaries: Vec<PrimarySettings>,
     /// Whether it is signed, with the default of `[dnssec]` filled in.
     pub dnssec: ZoneDnssec,
+    /// Who may change it by DNS UPDATE. Local.
+    pub updates: Vec<ZoneUpdates>,
+}
+
+/// What a key may change in a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneUpdates {
+    /// The key's name.
+    pub key: DomainName,
+    /// Names that may be changed. With neither these nor `below` all may.
+    pub names: Vec<DomainName>,
+    /// Names that may be changed with all below them.
+    pub below: Vec<DomainName>,
+    /// Numbers of types that may be changed; empty: all.
+    pub types: Vec<u16>,
+    /// TXT alone, at names that begin with `_acme-challenge`.
+    pub acme: bool,
 }
 
 /// Whether a zone is signed, and by whom.

@@ -32,7 +32,7 @@ pub use configuration::{
     AccessLogSettings, ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings,
     GeoSettings, GroupSettings, LogFormat, LogSettings, NatsAuthentication, NatsSettings,
     NodeSettings, NotifySettings, Problem, ReporterSettings, ReporterSource, Roles, SandboxMode,
-    ZoneDnssec, ZoneSettings,
+    ZoneDnssec, ZoneSettings, ZoneUpdates,
 };
 pub use example::commented_example;
 pub use findings::SourceFile;

@@ -3,11 +3,14 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
+use walrus_dns::query::HEADER_LEN;
 
 use super::places::Place;
-use super::{Answers, Connection, Limits, QUERY_SIZE_MAX};
+use super::{Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, UPDATE_SIZE_MAX};
 use crate::answering::Answering;
+use crate::zones::HandOff;
 
 /// Replies are written once so many bytes are waiting.
 const WRITE_AT: usize = 16 * 1024;
@@ -24,11 +27,13 @@ pub(super) async fn serve<A: Answering>(
     answers: &Answers<A>,
     limits: &Limits,
 ) -> io::Result<()> {
-    let mut input = Input::default();
+    let mut input = Input { bytes: Vec::new(), place: 0, size_max: QUERY_SIZE_MAX };
     let mut output = Vec::new();
     let ends_at = Instant::now() + limits.total;
     loop {
         let deadline = ends_at.min(Instant::now() + limits.idle);
+        input.forget_taken();
+        let mut large = place_for_large(&mut input, answers);
         while !input.has_message() {
             match timeout_at(deadline, input.read(&mut stream)).await {
                 Ok(Ok(0)) => return end(stream, limits).await,
@@ -39,10 +44,27 @@ pub(super) async fn serve<A: Answering>(
                     return Err(elapsed.into());
                 }
             };
+            if large.is_none() {
+                large = place_for_large(&mut input, answers);
+            }
         }
         place.renew();
         answers.begin();
         while let Some(query) = input.next()? {
+            if answers.hand_off.wants(query) {
+                let reply = answers.hand_over(query, connection);
+                write(&mut stream, &mut output, limits).await?;
+                let reply = match reply {
+                    Some(reply) => timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok),
+                    None => None,
+                };
+                // The client asks again, or elsewhere.
+                let Some(reply) = reply else { return end(stream, limits).await };
+                // Replies have a header and some hundred bytes.
+                output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
+                output.extend_from_slice(&reply);
+                continue;
+            }
             answers.append(query, connection, &mut output);
             if output.len() >= WRITE_AT {
                 write(&mut stream, &mut output, limits).await?;
@@ -50,7 +72,19 @@ pub(super) async fn serve<A: Answering>(
         }
         write(&mut stream, &mut output, limits).await?;
         output.shrink_to(KEPT);
+        input.shrink();
     }
+}
+
+/// A place for an update that is longer than queries are, if one has begun; without one it is too long.
+fn place_for_large<'a, A: Answering>(
+    input: &mut Input,
+    answers: &'a Answers<A>,
+) -> Option<SemaphorePermit<'a>> {
+    let place = input.is_large_update(&answers.hand_off).then(|| answers.large.try_acquire().ok());
+    let place = place.flatten()?;
+    input.size_max = UPDATE_SIZE_MAX;
+    Some(place)
 }
 
 /// Says that nothing more comes, as TLS wants it (RFC 8446 section 6.1). All replies have gone.
@@ -77,9 +111,10 @@ async fn write(
 }
 
 /// What a connection brought and is not yet answered: at most one message and what came with it.
-#[derive(Default)]
 struct Input {
     bytes: Vec<u8>,
+    /// The longest message that is taken.
+    size_max: usize,
     /// Where the next message begins.
     place: usize,
 }
@@ -90,22 +125,55 @@ impl Input {
         self.bytes.drain(..self.place);
         self.place = 0;
         // An unfinished message has at most this, so there is always room to read.
-        let mut limited = stream.take((2 + QUERY_SIZE_MAX) as u64);
+        let mut limited = stream.take((2 + self.size_max) as u64);
         limited.read_buf(&mut self.bytes).await
     }
 
     /// Whether `next` has something to say.
     fn has_message(&self) -> bool {
         match self.length() {
-            Some(length) => length > QUERY_SIZE_MAX || self.rest().len() >= 2 + length,
+            // Too long for a query; an update says so in its third byte.
+            Some(length) if length > self.size_max => {
+                const OPCODE: u8 = 0x78;
+                const UPDATE: u8 = 5 << 3;
+                let flags = self.rest().get(4);
+                flags.is_some_and(|flags| flags & OPCODE != UPDATE)
+                    || self.rest().len() >= 2 + HEADER_LEN
+            }
+            Some(length) => self.rest().len() >= 2 + length,
             None => false,
+        }
+    }
+
+    /// Whether an update has begun that is longer than queries are.
+    fn is_large_update(&self, hand_off: &HandOff) -> bool {
+        let header = self.rest().get(2..2 + HEADER_LEN);
+        self.length().is_some_and(|length| length > QUERY_SIZE_MAX)
+            && header.is_some_and(|header| hand_off.wants(header))
+    }
+
+    /// Drops what was answered, and takes only queries again.
+    fn forget_taken(&mut self) {
+        self.bytes.drain(..self.place);
+        (self.place, self.size_max) = (0, QUERY_SIZE_MAX);
+    }
+
+    /// Gives back the room that a large update took.
+    fn shrink(&mut self) {
+        self.forget_taken();
+        if self.bytes.capacity() > 2 * QUERY_SIZE_MAX {
+            self.bytes.shrink_to(QUERY_SIZE_MAX);
         }
     }
 
     /// The next whole message; an error if it is longer than allowed.
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let Some(length) = self.length() else { return Ok(None) };
-        if length > QUERY_SIZE_MAX {
+        if length > self.size_max {
+            if self.place > 0 {
+                // It is looked at again when what came before it is answered.
+                return Ok(None);
+            }
             return Err(io::ErrorKind::InvalidData.into());
         }
         if self.rest().len() < 2 + length {

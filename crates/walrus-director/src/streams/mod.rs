@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -31,6 +31,7 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
+use crate::zones::{Back, HandOff, HandedOver};
 use places::{Place, Places};
 
 pub(crate) use certificate::Certificates;
@@ -38,6 +39,15 @@ pub use certificate::{CertificateError, NewCertificate};
 
 /// The longest query that is taken, as for UDP.
 const QUERY_SIZE_MAX: usize = 4096;
+
+/// The longest update that is taken: all that the length field allows.
+const UPDATE_SIZE_MAX: usize = u16::MAX as usize;
+
+/// Longer messages than queries that come at once: 4 MiB.
+const LARGE_MAX: usize = 64;
+
+/// How long the zone keeper may take: for a disk, and for zones to be signed and compiled.
+const KEEPER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The longest reply that the length field allows.
 const REPLY_SIZE_MAX: usize = u16::MAX as usize;
@@ -101,10 +111,14 @@ pub(crate) fn run<A: Answering + 'static>(
     certificates: Arc<Certificates>,
     limits: Limits,
     (shutdown, wake): (Shutdown, Arc<Notify>),
-    answering: A,
+    (answering, hand_off): (A, HandOff),
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answers = Rc::new(Answers(RefCell::new((answering, vec![0; REPLY_SIZE_MAX]))));
+    let answers = Rc::new(Answers {
+        answering: RefCell::new((answering, vec![0; REPLY_SIZE_MAX])),
+        hand_off,
+        large: Semaphore::new(LARGE_MAX),
+    });
     let places = Places::new(limits.connections_max);
     let server = Rc::new(Server { answers, places, limits, certificates });
     let local = LocalSet::new();
@@ -125,7 +139,7 @@ pub(crate) fn run<A: Answering + 'static>(
                 () = waking => Ok(()),
             }
         })
-        .inspect(|()| server.answers.0.borrow_mut().0.end())
+        .inspect(|()| server.answers.answering.borrow_mut().0.end())
     // Connections end where they are: their clients ask again.
 }
 
@@ -205,12 +219,18 @@ struct Connection {
     transport: Transport,
 }
 
-/// Where replies come from, with the room for one. Borrowed only between two waits, so never twice.
-struct Answers<A>(RefCell<(A, Vec<u8>)>);
+/// Where replies come from.
+struct Answers<A> {
+    /// With the room for one. Borrowed only between two waits, so never twice.
+    answering: RefCell<(A, Vec<u8>)>,
+    hand_off: HandOff,
+    /// Places for messages that are longer than any query.
+    large: Semaphore,
+}
 
 impl<A: Answering> Answers<A> {
     fn begin(&self) {
-        self.0.borrow_mut().0.begin_batch();
+        self.answering.borrow_mut().0.begin_batch();
     }
 
     /// Appends the reply, if there is one, with its length in front.
@@ -229,7 +249,7 @@ impl<A: Answering> Answers<A> {
         connection: Connection,
         take: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let mut guard = self.0.borrow_mut();
+        let mut guard = self.answering.borrow_mut();
         let (answering, reply) = &mut *guard;
         let Connection { client, local, transport } = connection;
         answering.counters().add(Count::of_queries(transport), 1);
@@ -238,8 +258,28 @@ impl<A: Answering> Answers<A> {
         Some(take(&reply[..length.min(REPLY_SIZE_MAX)]))
     }
 
+    /// Hands over what changes zones; `None` is lost, since the zone keeper has too much to do.
+    fn hand_over(
+        &self,
+        message: &[u8],
+        connection: Connection,
+    ) -> Option<oneshot::Receiver<Vec<u8>>> {
+        let Connection { client, transport, .. } = connection;
+        self.count(Count::of_queries(transport));
+        let (sender, reply) = oneshot::channel();
+        let was_taken = self.hand_off.offer(HandedOver {
+            message: message.to_vec(),
+            // Nobody replies there.
+            client: SocketAddr::new(client.to_canonical(), 0),
+            transport,
+            back: Back::Stream(sender),
+        });
+        self.count(if was_taken { Count::HandedOver } else { Count::HandedOverLost });
+        was_taken.then_some(reply)
+    }
+
     fn count(&self, count: Count) {
-        self.0.borrow().0.counters().add(count, 1);
+        self.answering.borrow().0.counters().add(count, 1);
     }
 }
 

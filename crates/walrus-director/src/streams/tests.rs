@@ -24,7 +24,7 @@ impl Running {
         let listening = Listening { socket: listener, transport: Transport::Tcp };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
-            run(vec![listening], Arc::default(), limits, steering, echo)
+            run(vec![listening], Arc::default(), limits, steering, (echo, HandOff::new().0))
         });
         Self { address, shutdown, counters, thread: Some(thread) }
     }

@@ -3,6 +3,7 @@
 //! It takes what the answering threads hand over, and wakes when something is due. It may wait for
 //! a disk or for a zone to be compiled: nobody who asks plain queries waits with it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -88,15 +89,33 @@ fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
 
 /// Whatever was handed over. A message that nobody takes has no reply.
 fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
+    const OPCODE: u8 = 0x78;
+    const NOTIFY: u8 = 4 << 3;
+    const UPDATE: u8 = 5 << 3;
     let now = director.inner().clock.unix_ms() / 1000;
     let keys = director.inner().keys.load_full();
-    for HandedOver { message, client, back, .. } in messages {
-        const OPCODE: u8 = 0x78;
-        const NOTIFY: u8 = 4 << 3;
-        if message.get(2).is_some_and(|flags| flags & OPCODE == NOTIFY)
-            && let Some(reply) = notify_in::reply(director, message, client.ip(), (&keys, now))
-        {
-            back.send(reply);
+    let mut updates = Vec::new();
+    for handed in messages {
+        match handed.message.get(2).map(|flags| flags & OPCODE) {
+            Some(NOTIFY) => {
+                let HandedOver { message, client, back, .. } = handed;
+                if let Some(reply) = notify_in::reply(director, message, client.ip(), (&keys, now))
+                {
+                    back.send(reply);
+                }
+            }
+            Some(UPDATE) => updates.push(handed),
+            _ => {}
         }
+    }
+    if !updates.is_empty() {
+        let mut taking = director.updates();
+        // A panic is a bug of ours. Nothing more is written then to a journal that may be ahead of what is
+        // served; the thread lives on, for zones that come from elsewhere.
+        let taken = catch_unwind(AssertUnwindSafe(|| taking.take(director, updates)));
+        if taken.is_err() {
+            taking.close("taking an update has failed, which is a bug to report: restart walrus");
+        }
+        director.tell_updates(&taking);
     }
 }

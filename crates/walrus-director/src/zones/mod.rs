@@ -6,9 +6,13 @@
 
 mod fitted;
 mod hand_off;
+mod journal;
 mod keeper;
 mod notify_in;
 mod secondary;
+mod update_counts;
+mod update_reply;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +26,17 @@ pub use fitted::Unfitting;
 #[cfg(test)]
 pub(crate) use hand_off::Event;
 pub(crate) use hand_off::{Back, HandOff, HandedOver};
+pub use journal::journal_path;
 pub(crate) use keeper::Keeper;
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{
     KeptZone, KeptZoneError, KeptZones, Primary, Secondaries, SecondaryCounts, SecondaryStatus,
     SecondaryZone,
 };
+pub use update_counts::UpdateCount;
+pub(crate) use update_counts::UpdateCounts;
+pub(crate) use updates::{Prepared, Updates};
+pub use updates::{UpdateSettings, UpdateStatus, UpdatedZone};
 
 /// A zone whose content moves by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +136,15 @@ impl DirectorHandle {
 /// What zones that move begin with.
 pub(crate) fn first_contents(moving: &[MovingZone]) -> Contents {
     moving.iter().map(|zone| (zone.apex.clone(), zone.content.clone())).collect()
+}
+
+/// What zones that take updates have is what their journals say.
+pub(crate) fn put_updated(contents: &mut Contents, prepared: &Prepared) {
+    for (apex, zone) in &prepared.contents {
+        if let Some(content) = contents.get_mut(apex) {
+            *content = Some(Arc::clone(zone));
+        }
+    }
 }
 
 impl Wanted {

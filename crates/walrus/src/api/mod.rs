@@ -20,6 +20,7 @@ pub(crate) mod status;
 mod tests;
 mod token;
 pub(crate) mod traffic;
+pub(crate) mod updated;
 pub(crate) mod vantage;
 pub(crate) mod zone;
 

@@ -56,6 +56,7 @@ pub(super) fn register(
         let changes = ConstHistogram(director.change_latency());
         registry.register("plan_in_force_seconds", help, changes);
         super::signing::register(registry, &director.signing(), keys);
+        super::updated::register(registry, director);
     }
     let Some(group) = node.controller().and_then(|controller| controller.group()) else { return };
     let connected = i64::try_from(group.connected()).unwrap_or(i64::MAX);

@@ -15,6 +15,7 @@ use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
 use super::secondary::SecondaryView;
+use super::updated::UpdatedZoneView;
 use super::vantage::{DisagreementView, SeenView, VantagePointView, WaitView};
 
 /// What is asked for.
@@ -63,6 +64,9 @@ pub(crate) struct StatusView {
     /// Zones that this node's name server gets from other primaries; absent if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) zones: Vec<SecondaryView>,
+    /// Zones that take DNS UPDATE here; absent if none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) updated_zones: Vec<UpdatedZoneView>,
     /// Nodes that probe and are heard here; absent where this Controller is alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) vantage_points: Vec<VantagePointView>,
@@ -367,6 +371,7 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             zones: Vec::new(),
+            updated_zones: Vec::new(),
             vantage_points: Vec::new(),
             seen_differently: 0,
             waiting: 0,
@@ -417,6 +422,7 @@ impl StatusView {
             keys: Vec::new(),
             name_servers: Vec::new(),
             zones: Vec::new(),
+            updated_zones: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
             seen_differently: status.seen_differently,
             waiting: status.waiting,

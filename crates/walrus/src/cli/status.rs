@@ -71,6 +71,10 @@ fn render(status: &StatusView) -> String {
         text.push('\n');
         text.push_str(&secondary::zones(&status.zones));
     }
+    if !status.updated_zones.is_empty() {
+        text.push('\n');
+        text.push_str(&updated_zones(status));
+    }
     if !status.keys.is_empty() {
         text.push('\n');
         text.push_str(&keys(status));
@@ -249,6 +253,23 @@ fn name_servers(status: &StatusView) -> String {
         }
     }
     format!("{}\n{}", servers.render(), names.render())
+}
+
+/// Zones that take DNS UPDATE.
+fn updated_zones(status: &StatusView) -> String {
+    let mut table =
+        Table::new(&["updated zone", "serial", "changes", "journal", "last by", "problem"]);
+    for zone in &status.updated_zones {
+        table.row([
+            zone.zone.clone(),
+            zone.serial.to_string(),
+            zone.changes.to_string(),
+            format!("{} kB", zone.journal_bytes.div_ceil(1000)),
+            zone.changed_by.clone().unwrap_or_else(|| "-".to_owned()),
+            zone.problem.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    table.render()
 }
 
 /// The keys of the signed zones, as `walrus keys list` tells more of.

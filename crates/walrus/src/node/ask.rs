@@ -26,6 +26,7 @@ use crate::api::published::{NameServerView, is_unmanaged};
 use crate::api::secondary::SecondaryView;
 use crate::api::status::{NumberView, ProblemView, ServerView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
+use crate::api::updated::UpdatedZoneView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
 use crate::cli::Failure;
@@ -53,10 +54,12 @@ fn reload_director(
         }
         None => director.plan().map(|held| load::stand_in(&configuration, &digests, held)),
     };
+    let updates = loaded.updates();
     let reload = Reload {
         topology: loaded.topology,
         zones: loaded.zones,
         moving: loaded.moving,
+        updates,
         keys: loaded.keys,
         map: loaded.map,
         digests: digests.clone(),
@@ -110,6 +113,8 @@ impl Node {
         view.name_servers = self.name_servers();
         view.zones = self.zones_from_primaries();
         view.problems.extend(view.zones.iter().filter_map(SecondaryView::problem_view));
+        let updated = self.director().map(DirectorHandle::updated_zones).unwrap_or_default();
+        view.updated_zones = updated.into_iter().map(UpdatedZoneView::of).collect();
         view.confined.clone_from(&self.confined.by);
         for area in &mut view.areas {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);

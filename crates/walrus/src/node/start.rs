@@ -291,6 +291,7 @@ fn start_director(
         topology: loaded.topology.clone(),
         zones: loaded.zones.clone(),
         moving: loaded.moving.clone(),
+        updates: loaded.updates(),
         keys: loaded.keys.clone(),
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),

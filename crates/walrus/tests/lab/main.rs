@@ -15,6 +15,8 @@
 //! - [`secondary`]: zones that come from Knot, NSD and BIND.
 //! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
 //!   change.
+//! - [`updates`]: zones that BIND's nsupdate and others' programs change by DNS UPDATE, also while the
+//!   name server is killed.
 //!
 //! What is not installed is skipped, with a line `SKIPPED: ...` that `./test` collects.
 
@@ -37,6 +39,7 @@ mod signed;
 mod simulated;
 mod static_zone;
 mod steering;
+mod updates;
 mod walrus;
 mod web_servers;
 mod webhook;

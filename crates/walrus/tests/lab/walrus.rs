@@ -83,6 +83,25 @@ impl Walrus {
         Self { process, dns, api, group, folder: folder.to_owned(), places }
     }
 
+    /// Sends it a signal, by `kill`'s name for it.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Starts it again where it was, once it has been killed.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill();
+        let path = self.folder.join("walrus.toml");
+        let arguments = ["up", path.to_str().unwrap()];
+        self.process = Process::start(program(), &arguments, &self.folder.join("walrus.log"));
+        let (process, api) = (&mut self.process, self.api);
+        wait_for("walrus up again", || {
+            process.assert_running();
+            let (status, _) = get(TcpStream::connect(api).ok()?, "/ready");
+            (status == 200).then_some(())
+        });
+    }
+
     /// Reloads another configuration that is good.
     pub(crate) fn reload(&self, configuration: &str) {
         let text = format!("{configuration}\n{}", self.places);

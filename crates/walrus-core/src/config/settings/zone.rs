@@ -1,6 +1,6 @@
 //! `[[zone]]`: what the name server is authoritative for.
 
-use super::{Default, Group, Kind, Scope, Setting, primary};
+use super::{Default, Group, Kind, Scope, Setting, primary, zone_updates};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
 use crate::config::{DnsSettings, TsigKey, ZoneDnssec, ZoneSettings};
@@ -52,6 +52,14 @@ pub(in crate::config) static ZONE: Group = Group {
                       A zone that comes signed from primaries is kept so unless this is \"sign\".",
             example: "\"sign\"",
         },
+        Setting {
+            name: "updates",
+            kind: Kind::Sections(&zone_updates::UPDATES),
+            default: Default::Otherwise("none: nobody may"),
+            meaning: "Who may change the zone by DNS UPDATE (RFC 2136), and what. Each node's own: the node \
+                      that has it is where updates are sent to.",
+            example: "[{ key = \"acme\", acme = true }]",
+        },
     ],
 };
 
@@ -72,6 +80,7 @@ pub(in crate::config) fn read(
             file: None,
             primaries: Vec::new(),
             dnssec: default,
+            updates: Vec::new(),
         };
         zones.push((zone, root.place_of("zone")));
     } else if root.is_given("nameservers") {
@@ -85,8 +94,16 @@ pub(in crate::config) fn read(
         let (nameservers, file) = (section.domains("nameservers"), section.path("file"));
         if let Some(apex) = section.domain("name") {
             let dnssec = dnssec(section, default, findings);
+            let updates = zone_updates::read(section, &apex, keys, findings);
             let primaries = primary::read(section, keys, findings);
-            let zone = ZoneSettings { apex, nameservers, file, primaries, dnssec };
+            if !updates.is_empty() && (dnssec == ZoneDnssec::Keep || !primaries.is_empty()) {
+                findings.problem(
+                    section.place_of("updates"),
+                    "a zone that takes updates comes neither signed (dnssec = \"keep\") nor from \
+                     `primaries`, which are to be updated instead: take one of both out",
+                );
+            }
+            let zone = ZoneSettings { apex, nameservers, file, primaries, dnssec, updates };
             zones.push((zone, section.place_of("name")));
         }
     }
