@@ -38,7 +38,7 @@ const TYPES: [(&str, u16); 24] = [
 const OTHER: &str = "other";
 
 /// The codes that are counted one by one.
-const CODES: [(&str, u16); 12] = rcode::NAMES;
+const CODES: [(&str, u16); 13] = rcode::NAMES;
 
 /// With one place more for all others.
 const TYPE_PLACES: usize = TYPES.len() + 1;
@@ -49,7 +49,7 @@ const PLACES: usize = TRANSPORTS.len() * TYPE_PLACES * CODE_PLACES;
 
 /// Where a type or code is counted, by its number; what lies behind the end counts as other.
 const PLACE_OF_TYPE: [u8; 258] = places(&TYPES);
-const PLACE_OF_CODE: [u8; 17] = places(&CODES);
+const PLACE_OF_CODE: [u8; 24] = places(&CODES);
 
 const fn places<const NUMBERS: usize>(known: &[(&str, u16)]) -> [u8; NUMBERS] {
     let mut places = [known.len() as u8; NUMBERS];

@@ -31,6 +31,7 @@ pub struct Cookie {
     client: [u8; CLIENT_LEN],
     /// `None` if there is none, or one that is surely not ours.
     server: Option<[u8; SERVER_LEN]>,
+    has_server_part: bool,
 }
 
 impl Cookie {
@@ -41,7 +42,14 @@ impl Cookie {
         if !matches!(server.len(), 0 | CLIENT_LEN..=SERVER_LEN_MAX) {
             return None;
         }
-        Some(Self { client: *client, server: server.try_into().ok() })
+        let has_server_part = !server.is_empty();
+        Some(Self { client: *client, server: server.try_into().ok(), has_server_part })
+    }
+
+    /// Whether it brings a server's part, ours or not.
+    #[must_use]
+    pub const fn has_server_part(&self) -> bool {
+        self.has_server_part
     }
 }
 

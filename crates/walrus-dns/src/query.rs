@@ -148,6 +148,18 @@ pub fn parse(bytes: &[u8]) -> Result<Query<'_>, Refusal> {
     Ok(query)
 }
 
+/// The OPT record of a query without a question that asks for a cookie (RFC 7873 section 5.4); `None` for
+/// any other.
+#[must_use]
+pub fn parse_cookie_request(bytes: &[u8]) -> Option<Edns> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    if header[2] & 0xf8 != 0 || header[4..] != [0, 0, 0, 0, 0, 0, 0, 1] {
+        return None;
+    }
+    let edns = parse_records(header, rest, HEADER_LEN).ok()??;
+    edns.asked.cookie.is_some().then_some(edns)
+}
+
 const fn refuse(rcode: u16, echo_len: usize) -> Refusal {
     Refusal::Reply { rcode, echo_len, opt: None }
 }

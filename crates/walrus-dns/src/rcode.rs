@@ -24,9 +24,11 @@ pub const NOTAUTH: u16 = 9;
 pub const NOTZONE: u16 = 10;
 /// The query's EDNS version is above ours: 12 bits, of which the upper 8 travel in OPT.
 pub const BADVERS: u16 = 16;
+/// The server's part of the query's cookie is not one that it was given (RFC 7873 section 5.4).
+pub const BADCOOKIE: u16 = 23;
 
 /// All of these by name.
-pub const NAMES: [(&str, u16); 12] = [
+pub const NAMES: [(&str, u16); 13] = [
     ("NOERROR", NOERROR),
     ("FORMERR", FORMERR),
     ("SERVFAIL", SERVFAIL),
@@ -39,6 +41,7 @@ pub const NAMES: [(&str, u16); 12] = [
     ("NOTAUTH", NOTAUTH),
     ("NOTZONE", NOTZONE),
     ("BADVERS", BADVERS),
+    ("BADCOOKIE", BADCOOKIE),
 ];
 
 /// A code as people write it: its name, or `RCODE` and its number.
@@ -57,6 +60,6 @@ mod tests {
 
     #[test]
     fn codes_as_people_write_them() {
-        assert_eq!((name(3), name(23)), ("NXDOMAIN".to_owned(), "RCODE23".to_owned()));
+        assert_eq!((name(3), name(24)), ("NXDOMAIN".to_owned(), "RCODE24".to_owned()));
     }
 }

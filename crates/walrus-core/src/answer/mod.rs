@@ -2,6 +2,7 @@
 
 mod ahead;
 mod complete;
+mod cookie_request;
 mod decided_service;
 mod denial;
 mod explain;

@@ -10,12 +10,12 @@ use walrus_dns::query::{self, HEADER_LEN, Query, Refusal};
 use walrus_dns::reply::{self, Counts};
 use walrus_dns::{AddedOptions, rcode, record_type};
 
-use super::complete;
 use super::denial::{Denial, Proof};
 use super::request::{ClientCookie, Decision, Outcome, Request, Transport};
 use super::service_answer::{Client, answer_service};
 use super::table::{AnswerTable, Entry, PrebuiltSet, ZoneTable, flags, set_ttl};
 use super::worker::WorkerState;
+use super::{complete, cookie_request};
 use crate::world::ServiceType;
 
 /// The longest message (RFC 1035 section 4.2.2).
@@ -34,14 +34,17 @@ pub fn respond(
     worker.decision = Decision::default();
     let query = match query::parse(request.query) {
         Ok(query) => query,
-        Err(refusal) => return refuse(refusal, worker, request, reply),
+        Err(refusal) => {
+            let given = cookie_request::give(worker, request, reply).map(Outcome::Reply);
+            return given.unwrap_or_else(|| refuse(refusal, worker, request, reply));
+        }
     };
     let Some(body) = find_body(table, worker, request, &query) else {
         return Outcome::NotUnderstood;
     };
     // Not sooner: to copy what was written a moment ago by parts makes the processor wait.
     note_query(&mut worker.decision, &query);
-    let added = request.server.added(request, &query);
+    let added = request.server.added(request, query.edns.as_ref());
     worker.decision.cookie = ClientCookie::of(&added);
     match compose((table, worker), (request, &query), &body, &added, reply) {
         Some(len) => Outcome::Reply(len),
@@ -58,11 +61,14 @@ pub fn respond_completely(
     reply: &mut [u8],
 ) -> Outcome {
     worker.decision = Decision::default();
+    if let Some(len) = cookie_request::give(worker, request, reply) {
+        return Outcome::Reply(len);
+    }
     let (mut upper_rcode, mut added) = (0, AddedOptions::default());
     match query::parse(request.query) {
         Ok(query) => {
             note_query(&mut worker.decision, &query);
-            added = request.server.added(request, &query);
+            added = request.server.added(request, query.edns.as_ref());
             worker.decision.cookie = ClientCookie::of(&added);
         }
         // BADVERS does not fit into the header.

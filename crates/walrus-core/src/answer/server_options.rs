@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use walrus_dns::{AddedOptions, CookieSecrets, Query};
+use walrus_dns::edns::Edns;
+use walrus_dns::{AddedOptions, CookieSecrets};
 
 use super::request::{ClientCookie, Request, Transport};
 
@@ -27,14 +28,14 @@ impl ServerOptions {
     pub const SILENT: &'static Self =
         &Self { nsid: None, cookies: None, idle: Duration::ZERO, id: None, version: None };
 
-    /// What is added to the reply to a query.
+    /// What is added to the reply to a query with this OPT record.
     #[inline]
     pub(super) fn added<'s>(
         &'s self,
         request: &Request<'_>,
-        query: &Query<'_>,
+        edns: Option<&Edns>,
     ) -> AddedOptions<'s> {
-        let Some(edns) = &query.edns else { return AddedOptions::default() };
+        let Some(edns) = edns else { return AddedOptions::default() };
         let (asked, transport) = (&edns.asked, request.transport);
         let cookie = asked
             .cookie

@@ -5,6 +5,7 @@
 //! - [`detection`]: how long a death goes unnoticed, against the bounds that Walrus promises.
 //! - [`records`]: records beyond addresses and an alias, as dig and kdig read them.
 //! - [`static_zone`]: a zone served by Walrus, Knot and BIND at once, answer by answer.
+//! - [`differences`]: queries by seed, whole and broken, to Walrus, Knot, NSD and BIND with the same zones.
 //! - [`moves`]: how far clients behind resolvers have followed a change, against what is said of it.
 //! - [`resolver_in_front`]: Unbound asks on behalf of clients of two areas, and caches by scope.
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
@@ -23,6 +24,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 mod detection;
+mod differences;
 mod dnssec_zones;
 mod encrypted;
 mod existing;

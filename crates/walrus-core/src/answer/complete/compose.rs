@@ -52,17 +52,22 @@ pub(super) fn compose(
 }
 
 /// The reply to a question about the server itself (RFC 4892): a text, or that there is none of
-/// this type.
+/// this type; at most `limit` bytes, cut if it would be longer.
 pub(super) fn compose_chaos(
     question: &Question<'_>,
     text: Option<&str>,
     options: &ReplyOptions<'_>,
+    limit: usize,
 ) -> Vec<u8> {
     let resolution = Resolution::new(Rcode::NOERROR, true);
     let mut builder = start(question, &resolution);
     if let Some(data) = text.and_then(|text| Txt::<Vec<u8>>::build_from_slice(text.as_bytes()).ok())
     {
-        let _ = builder.push(Record::new(question.question.qname(), Class::CH, Ttl::ZERO, data));
+        builder.set_push_limit(limit.saturating_sub(opt_len(question, options)).saturating_add(1));
+        let record = Record::new(question.question.qname(), Class::CH, Ttl::ZERO, data);
+        let cut = builder.push(record).is_err();
+        builder.header_mut().set_tc(cut);
+        builder.clear_push_limit();
     }
     finish(builder.additional(), question, &resolution, options)
 }

@@ -120,7 +120,8 @@ fn answer(
     let mut options =
         ReplyOptions { subnet: subnet.map(|subnet| (subnet, 0)), extended_error: None };
     if let Some(text) = chaos(question, request) {
-        return compose::compose_chaos(question, text, &options);
+        let limit = limit.min(room).saturating_sub(left);
+        return compose::compose_chaos(question, text, &options, limit);
     }
     let dnssec_ok = question.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
     let mut resolution = if is_served(question) {

@@ -6,7 +6,10 @@ use domain::base::opt::{Cookie, Padding, TcpKeepalive};
 use walrus_dns::record_type::{A, TXT};
 
 use super::fixture::{Ask, both, plan, table};
-use crate::answer::{ClientCookie, Outcome, Transport, WorkerState, respond, respond_completely};
+use crate::answer::{
+    ClientCookie, Outcome, Request, ServerOptions, Transport, WorkerState, respond,
+    respond_completely,
+};
 
 const NSID: u16 = 3;
 const COOKIE: u16 = 10;
@@ -54,6 +57,73 @@ fn who_it_is_and_a_cookie() {
         let opt = Message::from_octets(&again[..]).unwrap().opt().unwrap();
         assert_eq!(opt.opt().first::<Cookie>().unwrap(), given, "{name}");
     }
+}
+
+/// A query without a question, with this cookie.
+fn without_question(cookie: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![7, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0];
+    bytes.extend_from_slice(&[4 + cookie.len() as u8, 0, 10, 0, cookie.len() as u8]);
+    bytes.extend_from_slice(cookie);
+    bytes
+}
+
+/// RFC 7873 section 5.4.
+#[test]
+fn a_cookie_is_given_without_a_question() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let ask = Ask::new("www.example", A);
+    let mut give = |cookie: &[u8]| {
+        let bytes = without_question(cookie);
+        let reply = both(&table, &mut worker, &ask.request(&bytes)).expect("the fast path does").0;
+        let message = Message::from_octets(reply).unwrap();
+        let given = message.opt().unwrap().opt().first::<Cookie>();
+        (message.opt_rcode().to_int(), given, worker.decision().cookie, message)
+    };
+    let (rcode, given, shown, message) = give(&[1; 8]);
+    assert_eq!((rcode, shown), (0, ClientCookie::New));
+    let counts = message.header_counts();
+    assert_eq!((counts.qdcount(), counts.ancount(), message.header().aa()), (0, 0, false));
+    assert_eq!(message.header().id(), 0x0707);
+    let back = [&[1; 8][..], given.as_ref().unwrap().server().unwrap().as_ref()].concat();
+    let (rcode, again, shown, _) = give(&back);
+    assert_eq!((rcode, again, shown), (0, given, ClientCookie::Known));
+    // BADCOOKIE, with one that is good.
+    for wrong in [&[9; 24][..], &[9; 16]] {
+        let (rcode, given, shown, _) = give(wrong);
+        assert_eq!((rcode, given.is_some(), shown), (23, true, ClientCookie::New));
+    }
+    // No cookie, or one that is none: no question remains an error.
+    let mut bare = without_question(&[1; 8]);
+    bare[11] = 0;
+    bare.truncate(12);
+    for bytes in [bare, without_question(&[1; 7])] {
+        let reply = both(&table, &mut worker, &ask.request(&bytes)).unwrap().0;
+        assert_eq!((reply[3] & 15, reply.len()), (1, 12));
+    }
+}
+
+#[test]
+fn what_is_said_of_the_server_is_cut_to_the_room_that_is_left() {
+    let table = table(plan());
+    let mut worker = WorkerState::new(1, &table);
+    let long = ServerOptions {
+        nsid: Some(vec![b'n'; 255].into()),
+        version: Some("v".repeat(255).into()),
+        ..ServerOptions::default()
+    };
+    let ask = Ask { class: 3, ..Ask::new("version.bind", TXT).option(NSID, b"") };
+    let mut bytes = ask.bytes();
+    // A client that takes no more than 512 bytes.
+    let at = bytes.len() - 4 - 8;
+    bytes[at..at + 2].copy_from_slice(&[2, 0]);
+    let request = Request { server: &long, ..ask.request(&bytes) };
+    let mut reply = vec![0; 65_535];
+    let Outcome::Reply(len) = respond_completely(&table, &mut worker, &request, &mut reply) else {
+        panic!("it is answered");
+    };
+    assert!(len <= 512, "{len}");
+    assert_eq!(reply[2] & 2, 2, "cut");
 }
 
 #[test]

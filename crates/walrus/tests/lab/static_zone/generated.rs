@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use walrus_core::world::Generator;
 
 /// How many; a zone's number is its seed.
-pub(super) const ZONES: u64 = 24;
+pub(crate) const ZONES: u64 = 24;
 const RECORDS: usize = 14;
 
 /// The zone's name and file.
-pub(super) fn zone(seed: u64) -> (String, String) {
+pub(crate) fn zone(seed: u64) -> (String, String) {
     let zone = format!("z{seed}.example");
     let mut generator = Generator::new(seed);
     let mut text = format!(
@@ -50,7 +50,7 @@ pub(super) fn zone(seed: u64) -> (String, String) {
 }
 
 /// The apex and every name over the labels and one more, three labels deep.
-pub(super) fn names(zone: &str) -> Vec<String> {
+pub(crate) fn names(zone: &str) -> Vec<String> {
     let mut names = vec![format!("{zone}.")];
     let mut begin = 0;
     for _ in 0..3 {

@@ -92,7 +92,7 @@ fn compare(servers: &Servers, zones: Zones<'_>, signed_by: &str) {
 }
 
 /// What a tool says, without the line's end.
-fn run(folder: &Path, program: &Path, arguments: &[&str], named: &[&str]) -> String {
+pub(crate) fn run(folder: &Path, program: &Path, arguments: &[&str], named: &[&str]) -> String {
     let output = Command::new(program).args(arguments).args(named).current_dir(folder).output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

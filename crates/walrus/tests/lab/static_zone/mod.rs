@@ -3,11 +3,11 @@
 //! each. One zone holds whatever a zone can hold; others are [`generated`], small and tangled.
 
 mod accepted;
-mod generated;
-mod kept;
+pub(crate) mod generated;
+pub(crate) mod kept;
 mod odd_queries;
-mod peers;
-mod reply;
+pub(crate) mod peers;
+pub(crate) mod reply;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use crate::walrus::Walrus;
 use peers::Peer;
 use reply::Reply;
 
-const ZONE: &str = "static.example";
-const FILE: &str = include_str!("static.example.zone");
+pub(crate) const ZONE: &str = "static.example";
+pub(crate) const FILE: &str = include_str!("static.example.zone");
 
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "@",
     "WWW",
     "www",

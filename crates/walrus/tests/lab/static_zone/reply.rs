@@ -9,22 +9,22 @@ use domain::rdata::AllRecordData;
 /// What a name server said. Sections are sorted lines `owner ttl type data`: their order says
 /// nothing (RFC 1034, section 3.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) rcode: String,
-    pub(super) authoritative: bool,
-    pub(super) truncated: bool,
+pub(crate) struct Reply {
+    pub(crate) rcode: String,
+    pub(crate) authoritative: bool,
+    pub(crate) truncated: bool,
     /// In its bytes: it is echoed in the client's case.
-    pub(super) question: Vec<u8>,
-    pub(super) answer: Vec<String>,
-    pub(super) authority: Vec<String>,
+    pub(crate) question: Vec<u8>,
+    pub(crate) answer: Vec<String>,
+    pub(crate) authority: Vec<String>,
     /// Without OPT.
-    pub(super) additional: Vec<String>,
+    pub(crate) additional: Vec<String>,
     /// Whether there is an OPT record, and its DO flag.
-    pub(super) edns: Option<bool>,
+    pub(crate) edns: Option<bool>,
 }
 
 impl Reply {
-    pub(super) fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let message = Message::from_octets(bytes).expect("a message");
         assert!(message.header().qr(), "a reply");
         let (_, answer, authority, additional) = message.sections().expect("four sections");
@@ -43,7 +43,7 @@ impl Reply {
     }
 
     /// Aliases that lead to each other and nowhere else.
-    pub(super) fn is_loop(&self) -> bool {
+    pub(crate) fn is_loop(&self) -> bool {
         let leads_back = |line: &String| {
             let mut words = line.split(' ').skip(2);
             let (record_type, target) = (words.next(), words.next().unwrap_or_default());
@@ -54,14 +54,14 @@ impl Reply {
     }
 
     /// The answer with each record once.
-    pub(super) fn distinct(&self) -> Vec<String> {
+    pub(crate) fn distinct(&self) -> Vec<String> {
         let mut answer = self.answer.clone();
         answer.dedup();
         answer
     }
 
     /// Of a referral: the addresses of name servers that stand below the cut themselves.
-    pub(super) fn glue(&self) -> Vec<&String> {
+    pub(crate) fn glue(&self) -> Vec<&String> {
         let cut = self.authority.first().and_then(|line| line.split(' ').next());
         let cut = cut.unwrap_or_default();
         let is_below = |line: &&String| {
@@ -72,7 +72,7 @@ impl Reply {
     }
 
     /// What kind of reply it is, in the words of RFC 1034 and 2308.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match () {
             () if self.truncated => "truncated",
             () if self.is_referral() => "referral",
@@ -84,7 +84,7 @@ impl Reply {
     }
 
     /// A referral to the name servers of a zone below.
-    pub(super) fn is_referral(&self) -> bool {
+    pub(crate) fn is_referral(&self) -> bool {
         !self.authoritative && self.authority.iter().any(|line| line.contains(" NS "))
     }
 }
