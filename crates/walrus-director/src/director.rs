@@ -37,8 +37,8 @@ use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::zones::{
-    Contents, Keeper, MovingZone, NoticeWays, Unfitting, UpdateCount, UpdateCounts, UpdateSettings,
-    UpdateStatus, Updates, put_updated,
+    Contents, Followers, Keeper, MovingZone, NoticeWays, Outbound, Unfitting, UpdateCount,
+    UpdateCounts, UpdateSettings, UpdateStatus, Updates, put_updated,
 };
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) notice_ways: Mutex<NoticeWays>,
     pub(crate) background: Background,
     pub(crate) keeper: Keeper,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) followers: Followers,
     #[cfg(test)]
     pub(crate) on_look: std::sync::OnceLock<OnLook>,
 }
@@ -390,6 +392,7 @@ impl Inner {
     fn shutdown(&self) {
         let Some(running) = lock(&self.running).take() else { return };
         self.keeper.stop();
+        self.followers.stop();
         self.background.stop();
         self.wakers.stop(running.threads);
         if let Some(log) = running.log {

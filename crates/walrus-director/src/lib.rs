@@ -57,7 +57,8 @@ pub use start::{Director, DirectorStart, StartError};
 pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
 pub use zones::{
-    KeptZone, KeptZoneError, KeptZones, MovingZone, Primary, ReplaceError, Secondaries,
-    SecondaryCounts, SecondaryStatus, SecondaryZone, Unfitting, UpdateCount, UpdateSettings,
-    UpdateStatus, UpdatedZone, journal_path,
+    KeptZone, KeptZoneError, KeptZones, MovingZone, OutboundCount, OutboundSettings,
+    OutboundStatus, Primary, ReplaceError, Secondaries, SecondaryCounts, SecondaryStatus,
+    SecondaryZone, Unfitting, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone, journal_path,
+    stamp_serials,
 };

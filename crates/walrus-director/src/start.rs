@@ -37,8 +37,8 @@ use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::udp::Worker;
 use crate::zones::{
-    Contents, HandOff, Keeper, MovingZone, Unfitting, UpdateSettings, Updates, first_contents,
-    put_updated,
+    Contents, Followers, HandOff, Keeper, MovingZone, Outbound, Unfitting, UpdateSettings, Updates,
+    first_contents, put_updated,
 };
 
 /// The least room for a UDP reply, in bytes.
@@ -109,7 +109,8 @@ impl Director {
         let answerers = answerers(&start, (&current, &counters), log.as_ref())?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (hand_off, events) = HandOff::new();
-        let shared = (&certificates, &hand_off);
+        let outbound = Arc::new(Outbound::new(Arc::clone(&current), start.clock.clone()));
+        let shared = (&certificates, &hand_off, &outbound);
         let (wakers, threads) =
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
         let session = start.clock.unix_ms();
@@ -151,11 +152,14 @@ impl Director {
             notice_ways: Mutex::default(),
             background: Background::default(),
             keeper: Keeper::new(hand_off),
+            outbound,
+            followers: Followers::default(),
             #[cfg(test)]
             on_look: std::sync::OnceLock::new(),
         });
         inner.background.start(&inner).map_err(StartError::Threads)?;
         inner.keeper.start(&inner, events).map_err(StartError::Threads)?;
+        inner.followers.start(&inner).map_err(StartError::Threads)?;
         Ok(DirectorHandle::of(inner))
     }
 }
@@ -336,7 +340,7 @@ fn with_kept_plan(table: AnswerTable, start: &DirectorStart) -> AnswerTable {
 }
 
 /// What all threads hold.
-type Shared<'a> = (&'a Arc<Certificates>, &'a HandOff);
+type Shared<'a> = (&'a Arc<Certificates>, &'a HandOff, &'a Arc<Outbound>);
 
 /// Starts a thread for each worker and one for TCP, which takes the last answerer. If one cannot be
 /// started, the others end.
@@ -357,7 +361,7 @@ fn start_threads(
 }
 
 fn spawn(
-    (sockets, (certificates, hand_off)): (Sockets, Shared<'_>),
+    (sockets, (certificates, hand_off, outbound)): (Sockets, Shared<'_>),
     mut answerers: Vec<Answerer>,
     dns: &DnsSettings,
     (wakers, threads): (&mut Wakers, &mut Vec<JoinHandle<()>>),
@@ -369,12 +373,13 @@ fn spawn(
             idle: dns.tcp_idle,
             total: dns.tcp_total,
         };
-        let (certificates, hand_off) = (Arc::clone(certificates), hand_off.clone());
+        let hand_off = hand_off.clone();
+        let shared = (Arc::clone(certificates), Arc::clone(outbound));
         let (shutdown, wake) = (wakers.tcp_shutdown.clone(), Arc::clone(&wakers.tcp));
         let serve = move || {
             let steering = (shutdown, wake);
             let answering = (answerer, hand_off);
-            let run = streams::run(sockets.streams, certificates, limits, steering, answering);
+            let run = streams::run(sockets.streams, shared, limits, steering, answering);
             if let Err(error) = run {
                 tracing::error!(%error, "TCP is not served");
             }

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
-use super::{IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings, TsigKey};
+use super::{
+    IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings, TsigKey,
+    ZoneTransfers,
+};
 use crate::world::{
     Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
 };
@@ -67,6 +70,8 @@ pub struct ZoneSettings {
     pub dnssec: ZoneDnssec,
     /// Who may change it by DNS UPDATE. Local.
     pub updates: Vec<ZoneUpdates>,
+    /// To whom it is transferred. Local.
+    pub transfers: ZoneTransfers,
 }
 
 /// What a key may change in a zone.

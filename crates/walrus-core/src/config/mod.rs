@@ -27,6 +27,7 @@ mod suggest;
 mod tsig_key;
 mod vantage_points;
 mod walk;
+mod zone_transfers;
 
 pub use configuration::{
     AccessLogSettings, ApiSettings, Configuration, ControlSettings, DnsSettings, DnssecSettings,
@@ -44,6 +45,9 @@ pub use reference::reference_page;
 pub use replace::Replacement;
 pub use settings::rate_limit::RateLimitSettings;
 pub use tsig_key::{TsigAlgorithm, TsigKey};
+pub use zone_transfers::{
+    NotifyTarget, SerialPolicy, TransferRule, TransferredServices, ZoneTransfers,
+};
 
 /// Other TOML files of settings than the configuration (the simulator's studies), by the same tables,
 /// walk and findings.

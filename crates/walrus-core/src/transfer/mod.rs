@@ -2,15 +2,18 @@
 //!
 //! [`TransferReader`] takes the messages of a reply in, one by one, and gives a whole zone or a
 //! difference; [`Refresh`] says when a secondary asks whom, by the timers of the zone's SOA record
-//! and by NOTIFY (RFC 1996). Neither has a socket or a clock.
+//! and by NOTIFY (RFC 1996); [`TransferWriter`] makes the messages of a reply. None has a socket or a
+//! clock.
 
 mod reader;
 mod refresh;
 mod wire;
+mod writer;
 
 pub use reader::{Asked, Step, Transfer, TransferError, TransferLimits, TransferReader};
 pub use refresh::{Attempt, Held, Refresh, SoaTimers};
 pub use wire::{Notify, read_notify, read_serial};
+pub use writer::{TransferHead, TransferWriter, differences, soa_of, whole};
 
 /// Whether a serial is newer than another (RFC 1982): of two that are half the space apart neither
 /// is.

@@ -8,6 +8,7 @@ mod difference;
 mod file;
 mod host_names;
 mod nsec3;
+mod serial;
 
 pub use beside_services::addresses_beside_services;
 pub use content::{RecordSet, SetView, Sets, Zone};

@@ -27,7 +27,7 @@ mod zones;
 pub(crate) use answers::{AnswersStart, Figures, SignedAnswers};
 pub(crate) use background::Background;
 pub use key_ring::SignError;
-pub(crate) use key_ring::{KeyRing, Pace};
+pub(crate) use key_ring::{KeyRing, Pace, give_way};
 pub(crate) use publish::{Rebuilding, Surroundings, ZonesTold, compile, keys_digest};
 pub use status::{KeyUse, SigningStatus, ZoneSigningStatus};
 pub(crate) use store::Store;

@@ -157,6 +157,7 @@ impl DirectorHandle {
         change: Option<Surroundings<'_>>,
         must_succeed: bool,
     ) -> Result<(), ReloadError> {
+        let wanted = wanted.with_serials(&self.inner().outbound.serials());
         let (now, ring) = {
             let mut control = self.control();
             let ring = Arc::clone(&control.signing.ground().key_ring);

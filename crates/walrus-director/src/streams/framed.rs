@@ -8,7 +8,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use walrus_dns::query::HEADER_LEN;
 
 use super::places::Place;
-use super::{Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, UPDATE_SIZE_MAX};
+use super::{
+    Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, UPDATE_SIZE_MAX, handed_over,
+};
 use crate::answering::Answering;
 use crate::zones::HandOff;
 
@@ -51,6 +53,15 @@ pub(super) async fn serve<A: Answering>(
         place.renew();
         answers.begin();
         while let Some(query) = input.next()? {
+            if answers.outbound.wants(query) {
+                // What was asked before is answered before.
+                write(&mut stream, &mut output, limits).await?;
+                let query = query.to_vec();
+                let bounds = (place, limits);
+                handed_over::answer(&mut stream, query, connection, answers, bounds).await?;
+                answers.begin();
+                continue;
+            }
             if answers.hand_off.wants(query) {
                 let reply = answers.hand_over(query, connection);
                 write(&mut stream, &mut output, limits).await?;
@@ -94,7 +105,7 @@ async fn end(mut stream: impl AsyncWrite + Unpin, limits: &Limits) -> io::Result
     Ok(())
 }
 
-async fn write(
+pub(super) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     output: &mut Vec<u8>,
     limits: &Limits,

@@ -10,6 +10,7 @@
 
 mod certificate;
 mod framed;
+mod handed_over;
 mod https;
 mod places;
 
@@ -31,7 +32,7 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
-use crate::zones::{Back, HandOff, HandedOver};
+use crate::zones::{Back, HandOff, HandedOver, Outbound};
 use places::{Place, Places};
 
 pub(crate) use certificate::Certificates;
@@ -108,7 +109,7 @@ pub(crate) fn prepare(listener: std::net::TcpListener) -> io::Result<std::net::T
 /// If the runtime cannot be made.
 pub(crate) fn run<A: Answering + 'static>(
     listeners: Vec<Listening>,
-    certificates: Arc<Certificates>,
+    (certificates, outbound): (Arc<Certificates>, Arc<Outbound>),
     limits: Limits,
     (shutdown, wake): (Shutdown, Arc<Notify>),
     (answering, hand_off): (A, HandOff),
@@ -117,6 +118,7 @@ pub(crate) fn run<A: Answering + 'static>(
     let answers = Rc::new(Answers {
         answering: RefCell::new((answering, vec![0; REPLY_SIZE_MAX])),
         hand_off,
+        outbound,
         large: Semaphore::new(LARGE_MAX),
     });
     let places = Places::new(limits.connections_max);
@@ -224,6 +226,8 @@ struct Answers<A> {
     /// With the room for one. Borrowed only between two waits, so never twice.
     answering: RefCell<(A, Vec<u8>)>,
     hand_off: HandOff,
+    /// Where transfers and signed queries go.
+    outbound: Arc<Outbound>,
     /// Places for messages that are longer than any query.
     large: Semaphore,
 }

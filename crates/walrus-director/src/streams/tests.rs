@@ -24,7 +24,8 @@ impl Running {
         let listening = Listening { socket: listener, transport: Transport::Tcp };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
-            run(vec![listening], Arc::default(), limits, steering, (echo, HandOff::new().0))
+            let answering = (echo, HandOff::new().0);
+            run(vec![listening], (Arc::default(), outbound()), limits, steering, answering)
         });
         Self { address, shutdown, counters, thread: Some(thread) }
     }
@@ -177,4 +178,18 @@ fn the_longest_silent_connection_gives_way_when_all_places_are_taken() {
     }
     let counted = server.counted();
     assert_eq!((counted.tcp_connections, counted.tcp_refused, counted.tcp_timeouts), (5, 0, 1));
+}
+
+fn outbound() -> Arc<Outbound> {
+    use crate::director::tests::zone_table;
+    use crate::fixture::topology;
+    use crate::serving::{Current, Serving};
+    use walrus_core::answer::AnswerTable;
+    use walrus_core::map::Map;
+    use walrus_host::clock::Clock;
+    let topology = topology();
+    let map = Arc::new(Map::build(&topology, &[]).unwrap());
+    let table = AnswerTable::new(Arc::new(zone_table(&topology)), map, &topology);
+    let current = Arc::new(Current::new(Arc::new(Serving::new(table, 1, 1))));
+    Arc::new(Outbound::new(current, Clock::real()))
 }

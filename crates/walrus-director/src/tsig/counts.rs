@@ -1,4 +1,4 @@
-//! What became of signed requests, in numbers and in a line of the log a minute.
+//! What became of signed requests, in numbers and in a line of the log a minute for each kind.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,6 +9,9 @@ use super::TsigRefusal;
 /// Time between two lines about refusals, in seconds.
 const TOLD_EVERY: u64 = 60;
 
+/// Kinds of refusals that are told apart.
+const KINDS: usize = 4;
+
 /// Counts since the start.
 #[derive(Debug, Default)]
 pub struct TsigCounts {
@@ -17,8 +20,8 @@ pub struct TsigCounts {
     bad_signature: AtomicU64,
     bad_time: AtomicU64,
     malformed: AtomicU64,
-    /// When somebody was told of a refusal last.
-    told_at: AtomicU64,
+    /// By kind: when somebody was told of such a refusal last, so that a stranger's hide no friend's.
+    told_at: [AtomicU64; KINDS],
 }
 
 /// The same at one moment.
@@ -54,18 +57,21 @@ impl TsigCounts {
     }
 
     pub(super) fn add_refusal(&self, refusal: &TsigRefusal, key: Option<&DomainName>, now: u64) {
-        let count = match refusal {
-            TsigRefusal::Malformed => &self.malformed,
-            TsigRefusal::UnknownKey => &self.bad_key,
-            TsigRefusal::WrongSignature | TsigRefusal::ShortSignature => &self.bad_signature,
-            TsigRefusal::WrongTime { .. } => &self.bad_time,
+        let (kind, count) = match refusal {
+            TsigRefusal::Malformed => (0, &self.malformed),
+            TsigRefusal::UnknownKey => (1, &self.bad_key),
+            TsigRefusal::WrongSignature | TsigRefusal::ShortSignature { .. } => {
+                (2, &self.bad_signature)
+            }
+            TsigRefusal::WrongTime { .. } => (3, &self.bad_time),
         };
         count.fetch_add(1, Relaxed);
-        let told_at = self.told_at.load(Relaxed);
+        let told = &self.told_at[kind];
+        let told_at = told.load(Relaxed);
         if told_at == 0 || now.saturating_sub(told_at) >= TOLD_EVERY {
-            self.told_at.store(now.max(1), Relaxed);
+            told.store(now.max(1), Relaxed);
             let key = key.map(ToString::to_string);
-            tracing::warn!(key, "a signed request is refused: {refusal}");
+            tracing::warn!(key, "a request is refused: {refusal}");
         }
     }
 }

@@ -19,7 +19,7 @@ const HEADER_SIZE: usize = 12;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TsigRefusal {
     /// The record cannot be read, is not the last or not alone.
-    #[error("its TSIG record is malformed (FORMERR)")]
+    #[error("it, or its TSIG record, is malformed (FORMERR)")]
     Malformed,
     /// No such key, or one of another algorithm.
     #[error("its key, or the key's algorithm, is not known here (BADKEY)")]
@@ -27,9 +27,12 @@ pub enum TsigRefusal {
     /// Signed with another secret, or changed on its way.
     #[error("its signature is wrong: is the secret the same on both sides? (BADSIG)")]
     WrongSignature,
-    /// Only a part of the signature is there.
+    /// Only a part of the signature is there, and that is right.
     #[error("its signature is cut short (BADTRUNC)")]
-    ShortSignature,
+    ShortSignature {
+        /// Who signs the reply that says so.
+        signer: ReplySigner,
+    },
     /// Signed rightly, at another time.
     #[error("it was signed at another time: look at both clocks (BADTIME)")]
     WrongTime {
@@ -85,12 +88,14 @@ impl TsigKeys {
         if !are_same(&digest.sign().as_ref()[..found.mac.len()], &found.mac) {
             return Err(TsigRefusal::WrongSignature);
         }
-        if found.mac.len() < whole {
-            return Err(TsigRefusal::ShortSignature);
-        }
+        let is_short = found.mac.len() < whole;
         let signer = ReplySigner { key: key.clone(), before: found.mac, is_first: true };
+        // Sections 5.2.3 and 5.2.4: the time before what is too short for us.
         if !found.variables.are_of(now) {
             return Err(TsigRefusal::WrongTime { signer, signed_at: found.variables.time_signed });
+        }
+        if is_short {
+            return Err(TsigRefusal::ShortSignature { signer });
         }
         *request = signed;
         Ok(Some(signer))
@@ -106,15 +111,24 @@ impl TsigRefusal {
             (Self::Malformed, _) | (_, None) => return refused(request, RCODE_FORMERR),
             (Self::UnknownKey, _) => BAD_KEY,
             (Self::WrongSignature, _) => BAD_SIGNATURE,
-            (Self::ShortSignature, _) => BAD_TRUNCATION,
+            (Self::ShortSignature { .. }, _) => BAD_TRUNCATION,
             (Self::WrongTime { .. }, _) => BAD_TIME,
         };
         let mut reply = refused(request, RCODE_NOTAUTH)?;
-        if let Self::WrongTime { mut signer, signed_at } = self {
-            let other = now.to_be_bytes()[2..].to_vec();
-            let variables = Variables { time_signed: signed_at, fudge: FUDGE, error, other };
-            signer.sign_with(&mut reply, variables);
-            return Some(reply);
+        match self {
+            Self::WrongTime { mut signer, signed_at } => {
+                let other = now.to_be_bytes()[2..].to_vec();
+                let variables = Variables { time_signed: signed_at, fudge: FUDGE, error, other };
+                signer.sign_with(&mut reply, variables);
+                return Some(reply);
+            }
+            Self::ShortSignature { mut signer } => {
+                let other = Vec::new();
+                let variables = Variables { time_signed: now, fudge: FUDGE, error, other };
+                signer.sign_with(&mut reply, variables);
+                return Some(reply);
+            }
+            _ => {}
         }
         let found = found?;
         let Variables { time_signed, fudge, .. } = found.variables;

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use tokio::sync::oneshot;
 use walrus_core::answer::Transport;
 
+use super::outbound::request::is_wanted;
 use crate::udp::{Route, UdpListener, send_along};
 
 /// Messages that wait for the keeper: some milliseconds' worth, where nothing waits for a disk.
@@ -69,13 +70,16 @@ impl Back {
 pub(crate) struct HandOff {
     sender: SyncSender<Event>,
     is_open: Arc<AtomicBool>,
+    /// Whether transfers and signed queries are taken, too.
+    takes_signed: Arc<AtomicBool>,
 }
 
 impl HandOff {
     /// Both ends. Until it is opened nothing is to be handed over.
     pub(crate) fn new() -> (Self, Receiver<Event>) {
         let (sender, receiver) = sync_channel(QUEUE);
-        (Self { sender, is_open: Arc::default() }, receiver)
+        let (is_open, takes_signed) = (Arc::default(), Arc::default());
+        (Self { sender, is_open, takes_signed }, receiver)
     }
 
     /// Whether there is anything here that takes such messages: if not, they are answered like
@@ -84,12 +88,20 @@ impl HandOff {
         self.is_open.store(is_open, Ordering::Relaxed);
     }
 
+    /// Whether there are zones that go to others: their secondaries sign queries, and ask for IXFR by UDP.
+    pub(crate) fn set_signed(&self, takes_signed: bool) {
+        self.takes_signed.store(takes_signed, Ordering::Relaxed);
+    }
+
     /// Whether this message is for the keeper: an UPDATE or NOTIFY, and no reply.
     #[inline]
     pub(crate) fn wants(&self, message: &[u8]) -> bool {
         // QR and opcode. Of a plain query this is 0, and nothing else is looked at.
         let kind = message.get(2).map_or(0, |flags| flags & 0xf8);
-        kind != 0 && is_moving(kind, message) && self.is_open.load(Ordering::Relaxed)
+        match kind {
+            0 => self.takes_signed.load(Ordering::Relaxed) && is_wanted(message),
+            kind => is_moving(kind, message) && self.is_open.load(Ordering::Relaxed),
+        }
     }
 
     /// Hands a message over; false if the queue is full and the message lost.

@@ -3,6 +3,7 @@
 //! It takes what the answering threads hand over, and wakes when something is due. It may wait for
 //! a disk or for a zone to be compiled: nobody who asks plain queries waits with it.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, mem};
 
+use super::OutboundRequest;
 use super::hand_off::{Event, HandOff, HandedOver};
 use super::notify_in;
 use crate::director::{DirectorHandle, Inner};
@@ -90,6 +92,7 @@ fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
 /// Whatever was handed over. A message that nobody takes has no reply.
 fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
     const OPCODE: u8 = 0x78;
+    const QUERY: u8 = 0;
     const NOTIFY: u8 = 4 << 3;
     const UPDATE: u8 = 5 << 3;
     let now = director.inner().clock.unix_ms() / 1000;
@@ -105,6 +108,17 @@ fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
                 }
             }
             Some(UPDATE) => updates.push(handed),
+            Some(QUERY) => {
+                let HandedOver { message, client, transport, back } = handed;
+                let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+                let request = OutboundRequest { message, client: client.ip(), local, transport };
+                let mut back = Some(back);
+                director.inner().outbound.serve(request, &mut |reply| {
+                    // One message, as all that has room in a datagram.
+                    back.take().into_iter().for_each(|back| back.send(reply.clone()));
+                    false
+                });
+            }
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ mod hand_off;
 mod journal;
 mod keeper;
 mod notify_in;
+mod outbound;
 mod secondary;
 mod update_counts;
 mod update_reply;
@@ -28,6 +29,8 @@ pub(crate) use hand_off::Event;
 pub(crate) use hand_off::{Back, HandOff, HandedOver};
 pub use journal::journal_path;
 pub(crate) use keeper::Keeper;
+pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};
+pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, stamp_serials};
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{
     KeptZone, KeptZoneError, KeptZones, Primary, Secondaries, SecondaryCounts, SecondaryStatus,
@@ -148,6 +151,20 @@ pub(crate) fn put_updated(contents: &mut Contents, prepared: &Prepared) {
 }
 
 impl Wanted {
+    /// With zones under the serials that others know them by; signed ones keep theirs.
+    pub(crate) fn with_serials(mut self, serials: &BTreeMap<DomainName, u32>) -> Self {
+        for zone in &mut self.zones {
+            if let Some(serial) = serials.get(zone.apex())
+                && *serial != zone.serial()
+                && !zone.is_signed()
+                && !self.signing.contains_key(zone.apex())
+            {
+                *zone = Arc::new(zone.with_serial(*serial));
+            }
+        }
+        self
+    }
+
     /// With the contents of zones that move in the places of what was loaded.
     ///
     /// # Errors

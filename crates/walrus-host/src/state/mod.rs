@@ -9,6 +9,7 @@
 //! | `certificate.pem`, `key.pem` | the self-signed certificate | made anew; fingerprints change |
 //! | `journal.jsonl`, `journal.old.jsonl` | each round's World | replay lacks it |
 //! | `map-DIGEST.bin` | the compiled map | compiled again |
+//! | `serials.json` | serials of zones that go to others, by `walrus_director` | by time they still rise; else secondaries may wait |
 //! | `signatures/` | what was signed, by `walrus_director` | signed anew |
 //! | `keys/ZONE/` | DNSSEC keys and how far each has come | the zone needs new keys, and the parent a new DS |
 //! | `lock` | who uses the directory | made anew |

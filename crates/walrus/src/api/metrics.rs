@@ -38,6 +38,9 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     super::expiry_metrics::register(&mut registry, &node.expiring());
     super::published::register(&mut registry, &node.name_servers());
     super::secondary::register(&mut registry, &node.zones_from_primaries());
+    if let Some(director) = node.director() {
+        super::outbound_metrics::register(&mut registry, director);
+    }
     let traffic = node.director_traffic().await;
     let problems = node.key_problems().await.len();
     let keys = KeyFigures { zones: node.keys_view().await.zones, problems };

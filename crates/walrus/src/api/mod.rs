@@ -11,6 +11,7 @@ mod metrics;
 pub(crate) mod moves;
 mod name_server_metrics;
 pub(crate) mod openapi;
+mod outbound_metrics;
 pub(crate) mod plan;
 pub(crate) mod published;
 pub(crate) mod secondary;

@@ -301,6 +301,7 @@ impl Node {
         if let Some(director) = &self.director {
             let certificate = self.read_certificate(&loaded).await?;
             let shown_by = director.clone();
+            let outbound = super::transfers::outbound(&loaded.configuration, self.state.path());
             let (director, keys) = (director.clone(), self.keys.clone());
             let controller = self.controller.clone();
             let (new, old) = (loaded.clone(), self.loaded());
@@ -308,8 +309,9 @@ impl Node {
                 let _in_order = keys.telling();
                 keys.reconfigure(&new);
                 let done = reload_director(&director, controller.as_ref(), &keys, new);
-                if done.is_err() {
-                    keys.reconfigure(&old);
+                match done {
+                    Ok(()) => director.set_outbound(outbound),
+                    Err(_) => keys.reconfigure(&old),
                 }
                 done
             };

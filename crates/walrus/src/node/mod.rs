@@ -16,6 +16,7 @@ mod staleness;
 mod start;
 mod tell_acknowledged;
 mod tell_changes;
+mod transfers;
 pub(crate) mod updaters;
 mod vantage;
 mod wire;

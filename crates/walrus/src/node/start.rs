@@ -22,7 +22,7 @@ use walrus_host::state::StateDirectory;
 use super::access::Access;
 use super::keys::NodeKeys;
 use super::updaters::Updaters;
-use super::{Node, Start, announce, expire, follow, group, roll, secondaries, wire};
+use super::{Node, Start, announce, expire, follow, group, roll, secondaries, transfers, wire};
 use crate::api;
 use crate::cli::Failure;
 use crate::load::{Checked, Loaded};
@@ -85,7 +85,7 @@ impl Node {
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
         let director = configuration.node.roles.director.then(|| {
             let signing = signing(&loaded, &keys, state.path());
-            start_director(&loaded, signing, plan.clone(), seed, &start)
+            start_director((&loaded, state.path()), signing, plan.clone(), seed, &start)
         });
         let director = director.transpose()?;
         let mut joined = group::join(configuration, &start.clock, seed);
@@ -276,7 +276,7 @@ fn signing(loaded: &Loaded, keys: &NodeKeys, state: &Path) -> SigningStart {
 }
 
 fn start_director(
-    loaded: &Loaded,
+    (loaded, state): (&Loaded, &Path),
     signing: SigningStart,
     plan: Option<Arc<Plan>>,
     seed: Seed,
@@ -289,7 +289,7 @@ fn start_director(
     let handle = Director::start(DirectorStart {
         dns,
         topology: loaded.topology.clone(),
-        zones: loaded.zones.clone(),
+        zones: transfers::first_zones(loaded, state),
         moving: loaded.moving.clone(),
         updates: loaded.updates(),
         keys: loaded.keys.clone(),
@@ -300,7 +300,9 @@ fn start_director(
         seed: seed.for_part("director"),
         clock: start.clock.clone(),
     });
-    Ok(handle.map_err(anyhow::Error::from)?)
+    let handle = handle.map_err(anyhow::Error::from)?;
+    handle.set_outbound(transfers::outbound(&loaded.configuration, state));
+    Ok(handle)
 }
 
 /// A Controller's listener for Reporters and other nodes, and what those nodes say; `None` without

@@ -41,6 +41,7 @@ mod signed;
 mod simulated;
 mod static_zone;
 mod steering;
+mod transferred;
 mod updates;
 mod walrus;
 mod web_servers;

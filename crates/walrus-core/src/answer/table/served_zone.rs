@@ -32,6 +32,58 @@ impl AnswerTable {
     }
 }
 
+/// The most records of one type that stand for a service elsewhere: some more would not fit a reply.
+const TRANSFERRED_MAX: usize = 1000;
+
+impl AnswerTable {
+    /// What stands at the names of a zone's services where it is transferred to: all functioning servers
+    /// of clients that no area holds, in the order of their data, or, if not `with_services`, nothing. A set without data
+    /// takes away what the zone has. `None` without a zone of this name, or as long as no Plan says how
+    /// a service stands: what secondaries have then goes on.
+    #[must_use]
+    pub fn transferred_services(
+        &self,
+        apex: &DomainName,
+        with_services: bool,
+    ) -> Option<Vec<(DomainName, RecordSet)>> {
+        self.zones.zone(apex)?;
+        let mut sets = Vec::new();
+        for (at, name) in (0..).zip(self.services()) {
+            if self.zones.zone_of(name).is_none_or(|of| of.apex() != apex) {
+                continue;
+            }
+            for service_type in self.types(at).iter() {
+                let none = RecordSet { record_type: service_type.number(), ..RecordSet::default() };
+                let given =
+                    if with_services { all_servers(self.service(at)?, service_type) } else { None };
+                sets.push((name.clone(), given.unwrap_or(none)));
+            }
+        }
+        Some(sets)
+    }
+}
+
+/// All that area `world` is answered with, unsigned.
+fn all_servers(table: &ServiceTable, service_type: ServiceType) -> Option<RecordSet> {
+    let decision = table.decisions().get(usize::from(table.world))?;
+    let list = table.lists().get(decision.list(service_type)? as usize)?;
+    let mut data: Vec<Box<[u8]>> = Vec::new();
+    for answer in list.answers() {
+        data.extend(answer.data().map(Box::from));
+        if data.len() > 2 * TRANSFERRED_MAX {
+            data.sort_unstable();
+            data.dedup();
+            data.truncate(TRANSFERRED_MAX);
+        }
+    }
+    data.sort_unstable();
+    data.dedup();
+    data.truncate(TRANSFERRED_MAX);
+    // A copy elsewhere knows no domains.
+    let ttl = table.ttls().map_or(decision.ttl, |ttls| ttls.bounds.mean);
+    Some(RecordSet { record_type: service_type.number(), ttl, data, signatures: Vec::new() })
+}
+
 fn one_answer(table: &ServiceTable, service_type: ServiceType) -> Option<RecordSet> {
     let world = table.decisions().get(usize::from(table.world));
     let mut decisions = world.into_iter().chain(table.decisions());

@@ -7,7 +7,8 @@ use crate::config::{Context, Parsed, Problem, SourceFile, TsigAlgorithm, parse};
 fn checked(rest: &str) -> Result<Parsed, Vec<Problem>> {
     let text = format!(
         "[[zone]]\nname = \"example.com\"\nnameservers = [\"ns.example.net\"]\n{rest}\
-         [node]\nroles = [\"controller\", \"director\"]\n"
+         [node]\nroles = [\"controller\", \"director\"]\n\
+         [dns]\nlisten = [\"127.0.0.1:5300\"]\n"
     );
     let files = [SourceFile { name: "walrus.toml".into(), text }];
     parse(&files, &Context { hostname: "one", read: &|_| Ok(String::new()) })

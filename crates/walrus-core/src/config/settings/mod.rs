@@ -27,6 +27,7 @@ pub(super) mod service;
 mod threshold;
 mod ttl;
 pub(super) mod zone;
+mod zone_transfers;
 mod zone_updates;
 
 use super::setting::{Default, Group, Kind, Scope, Setting};

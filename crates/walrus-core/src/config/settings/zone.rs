@@ -1,9 +1,9 @@
 //! `[[zone]]`: what the name server is authoritative for.
 
-use super::{Default, Group, Kind, Scope, Setting, primary, zone_updates};
+use super::{Default, Group, Kind, Scope, Setting, primary, zone_transfers, zone_updates};
 use crate::config::findings::{Findings, Place};
 use crate::config::section::{Section, Value};
-use crate::config::{DnsSettings, TsigKey, ZoneDnssec, ZoneSettings};
+use crate::config::{DnsSettings, TsigKey, ZoneDnssec, ZoneSettings, ZoneTransfers};
 
 pub(in crate::config) static ZONE: Group = Group {
     header: "[[zone]]",
@@ -60,6 +60,38 @@ pub(in crate::config) static ZONE: Group = Group {
                       that has it is where updates are sent to.",
             example: "[{ key = \"acme\", acme = true }]",
         },
+        Setting {
+            name: "transfer_to",
+            kind: Kind::Sections(&zone_transfers::RULE),
+            default: Default::Otherwise("nobody"),
+            meaning: "Who may transfer the zone (AXFR, IXFR): other name servers that serve a copy. Services \
+                      are in it as `services_in_transfers` says, and its serial is Walrus' own. Of several \
+                      nodes one has this setting; each node may have another.",
+            example: "[{ from = \"192.0.2.0/24\", key = \"transfer\" }]",
+        },
+        Setting {
+            name: "notify",
+            kind: Kind::Sections(&zone_transfers::TARGET),
+            default: Default::Otherwise("nobody"),
+            meaning: "Which of them are told when it has changed (NOTIFY), at most once a minute.",
+            example: "[{ address = \"192.0.2.2:53\", key = \"transfer\" }]",
+        },
+        Setting {
+            name: "services_in_transfers",
+            kind: Kind::OneOf(&["world", "none"]),
+            default: Default::Otherwise("\"world\""),
+            meaning: "What stands at services' names in it: the functioning servers of the area `world`, or \
+                      nothing.",
+            example: "\"world\"",
+        },
+        Setting {
+            name: "serial",
+            kind: Kind::OneOf(&["unixtime", "increment"]),
+            default: Default::Otherwise("\"unixtime\""),
+            meaning: "What its next serial is: the time in seconds, or one more; never less than before. The \
+                      file's own serial is not used. A zone that comes signed keeps its own.",
+            example: "\"unixtime\"",
+        },
     ],
 };
 
@@ -81,6 +113,7 @@ pub(in crate::config) fn read(
             primaries: Vec::new(),
             dnssec: default,
             updates: Vec::new(),
+            transfers: ZoneTransfers::default(),
         };
         zones.push((zone, root.place_of("zone")));
     } else if root.is_given("nameservers") {
@@ -103,7 +136,9 @@ pub(in crate::config) fn read(
                      `primaries`, which are to be updated instead: take one of both out",
                 );
             }
-            let zone = ZoneSettings { apex, nameservers, file, primaries, dnssec, updates };
+            let transfers = zone_transfers::read(section, keys, dnssec, findings);
+            let zone =
+                ZoneSettings { apex, nameservers, file, primaries, dnssec, updates, transfers };
             zones.push((zone, section.place_of("name")));
         }
     }

@@ -1,0 +1,248 @@
+//! A zone with a service goes to another name server: whole, by differences, by NOTIFY, with keys.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "this test asks other questions")]
+mod fixture;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::base::iana::Rcode;
+use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, Serial, Ttl};
+use domain::rdata::{AllRecordData, Soa};
+use walrus_core::config::{NotifyTarget, TransferRule, TsigAlgorithm, ZoneTransfers};
+use walrus_core::map::Map;
+use walrus_core::plan::Digests;
+use walrus_director::tsig::SharedKey;
+use walrus_director::{
+    Director, DirectorHandle, DirectorStart, OutboundSettings, SigningStart, stamp_serials,
+};
+use walrus_dns::DomainName;
+use walrus_host::clock::{Clock, ManualClock};
+
+use fixture::{digests, plan, settings, topology, zone};
+
+/// How long anything may take on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn key(secret: &[u8]) -> SharedKey {
+    SharedKey::new("transfer".parse().unwrap(), TsigAlgorithm::HmacSha256, secret)
+}
+
+struct Running {
+    director: DirectorHandle,
+    digests: Digests,
+    clock: Clock,
+    time: ManualClock,
+}
+
+/// With the Plan of this sequence, whose servers end in the same number.
+fn start(sequence: u8, state: &Path, notify: SocketAddr) -> Running {
+    let topology = topology();
+    let map = Arc::new(Map::build(&topology, &[]).unwrap());
+    let digests = digests(&map);
+    let (clock, time) = Clock::manual();
+    let apex: DomainName = "walrus.example".parse().unwrap();
+    let director = Director::start(DirectorStart {
+        dns: settings(&["127.0.0.1:0"], 1),
+        topology,
+        zones: stamp_serials(&[zone()], std::slice::from_ref(&apex), state),
+        moving: Vec::new(),
+        keys: [key(b"secret")].into_iter().collect(),
+        updates: Default::default(),
+        map,
+        digests: digests.clone(),
+        plan: Some(plan(sequence.into(), sequence, &digests)),
+        signing: SigningStart::default(),
+        seed: 1,
+        clock: clock.clone(),
+    });
+    let director = director.unwrap();
+    let named = Some("transfer".parse().unwrap());
+    let from = Some(([127, 0, 0, 0].into(), 8));
+    let transfers = ZoneTransfers {
+        transfer_to: vec![TransferRule { from, key: named.clone() }],
+        notify: vec![NotifyTarget { address: notify, key: named }],
+        ..ZoneTransfers::default()
+    };
+    director.set_outbound(OutboundSettings {
+        zones: [(apex, transfers)].into(),
+        state: Some(state.to_owned()),
+    });
+    Running { director, digests, clock, time }
+}
+
+impl Running {
+    fn now(&self) -> u64 {
+        self.clock.unix_ms() / 1000
+    }
+
+    fn to(&self) -> SocketAddr {
+        self.director.addresses()[0]
+    }
+
+    /// Waits until the zone is sent under another serial than this.
+    fn serial_other_than(&self, before: Option<u32>) -> u32 {
+        let started = Instant::now();
+        loop {
+            let serial = self.director.outbound()[0].serial;
+            match serial.filter(|_| serial != before) {
+                Some(serial) => return serial,
+                None => assert!(started.elapsed() < PATIENCE, "no new serial after {before:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// All records of a transfer, and the last message's code.
+    fn transfer(&self, mut request: Vec<u8>, key: Option<&SharedKey>) -> (Rcode, Vec<String>) {
+        let mut verifier = key.map(|key| key.sign_request(&mut request, self.now()));
+        let mut stream = TcpStream::connect(self.to()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&(request.len() as u16).to_be_bytes()).unwrap();
+        stream.write_all(&request).unwrap();
+        let mut records = Vec::new();
+        loop {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut message).unwrap();
+            let rcode = Message::from_slice(&message).unwrap().header().rcode();
+            if let Some(verifier) = &mut verifier {
+                match verifier.verify(&mut message, self.now()) {
+                    Ok(()) => {}
+                    Err(error) => return (rcode, vec![error.to_string()]),
+                }
+            }
+            records.extend(read(&message));
+            let is_over = records.len() == 1 || records.first() == records.last();
+            if rcode != Rcode::NOERROR || is_over && records.len() != 1 {
+                return (rcode, records);
+            }
+            if records.len() == 1 {
+                return (rcode, records);
+            }
+        }
+    }
+}
+
+fn read(message: &[u8]) -> Vec<String> {
+    let message = Message::from_slice(message).unwrap();
+    let answers = message.answer().unwrap().map(|record| {
+        let record = record.unwrap();
+        let any = record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>().unwrap();
+        format!("{} {} {}", any.owner(), any.ttl().as_secs(), any.data())
+    });
+    answers.collect()
+}
+
+fn asking(record_type: Rtype, serial: Option<u32>) -> Vec<u8> {
+    let apex = Name::<Vec<u8>>::from_chars("walrus.example".chars()).unwrap();
+    let mut question = MessageBuilder::new_vec().question();
+    question.header_mut().set_id(4711);
+    question.push((&apex, record_type)).unwrap();
+    let mut authority = question.authority();
+    if let Some(serial) = serial {
+        let ttl = Ttl::ZERO;
+        let root = || Name::root_vec();
+        let soa = Soa::new(root(), root(), Serial(serial), ttl, ttl, ttl, ttl);
+        authority.push((&apex, 0, soa)).unwrap();
+    }
+    authority.finish()
+}
+
+/// The serial in a reply by UDP, signed if there is a key.
+fn serial_by_udp(running: &Running, key: Option<&SharedKey>, record_type: Rtype) -> u32 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request = asking(record_type, (record_type == Rtype::IXFR).then_some(1));
+    let verifier = key.map(|key| key.sign_request(&mut request, running.now()));
+    socket.send_to(&request, running.to()).unwrap();
+    let mut bytes = [0; 4096];
+    let (length, _) = socket.recv_from(&mut bytes).unwrap();
+    let mut reply = bytes[..length].to_vec();
+    verifier.into_iter().for_each(|mut it| it.verify(&mut reply, running.now()).unwrap());
+    let message = Message::from_slice(&reply).unwrap();
+    let mut soas = message.answer().unwrap().limit_to::<Soa<ParsedName<_>>>();
+    soas.next().unwrap().unwrap().data().serial().into_int()
+}
+
+#[test]
+fn a_secondary_follows_by_notify_and_differences_and_no_serial_goes_back() {
+    let state = tempfile::tempdir().unwrap();
+    let secondary = UdpSocket::bind("127.0.0.1:0").unwrap();
+    secondary.set_read_timeout(Some(PATIENCE)).unwrap();
+    let running = start(1, state.path(), secondary.local_addr().unwrap());
+    let first = running.serial_other_than(None);
+    let mut notify = [0; 1024];
+    let (length, _) = secondary.recv_from(&mut notify).unwrap();
+    assert_eq!((notify[2], length > 100), (0x24, true), "NOTIFY, with a signature");
+
+    let secret = key(b"secret");
+    let (rcode, records) = running.transfer(asking(Rtype::AXFR, None), Some(&secret));
+    assert_eq!(rcode, Rcode::NOERROR);
+    let has = |records: &[String], text: &str| records.iter().any(|it| it.contains(text));
+    assert!(has(&records, "www.walrus.example 5 127.0.11.1"), "{records:?}");
+    assert!(!has(&records, "127.0.12.1"), "area world's servers alone: {records:?}");
+    assert!(has(&records, &format!(" {first} ")) && records.first() == records.last());
+    for record_type in [Rtype::SOA, Rtype::IXFR] {
+        assert_eq!(serial_by_udp(&running, Some(&secret), record_type), first);
+    }
+    assert_eq!(serial_by_udp(&running, None, Rtype::SOA), first, "as anybody sees it");
+
+    // The first change goes out at once, the next not before a minute has gone.
+    running.director.apply_plan(plan(2, 2, &running.digests)).unwrap();
+    let second = running.serial_other_than(Some(first));
+    let (_, records) = running.transfer(asking(Rtype::IXFR, Some(first)), Some(&secret));
+    let serials = [second, first, second, second].map(|serial| format!(" {serial} "));
+    assert_eq!(records.len(), 6, "{records:?}");
+    assert!([0, 1, 3, 5].iter().zip(&serials).all(|(at, serial)| records[*at].contains(serial)));
+    assert!(records[2].ends_with("127.0.11.1") && records[4].ends_with("127.0.11.2"));
+    assert_eq!(running.transfer(asking(Rtype::IXFR, Some(second)), Some(&secret)).1.len(), 1);
+    let (_, whole) = running.transfer(asking(Rtype::IXFR, Some(5)), Some(&secret));
+    assert_eq!(whole.len(), 4, "of an unknown serial it is the zone: {whole:?}");
+    running.director.apply_plan(plan(3, 3, &running.digests)).unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(running.director.outbound()[0].serial, Some(second));
+    running.time.advance_to(running.clock.now() + Duration::from_secs(60));
+    let third = running.serial_other_than(Some(second));
+    let (count, _) = running.director.outbound_counts();
+    assert_eq!((count.whole, count.differences), (2, 1));
+    running.director.shutdown();
+
+    let again = start(3, state.path(), secondary.local_addr().unwrap());
+    assert_eq!(again.serial_other_than(None), third, "nothing changed");
+    again.director.shutdown();
+    let again = start(4, state.path(), secondary.local_addr().unwrap());
+    let fourth = again.serial_other_than(None);
+    assert!(fourth.wrapping_sub(third) < 1 << 31 && fourth != third, "{third} {fourth}");
+    again.director.shutdown();
+}
+
+#[test]
+fn whoever_lacks_the_key_gets_nothing_and_is_told_why() {
+    let state = tempfile::tempdir().unwrap();
+    let secondary = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let running = start(1, state.path(), secondary.local_addr().unwrap());
+    running.serial_other_than(None);
+    let (rcode, records) = running.transfer(asking(Rtype::AXFR, None), None);
+    assert_eq!((rcode, records.len()), (Rcode::REFUSED, 0));
+    let (rcode, told) = running.transfer(asking(Rtype::AXFR, None), Some(&key(b"another")));
+    assert_eq!(rcode, Rcode::NOTAUTH);
+    assert!(told[0].contains("BADSIG"), "{told:?}");
+    let (count, signed) = running.director.outbound_counts();
+    assert_eq!((count.refused, signed.bad_signature), (1, 1));
+    // A client that never reads holds a transfer up, and nobody else.
+    let mut idle = TcpStream::connect(running.to()).unwrap();
+    let mut request = asking(Rtype::AXFR, None);
+    let _ = key(b"secret").sign_request(&mut request, running.now());
+    idle.write_all(&(request.len() as u16).to_be_bytes()).unwrap();
+    idle.write_all(&request).unwrap();
+    let (rcode, _) = running.transfer(asking(Rtype::AXFR, None), Some(&key(b"secret")));
+    assert_eq!(rcode, Rcode::NOERROR);
+    running.director.shutdown();
+}
