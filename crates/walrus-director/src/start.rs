@@ -95,11 +95,7 @@ impl Director {
         NewCertificate::read(dns)?.into_iter().for_each(|new| certificates.show(new));
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
-        let mut updates = Updates::default();
-        let prepared = updates.prepare(start.updates.clone(), &start.moving, &start.topology);
-        let mut contents = first_contents(&start.moving);
-        put_updated(&mut contents, &prepared);
-        updates.adopt(prepared);
+        let (updates, contents) = first_updates(&start);
         let (table, signed) = first_table(&start, &contents)?;
         let given = Given::new(&table, threads);
         let serving = Serving::new(table, threads, dns.observe_domains);
@@ -290,6 +286,16 @@ struct FirstSigning {
     answers: SignedAnswers,
     zones_told: ZonesTold,
     rebuilding: Rebuilding,
+}
+
+/// The journals, opened, and what zones that move begin with.
+fn first_updates(start: &DirectorStart) -> (Updates, Contents) {
+    let mut updates = Updates::default();
+    let prepared = updates.prepare(start.updates.clone(), &start.moving, &start.topology);
+    let mut contents = first_contents(&start.moving);
+    put_updated(&mut contents, &prepared);
+    updates.adopt(prepared);
+    (updates, contents)
 }
 
 /// The first table: large zones that are to be signed are not in it yet.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use walrus_director::{DirectorHandle, UpdateStatus};
 
+use super::status::ProblemView;
+
 /// A zone that takes DNS UPDATE (RFC 2136).
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct UpdatedZoneView {
@@ -37,6 +39,13 @@ impl UpdatedZoneView {
         let (changed_at, changed_by) = last.map(|(at, key)| (at, key.to_string())).unzip();
         let zone = apex.to_string();
         Self { zone, serial, changes, journal_bytes, changed_at, changed_by, problem }
+    }
+
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn problem_view(&self) -> Option<ProblemView> {
+        let why = self.problem.as_deref()?;
+        let text = format!("the zone {} takes no updates: {why}", self.zone);
+        Some(ProblemView { kind: "zone".to_owned(), subject: self.zone.clone(), text })
     }
 }
 

@@ -115,6 +115,7 @@ impl Node {
         view.problems.extend(view.zones.iter().filter_map(SecondaryView::problem_view));
         let updated = self.director().map(DirectorHandle::updated_zones).unwrap_or_default();
         view.updated_zones = updated.into_iter().map(UpdatedZoneView::of).collect();
+        view.problems.extend(view.updated_zones.iter().filter_map(UpdatedZoneView::problem_view));
         view.confined.clone_from(&self.confined.by);
         for area in &mut view.areas {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);

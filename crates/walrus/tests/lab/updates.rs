@@ -344,3 +344,28 @@ fn a_full_disk_refuses_updates_and_answers_queries() {
     // While the folder is still there.
     drop(disk);
 }
+
+#[test]
+fn a_damaged_journal_is_told_and_the_zone_served_as_its_file_says() {
+    let _together = together();
+    let Some(mut lab) = Lab::start("updates and a damaged journal", "") else { return };
+    assert_eq!(lab.update(ADMIN, &[], &["add new.walrus.example 60 TXT x"]), "ok");
+    lab.walrus.signal("-KILL");
+    let journal = lab.folder.path().join("state/updates/walrus.example.journal");
+    let whole = std::fs::read(&journal).unwrap();
+    let mut damaged = whole.clone();
+    damaged[40] ^= 1;
+    std::fs::write(&journal, &damaged).unwrap();
+    lab.walrus.restart();
+    assert_eq!(lab.dig(&["host.walrus.example", "A"]), ["192.0.2.7"]);
+    let said = lab.update(ADMIN, &[], &["add other.walrus.example 60 TXT x"]);
+    assert!(said.contains("SERVFAIL"), "{said}");
+    let problems = lab.walrus.status()["problems"].to_string();
+    assert!(problems.contains("takes no updates"), "{problems}");
+    assert_eq!(std::fs::read(&journal).unwrap(), damaged, "nobody touches it");
+    // From a backup: a reload is enough.
+    std::fs::write(&journal, &whole).unwrap();
+    lab.walrus.reload(&configuration(""));
+    assert_eq!(lab.dig(&["new.walrus.example", "TXT"]), ["\"x\""]);
+    assert_eq!(lab.update(ADMIN, &[], &["add other.walrus.example 60 TXT x"]), "ok");
+}
