@@ -158,7 +158,7 @@ mod tests {
             (Transport::Udp, 0, 1),
             (Transport::Tcp, 1, 16),
             (Transport::Tcp, 257, 5),
-            (Transport::Tcp, 258, 6),
+            (Transport::Tcp, 258, 11),
             (Transport::Tcp, 65_535, 4095),
         ] {
             thread.add(transport, record_type, code);
