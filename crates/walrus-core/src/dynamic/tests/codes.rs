@@ -89,7 +89,7 @@ fn changes_that_cannot_be_are_refused_before_anything_is_done() {
         ("deep NS ns1.example.net.", REFUSED),  // Above a service.
         ("deep DNAME a.example.net.", REFUSED), // Not served at all.
         ("*deep DNAME", NOERROR),
-        ("\\052.deep NS ns1.example.net.", REFUSED),
+        ("\\042.deep NS ns1.example.net.", REFUSED),
         ("_acme-challenge.www TXT \"x\"", NOERROR), // Below one.
     ] {
         assert_eq!(code(&[], &[change]), expected, "{change}");
