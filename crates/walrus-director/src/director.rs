@@ -254,7 +254,7 @@ impl DirectorHandle {
         let prepared = taking.prepare(updates, &moving, &topology);
         let mut rebuilding = self.rebuilding();
         let mut contents = self.contents_with(&moving);
-        put_updated(&mut contents, &prepared);
+        put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
         let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
         self.add_pairs(pairs);
         let found = self.plan().and_then(|plan| wanted.with_found(&plan));

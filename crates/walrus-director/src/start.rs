@@ -293,7 +293,7 @@ fn first_updates(start: &DirectorStart) -> (Updates, Contents) {
     let mut updates = Updates::default();
     let prepared = updates.prepare(start.updates.clone(), &start.moving, &start.topology);
     let mut contents = first_contents(&start.moving);
-    put_updated(&mut contents, &prepared);
+    put_updated(&mut contents, &prepared, &Contents::new());
     updates.adopt(prepared);
     (updates, contents)
 }

@@ -12,6 +12,8 @@ use crate::zone::{Record, RecordSet, SetView, Zone, ZoneDifference};
 const MAGIC: [u8; 8] = *b"WLRSJN1\n";
 /// In front of an entry: its length, and a checksum over place and content.
 const HEAD_LEN: usize = 12;
+/// So many bytes are looked through for what stands behind a change that is not whole.
+const SCANNED_MAX: usize = 1 << 30;
 /// Records of a zone that one entry holds, in bytes.
 const PART_BYTES: usize = 1 << 20;
 
@@ -61,6 +63,11 @@ pub enum JournalDamaged {
     /// An entry is whole and does not fit those before it.
     #[error("a change in it does not fit what is before it")]
     Change,
+    /// Something is not whole, and what was written after it is.
+    #[error(
+        "a change in it is not whole, {0} bytes from its beginning, and others were written after it"
+    )]
+    Middle(u64),
 }
 
 /// A journal of this zone without any change, in pieces of about a megabyte.
@@ -101,14 +108,16 @@ pub fn write_base(zone: &Zone, is_as_loaded: bool) -> impl Iterator<Item = Vec<u
     })
 }
 
-/// Appends a change that stands `place` bytes from the journal's beginning.
+/// Appends a change that stands `place` bytes from the journal's beginning. What is written together begins at
+/// `together`: of that, a part may be on the disk and what is before it may not, when nobody has been told yet.
 pub fn write_change(
     out: &mut Vec<u8>,
-    place: u64,
+    (place, together): (u64, u64),
     by: &JournalChange,
     difference: &ZoneDifference,
 ) {
     let mut entry = vec![CHANGE];
+    entry.extend_from_slice(&together.to_be_bytes());
     entry.extend_from_slice(&by.at.to_be_bytes());
     entry.extend_from_slice(by.key.as_wire());
     entry.extend_from_slice(&difference.from_serial.to_be_bytes());
@@ -149,8 +158,8 @@ fn put_record(out: &mut Vec<u8>, record: &Record) {
 /// Reads a journal. It takes about as much memory as the zone, twice.
 ///
 /// # Errors
-/// If it is no journal of this zone, or what it begins with is not whole. A tail that is not whole is
-/// no error: see [`JournalContent::whole_len`].
+/// If it is no journal of this zone, what it begins with is not whole, or a change is not that others were written
+/// after. A tail that is not whole is no error: see [`JournalContent::whole_len`].
 pub fn read_journal(bytes: &[u8], apex: &DomainName) -> Result<JournalContent, JournalDamaged> {
     let mut entries = Entries { bytes, place: MAGIC.len() };
     if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
@@ -168,6 +177,9 @@ pub fn read_journal(bytes: &[u8], apex: &DomainName) -> Result<JournalContent, J
     while let Some(entry) = entries.next() {
         last = Some(changed.take(entry).ok_or(JournalDamaged::Change)?);
         changes += 1;
+    }
+    if entries.goes_on_later() {
+        return Err(JournalDamaged::Middle(entries.place as u64));
     }
     let Changed { sets, serial, .. } = changed;
     let sets = sets.into_iter().map(|((name, _), set)| (name, set));
@@ -197,6 +209,34 @@ impl<'a> Entries<'a> {
         }
         self.place += HEAD_LEN + len;
         Some(entry)
+    }
+
+    /// Whether anything whole stands behind this place, where nothing whole does, that was written later. Then what
+    /// stands here was acknowledged once.
+    fn goes_on_later(&self) -> bool {
+        let mut read = 0;
+        for place in self.place + 1..self.bytes.len().saturating_sub(HEAD_LEN) {
+            let mut behind = Self { bytes: self.bytes, place };
+            if let Some([CHANGE, rest @ ..]) = behind.next()
+                && let Some(together) = rest.first_chunk()
+                && u64::from_be_bytes(*together) > self.place as u64
+            {
+                return true;
+            }
+            // Where lengths could be anything, each costs a checksum: no torn tail is worth more than that.
+            read += behind.length_here();
+            if read > SCANNED_MAX {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// How long an entry here says it is, if that fits.
+    fn length_here(&self) -> usize {
+        let head = self.bytes.get(self.place..).and_then(|rest| rest.first_chunk::<4>());
+        let len = head.map_or(0, |len| u32::from_be_bytes(*len) as usize);
+        if len <= self.bytes.len() - self.place.min(self.bytes.len()) { len } else { 0 }
     }
 }
 
@@ -246,6 +286,7 @@ impl Changed<'_> {
     /// Carries out an entry; `None` if it does not fit.
     fn take(&mut self, entry: &[u8]) -> Option<JournalChange> {
         let rest = &mut entry.strip_prefix(&[CHANGE])?;
+        take::<8>(rest)?;
         let at = u64::from_be_bytes(*take(rest)?);
         let key = take_name(rest)?;
         let from = u32::from_be_bytes(*take(rest)?);

@@ -4,9 +4,9 @@
 //! each growth is on the disk before anybody is told. A tail that was not written to its end was
 //! acknowledged to nobody: it is cut off, and kept beside the journal.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use walrus_core::dynamic::{
@@ -57,6 +57,16 @@ pub(crate) struct Journal<F = File> {
     is_as_loaded: bool,
     /// When it was to be written anew and could not be: not tried again before it has this length.
     retry_at: u64,
+    /// Another file has its name: what is written here would not be found.
+    is_replaced: bool,
+}
+
+/// Where a journal ended.
+pub(crate) struct Ended {
+    len: u64,
+    changes: u64,
+    last: Option<JournalChange>,
+    is_as_loaded: bool,
 }
 
 /// Why there is no journal.
@@ -72,6 +82,9 @@ pub(crate) enum JournalError {
         /// What the system says.
         source: io::Error,
     },
+    /// It was written anew, and what is there now could not be opened.
+    #[error("the journal {} was written anew and cannot be opened: reload, when the disk is well", .0.display())]
+    Replaced(PathBuf),
     /// It is none.
     #[error(
         "the journal {} is damaged: bring it back from a backup, or move it away, and the zone begins \
@@ -120,6 +133,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("open")(error)),
         };
+        // Where it was written anew last, its name may not be on the disk yet.
+        path.parent().map_or(Ok(()), sync_directory).map_err(failed("sync"))?;
         let bytes = std::fs::read(path).map_err(failed("read"))?;
         let damaged = |source| JournalError::Damaged { path: path.to_owned(), source };
         let content = read_journal(&bytes, apex).map_err(damaged)?;
@@ -134,11 +149,13 @@ impl Journal {
             last,
             is_as_loaded,
             retry_at: 0,
+            is_replaced: false,
         };
         let tail = usize::try_from(whole_len).ok().and_then(|at| bytes.get(at..));
         if let Some(tail) = tail.filter(|tail| !tail.is_empty()) {
             journal.keep_aside(tail);
-            journal.file.cut(whole_len).map_err(failed("cut"))?;
+            // What is not cut off now is before anything else is added.
+            journal.has_tail = journal.file.cut(whole_len).is_err();
         }
         Ok(Some((journal, zone)))
     }
@@ -176,6 +193,7 @@ impl Journal {
             return Err(failed("name")(io::ErrorKind::InvalidInput.into()));
         };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed("make"))?;
+        directory.parent().map_or(Ok(()), sync_directory).map_err(failed("make"))?;
         let mut base_len = 0;
         write_stream_atomically(directory, &name.to_string_lossy(), MODE, |file| {
             write_base(zone, is_as_loaded).try_for_each(|piece| {
@@ -195,6 +213,7 @@ impl Journal {
             last: None,
             is_as_loaded,
             retry_at: 0,
+            is_replaced: false,
         })
     }
 
@@ -210,8 +229,14 @@ impl Journal {
             }
             Err(error) => {
                 self.retry_at = self.len + CHANGES_MIN;
+                self.is_replaced = !is_same_file(&self.path, &self.file);
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the journal goes on to grow");
+                match self.is_replaced {
+                    false => tracing::warn!(error, "the journal goes on to grow"),
+                    true => {
+                        tracing::error!(error, "the journal takes nothing more before a reload")
+                    }
+                }
             }
         }
     }
@@ -226,6 +251,9 @@ impl<F: JournalFile> Journal<F> {
         &mut self,
         changes: &[(JournalChange, ZoneDifference)],
     ) -> Result<(), JournalError> {
+        if self.is_replaced {
+            return Err(JournalError::Replaced(self.path.clone()));
+        }
         if self.has_tail {
             self.file.cut(self.len).map_err(io_failed(&self.path, "cut"))?;
             self.has_tail = false;
@@ -233,7 +261,7 @@ impl<F: JournalFile> Journal<F> {
         let mut bytes = Vec::new();
         for (by, difference) in changes {
             let place = self.len + bytes.len() as u64;
-            write_change(&mut bytes, place, by, difference);
+            write_change(&mut bytes, (place, self.len), by, difference);
         }
         if let Err(error) = self.file.put(self.len, &bytes) {
             // Whole entries may stand there, which would be read at the next start.
@@ -262,13 +290,36 @@ impl<F: JournalFile> Journal<F> {
         (self.changes, self.last.as_ref())
     }
 
+    /// Whether another file has its name: then it is to be opened again.
+    pub(crate) const fn is_replaced(&self) -> bool {
+        self.is_replaced
+    }
+
+    /// Where it ends now.
+    pub(crate) fn end(&self) -> Ended {
+        let Self { len, changes, is_as_loaded, .. } = *self;
+        Ended { len, changes, last: self.last.clone(), is_as_loaded }
+    }
+
     /// Ends it where it ended before, since what came after is not served. What is not cut off now is
     /// before anything else is added.
-    pub(crate) fn take_back(&mut self, len: u64, changes: u64) {
-        self.len = len;
-        self.changes = changes;
+    pub(crate) fn take_back(&mut self, end: Ended) {
+        let Ended { len, changes, last, is_as_loaded } = end;
+        (self.len, self.changes, self.last, self.is_as_loaded) = (len, changes, last, is_as_loaded);
         self.has_tail = self.file.cut(len).is_err();
     }
+}
+
+fn is_same_file(path: &Path, file: &File) -> bool {
+    let place = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    match (std::fs::metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => place(&named) == place(&open),
+        _ => false,
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn io_failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> JournalError {

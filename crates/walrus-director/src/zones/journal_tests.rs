@@ -116,6 +116,92 @@ fn it_is_written_anew_before_it_is_much_longer_than_the_zone() {
     panic!("never shorter than {longest}");
 }
 
+#[test]
+fn a_change_that_is_broken_in_the_middle_is_no_torn_tail() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = journal_path(directory.path(), &apex());
+    let mut zone = zone();
+    let mut journal = Journal::begin(&path, &zone).unwrap();
+    let mut ends = vec![journal.len()];
+    for number in 1..20 {
+        let (by, difference, next) = change(&zone, number);
+        journal.append(&[(by, difference)]).unwrap();
+        zone = next;
+        ends.push(journal.len());
+    }
+    let whole = std::fs::read(&path).unwrap();
+    // The head of the third, its length, and something in it.
+    for place in [ends[2] + 5, ends[2], ends[3] - 2] {
+        let mut bytes = whole.clone();
+        bytes[usize::try_from(place).unwrap()] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let Err(error) = Journal::open(&path, &apex()) else { panic!("{place}: changes are lost") };
+        assert!(chain_of(&error).contains("others were written after it"), "{error:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+    // The last may be torn, wherever it is.
+    let mut bytes = whole;
+    bytes[usize::try_from(ends[18]).unwrap() + 30] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (_, read) = Journal::open(&path, &apex()).unwrap().unwrap();
+    assert_eq!(text_at_a(&read), b"18");
+}
+
+#[test]
+fn of_what_is_written_together_any_part_may_be_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = journal_path(directory.path(), &apex());
+    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let begun = usize::try_from(journal.len()).unwrap();
+    let (by, first, next) = change(&zone(), 1);
+    let (_, second, next) = change(&next, 2);
+    let (_, third, _) = change(&next, 3);
+    journal.append(&[(by.clone(), first), (by.clone(), second), (by, third)]).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Pages reach the disk in any order: the first did not.
+    bytes[begun..begun + 40].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let (_, read) = Journal::open(&path, &apex()).unwrap().unwrap();
+    assert_eq!(text_at_a(&read), b"0");
+}
+
+#[test]
+fn nothing_is_written_to_a_file_that_has_lost_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = journal_path(directory.path(), &apex());
+    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let (by, first, next) = change(&zone(), 1);
+    journal.append(&[(by.clone(), first)]).unwrap();
+    journal.len += CHANGES_MIN;
+    // Another stands there, and no directory takes a third.
+    let other = Journal::begin(&path, &next).unwrap();
+    let beside = path.with_file_name(format!(".{}.new", path.file_name().unwrap().display()));
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::write(beside.join("full"), "").unwrap();
+    journal.shorten(&next);
+    let error = journal.append(&[(by, change(&next, 2).1)]).unwrap_err();
+    assert!(error.to_string().contains("reload"), "{error}");
+    assert!(journal.is_replaced());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), other.len());
+}
+
+#[test]
+fn what_is_taken_back_was_never_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = journal_path(directory.path(), &apex());
+    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let end = journal.end();
+    let (by, first, _) = change(&zone(), 1);
+    journal.append(&[(by, first)]).unwrap();
+    assert!(!journal.is_as_loaded());
+    journal.take_back(end);
+    assert!(journal.is_as_loaded() && journal.told() == (0, None));
+}
+
+fn chain_of(error: &JournalError) -> String {
+    walrus_host::log::chain(error)
+}
+
 /// A disk in memory on which only so many bytes fit, and that may refuse to forget.
 #[derive(Clone, Default)]
 struct SmallDisk(Arc<Mutex<Held>>);
@@ -155,7 +241,8 @@ fn a_full_disk_loses_nothing_and_takes_on_when_there_is_room() {
         let base: Vec<u8> = write_base(&zone(), true).flatten().collect();
         let (by, first, next) = change(&zone(), 1);
         let mut one = Vec::new();
-        write_change(&mut one, base.len() as u64, &by, &first);
+        let base_len = base.len() as u64;
+        write_change(&mut one, (base_len, base_len), &by, &first);
         *disk.0.lock().unwrap() =
             Held { bytes: base.clone(), room: base.len() + one.len() + 9, may_cut };
         let mut journal = Journal {
@@ -168,6 +255,7 @@ fn a_full_disk_loses_nothing_and_takes_on_when_there_is_room() {
             last: None,
             is_as_loaded: true,
             retry_at: 0,
+            is_replaced: false,
         };
         journal.append(&[(by.clone(), first)]).unwrap();
         let (_, second, last) = change(&next, 2);
@@ -180,9 +268,9 @@ fn a_full_disk_loses_nothing_and_takes_on_when_there_is_room() {
         disk.0.lock().unwrap().may_cut = true;
         journal.append(&[(by.clone(), second)]).unwrap();
         // Served it cannot be, for some other reason.
-        let (len, third) = (journal.len(), change(&last, 3).1);
+        let (end, third) = (journal.end(), change(&last, 3).1);
         journal.append(&[(by, third)]).unwrap();
-        journal.take_back(len, 2);
+        journal.take_back(end);
         let read = read_journal(&disk.0.lock().unwrap().bytes, &apex()).unwrap();
         assert_eq!((text_at_a(&read.zone), read.changes), (b"2".to_vec(), 2));
     }

@@ -141,8 +141,14 @@ pub(crate) fn first_contents(moving: &[MovingZone]) -> Contents {
     moving.iter().map(|zone| (zone.apex.clone(), zone.content.clone())).collect()
 }
 
-/// What zones that take updates have is what their journals say.
-pub(crate) fn put_updated(contents: &mut Contents, prepared: &Prepared) {
+/// What zones that take updates have is what their journals say. Of one that cannot be read it is what is held: what was
+/// loaded may be years old, so that SERVFAIL is better, at which clients ask the zone's other name servers.
+pub(crate) fn put_updated(contents: &mut Contents, prepared: &Prepared, held: &Contents) {
+    for apex in &prepared.unread {
+        if let Some(content) = contents.get_mut(apex) {
+            *content = held.get(apex).cloned().flatten();
+        }
+    }
     for (apex, zone) in &prepared.contents {
         if let Some(content) = contents.get_mut(apex) {
             *content = Some(Arc::clone(zone));

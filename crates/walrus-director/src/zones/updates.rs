@@ -4,8 +4,8 @@
 //! What waits is taken together: it shares one write to the disk, one signing and one publication. Each
 //! update is decided on what those before it in line leave, and all of a line fail with the disk.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walrus_core::dynamic::{
@@ -81,6 +81,8 @@ pub(crate) struct Prepared {
     loaded_anew: Vec<Arc<Zone>>,
     /// What zones contain that take updates.
     pub(crate) contents: BTreeMap<DomainName, Arc<Zone>>,
+    /// Zones of which nobody knows what they contain, for their journals cannot be read.
+    pub(crate) unread: BTreeSet<DomainName>,
 }
 
 /// One zone's journal and what it says; without one, why.
@@ -115,12 +117,13 @@ impl Updates {
         topology: &Topology,
     ) -> Prepared {
         let (mut opened, mut contents) = (BTreeMap::new(), BTreeMap::new());
-        let mut loaded_anew = Vec::new();
+        let (mut loaded_anew, mut unread) = (Vec::new(), BTreeSet::new());
         for UpdatedZone { apex, .. } in &settings.zones {
             let found = loaded.iter().find(|zone| zone.apex == *apex);
             let found = found.and_then(|zone| zone.content.as_ref());
             if settings.state == self.settings.state
                 && let Some(Taking::Open(journal, zone)) = self.zones.get(apex)
+                && !journal.is_replaced()
             {
                 let anew = found.filter(|found| journal.is_as_loaded() && *found != zone);
                 loaded_anew.extend(anew.cloned());
@@ -128,7 +131,15 @@ impl Updates {
                 continue;
             }
             let Some(found) = found else { continue };
-            let taking = opened_or_closed(apex, open(&settings, found));
+            let path = journal_path(&settings.state, apex);
+            let taking = match Journal::open(&path, apex) {
+                Ok(read) => open(&path, read, found),
+                Err(error) => {
+                    unread.insert(apex.clone());
+                    Err(error)
+                }
+            };
+            let taking = opened_or_closed(apex, taking);
             if let Taking::Open(_, zone) = &taking {
                 contents.insert(apex.clone(), Arc::clone(zone));
             }
@@ -136,12 +147,12 @@ impl Updates {
         }
         let services = topology.services.iter().map(|service| service.name.clone()).collect();
         let hosts = topology.hosts().into_iter().map(|host| host.name).collect();
-        Prepared { settings, services, hosts, opened, loaded_anew, contents }
+        Prepared { settings, services, hosts, opened, loaded_anew, contents, unread }
     }
 
     /// Goes over to what was prepared, now that it is served.
     pub(crate) fn adopt(&mut self, prepared: Prepared) {
-        let Prepared { settings, services, hosts, opened, loaded_anew, contents: _ } = prepared;
+        let Prepared { settings, services, hosts, opened, loaded_anew, .. } = prepared;
         self.zones.extend(opened);
         for zone in loaded_anew {
             // Not sooner: the journal that is open must not be replaced by one that may not count.
@@ -343,7 +354,7 @@ fn keep_and_serve(
     zone: &Arc<Zone>,
     changes: &[(JournalChange, ZoneDifference)],
 ) -> Result<(), String> {
-    let (len, count) = (journal.len(), journal.told().0);
+    let end = journal.end();
     journal.append(changes).map_err(|error| chain(&error))?;
     match director.replace_zone(Arc::clone(zone)) {
         Ok(()) => Ok(()),
@@ -353,13 +364,13 @@ fn keep_and_serve(
             Ok(())
         }
         Err(error) => {
-            journal.take_back(len, count);
+            journal.take_back(end);
             Err(chain(&error))
         }
     }
 }
 
-/// A zone whose journal cannot be used is served all the same.
+/// Without a journal that can be used the zone takes no updates.
 fn opened_or_closed(apex: &DomainName, taking: Result<Taking, JournalError>) -> Taking {
     taking.unwrap_or_else(|error| {
         let why = chain(&error);
@@ -368,27 +379,33 @@ fn opened_or_closed(apex: &DomainName, taking: Result<Taking, JournalError>) -> 
     })
 }
 
-/// The zone's journal and what it says; where nobody has changed anything yet it begins with what was loaded.
-fn open(settings: &UpdateSettings, loaded: &Arc<Zone>) -> Result<Taking, JournalError> {
+/// What a journal says, if anybody has changed the zone; else what was loaded, with which it begins.
+fn open(
+    path: &Path,
+    read: Option<(Journal, Zone)>,
+    loaded: &Arc<Zone>,
+) -> Result<Taking, JournalError> {
     let apex = loaded.apex();
-    let path = journal_path(&settings.state, apex);
-    if let Some((journal, zone)) = Journal::open(&path, apex)?
-        && !journal.is_as_loaded()
-    {
-        tracing::info!(
-            zone = %apex,
-            serial = zone.serial(),
-            journal = %path.display(),
-            "the zone has been updated, and is as its journal says: its file counts no longer"
-        );
-        return Ok(Taking::Open(Box::new(journal), Arc::new(zone)));
+    if let Some((journal, zone)) = read {
+        if !journal.is_as_loaded() {
+            tracing::info!(
+                zone = %apex,
+                serial = zone.serial(),
+                journal = %path.display(),
+                "the zone has been updated, and is as its journal says: its file counts no longer"
+            );
+            return Ok(Taking::Open(Box::new(journal), Arc::new(zone)));
+        }
+        if zone == **loaded {
+            return Ok(Taking::Open(Box::new(journal), Arc::clone(loaded)));
+        }
     }
     tracing::info!(
         zone = %apex,
         journal = %path.display(),
         "the zone takes updates: from the first one on its journal counts, and its file no longer"
     );
-    let journal = Journal::begin(&path, loaded)?;
+    let journal = Journal::begin(path, loaded)?;
     Ok(Taking::Open(Box::new(journal), Arc::clone(loaded)))
 }
 
