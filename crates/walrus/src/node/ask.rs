@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use walrus_controller::{ControllerGone, ControllerHandle, OverrideError};
 use walrus_core::answer::{WorkerState, explain};
-use walrus_core::config::{GroupSettings, NatsSettings};
+use walrus_core::config::{Configuration, GroupSettings, NatsSettings};
 use walrus_core::plan::{Digests, diff};
 use walrus_core::world::{Override, OverrideState, Target, Topology};
 use walrus_director::{DirectorHandle, NewCertificate, Reload, ReloadError, Secondaries, Traffic};
@@ -326,13 +326,8 @@ impl Node {
                 Err(error) => return Err(ApiError::internal(error)),
             }
         }
-        if let Some(secondaries) = &self.secondaries {
-            secondaries.set(super::secondaries::zones(&loaded.configuration));
-        }
-        // Before the Controller, whose next Plan may lack what they still publish.
-        if self.loaded().configuration.node.roles.updater {
-            self.updaters().reconfigure(&loaded.configuration.name_servers);
-        }
+        // Before the Controller, whose next Plan may lack what updaters still publish.
+        self.reconfigure_tasks(&loaded.configuration);
         if let Some(controller) = &self.controller {
             let configuration = loaded.configuration.clone();
             controller.reconfigure(configuration, loaded.digests.clone()).await.map_err(gone)?;
@@ -346,6 +341,16 @@ impl Node {
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         self.plan_applied().await;
         Ok(ReloadView { configuration, warnings })
+    }
+
+    /// What runs beside name server and Controller goes by this configuration from now on.
+    fn reconfigure_tasks(&self, configuration: &Configuration) {
+        if let Some(secondaries) = &self.secondaries {
+            secondaries.set(super::secondaries::zones(configuration));
+        }
+        if self.loaded().configuration.node.roles.updater {
+            self.updaters().reconfigure(&configuration.name_servers);
+        }
     }
 
     /// The certificate that the configured files hold now.

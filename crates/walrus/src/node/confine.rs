@@ -153,7 +153,9 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
     let ports = peers.filter_map(|peer| peer.rsplit_once(':')?.1.parse().ok());
     let parents = dnssec.parent.iter().map(std::net::SocketAddr::port);
     // Probes go wherever servers listen, and their redirections do.
-    allowed.connect = (!node.probes).then(|| ports.chain(parents).chain([DNS_PORT]).collect());
+    let primaries = zones.iter().flat_map(|zone| &zone.primaries);
+    let others = parents.chain(primaries.map(|primary| primary.address.port()));
+    allowed.connect = (!node.probes).then(|| ports.chain(others).chain([DNS_PORT]).collect());
     allowed
 }
 

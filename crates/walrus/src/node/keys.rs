@@ -298,7 +298,10 @@ impl Inner {
             let Some(zone) = loaded.zones.iter().find(|zone| *zone.apex() == apex) else {
                 continue;
             };
-            let ttl = longest_ttl(zone, &loaded.configuration);
+            let mut ttl = longest_ttl(zone, &loaded.configuration);
+            if loaded.moving.iter().any(|moving| moving.apex == apex) {
+                ttl = ttl.max(MOVING_TTL_SECS);
+            }
             self.open_zone(&apex, ttl);
         }
     }
@@ -464,6 +467,10 @@ fn held(keeper: &ZoneKeeper) -> Vec<DnsKey> {
 fn is_signer(configuration: &Configuration) -> bool {
     configuration.dnssec.signer && configuration.node.roles.director
 }
+
+/// What comes into a zone from elsewhere is not known when its keys are: so long a TTL is reckoned with,
+/// in seconds, and a longer one counts from the next restart or reload.
+const MOVING_TTL_SECS: u32 = 86_400;
 
 /// Apexes of the zones that are signed here.
 fn signed_zones(configuration: &Configuration) -> Vec<DomainName> {

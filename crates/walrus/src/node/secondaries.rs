@@ -6,17 +6,20 @@ use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 use walrus_host::state::StateDirectory;
 
-/// Those of a configuration, asked for from now on.
+use crate::load::Loaded;
+
+/// Those of a configuration, asked for from now on, if this node is a name server.
 pub(super) fn start(
-    director: &DirectorHandle,
-    configuration: &Configuration,
+    director: Option<&DirectorHandle>,
+    loaded: &Loaded,
     state: &StateDirectory,
-    (clock, seed): (&Clock, Seed),
-) -> Secondaries {
+    clock: &Clock,
+    seed: Seed,
+) -> Option<Secondaries> {
     let kept = KeptZones::in_state(state.path());
-    let secondaries = Secondaries::new(director.clone(), kept, clock.clone(), seed);
-    secondaries.set(zones(configuration));
-    secondaries
+    let secondaries = Secondaries::new(director?.clone(), kept, clock.clone(), seed);
+    secondaries.set(zones(&loaded.configuration));
+    Some(secondaries)
 }
 
 /// Those of a configuration.

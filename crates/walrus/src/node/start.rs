@@ -83,11 +83,7 @@ impl Node {
         // The group's Plans, where no Controller is here; until one comes, the saved one.
         let (given, plans) = watch::channel(plan.clone());
         let keys = Arc::new(NodeKeys::open(&loaded, state.path(), &start.clock));
-        let director = configuration.node.roles.director.then(|| {
-            let signing = signing(&loaded, &keys, state.path());
-            start_director((&loaded, state.path()), signing, plan.clone(), seed, &start)
-        });
-        let director = director.transpose()?;
+        let director = start_director(&loaded, &keys, &state, plan.clone(), (seed, &start))?;
         let mut joined = group::join(configuration, &start.clock, seed);
         let bus = joined.as_ref().map(|joined| joined.bus.clone());
         let session = joined.as_ref().map_or(0, |joined| joined.session);
@@ -109,9 +105,8 @@ impl Node {
         let held = director.as_ref().and_then(DirectorHandle::plan);
         let (applied_to, applied) = watch::channel(held.map(|plan| plan.number.clone()));
         let plans = controller.as_ref().map_or(plans, ControllerHandle::plan);
-        let secondaries = director.as_ref().map(|director| {
-            secondaries::start(director, configuration, &state, (&start.clock, seed))
-        });
+        let secondaries =
+            secondaries::start(director.as_ref(), &loaded, &state, &start.clock, seed);
         let updaters = Updaters::start(configuration, plans, start.clock.clone(), seed);
         let node = Arc::new(Self {
             path: start.path,
@@ -275,13 +270,17 @@ fn signing(loaded: &Loaded, keys: &NodeKeys, state: &Path) -> SigningStart {
     }
 }
 
+/// The name server, if that is one of the node's roles.
 fn start_director(
-    (loaded, state): (&Loaded, &Path),
-    signing: SigningStart,
+    loaded: &Loaded,
+    keys: &NodeKeys,
+    state: &StateDirectory,
     plan: Option<Arc<Plan>>,
-    seed: Seed,
-    start: &Start,
-) -> Result<DirectorHandle, Failure> {
+    (seed, start): (Seed, &Start),
+) -> Result<Option<DirectorHandle>, Failure> {
+    if !loaded.configuration.node.roles.director {
+        return Ok(None);
+    }
     let mut dns = loaded.configuration.dns.clone();
     if start.seed.is_some() {
         dns.workers = Some(1);
@@ -296,13 +295,13 @@ fn start_director(
         map: loaded.map.clone(),
         digests: loaded.digests.clone(),
         plan,
-        signing,
+        signing: signing(loaded, keys, state.path()),
         seed: seed.for_part("director"),
         clock: start.clock.clone(),
     });
     let handle = handle.map_err(anyhow::Error::from)?;
-    handle.set_outbound(transfers::outbound(&loaded.configuration, state));
-    Ok(handle)
+    handle.set_outbound(transfers::outbound(&loaded.configuration, state.path()));
+    Ok(Some(handle))
 }
 
 /// A Controller's listener for Reporters and other nodes, and what those nodes say; `None` without

@@ -278,7 +278,7 @@ impl Task {
                     let counts = &mut status.counts;
                     let count = if is_whole { &mut counts.whole } else { &mut counts.differences };
                     *count += 1;
-                    status.is_expired = false;
+                    (status.is_expired, status.serial) = (false, Some(timers.serial));
                 }
                 *stored = 0;
                 self.confirmed(address, stored).await;

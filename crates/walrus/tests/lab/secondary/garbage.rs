@@ -69,10 +69,10 @@ fn serve(mut stream: TcpStream, mode: u32, serial: u32) -> std::io::Result<()> {
     let ns = record(ZONE, 2, &name("ns.x"));
     let whole = vec![soa(serial), ns.clone(), a(&format!("a.{ZONE}"), 1), soa(serial)];
     match mode {
-        GARBAGE => stream.write_all(&[&[0, 9], &b"GET / HTT"[..]].concat()),
         CLOSES => Ok(()),
         OLDER => stream.write_all(&message(id, &[soa(serial - 1)])),
         _ if is_soa => stream.write_all(&message(id, &[soa(serial)])),
+        GARBAGE => stream.write_all(&[&[0, 9], &b"GET / HTT"[..]].concat()),
         OUTSIDE => {
             let outside = a("www.elsewhere.example", 66);
             stream.write_all(&message(id, &[soa(serial), ns, outside, soa(serial)]))

@@ -129,9 +129,11 @@ fn a_zone_comes_whole_and_then_its_changes_after_a_notify() {
         wait_until(&walrus, "a", (0, &[2]));
         assert_eq!(answer(dns, "goes"), Some((3, vec![])));
         assert_eq!(answer(dns, "stays7"), Some((0, vec![99])));
-        let zone = walrus.status()["zones"][0].clone();
+        let zone = wait_for("the new serial told of", || {
+            Some(walrus.status()["zones"][0].clone()).filter(|zone| zone["serial"] == 2)
+        });
         assert_eq!(zone["state"], "served", "{zone}");
-        assert_eq!((&zone["serial"], &zone["whole"]), (&2.into(), &1.into()), "{zone}");
+        assert_eq!(zone["whole"], 1, "{zone}");
         assert_eq!(zone["differences"], 1, "{:?}: {zone}\n{}", scene.kind, walrus.said());
         assert!(zone["notifies"].as_u64() >= Some(1) && zone["problem"].is_null(), "{zone}");
     });

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) const ALL: [(Self, &'static str); 3] =
-        [(Self::Knot, "knotd"), (Self::Nsd, "nsd"), (Self::Bind, "named")];
+        [(Self::Nsd, "nsd"), (Self::Bind, "named"), (Self::Knot, "knotd")];
 }
 
 /// A running one.
