@@ -36,6 +36,15 @@ pub struct SoaTimers {
 }
 
 impl SoaTimers {
+    /// For how long the zone is served after a good answer: never less than until it is asked for again
+    /// twice, whatever the SOA record says.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        let [refresh, retry] =
+            [self.refresh, self.retry].map(|wait| wait.clamp(BETWEEN_MIN, BETWEEN_MAX));
+        self.expire.max(refresh + retry)
+    }
+
     /// The timers in a SOA record's data.
     #[must_use]
     pub fn read(data: &[u8]) -> Option<Self> {
@@ -155,7 +164,7 @@ impl Refresh {
     /// When the zone that is here is too old to be served.
     #[must_use]
     pub fn expires(&self) -> Option<Time> {
-        self.held.map(|held| held.checked + held.timers.expire)
+        self.held.map(|held| held.checked + held.timers.lifetime())
     }
 
     /// Whether it is. The zone is then no longer here for all that follows: the next one is taken
@@ -164,6 +173,9 @@ impl Refresh {
         let is_over = self.expires().is_some_and(|expires| expires <= now);
         if is_over {
             self.held = None;
+            // Nothing is there that could be waited with.
+            self.failed_rounds = 0;
+            self.due = self.due.min(now);
         }
         is_over
     }

@@ -379,6 +379,44 @@ fn an_older_serial_is_a_failure_and_the_zone_expires_in_the_end() {
 }
 
 #[test]
+fn a_zone_lives_until_it_was_asked_for_again_and_is_asked_for_when_it_expired() {
+    let secs = Duration::from_secs;
+    let short =
+        SoaTimers { refresh: secs(86_400), retry: secs(7200), expire: secs(300), ..timers(7) };
+    assert_eq!(short.lifetime(), secs(93_600));
+    let mut refresh = Refresh::new(1, Some(Held { timers: short, checked: at(0) }), at(0), 1);
+    refresh.next(at(0));
+    refresh.failed(at(0));
+    assert!(!refresh.expire(at(93_599)));
+    refresh.next(at(93_599));
+    refresh.failed(at(93_599));
+    assert!(refresh.due().unwrap() > at(99_000), "the retry time");
+    assert!(refresh.expire(at(93_600)));
+    assert_eq!(refresh.next(at(93_600)), Some(Attempt::Whole { primary: 0, held: None }));
+}
+
+#[test]
+fn what_others_may_serve_below_delegations_is_taken() {
+    let mut records = whole(&zone(7, "a A 192.0.2.1\n"));
+    let record = |owner: &str, record_type, data: &[u8]| Record {
+        name: name(owner),
+        record_type,
+        ttl: 60,
+        data: data.into(),
+    };
+    let occluded = [
+        record("sub.z", 2, name("ns.x").as_wire()),
+        record("a.sub.z", 16, b"\x01x"),
+        record("*.w.z", 2, name("ns.x").as_wire()),
+    ];
+    records.splice(2..2, occluded);
+    let Ok(Transfer::Whole { zone, warnings }) = read(NEW, &records, 100) else {
+        panic!("{:?}", read(NEW, &records, 100));
+    };
+    assert!(!warnings.is_empty() && zone.set(&name("a.sub.z"), 16).is_some());
+}
+
+#[test]
 fn a_notify_is_followed_at_once_but_not_more_than_once_a_second() {
     let held = Held { timers: timers(7), checked: at(0) };
     let mut refresh = Refresh::new(2, Some(held), at(0), 1);

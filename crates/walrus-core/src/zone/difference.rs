@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use walrus_dns::{DomainName, compare_canonically, record_type};
 
 use super::arena::Node;
+use super::file::SET_LEN_MAX;
 use super::{Nsec3Chain, Nsec3View, RecordSet, SetView, Sets, Zone, hashed_owner};
 
 /// One record.
@@ -205,6 +206,13 @@ impl Zone {
         }
         let names: Vec<DomainName> = sets.iter().map(|(name, _)| name.clone()).collect();
         let zone = self.with_sets(sets);
+        if !zone.unfit().is_empty() {
+            let name = self.apex().clone();
+            return Err(DifferenceError::NoZone {
+                name,
+                what: "more at a name than a reply holds",
+            });
+        }
         zone.check_apex(difference.to_serial)?;
         names.iter().try_for_each(|name| zone.check_name(name))?;
         Ok(zone)
@@ -282,11 +290,19 @@ impl Change<'_> {
             list.remove(at);
         }
         let mut ttl: Option<u32> = None;
+        let room = |list: &[Box<[u8]>]| list.iter().map(|data| data.len() + 12).sum::<usize>();
+        let mut len = room(&set.data);
         for record in self.added {
             let is_signature = record.record_type == record_type::RRSIG;
             let list = if is_signature { &mut set.signatures } else { &mut set.data };
+            // As long as the list is bounded, so is looking through it.
             if !list.contains(&record.data) {
+                len += record.data.len() + 12;
                 list.push(record.data.clone());
+            }
+            if len > SET_LEN_MAX {
+                let name = record.name.clone();
+                return Err(DifferenceError::NoZone { name, what: "a set that no reply holds" });
             }
             if !is_signature {
                 ttl = Some(ttl.map_or(record.ttl, |ttl| ttl.min(record.ttl)));

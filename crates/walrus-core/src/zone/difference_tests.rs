@@ -127,6 +127,17 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn a_set_that_no_reply_holds_is_refused() {
+    let held = zone(1, "");
+    let a = |number: u32| record("a.z", A, 60, &number.to_be_bytes());
+    let with = |count| held.with_difference(&change(vec![], (0..count).map(a).collect()));
+    assert!(with(3750).is_ok());
+    assert!(matches!(with(3751), Err(DifferenceError::NoZone { .. })));
+    // However many there are.
+    assert!(with(300_000).is_err());
+}
+
+#[test]
 fn the_ttl_of_what_comes_counts_and_case_in_names_does_not() {
     let held = zone(1, "a A 192.0.2.1\na A 192.0.2.2\nb CNAME Target.z.\nc TXT a\n");
     let lower = record("b.z", CNAME, 60, name("target.z").as_wire());

@@ -60,6 +60,9 @@ pub enum ReplaceError {
     /// It is none of the zones that move.
     #[error("the zone {0} is none that comes from elsewhere")]
     NotMoving(DomainName),
+    /// It came for settings that hold no longer.
+    #[error("the zone {0} comes from elsewhere by now")]
+    Late(DomainName),
     /// It does not fit what the configuration says.
     #[error(transparent)]
     Unfitting(#[from] Unfitting),
@@ -83,8 +86,26 @@ impl DirectorHandle {
     /// # Errors
     /// If the content does not fit the services, or cannot be signed.
     pub fn replace_zone(&self, zone: Arc<Zone>) -> Result<(), ReplaceError> {
+        self.replace_zone_while(zone, &|| true)
+    }
+
+    /// The same if that is still wanted when its turn has come: whoever brings it may have been waiting.
+    pub(crate) fn replace_zone_while(
+        &self,
+        zone: Arc<Zone>,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<(), ReplaceError> {
         let mut rebuilding = self.rebuilding();
+        if !is_wanted() {
+            return Err(ReplaceError::Late(zone.apex().clone()));
+        }
         self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone))
+    }
+
+    /// The content of a zone that moves once whoever changes it now is done. May wait for long.
+    pub(crate) fn settled_zone(&self, apex: &DomainName) -> Option<Arc<Zone>> {
+        let _rebuilding = self.rebuilding();
+        self.current_zone(apex)
     }
 
     /// Serves a zone that moves no longer: what it had is too old. Whoever asks is told so.

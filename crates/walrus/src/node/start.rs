@@ -288,7 +288,7 @@ fn start_director(
     let handle = Director::start(DirectorStart {
         dns,
         topology: loaded.topology.clone(),
-        zones: transfers::first_zones(loaded, state),
+        zones: transfers::first_zones(loaded, state.path()),
         moving: loaded.moving.clone(),
         updates: loaded.updates(),
         keys: loaded.keys.clone(),

@@ -141,7 +141,7 @@ impl Check<'_> {
                     "{owner} delegates by a wildcard, which has no meaning (RFC 4592 section 4.2): \
                      delegate each name"
                 );
-                notes.error(node.places.first().copied().unwrap_or(Place::ZONE), 1, message);
+                notes.occluded(node.places.first().copied().unwrap_or(Place::ZONE), message);
             }
         }
         let Some(cut) = &self.cut else { return };
@@ -165,7 +165,7 @@ impl Check<'_> {
                         "{owner} has a {record_type} record {relation} the delegation of {cut}: \
                          only the delegated zone may hold it"
                     );
-                    notes.error(*place, 1, message);
+                    notes.occluded(*place, message);
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::check::type_name;
 
 /// A set's data with names, types and lengths must fit into one message over TCP, with room for
 /// the header, question, OPT and a CNAME chain.
-const SET_LEN_MAX: usize = 60_000;
+pub(in crate::zone) const SET_LEN_MAX: usize = 60_000;
 
 /// A zone, and where in the file each of its sets begins.
 pub(super) struct Collected {

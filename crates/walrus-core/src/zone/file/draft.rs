@@ -51,7 +51,8 @@ impl ZoneDraft {
         let reader = ZoneReader::new(source, &apex)
             .keeping_signatures(keeps_signatures)
             .with_memory_max(memory_max);
-        reader.finish(vec![Part { records, lines_before: 0 }], Notes::new(source))
+        let notes = Notes { is_lenient: true, ..Notes::new(source) };
+        reader.finish(vec![Part { records, lines_before: 0 }], notes)
     }
 
     fn reader<'a>(&'a self, source: &'a str) -> ZoneReader<'a> {

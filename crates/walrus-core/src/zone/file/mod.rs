@@ -34,6 +34,7 @@ pub use parts::{ScannedPart, TextPart};
 pub(crate) use write::calendar;
 pub use write::{write_record, write_zone};
 
+pub(super) use collect::SET_LEN_MAX;
 use collect::Selection;
 use records::Sorted;
 
@@ -202,11 +203,14 @@ struct Notes {
     files: Vec<String>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// The zone is another name server's: what is never answered is no error.
+    is_lenient: bool,
 }
 
 impl Notes {
     fn new(file: &str) -> Self {
-        Self { files: vec![file.to_owned()], errors: Vec::new(), warnings: Vec::new() }
+        let (errors, warnings) = (Vec::new(), Vec::new());
+        Self { files: vec![file.to_owned()], errors, warnings, is_lenient: false }
     }
 
     fn error(&mut self, place: Place, column: u32, message: impl Into<String>) {
@@ -218,6 +222,15 @@ impl Notes {
         if self.warnings.len() < PROBLEMS_MAX {
             let problem = self.problem(place, u32::from(place.line > 0), message.into());
             self.warnings.push(problem);
+        }
+    }
+
+    /// Something that is never answered: zones that are transferred may hold it (RFC 5936 section 3.5).
+    fn occluded(&mut self, place: Place, message: String) {
+        if self.is_lenient {
+            self.warning(place, message);
+        } else {
+            self.error(place, 1, message);
         }
     }
 

@@ -1,8 +1,8 @@
 //! What is said to a primary: its serial asked for by UDP (TCP if that is not answered), zones
 //! transferred by TCP, both signed if there is a key.
 //!
-//! Each wait has its bound, and so has the whole: a primary that stands still, or trickles, holds up
-//! nothing but its own zone.
+//! Each wait has its bound, and so has the whole, by its length: a primary that stands still, or trickles,
+//! holds up its own zones alone.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,6 +28,10 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const MESSAGE_WAIT: Duration = Duration::from_secs(30);
 /// For a whole transfer.
 const TRANSFER_WAIT: Duration = Duration::from_secs(2 * 3600);
+/// A transfer may be slower than [`RATE_MIN`] for so long.
+const SLOW_WAIT: Duration = Duration::from_secs(60);
+/// Bytes a second on average, at least.
+const RATE_MIN: u64 = 1024;
 /// Datagrams of others that are skipped in one try.
 const STRANGERS_MAX: usize = 32;
 /// What a datagram may have.
@@ -38,6 +42,8 @@ const UDP_SIZE: usize = 1232;
 pub(super) enum Failure {
     #[error("it does not answer")]
     Silent,
+    #[error("it sends less than a kilobyte a second")]
+    Slow,
     #[error("it cannot be reached: {0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -156,9 +162,15 @@ async fn take_over(peer: &Peer, wish: &Wish, clock: &Clock) -> Result<Transfer, 
         wish.limits,
     );
     let mut stream = connect(peer, &question).await?;
+    let (begun, mut bytes) = (std::time::Instant::now(), 0_u64);
     loop {
         let reply = timeout(MESSAGE_WAIT, question.reply(&mut stream, clock)).await;
         let reply = reply.unwrap_or(Err(Failure::Silent))?;
+        bytes += reply.len() as u64;
+        let elapsed = begun.elapsed();
+        if elapsed > SLOW_WAIT && bytes < RATE_MIN * elapsed.as_secs() {
+            return Err(Failure::Slow);
+        }
         // Reading a message may take some milliseconds; putting the whole zone together much more.
         let read = tokio::task::spawn_blocking(move || {
             let step = reader.read(&reply);

@@ -9,7 +9,8 @@
 //! | 16 | the start of the SHA-256 of all before |
 //!
 //! Numbers are big-endian. Beside it a small file holds when a primary last said that this zone is the
-//! newest, in seconds since 1970: it changes at each refresh, and a zone may be large.
+//! newest, in seconds since 1970, and whether what is signed in it was kept: it changes at each refresh,
+//! and a zone may be large.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
@@ -27,6 +28,9 @@ use crate::keys::signatures_stem;
 
 const MAGIC: &[u8; 8] = b"WALZON01";
 const CHECK_LEN: usize = 16;
+/// How a zone was kept: with what is signed in it, or without.
+const SIGNED: &str = "signed";
+const PLAIN: &str = "plain";
 const BUFFER_LEN: usize = 256 << 10;
 
 /// The directory where zones are kept.
@@ -50,7 +54,7 @@ impl KeptZone {
     pub fn is_expired(&self, unix_seconds: u64) -> bool {
         let soa = self.zone.set(self.zone.apex(), record_type::SOA);
         let timers = soa.and_then(|soa| SoaTimers::read(soa.data().next()?));
-        let expire = timers.map_or(0, |timers| timers.expire.as_secs());
+        let expire = timers.map_or(0, |timers| timers.lifetime().as_secs());
         self.checked.saturating_add(expire) <= unix_seconds
     }
 }
@@ -103,24 +107,35 @@ impl KeptZones {
             Err(error) => return Err(failed(error)),
         };
         let zone = read(file, ZoneDraft::new(apex.clone(), keeps_signatures, memory_max));
-        Ok(Some(KeptZone { zone: zone.map_err(failed)?, checked: self.checked(apex).unwrap_or(0) }))
+        Ok(Some(KeptZone {
+            zone: zone.map_err(failed)?,
+            checked: self.confirmed(apex).map_or(0, |(checked, _)| checked),
+        }))
     }
 
-    /// When a primary last said that the zone is the newest.
-    pub(super) fn checked(&self, apex: &DomainName) -> Option<u64> {
+    /// When a primary last said that the zone is the newest, and whether it was kept with what is signed
+    /// in it.
+    pub(super) fn confirmed(&self, apex: &DomainName) -> Option<(u64, bool)> {
         let path = self.directory.join(self.checked_file(apex));
-        regular_file::read_text(&path, 64).ok()?.trim().parse().ok()
+        let text = regular_file::read_text(&path, 64).ok()?;
+        let (checked, how) = text.trim().split_once(' ')?;
+        Some((checked.parse().ok()?, how == SIGNED))
     }
 
-    pub(super) fn store(&self, zone: &Zone, checked: u64) -> io::Result<()> {
+    pub(super) fn store(&self, zone: &Zone, confirmed: (u64, bool)) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         let name = self.zone_file(zone.apex());
         write_stream_atomically(&self.directory, &name, 0o600, |file| write(zone, file))?;
-        self.store_checked(zone.apex(), checked)
+        self.store_confirmed(zone.apex(), confirmed)
     }
 
-    pub(super) fn store_checked(&self, apex: &DomainName, checked: u64) -> io::Result<()> {
-        let text = format!("{checked}\n");
+    pub(super) fn store_confirmed(
+        &self,
+        apex: &DomainName,
+        (checked, keeps_signatures): (u64, bool),
+    ) -> io::Result<()> {
+        let how = if keeps_signatures { SIGNED } else { PLAIN };
+        let text = format!("{checked} {how}\n");
         write_atomically(&self.directory, &self.checked_file(apex), 0o600, text.as_bytes())
     }
 }
@@ -232,10 +247,11 @@ mod tests {
         let kept = KeptZones::in_state(folder.path());
         let (zone, apex) = (zone(), "z".parse().unwrap());
         assert!(kept.load(&apex, true, 1 << 20).unwrap().is_none());
-        kept.store(&zone, 1_700_000_000).unwrap();
+        kept.store(&zone, (1_700_000_000, true)).unwrap();
         let found = kept.load(&apex, true, 1 << 20).unwrap().unwrap();
         assert_eq!((found.zone, found.checked), (zone.clone(), 1_700_000_000));
-        kept.store_checked(&apex, 1_700_000_500).unwrap();
+        kept.store_confirmed(&apex, (1_700_000_500, false)).unwrap();
+        assert_eq!(kept.confirmed(&apex), Some((1_700_000_500, false)));
         assert_eq!(kept.load(&apex, true, 1 << 20).unwrap().unwrap().checked, 1_700_000_500);
         let path = kept.directory.join(kept.zone_file(&apex));
         let good = std::fs::read(&path).unwrap();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use walrus_core::config::TsigKey;
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -26,7 +26,9 @@ use crate::director::{DirectorHandle, lock};
 use run::Task;
 
 /// Transfers at the same time: each may take as much memory as its zone.
-const TRANSFERS_MAX: usize = 4;
+const TRANSFERS_MAX: usize = 32;
+/// Of these from one primary: one that is slow holds up its own zones alone.
+const TRANSFERS_OF_ONE_MAX: usize = 2;
 /// NOTIFY messages that wait for their zone's task; more say nothing new.
 const NOTICES_MAX: usize = 8;
 
@@ -59,7 +61,7 @@ pub struct Secondaries {
     kept: KeptZones,
     clock: Clock,
     seed: Seed,
-    transfers: Arc<Semaphore>,
+    transfers: Arc<Transfers>,
     running: Mutex<BTreeMap<DomainName, Running>>,
 }
 
@@ -68,6 +70,32 @@ struct Running {
     zone: SecondaryZone,
     status: Arc<Mutex<SecondaryStatus>>,
     end: Shutdown,
+}
+
+/// Who may transfer now.
+#[derive(Debug)]
+struct Transfers {
+    all: Arc<Semaphore>,
+    of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
+}
+
+impl Transfers {
+    fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(TRANSFERS_MAX)), of_one: Mutex::default() }
+    }
+
+    /// Waits for a place at this primary, then for one of all; `None` at the end.
+    async fn place(&self, primary: IpAddr) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_one = {
+            let mut of_one = lock(&self.of_one);
+            // As many as there are primaries.
+            let new = || Arc::new(Semaphore::new(TRANSFERS_OF_ONE_MAX));
+            Arc::clone(of_one.entry(primary).or_insert_with(new))
+        };
+        let of_one = of_one.acquire_owned().await.ok()?;
+        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some([of_one, all])
+    }
 }
 
 /// A primary told of a change.
@@ -103,7 +131,7 @@ impl Secondaries {
     /// None yet.
     #[must_use]
     pub fn new(director: DirectorHandle, kept: KeptZones, clock: Clock, seed: Seed) -> Self {
-        let transfers = Arc::new(Semaphore::new(TRANSFERS_MAX));
+        let transfers = Arc::new(Transfers::new());
         Self { director, kept, clock, seed, transfers, running: Mutex::default() }
     }
 
@@ -111,9 +139,12 @@ impl Secondaries {
     /// the same goes on.
     pub fn set(&self, zones: Vec<SecondaryZone>) {
         let mut running = self.lock();
+        let mut before = BTreeMap::new();
         running.retain(|apex, it| {
             let stays = zones.iter().any(|zone| *zone == it.zone);
             if !stays {
+                let checked = lock(&it.status).checked;
+                before.insert(apex.clone(), (checked, it.zone.keeps_signatures));
                 it.end.request();
                 lock(&self.director.inner().notice_ways).remove(apex);
             }
@@ -125,12 +156,15 @@ impl Secondaries {
         }
         for zone in zones {
             if !running.contains_key(&zone.apex) {
-                running.insert(zone.apex.clone(), self.start(zone));
+                let before = before.get(&zone.apex).copied();
+                running.insert(zone.apex.clone(), self.start(zone, before));
             }
         }
     }
 
-    fn start(&self, zone: SecondaryZone) -> Running {
+    /// `before` is what an earlier task knew: when the zone was confirmed, and whether what is signed in
+    /// it was kept.
+    fn start(&self, zone: SecondaryZone, before: Option<(Option<u64>, bool)>) -> Running {
         let (sender, notices) = mpsc::channel(NOTICES_MAX);
         let of = |primary: &Primary| {
             let key = primary.key.as_ref().map(|key| key.name.clone());
@@ -160,6 +194,7 @@ impl Secondaries {
             zone: zone.clone(),
             status: Arc::clone(&status),
             end: end.clone(),
+            before,
         };
         tokio::spawn(task.run(notices));
         Running { zone, status, end }

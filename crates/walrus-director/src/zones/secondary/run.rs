@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use walrus_core::transfer::{
     Asked, Attempt, Held, Refresh, SoaTimers, Transfer, TransferError, TransferLimits,
@@ -16,7 +16,7 @@ use walrus_host::log::{Limited, chain};
 use walrus_host::shutdown::Shutdown;
 
 use super::exchange::{self, Failure, Peer, Wish};
-use super::{KeptZones, Notice, SecondaryStatus, SecondaryZone};
+use super::{KeptZones, Notice, SecondaryStatus, SecondaryZone, Transfers};
 use crate::director::{DirectorHandle, lock};
 use crate::tsig::SharedKey;
 use crate::zones::ReplaceError;
@@ -26,16 +26,29 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 /// That a zone is still the newest is written down no more often than this.
 const CHECKED_EVERY_SECS: u64 = 30;
 
+/// A zone that is served when its task begins is asked for before it may expire.
+const FIRST_ROUND: Duration = Duration::from_secs(60);
+
 /// What a zone's task works with.
 pub(super) struct Task {
     pub(super) director: DirectorHandle,
     pub(super) kept: KeptZones,
     pub(super) clock: Clock,
     pub(super) seed: u64,
-    pub(super) transfers: Arc<Semaphore>,
+    pub(super) transfers: Arc<Transfers>,
     pub(super) zone: SecondaryZone,
     pub(super) status: Arc<Mutex<SecondaryStatus>>,
     pub(super) end: Shutdown,
+    /// What an earlier task knew of the zone: when it was confirmed, and whether what is signed in it was
+    /// kept.
+    pub(super) before: Option<(Option<u64>, bool)>,
+}
+
+/// What a primary said.
+enum Asking {
+    /// Something to be served.
+    Came(Transfer),
+    Ended(Outcome),
 }
 
 /// What came of asking.
@@ -55,8 +68,8 @@ enum Outcome {
 
 impl Task {
     pub(super) async fn run(self, mut notices: mpsc::Receiver<Notice>) {
+        let held = self.held().await;
         let now = self.clock.now();
-        let held = self.held(now);
         let mut refresh = Refresh::new(self.zone.primaries.len(), held, now, self.seed);
         let (lines, mut stored) = (Limited::new(LINE_EVERY), 0);
         loop {
@@ -76,40 +89,65 @@ impl Task {
                 lock(&self.status).counts.notifies += 1;
                 refresh.notified(primary, serial, now);
             }
-            self.expire(&mut refresh, now);
+            self.expire(&mut refresh).await;
             let mut next = refresh.next(now);
             while let Some(attempt) = next {
                 self.show(&refresh);
-                let asked = tokio::select! {
-                    () = self.end.requested() => return,
-                    outcome = self.ask(attempt) => outcome,
-                    () = self.expiry(&refresh) => {
-                        // What is asked is not waited for any longer: it was about what is gone now.
-                        Outcome::Failed("it takes so long that the zone expired".to_owned())
-                    }
+                let Some(asked) = self.ask_meanwhile(&mut refresh, attempt).await else { return };
+                let outcome = match asked {
+                    Asking::Came(transfer) => tokio::select! {
+                        () = self.end.requested() => return,
+                        outcome = self.serve(transfer) => outcome,
+                    },
+                    Asking::Ended(outcome) => outcome,
                 };
-                let now = self.clock.now();
-                self.take(&mut refresh, (attempt, asked), (&lines, &mut stored), now).await;
-                self.expire(&mut refresh, now);
+                self.take(&mut refresh, (attempt, outcome), (&lines, &mut stored)).await;
                 next = refresh.attempt();
             }
         }
     }
 
-    /// The zone that is here from before, and how old it is.
-    fn held(&self, now: Time) -> Option<Held> {
-        let zone = self.director.current_zone(&self.zone.apex)?;
-        let timers = timers(&zone)?;
+    /// Asks; should the zone expire meanwhile it is no longer served, and what is asked for is waited for all
+    /// the same. `None` at the end.
+    async fn ask_meanwhile(&self, refresh: &mut Refresh, attempt: Attempt) -> Option<Asking> {
+        let asking = self.ask(attempt);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                () = self.end.requested() => return None,
+                asked = &mut asking => return Some(asked),
+                () = self.expiry(refresh) => self.expire(refresh).await,
+            }
+        }
+    }
+
+    /// The zone that is here from before, and how old it is. One that was kept with other signatures than
+    /// are wanted now is served, and asked for as if it were not there.
+    async fn held(&self) -> Option<Held> {
+        let (director, kept, apex) =
+            (self.director.clone(), self.kept.clone(), self.zone.apex.clone());
+        let look = move || (director.settled_zone(&apex), kept.confirmed(&apex));
+        let (zone, on_disk) = spawn_blocking(look).await.ok()?;
+        let zone = zone?;
+        let on_disk = on_disk.map(|(checked, keeps)| (Some(checked), keeps));
+        let of_old_task = self.before.filter(|(checked, _)| checked.is_some());
+        let (checked, keeps) =
+            of_old_task.or(on_disk).unwrap_or((None, self.zone.keeps_signatures));
+        if keeps != self.zone.keeps_signatures {
+            return None;
+        }
         let unix = self.clock.unix_ms() / 1000;
-        let checked = self.kept.checked(&self.zone.apex).unwrap_or(0);
-        lock(&self.status).checked = Some(checked).filter(|checked| *checked > 0);
-        let age = Duration::from_secs(unix.saturating_sub(checked));
+        lock(&self.status).checked = checked;
+        let timers = timers(&zone)?;
+        // It is served, so nobody found it too old yet: a primary is asked before that is said.
+        let most = timers.lifetime().saturating_sub(FIRST_ROUND);
+        let age = Duration::from_secs(unix.saturating_sub(checked.unwrap_or(unix))).min(most);
         // Before the clock's start nothing can be: then it has so much less time to live.
-        let since_start = now.since(Time::ZERO);
+        let since_start = self.clock.now().since(Time::ZERO);
         let (checked, timers) = match since_start.checked_sub(age) {
             Some(checked) => (Time::ZERO + checked, timers),
             None => {
-                let expire = timers.expire.saturating_sub(age - since_start);
+                let expire = timers.lifetime().saturating_sub(age.saturating_sub(since_start));
                 (Time::ZERO, SoaTimers { expire, ..timers })
             }
         };
@@ -123,8 +161,8 @@ impl Task {
         }
     }
 
-    fn expire(&self, refresh: &mut Refresh, now: Time) {
-        if !refresh.expire(now) {
+    async fn expire(&self, refresh: &mut Refresh) {
+        if !refresh.expire(self.clock.now()) {
             return;
         }
         tracing::error!(
@@ -132,16 +170,21 @@ impl Task {
             "the zone expired: none of its primaries said for so long that it is the newest; it is \
              no longer served"
         );
-        if let Err(error) = self.director.empty_zone(&self.zone.apex) {
-            tracing::error!(zone = %self.zone.apex, "{}", chain(&error));
+        let (director, apex) = (self.director.clone(), self.zone.apex.clone());
+        // It waits for whoever signs zones now.
+        match spawn_blocking(move || director.empty_zone(&apex)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(zone = %self.zone.apex, "{}", chain(&error)),
+            Err(error) => tracing::error!(zone = %self.zone.apex, %error, "not emptied"),
         }
         let mut status = lock(&self.status);
         (status.is_expired, status.serial) = (true, None);
     }
 
     /// Asks a primary.
-    async fn ask(&self, attempt: Attempt) -> Outcome {
+    async fn ask(&self, attempt: Attempt) -> Asking {
         let primary = &self.zone.primaries[attempt.primary()];
+        let failed = |why: String| Asking::Ended(Outcome::Failed(why));
         let key = match &primary.key {
             None => None,
             Some(key) => {
@@ -149,8 +192,8 @@ impl Task {
                 // Read each time, so that a secret that was replaced is used without a reload.
                 match spawn_blocking(move || SharedKey::read(&key)).await {
                     Ok(Ok(key)) => Some(key),
-                    Ok(Err(error)) => return Outcome::Failed(chain(&error)),
-                    Err(error) => return Outcome::Failed(error.to_string()),
+                    Ok(Err(error)) => return failed(chain(&error)),
+                    Err(error) => return failed(error.to_string()),
                 }
             }
         };
@@ -159,35 +202,23 @@ impl Task {
             Attempt::Serial { .. } => {
                 lock(&self.status).counts.checks += 1;
                 return match exchange::serial(&peer, &self.zone.apex, &self.clock).await {
-                    Ok(serial) => Outcome::Serial(serial),
-                    Err(failure) => Outcome::Failed(chain(&failure)),
+                    Ok(serial) => Asking::Ended(Outcome::Serial(serial)),
+                    Err(failure) => failed(chain(&failure)),
                 };
             }
             Attempt::Since { serial, .. } => Asked::Since(serial),
             Attempt::Whole { held, .. } => Asked::Whole { held },
         };
-        let Ok(_permit) = self.transfers.acquire().await else {
-            return Outcome::Failed("the node stops".to_owned());
+        let Some(_place) = self.transfers.place(peer.address.ip()).await else {
+            return failed("the node stops".to_owned());
         };
-        match self.transfer(&peer, asked).await {
-            Ok(transfer) => self.serve(transfer).await,
-            Err(failure) => {
-                let text = chain(&failure);
-                let is_refused = matches!(
-                    failure,
-                    Failure::Transfer(
-                        TransferError::Refused(_)
-                            | TransferError::Steps { .. }
-                            | TransferError::Malformed
-                            | TransferError::Empty
-                    )
-                );
-                match asked {
-                    // Some know no IXFR, or say so in odd ways.
-                    Asked::Since(_) if is_refused => Outcome::DoesNotFit(text),
-                    _ => Outcome::Failed(text),
-                }
+        match (self.transfer(&peer, asked).await, asked) {
+            (Ok(transfer), _) => Asking::Came(transfer),
+            // Whatever is wrong with a difference, the whole zone may be sound.
+            (Err(failure), Asked::Since(_)) if !is_older(&failure) => {
+                Asking::Ended(Outcome::DoesNotFit(chain(&failure)))
             }
+            (Err(failure), _) => failed(chain(&failure)),
         }
     }
 
@@ -206,7 +237,7 @@ impl Task {
     /// Serves what came.
     async fn serve(&self, transfer: Transfer) -> Outcome {
         let (director, apex) = (self.director.clone(), self.zone.apex.clone());
-        let memory_max = self.zone.memory_max;
+        let (memory_max, end) = (self.zone.memory_max, self.end.clone());
         let serve = move || {
             let (zone, is_whole) = match transfer {
                 Transfer::Unchanged => return Outcome::Unchanged,
@@ -231,7 +262,8 @@ impl Task {
                 return Outcome::Failed("its SOA record is damaged".to_owned());
             };
             let names = zone.name_count();
-            let problem = match director.replace_zone(Arc::new(zone)) {
+            let is_wanted = || !end.is_requested();
+            let problem = match director.replace_zone_while(Arc::new(zone), &is_wanted) {
                 Ok(()) => None,
                 // It is taken, and signed as soon as it can be.
                 Err(error @ ReplaceError::Signing { .. }) => Some(chain(&error)),
@@ -249,8 +281,8 @@ impl Task {
         refresh: &mut Refresh,
         (attempt, outcome): (Attempt, Outcome),
         (lines, stored): (&Limited, &mut u64),
-        now: Time,
     ) {
+        let now = self.clock.now();
         let address = self.zone.primaries[attempt.primary()].address;
         let held = refresh.held().map(|held| held.timers.serial);
         match outcome {
@@ -314,9 +346,10 @@ impl Task {
         let is_new = *stored == 0;
         let (kept, director, apex) =
             (self.kept.clone(), self.director.clone(), self.zone.apex.clone());
+        let confirmed = (unix, self.zone.keeps_signatures);
         let store = move || match director.current_zone(&apex) {
-            Some(zone) if is_new => kept.store(&zone, unix),
-            _ => kept.store_checked(&apex, unix),
+            Some(zone) if is_new => kept.store(&zone, confirmed),
+            _ => kept.store_confirmed(&apex, confirmed),
         };
         match spawn_blocking(store).await {
             Ok(Ok(())) => *stored = unix,
@@ -350,6 +383,11 @@ impl Task {
         status.next = refresh.due().map(at);
         status.expires = refresh.expires().map(at);
     }
+}
+
+/// Whether the primary has an older zone than is here: another transfer would say the same.
+const fn is_older(failure: &Failure) -> bool {
+    matches!(failure, Failure::Transfer(TransferError::Shrinks { .. }))
 }
 
 fn timers(zone: &Zone) -> Option<SoaTimers> {
