@@ -14,6 +14,7 @@ use walrus_host::clock::Clock;
 use crate::answering::{Answering, Incoming};
 use crate::counters::{Count, Counters};
 use crate::decision_log::Sampler;
+use crate::dnstap::Tap;
 use crate::domains::{Domain, DomainCounts};
 use crate::rate_limit::{RateLimit, Verdict};
 use crate::sample::{Sample, Sampled};
@@ -46,6 +47,9 @@ pub(crate) struct Answerer {
     /// Replies that were limited.
     limited: u32,
     sampler: Option<Sampler>,
+    tap: Option<Tap>,
+    /// Nanoseconds since 1970 at `now`, for the tap.
+    unix_ns: u64,
 }
 
 /// What an answerer starts from.
@@ -59,6 +63,7 @@ pub(crate) struct AnswererStart {
     pub(crate) server: Arc<ServerOptions>,
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
     pub(crate) sampler: Option<Sampler>,
+    pub(crate) tap: Option<Tap>,
     pub(crate) seed: u64,
 }
 
@@ -91,6 +96,8 @@ impl Answerer {
             rate_limit: start.rate_limit,
             limited: 0,
             sampler: start.sampler,
+            tap: start.tap,
+            unix_ns: 0,
         }
     }
 
@@ -179,6 +186,17 @@ impl Answerer {
             // Modulo 2^32, as cookies count.
             self.unix_secs = (self.clock.unix_ms() / 1000) as u32;
         }
+        if let Some(tap) = &mut self.tap {
+            self.unix_ns = self.clock.unix_ms().saturating_mul(1_000_000);
+            self.counters.add(Count::DnstapLost, tap.turn(self.now));
+        }
+    }
+
+    fn tell_tap(&mut self, incoming: &Incoming<'_>, reply: Option<&[u8]>) {
+        let Some(tap) = &mut self.tap else { return };
+        let told = tap.tell(incoming, (self.now, self.unix_ns), reply);
+        self.counters.add(Count::DnstapTold, told.given);
+        self.counters.add(Count::DnstapLost, told.lost);
     }
 }
 
@@ -221,13 +239,17 @@ impl Answering for Answerer {
         }
         let Outcome::Reply(mut length) = outcome else {
             self.counters.add(Count::Dropped, 1);
+            self.tell_tap(&incoming, None);
             return None;
         };
         self.count(&incoming);
         match self.judge(&incoming) {
             Verdict::Send => {}
             Verdict::Slip => length = reply::cut(reply.get_mut(..length)?)?,
-            Verdict::Drop => return None,
+            Verdict::Drop => {
+                self.tell_tap(&incoming, None);
+                return None;
+            }
         }
         if let Some(sampler) = &mut self.sampler
             && sampler.takes_this()
@@ -238,6 +260,7 @@ impl Answering for Answerer {
             let count = if was_taken { Count::DecisionsLogged } else { Count::DecisionsLost };
             self.counters.add(count, 1);
         }
+        self.tell_tap(&incoming, reply.get(..length));
         Some(length)
     }
 
@@ -254,11 +277,14 @@ impl Answering for Answerer {
 mod tests {
     use allocation_counter::{AllocationInfo, measure};
     use walrus_core::answer::{AnswerSigning, AnswerTable, SigningInput, SingleSets};
+    use walrus_core::config::{DnstapOutput, RateLimitSettings};
     use walrus_core::dnssec::{Algorithm, DnsKey, FLAG_ZONE, Signatures, ValidityPolicy};
     use walrus_core::map::Map;
+    use walrus_dns::{CookieSecret, CookieSecrets};
 
     use super::*;
     use crate::director::tests::zone_table;
+    use crate::dnstap::DnstapWriter;
     use crate::fixture::{SERVICE, digests, plan, query, topology};
 
     const THREADS: usize = 1;
@@ -314,6 +340,7 @@ mod tests {
             server: Arc::default(),
             rate_limit: None,
             sampler: None,
+            tap: None,
             seed: 1,
         })
     }
@@ -346,6 +373,55 @@ mod tests {
             answerer.begin_batch();
             queries.iter().for_each(|query| ask(&mut answerer, query));
         }));
+    }
+
+    #[test]
+    fn cookies_limits_and_dnstap_neither_allocate_nor_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = DnstapOutput::File(folder.path().join("tap"));
+        let mut writer = DnstapWriter::start(&output, "lab", 1).unwrap();
+        let mut answerer = answerer();
+        let secrets = CookieSecrets { current: CookieSecret::new([1; 16]), other: None };
+        let nsid = Some((*b"lab").into());
+        let server = ServerOptions { cookies: Some(secrets), nsid, ..ServerOptions::default() };
+        answerer.server = Arc::new(server);
+        answerer.rate_limit = Some(Arc::new(RateLimit::new(&limit(), [7; 16])));
+        answerer.tap = writer.tap(0);
+        let mut with_cookie = query(1, SERVICE, None);
+        with_cookie[11] = 1;
+        with_cookie.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 16, 0, 3, 0, 0, 0, 10, 0, 8]);
+        with_cookie.extend([5; 8]);
+        let plain = query(2, SERVICE, None);
+        let mut replies = 0;
+        check_untouched(measure(|| {
+            for _ in 0..3_000 {
+                answerer.begin_batch();
+                for query in [&with_cookie, &plain] {
+                    let incoming = Incoming {
+                        query,
+                        client: [192, 0, 2, 53].into(),
+                        local: ([127, 0, 0, 1], 53).into(),
+                        transport: Transport::Udp,
+                    };
+                    replies += u64::from(answerer.answer(incoming, &mut [0; 1232]).is_some());
+                }
+            }
+        }));
+        assert!(replies < 6_000, "limited");
+        drop(answerer);
+        writer.finish();
+        let written = std::fs::metadata(folder.path().join("tap")).unwrap().len();
+        assert!(written > 100_000, "{written}");
+    }
+
+    fn limit() -> RateLimitSettings {
+        RateLimitSettings {
+            responses_per_second: 10,
+            slip: 2,
+            ipv4_prefix: 24,
+            ipv6_prefix: 56,
+            exempt: Vec::new(),
+        }
     }
 
     #[test]

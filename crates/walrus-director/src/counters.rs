@@ -89,6 +89,10 @@ counters! {
     DecisionsLogged => decisions_logged,
     /// Decisions lost because the decision log could not keep up.
     DecisionsLost => decisions_lost,
+    /// Queries and replies given to dnstap.
+    DnstapTold => dnstap_told,
+    /// Queries and replies that dnstap could not take.
+    DnstapLost => dnstap_lost,
 }
 
 impl Count {

@@ -25,6 +25,7 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::counters::{CounterSnapshot, Counters};
 use crate::decision_log::DecisionLog;
+use crate::dnstap::DnstapWriter;
 use crate::given::Given;
 use crate::keys::KeyPair;
 use crate::latency::{Latency, LatencyCounters};
@@ -169,6 +170,7 @@ impl Wakers {
 pub(crate) struct Running {
     pub(crate) threads: Vec<JoinHandle<()>>,
     pub(crate) log: Option<DecisionLog>,
+    pub(crate) dnstap: Option<DnstapWriter>,
 }
 
 impl DirectorHandle {
@@ -397,6 +399,9 @@ impl Inner {
         self.wakers.stop(running.threads);
         if let Some(log) = running.log {
             log.finish();
+        }
+        if let Some(dnstap) = running.dnstap {
+            dnstap.finish();
         }
     }
 }

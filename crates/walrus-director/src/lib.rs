@@ -20,6 +20,7 @@ mod collect;
 mod counters;
 mod decision_log;
 mod director;
+mod dnstap;
 mod domains;
 mod given;
 mod inherited;

@@ -21,6 +21,7 @@ use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
+use crate::dnstap::DnstapWriter;
 use crate::given::Given;
 use crate::latency::LatencyCounters;
 use crate::observe::Gathering;
@@ -95,6 +96,7 @@ impl Director {
         NewCertificate::read(dns)?.into_iter().for_each(|new| certificates.show(new));
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
+        let mut dnstap = open_dnstap(dns, threads)?;
         let (updates, contents) = first_updates(&start);
         let (table, signed) = first_table(&start, &contents)?;
         let given = Given::new(&table, threads);
@@ -102,7 +104,7 @@ impl Director {
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
             (0..threads).map(|_| Arc::new(Counters::new())).collect();
-        let answerers = answerers(&start, (&current, &counters), log.as_ref())?;
+        let answerers = answerers(&start, (&current, &counters), (log.as_ref(), dnstap.as_mut()))?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (hand_off, events) = HandOff::new();
         let outbound = Arc::new(Outbound::new(Arc::clone(&current), start.clock.clone()));
@@ -138,7 +140,7 @@ impl Director {
             changes: Mutex::new(LatencyCounters::new()),
             figures,
             zones_told: ArcSwap::from_pointee(zones_told),
-            running: Mutex::new(Some(Running { threads, log })),
+            running: Mutex::new(Some(Running { threads, log, dnstap })),
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
             update_counts: Arc::clone(&updates.counts),
@@ -201,6 +203,14 @@ pub enum StartError {
     /// A zone that came from elsewhere does not fit the services.
     #[error(transparent)]
     Unfitting(#[from] Unfitting),
+    /// The file of dnstap cannot be written.
+    #[error("cannot append to {}: check `[dns] dnstap`", path.display())]
+    Dnstap {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The decision log cannot be written.
     #[error("cannot append to the decision log {}: check `[dns] decision_log`", path.display())]
     DecisionLog {
@@ -242,11 +252,20 @@ fn open_log(dns: &DnsSettings, clock: &Clock) -> Result<Option<DecisionLog>, Sta
     Ok(Some(log))
 }
 
+/// Named as the server is to others.
+fn open_dnstap(dns: &DnsSettings, threads: usize) -> Result<Option<DnstapWriter>, StartError> {
+    let Some(output) = &dns.dnstap else { return Ok(None) };
+    let identity = dns.id_server.as_deref().or(dns.nsid.as_deref()).unwrap_or_default();
+    let writer = DnstapWriter::start(output, identity, threads)
+        .map_err(|source| StartError::Dnstap { path: output.path().clone(), source })?;
+    Ok(Some(writer))
+}
+
 /// One for each thread.
 fn answerers(
     start: &DirectorStart,
     (current, counters): (&Arc<Current>, &[Arc<Counters>]),
-    log: Option<&DecisionLog>,
+    (log, mut dnstap): (Option<&DecisionLog>, Option<&mut DnstapWriter>),
 ) -> Result<Vec<Answerer>, CookieSecretError> {
     let dns = &start.dns;
     let server = Arc::new(server_options(dns)?);
@@ -266,6 +285,7 @@ fn answerers(
             server: Arc::clone(&server),
             rate_limit: rate_limit.clone(),
             sampler,
+            tap: dnstap.as_mut().and_then(|dnstap| dnstap.tap(thread)),
             seed: seed.for_part(&format!("director/worker/{thread}")),
         })
     };

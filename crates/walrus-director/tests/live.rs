@@ -9,10 +9,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use walrus_core::config::DnsSettings;
+use walrus_core::config::{DnsSettings, DnstapOutput};
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
 use walrus_core::world::{ClientSpec, Digest, Topology};
@@ -440,6 +440,100 @@ fn the_decision_log_names_what_was_decided() {
         assert_eq!(line[key], expected, "{key}");
     }
     assert_eq!(director.counters().decisions_logged, 1);
+}
+
+/// Frames with their lengths before them, as (control, data), after which nothing is left.
+fn frames(mut bytes: &[u8]) -> (Vec<u32>, Vec<Vec<u8>>) {
+    let number = |bytes: &[u8]| u32::from_be_bytes(*bytes.first_chunk().unwrap());
+    let (mut control, mut data) = (Vec::new(), Vec::new());
+    while !bytes.is_empty() {
+        let len = number(bytes) as usize;
+        if len == 0 {
+            let len = number(&bytes[4..]) as usize;
+            control.push(number(&bytes[8..]));
+            bytes = &bytes[8 + len..];
+        } else {
+            data.push(bytes[4..4 + len].to_vec());
+            bytes = &bytes[4 + len..];
+        }
+    }
+    (control, data)
+}
+
+fn is_told(frames: &[Vec<u8>]) {
+    assert_eq!(frames.len(), 2, "a query and its reply");
+    for frame in frames {
+        let has = |wanted: &[u8]| frame.windows(wanted.len()).any(|it| it == wanted);
+        assert!(has(b"\x06walrus\x07example\0") && has(&[127, 0, 0, 1]) && has(b"lab-1"));
+    }
+    let answered = [127, 0, 12, 1];
+    assert!(!frames[0].windows(4).any(|it| it == answered));
+    assert!(frames[1].windows(4).any(|it| it == answered));
+}
+
+#[test]
+fn dnstap_goes_to_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tap");
+    let mut dns = settings(&["127.0.0.1:0"], 1);
+    dns.nsid = Some("lab-1".to_owned());
+    dns.dnstap = Some(DnstapOutput::File(path.clone()));
+    for runs in 1..=2 {
+        let director = start(dns.clone(), true);
+        ask_service(&director, Some([192, 0, 2]));
+        director.shutdown();
+        assert_eq!((director.counters().dnstap_told, director.counters().dnstap_lost), (2, 0));
+        let (control, data) = frames(&std::fs::read(&path).unwrap());
+        assert_eq!(control, [2, 3].repeat(runs), "START and STOP");
+        is_told(&data[2 * (runs - 1)..]);
+    }
+}
+
+#[test]
+fn dnstap_goes_to_a_program_that_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut dns = settings(&["127.0.0.1:0"], 1);
+    dns.nsid = Some("lab-1".to_owned());
+    dns.dnstap = Some(DnstapOutput::Socket(path.clone()));
+    // Nobody listens yet: queries are answered, and what could not be told is counted.
+    let director = start(dns, true);
+    let begin = Instant::now();
+    while director.counters().dnstap_lost == 0 {
+        ask_service(&director, Some([192, 0, 2]));
+        std::thread::sleep(Duration::from_millis(10));
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&received);
+    let reading = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut all = Vec::new();
+        let control = |kind: u32| [[0; 4], 4_u32.to_be_bytes(), kind.to_be_bytes()].concat();
+        stream.write_all(&control(1)).unwrap();
+        let stop = control(3);
+        while !all.ends_with(&stop) {
+            let mut some = [0; 4096];
+            let len = stream.read(&mut some).unwrap();
+            assert!(len > 0, "{} bytes", all.len());
+            all.extend_from_slice(&some[..len]);
+            counted.store(all.len(), Ordering::Relaxed);
+        }
+        stream.write_all(&control(5)).unwrap();
+        all
+    });
+    // From now on it comes, sooner or later.
+    let begin = Instant::now();
+    while received.load(Ordering::Relaxed) < 2_000 {
+        ask_service(&director, Some([192, 0, 2]));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+    director.shutdown();
+    let (control, data) = frames(&reading.join().unwrap());
+    assert_eq!(control, [4, 2, 3], "READY, START, STOP");
+    is_told(&data[data.len() - 2..]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use walrus_core::config::Configuration;
+use walrus_core::config::{Configuration, DnstapOutput};
 
 /// Puts all relative paths into the configuration's folder.
 pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
@@ -24,6 +24,7 @@ pub(crate) fn anchor(configuration: &mut Configuration, folder: &Path) {
     all.extend(zones.iter_mut().filter_map(|zone| zone.file.as_mut()));
     all.extend(geo.database.iter_mut());
     all.extend(dns.decision_log.iter_mut().chain(&mut dns.cookie_secret_file));
+    all.extend(dns.dnstap.as_mut().map(DnstapOutput::path_mut));
     all.extend([&mut dns.certificate, &mut dns.key].into_iter().flatten());
     let of_group = [
         &mut group.certificate,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use walrus_dns::DomainName;
 
+use super::dnstap_output::DnstapOutput;
 use super::{
     IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings, TsigKey,
     ZoneTransfers,
@@ -324,6 +325,8 @@ pub struct DnsSettings {
     pub decision_log: Option<PathBuf>,
     /// One query in so many goes into the decision log.
     pub decision_log_sample: u32,
+    /// Where all queries and replies are told by dnstap, if anywhere.
+    pub dnstap: Option<DnstapOutput>,
 }
 
 /// How Reporters reach the Controller.

@@ -9,6 +9,7 @@ mod clients;
 mod configuration;
 mod countries;
 mod datagram;
+mod dnstap_output;
 mod example;
 mod findings;
 mod identities;
@@ -35,6 +36,7 @@ pub use configuration::{
     NodeSettings, NotifySettings, Problem, ReporterSettings, ReporterSource, Roles, SandboxMode,
     ZoneDnssec, ZoneSettings, ZoneUpdates,
 };
+pub use dnstap_output::DnstapOutput;
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use identities::IdentitySettings;

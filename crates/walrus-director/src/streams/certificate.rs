@@ -59,6 +59,11 @@ impl Certificates {
         self.https.store(Some(new.https));
     }
 
+    #[cfg(test)]
+    pub(super) fn show_https(&self, config: Arc<ServerConfig>) {
+        self.https.store(Some(config));
+    }
+
     pub(super) fn for_tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.load_full()
     }

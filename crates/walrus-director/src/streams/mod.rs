@@ -288,4 +288,6 @@ impl<A: Answering> Answers<A> {
 }
 
 #[cfg(test)]
+mod https_tests;
+#[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use walrus_core::config::{Configuration, SandboxMode};
+use walrus_core::config::{Configuration, DnstapOutput, SandboxMode};
 use walrus_host::log::chain;
 use walrus_host::privileges::{Belongings, User, become_user};
 use walrus_host::sandbox::{Allowed, enter};
@@ -147,7 +147,8 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
     }
     allowed.read.insert(absolute(&folder_of(path)));
     allowed.write.insert(absolute(&node.state));
-    allowed.write.extend(dns.decision_log.iter().map(|file| absolute(&folder(file))));
+    let told = dns.decision_log.iter().chain(dns.dnstap.as_ref().map(DnstapOutput::path));
+    allowed.write.extend(told.map(|file| absolute(&folder(file))));
     allowed.bind = listening(configuration).collect();
     let peers = nats.iter().flat_map(|nats| &nats.servers).chain(&group.join);
     let ports = peers.filter_map(|peer| peer.rsplit_once(':')?.1.parse().ok());

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Default, Group, Kind, Scope, Setting, rate_limit};
 use crate::config::DnsSettings;
+use crate::config::dnstap_output::DnstapOutput;
 use crate::config::findings::Findings;
 use crate::config::section::Section;
 
@@ -178,6 +179,14 @@ pub(in crate::config) static DNS: Group = Group {
             meaning: "One query in so many goes into the decision log.",
             example: "1000",
         },
+        Setting {
+            name: "dnstap",
+            kind: Kind::Text,
+            default: Default::Otherwise("none"),
+            meaning: "Where all queries and replies are told by dnstap: `unix:` and the path of a socket \
+                      that a program listens at, or a file.",
+            example: "\"unix:/run/dnstap.sock\"",
+        },
     ],
 };
 
@@ -229,6 +238,7 @@ pub(in crate::config) fn read(
         observe_every: section.duration("observe_every"),
         decision_log: section.path("decision_log"),
         decision_log_sample: section.whole("decision_log_sample"),
+        dnstap: section.text("dnstap").map(|text| DnstapOutput::read(&text)),
     }
 }
 

@@ -164,7 +164,7 @@ impl Comparison {
                 }
             }
             if !left.is_empty() {
-                self.note(scene, asked, &query, (peer, &left), all, said);
+                self.note(scene, &query, (peer, &left), all, said);
             }
         }
     }
@@ -172,7 +172,6 @@ impl Comparison {
     fn note(
         &mut self,
         scene: &Scene,
-        asked: &Asked,
         query: &Seen,
         (peer, parts): (&str, &[Part]),
         all: &[(&'static str, SocketAddr)],

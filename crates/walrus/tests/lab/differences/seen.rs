@@ -32,7 +32,9 @@ pub(super) struct Question {
     pub(super) class: u16,
 }
 
+/// Some of it is only shown, beside a difference that nothing explains.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "shown by `Debug`")]
 pub(super) struct Opt {
     pub(super) size: u16,
     pub(super) version: u8,
@@ -99,10 +101,6 @@ impl Seen {
 
     pub(super) fn class(&self) -> Option<u16> {
         self.question.as_ref().map(|question| question.class)
-    }
-
-    pub(super) fn dnssec_ok(&self) -> bool {
-        self.opt.as_ref().is_some_and(|opt| opt.dnssec_ok)
     }
 
     pub(super) fn has_option(&self, code: u16) -> bool {

@@ -1,0 +1,182 @@
+//! Where frames go: Frame Streams in a file, or to a program that listens at a unix socket.
+//!
+//! Both may go away and come back. What cannot be written meanwhile is lost, and told once.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use walrus_core::config::DnstapOutput;
+
+const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
+const ACCEPT: u32 = 1;
+const START: u32 = 2;
+const STOP: u32 = 3;
+const READY: u32 = 4;
+const FINISH: u32 = 5;
+/// The longest control frame (fstrm's own bound).
+const CONTROL_MAX: usize = 512;
+/// A program that takes longer for what is written to it is given up, and connected to anew.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two attempts at a socket or file.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) struct Output {
+    to: DnstapOutput,
+    open: Option<Open>,
+    /// When the last attempt failed.
+    failed: Option<Instant>,
+    /// Frames lost since the last that were written.
+    lost: u64,
+}
+
+enum Open {
+    File(File),
+    Socket(UnixStream),
+}
+
+impl Output {
+    /// A socket need not be there yet.
+    pub(super) fn open(to: &DnstapOutput) -> io::Result<Self> {
+        let mut output = Self { to: to.clone(), open: None, failed: None, lost: 0 };
+        match output.reopen() {
+            Err(error) if matches!(to, DnstapOutput::File(_)) => return Err(error),
+            Err(error) => output.tell(&error),
+            Ok(()) => {}
+        }
+        Ok(output)
+    }
+
+    /// Writes whole frames; how many of them are lost.
+    pub(super) fn write(&mut self, bytes: &[u8], frames: u64) -> u64 {
+        match self.try_write(bytes) {
+            Ok(()) => {
+                if self.lost > 0 {
+                    tracing::info!(to = %self.to.path().display(), lost = self.lost, "dnstap is written again");
+                    self.lost = 0;
+                }
+                0
+            }
+            Err(error) => {
+                self.tell(&error);
+                self.lost += frames;
+                frames
+            }
+        }
+    }
+
+    /// Ends the stream.
+    pub(super) fn finish(mut self) {
+        let stop = control(STOP, false);
+        match &mut self.open {
+            Some(Open::File(file)) => {
+                let _ = file.write_all(&stop);
+            }
+            Some(Open::Socket(stream)) => {
+                let told = stream.write_all(&stop);
+                let _ = told.and_then(|()| expect(stream, FINISH));
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&mut self, error: &io::Error) {
+        if self.lost == 0 && self.failed.is_none() {
+            let to = self.to.path().display();
+            tracing::warn!(%to, %error, "queries and replies are lost to dnstap");
+        }
+        self.open = None;
+        // What is not even tried must not put the next attempt off.
+        if error.kind() != io::ErrorKind::NotConnected {
+            self.failed = Some(Instant::now());
+        }
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let path = self.to.path();
+        // A file that was moved away, by logrotate, say, is made anew; its stream ends as it stands.
+        if let Some(Open::File(file)) = &mut self.open
+            && !is_at(file, path)
+        {
+            let _ = file.write_all(&control(STOP, false));
+            self.open = None;
+        }
+        if self.open.is_none() {
+            if self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            self.reopen()?;
+        }
+        match &mut self.open {
+            Some(Open::File(file)) => append(file, bytes),
+            Some(Open::Socket(stream)) => stream.write_all(bytes),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }?;
+        self.failed = None;
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.open = Some(match &self.to {
+            DnstapOutput::File(path) => {
+                let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+                file.write_all(&control(START, true))?;
+                Open::File(file)
+            }
+            DnstapOutput::Socket(path) => {
+                let mut stream = UnixStream::connect(path)?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.write_all(&control(READY, true))?;
+                expect(&mut stream, ACCEPT)?;
+                stream.write_all(&control(START, true))?;
+                Open::Socket(stream)
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Half a frame would make what follows unreadable: it is cut off again.
+fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = file.set_len(len);
+    })
+}
+
+/// A control frame, perhaps with what the stream holds.
+fn control(kind: u32, with_content: bool) -> Vec<u8> {
+    let mut field = Vec::new();
+    if with_content {
+        field.extend_from_slice(&1_u32.to_be_bytes());
+        field.extend_from_slice(&(CONTENT_TYPE.len() as u32).to_be_bytes());
+        field.extend_from_slice(CONTENT_TYPE);
+    }
+    let len = (4 + field.len()) as u32;
+    [&[0; 4][..], &len.to_be_bytes(), &kind.to_be_bytes(), &field].concat()
+}
+
+/// Reads a control frame of this kind.
+fn expect(stream: &mut UnixStream, kind: u32) -> io::Result<()> {
+    let mut head = [0; 8];
+    stream.read_exact(&mut head)?;
+    let [escape @ .., a, b, c, d] = head;
+    let len = u32::from_be_bytes([a, b, c, d]) as usize;
+    let mut frame = [0; CONTROL_MAX];
+    let frame = frame.get_mut(..len).filter(|_| escape == [0; 4] && len >= 4);
+    let frame = frame.ok_or(io::ErrorKind::InvalidData)?;
+    stream.read_exact(frame)?;
+    if frame[..4] == kind.to_be_bytes() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// Whether the path still leads to this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
