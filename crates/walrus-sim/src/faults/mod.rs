@@ -84,6 +84,8 @@ enum Sabotage {
     Undead,
     /// Controllers hear no reports.
     Unheard,
+    /// Name servers that are updated say that they did what they were told, and do nothing.
+    Stubborn,
 }
 
 /// Runs one seed.

@@ -29,6 +29,12 @@ fn what_is_broken_is_seen() {
         let breaks = |seed: &u64| broken(*seed, sabotage).breaches.iter().any(|it| it.rule == rule);
         assert!(TRIED.clone().any(|seed| breaks(&seed)), "{sabotage:?} breaks no seed's {rule:?}");
     }
+    // Name servers that were there before are in wider worlds alone.
+    let breaks = |seed: u64| {
+        let breaches = broken(seed, Sabotage::Stubborn).breaches;
+        breaches.iter().any(|it| it.rule == Rule::NameServers)
+    };
+    assert!((WIDER_FROM..WIDER_FROM + 60).any(breaks), "updates that change nothing are not seen");
 }
 
 #[test]

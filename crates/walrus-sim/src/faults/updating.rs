@@ -5,6 +5,7 @@ use std::time::Duration;
 use walrus_core::update::{Desired, Exchange, Failure, Reply, desired};
 use walrus_core::world::Name;
 
+use super::Sabotage;
 use super::agenda::{Due, Updating};
 use super::run::Run;
 use super::watch::Rule;
@@ -33,7 +34,10 @@ impl Run<'_> {
             return self.agenda.put(self.now + WAIT, Due::Answers(updating, None));
         }
         let zone = &mut self.zones[updating.zone];
-        let replies = exchange.requests.iter().map(|request| Ok(zone.answer(request))).collect();
+        let mut unchanged = (self.sabotage == Sabotage::Stubborn).then(|| zone.clone());
+        let carried_out = unchanged.as_mut().unwrap_or(&mut *zone);
+        let requests = exchange.requests.iter();
+        let replies = requests.map(|request| Ok(carried_out.answer(request))).collect();
         self.counts.updates += exchange.requests.iter().filter(|it| it.is_update()).count() as u64;
         let settings = &self.world.zones[updating.zone].settings;
         for published in &settings.services {

@@ -35,6 +35,9 @@ pub(crate) enum IdentityCommand {
         /// Where the authority is kept.
         #[arg(long, value_name = "DIR")]
         authority: PathBuf,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -107,6 +110,13 @@ enum May {
     Steer,
 }
 
+impl IdentityCommand {
+    /// Whether errors go out as JSON, too.
+    pub(super) const fn wants_json(&self) -> bool {
+        matches!(self, Self::List { json: true, .. })
+    }
+}
+
 pub(super) fn run(command: &IdentityCommand) -> Result<(), Failure> {
     match command {
         IdentityCommand::New(arguments) => new(arguments),
@@ -116,7 +126,7 @@ pub(super) fn run(command: &IdentityCommand) -> Result<(), Failure> {
         }
         IdentityCommand::Certificate(arguments) => certificate(arguments),
         IdentityCommand::Revoke(arguments) => revoke::run(arguments),
-        IdentityCommand::List { authority } => revoke::list(authority),
+        IdentityCommand::List { authority, json } => revoke::list(authority, *json),
     }
 }
 

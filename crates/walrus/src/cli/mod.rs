@@ -167,10 +167,10 @@ impl Arguments {
             Command::Top(top) => top.json,
             Command::Keys(keys) => keys.wants_json(),
             Command::Sim(command) => command.wants_json(),
+            Command::Identity(command) => command.wants_json(),
             Command::Demo(_)
             | Command::Up(_)
             | Command::Zone(_)
-            | Command::Identity(_)
             | Command::Setup(_)
             | Command::Reporter { .. }
             | Command::Origin { .. } => false,

@@ -106,6 +106,12 @@ fn a_reporter_whose_certificate_is_taken_back_is_cut_off_by_the_reload() {
     assert!(again.stdout.contains("already: reporter `near2`"), "{again:?}");
     let listed = identity(&running, &["list"]);
     assert_eq!(listed.stdout.matches("taken back on").count(), 2, "{listed:?}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&identity(&running, &["list", "--json"]).stdout).unwrap();
+    assert_eq!((&listed["walrus"], &listed["kind"]), (&1.into(), &"certificates".into()));
+    let all = listed["certificates"].as_array().unwrap();
+    assert!(all.iter().all(|it| it["holds"] == false && it["revoked_unix_s"].is_u64()), "{all:?}");
+    assert_eq!(all.len(), 2);
     certificate_again(&running);
     let listed = identity(&running, &["list"]);
     assert_eq!(listed.stdout.lines().filter(|line| line.ends_with("holds")).count(), 1);

@@ -19,7 +19,7 @@ const NXRRSET: u8 = 8;
 const USUAL_TTL: u32 = 3600;
 
 /// One name server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::faults) struct ZoneNode {
     settings: NameServerSettings,
     names: BTreeMap<DomainName, Records>,

@@ -21,7 +21,7 @@ use walrus_host::tls::{Revoked, Serial, revocation_list, revoked_in, serial_issu
 use super::{AsRole, Failure};
 use crate::cli::count;
 use crate::cli::keys::date;
-use crate::output::{Table, complain, say};
+use crate::output::{Table, complain, say, say_json};
 
 const RECORD: &str = "issued.jsonl";
 const LIST: &str = "clients.crl";
@@ -139,29 +139,72 @@ pub(super) fn run(arguments: &RevokeArguments) -> Result<(), Failure> {
 }
 
 /// `walrus identity list`.
-pub(super) fn list(folder: &Path) -> Result<(), Failure> {
+pub(super) fn list(folder: &Path, json: bool) -> Result<(), Failure> {
     let authority = Authority::open(folder)?;
     authority.complain_of_unreadable(folder);
-    let Authority { made, revoked, .. } = authority;
-    let now = Clock::real().unix_ms() / 1000;
-    let mut table = Table::new(&["role", "name", "serial", "until", "state"]);
-    for made in &made {
-        let serial = Serial::from_hex(&made.serial);
-        let since = serial.as_ref().and_then(|serial| revoked.get(serial));
-        let state = match since {
-            Some(since) => format!("taken back on {}", date(*since)),
-            None if made.ends_unix_s < now => "has run out".to_owned(),
-            None => "holds".to_owned(),
-        };
-        let until = date(made.ends_unix_s);
-        table.row([made.role.clone(), made.name.clone(), made.serial.clone(), until, state]);
+    let listed = Listed::of(&authority, Clock::real().unix_ms() / 1000);
+    if json {
+        return say_json("certificates", &listed);
     }
-    let is_known = |serial: &Serial| made.iter().any(|made| made.serial == serial.to_hex());
-    for (serial, since) in revoked.iter().filter(|(serial, _)| !is_known(serial)) {
-        let state = format!("taken back on {}", date(*since));
-        table.row(["?".to_owned(), "?".to_owned(), serial.to_hex(), "?".to_owned(), state]);
+    let mut table = Table::new(&["role", "name", "serial", "until", "state"]);
+    for it in listed.certificates {
+        let state = match it.revoked_unix_s {
+            Some(since) => format!("taken back on {}", date(since)),
+            None if it.holds => "holds".to_owned(),
+            None => "has run out".to_owned(),
+        };
+        let unknown = || "?".to_owned();
+        let until = it.ends_unix_s.map_or_else(unknown, date);
+        let (role, name) = (it.role.unwrap_or_else(unknown), it.name.unwrap_or_else(unknown));
+        table.row([role, name, it.serial, until, state]);
     }
     say(&table.render())
+}
+
+/// What an authority made and took back.
+#[derive(Serialize)]
+struct Listed {
+    certificates: Vec<ListedCertificate>,
+}
+
+/// One certificate; of one that is not on record, its serial number alone is known.
+#[derive(Serialize)]
+struct ListedCertificate {
+    role: Option<String>,
+    name: Option<String>,
+    serial: String,
+    ends_unix_s: Option<u64>,
+    revoked_unix_s: Option<u64>,
+    holds: bool,
+}
+
+impl Listed {
+    fn of(authority: &Authority, now_unix_s: u64) -> Self {
+        let Authority { made, revoked, .. } = authority;
+        let on_record = made.iter().map(|made| {
+            let serial = Serial::from_hex(&made.serial);
+            let revoked_unix_s = serial.as_ref().and_then(|it| revoked.get(it)).copied();
+            ListedCertificate {
+                role: Some(made.role.clone()),
+                name: Some(made.name.clone()),
+                serial: made.serial.clone(),
+                ends_unix_s: Some(made.ends_unix_s),
+                revoked_unix_s,
+                holds: revoked_unix_s.is_none() && made.ends_unix_s >= now_unix_s,
+            }
+        });
+        let is_known = |serial: &Serial| made.iter().any(|made| made.serial == serial.to_hex());
+        let others = revoked.iter().filter(|(serial, _)| !is_known(serial));
+        let others = others.map(|(serial, since)| ListedCertificate {
+            role: None,
+            name: None,
+            serial: serial.to_hex(),
+            ends_unix_s: None,
+            revoked_unix_s: Some(*since),
+            holds: false,
+        });
+        Self { certificates: on_record.chain(others).collect() }
+    }
 }
 
 /// What lies in an authority's folder.
