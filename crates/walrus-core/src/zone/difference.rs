@@ -255,8 +255,8 @@ impl Zone {
         if name != self.apex() && sets.of_type(record_type::SOA).is_some() {
             return no_zone("a SOA record, and is not the apex");
         }
-        if sets.of_type(record_type::DNAME).is_some() {
-            return no_zone("a DNAME record, which is not served");
+        if sets.of_type(record_type::DNAME).is_some_and(|set| set.record_count() > 1) {
+            return no_zone("more than one DNAME record");
         }
         let Some(cname) = sets.of_type(record_type::CNAME) else { return Ok(()) };
         if cname.record_count() != 1 {

@@ -53,6 +53,15 @@ pub(super) enum Found<'a> {
         /// The zone that delegates.
         zone: &'a Zone,
     },
+    /// A DNAME record above the name renames it (RFC 6672).
+    Renamed {
+        /// Whose record it is.
+        owner: DomainName,
+        /// That.
+        dname: SetView<'a>,
+        /// The zone that it is in.
+        zone: &'a Zone,
+    },
     /// The name exists, perhaps by a wildcard or as an empty non-terminal (no sets).
     Node {
         /// The name itself, or the wildcard that stands for it.
@@ -87,9 +96,10 @@ impl<'a> Found<'a> {
     pub(super) const fn zone(&self) -> Option<&'a Zone> {
         match self {
             Self::Elsewhere | Self::Waiting(_) => None,
-            Self::Delegated { zone, .. } | Self::Node { zone, .. } | Self::Nothing { zone, .. } => {
-                Some(zone)
-            }
+            Self::Delegated { zone, .. }
+            | Self::Renamed { zone, .. }
+            | Self::Node { zone, .. }
+            | Self::Nothing { zone, .. } => Some(zone),
         }
     }
 }
@@ -125,11 +135,13 @@ impl CompleteIndex {
             Nearest::None => return Found::Elsewhere,
         };
         let encloser = self.closest_encloser(zone, name);
-        // A delegation exists, so it is not below what exists.
-        if let Some((cut, nameservers)) = delegation(zone, &encloser)
-            && !(is_ds && cut == *name)
-        {
-            return Found::Delegated { cut, nameservers, zone };
+        // A delegation exists, so it is not below what exists; nor is a DNAME record.
+        match cut_above(zone, &encloser, name) {
+            Some(Cut::Delegated(cut, nameservers)) if !(is_ds && cut == *name) => {
+                return Found::Delegated { cut, nameservers, zone };
+            }
+            Some(Cut::Renamed(owner, dname)) => return Found::Renamed { owner, dname, zone },
+            _ => {}
         }
         if encloser == *name {
             return self.node(zone, encloser);
@@ -189,11 +201,30 @@ fn shared_with(name: &DomainName, before: Option<DomainName>, after: Option<Doma
     before.map_or(0, shared).max(after.map_or(0, shared))
 }
 
-/// The topmost delegation at or above a name in the zone.
-fn delegation<'a>(zone: &'a Zone, name: &DomainName) -> Option<(DomainName, SetView<'a>)> {
-    let ancestors = std::iter::successors(Some(name.clone()), DomainName::parent);
-    let below_apex = ancestors.take_while(|ancestor| *ancestor != *zone.apex());
-    let cuts =
-        below_apex.filter_map(|ancestor| Some((zone.set(&ancestor, record_type::NS)?, ancestor)));
-    cuts.last().map(|(nameservers, cut)| (cut, nameservers))
+/// What takes names away from a zone.
+enum Cut<'a> {
+    /// NS records, and their owner.
+    Delegated(DomainName, SetView<'a>),
+    /// A DNAME record, and its owner.
+    Renamed(DomainName, SetView<'a>),
+}
+
+/// The topmost delegation or DNAME record at or above a name that exists, of which `name` is asked for: a
+/// DNAME record renames what is below it, not its owner (RFC 6672 section 2.3).
+fn cut_above<'a>(zone: &'a Zone, encloser: &DomainName, name: &DomainName) -> Option<Cut<'a>> {
+    let mut found = None;
+    for ancestor in std::iter::successors(Some(encloser.clone()), DomainName::parent) {
+        let (sets, is_apex) = (zone.sets(&ancestor), ancestor == *zone.apex());
+        let nameservers = sets.of_type(record_type::NS).filter(|_| !is_apex);
+        let dname = sets.of_type(record_type::DNAME).filter(|_| ancestor != *name);
+        match (nameservers, dname) {
+            (Some(nameservers), _) => found = Some(Cut::Delegated(ancestor, nameservers)),
+            (None, Some(dname)) => found = Some(Cut::Renamed(ancestor, dname)),
+            (None, None) => {}
+        }
+        if is_apex {
+            break;
+        }
+    }
+    found
 }

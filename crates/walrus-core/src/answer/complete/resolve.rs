@@ -162,6 +162,7 @@ impl<'a> Resolver<'a> {
                 self.resolution.authoritative = !is_first;
                 self.refer(&cut, nameservers, zone);
             }
+            Found::Renamed { owner, dname, .. } => return self.rename(name, owner, dname),
             Found::Nothing { encloser, zone } => {
                 self.resolution.rcode = Rcode::NXDOMAIN;
                 let denial = Denial::NoName { name, encloser: &encloser };
@@ -186,6 +187,35 @@ impl<'a> Resolver<'a> {
             }
         }
         None
+    }
+
+    /// Adds the DNAME record and the CNAME that follows from it, which nobody signs; its target to be
+    /// followed (RFC 6672 section 3.2). A target that is no name any more is told so.
+    fn rename(
+        &mut self,
+        name: &DomainName,
+        owner: DomainName,
+        dname: SetView<'a>,
+    ) -> Option<DomainName> {
+        let target = dname.data().next().and_then(|to| renamed(name, &owner, to));
+        let records = self.records(owner, dname);
+        let ttl = records.ttl;
+        add_once(&mut self.resolution.answer, vec![records]);
+        let Some(target) = target else {
+            self.resolution.rcode = Rcode::YXDOMAIN;
+            return None;
+        };
+        self.resolution.answer.push(Records {
+            owner: name.clone(),
+            record_type: record_type::CNAME,
+            ttl,
+            data: vec![Cow::Owned(target.as_wire().to_vec())],
+            names_whole: false,
+            signatures: Vec::new(),
+        });
+        let is_answer =
+            matches!(self.wanted, record_type::CNAME | record_type::ANY | record_type::RRSIG);
+        (!is_answer).then_some(target)
     }
 
     fn node(&mut self, node: &Node<'a, '_>) -> Option<DomainName> {
@@ -314,6 +344,13 @@ impl<'a> Resolver<'a> {
         glue.sort_by_key(|glue| !glue.in_domain);
         glue
     }
+}
+
+/// A name below `owner` with another name in that one's place; `None` if that is too long.
+fn renamed(name: &DomainName, owner: &DomainName, to: &[u8]) -> Option<DomainName> {
+    let wire = name.as_wire();
+    let below = wire.get(..wire.len().checked_sub(owner.as_wire().len())?)?;
+    DomainName::from_wire(&[below, to].concat()).ok()
 }
 
 /// Adds what is not there yet: a chain of aliases may need the same proof twice.

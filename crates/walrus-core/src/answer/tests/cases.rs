@@ -1,11 +1,14 @@
 //! Each kind of static question, refusal and cut, by name.
 
-use walrus_dns::record_type::{A, AAAA, ANY, AXFR, CAA, CNAME, DS, MX, NS, PTR, SOA, SRV, TXT};
+use walrus_dns::record_type::{
+    A, AAAA, ANY, AXFR, CAA, CNAME, DNAME, DS, MX, NS, PTR, SOA, SRV, TXT,
+};
 
 use super::fixture::{Ask, Reply, both, empty_table, name, plan, table, zone_table};
 use crate::answer::{
     Lack, Outcome, WorkerState, ZoneCompileError, ZoneTable, respond, respond_completely,
 };
+use crate::zone::read_zone;
 
 const SOA_TEXT: &str = "example SOA 300 ns.example. host.example. 1 2 3 4 300";
 
@@ -170,6 +173,55 @@ fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
     reply.truncate(len);
     assert!(reply.ends_with(b"no zone came from its primary, or it expired"));
     assert_eq!((Reply(reply.clone()).rcode(), Reply(reply).flags()), (2, (false, false)));
+}
+
+/// RFC 6672: what is below a DNAME record stands below its target, also what the zone has there itself.
+#[test]
+fn what_is_below_a_dname_is_renamed() {
+    let text = "@ 60 SOA ns host 1 2 3 4 300\n@ 60 NS ns.x.\nren 60 DNAME to\nx.ren 60 A 192.0.2.9\n\
+                y.z.ren 60 A 192.0.2.9\nhost.to 60 A 192.0.2.1\nx.to 60 A 192.0.2.2\n\
+                ali 60 CNAME host.ren\nround 60 DNAME round\nout 60 DNAME elsewhere.\n";
+    let zone = read_zone("dn", text.as_bytes(), &name("dn")).unwrap().zone;
+    let zones = ZoneTable::compile(&[std::sync::Arc::new(zone)], &[]).unwrap();
+    let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
+    let mut worker = WorkerState::new(1, &table);
+    let mut ask = |question: &str, record_type| {
+        let ask = Ask::new(question, record_type);
+        let bytes = ask.bytes();
+        let mut reply = vec![0; 1232];
+        let mut outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        if outcome == Outcome::NotUnderstood {
+            outcome = respond_completely(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        }
+        let Outcome::Reply(len) = outcome else { panic!("{outcome:?}") };
+        reply.truncate(len);
+        let reply = Reply(reply);
+        (reply.rcode(), reply.text())
+    };
+    let (dname, soa) = ("ren.dn DNAME 60 to.dn.", "dn SOA 60 ns.dn. host.dn. 1 2 3 4 300");
+    let host = "host.ren.dn CNAME 60 host.to.dn.";
+    let address = "host.to.dn A 60 192.0.2.1";
+    let out = "out.dn DNAME 60 elsewhere.";
+    for (question, record_type, rcode, expected) in [
+        ("host.ren.dn", A, 0, format!("{dname}, {host}, {address}")),
+        ("host.ren.dn", CNAME, 0, format!("{dname}, {host}")),
+        ("host.ren.dn", ANY, 0, format!("{dname}, {host}")),
+        ("host.ren.dn", TXT, 0, format!("{dname}, {host} / {soa}")),
+        ("x.ren.dn", A, 0, format!("{dname}, x.ren.dn CNAME 60 x.to.dn., x.to.dn A 60 192.0.2.2")),
+        ("z.ren.dn", A, 3, format!("{dname}, z.ren.dn CNAME 60 z.to.dn. / {soa}")),
+        ("y.z.ren.dn", A, 3, format!("{dname}, y.z.ren.dn CNAME 60 y.z.to.dn. / {soa}")),
+        ("ali.dn", A, 0, format!("ali.dn CNAME 60 host.ren.dn., {dname}, {host}, {address}")),
+        ("ren.dn", A, 0, format!("/ {soa}")),
+        ("ren.dn", DNAME, 0, dname.to_owned()),
+        ("a.out.dn", A, 0, format!("{out}, a.out.dn CNAME 60 a.elsewhere.")),
+    ] {
+        assert_eq!(ask(question, record_type), (rcode, expected), "{question} {record_type}");
+    }
+    let round = ask("a.round.dn", A);
+    assert_eq!(round.0, 0, "{}", round.1);
+    let label = "l".repeat(61);
+    let long = format!("{label}.{label}.{label}.{}.out.dn", "l".repeat(59));
+    assert_eq!(ask(&long, A), (6, out.to_owned()), "no name has more than 255 bytes");
 }
 
 /// A name of one byte, which no pointer of two can stand for.

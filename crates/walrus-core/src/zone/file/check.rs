@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use domain::base::iana::Rtype;
 use walrus_dns::DomainName;
-use walrus_dns::record_type::{A, AAAA, CNAME, DS, MX, NS, NSEC, SOA, SRV};
+use walrus_dns::record_type::{A, AAAA, CNAME, DNAME, DS, MX, NS, NSEC, SOA, SRV};
 
 use super::collect::Collected;
 use super::{Notes, Place};
-use crate::zone::{Sets, Zone};
+use crate::zone::{SetView, Sets, Zone};
 
 /// Says what is wrong with a zone; if there are errors it is not to be used.
 pub(super) fn check(collected: &Collected, notes: &mut Notes) {
@@ -23,13 +23,14 @@ pub(super) fn check(collected: &Collected, notes: &mut Notes) {
         let node = Node { owner: node.name(), sets, places };
         if node.sets.count() == 1
             && check.cut.is_none()
-            && !node.has_any(&[NS, MX, SRV, SOA, CNAME])
+            && !node.has_any(&[NS, MX, SRV, SOA, CNAME, DNAME])
         {
             // Nothing can be wrong.
             continue;
         }
         check.soa(&node, notes);
         check.cnames(&node, notes);
+        check.dnames(&node, notes);
         check.cuts(&node, notes);
         check.targets(&node, notes);
     }
@@ -120,6 +121,17 @@ impl Check<'_> {
                 owner()
             );
             notes.error(place.max(*other_place), 1, message);
+        }
+    }
+
+    /// There is one DNAME at a name (RFC 6672 section 2.4).
+    fn dnames(&self, node: &Node<'_>, notes: &mut Notes) {
+        let is_more = |set: SetView<'_>| set.record_count() > 1;
+        if node.sets.of_type(DNAME).is_some_and(is_more)
+            && let Some(place) = node.place_of(DNAME)
+        {
+            let owner = self.zone.absolute(node.owner);
+            notes.error(place, 1, format!("{owner} has more than one DNAME record: keep one"));
         }
     }
 

@@ -152,11 +152,6 @@ impl<'r> Collector<'_, 'r> {
     /// Whether a record belongs into a zone that we serve.
     fn select(&mut self, record_type: u16, place: Place, notes: &mut Notes) -> bool {
         match record_type {
-            record_type::DNAME => {
-                let message = "DNAME is not served: write a CNAME for each name";
-                notes.error(place, 1, message);
-                false
-            }
             record_type::RRSIG
             | record_type::NSEC
             | record_type::NSEC3

@@ -117,7 +117,8 @@ fn records_where_they_must_not_be() {
     errors("a CNAME b\na A 192.0.2.1\n", &["2: a.example.com has a CNAME record and beside it A"]);
     errors("a CNAME b\na CNAME c\n", &["1: a.example.com has more than one CNAME"]);
     errors("*.d NS ns1\n", &["1: *.d.example.com delegates by a wildcard"]);
-    errors("d DNAME example.org.\n", &["1: DNAME is not served"]);
+    errors("d DNAME example.org.\nd DNAME example.net.\n", &["1: d.example.com has more than one"]);
+    errors("d DNAME example.org.\nd CNAME example.net.\n", &["2: d.example.com has a CNAME"]);
     errors("d TYPE255 \\# 0\n", &["1: type 255 exists only in queries"]);
     errors(
         "sub NS ns.sub\nsub MX 1 a\nns.sub A 192.0.2.1\nns.sub TXT no\na.b.sub CNAME x\n",
