@@ -48,7 +48,7 @@ pub fn update(data: &[u8]) {
         }
         let mut bytes: Vec<u8> = write_base(&zone, true).flatten().collect();
         let (place, by) = (bytes.len() as u64, JournalChange { at: 1, key: name("key") });
-        write_change(&mut bytes, place, &by, &difference);
+        write_change(&mut bytes, (place, place), &by, &difference);
         let read = read_journal(&bytes, zone.apex()).expect("what was written");
         assert!(next.difference_to(&read.zone).is_empty(), "the same zone");
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -38,8 +39,8 @@ use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::udp::Worker;
 use crate::zones::{
-    Contents, Followers, HandOff, Keeper, MovingZone, Outbound, Unfitting, UpdateSettings, Updates,
-    first_contents, put_updated,
+    Contents, Event, Followers, HandOff, Keeper, MovingZone, Outbound, Unfitting, UpdateSettings,
+    Updates, first_contents, put_updated,
 };
 
 /// The least room for a UDP reply, in bytes.
@@ -155,11 +156,16 @@ impl Director {
             #[cfg(test)]
             on_look: std::sync::OnceLock::new(),
         });
-        inner.background.start(&inner).map_err(StartError::Threads)?;
-        inner.keeper.start(&inner, events).map_err(StartError::Threads)?;
-        inner.followers.start(&inner).map_err(StartError::Threads)?;
+        start_beside(&inner, events).map_err(StartError::Threads)?;
         Ok(DirectorHandle::of(inner))
     }
+}
+
+/// Threads beside those that answer.
+fn start_beside(inner: &Arc<Inner>, events: Receiver<Event>) -> io::Result<()> {
+    inner.background.start(inner)?;
+    inner.keeper.start(inner, events)?;
+    inner.followers.start(inner)
 }
 
 /// Why a Director did not start.

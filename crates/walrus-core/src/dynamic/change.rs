@@ -166,6 +166,7 @@ impl Changing<'_, '_> {
 
     fn add(&mut self, record: &UpdateRecord) {
         let record_type = record.record_type;
+        let begun = self.draft.begun_serial();
         let sets = self.draft.at(&record.name);
         let mut held = sets.values().filter(|set| !set.data.is_empty());
         let is_alias = record_type == record_type::CNAME;
@@ -180,7 +181,8 @@ impl Changing<'_, '_> {
         if record_type == record_type::SOA {
             let held = set.data.first().and_then(|data| serial_of(data));
             let (Some(held), Some(serial)) = (held, serial_of(&record.data)) else { return };
-            if !is_after(serial, held) {
+            // Two steps forward in one message may be one back.
+            if !is_after(serial, held) || !is_after(serial, begun) {
                 return;
             }
         }

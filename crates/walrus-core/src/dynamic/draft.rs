@@ -38,6 +38,11 @@ impl<'z> Draft<'z> {
         })
     }
 
+    /// The zone's serial before anything was changed.
+    pub(super) fn begun_serial(&self) -> u32 {
+        self.zone.serial()
+    }
+
     /// What differs, with a serial that rises if anything does (section 3.6).
     ///
     /// # Errors

@@ -40,7 +40,8 @@ impl Running {
         let listening = Listening { socket: listener, transport: Transport::Https };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
-            run(vec![listening], Arc::new(certificates), limits, steering, (echo, HandOff::new().0))
+            let shared = (Arc::new(certificates), super::tests::outbound());
+            run(vec![listening], shared, limits, steering, (echo, HandOff::new().0))
         });
         Self { address, shutdown, counters, thread: Some(thread) }
     }

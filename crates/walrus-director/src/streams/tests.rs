@@ -180,7 +180,7 @@ fn the_longest_silent_connection_gives_way_when_all_places_are_taken() {
     assert_eq!((counted.tcp_connections, counted.tcp_refused, counted.tcp_timeouts), (5, 0, 1));
 }
 
-fn outbound() -> Arc<Outbound> {
+pub(super) fn outbound() -> Arc<Outbound> {
     use crate::director::tests::zone_table;
     use crate::fixture::topology;
     use crate::serving::{Current, Serving};

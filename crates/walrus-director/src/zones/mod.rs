@@ -24,9 +24,7 @@ use walrus_dns::DomainName;
 use crate::director::{DirectorHandle, ReloadError, lock};
 use crate::signing::{Rebuilding, SignError, Wanted};
 pub use fitted::Unfitting;
-#[cfg(test)]
-pub(crate) use hand_off::Event;
-pub(crate) use hand_off::{Back, HandOff, HandedOver};
+pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
 pub use journal::journal_path;
 pub(crate) use keeper::Keeper;
 pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};

@@ -192,6 +192,9 @@ fn the_serial_rises_if_anything_changes_and_only_then() {
     let round = ZONE.replace(" 41 ", " 4294967295 ");
     assert_eq!(serial(&round, &["b A 192.0.2.9"]), (1, false));
     assert_eq!(serial(&round, &["@ SOA ns1 other 3 1 2 3 4"]), (3, false));
+    // Two steps forward in one message, the second of which comes before where it began.
+    let forth = ["@ SOA ns1 other 2147483600 1 2 3 4", "@ SOA ns1 other 4294967200 1 2 3 4"];
+    assert_eq!(serial(ZONE, &forth), (2_147_483_600, false));
 }
 
 #[test]

@@ -128,6 +128,17 @@ impl Following {
     }
 }
 
+/// Now and then.
+fn complain_of_disk(last: &mut Option<Time>, apex: &DomainName, error: &io::Error, now: Time) {
+    if last.is_none_or(|then| now.since(then) >= COMPLAIN_EVERY) {
+        *last = Some(now);
+        tracing::error!(
+            zone = %apex, %error,
+            "no new serial, since it cannot be stored: secondaries keep what they have"
+        );
+    }
+}
+
 impl DirectorHandle {
     fn follow(&self, state: &mut State) {
         let outbound = &self.inner().outbound;
@@ -194,11 +205,7 @@ impl DirectorHandle {
         if used.of(apex) != Some(&chosen)
             && let Err(error) = used.save(directory.as_deref(), apex, chosen.clone())
         {
-            if state.complained_at.is_none_or(|then| now.since(then) >= COMPLAIN_EVERY) {
-                state.complained_at = Some(now);
-                tracing::error!(zone = %apex, %error, "no new serial, since it cannot be stored: secondaries keep what they have");
-            }
-            return;
+            return complain_of_disk(&mut state.complained_at, apex, &error, now);
         }
         let zone = match next.serial() == chosen.serial {
             true => next,
