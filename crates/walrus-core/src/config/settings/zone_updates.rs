@@ -8,6 +8,9 @@ use crate::config::findings::Findings;
 use crate::config::section::{Section, Value};
 use crate::config::{TsigKey, ZoneUpdates};
 
+/// What names begin with that an ACME client proves (RFC 8555 section 8.4).
+const CHALLENGE: &[u8] = b"_acme-challenge";
+
 /// Rules of one zone: each is looked at for every record of an update.
 const RULES_MAX: usize = 1000;
 
@@ -27,14 +30,14 @@ pub(in crate::config) static UPDATES: Group = Group {
         Setting {
             name: "names",
             kind: Kind::List(&Kind::Domain),
-            default: Default::Value("[]"),
+            default: Default::Otherwise("all, unless `below` is there"),
             meaning: "These names may be changed. With neither `names` nor `below` the whole zone may.",
             example: "[\"_acme-challenge.example.com\"]",
         },
         Setting {
             name: "below",
             kind: Kind::List(&Kind::Domain),
-            default: Default::Value("[]"),
+            default: Default::Otherwise("none, if `names` is there"),
             meaning: "These names and all below them may be changed.",
             example: "[\"dyn.example.com\"]",
         },
@@ -88,6 +91,22 @@ fn rule(
         }
     }
     let acme = section.flag("acme");
+    let no_names = names.is_empty() && below.is_empty();
+    let no_types = section.list("types").is_empty();
+    for (setting, is_empty) in [("names", no_names), ("below", no_names), ("types", no_types)] {
+        if is_empty && section.is_given(setting) {
+            let message =
+                format!("an empty list would allow all: leave `{setting}` out if that is meant");
+            findings.problem(section.place_of(setting), message);
+        }
+    }
+    let is_challenge = |name: &&DomainName| name.labels().next() == Some(CHALLENGE);
+    if let Some(name) = names.iter().find(|name| acme && !is_challenge(name)) {
+        let message = format!(
+            "`acme = true` is for names that begin with _acme-challenge: write \"_acme-challenge.{name}\""
+        );
+        findings.problem(section.place_of("names"), message);
+    }
     if acme && section.is_given("types") {
         findings.problem(
             section.place_of("types"),
@@ -149,6 +168,11 @@ mod tests {
             ("updates = [{ key = \"acme\", types = [\"TEXT\"] }]\n", "no type of records"),
             ("updates = [{ key = \"acme\", acme = true, types = [\"A\"] }]\n", "TXT records alone"),
             ("updates = [{ acme = true }]\n", "key"),
+            ("updates = [{ key = \"acme\", types = [] }]\n", "an empty list would allow all"),
+            (
+                "updates = [{ key = \"acme\", acme = true, names = [\"www.example.com\"] }]\n",
+                "write \"_acme-challenge.www.example.com",
+            ),
             (
                 "file = \"f\"\ndnssec = \"keep\"\nupdates = [{ key = \"acme\" }]\n",
                 "comes neither signed",
