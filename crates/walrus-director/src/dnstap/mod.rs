@@ -73,11 +73,12 @@ impl Tap {
         let need = message::len_max(incoming, &self.identity)
             + reply.map_or(0, |reply| message::len_max(incoming, &self.identity) + reply.len());
         let has_room = |buffer: &Buffer| buffer.bytes.capacity() - buffer.bytes.len() >= need;
+        let mut lost = 0;
         if !self.buffer.as_ref().is_some_and(has_room) {
-            self.change();
+            lost = self.change();
         }
         let Some(buffer) = self.buffer.as_mut().filter(|buffer| has_room(buffer)) else {
-            return Told { given: 0, lost: frames };
+            return Told { given: 0, lost: lost + frames };
         };
         if buffer.frames == 0 {
             self.since = now;
@@ -88,7 +89,7 @@ impl Tap {
             message::write(bytes, Kind::Reply(reply), incoming, unix_ns, &self.identity);
         }
         buffer.frames += frames;
-        Told { given: frames, lost: 0 }
+        Told { given: frames, lost }
     }
 
     /// Gives away what was told, if it is old enough; how many frames were lost since.

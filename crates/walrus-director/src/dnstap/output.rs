@@ -39,13 +39,12 @@ enum Open {
 }
 
 impl Output {
-    /// A socket need not be there yet.
+    /// A socket need not be there yet, and whoever listens there may not take anybody: it is connected to when there is
+    /// something to be told.
     pub(super) fn open(to: &DnstapOutput) -> io::Result<Self> {
         let mut output = Self { to: to.clone(), open: None, failed: None, lost: 0 };
-        match output.reopen() {
-            Err(error) if matches!(to, DnstapOutput::File(_)) => return Err(error),
-            Err(error) => output.tell(&error),
-            Ok(()) => {}
+        if matches!(to, DnstapOutput::File(_)) {
+            output.reopen()?;
         }
         Ok(output)
     }

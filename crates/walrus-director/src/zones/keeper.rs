@@ -113,11 +113,18 @@ fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
                 let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
                 let request = OutboundRequest { message, client: client.ip(), local, transport };
                 let mut back = Some(back);
-                director.inner().outbound.serve(request, &mut |reply| {
+                let mut send = |reply| {
                     // One message, as all that has room in a datagram.
-                    back.take().into_iter().for_each(|back| back.send(reply.clone()));
+                    if let Some(back) = back.take() {
+                        back.send(reply);
+                    }
                     false
-                });
+                };
+                // A panic is a bug of ours, which costs that query its answer.
+                let serve = || director.inner().outbound.serve(request, &mut send);
+                if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                    tracing::error!(%client, "answering a query has failed, which is a bug to report");
+                }
             }
             _ => {}
         }
