@@ -63,7 +63,7 @@ proptest! {
         let back = new.with_difference(&new.difference_to(&old)).unwrap();
         prop_assert_eq!(sorted(&back), sorted(&old));
         let same = old.difference_to(&old);
-        prop_assert!(same.is_empty() && same.len() == 0);
+        prop_assert!(same.is_empty());
         let counted = new.records().count();
         let sets = sorted(&new);
         prop_assert_eq!(counted, sets.iter().map(|(_, set)| set.data.len()).sum::<usize>());

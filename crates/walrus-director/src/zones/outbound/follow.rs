@@ -12,7 +12,7 @@ use walrus_core::config::{TransferredServices, ZoneTransfers};
 use walrus_core::transfer::is_newer;
 use walrus_core::world::Time;
 use walrus_core::zone::{RecordSet, Zone, ZoneDifference};
-use walrus_dns::DomainName;
+use walrus_dns::{DomainName, record_type};
 
 use super::notify::Notifier;
 use super::serials::{Used, UsedSerials, digest_of};
@@ -128,6 +128,11 @@ impl Following {
     }
 }
 
+/// Takes a zone's digest out of it (RFC 8976).
+fn no_digest(apex: &DomainName) -> (DomainName, RecordSet) {
+    (apex.clone(), RecordSet { record_type: record_type::ZONEMD, ..RecordSet::default() })
+}
+
 /// Now and then.
 fn complain_of_disk(last: &mut Option<Time>, apex: &DomainName, error: &io::Error, now: Time) {
     if last.is_none_or(|then| now.since(then) >= COMPLAIN_EVERY) {
@@ -181,7 +186,8 @@ impl DirectorHandle {
         }
         let rendered = match services.is_empty() {
             true => Arc::clone(&base),
-            false => Arc::new(base.with_sets(services.iter().cloned())),
+            // What the file says of its own digest is not so with services in it.
+            false => Arc::new(base.with_sets(services.iter().cloned().chain([no_digest(apex)]))),
         };
         let seen = |changed_at| Following {
             base: Some(Arc::clone(&base)),

@@ -236,7 +236,7 @@ mod tests {
         let (length, _) = socket.recv_from(&mut bytes).unwrap();
         assert_eq!(bytes[2] & 0xf8, 0x20, "NOTIFY");
         // Nobody answers: told again, with another id.
-        now = now + FIRST_WAIT;
+        now += FIRST_WAIT;
         notifier.step(&keys, now, 1_790_000_000);
         let first = bytes[..length].to_vec();
         let (length, from) = socket.recv_from(&mut bytes).unwrap();
@@ -267,7 +267,7 @@ mod tests {
         let mut given_up = 0;
         for _ in 0..=TRIES {
             given_up += notifier.step(&keys, now, 0).given_up;
-            now = now + Duration::from_secs(600);
+            now += Duration::from_secs(600);
         }
         assert_eq!((given_up, notifier.is_busy()), (1, false));
     }

@@ -36,10 +36,15 @@ fn has_signature(message: &[u8]) -> Option<bool> {
     let mut at = behind_name(message, HEADER_SIZE)? + 4;
     let sections = [count(message, 6)?, count(message, 8)?, count(message, 10)?];
     let records = sections.iter().try_fold(0u16, |sum, it| sum.checked_add(*it))?;
-    for _ in 0..records.min(RECORDS_MAX) {
+    if records > RECORDS_MAX || sections[2] == 0 {
+        return Some(false);
+    }
+    // It stands last, among the additional ones (RFC 8945 section 5.1). Anything else is a query like others, under the same
+    // limits.
+    for number_of in 1..=records {
         let head = behind_name(message, at)?;
-        if number(message, head)? == TYPE_TSIG {
-            return Some(true);
+        if number_of == records {
+            return Some(number(message, head)? == TYPE_TSIG);
         }
         at = head + 10 + usize::from(number(message, head + 8)?);
     }
@@ -90,7 +95,7 @@ impl Asked {
         let message = domain::base::Message::from_slice(request).ok()?;
         let asked = number(request, behind)?;
         let serial = match asked {
-            record_type::IXFR => serial(&message, &apex),
+            record_type::IXFR => serial(message, &apex),
             _ => None,
         };
         Some(Self {
@@ -141,6 +146,14 @@ mod tests {
         let mut edns = query(record_type::SOA, &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
         edns[11] = 1;
         assert!(!is_wanted(&edns));
+        // A signature in another section is none, which would lead past the limits of queries to a long answer.
+        let mut elsewhere = query(
+            record_type::SOA,
+            b"\0\x00\xfa\x00\xff\0\0\0\0\x00\x00\0\x00\x29\x04\xd0\0\0\0\0\x00\x00",
+        );
+        // The extended record's TTL and length stand where a signature has its end.
+        (elsewhere[0], elsewhere[1], elsewhere[9], elsewhere[11]) = (0, 0, 1, 1);
+        assert!(!is_wanted(&elsewhere));
         let name = "transfer".parse().expect("a name");
         let key = SharedKey::new(name, walrus_core::config::TsigAlgorithm::HmacSha256, b"secret");
         for mut signed in [query(record_type::SOA, &[]), edns] {

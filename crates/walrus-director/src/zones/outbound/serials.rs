@@ -119,7 +119,8 @@ mod tests {
         let mut serials = UsedSerials::load(Some(directory.path()));
         serials.save(Some(directory.path()), &apex, used.clone()).unwrap();
         assert_eq!(UsedSerials::load(Some(directory.path())), serials);
-        let stamped = stamp_serials(&[Arc::new(zone.clone())], &[apex.clone()], directory.path());
+        let stamped =
+            stamp_serials(&[Arc::new(zone.clone())], std::slice::from_ref(&apex), directory.path());
         assert_eq!(stamped[0].serial(), 7);
         assert_eq!(digest_of(&stamped[0]), used.content, "whatever its serial");
         let plain = stamp_serials(&[Arc::new(zone.clone())], &[], directory.path());
