@@ -255,7 +255,7 @@ impl DirectorHandle {
         let mut taking = self.updates();
         let prepared = taking.prepare(updates, &moving, &topology);
         let mut rebuilding = self.rebuilding();
-        let mut contents = self.contents_with(&moving);
+        let mut contents = self.contents_with(&moving, &rebuilding.wanted);
         put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
         let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
         self.add_pairs(pairs);

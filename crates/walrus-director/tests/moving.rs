@@ -121,6 +121,11 @@ fn content_comes_stays_over_reloads_and_goes() {
     assert_eq!((ask(&moves).0, ask(SERVICE).0), (3, 0));
     let error = director.replace_zone(content(4, 4)).unwrap_err();
     assert_eq!(error, ReplaceError::NotMoving(apex()));
+    // And is to come from elsewhere once more: until it does, what there was is served.
+    reload(&director, moving(None));
+    assert_eq!((ask(&moves).0, ask(SERVICE).0), (3, 0));
+    director.replace_zone(content(5, 5)).unwrap();
+    assert_eq!(ask(&moves), (0, Some(5)));
     director.shutdown();
 }
 

@@ -63,8 +63,8 @@ pub enum UpdateRefused {
     /// Walrus makes such records.
     #[error("{} records are made by Walrus alone", Rtype::from_int(*.0))]
     OwnType(u16),
-    /// Not served here.
-    #[error("{} records are not served: write a CNAME for each name", Rtype::from_int(*.0))]
+    /// Not taken by updates.
+    #[error("{} records are not taken by updates: write it into the zone's file before the first one, or a CNAME for each name", Rtype::from_int(*.0))]
     NotServed(u16),
     /// It has no meaning (RFC 4592 section 4.2).
     #[error("{0} would delegate by a wildcard, which has no meaning")]

@@ -81,12 +81,10 @@ impl<I: Iterator<Item = Record>> Iterator for TransferWriter<I> {
         let mut message = Message::begin(&self.head, self.is_first);
         self.is_first = false;
         while let Some(record) = self.records.peek() {
-            if !message.push(record, limit) {
-                if message.count > 0 {
-                    break;
-                }
-                // No message holds it, and no reply to a query would: the zone's checks leave none such.
+            if !message.push(record, limit) && message.count > 0 {
+                break;
             }
+            // No message holds it, and no reply to a query would: the zone's checks leave none such.
             self.records.next();
         }
         Some(message.finish())

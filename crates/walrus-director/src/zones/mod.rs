@@ -142,13 +142,16 @@ impl DirectorHandle {
         }
     }
 
-    /// What zones that move have after a reload: what they had, and for new ones what was loaded.
-    pub(crate) fn contents_with(&self, moving: &[MovingZone]) -> Contents {
+    /// What zones that move have after a reload: what they had, and for new ones what was loaded. One that has been
+    /// served so far and is to come from elsewhere now goes on until it comes.
+    pub(crate) fn contents_with(&self, moving: &[MovingZone], before: &Wanted) -> Contents {
+        let served = |apex: &DomainName| before.zones.iter().find(|zone| zone.apex() == apex);
         let held = lock(&self.inner().contents).clone();
         first_contents(moving)
             .into_iter()
             .map(|(apex, loaded)| {
                 let content = held.get(&apex).cloned().flatten().or(loaded);
+                let content = content.or_else(|| served(&apex).cloned());
                 (apex, content)
             })
             .collect()

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use walrus_core::answer::Transport;
 use walrus_core::dynamic::{
     JournalChange, UpdateGround, UpdateMessage, UpdateRefused, UpdateRules, decide,
 };
@@ -224,7 +225,9 @@ impl Updates {
             Ok(None) => {
                 tracing::debug!(%client, transport = transport.name(), "an unsigned update is refused");
                 self.counts.unsigned.add();
-                return back.send(reply(&message, rcode::REFUSED, Some(UNSIGNED)));
+                // To an address that may be forged goes no more than came from it.
+                let text = (transport != Transport::Udp).then_some(UNSIGNED);
+                return back.send(reply(&message, rcode::REFUSED, text));
             }
             Err(refusal) => {
                 self.counts.unsigned.add();

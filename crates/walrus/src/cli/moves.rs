@@ -220,7 +220,7 @@ mod tests {
         assert!(text.contains("no: no name server is heard of"), "{text}");
         assert!(text.contains(" and 35 more\n"), "{text}");
         let behind = MoveView { behind: named, behind_count: 40, behind_share: 1.0, ..all };
-        let text = render_moves(&[behind.clone()], 44, Some(KEPT_MS));
+        let text = render_moves(std::slice::from_ref(&behind), 44, Some(KEPT_MS));
         assert!(
             text.contains("from 35 more, 100 % in all: `walrus status --json` names 32"),
             "{text}"

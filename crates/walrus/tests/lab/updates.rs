@@ -346,7 +346,7 @@ fn a_full_disk_refuses_updates_and_answers_queries() {
 }
 
 #[test]
-fn a_damaged_journal_is_told_and_the_zone_served_as_its_file_says() {
+fn a_damaged_journal_is_told_and_nobody_guesses_what_the_zone_was() {
     let _together = together();
     let Some(mut lab) = Lab::start("updates and a damaged journal", "") else { return };
     assert_eq!(lab.update(ADMIN, &[], &["add new.walrus.example 60 TXT x"]), "ok");
@@ -357,7 +357,7 @@ fn a_damaged_journal_is_told_and_the_zone_served_as_its_file_says() {
     damaged[40] ^= 1;
     std::fs::write(&journal, &damaged).unwrap();
     lab.walrus.restart();
-    assert_eq!(lab.dig(&["host.walrus.example", "A"]), ["192.0.2.7"]);
+    assert!(lab.dig(&["host.walrus.example", "A"]).is_empty(), "not as in the file of long ago");
     let said = lab.update(ADMIN, &[], &["add other.walrus.example 60 TXT x"]);
     assert!(said.contains("SERVFAIL"), "{said}");
     let problems = lab.walrus.status()["problems"].to_string();

@@ -141,7 +141,7 @@ impl Secondaries {
         let mut running = self.lock();
         let mut before = BTreeMap::new();
         running.retain(|apex, it| {
-            let stays = zones.iter().any(|zone| *zone == it.zone);
+            let stays = zones.contains(&it.zone);
             if !stays {
                 let checked = lock(&it.status).checked;
                 before.insert(apex.clone(), (checked, it.zone.keeps_signatures));

@@ -121,7 +121,7 @@ impl Task {
         }
     }
 
-    /// The zone that is here from before, and how old it is. One that was kept with other signatures than
+    /// The zone that came from a primary before, and how old it is. One that was kept with other signatures than
     /// are wanted now is served, and asked for as if it were not there.
     async fn held(&self) -> Option<Held> {
         let (director, kept, apex) =
@@ -131,8 +131,8 @@ impl Task {
         let zone = zone?;
         let on_disk = on_disk.map(|(checked, keeps)| (Some(checked), keeps));
         let of_old_task = self.before.filter(|(checked, _)| checked.is_some());
-        let (checked, keeps) =
-            of_old_task.or(on_disk).unwrap_or((None, self.zone.keeps_signatures));
+        // What no primary ever sent is a file's, and is served until one sends something.
+        let (checked, keeps) = of_old_task.or(on_disk)?;
         if keeps != self.zone.keeps_signatures {
             return None;
         }
