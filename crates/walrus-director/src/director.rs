@@ -393,6 +393,8 @@ impl std::fmt::Debug for DirectorHandle {
 impl Inner {
     fn shutdown(&self) {
         let Some(running) = lock(&self.running).take() else { return };
+        // Whoever waits for signatures need not wait for the last one.
+        self.background.begin_to_stop();
         self.keeper.stop();
         self.followers.stop();
         self.background.stop();

@@ -61,5 +61,5 @@ pub use zones::{
     KeptZone, KeptZoneError, KeptZones, MovingZone, OutboundCount, OutboundSettings,
     OutboundStatus, Primary, ReplaceError, Secondaries, SecondaryCounts, SecondaryStatus,
     SecondaryZone, Unfitting, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone, journal_path,
-    stamp_serials,
+    used_serials,
 };

@@ -1,5 +1,6 @@
 //! Starting a Director: binds everything, then starts the threads, or says what is in the way.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::Topology;
 use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 
@@ -57,6 +59,9 @@ pub struct DirectorStart {
     pub zones: Vec<Arc<Zone>>,
     /// Those of them whose content moves by itself.
     pub moving: Vec<MovingZone>,
+    /// The serials under which zones that go to others were answered last: they go on under these, whatever their contents
+    /// say, unless they are signed.
+    pub serials: BTreeMap<DomainName, u32>,
     /// Those of them that take updates; their journals are opened, and begun where there are none.
     pub updates: UpdateSettings,
     /// Keys that other name servers and clients know as well.
@@ -108,7 +113,8 @@ impl Director {
         let answerers = answerers(&start, (&current, &counters), (log.as_ref(), dnstap.as_mut()))?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (hand_off, events) = HandOff::new();
-        let outbound = Arc::new(Outbound::new(Arc::clone(&current), start.clock.clone()));
+        let outbound = Outbound::new(Arc::clone(&current), start.clock.clone(), start.serials);
+        let outbound = Arc::new(outbound);
         let shared = (&certificates, &hand_off, &outbound);
         let (wakers, threads) =
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
@@ -332,7 +338,8 @@ fn first_table(
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
     let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones)
-        .with_contents(contents)?;
+        .with_contents(contents)?
+        .with_serials(&start.serials);
     let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
     let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);

@@ -32,6 +32,7 @@ fn start(dns: DnsSettings) -> Result<DirectorHandle, StartError> {
         zones,
         moving: Vec::new(),
         updates: walrus_director::UpdateSettings::default(),
+        serials: Default::default(),
         keys: Default::default(),
         map,
         digests,

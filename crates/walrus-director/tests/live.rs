@@ -46,6 +46,7 @@ fn try_start(dns: DnsSettings, with_plan: bool) -> Result<DirectorHandle, StartE
         zones,
         moving: Vec::new(),
         updates: walrus_director::UpdateSettings::default(),
+        serials: Default::default(),
         keys: Default::default(),
         map,
         digests,

@@ -41,6 +41,7 @@ fn start(content: Option<Arc<Zone>>) -> DirectorHandle {
         moving: moving(content),
         keys: TsigKeys::default(),
         updates: walrus_director::UpdateSettings::default(),
+        serials: Default::default(),
         map,
         plan: Some(plan(1, 1, &digests)),
         digests,

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, Serial, Ttl};
 use domain::rdata::{AllRecordData, Soa};
-use walrus_core::config::{NotifyTarget, TransferRule, TsigAlgorithm, ZoneTransfers};
+use walrus_core::config::{DnsSettings, NotifyTarget, TransferRule, TsigAlgorithm, ZoneTransfers};
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
+use walrus_core::zone::{Zone, ZoneReader};
 use walrus_director::tsig::SharedKey;
 use walrus_director::{
-    Director, DirectorHandle, DirectorStart, OutboundSettings, SigningStart, stamp_serials,
+    Director, DirectorHandle, DirectorStart, OutboundSettings, SigningStart, used_serials,
 };
 use walrus_dns::DomainName;
 use walrus_host::clock::{Clock, ManualClock};
@@ -40,20 +41,41 @@ struct Running {
     time: ManualClock,
 }
 
+fn apex() -> DomainName {
+    zone().apex().clone()
+}
+
 /// With the Plan of this sequence, whose servers end in the same number.
 fn start(sequence: u8, state: &Path, notify: SocketAddr) -> Running {
+    let named = Some("transfer".parse().unwrap());
+    let from = Some(([127, 0, 0, 0].into(), 8));
+    let transfers = ZoneTransfers {
+        transfer_to: vec![TransferRule { from, key: named.clone() }],
+        notify: vec![NotifyTarget { address: notify, key: named, source: None }],
+        ..ZoneTransfers::default()
+    };
+    start_with((sequence, zone()), settings(&["127.0.0.1:0"], 1), transfers, Some(state))
+}
+
+fn start_with(
+    (sequence, zone): (u8, Arc<Zone>),
+    dns: DnsSettings,
+    transfers: ZoneTransfers,
+    state: Option<&Path>,
+) -> Running {
     let topology = topology();
     let map = Arc::new(Map::build(&topology, &[]).unwrap());
     let digests = digests(&map);
     let (clock, time) = Clock::manual();
-    let apex: DomainName = "walrus.example".parse().unwrap();
+    let serials = state.map(|state| used_serials(&[apex()], state)).unwrap_or_default();
     let director = Director::start(DirectorStart {
-        dns: settings(&["127.0.0.1:0"], 1),
+        dns,
         topology,
-        zones: stamp_serials(&[zone()], std::slice::from_ref(&apex), state),
+        zones: vec![zone],
         moving: Vec::new(),
         keys: [key(b"secret")].into_iter().collect(),
         updates: Default::default(),
+        serials,
         map,
         digests: digests.clone(),
         plan: Some(plan(sequence.into(), sequence, &digests)),
@@ -62,16 +84,10 @@ fn start(sequence: u8, state: &Path, notify: SocketAddr) -> Running {
         clock: clock.clone(),
     });
     let director = director.unwrap();
-    let named = Some("transfer".parse().unwrap());
-    let from = Some(([127, 0, 0, 0].into(), 8));
-    let transfers = ZoneTransfers {
-        transfer_to: vec![TransferRule { from, key: named.clone() }],
-        notify: vec![NotifyTarget { address: notify, key: named }],
-        ..ZoneTransfers::default()
-    };
     director.set_outbound(OutboundSettings {
-        zones: [(apex, transfers)].into(),
-        state: Some(state.to_owned()),
+        zones: [(apex(), transfers)].into(),
+        state: state.map(ToOwned::to_owned),
+        ..OutboundSettings::default()
     });
     Running { director, digests, clock, time }
 }
@@ -244,5 +260,150 @@ fn whoever_lacks_the_key_gets_nothing_and_is_told_why() {
     idle.write_all(&request).unwrap();
     let (rcode, _) = running.transfer(asking(Rtype::AXFR, None), Some(&key(b"secret")));
     assert_eq!(rcode, Rcode::NOERROR);
+    running.director.shutdown();
+}
+
+/// A zone that no buffers of a connection hold.
+fn large_zone() -> Arc<Zone> {
+    let mut text = "@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns.example.net.\n".to_owned();
+    for number in 0..70_000 {
+        text.push_str(&format!("n{number} 60 TXT \"{number:0>250}\"\n"));
+    }
+    let apex = apex();
+    let reader = ZoneReader::new("large", &apex).with_memory_max(1 << 30);
+    Arc::new(reader.read(text.as_bytes(), None).unwrap().zone)
+}
+
+/// To anybody here.
+fn unsigned() -> ZoneTransfers {
+    let from = Some(([127, 0, 0, 0].into(), 8));
+    let transfer_to = vec![TransferRule { from, key: None }];
+    ZoneTransfers { transfer_to, ..ZoneTransfers::default() }
+}
+
+/// A connection from this address of the loopback network.
+fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn send(stream: &mut TcpStream, request: &[u8]) {
+    stream.write_all(&(request.len() as u16).to_be_bytes()).unwrap();
+    stream.write_all(request).unwrap();
+}
+
+/// The next message; `None` at the end.
+fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).unwrap();
+    Some(message)
+}
+
+#[test]
+fn whoever_reads_slowly_keeps_nobody_else_from_a_zone_and_goes_when_his_time_is_over() {
+    let mut dns = settings(&["127.0.0.1:0"], 1);
+    dns.tcp_connections_max = 200;
+    dns.tcp_total = Duration::from_secs(1);
+    let running = start_with((1, large_zone()), dns, unsigned(), None);
+    running.serial_other_than(None);
+    let rcode = |message: &[u8]| message[3] & 0xf;
+    let mut slow: Vec<TcpStream> = (0..12).map(|_| connect([127, 0, 0, 2], running.to())).collect();
+    // Each asks for two zones at once, and reads of the first what shows whether it comes.
+    let told = slow.iter_mut().map(|stream| {
+        send(stream, &asking(Rtype::AXFR, None));
+        send(stream, &asking(Rtype::AXFR, None));
+        rcode(&receive(stream).unwrap())
+    });
+    let told: Vec<u8> = told.collect();
+    assert_eq!(
+        (told.iter().filter(|it| **it == 0).count(), told.contains(&2)),
+        (8, true),
+        "{told:?}"
+    );
+    let mut other = connect([127, 0, 0, 3], running.to());
+    send(&mut other, &asking(Rtype::AXFR, None));
+    assert_eq!(rcode(&receive(&mut other).unwrap()), 0);
+    // The first is sent to its end (one message of it has been read), the second not begun: so long no connection lasts.
+    std::thread::sleep(Duration::from_millis(1100));
+    let mut first = slow.swap_remove(0);
+    let mut records = 0;
+    while let Some(message) = receive(&mut first) {
+        let message = Message::from_slice(&message).unwrap();
+        records += usize::from(message.header_counts().ancount());
+    }
+    assert!((69_000..70_100).contains(&records), "{records}");
+    drop((slow, other));
+    running.director.shutdown();
+}
+
+#[test]
+fn what_cannot_be_read_is_told_so_and_a_request_may_have_been_passed_on() {
+    let running = start_with((1, zone()), settings(&["127.0.0.1:0"], 1), unsigned(), None);
+    running.serial_other_than(None);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ask = |request: &[u8]| {
+        socket.send_to(request, running.to()).unwrap();
+        let mut bytes = [0; 4096];
+        let (length, _) = socket.recv_from(&mut bytes).unwrap();
+        bytes[..length].to_vec()
+    };
+    // A question whose name is a pointer to itself, and one without a class.
+    let pointer = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0xc0, 12, 0, 252, 0, 1]].concat();
+    let whole = asking(Rtype::AXFR, None);
+    for request in [&pointer[..], &whole[..whole.len() - 2]] {
+        let reply = ask(request);
+        assert_eq!((&reply[..2], reply[2] & 0x80, reply[3] & 0xf), (&request[..2], 0x80, 1));
+        let mut stream = connect([127, 0, 0, 1], running.to());
+        send(&mut stream, request);
+        assert_eq!(receive(&mut stream).unwrap()[3] & 0xf, 1);
+    }
+    // Signed, and passed on under another id: it is answered under that, with a signature.
+    let secret = key(b"secret");
+    let mut request = asking(Rtype::SOA, None);
+    let mut verifier = secret.sign_request(&mut request, running.now());
+    request[0] ^= 0x55;
+    let mut reply = ask(&request);
+    assert_eq!(reply[..2], request[..2]);
+    verifier.verify(&mut reply, running.now()).unwrap();
+    running.director.shutdown();
+}
+
+#[test]
+fn a_signed_reply_that_is_too_long_with_its_signature_is_cut() {
+    let text = format!(
+        "@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns.example.net.\n@ 60 TXT \"{0:a<200}\" \"{0:b<200}\"\n",
+        ""
+    );
+    let zone = ZoneReader::new("long", &apex()).read(text.as_bytes(), None).unwrap().zone;
+    let dns = settings(&["127.0.0.1:0"], 1);
+    let running = start_with((1, Arc::new(zone)), dns, unsigned(), None);
+    running.serial_other_than(None);
+    let secret = key(b"secret");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request = asking(Rtype::TXT, None);
+    let plain = request.clone();
+    let mut verifier = secret.sign_request(&mut request, running.now());
+    let mut bytes = [0; 4096];
+    let mut ask = |request: &[u8]| {
+        socket.send_to(request, running.to()).unwrap();
+        let (length, _) = socket.recv_from(&mut bytes).unwrap();
+        bytes[..length].to_vec()
+    };
+    let whole = ask(&plain);
+    assert!(whole.len() > 430 && whole[2] & 2 == 0, "it fits without a signature");
+    let mut reply = ask(&request);
+    assert!(reply.len() <= 512 && reply[2] & 2 != 0, "{} bytes: {reply:x?}", reply.len());
+    verifier.verify(&mut reply, running.now()).unwrap();
     running.director.shutdown();
 }

@@ -34,6 +34,8 @@ pub(crate) struct Loaded {
     /// Those of them whose content moves by itself: of those that come from other primaries stands in
     /// `zones` what was kept of them, or an empty zone.
     pub(crate) moving: Vec<MovingZone>,
+    /// Hosts that were added to the zones, for services' records name them.
+    pub(crate) hosts: Vec<walrus_dns::DomainName>,
     /// Keys of TSIG with their secrets, as the files hold them now.
     pub(crate) keys: TsigKeys,
     /// Everything that stands somewhere, as the roles share it.
@@ -110,7 +112,7 @@ impl Checked {
         let FoundZones { zones, moving, digest: zones_digest } =
             zone_files::load(&configuration, state, &mut warnings)?;
         warnings.extend(addresses_beside_services(&zones, &configuration.topology));
-        let HostedZones { zones, warnings: of_hosts } =
+        let HostedZones { zones, added: hosts, warnings: of_hosts } =
             add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
         warnings.extend(of_hosts);
         let keys = TsigKeys::read(&configuration.keys)
@@ -130,6 +132,7 @@ impl Checked {
             configuration: Arc::new(configuration),
             zones,
             moving,
+            hosts,
             keys,
             map: Arc::new(map),
             digests,

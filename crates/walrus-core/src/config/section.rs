@@ -207,6 +207,14 @@ impl Section {
         }
     }
 
+    /// An address of a machine.
+    pub(super) fn address(&self, name: &str) -> Option<IpAddr> {
+        match self.value(name) {
+            Some(Value::Address(address)) => Some(*address),
+            _ => None,
+        }
+    }
+
     /// A whole number.
     #[must_use]
     pub fn count(&self, name: &str) -> Option<u64> {

@@ -51,6 +51,8 @@ pub struct NotifyTarget {
     pub address: SocketAddr,
     /// What signs the notification.
     pub key: Option<DomainName>,
+    /// The address that it is told from; `None`: the one where this server listens, if that is one alone.
+    pub source: Option<IpAddr>,
 }
 
 /// What stands for services in a zone that is transferred.

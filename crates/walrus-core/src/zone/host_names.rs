@@ -13,6 +13,8 @@ use crate::world::{NamedHost, Topology};
 pub struct HostedZones {
     /// In the order in which they came.
     pub zones: Vec<Arc<Zone>>,
+    /// The hosts that were added to them: nothing but services' records speaks of these.
+    pub added: Vec<DomainName>,
     /// Hosts whose addresses Walrus does not serve, though their names lie in its zones.
     pub warnings: Vec<String>,
 }
@@ -24,7 +26,7 @@ pub struct HostedZones {
 /// Every host that a zone file says otherwise about.
 pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones, Vec<String>> {
     let mut added: Vec<Vec<(DomainName, RecordSet)>> = vec![Vec::new(); zones.len()];
-    let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+    let (mut warnings, mut problems, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for host in topology.hosts() {
         // The deepest zone has the name.
         let within = zones.iter().enumerate().filter(|(_, zone)| host.name.is_within(zone.apex()));
@@ -33,7 +35,10 @@ pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones
             continue;
         };
         match place_of(zone, &host) {
-            Place::Free => added[index].extend(sets_of(&host)),
+            Place::Free => {
+                added[index].extend(sets_of(&host));
+                names.push(host.name.clone());
+            }
             Place::Same => {}
             Place::Delegated(cut) => warnings.push(format!(
                 "{} lies below {cut}, which the zone gives to others: Walrus names `{}` so, but \
@@ -55,7 +60,7 @@ pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones
     let zones = zones.iter().zip(added).map(|(zone, added)| {
         if added.is_empty() { Arc::clone(zone) } else { Arc::new(zone.with_sets(added)) }
     });
-    Ok(HostedZones { zones: zones.collect(), warnings })
+    Ok(HostedZones { zones: zones.collect(), added: names, warnings })
 }
 
 /// What a zone has where a host's addresses are to stand.

@@ -68,10 +68,15 @@ impl Background {
         &self.shared.stop
     }
 
-    /// Ends the threads and waits for them, unless one of them is what calls.
-    pub(crate) fn stop(&self) {
+    /// Ends all signing, and says so to the threads.
+    pub(crate) fn begin_to_stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.call();
+    }
+
+    /// Ends the threads and waits for them, unless one of them is what calls.
+    pub(crate) fn stop(&self) {
+        self.begin_to_stop();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads.into_iter().filter(|it| it.thread().id() != thread::current().id()) {

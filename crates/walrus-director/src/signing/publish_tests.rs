@@ -48,6 +48,7 @@ fn start(pair: Option<&KeyPair>) -> (DirectorHandle, Arc<Map>) {
         zones: vec![zone()],
         moving: Vec::new(),
         updates: crate::UpdateSettings::default(),
+        serials: Default::default(),
         keys: Default::default(),
         map: Arc::clone(&map),
         digests: digests(&map),

@@ -59,6 +59,10 @@ pub(super) async fn serve<A: Answering>(
                 let query = query.to_vec();
                 let bounds = (place, limits);
                 handed_over::answer(&mut stream, query, connection, answers, bounds).await?;
+                // A transfer may last longer than a connection; one after the other may not.
+                if Instant::now() >= ends_at {
+                    return end(stream, limits).await;
+                }
                 answers.begin();
                 continue;
             }

@@ -61,7 +61,7 @@ impl Wanted {
         // All zones, for the deepest has a name; those that are served have their hosts already.
         let others = self.zones.iter().filter(|zone| zone.apex() != content.apex());
         let zones: Vec<Arc<Zone>> = std::iter::once(content).chain(others).cloned().collect();
-        let HostedZones { zones, warnings: _ } =
+        let HostedZones { zones, .. } =
             add_hosts(&zones, &self.topology).map_err(|mut problems| {
                 Unfitting::Hosts(problems.drain(..1).next().unwrap_or_default())
             })?;

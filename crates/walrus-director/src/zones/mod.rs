@@ -28,7 +28,7 @@ pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
 pub use journal::journal_path;
 pub(crate) use keeper::Keeper;
 pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};
-pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, stamp_serials};
+pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, used_serials};
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{
     KeptZone, KeptZoneError, KeptZones, Primary, Secondaries, SecondaryCounts, SecondaryStatus,

@@ -302,7 +302,7 @@ impl Node {
         if let Some(director) = &self.director {
             let certificate = self.read_certificate(&loaded).await?;
             let shown_by = director.clone();
-            let outbound = super::transfers::outbound(&loaded.configuration, self.state.path());
+            let outbound = super::transfers::outbound(&loaded, self.state.path());
             let (director, keys) = (director.clone(), self.keys.clone());
             let controller = self.controller.clone();
             let (new, old) = (loaded.clone(), self.loaded());

@@ -288,7 +288,8 @@ fn start_director(
     let handle = Director::start(DirectorStart {
         dns,
         topology: loaded.topology.clone(),
-        zones: transfers::first_zones(loaded, state.path()),
+        zones: loaded.zones.clone(),
+        serials: transfers::first_serials(loaded, state.path()),
         moving: loaded.moving.clone(),
         updates: loaded.updates(),
         keys: loaded.keys.clone(),
@@ -300,7 +301,7 @@ fn start_director(
         clock: start.clock.clone(),
     });
     let handle = handle.map_err(anyhow::Error::from)?;
-    handle.set_outbound(transfers::outbound(&loaded.configuration, state.path()));
+    handle.set_outbound(transfers::outbound(loaded, state.path()));
     Ok(Some(handle))
 }
 

@@ -1,6 +1,8 @@
 //! A zone as clients see it, in one piece: its static records, and of each service one of the
 //! answers that it gives.
 
+use std::collections::BTreeMap;
+
 use walrus_dns::DomainName;
 
 use super::{AnswerTable, Drawn, ServiceTable, data_of};
@@ -36,30 +38,33 @@ impl AnswerTable {
 const TRANSFERRED_MAX: usize = 1000;
 
 impl AnswerTable {
-    /// What stands at the names of a zone's services where it is transferred to: all functioning servers
-    /// of clients that no area holds, in the order of their data, or, if not `with_services`, nothing. A set without data
-    /// takes away what the zone has. `None` without a zone of this name, or as long as no Plan says how
-    /// a service stands: what secondaries have then goes on.
+    /// What stands at the names of services in these zones where they are transferred to: all functioning servers of clients
+    /// that no area holds, in the order of their data, or, where the zone's value is false, nothing. A set without
+    /// data takes away what the zone has. A zone is left out if there is none of this name, or as long as no Plan says how a service stands: what secondaries have then goes on.
     #[must_use]
     pub fn transferred_services(
         &self,
-        apex: &DomainName,
-        with_services: bool,
-    ) -> Option<Vec<(DomainName, RecordSet)>> {
-        self.zones.zone(apex)?;
-        let mut sets = Vec::new();
+        zones: &BTreeMap<DomainName, bool>,
+    ) -> BTreeMap<DomainName, Vec<(DomainName, RecordSet)>> {
+        let served = zones.keys().filter(|apex| self.zones.zone(apex).is_some());
+        let mut sets: BTreeMap<_, _> = served.map(|apex| (apex.clone(), Vec::new())).collect();
         for (at, name) in (0..).zip(self.services()) {
-            if self.zones.zone_of(name).is_none_or(|of| of.apex() != apex) {
+            let Some(apex) = self.zones.zone_of(name).map(|zone| zone.apex()) else { continue };
+            let Some(with_services) = zones.get(apex) else { continue };
+            let Some(of_zone) = sets.get_mut(apex) else { continue };
+            let table = self.service(at);
+            if *with_services && table.is_none() {
+                sets.remove(apex);
                 continue;
             }
             for service_type in self.types(at).iter() {
                 let none = RecordSet { record_type: service_type.number(), ..RecordSet::default() };
-                let given =
-                    if with_services { all_servers(self.service(at)?, service_type) } else { None };
-                sets.push((name.clone(), given.unwrap_or(none)));
+                let given = table.filter(|_| *with_services);
+                let given = given.and_then(|table| all_servers(table, service_type));
+                of_zone.push((name.clone(), given.unwrap_or(none)));
             }
         }
-        Some(sets)
+        sets
     }
 }
 

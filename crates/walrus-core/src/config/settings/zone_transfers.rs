@@ -54,6 +54,15 @@ pub(in crate::config) static TARGET: Group = Group {
             meaning: "The [[key]] that signs the notification.",
             example: "\"transfer\"",
         },
+        Setting {
+            name: "source",
+            kind: Kind::Address,
+            default: Default::Otherwise(
+                "the address of its family in `[dns] listen`, if there is one alone; else the system's choice",
+            ),
+            meaning: "The address that the notification comes from: the one that the secondary knows this server by.",
+            example: "\"192.0.2.53\"",
+        },
     ],
 };
 
@@ -145,7 +154,14 @@ fn target(section: &Section, keys: &[TsigKey], findings: &Findings<'_>) -> Optio
             format!("{address} is nowhere to send to: write where the secondary listens"),
         );
     }
-    Some(NotifyTarget { address, key })
+    let source = section.address("source");
+    if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
+        findings.problem(
+            section.place_of("source"),
+            format!("nothing goes to {} from an address of another family", address.ip()),
+        );
+    }
+    Some(NotifyTarget { address, key, source })
 }
 
 fn key_of(section: &Section, keys: &[TsigKey], findings: &Findings<'_>) -> Option<DomainName> {

@@ -24,7 +24,7 @@ fn told(zone: &str) -> String {
 fn rules_and_targets_are_read_and_are_each_nodes_own() {
     let parsed = checked(
         "transfer_to = [{ from = \"192.0.2.0/24\", key = \"transfer\" }, { key = \"transfer\" }]\n\
-         notify = [{ address = \"192.0.2.2\", key = \"transfer\" }, { address = \"192.0.2.3:5353\" }]\n\
+         notify = [{ address = \"192.0.2.2\", key = \"transfer\" }, { address = \"192.0.2.3:5353\", source = \"192.0.2.53\" }]\n\
          services_in_transfers = \"none\"\nserial = \"increment\"",
     )
     .expect("there is no problem");
@@ -32,6 +32,8 @@ fn rules_and_targets_are_read_and_are_each_nodes_own() {
     let transfers = &parsed.configuration.zones[0].transfers;
     assert_eq!((transfers.transfer_to.len(), transfers.notify.len()), (2, 2));
     assert_eq!(transfers.notify[0].address.to_string(), "192.0.2.2:53");
+    assert_eq!(transfers.notify[0].source, None);
+    assert_eq!(transfers.notify[1].source, Some([192, 0, 2, 53].into()));
     assert_eq!(transfers.services, TransferredServices::None);
     assert_eq!(transfers.serial, SerialPolicy::Increment);
     let plain = checked("").expect("there is no problem");
@@ -42,6 +44,9 @@ fn rules_and_targets_are_read_and_are_each_nodes_own() {
 fn what_would_give_the_zone_away_or_to_nobody_is_told() {
     assert!(told("transfer_to = [{}]").contains("to everybody"));
     assert!(told("notify = [{ address = \"192.0.2.2\" }]").contains("nobody may have the zone"));
+    let other_family = "transfer_to = [{ key = \"transfer\" }]\n\
+                        notify = [{ address = \"192.0.2.2\", source = \"2001:db8::1\" }]";
+    assert!(told(other_family).contains("another family"));
     assert!(told("serial = \"increment\"").contains("nobody may have the zone"));
     assert!(told("transfer_to = [{ key = \"transfr\" }]").contains("did you mean \"transfer\"?"));
     assert!(told("transfer_to = [{ from = \"192.0.2.1/24\" }]").contains("has bits set behind"));

@@ -1,19 +1,21 @@
 //! Zones that go to other name servers: AXFR and IXFR out, serials of our own, NOTIFY.
 //!
 //! A thread of low priority (`follow`) looks what a zone has become, with its services in it, gives it a new serial at
-//! most once a minute, and keeps it as a whole (`Snapshot`) with the differences of before. Requests leave the
-//! answering threads by [`Outbound::begin`]: each has a thread of its own while it lasts (`serve`), which writes no
-//! faster than the client reads. Queries see the same serial: it stands in the zone that is answered from.
+//! most once a minute (`round`), and keeps it as a whole (`Snapshot`) with the differences of before. Requests leave the
+//! answering threads by [`Outbound::begin`]: whoever is admitted has a thread of his own while it lasts (`serve`), which
+//! writes no faster than the client reads. Queries see the same serial: it stands in the zone that is answered from.
 
 mod follow;
 mod notify;
+mod places;
 pub(super) mod request;
+mod round;
 mod serials;
 mod serve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -26,7 +28,8 @@ use crate::director::{DirectorHandle, lock};
 use crate::serving::Current;
 use crate::tsig::{TsigCount, TsigKeys};
 pub(crate) use follow::Followers;
-pub use serials::stamp_serials;
+use places::Places;
+pub use serials::used_serials;
 pub(crate) use serve::Incoming;
 
 /// Which zones go to others.
@@ -34,6 +37,10 @@ pub(crate) use serve::Incoming;
 pub struct OutboundSettings {
     /// Each with its rules.
     pub zones: BTreeMap<DomainName, ZoneTransfers>,
+    /// The names that services' records give servers.
+    pub hosts: Vec<DomainName>,
+    /// Those of them that no zone file has. Of zones that move, their contents say that.
+    pub added: BTreeSet<DomainName>,
     /// Where serials are kept; `None`: nowhere, and they may go back after a restart.
     pub state: Option<PathBuf>,
 }
@@ -98,25 +105,28 @@ pub(crate) struct Outbound {
     serials: Mutex<BTreeMap<DomainName, u32>>,
     current: Arc<Current>,
     clock: Clock,
-    /// Requests, and transfers among them, that are under way.
-    requests: AtomicUsize,
-    transfers: AtomicUsize,
+    queries: Arc<Places>,
+    transfers: Arc<Places>,
     counts: Counts,
 }
 
 impl Outbound {
-    /// Nothing is transferred until there are settings.
-    pub(crate) fn new(current: Arc<Current>, clock: Clock) -> Self {
+    /// Nothing is transferred until there are settings; zones are answered under these serials.
+    pub(crate) fn new(
+        current: Arc<Current>,
+        clock: Clock,
+        serials: BTreeMap<DomainName, u32>,
+    ) -> Self {
         Self {
             is_open: AtomicBool::new(false),
             settings: ArcSwap::default(),
             keys: ArcSwap::default(),
             snapshots: ArcSwap::default(),
-            serials: Mutex::default(),
+            serials: Mutex::new(serials),
             current,
             clock,
-            requests: AtomicUsize::new(0),
-            transfers: AtomicUsize::new(0),
+            queries: Places::new(places::QUERIES),
+            transfers: Places::new(places::TRANSFERS),
             counts: Counts::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! NOTIFY out (RFC 1996): told again, later and later, until it is acknowledged.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use walrus_core::config::NotifyTarget;
@@ -25,8 +25,8 @@ const REPLY_SIZE_MAX: usize = 4096;
 /// Who is told what.
 #[derive(Default)]
 pub(super) struct Notifier {
-    ipv4: Option<UdpSocket>,
-    ipv6: Option<UdpSocket>,
+    /// By the address that they are bound to, as long as somebody is to be told.
+    sockets: BTreeMap<IpAddr, UdpSocket>,
     /// By zone and target: the newest change alone.
     told: BTreeMap<(DomainName, NotifyTarget), Telling>,
 }
@@ -62,8 +62,13 @@ impl Notifier {
         self.told.retain(|(apex, target), _| is_kept(apex, target));
     }
 
-    /// Sends what is due and reads what has come; never waits.
-    pub(super) fn step(&mut self, keys: &TsigKeys, now: Time, unix_secs: u64) -> Outcome {
+    /// Sends what is due and reads what has come; never waits. `listening` is where this server answers.
+    pub(super) fn step(
+        &mut self,
+        (keys, listening): (&TsigKeys, &[SocketAddr]),
+        now: Time,
+        unix_secs: u64,
+    ) -> Outcome {
         let mut outcome = Outcome { acknowledged: self.read(unix_secs), given_up: 0 };
         let mut over = Vec::new();
         for (who, telling) in &mut self.told {
@@ -77,10 +82,7 @@ impl Notifier {
             telling.next_at = now + FIRST_WAIT * (1 << telling.tries);
             telling.tries += 1;
             let (apex, target) = who;
-            let socket = match target.address {
-                SocketAddr::V4(_) => open(&mut self.ipv4, (Ipv4Addr::UNSPECIFIED, 0).into()),
-                SocketAddr::V6(_) => open(&mut self.ipv6, (Ipv6Addr::UNSPECIFIED, 0).into()),
-            };
+            let socket = socket_for(&mut self.sockets, target, listening);
             let Some((socket, id)) = socket.zip(secret_bytes::<2>().ok()) else { continue };
             telling.id = u16::from_be_bytes(id);
             let mut message = compose(telling.id, apex, &telling.soa);
@@ -102,6 +104,10 @@ impl Notifier {
             self.told.remove(&who);
             outcome.given_up += 1;
         }
+        if self.told.is_empty() {
+            // The next change comes from other ports, which nobody knows.
+            self.sockets.clear();
+        }
         outcome
     }
 
@@ -113,8 +119,7 @@ impl Notifier {
     fn read(&mut self, unix_secs: u64) -> u64 {
         let mut acknowledged = 0;
         let mut bytes = [0; REPLY_SIZE_MAX];
-        let sockets = [self.ipv4.as_ref(), self.ipv6.as_ref()];
-        for socket in sockets.into_iter().flatten() {
+        for socket in self.sockets.values() {
             for _ in 0..READ_MAX {
                 let Ok((length, from)) = socket.recv_from(&mut bytes) else { break };
                 if accept(&mut self.told, bytes[..length].to_vec(), from, unix_secs) {
@@ -162,18 +167,49 @@ fn accept(
     true
 }
 
-fn open(socket: &mut Option<UdpSocket>, address: SocketAddr) -> Option<&UdpSocket> {
-    if socket.is_none() {
-        let opened = UdpSocket::bind(address).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        });
-        match opened {
-            Ok(opened) => *socket = Some(opened),
-            Err(error) => tracing::warn!(%error, "no socket for NOTIFY"),
+/// A socket at the address that a target is to be told from. Only if that is not in the settings does another one do.
+fn socket_for<'s>(
+    sockets: &'s mut BTreeMap<IpAddr, UdpSocket>,
+    target: &NotifyTarget,
+    listening: &[SocketAddr],
+) -> Option<&'s UdpSocket> {
+    let any = match target.address {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let wanted = source_of(target, listening).unwrap_or(any);
+    let others = target.source.is_none() && wanted != any;
+    for source in [wanted].into_iter().chain(others.then_some(any)) {
+        if !sockets.contains_key(&source) {
+            let opened = UdpSocket::bind((source, 0)).and_then(|socket| {
+                socket.set_nonblocking(true)?;
+                Ok(socket)
+            });
+            match opened {
+                Ok(opened) => drop(sockets.insert(source, opened)),
+                Err(error) => {
+                    tracing::warn!(to = %target.address, %source, %error, "no NOTIFY can be sent from there");
+                    continue;
+                }
+            }
         }
+        return sockets.get(&source);
     }
-    socket.as_ref()
+    None
+}
+
+/// The address by which a secondary knows this server: the one that is set, or the only one where it listens that the
+/// target may be reached from.
+fn source_of(target: &NotifyTarget, listening: &[SocketAddr]) -> Option<IpAddr> {
+    if target.source.is_some() {
+        return target.source;
+    }
+    let to = target.address.ip();
+    let of_family = listening.iter().map(SocketAddr::ip).filter(|it| it.is_ipv4() == to.is_ipv4());
+    let usable: Vec<IpAddr> =
+        of_family.filter(|it| !it.is_loopback() || to.is_loopback()).collect();
+    let first = usable.first().filter(|it| !it.is_unspecified())?;
+    usable.iter().all(|it| it == first).then_some(*first)
 }
 
 /// RFC 1996 section 3.7: the question, and as a hint the new SOA record.
@@ -206,12 +242,13 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let address = socket.local_addr().unwrap();
-        (socket, NotifyTarget { address, key: Some("transfer".parse().unwrap()) })
+        let key = Some("transfer".parse().unwrap());
+        (socket, NotifyTarget { address, key, source: None })
     }
 
     fn step_until(notifier: &mut Notifier, keys: &TsigKeys, now: Time) -> Outcome {
         for _ in 0..500 {
-            let outcome = notifier.step(keys, now, 1_790_000_000);
+            let outcome = notifier.step((keys, &[]), now, 1_790_000_000);
             if outcome != Outcome::default() {
                 return outcome;
             }
@@ -231,13 +268,13 @@ mod tests {
         let mut notifier = Notifier::default();
         let mut now = Time::from_millis(1000);
         notifier.tell(&zone, std::slice::from_ref(&target), now);
-        assert_eq!(notifier.step(&keys, now, 1_790_000_000), Outcome::default());
+        assert_eq!(notifier.step((&keys, &[]), now, 1_790_000_000), Outcome::default());
         let mut bytes = [0; 4096];
         let (length, _) = socket.recv_from(&mut bytes).unwrap();
         assert_eq!(bytes[2] & 0xf8, 0x20, "NOTIFY");
         // Nobody answers: told again, with another id.
         now += FIRST_WAIT;
-        notifier.step(&keys, now, 1_790_000_000);
+        notifier.step((&keys, &[]), now, 1_790_000_000);
         let first = bytes[..length].to_vec();
         let (length, from) = socket.recv_from(&mut bytes).unwrap();
         let mut request = bytes[..length].to_vec();
@@ -266,9 +303,52 @@ mod tests {
         notifier.tell(&zone, &[target], now);
         let mut given_up = 0;
         for _ in 0..=TRIES {
-            given_up += notifier.step(&keys, now, 0).given_up;
+            given_up += notifier.step((&keys, &[]), now, 0).given_up;
             now += Duration::from_secs(600);
         }
         assert_eq!((given_up, notifier.is_busy()), (1, false));
+    }
+
+    #[test]
+    fn a_secondary_is_told_from_where_this_server_listens_if_that_is_one_address() {
+        let told = |to: &str, source: Option<&str>, listening: &[&str]| {
+            let source = source.map(|source| source.parse().unwrap());
+            let target = NotifyTarget { address: to.parse().unwrap(), key: None, source };
+            let listening: Vec<_> = listening.iter().map(|it| it.parse().unwrap()).collect();
+            source_of(&target, &listening).map(|it| it.to_string())
+        };
+        let (service, other) = ("192.0.2.53:53", "192.0.2.54:53");
+        let to = "198.51.100.2:53";
+        assert_eq!(told(to, None, &[service, "127.0.0.1:53", "[::1]:53"]).unwrap(), "192.0.2.53");
+        assert_eq!(told(to, None, &[service, "192.0.2.53:5353"]).unwrap(), "192.0.2.53");
+        for unclear in
+            [&[service, other][..], &["0.0.0.0:53"], &[service, "0.0.0.0:53"], &["[::]:53"], &[]]
+        {
+            assert_eq!(told(to, None, unclear), None, "{unclear:?}");
+        }
+        assert_eq!(told(to, Some("192.0.2.9"), &[service, other]).unwrap(), "192.0.2.9");
+        assert_eq!(told("127.0.0.1:5301", None, &["127.0.0.2:53"]).unwrap(), "127.0.0.2");
+        assert_eq!(told("[2001:db8::2]:53", None, &[service]), None);
+    }
+
+    #[test]
+    fn notifications_leave_from_the_address_that_is_set_and_from_no_other() {
+        let (socket, target) = secondary();
+        let apex = "example.com".parse().unwrap();
+        let zone = zone_of_nameservers(&apex, &["ns.example.net".parse().unwrap()]);
+        let from = |source: &str, listening: &[SocketAddr]| {
+            let source = (!source.is_empty()).then(|| source.parse().unwrap());
+            let target = NotifyTarget { key: None, source, ..target.clone() };
+            let (mut notifier, keys) = (Notifier::default(), TsigKeys::default());
+            notifier.tell(&zone, &[target], Time::from_millis(0));
+            notifier.step((&keys, listening), Time::from_millis(0), 0);
+            socket.recv_from(&mut [0; 4096]).ok().map(|(_, from)| from.ip().to_string())
+        };
+        assert_eq!(from("127.0.0.7", &[]).unwrap(), "127.0.0.7");
+        assert_eq!(from("", &["127.0.0.8:53".parse().unwrap()]).unwrap(), "127.0.0.8");
+        // No address of this machine (RFC 5737).
+        assert_eq!(from("", &["192.0.2.1:53".parse().unwrap()]).unwrap(), "127.0.0.1");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert_eq!(from("192.0.2.1", &[]), None);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -54,18 +53,20 @@ impl UsedSerials {
         self.by_zone.get(&apex.to_string())
     }
 
-    /// Puts a serial on the disk before anybody sees it.
+    /// Puts serials on the disk before anybody sees them, all in one go: the file has every zone.
     ///
     /// # Errors
     /// If the disk refuses; the file is then as it was.
     pub(super) fn save(
         &mut self,
         directory: Option<&Path>,
-        apex: &DomainName,
-        used: Used,
+        used: impl IntoIterator<Item = (DomainName, Used)>,
     ) -> io::Result<()> {
         let mut next = self.by_zone.clone();
-        next.insert(apex.to_string(), used);
+        next.extend(used.into_iter().map(|(apex, used)| (apex.to_string(), used)));
+        if next == self.by_zone {
+            return Ok(());
+        }
         if let Some(directory) = directory {
             let text = serde_json::to_vec_pretty(&next).map_err(io::Error::other)?;
             walrus_host::state::write_atomically(directory, FILE, 0o644, &text)?;
@@ -92,17 +93,15 @@ pub(super) fn digest_of(zone: &Zone) -> Digest {
     Digest::of([&hash.finalize()[..]])
 }
 
-/// Zones under the serials with which they were sent last, for a start: who asks at once sees none that is older.
+/// The serials with which these zones were sent last, for a start: who asks at once sees none that is older.
 #[must_use]
-pub fn stamp_serials(zones: &[Arc<Zone>], apexes: &[DomainName], state: &Path) -> Vec<Arc<Zone>> {
+pub fn used_serials(apexes: &[DomainName], state: &Path) -> BTreeMap<DomainName, u32> {
+    if apexes.is_empty() {
+        return BTreeMap::new();
+    }
     let used = UsedSerials::load(Some(state));
-    let stamped = |zone: &Arc<Zone>| match used.of(zone.apex()) {
-        Some(used) if apexes.contains(zone.apex()) && !zone.is_signed() => {
-            Arc::new(zone.with_serial(used.serial))
-        }
-        _ => Arc::clone(zone),
-    };
-    zones.iter().map(stamped).collect()
+    let known = apexes.iter().filter_map(|apex| Some((apex.clone(), used.of(apex)?.serial)));
+    known.collect()
 }
 
 #[cfg(test)]
@@ -117,19 +116,20 @@ mod tests {
         let zone = zone_of_nameservers(&apex, &["ns.example.net".parse().unwrap()]);
         let used = Used { serial: 7, content: digest_of(&zone) };
         let mut serials = UsedSerials::load(Some(directory.path()));
-        serials.save(Some(directory.path()), &apex, used.clone()).unwrap();
+        let save = |serials: &mut UsedSerials, directory: &Path, used: &Used| {
+            serials.save(Some(directory), [(apex.clone(), used.clone())])
+        };
+        save(&mut serials, directory.path(), &used).unwrap();
         assert_eq!(UsedSerials::load(Some(directory.path())), serials);
-        let stamped =
-            stamp_serials(&[Arc::new(zone.clone())], std::slice::from_ref(&apex), directory.path());
-        assert_eq!(stamped[0].serial(), 7);
-        assert_eq!(digest_of(&stamped[0]), used.content, "whatever its serial");
-        let plain = stamp_serials(&[Arc::new(zone.clone())], &[], directory.path());
-        assert_eq!(plain[0].serial(), zone.serial());
+        let known = used_serials(std::slice::from_ref(&apex), directory.path());
+        assert_eq!(known, BTreeMap::from([(apex.clone(), 7)]));
+        assert_eq!(digest_of(&zone.with_serial(7)), used.content, "whatever its serial");
+        assert_eq!(used_serials(&[], directory.path()), BTreeMap::new());
         std::fs::write(directory.path().join(FILE), b"{ half").unwrap();
         assert_eq!(UsedSerials::load(Some(directory.path())), UsedSerials::default());
         let gone = directory.path().join("gone");
         let before = serials.by_zone.clone();
-        assert!(serials.save(Some(&gone), &apex, Used { serial: 9, ..used }).is_err());
+        assert!(save(&mut serials, &gone, &Used { serial: 9, ..used }).is_err());
         assert_eq!(serials.by_zone, before, "nothing counts that is not on the disk");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
@@ -12,21 +11,20 @@ use walrus_core::answer::{
 };
 use walrus_core::transfer::{TransferHead, TransferWriter, differences, is_newer, whole};
 use walrus_core::zone::Record;
-use walrus_dns::record_type;
+use walrus_dns::{DomainName, record_type};
 
+use super::places::Place;
 use super::request::Asked;
 use super::{Outbound, Snapshot};
 use crate::signing::give_way;
-use crate::tsig::ReplySigner;
+use crate::tsig::{ReplySigner, TsigRefusal};
 
-/// Requests that are answered at once: each has a thread and two messages of up to 64 KiB.
-const REQUESTS_MAX: usize = 64;
-/// Transfers among them.
-const TRANSFERS_MAX: usize = 10;
 /// Messages that wait for the client to read.
 const MESSAGES_AHEAD: usize = 1;
 /// No datagram that must not be cut into pieces is longer.
-const DATAGRAM_SIZE: usize = 1232;
+const DATAGRAM_SIZE: u16 = 1232;
+/// What a client takes that says nothing of it (RFC 1035 section 4.2.1).
+const PLAIN_SIZE: u16 = 512;
 /// Extended errors (RFC 8914 section 4).
 const EDE_NOT_READY: u16 = 14;
 const EDE_PROHIBITED: u16 = 18;
@@ -45,207 +43,277 @@ pub(crate) struct Incoming {
     pub(crate) transport: Transport,
 }
 
-/// One more at work, until it is dropped.
-struct AtWork<'c>(&'c AtomicUsize);
-
-impl<'c> AtWork<'c> {
-    fn begin(count: &'c AtomicUsize, max: usize) -> Option<Self> {
-        let at_work = Self(count);
-        (count.fetch_add(1, Relaxed) < max).then_some(at_work)
-    }
-}
-
-impl Drop for AtWork<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 /// How a transfer ended.
 enum Sent {
     All,
     Broken,
 }
 
+/// What a request comes to.
+enum Work {
+    /// One message, or silence: nothing has to wait for it.
+    Reply(Option<Vec<u8>>),
+    /// More than that, for somebody who was admitted.
+    Task(Box<Answer>, Task, Place),
+}
+
+/// What is to be done in a thread of its own.
+enum Task {
+    /// The ordinary answer.
+    Plain,
+    /// A whole zone, or what changed in it.
+    Transfer(Arc<Snapshot>),
+}
+
 impl Outbound {
-    /// Answers a request on a thread of its own, which ends when the receiver is dropped. `None` if there are too
-    /// many already.
+    /// Answers a request: at once, or on a thread of its own, which ends when the receiver is dropped. Only who was
+    /// admitted gets one. `None` if there are no more threads.
     pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming) -> Option<Receiver<Vec<u8>>> {
         let (sender, receiver) = channel(MESSAGES_AHEAD);
-        let outbound = Arc::clone(self);
-        if AtWork::begin(&self.requests, REQUESTS_MAX).map(std::mem::forget).is_none() {
-            self.counts.too_many.fetch_add(1, Relaxed);
-            return None;
-        }
-        let serve = move || {
-            let _at_work = AtWork(&outbound.requests);
-            give_way();
-            outbound.serve(incoming, &mut |message| sender.blocking_send(message).is_ok());
-        };
-        let thread = thread::Builder::new().name("transfer".to_owned()).spawn(serve);
-        if thread.is_err() {
-            self.requests.fetch_sub(1, Relaxed);
-            return None;
+        match self.look_at(incoming) {
+            Work::Reply(reply) => {
+                // There is room for one.
+                reply.into_iter().for_each(|reply| drop(sender.try_send(reply)));
+            }
+            Work::Task(answer, task, place) => {
+                let outbound = Arc::clone(self);
+                let serve = move || {
+                    let _place = place;
+                    give_way();
+                    let send = &mut |message| sender.blocking_send(message).is_ok();
+                    outbound.carry_out(*answer, task, send);
+                };
+                thread::Builder::new().name("transfer".to_owned()).spawn(serve).ok()?;
+            }
         }
         Some(receiver)
     }
 
     /// Answers a request with any number of messages; `send` says whether more are wanted.
     pub(crate) fn serve(&self, incoming: Incoming, send: &mut dyn FnMut(Vec<u8>) -> bool) {
-        let mut message = incoming.message.clone();
-        let signer = match self.keys.load().verify(&mut message, self.unix_secs()) {
-            Ok(signer) => signer,
-            Err(refusal) => {
-                let reply = refusal.reply(&incoming.message, self.unix_secs());
+        match self.look_at(incoming) {
+            Work::Reply(reply) => {
                 reply.map(send);
-                return;
             }
-        };
-        let Some(asked) = Asked::read(&message) else { return };
-        let mut answer = Answer { outbound: self, request: &message, asked, signer, send };
-        if !answer.asked.is_transfer() || answer.asked.class != record_type::CLASS_IN {
-            answer.plain(&incoming);
-        } else {
-            answer.transfer(&incoming);
-        }
-    }
-}
-
-/// The answer to one request in the making.
-struct Answer<'a> {
-    outbound: &'a Outbound,
-    /// Without its signature.
-    request: &'a [u8],
-    asked: Asked,
-    signer: Option<ReplySigner>,
-    send: &'a mut dyn FnMut(Vec<u8>) -> bool,
-}
-
-impl Answer<'_> {
-    /// A query that is signed, and has an ordinary answer.
-    fn plain(&mut self, incoming: &Incoming) {
-        let serving = self.outbound.current.load();
-        let table = &serving.table;
-        let now = self.outbound.clock.now();
-        let unix_secs = self.outbound.unix_secs();
-        // Not the worker's own: where round robin stands there plays no part here.
-        let mut worker = WorkerState::new(unix_secs, table);
-        let request = Request {
-            query: self.request,
-            client: incoming.client,
-            local: incoming.local,
-            transport: incoming.transport,
-            now,
-            unix_secs: unix_secs as u32,
-            udp_size_max: DATAGRAM_SIZE as u16,
-            server: ServerOptions::SILENT,
-        };
-        let most = match incoming.transport {
-            Transport::Udp => DATAGRAM_SIZE,
-            Transport::Tcp | Transport::Tls | Transport::Https => usize::from(u16::MAX),
-        };
-        let mut reply = vec![0; most - self.signer.as_ref().map_or(0, ReplySigner::size)];
-        let outcome = respond_completely(table, &mut worker, &request, &mut reply);
-        if let Outcome::Reply(length) = outcome {
-            reply.truncate(length);
-            self.send(reply);
+            Work::Task(answer, task, _place) => self.carry_out(*answer, task, send),
         }
     }
 
-    fn transfer(&mut self, incoming: &Incoming) {
-        let settings = self.outbound.settings.load_full();
-        let counts = &self.outbound.counts;
-        let key = self.signer.as_ref().map(ReplySigner::key);
-        let Some(rules) = settings.zones.get(&self.asked.apex) else {
-            return self.refuse(RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
+    /// Checks who asks, and whether that is to be had.
+    fn look_at(&self, incoming: Incoming) -> Work {
+        let now = self.unix_secs();
+        let mut request = incoming.message.clone();
+        let signer = match self.keys.load().verify(&mut request, now) {
+            Ok(signer) => signer,
+            Err(refusal) => return Work::Reply(refusal.reply(&incoming.message, now)),
         };
-        if !rules.admits(incoming.client, key) {
-            counts.refused.fetch_add(1, Relaxed);
-            tracing::debug!(zone = %self.asked.apex, client = %incoming.client, "no transfer: no rule admits it");
-            return self.refuse(RCODE_REFUSED, EDE_PROHIBITED);
+        let asked = Asked::read(&request).filter(|it| it.is_transfer() || signer.is_some());
+        let Some(asked) = asked else {
+            let mut reply = TsigRefusal::Malformed.reply(&request, now);
+            if let (Some(reply), Some(mut signer)) = (&mut reply, signer) {
+                signer.sign(reply, now);
+            }
+            return Work::Reply(reply);
+        };
+        let answer = Box::new(Answer { incoming, request, asked, signer });
+        if answer.asked.is_transfer() {
+            return self.admit(answer);
         }
-        let Some(snapshot) = self.outbound.snapshots.load().get(&self.asked.apex).cloned() else {
-            return self.refuse(RCODE_SERVFAIL, EDE_NOT_READY);
+        match self.queries.take(answer.incoming.client, answer.key()) {
+            Some(place) => Work::Task(answer, Task::Plain, place),
+            None => self.too_many(answer),
+        }
+    }
+
+    /// A transfer for whom the rules admit.
+    fn admit(&self, mut answer: Box<Answer>) -> Work {
+        let settings = self.settings.load_full();
+        let (client, apex) = (answer.incoming.client, answer.asked.apex.clone());
+        let rules = settings.zones.get(&apex);
+        let Some(rules) = rules.filter(|_| answer.asked.class == record_type::CLASS_IN) else {
+            return self.refuse(answer, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
         };
-        let is_by_udp = incoming.transport == Transport::Udp;
-        match (self.asked.record_type, self.asked.serial) {
-            (record_type::IXFR, None) => self.refuse(RCODE_FORMERR, EDE_OTHER),
+        if !rules.admits(client, answer.key()) {
+            self.counts.refused.fetch_add(1, Relaxed);
+            tracing::debug!(zone = %apex, %client, "no transfer: no rule admits it");
+            return self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED);
+        }
+        let snapshot = self.snapshots.load().get(&apex).cloned();
+        let Some(snapshot) = snapshot else {
+            return self.refuse(answer, RCODE_SERVFAIL, EDE_NOT_READY);
+        };
+        let is_by_udp = answer.incoming.transport == Transport::Udp;
+        match (answer.asked.record_type, answer.asked.serial) {
+            (record_type::IXFR, None) => self.refuse(answer, RCODE_FORMERR, EDE_OTHER),
             // RFC 5936 section 4.2: there is none by UDP.
-            (record_type::AXFR, _) if is_by_udp => self.refuse(RCODE_REFUSED, EDE_PROHIBITED),
+            (record_type::AXFR, _) if is_by_udp => {
+                self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED)
+            }
             (record_type::IXFR, Some(serial))
                 // RFC 1995 section 2: what may not fit a datagram is the SOA record alone, and the client comes by TCP.
                 if is_by_udp || !is_newer(snapshot.zone.serial(), serial) =>
             {
-                let records = differences(&snapshot.zone, []);
-                let _ = self.write(records);
+                let soa = TransferWriter::new(answer.head(), differences(&snapshot.zone, [])).next();
+                Work::Reply(soa.map(|soa| answer.signed(soa, self.unix_secs())))
             }
-            _ => self.changes(incoming, &snapshot),
+            _ => match self.transfers.take(client, answer.key()) {
+                Some(place) => Work::Task(answer, Task::Transfer(snapshot), place),
+                None => self.too_many(answer),
+            },
+        }
+    }
+
+    fn too_many(&self, answer: Box<Answer>) -> Work {
+        self.counts.too_many.fetch_add(1, Relaxed);
+        self.refuse(answer, RCODE_SERVFAIL, EDE_OTHER)
+    }
+
+    fn refuse(&self, mut answer: Box<Answer>, rcode: u8, extended: u16) -> Work {
+        let reply = answer.refusal(rcode, extended);
+        Work::Reply(reply.map(|reply| answer.signed(reply, self.unix_secs())))
+    }
+
+    fn carry_out(&self, mut answer: Answer, task: Task, send: &mut dyn FnMut(Vec<u8>) -> bool) {
+        match task {
+            Task::Plain => {
+                if let Some(reply) = self.plain(&answer) {
+                    send(answer.signed(reply, self.unix_secs()));
+                }
+            }
+            Task::Transfer(snapshot) => self.transfer(&mut answer, &snapshot, send),
+        }
+    }
+
+    /// A query that is signed, and has an ordinary answer.
+    fn plain(&self, answer: &Answer) -> Option<Vec<u8>> {
+        let serving = self.current.load();
+        let table = &serving.table;
+        let unix_secs = self.unix_secs();
+        // Not the worker's own: where round robin stands there plays no part here.
+        let mut worker = WorkerState::new(unix_secs, table);
+        let request = Request {
+            query: &answer.request,
+            client: answer.incoming.client,
+            local: answer.incoming.local,
+            transport: answer.incoming.transport,
+            now: self.clock.now(),
+            unix_secs: unix_secs as u32,
+            udp_size_max: DATAGRAM_SIZE,
+            server: ServerOptions::SILENT,
+        };
+        let most = match answer.incoming.transport {
+            Transport::Udp => {
+                answer.asked.udp_size.unwrap_or(PLAIN_SIZE).clamp(PLAIN_SIZE, DATAGRAM_SIZE)
+            }
+            Transport::Tcp | Transport::Tls | Transport::Https => u16::MAX,
+        };
+        // What does not fit beside the signature is cut, and the client comes by TCP (RFC 8945 section 5.3).
+        let mut reply = vec![0; usize::from(most) - answer.signature_size()];
+        match respond_completely(table, &mut worker, &request, &mut reply) {
+            Outcome::Reply(length) => {
+                reply.truncate(length);
+                Some(reply)
+            }
+            _ => None,
         }
     }
 
     /// A whole zone, or what changed in it.
-    fn changes(&mut self, incoming: &Incoming, snapshot: &Snapshot) {
-        let outbound = self.outbound;
-        let Some(_at_work) = AtWork::begin(&outbound.transfers, TRANSFERS_MAX) else {
-            outbound.counts.too_many.fetch_add(1, Relaxed);
-            return self.refuse(RCODE_SERVFAIL, EDE_OTHER);
-        };
+    fn transfer(
+        &self,
+        answer: &mut Answer,
+        snapshot: &Snapshot,
+        send: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) {
         let zone = &snapshot.zone;
-        let chain = self.asked.serial.and_then(|serial| snapshot.since(serial));
+        let chain = answer.asked.serial.and_then(|serial| snapshot.since(serial));
         let sent = match chain {
-            Some(chain) => self.write(differences(zone, chain.iter().map(|it| &**it))),
-            None => self.write(whole(zone)),
+            Some(chain) => {
+                self.write(answer, differences(zone, chain.iter().map(|it| &**it)), send)
+            }
+            None => self.write(answer, whole(zone), send),
         };
         let counter = match (&sent, chain) {
-            (Sent::Broken, _) => &outbound.counts.broken,
-            (Sent::All, Some(_)) => &outbound.counts.differences,
-            (Sent::All, None) => &outbound.counts.whole,
+            (Sent::Broken, _) => &self.counts.broken,
+            (Sent::All, Some(_)) => &self.counts.differences,
+            (Sent::All, None) => &self.counts.whole,
         };
         counter.fetch_add(1, Relaxed);
         tracing::info!(
-            zone = %zone.apex(), serial = zone.serial(), client = %incoming.client,
-            from = chain.and(self.asked.serial),
+            zone = %zone.apex(), serial = zone.serial(), client = %answer.incoming.client,
+            from = chain.and(answer.asked.serial),
             "{}", match sent { Sent::All => "transferred", Sent::Broken => "transfer broken off" }
         );
     }
 
-    fn write(&mut self, records: impl Iterator<Item = Record>) -> Sent {
-        let head = TransferHead {
-            id: self.asked.id,
-            apex: self.asked.apex.clone(),
-            record_type: self.asked.record_type,
-            reserved: self.signer.as_ref().map_or(0, ReplySigner::size),
-        };
-        for message in TransferWriter::new(head, records) {
-            if !self.send(message) {
+    fn write(
+        &self,
+        answer: &mut Answer,
+        records: impl Iterator<Item = Record>,
+        send: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Sent {
+        for message in TransferWriter::new(answer.head(), records) {
+            if !send(answer.signed(message, self.unix_secs())) {
                 return Sent::Broken;
             }
         }
         Sent::All
     }
+}
+
+/// The answer to one request in the making.
+struct Answer {
+    incoming: Incoming,
+    /// Without its signature.
+    request: Vec<u8>,
+    asked: Asked,
+    signer: Option<ReplySigner>,
+}
+
+impl Answer {
+    /// What signed the request.
+    fn key(&self) -> Option<&DomainName> {
+        self.signer.as_ref().map(ReplySigner::key)
+    }
+
+    fn signature_size(&self) -> usize {
+        self.signer.as_ref().map_or(0, ReplySigner::size)
+    }
+
+    fn head(&self) -> TransferHead {
+        TransferHead {
+            id: self.asked.id,
+            apex: self.asked.apex.clone(),
+            record_type: self.asked.record_type,
+            reserved: self.signature_size(),
+        }
+    }
+
+    /// The next message as it is sent.
+    fn signed(&mut self, mut message: Vec<u8>, now: u64) -> Vec<u8> {
+        // A request that was passed on may have been signed under another id, which is what its signature is of.
+        if let Some(id) = self.incoming.message.first_chunk::<2>() {
+            message[..2].copy_from_slice(id);
+        }
+        if let Some(signer) = &mut self.signer {
+            signer.sign(&mut message, now);
+        }
+        message
+    }
 
     /// Header and question, and why.
-    fn refuse(&mut self, rcode: u8, extended: u16) {
+    fn refusal(&self, rcode: u8, extended: u16) -> Option<Vec<u8>> {
         const QR: u8 = 0x80;
         const KEPT: u8 = 0x79;
-        let Some(question) = self.request.get(..self.asked.question_end) else { return };
-        let mut reply = question.to_vec();
+        let mut reply = self.request.get(..self.asked.question_end)?.to_vec();
         reply[2] = QR | (reply[2] & KEPT);
         reply[3] = rcode;
-        reply[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(self.asked.has_edns)]);
-        if self.asked.has_edns {
+        reply[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(self.asked.has_edns())]);
+        if self.asked.has_edns() {
             // Root, OPT, size, TTL, and one option: the extended error (RFC 8914 section 2).
             reply.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 6, 0, 15, 0, 2]);
             reply.extend_from_slice(&extended.to_be_bytes());
         }
-        self.send(reply);
-    }
-
-    /// Signs and sends; false if no more is wanted.
-    fn send(&mut self, mut message: Vec<u8>) -> bool {
-        if let Some(signer) = &mut self.signer {
-            signer.sign(&mut message, self.outbound.unix_secs());
-        }
-        (self.send)(message)
+        Some(reply)
     }
 }
