@@ -114,7 +114,6 @@ impl Director {
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let (hand_off, events) = HandOff::new();
         let outbound = Outbound::new(Arc::clone(&current), start.clock.clone(), start.serials);
-        let outbound = Arc::new(outbound);
         let shared = (&certificates, &hand_off, &outbound);
         let (wakers, threads) =
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;

@@ -191,5 +191,5 @@ pub(super) fn outbound() -> Arc<Outbound> {
     let map = Arc::new(Map::build(&topology, &[]).unwrap());
     let table = AnswerTable::new(Arc::new(zone_table(&topology)), map, &topology);
     let current = Arc::new(Current::new(Arc::new(Serving::new(table, 1, 1))));
-    Arc::new(Outbound::new(current, Clock::real(), Default::default()))
+    Outbound::new(current, Clock::real(), Default::default())
 }

@@ -116,8 +116,8 @@ impl Outbound {
         current: Arc<Current>,
         clock: Clock,
         serials: BTreeMap<DomainName, u32>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             is_open: AtomicBool::new(false),
             settings: ArcSwap::default(),
             keys: ArcSwap::default(),
@@ -128,7 +128,7 @@ impl Outbound {
             queries: Places::new(places::QUERIES),
             transfers: Places::new(places::TRANSFERS),
             counts: Counts::default(),
-        }
+        })
     }
 
     /// The serials under which zones are answered.
