@@ -18,7 +18,7 @@ use walrus_core::dnssec::ZoneSigning;
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan, PlanNumber};
 use walrus_core::world::{Digest, Time, Topology};
-use walrus_core::zone::Zone;
+use walrus_core::zone::{ServiceUnfit, Zone};
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
 use walrus_host::shutdown::Shutdown;
@@ -38,8 +38,8 @@ use crate::streams::{Certificates, NewCertificate};
 use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::zones::{
-    Contents, Followers, Keeper, MovingZone, NoticeWays, Outbound, Unfitting, UpdateCount,
-    UpdateCounts, UpdateSettings, UpdateStatus, Updates, put_updated,
+    Contents, Followers, Keeper, MovingZone, NoticeWays, Outbound, UpdateCount, UpdateCounts,
+    UpdateSettings, UpdateStatus, Updates, put_updated,
 };
 
 /// A running name server. Cheap to clone; all clones are the same. It runs until
@@ -257,7 +257,11 @@ impl DirectorHandle {
         let mut rebuilding = self.rebuilding();
         let mut contents = self.contents_with(&moving, &rebuilding.wanted);
         put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
-        let wanted = Wanted::new(topology, zones, signing).with_contents(&contents)?;
+        let wanted = Wanted::new(topology, zones, signing).with_contents(&contents);
+        // What primaries sent may have gone too far before; an operator is told, and can still mend it.
+        if let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {
+            return Err(ReloadError::Unfit(Box::new(unfit.clone())));
+        }
         self.add_pairs(pairs);
         let found = self.plan().and_then(|plan| wanted.with_found(&plan));
         let wanted = found.unwrap_or(wanted);
@@ -473,9 +477,9 @@ pub enum ReloadError {
     /// Zones and services do not fit together.
     #[error(transparent)]
     Zones(#[from] ZoneCompileError),
-    /// A zone that came from elsewhere does not fit what was loaded.
-    #[error(transparent)]
-    Unfitting(#[from] Unfitting),
+    /// A service does not fit a zone that came from elsewhere, or that others change.
+    #[error("{0}")]
+    Unfit(Box<ServiceUnfit>),
     /// The Plan in force does not fit what was loaded.
     #[error(transparent)]
     Plan(#[from] PlanCompileError),

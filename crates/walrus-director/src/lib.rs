@@ -60,6 +60,6 @@ pub use traffic::{ServiceTraffic, Traffic};
 pub use zones::{
     KeptZone, KeptZoneError, KeptZones, MovingZone, OutboundCount, OutboundSettings,
     OutboundStatus, Primary, ReplaceError, Secondaries, SecondaryCounts, SecondaryStatus,
-    SecondaryZone, Unfitting, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone, journal_path,
+    SecondaryZone, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone, journal_path,
     used_serials,
 };

@@ -41,8 +41,8 @@ use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::udp::Worker;
 use crate::zones::{
-    Contents, Event, Followers, HandOff, Keeper, MovingZone, Outbound, Unfitting, UpdateSettings,
-    Updates, first_contents, put_updated,
+    Contents, Event, Followers, HandOff, Keeper, MovingZone, Outbound, UpdateSettings, Updates,
+    first_contents, put_updated,
 };
 
 /// The least room for a UDP reply, in bytes.
@@ -211,9 +211,6 @@ pub enum StartError {
     /// Zones and services do not fit together.
     #[error(transparent)]
     Zones(#[from] ZoneCompileError),
-    /// A zone that came from elsewhere does not fit the services.
-    #[error(transparent)]
-    Unfitting(#[from] Unfitting),
     /// The file of dnstap cannot be written.
     #[error("cannot append to {}: check `[dns] dnstap`", path.display())]
     Dnstap {
@@ -337,8 +334,9 @@ fn first_table(
     let SigningStart { zones, pairs, answer_sets_max, store } = start.signing.clone();
     let store = Store::open(store);
     let wanted = Wanted::new(Arc::clone(&start.topology), start.zones.clone(), zones)
-        .with_contents(contents)?
+        .with_contents(contents)
         .with_serials(&start.serials);
+    wanted.tell_unfit(None);
     let found = start.plan.as_ref().and_then(|plan| wanted.with_found(plan));
     let wanted = found.unwrap_or(wanted);
     let (key_ring, sets_max) = (KeyRing::new(pairs), answer_sets_max);

@@ -15,7 +15,6 @@ use walrus_core::zone::{Record, Zone, ZoneDifference, ZoneDraft, ZoneReader, rea
 use walrus_director::tsig::TsigKeys;
 use walrus_director::{
     Director, DirectorHandle, DirectorStart, MovingZone, Reload, ReplaceError, SigningStart,
-    Unfitting,
 };
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -130,29 +129,57 @@ fn content_comes_stays_over_reloads_and_goes() {
     director.shutdown();
 }
 
+/// Contents that the service does not fit, and a word of the reason.
+fn unfit() -> [(Arc<Zone>, &'static str); 3] {
+    let head = "@ 60 SOA ns host 9 2 3 4 5\n@ 60 NS ns.example.net.\nmoves 60 A 192.0.2.9\n";
+    let signature = "13 2 60 20300101000000 20200101000000 1 walrus.example. AAAA";
+    let signed = format!("@ 60 RRSIG SOA {signature}\n");
+    let bodies = [
+        (signed.as_str(), "comes signed"),
+        ("www 60 CNAME moves\n", "alias"),
+        ("www 60 NS ns.example.net.\n", "to others"),
+    ];
+    bodies.map(|(body, word)| {
+        let (text, apex) = (format!("{head}{body}"), apex());
+        let reader = ZoneReader::new("test", &apex).keeping_signatures(true);
+        (Arc::new(reader.read(text.as_bytes(), None).unwrap().zone), word)
+    })
+}
+
 #[test]
-fn content_that_does_not_fit_changes_nothing() {
+fn a_change_that_a_service_would_not_fit_changes_nothing() {
     let director = start(Some(content(1, 1)));
     let (socket, to, moves) = (client(), director.addresses()[0], format!("moves.{}", apex()));
     assert_eq!(ask(&socket, to, &moves), (0, Some(1)), "what was kept is served from the start");
-    let head = "@ 60 SOA ns host 9 2 3 4 5\n@ 60 NS ns.example.net.\n";
-    let signature = "13 2 60 20300101000000 20200101000000 1 walrus.example. AAAA";
-    let signed = format!("{head}@ 60 RRSIG SOA {signature}\n");
-    let (apex, others) = (apex(), ["www 60 CNAME a\n", "www 60 NS ns.example.net.\n"]);
-    let signed =
-        ZoneReader::new("test", &apex).keeping_signatures(true).read(signed.as_bytes(), None);
-    let error = director.replace_zone(Arc::new(signed.unwrap().zone)).unwrap_err();
-    let is_it = matches!(error, ReplaceError::Unfitting(Unfitting::SignedElsewhere { .. }));
-    assert!(is_it, "{error}");
-    for body in others {
-        let text = format!("{head}{body}");
-        let other = read_zone("test", text.as_bytes(), &apex).unwrap().zone;
-        let error = director.replace_zone(Arc::new(other)).unwrap_err();
-        assert!(matches!(error, ReplaceError::Publish(_)), "{error}");
+    for (content, word) in unfit() {
+        let error = director.replace_zone(content).unwrap_err();
+        let is_it = matches!(error, ReplaceError::Unfit(_)) && error.to_string().contains(word);
+        assert!(is_it, "{error}");
     }
-    assert_eq!(ask(&socket, to, &moves), (0, Some(1)));
-    assert_eq!(director.current_zone(&apex).unwrap().serial(), 1);
+    assert_eq!((ask(&socket, to, &moves), ask(&socket, to, SERVICE).0), ((0, Some(1)), 0));
+    assert_eq!(director.current_zone(&apex()).unwrap().serial(), 1);
+    assert_eq!(director.unfit_services(), []);
     director.shutdown();
+}
+
+#[test]
+fn a_service_that_does_not_fit_what_was_kept_is_refused_and_all_else_is_served() {
+    for (content, word) in unfit() {
+        let director = start(Some(content));
+        let (socket, to, moves) = (client(), director.addresses()[0], format!("moves.{}", apex()));
+        // What is given to others is not ours to refuse.
+        let code = if word == "to others" { 0 } else { 5 };
+        assert_eq!((ask(&socket, to, &moves), ask(&socket, to, SERVICE).0), ((0, Some(9)), code));
+        let told = director.unfit_services();
+        assert!(told.len() == 1 && told[0].to_string().contains(word), "{told:?}");
+        // What was so before keeps nobody from a reload.
+        reload(&director, moving(None));
+        assert_eq!((ask(&socket, to, &moves), ask(&socket, to, SERVICE).0), ((0, Some(9)), code));
+        director.replace_zone(self::content(10, 10)).unwrap();
+        assert_eq!((ask(&socket, to, &moves), ask(&socket, to, SERVICE).0), ((0, Some(10)), 0));
+        assert_eq!(director.unfit_services(), []);
+        director.shutdown();
+    }
 }
 
 /// `cargo test --release -p walrus-director --test moving -- --ignored --nocapture`

@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walrus_core::answer::{AnswerTable, ZoneTable};
-use walrus_core::config::{Configuration, Context, Problem, ReporterSettings, SourceFile, parse};
+use walrus_core::config::{
+    Configuration, Context, Problem, ReporterSettings, SourceFile, ZoneSettings, parse,
+};
 use walrus_core::map::{GeoDatabase, Map};
 use walrus_core::plan::{Digests, Plan, with_found};
 use walrus_core::world::{Digest, Topology};
-use walrus_core::zone::{HostedZones, Zone, add_hosts, addresses_beside_services};
+use walrus_core::zone::{
+    HostConflict, HostedZones, Zone, add_hosts_that_fit, addresses_beside_services,
+};
 use walrus_director::tsig::TsigKeys;
-use walrus_director::{MovingZone, UpdateSettings};
+use walrus_director::{KeptZones, MovingZone, UpdateSettings};
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -108,12 +112,29 @@ fn check_sources(files: &[SourceFile], folder: &Path) -> Result<Checked, LoadErr
 impl Checked {
     /// Reads zones and map; the compiled map comes from the state directory if it is there.
     pub(crate) fn load(self, state: Option<&StateDirectory>) -> Result<Loaded, LoadError> {
+        let kept = state.map(|state| KeptZones::in_state(state.path()));
+        self.load_with(state, kept.as_ref())
+    }
+
+    /// The same, and what was kept of zones from other primaries is looked at too, if there is any: the state
+    /// directory may be in use.
+    pub(crate) fn load_beside_kept(self) -> Result<Loaded, LoadError> {
+        let kept = KeptZones::in_state(&self.configuration.node.state);
+        self.load_with(None, Some(&kept))
+    }
+
+    fn load_with(
+        self,
+        state: Option<&StateDirectory>,
+        kept: Option<&KeptZones>,
+    ) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings, .. } = self;
         let FoundZones { zones, moving, digest: zones_digest } =
-            zone_files::load(&configuration, state, &mut warnings)?;
+            zone_files::load(&configuration, kept, &mut warnings)?;
         warnings.extend(addresses_beside_services(&zones, &configuration.topology));
-        let HostedZones { zones, added: hosts, warnings: of_hosts } =
-            add_hosts(&zones, &configuration.topology).map_err(LoadError::Problems)?;
+        let HostedZones { zones, added: hosts, warnings: of_hosts, conflicts } =
+            add_hosts_that_fit(&zones, &configuration.topology);
+        refuse(&conflicts, &configuration)?;
         warnings.extend(of_hosts);
         let keys = TsigKeys::read(&configuration.keys)
             .map_err(|error| LoadError::Problems(vec![walrus_host::log::chain(&error)]))?;
@@ -143,6 +164,17 @@ impl Checked {
         loaded.warnings.extend(of_signing);
         Ok(loaded)
     }
+}
+
+/// What a zone file says otherwise about hosts is mended there; what primaries send only costs services.
+fn refuse(conflicts: &[HostConflict], configuration: &Configuration) -> Result<(), LoadError> {
+    let is_ours = |conflict: &&HostConflict| {
+        let of_primaries = |zone: &&ZoneSettings| !zone.primaries.is_empty();
+        let mut theirs = configuration.zones.iter().filter(of_primaries);
+        !theirs.any(|zone| zone.apex == conflict.zone)
+    };
+    let ours: Vec<String> = conflicts.iter().filter(is_ours).map(ToString::to_string).collect();
+    if ours.is_empty() { Ok(()) } else { Err(LoadError::Problems(ours)) }
 }
 
 impl Loaded {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use walrus_core::config::{Configuration, ZoneDnssec, ZoneSettings};
 use walrus_core::world::Digest;
 use walrus_core::zone::{
-    IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, zone_of_nameservers,
+    IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, unfit_services,
+    zone_of_nameservers,
 };
 
 use walrus_director::{KeptZones, MovingZone};
-use walrus_host::state::StateDirectory;
 
 use crate::load::{LoadError, folder_of};
 use crate::paths;
@@ -43,10 +43,10 @@ pub(crate) struct FoundZones {
 }
 
 /// The zones of a configuration, in its order, and a digest of all their texts; what was kept of those
-/// that come from other primaries is looked for in the state directory.
+/// that come from other primaries is looked for among these.
 pub(crate) fn load(
     configuration: &Configuration,
-    state: Option<&StateDirectory>,
+    kept_zones: Option<&KeptZones>,
     warnings: &mut Vec<String>,
 ) -> Result<FoundZones, LoadError> {
     let (mut zones, mut moving) = (Vec::new(), Vec::new());
@@ -61,7 +61,9 @@ pub(crate) fn load(
             // Of what moves by itself nothing but the name counts: serials differ between nodes.
             texts.push(MOVES.to_vec());
             let memory_max = configuration.dns.zone_memory_max;
-            let content = state.and_then(|state| kept(settings, state, memory_max)).map(Arc::new);
+            let content = kept_zones.and_then(|zones| kept(settings, zones, memory_max));
+            let content = content.map(Arc::new);
+            warnings.extend(content.iter().flat_map(|content| unfit(content, configuration)));
             let empty = || Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
             zones.push(content.clone().unwrap_or_else(empty));
             moving.push(MovingZone { apex: settings.apex.clone(), content });
@@ -108,16 +110,23 @@ fn note_updated(
 }
 
 /// What was kept of a zone that comes from other primaries, unless it expired since.
-fn kept(settings: &ZoneSettings, state: &StateDirectory, memory_max: usize) -> Option<Zone> {
+fn kept(settings: &ZoneSettings, zones: &KeptZones, memory_max: usize) -> Option<Zone> {
     let keeps_signatures = settings.dnssec != ZoneDnssec::Sign;
-    let kept = KeptZones::in_state(state.path());
-    match kept.load(&settings.apex, keeps_signatures, memory_max) {
+    match zones.load(&settings.apex, keeps_signatures, memory_max) {
         Ok(kept) => kept.filter(|kept| !kept.is_expired(unix_seconds())).map(|kept| kept.zone),
         Err(error) => {
             tracing::warn!("{error}; it is transferred anew");
             None
         }
     }
+}
+
+/// Services that what was kept of a zone costs: nothing here could mend it, so that it keeps nobody from starting.
+fn unfit(content: &Zone, configuration: &Configuration) -> Vec<String> {
+    let apexes = configuration.zones.iter().map(|zone| &zone.apex);
+    let unfit = unfit_services(content, apexes, &configuration.topology);
+    let told = |(service, why)| format!("the service {service} is going to be refused: {why}");
+    unfit.into_iter().map(told).collect()
 }
 
 fn unix_seconds() -> u64 {

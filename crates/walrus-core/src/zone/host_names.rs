@@ -6,7 +6,7 @@ use std::sync::Arc;
 use walrus_dns::{DomainName, record_type};
 
 use super::{RecordSet, Zone};
-use crate::world::{NamedHost, Topology};
+use crate::world::{Name, NamedHost, Topology};
 
 /// Zones that serve the addresses of the hosts that records point at.
 #[derive(Clone, Debug)]
@@ -17,16 +17,45 @@ pub struct HostedZones {
     pub added: Vec<DomainName>,
     /// Hosts whose addresses Walrus does not serve, though their names lie in its zones.
     pub warnings: Vec<String>,
+    /// Hosts that a zone says otherwise about: it stays as it is there.
+    pub conflicts: Vec<HostConflict>,
+}
+
+/// A zone says otherwise about a host that services' records name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the zone {zone} has {what} at {host}, which is the name of the server `{server}` in services' \
+     records: remove it from the zone, or write another `host` in the server"
+)]
+pub struct HostConflict {
+    /// The zone.
+    pub zone: DomainName,
+    /// The host.
+    pub host: DomainName,
+    /// Whose name it is.
+    pub server: Name,
+    /// What stands there.
+    pub what: String,
 }
 
 /// Adds A and AAAA sets for each host of [`Topology::hosts`] that lies in one of the zones and is
 /// not there yet. Zones without any stay as they are.
 ///
 /// # Errors
-/// Every host that a zone file says otherwise about.
+/// Every host that a zone says otherwise about.
 pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones, Vec<String>> {
+    let hosted = add_hosts_that_fit(zones, topology);
+    if hosted.conflicts.is_empty() {
+        return Ok(hosted);
+    }
+    Err(hosted.conflicts.iter().map(ToString::to_string).collect())
+}
+
+/// The same for zones that nobody here has made: what they say otherwise stays.
+#[must_use]
+pub fn add_hosts_that_fit(zones: &[Arc<Zone>], topology: &Topology) -> HostedZones {
     let mut added: Vec<Vec<(DomainName, RecordSet)>> = vec![Vec::new(); zones.len()];
-    let (mut warnings, mut problems, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut warnings, mut conflicts, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for host in topology.hosts() {
         // The deepest zone has the name.
         let within = zones.iter().enumerate().filter(|(_, zone)| host.name.is_within(zone.apex()));
@@ -45,22 +74,25 @@ pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones
                  does not serve its addresses",
                 host.name, host.server
             )),
-            Place::Other(what) => problems.push(format!(
-                "the zone {} has {what} at {}, which is the name of the server `{}` in services' \
-                 records: remove it from the zone file, or write another `host` in the server",
-                zone.apex(),
-                host.name,
-                host.server
-            )),
+            Place::Other(what) => conflicts.push(HostConflict {
+                zone: zone.apex().clone(),
+                host: host.name,
+                server: host.server,
+                what,
+            }),
         }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
     }
     let zones = zones.iter().zip(added).map(|(zone, added)| {
         if added.is_empty() { Arc::clone(zone) } else { Arc::new(zone.with_sets(added)) }
     });
-    Ok(HostedZones { zones: zones.collect(), added: names, warnings })
+    HostedZones { zones: zones.collect(), added: names, warnings, conflicts }
+}
+
+/// What a zone says otherwise about a host in it.
+pub(super) fn conflict_of(zone: &Zone, host: &NamedHost) -> Option<HostConflict> {
+    let Place::Other(what) = place_of(zone, host) else { return None };
+    let (zone, server) = (zone.apex().clone(), host.server.clone());
+    Some(HostConflict { zone, host: host.name.clone(), server, what })
 }
 
 /// What a zone has where a host's addresses are to stand.

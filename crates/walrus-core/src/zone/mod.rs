@@ -9,6 +9,7 @@ mod file;
 mod host_names;
 mod nsec3;
 mod serial;
+mod service_fit;
 
 pub use beside_services::addresses_beside_services;
 pub use content::{RecordSet, SetView, Sets, Zone};
@@ -19,8 +20,9 @@ pub use file::{
     IncludedFile, ReadIncluded, ScannedPart, TextPart, ZoneDraft, ZoneFile, ZoneReader, is_data_of,
     read_zone, read_zone_including, write_record, write_zone, zone_of_nameservers,
 };
-pub use host_names::{HostedZones, add_hosts};
+pub use host_names::{HostConflict, HostedZones, add_hosts, add_hosts_that_fit};
 pub use nsec3::{
     HashedLabel, HashedName, Nsec3Chain, Nsec3Parameters, Nsec3Part, Nsec3View, hash_of_label,
     hashed_label, hashed_owner,
 };
+pub use service_fit::{ServiceUnfit, unfit_services};

@@ -10,7 +10,7 @@ use walrus_core::dnssec::{DnsKey, SignRequest, ZoneKeys, ZoneSigning};
 use walrus_core::map::Map;
 use walrus_core::plan::{Digests, Plan};
 use walrus_core::world::{Digest, Topology};
-use walrus_core::zone::Zone;
+use walrus_core::zone::{ServiceUnfit, Zone};
 use walrus_dns::DomainName;
 
 use super::ground::{AnswerTerms, Ground, everything};
@@ -48,6 +48,7 @@ impl Rebuilding {
 #[derive(Debug, Default)]
 pub(crate) struct ZonesTold {
     status: Vec<ZoneSigningStatus>,
+    unfit: Vec<ServiceUnfit>,
     signed: BTreeMap<DomainName, Arc<Zone>>,
 }
 
@@ -128,6 +129,12 @@ impl DirectorHandle {
     #[must_use]
     pub fn signed_zone(&self, apex: &DomainName) -> Option<Arc<Zone>> {
         self.inner().zones_told.load().signed.get(apex).cloned()
+    }
+
+    /// Services that are refused, and why: they do not fit what their zones hold. Waits for nobody.
+    #[must_use]
+    pub fn unfit_services(&self) -> Vec<ServiceUnfit> {
+        self.inner().zones_told.load().unfit.clone()
     }
 
     pub(crate) fn rebuilding(&self) -> MutexGuard<'_, Rebuilding> {
@@ -325,6 +332,9 @@ impl Draft {
 /// Zones with the services in them, but for those of zones that are left out.
 pub(crate) fn compile(topology: &Topology, served: &Served) -> Result<ZoneTable, ZoneCompileError> {
     let is_served = |service: &&DomainName| {
+        if served.refused.contains_key(*service) {
+            return false;
+        }
         let mut above = Some((*service).clone());
         while let Some(name) = above {
             if served.terms.zones.contains_key(&name) {
@@ -336,7 +346,7 @@ pub(crate) fn compile(topology: &Topology, served: &Served) -> Result<ZoneTable,
     };
     let services = topology.services.iter().map(|service| &service.name);
     let services: Vec<DomainName> = services.filter(is_served).cloned().collect();
-    ZoneTable::compile_beside(&served.zones, &services, &served.left_out)
+    ZoneTable::compile_beside(&served.zones, &services, &served.left_out, &served.refused)
 }
 
 /// What the Plans name the keys by: all that validators see of them. Empty while nothing is signed.
@@ -394,6 +404,7 @@ impl ZonesTold {
         let signed = zones.in_force.iter();
         Self {
             status: wanted.signing.iter().map(one).collect(),
+            unfit: wanted.unfit_services().cloned().collect(),
             signed: signed.map(|(apex, held)| (apex.clone(), Arc::clone(&held.zone))).collect(),
         }
     }

@@ -10,13 +10,14 @@ use walrus_core::dnssec::{
     SignRequest, Signature, SignedBefore, SignedService, SignedZone, ZoneSigning, sign_zone_by,
 };
 use walrus_core::plan::{Plan, with_found};
-use walrus_core::world::{ServiceId, Topology};
+use walrus_core::world::{ServiceId, ServiceTypes, Topology};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 
 use super::ground::AnswerTerms;
 use super::key_ring::{KeyRing, Pace, SignError};
 use super::store::{Entry, Kept, Store};
+use crate::zones::UnfitServices;
 
 /// At a start zones up to so many names are signed before anything is answered: about two seconds.
 /// Larger ones follow in the background, and the others are answered meanwhile.
@@ -37,6 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) zones: Vec<Arc<Zone>>,
     /// Zones whose content did not come yet, or is too old.
     pub(crate) empty: BTreeSet<DomainName>,
+    /// By zone that moves: services that do not fit what it holds. They are refused.
+    pub(crate) unfit: BTreeMap<DomainName, UnfitServices>,
     /// Those that are signed.
     pub(crate) signing: BTreeMap<DomainName, ZoneSigning>,
     /// Of the topology.
@@ -59,6 +62,8 @@ pub(crate) struct Served {
     pub(crate) terms: AnswerTerms,
     /// Zones that wait, and for what.
     pub(crate) left_out: BTreeMap<DomainName, Lack>,
+    /// Services that are refused, with what they would give.
+    pub(crate) refused: BTreeMap<DomainName, ServiceTypes>,
     /// The types that services in signed zones have there.
     pub(crate) promised: BTreeMap<DomainName, Vec<u16>>,
 }
@@ -108,7 +113,8 @@ impl Wanted {
     ) -> Self {
         let singles = Arc::new(SingleSets::new(&topology));
         let (empty, signing_of) = (BTreeSet::new(), BTreeMap::new());
-        let wanted = Self { topology, zones, empty, signing: signing_of, singles };
+        let unfit = BTreeMap::new();
+        let wanted = Self { topology, zones, empty, unfit, signing: signing_of, singles };
         signing.into_iter().fold(wanted, Self::with_signing)
     }
 
@@ -133,7 +139,9 @@ impl Wanted {
     fn services(&self) -> BTreeMap<&DomainName, Vec<SignedService>> {
         let mut by_zone: BTreeMap<&DomainName, Vec<SignedService>> =
             self.apexes().map(|apex| (apex, Vec::new())).collect();
-        for (id, service) in (0..).map(ServiceId).zip(&self.topology.services) {
+        let refused = self.refused();
+        let services = (0..).map(ServiceId).zip(&self.topology.services);
+        for (id, service) in services.filter(|(_, it)| !refused.contains_key(&it.name)) {
             let mut above = Some(service.name.clone());
             while let Some(name) = above {
                 if let Some(services) = by_zone.get_mut(&name) {
@@ -154,6 +162,7 @@ impl Served {
             && self.zones.iter().zip(&other.zones).all(|(one, two)| Arc::ptr_eq(one, two))
             && self.terms.zones == other.terms.zones
             && self.left_out == other.left_out
+            && self.refused == other.refused
     }
 }
 
@@ -181,6 +190,7 @@ impl SignedZones {
         let mut services = wanted.services();
         let mut served = Served::default();
         served.terms.singles = Arc::clone(&wanted.singles);
+        served.refused = wanted.refused();
         for plain in &wanted.zones {
             let apex = plain.apex();
             let Some(how) = wanted.signing.get(apex) else {

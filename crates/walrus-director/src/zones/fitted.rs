@@ -1,76 +1,98 @@
-//! What is served of a zone as it came: without what somebody else signed if Walrus signs it, and with
-//! the addresses of the hosts that services' records name.
+//! What is served of a zone as it came: without what somebody else signed if Walrus signs it, with
+//! the addresses of the hosts that services' records name, and beside services that do not fit it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use walrus_core::dnssec::unsigned;
-use walrus_core::zone::{HostedZones, RecordSet, Zone, add_hosts};
+use walrus_core::world::ServiceTypes;
+use walrus_core::zone::{
+    HostedZones, RecordSet, ServiceUnfit, Zone, add_hosts_that_fit, unfit_services,
+};
 use walrus_dns::{DomainName, record_type};
 
 use crate::signing::Wanted;
 
-/// Why content that came does not go together with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfitting {
-    /// It is signed by somebody else, and there are services in it.
-    #[error(
-        "the zone {zone} comes signed, and an answer of the service {service} would have no \
-         signature: write dnssec = \"sign\" into its [[zone]], so that Walrus signs it, or let its \
-         primary send it unsigned"
-    )]
-    SignedElsewhere {
-        /// The zone.
-        zone: DomainName,
-        /// One of them.
-        service: DomainName,
-    },
-    /// It says otherwise about a server's name.
-    #[error("{0}")]
-    Hosts(String),
-}
+/// Services that do not fit a zone as it came, by name.
+pub(crate) type UnfitServices = BTreeMap<DomainName, ServiceUnfit>;
+
+/// A line is written of so many of them; the status has all.
+const LINES_MAX: usize = 10;
 
 impl Wanted {
-    /// The zone as it is served, but for its signatures.
-    pub(crate) fn fitted(&self, content: &Arc<Zone>) -> Result<Arc<Zone>, Unfitting> {
+    /// The zone as it is served, but for its signatures, and the services that do not fit it.
+    pub(crate) fn fitted(&self, content: &Arc<Zone>) -> (Arc<Zone>, UnfitServices) {
         let apex = content.apex();
-        if self.signing.contains_key(apex) {
-            return self.with_hosts(&plain(content));
+        let is_signed_here = self.signing.contains_key(apex);
+        let content = if is_signed_here { plain(content) } else { Arc::clone(content) };
+        let unfit = unfit_services(&content, self.apexes(), &self.topology);
+        if content.is_signed() {
+            // Not a byte of it may change.
+            return (content, unfit);
         }
-        let service = self.services_in(apex).next();
-        match service {
-            Some(service) if content.is_signed() => {
-                Err(Unfitting::SignedElsewhere { zone: apex.clone(), service: service.clone() })
-            }
-            None if content.is_signed() => Ok(Arc::clone(content)),
-            Some(_) => self.with_hosts(&without(content, &[record_type::ZONEMD])),
-            None => self.with_hosts(content),
-        }
+        let has_services = self.topology.services.iter().any(|it| self.is_in(&it.name, apex));
+        let content =
+            if has_services { without(&content, &[record_type::ZONEMD]) } else { content };
+        (self.with_hosts(&content), unfit)
     }
 
-    /// The names of the services that live in a zone.
-    fn services_in<'a>(&'a self, apex: &'a DomainName) -> impl Iterator<Item = &'a DomainName> {
-        let deeper: Vec<&DomainName> =
-            self.apexes().filter(|other| *other != apex && other.is_within(apex)).collect();
-        let names = self.topology.services.iter().map(|service| &service.name);
-        names.filter(move |name| {
-            name.is_within(apex) && !deeper.iter().any(|deeper| name.is_within(deeper))
-        })
+    /// Whether a name is in this zone, and in none below it.
+    fn is_in(&self, name: &DomainName, apex: &DomainName) -> bool {
+        let is_nearer =
+            |other: &DomainName| other != apex && other.is_within(apex) && name.is_within(other);
+        name.is_within(apex) && !self.apexes().any(is_nearer)
     }
 
-    fn with_hosts(&self, content: &Arc<Zone>) -> Result<Arc<Zone>, Unfitting> {
+    fn with_hosts(&self, content: &Arc<Zone>) -> Arc<Zone> {
         // All zones, for the deepest has a name; those that are served have their hosts already.
         let others = self.zones.iter().filter(|zone| zone.apex() != content.apex());
         let zones: Vec<Arc<Zone>> = std::iter::once(content).chain(others).cloned().collect();
-        let HostedZones { zones, .. } =
-            add_hosts(&zones, &self.topology).map_err(|mut problems| {
-                Unfitting::Hosts(problems.drain(..1).next().unwrap_or_default())
-            })?;
+        let HostedZones { zones, .. } = add_hosts_that_fit(&zones, &self.topology);
         let hosted = zones.into_iter().next();
         let hosted = hosted.unwrap_or_else(|| Arc::clone(content));
         if Arc::ptr_eq(&hosted, content) {
-            return Ok(hosted);
+            return hosted;
         }
-        Ok(without(&hosted, &[record_type::ZONEMD]))
+        without(&hosted, &[record_type::ZONEMD])
+    }
+
+    /// All services that are refused.
+    pub(crate) fn unfit_services(&self) -> impl Iterator<Item = &ServiceUnfit> {
+        self.unfit.values().flat_map(BTreeMap::values)
+    }
+
+    /// The same with the types that they would give.
+    pub(crate) fn refused(&self) -> BTreeMap<DomainName, ServiceTypes> {
+        if self.unfit.is_empty() {
+            return BTreeMap::new();
+        }
+        let services = self.topology.services.iter().filter(|service| self.is_unfit(&service.name));
+        services.map(|service| (service.name.clone(), service.records.types())).collect()
+    }
+
+    fn is_unfit(&self, service: &DomainName) -> bool {
+        self.unfit.values().any(|services| services.contains_key(service))
+    }
+
+    /// The first service that is refused now and was not before: whoever brings this can still be told.
+    pub(crate) fn newly_unfit(&self, before: &Self) -> Option<&ServiceUnfit> {
+        self.unfit_services().find(|unfit| !before.is_unfit(unfit.service()))
+    }
+
+    /// Writes down what is refused now and was not before.
+    pub(crate) fn tell_unfit(&self, before: Option<&Self>) {
+        let was = |unfit: &&ServiceUnfit| {
+            let mut before = before.into_iter().flat_map(|before| before.unfit.values());
+            before.any(|services| services.get(unfit.service()) == Some(*unfit))
+        };
+        let new = || self.unfit_services().filter(|unfit| !was(unfit));
+        for unfit in new().take(LINES_MAX) {
+            tracing::error!(service = %unfit.service(), "the service is refused: {unfit}");
+        }
+        let others = new().count().saturating_sub(LINES_MAX);
+        if others > 0 {
+            tracing::error!(others, "more services are refused: see `walrus status`");
+        }
     }
 }
 

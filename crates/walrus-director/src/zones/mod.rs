@@ -18,12 +18,12 @@ mod updates;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use walrus_core::zone::Zone;
+use walrus_core::zone::{ServiceUnfit, Zone};
 use walrus_dns::DomainName;
 
 use crate::director::{DirectorHandle, ReloadError, lock};
 use crate::signing::{Rebuilding, SignError, Wanted};
-pub use fitted::Unfitting;
+pub(crate) use fitted::UnfitServices;
 pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
 pub use journal::journal_path;
 pub(crate) use keeper::Keeper;
@@ -61,9 +61,9 @@ pub enum ReplaceError {
     /// It came for settings that hold no longer.
     #[error("the zone {0} comes from elsewhere by now")]
     Late(DomainName),
-    /// It does not fit what the configuration says.
-    #[error(transparent)]
-    Unfitting(#[from] Unfitting),
+    /// A service would no longer fit it.
+    #[error("{0}")]
+    Unfit(Box<ServiceUnfit>),
     /// It cannot be signed. It is tried again, as for every zone.
     #[error("the zone {zone} came and is not served, since it cannot be signed")]
     Signing {
@@ -82,12 +82,14 @@ impl DirectorHandle {
     /// compiled on the calling thread, one zone at a time, and served when this returns.
     ///
     /// # Errors
-    /// If the content does not fit the services, or cannot be signed.
+    /// If a service does not fit the content that fitted before, or it cannot be signed.
     pub fn replace_zone(&self, zone: Arc<Zone>) -> Result<(), ReplaceError> {
-        self.replace_zone_while(zone, &|| true)
+        let mut rebuilding = self.rebuilding();
+        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone), true)
     }
 
-    /// The same if that is still wanted when its turn has come: whoever brings it may have been waiting.
+    /// The same for content that nobody here can refuse: services that do not fit it are. And if that is still wanted
+    /// when its turn has come: whoever brings it may have been waiting.
     pub(crate) fn replace_zone_while(
         &self,
         zone: Arc<Zone>,
@@ -97,7 +99,7 @@ impl DirectorHandle {
         if !is_wanted() {
             return Err(ReplaceError::Late(zone.apex().clone()));
         }
-        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone))
+        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone), false)
     }
 
     /// The content of a zone that moves once whoever changes it now is done. May wait for long.
@@ -112,7 +114,7 @@ impl DirectorHandle {
     /// If it is none of these.
     pub fn empty_zone(&self, apex: &DomainName) -> Result<(), ReplaceError> {
         let mut rebuilding = self.rebuilding();
-        self.move_zone(&mut rebuilding, apex, None)
+        self.move_zone(&mut rebuilding, apex, None, false)
     }
 
     /// The content of a zone that moves, as it came last; `None` without any.
@@ -126,12 +128,17 @@ impl DirectorHandle {
         rebuilding: &mut Rebuilding,
         apex: &DomainName,
         content: Option<Arc<Zone>>,
+        must_fit: bool,
     ) -> Result<(), ReplaceError> {
         if !lock(&self.inner().contents).contains_key(apex) {
             return Err(ReplaceError::NotMoving(apex.clone()));
         }
         let mut wanted = rebuilding.wanted.clone();
-        wanted.place(apex, content.as_ref())?;
+        wanted.place(apex, content.as_ref());
+        if must_fit && let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {
+            return Err(ReplaceError::Unfit(Box::new(unfit.clone())));
+        }
+        wanted.tell_unfit(Some(&rebuilding.wanted));
         self.rebuild(rebuilding, wanted, None, false)?;
         let kept = lock(&self.inner().contents).insert(apex.clone(), content);
         // Large ones take a while to be freed.
@@ -194,29 +201,29 @@ impl Wanted {
     }
 
     /// With the contents of zones that move in the places of what was loaded.
-    ///
-    /// # Errors
-    /// If one does not fit.
-    pub(crate) fn with_contents(mut self, contents: &Contents) -> Result<Self, Unfitting> {
+    pub(crate) fn with_contents(mut self, contents: &Contents) -> Self {
         for (apex, content) in contents {
-            self.place(apex, content.as_ref())?;
+            self.place(apex, content.as_ref());
         }
-        Ok(self)
+        self
     }
 
     /// Puts one zone's content where it is served from.
-    fn place(&mut self, apex: &DomainName, content: Option<&Arc<Zone>>) -> Result<(), Unfitting> {
+    fn place(&mut self, apex: &DomainName, content: Option<&Arc<Zone>>) {
+        self.unfit.remove(apex);
         let Some(content) = content else {
             self.zones.retain(|zone| zone.apex() != apex);
             self.empty.insert(apex.clone());
-            return Ok(());
+            return;
         };
-        let fitted = self.fitted(content)?;
+        let (fitted, unfit) = self.fitted(content);
+        if !unfit.is_empty() {
+            self.unfit.insert(apex.clone(), unfit);
+        }
         self.empty.remove(apex);
         match self.zones.iter_mut().find(|zone| zone.apex() == apex) {
             Some(place) => *place = fitted,
             None => self.zones.push(fitted),
         }
-        Ok(())
     }
 }

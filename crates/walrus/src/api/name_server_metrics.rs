@@ -57,6 +57,9 @@ pub(super) fn register(
         registry.register("plan_in_force_seconds", help, changes);
         super::signing::register(registry, &director.signing(), keys);
         super::updated::register(registry, director);
+        let refused = i64::try_from(director.unfit_services().len()).unwrap_or(i64::MAX);
+        let help = "Services that are refused, since they do not fit what their zones hold";
+        registry.register("services_refused", help, ConstGauge::new(refused));
     }
     let Some(group) = node.controller().and_then(|controller| controller.group()) else { return };
     let connected = i64::try_from(group.connected()).unwrap_or(i64::MAX);

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use walrus_core::zone::ServiceUnfit;
 use walrus_director::SecondaryStatus;
 
 use super::status::ProblemView;
@@ -98,6 +99,13 @@ impl SecondaryView {
         };
         Some(ProblemView { kind: "zone".to_owned(), subject: self.zone.clone(), text })
     }
+}
+
+/// A service that does not fit what its zone holds.
+pub(crate) fn unfit_problem(unfit: &ServiceUnfit) -> ProblemView {
+    let service = unfit.service().to_string();
+    let text = format!("the service {service} is refused (REFUSED): {unfit}");
+    ProblemView { kind: "service".to_owned(), subject: service, text }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -21,7 +21,7 @@ pub(crate) struct CheckView {
 }
 
 pub(super) fn run(path: &Path, strict: bool, json: bool) -> Result<(), Failure> {
-    let (problems, warnings) = match load::check(path).and_then(|checked| checked.load(None)) {
+    let (problems, warnings) = match load::check(path).and_then(load::Checked::load_beside_kept) {
         Ok(loaded) => {
             let seen = super::keys::ds_warnings(&loaded.configuration);
             (Vec::new(), loaded.warnings.into_iter().chain(seen).collect())

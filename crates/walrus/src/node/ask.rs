@@ -108,6 +108,8 @@ impl Node {
         if let Some(director) = self.director() {
             view.problems.extend(crate::api::signing::problems(&director.signing()));
             view.problems.extend(crate::api::signing::key_problems(self.key_problems().await));
+            view.problems
+                .extend(director.unfit_services().iter().map(crate::api::secondary::unfit_problem));
             view.keys = self.keys_view().await.zones;
         }
         view.name_servers = self.name_servers();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type};
 
+use crate::world::{ServiceType, ServiceTypes};
 use crate::zone::{SetView, Sets, Zone};
 
 /// All zones and the names of the services in them.
@@ -20,6 +21,10 @@ pub(in crate::answer) struct CompleteIndex {
     zones: BTreeMap<DomainName, Arc<Zone>>,
     /// Apexes of zones of ours that must not be answered yet.
     waiting: BTreeMap<DomainName, Lack>,
+    /// Services that do not fit their zones, and the types that they would give.
+    refused: BTreeMap<DomainName, ServiceTypes>,
+    /// None of these has more labels.
+    refused_labels_max: usize,
     /// No apex has more labels.
     apex_labels_max: usize,
     /// By the zone that they are in: a service makes names exist in that zone only.
@@ -35,6 +40,9 @@ pub enum Lack {
     /// No content came yet from where it comes from, or what came is too old: a server failure with
     /// extended error 24 (RFC 8914 section 4.25).
     Content,
+    /// There is a service at the name which does not fit what its zone holds: whatever the zone says there is
+    /// not what was meant. Refused, so that resolvers ask elsewhere.
+    Fit,
 }
 
 /// What there is at a name.
@@ -110,12 +118,22 @@ impl CompleteIndex {
         zones: impl IntoIterator<Item = Arc<Zone>>,
         services: impl IntoIterator<Item = (DomainName, u32)>,
         waiting: BTreeMap<DomainName, Lack>,
+        refused: BTreeMap<DomainName, ServiceTypes>,
     ) -> Self {
         let zones: BTreeMap<DomainName, Arc<Zone>> =
             zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
         let apexes = zones.keys().chain(waiting.keys());
         let apex_labels_max = apexes.map(DomainName::label_count).max().unwrap_or(0);
-        let mut index = Self { zones, waiting, apex_labels_max, services: BTreeMap::new() };
+        let refused_labels_max = refused.keys().map(DomainName::label_count).max().unwrap_or(0);
+        let services_of = BTreeMap::new();
+        let mut index = Self {
+            zones,
+            waiting,
+            refused,
+            refused_labels_max,
+            apex_labels_max,
+            services: services_of,
+        };
         for (name, service) in services {
             if let Nearest::Zone(zone) = index.nearest(&name, false) {
                 let apex = zone.apex().clone();
@@ -143,6 +161,9 @@ impl CompleteIndex {
             Some(Cut::Renamed(owner, dname)) => return Found::Renamed { owner, dname, zone },
             _ => {}
         }
+        if self.is_refused(name, &encloser, record_type) {
+            return Found::Waiting(Lack::Fit);
+        }
         if encloser == *name {
             return self.node(zone, encloser);
         }
@@ -153,6 +174,25 @@ impl CompleteIndex {
             Some(wildcard) => self.node(zone, wildcard),
             None => Found::Nothing { encloser, zone },
         }
+    }
+
+    /// Whether a service that is refused would give this, at the name itself or by a wildcard.
+    fn is_refused(&self, name: &DomainName, encloser: &DomainName, record_type: u16) -> bool {
+        let Some(service_type) = ServiceType::of(record_type) else { return false };
+        if self.refused.is_empty() {
+            return false;
+        }
+        let gives =
+            |name: &DomainName| self.refused.get(name).is_some_and(|types| types.has(service_type));
+        if encloser == name || gives(name) {
+            return gives(name);
+        }
+        let nearest = name.suffix(self.refused_labels_max);
+        std::iter::successors(Some(nearest), DomainName::parent)
+            .filter(|above| above != name)
+            .take_while(|above| above.is_within(encloser))
+            .filter_map(|above| above.wildcard())
+            .any(|wildcard| gives(&wildcard))
     }
 
     /// The zone nearest to the name; for a DS query at an apex the one above, if it is ours too.

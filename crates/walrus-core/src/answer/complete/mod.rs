@@ -132,6 +132,7 @@ fn answer(
     options.extended_error = resolution.lack.map(|lack| match lack {
         Lack::Signatures => NOT_SIGNED,
         Lack::Content => NO_CONTENT,
+        Lack::Fit => UNFIT,
     });
     let chosen;
     if let Some(service) = resolution.service.take() {
@@ -177,6 +178,9 @@ const NOT_SIGNED: ExtendedError = ExtendedError { code: 14, text: "zone is not s
 /// Extended error 24 (RFC 8914 section 4.25): no zone came yet, or the last one is too old.
 const NO_CONTENT: ExtendedError =
     ExtendedError { code: 24, text: "no zone came from its primary, or it expired" };
+/// Extended error 0 (RFC 8914 section 4.1): a service that does not fit what its zone holds.
+const UNFIT: ExtendedError =
+    ExtendedError { code: 0, text: "the service here does not fit what its zone holds" };
 
 /// Only class IN, and no transfers.
 fn is_served(question: &Question<'_>) -> bool {

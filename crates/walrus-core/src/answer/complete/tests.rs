@@ -97,7 +97,7 @@ fn index() -> CompleteIndex {
     });
     let services = ["www.other", "six.other", "early.other", "child.other"];
     let services = services.map(|name| name.parse().unwrap());
-    CompleteIndex::new(zones, services.into_iter().zip(0..), BTreeMap::new())
+    CompleteIndex::new(zones, services.into_iter().zip(0..), BTreeMap::new(), BTreeMap::new())
 }
 
 fn choose(question: ServiceQuestion) -> Option<ServiceAnswer> {
@@ -440,7 +440,8 @@ fn rfc_9471_section_3_1_a_referral_says_when_glue_is_missing() {
         }
         let apex: DomainName = "zone".parse().unwrap();
         let zone = read_zone("zone", text.as_bytes(), &apex).unwrap().zone;
-        let index = CompleteIndex::new([std::sync::Arc::new(zone)], [], BTreeMap::new());
+        let index =
+            CompleteIndex::new([std::sync::Arc::new(zone)], [], BTreeMap::new(), BTreeMap::new());
         let query = query("www.d.zone", Rtype::A);
         let reply = |transport| shown(&reply_from(&index, &query, transport).unwrap());
         let whole = reply(Transport::Tcp);

@@ -8,6 +8,7 @@ use walrus_dns::{DomainName, record_type, split_label};
 use super::slots::{self, Place, Slots};
 use super::zone_table::{NO_SERVICE, OWN, OWN_HEAD_LEN, Soa, ZoneHead, ZoneTable, flags};
 use crate::answer::complete::{CompleteIndex, Lack};
+use crate::world::ServiceTypes;
 use crate::zone::Zone;
 use crate::zone::arena::Node;
 use crate::zone::builder::{Unfit, is_below, split_name};
@@ -59,6 +60,7 @@ pub(super) fn compile(
     zones: &[Arc<Zone>],
     services: &[DomainName],
     waiting: &BTreeMap<DomainName, Lack>,
+    refused: &BTreeMap<DomainName, ServiceTypes>,
 ) -> Result<ZoneTable, ZoneCompileError> {
     if zones.len() >= usize::from(OWN) {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
@@ -89,6 +91,7 @@ pub(super) fn compile(
             zones.iter().cloned(),
             services.iter().cloned().zip(0..),
             waiting.clone(),
+            refused.clone(),
         ),
     };
     let mut builder = Builder { holders: holders(&apexes), apexes, table };
@@ -104,6 +107,9 @@ pub(super) fn compile(
     }
     for (index, service) in (0..).zip(services) {
         builder.add_service(index, service)?;
+    }
+    for service in refused.keys() {
+        builder.add_refused(service);
     }
     let mut table = builder.table;
     table.own.shrink_to_fit();
@@ -169,6 +175,25 @@ impl<'a> Builder<'a> {
         let name = apex.as_wire();
         self.table.labels_max = self.table.labels_max.max(label_count(name));
         self.add_own(name, WAITS, flags::CUT, NO_SERVICE);
+    }
+
+    /// Leaves what is asked at a service's name to the complete path, which refuses what the service would give.
+    fn add_refused(&mut self, service: &DomainName) {
+        let name = service.as_wire();
+        // A wildcard's names are those below the name above it.
+        for name in [name.strip_prefix(&[1, b'*']), Some(name)].into_iter().flatten() {
+            match self.table.find_place(name) {
+                Some((place, entry)) => {
+                    let marks = entry.node().flags();
+                    self.replace(name, place, marks | flags::CUT, NO_SERVICE);
+                }
+                None => {
+                    let Some(zone) = self.owner(name).filter(|zone| *zone != WAITS) else { return };
+                    self.table.labels_max = self.table.labels_max.max(label_count(name));
+                    self.add_own(name, zone, flags::CUT, NO_SERVICE);
+                }
+            }
+        }
     }
 
     /// Adds the empty non-terminals between a name and its zone's apex, from the top. In canonical

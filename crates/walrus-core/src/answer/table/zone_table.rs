@@ -13,6 +13,7 @@ use walrus_dns::{DomainName, record_type, reply, split_label};
 use super::compile::{self, ZoneCompileError};
 use super::slots::{self, Place, Slots};
 use crate::answer::complete::{CompleteIndex, Lack};
+use crate::world::ServiceTypes;
 use crate::zone::arena::Node;
 pub(in crate::answer) use crate::zone::arena::flags;
 use crate::zone::{Nsec3Chain, SetView, Zone};
@@ -77,12 +78,13 @@ impl ZoneTable {
     /// If a service has no place in the zones, a zone is given twice or lacks its SOA record, or a
     /// limit is passed.
     pub fn compile(zones: &[Arc<Zone>], services: &[DomainName]) -> Result<Self, ZoneCompileError> {
-        compile::compile(zones, services, &BTreeMap::new())
+        compile::compile(zones, services, &BTreeMap::new(), &BTreeMap::new())
     }
 
     /// The same beside zones of ours that must not be answered yet: whatever is at or below their
     /// apexes is refused, or fails, by what they lack, also where a zone above would say that it does not exist. None of them may
-    /// be among `zones`, nor any service within them.
+    /// be among `zones`, nor any service within them. And beside services that do not fit what their zones
+    /// hold, with the types that they would give: these are refused at their names.
     ///
     /// # Errors
     /// As [`Self::compile`].
@@ -90,8 +92,9 @@ impl ZoneTable {
         zones: &[Arc<Zone>],
         services: &[DomainName],
         waiting: &BTreeMap<DomainName, Lack>,
+        refused: &BTreeMap<DomainName, ServiceTypes>,
     ) -> Result<Self, ZoneCompileError> {
-        compile::compile(zones, services, waiting)
+        compile::compile(zones, services, waiting, refused)
     }
 
     /// Names of the services, as they were given.

@@ -1,5 +1,7 @@
 //! Each kind of static question, refusal and cut, by name.
 
+use std::collections::BTreeMap;
+
 use walrus_dns::record_type::{
     A, AAAA, ANY, AXFR, CAA, CNAME, DNAME, DS, MX, NS, PTR, SOA, SRV, TXT,
 };
@@ -8,6 +10,7 @@ use super::fixture::{Ask, Reply, both, empty_table, name, plan, table, zone_tabl
 use crate::answer::{
     Lack, Outcome, WorkerState, ZoneCompileError, ZoneTable, respond, respond_completely,
 };
+use crate::world::ServiceTypes;
 use crate::zone::read_zone;
 
 const SOA_TEXT: &str = "example SOA 300 ns.example. host.example. 1 2 3 4 300";
@@ -115,7 +118,7 @@ fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
     let waiting = ["child.example", "gone", "b.c.example", "x.wild.example"];
     let waiting = waiting.map(|apex| (name(apex), Lack::Signatures)).into();
     let services = ["other", "www.example"].map(name);
-    let zones = ZoneTable::compile_beside(&zones, &services, &waiting).unwrap();
+    let zones = ZoneTable::compile_beside(&zones, &services, &waiting, &BTreeMap::new()).unwrap();
     let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
     let mut worker = WorkerState::new(1, &table);
     let mut ask = |question, record_type| {
@@ -162,8 +165,8 @@ fn a_zone_that_waits_is_refused_and_hides_from_the_zone_above() {
     let service = [name("www.child.example")];
     let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
     let waiting = [(name("child.example"), Lack::Content)].into();
-    assert!(ZoneTable::compile_beside(&zones, &service, &waiting).is_err());
-    let zones = ZoneTable::compile_beside(&zones, &[], &waiting).unwrap();
+    assert!(ZoneTable::compile_beside(&zones, &service, &waiting, &BTreeMap::new()).is_err());
+    let zones = ZoneTable::compile_beside(&zones, &[], &waiting, &BTreeMap::new()).unwrap();
     let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
     let ask = Ask::new("a.child.example", A);
     let (bytes, mut reply) = (ask.bytes(), vec![0; 1232]);
@@ -347,4 +350,53 @@ fn every_name_and_empty_non_terminal_is_in_the_table() {
     for absent in ["d.example", "x.child.example", "www.other"] {
         assert!(table.find(name(absent).as_wire()).is_none(), "{absent}");
     }
+}
+
+/// What a service would give is refused where it does not fit its zone, and nothing else: the zone is
+/// answered beside it, at the service's own name as well.
+#[test]
+fn a_service_that_does_not_fit_is_refused_and_its_zone_is_answered() {
+    let zones: Vec<_> = super::fixture::zones().into_iter().take(2).collect();
+    let refused = ["example", "lone.a.example", "*.many.example", "in.example", "x.del.example"];
+    let refused = refused.map(|service| (name(service), ServiceTypes::ADDRESSES)).into();
+    let services = ["www.example", "below.lone.a.example"].map(name);
+    let zones = ZoneTable::compile_beside(&zones, &services, &BTreeMap::new(), &refused).unwrap();
+    let table = empty_table().with_zones(std::sync::Arc::new(zones)).unwrap();
+    let mut worker = WorkerState::new(1, &table);
+    let mut ask = |question: &str, record_type| {
+        let ask = Ask::new(question, record_type);
+        let (bytes, mut reply) = (ask.bytes(), vec![0; 1232]);
+        let mut outcome = respond(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        if outcome == Outcome::NotUnderstood {
+            outcome = respond_completely(&table, &mut worker, &ask.request(&bytes), &mut reply);
+        }
+        let Outcome::Reply(len) = outcome else { panic!("{outcome:?}") };
+        reply.truncate(len);
+        Reply(reply)
+    };
+    for service in ["example", "lone.a.example", "q.many.example", "q.r.many.example", "in.example"]
+    {
+        for record_type in [A, AAAA] {
+            let reply = ask(service, record_type);
+            assert_eq!((reply.rcode(), reply.flags()), (5, (false, false)), "{service}");
+            assert!(reply.0.ends_with(b"does not fit what its zone holds"), "{service}");
+        }
+    }
+    for (question, record_type, rcode) in [
+        ("example", SOA, 0),
+        ("example", NS, 0),
+        ("lone.a.example", TXT, 0),
+        ("a.example", A, 0),
+        ("q.lone.a.example", A, 3),
+        ("many.example", A, 3),
+        ("q.many.example", TXT, 3),
+        ("in.example", TXT, 0),
+        ("q.example", A, 3),
+    ] {
+        let reply = ask(question, record_type);
+        assert_eq!(reply.rcode(), rcode, "{question} {record_type}");
+    }
+    // What a zone gives away is not ours, whatever the configuration says.
+    assert_eq!(ask("x.del.example", A).rcode(), 0, "a referral");
+    assert_eq!(ask("below.lone.a.example", A).rcode(), 2, "a service without a Plan");
 }

@@ -207,3 +207,39 @@ fn a_zone_that_nobody_confirms_expires_and_comes_back() {
     wait_until(&walrus, "a", (0, &[1]));
     wait_until(&walrus, "www", (0, &[80]));
 }
+
+#[test]
+fn a_service_that_the_primary_puts_an_alias_over_is_refused_and_the_zone_goes_on() {
+    let _together = together();
+    let Some([knotd]) = find("a service that does not fit", ["knotd"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene { folder, kind: Kind::Knot, program: knotd };
+    let dns = free();
+    let primary = scene.primary(&zone(1, "a A 192.0.2.1\n"), dns);
+    let folder = scene.path("walrus");
+    let text = configuration(&folder, &[primary.address], SECRET, "");
+    let mut walrus = start(&folder, dns, &text);
+    wait_until(&walrus, "a", (0, &[1]));
+    wait_until(&walrus, "www", (0, &[80]));
+    primary.change(&zone(2, "a A 192.0.2.2\nwww CNAME a\n"));
+    wait_until(&walrus, "a", (0, &[2]));
+    wait_until(&walrus, "www", (5, &[]));
+    let told = |walrus: &Walrus| {
+        let problems = walrus.status()["problems"].as_array().cloned().unwrap_or_default();
+        problems.into_iter().find(|it| it["kind"] == "service").map(|it| it["text"].to_string())
+    };
+    assert!(
+        told(&walrus).is_some_and(|text| text.contains("alias (CNAME)")),
+        "{}",
+        walrus.status()
+    );
+    assert_eq!(walrus.status()["zones"][0]["state"], "served");
+    // What was kept does not fit either, and keeps nobody from starting.
+    walrus.stop();
+    let walrus = start(&folder, dns, &text);
+    assert_eq!(answer(dns, "a"), Some((0, vec![2])), "at once");
+    wait_until(&walrus, "www", (5, &[]));
+    primary.change(&zone(3, "a A 192.0.2.3\n"));
+    wait_until(&walrus, "www", (0, &[80]));
+    wait_for("no problem", || told(&walrus).is_none().then_some(()));
+}
