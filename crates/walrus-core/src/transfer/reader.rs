@@ -93,9 +93,9 @@ pub enum TransferError {
     /// The first record is no SOA record of the zone.
     #[error("it does not begin with the zone's SOA record")]
     NoSoa,
-    /// A record that is not in the zone, or of another class.
-    #[error("it sends {0}, which is not in the zone")]
-    Outside(DomainName),
+    /// A record of another class.
+    #[error("it sends {0} in another class than IN")]
+    OtherClass(DomainName),
     /// An older zone than the one that is there.
     #[error(
         "its serial {came} is not newer than {held}, which is here: raise the primary's serial above"
@@ -136,6 +136,8 @@ pub struct TransferReader {
     keeps_signatures: bool,
     limits: TransferLimits,
     bytes: u64,
+    /// Records that are not in the zone: how many, and the name of the first.
+    outside: Option<(u64, DomainName)>,
     state: State,
 }
 
@@ -179,7 +181,26 @@ impl TransferReader {
         keeps_signatures: bool,
         limits: TransferLimits,
     ) -> Self {
-        Self { apex, asked, id, keeps_signatures, limits, bytes: 0, state: State::Begin }
+        Self {
+            apex,
+            asked,
+            id,
+            keeps_signatures,
+            limits,
+            bytes: 0,
+            outside: None,
+            state: State::Begin,
+        }
+    }
+
+    /// Bytes that what came takes until it ends, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            State::Begin | State::First(_) | State::Ended => 0,
+            State::Whole(_, draft) => draft.memory(),
+            State::Steps(steps) => steps.size,
+        }
     }
 
     /// Takes a message in. After an error, or the end, there is nothing more to read.
@@ -236,7 +257,7 @@ impl TransferReader {
         record: WireRecord,
         is_last_of_message: bool,
     ) -> Result<Option<Transfer>, TransferError> {
-        let record = self.checked(record)?;
+        let Some(record) = self.checked(record)? else { return self.pass_by().map(|()| None) };
         let soa = self.soa(&record);
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Begin => self.begin(soa.ok_or(TransferError::NoSoa)?, is_last_of_message),
@@ -266,17 +287,35 @@ impl TransferReader {
         }
     }
 
-    fn checked(&self, record: WireRecord) -> Result<Record, TransferError> {
+    /// The record; `None` if it is not in the zone: other name servers send what their files have (RFC 5936
+    /// section 3.5 has them refuse it, and secondaries bear it).
+    fn checked(&mut self, record: WireRecord) -> Result<Option<Record>, TransferError> {
         let WireRecord { name, record_type, class, ttl, data } = record;
-        if class != record_type::CLASS_IN || !name.is_within(&self.apex) {
-            return Err(TransferError::Outside(name));
+        if class != record_type::CLASS_IN {
+            return Err(TransferError::OtherClass(name));
+        }
+        if !name.is_within(&self.apex) {
+            let (count, _) = self.outside.get_or_insert((0, name));
+            *count += 1;
+            return Ok(None);
         }
         // Types that exist only in messages (RFC 6895).
         let is_meta = matches!(record_type, 0 | record_type::OPT | 128..=255);
         if is_meta || !is_data_of(record_type, &data) {
             return Err(TransferError::Damaged { name, record_type });
         }
-        Ok(Record { name, record_type, ttl, data: data.into() })
+        Ok(Some(Record { name, record_type, ttl, data: data.into() }))
+    }
+
+    /// A record that is not in the zone is left out, and counts as what it is all the same.
+    fn pass_by(&mut self) -> Result<(), TransferError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin => return Err(TransferError::NoSoa),
+            State::First(newest) => self.state = self.whole(newest)?,
+            State::Ended => return Err(TransferError::Trailing),
+            state => self.state = state,
+        }
+        Ok(())
     }
 
     /// The record as the zone's SOA record, if it is one.
@@ -351,7 +390,7 @@ impl TransferReader {
     fn draft(&self, draft: &mut ZoneDraft, record: &Record) -> Result<(), TransferError> {
         let Record { name, record_type, ttl, data } = record;
         if !draft.push(name, *record_type, *ttl, data) {
-            return Err(TransferError::Outside(name.clone()));
+            return Err(TransferError::Malformed);
         }
         if draft.is_too_large() { Err(TransferError::TooLarge) } else { Ok(()) }
     }
@@ -407,7 +446,13 @@ impl TransferReader {
         let source = format!("the zone {} as it was transferred", self.apex);
         match draft.finish(&source) {
             Ok(read) => {
-                let warnings = read.warnings.iter().map(ToString::to_string).collect();
+                let mut warnings: Vec<String> =
+                    read.warnings.iter().map(ToString::to_string).collect();
+                if let Some((count, first)) = &self.outside {
+                    warnings.push(format!(
+                        "{count} records that came are not in the zone and left out, the first at {first}"
+                    ));
+                }
                 Ok(Transfer::Whole { zone: Box::new(read.zone), warnings })
             }
             Err(problems) => {

@@ -165,7 +165,6 @@ fn what_is_no_transfer_is_refused() {
     let a = record("a.z", 1, &[192, 0, 2, 1]);
     assert_eq!(with(0, a.clone()), TransferError::NoSoa);
     assert_eq!(with(4, a.clone()), TransferError::Trailing);
-    assert_eq!(with(1, record("a.y", 1, &[1; 4])), TransferError::Outside(name("a.y")));
     let damaged =
         |owner: &str, record_type| TransferError::Damaged { name: name(owner), record_type };
     assert_eq!(with(1, record("a.z", 1, &[1; 5])), damaged("a.z", 1));
@@ -219,7 +218,7 @@ fn messages_that_answer_something_else_are_refused() {
     }
     let of_other = message(&whole(&zone(7, "")));
     let mut other = TransferReader::new(name("y"), NEW, ID, false, LIMITS);
-    assert_eq!(other.read(&of_other).unwrap_err(), TransferError::Outside(name("z")));
+    assert_eq!(other.read(&of_other).unwrap_err(), TransferError::NoSoa);
 }
 
 #[test]
@@ -461,4 +460,39 @@ fn a_soa_record_of_zeros_does_not_have_us_ask_without_end() {
 fn serials_are_a_circle() {
     assert!(is_newer(1, 0) && is_newer(0, u32::MAX) && is_newer(1 << 31, 1));
     assert!(!is_newer(0, 0) && !is_newer(0, 1) && !is_newer(1 << 31, 0) && !is_newer(0, 1 << 31));
+}
+
+#[test]
+fn records_outside_the_zone_are_left_out_and_told_of() {
+    let outside = |last| Record {
+        name: name(&format!("n{last}.elsewhere")),
+        record_type: 1,
+        ttl: 60,
+        data: [192, 0, 2, last].into(),
+    };
+    let mut records = whole(&zone(7, "a A 192.0.2.1\n"));
+    for (last, at) in [(1, 1), (2, 3)] {
+        records.insert(at, outside(last));
+    }
+    for (asked, per_message) in [(NEW, 100), (Asked::Since(1), 100), (Asked::Since(1), 1)] {
+        let came = read(asked, &records, per_message).unwrap();
+        let Transfer::Whole { zone: came, warnings } = came else { panic!("{came:?}") };
+        assert_eq!(*came, zone(7, "a A 192.0.2.1\n"));
+        let told = warnings.last().unwrap();
+        assert!(told.starts_with("2 records") && told.ends_with("n1.elsewhere"), "{told}");
+    }
+    let (one, two) = (zone(1, ""), zone(2, "a A 192.0.2.1\n"));
+    let good = steps(&[one.clone(), two.clone()]);
+    for at in 2..good.len() {
+        let mut records = good.clone();
+        records.insert(at, outside(1));
+        let Ok(Transfer::Difference(it)) = read(Asked::Since(1), &records, 100) else {
+            panic!("a difference, {at}");
+        };
+        let came = one.with_difference(&it).unwrap();
+        let [came, wanted] = [&came, &two].map(|zone| zone.records().collect::<Vec<_>>());
+        assert!(came.len() == wanted.len() && came.iter().all(|it| wanted.contains(it)));
+    }
+    records.insert(0, outside(1));
+    assert_eq!(read(NEW, &records, 100), Err(TransferError::NoSoa));
 }

@@ -144,13 +144,14 @@ mod tests {
     use crate::zone::ZoneReader;
 
     const CONFIGURATION: &str = r#"
-nameservers = ["ns.example.net"]
 [dns]
 listen = ["127.0.0.1:5300"]
 [[zone]]
 name = "example.com"
+nameservers = ["ns.example.net"]
 [[zone]]
 name = "deep.example.com"
+nameservers = ["ns.example.net"]
 [[cluster]]
 name = "c"
 servers = [{ name = "s1", addresses = ["192.0.2.1"], host = "mail.example.com" }]

@@ -80,7 +80,8 @@ impl ReplyVerifier {
     /// proven by the next signature, so what they say counts only after [`Self::finish`].
     ///
     /// # Errors
-    /// If it is not believed: nothing of the exchange is then.
+    /// If it is not believed. By TCP nothing of the exchange is then; by UDP anybody may have sent it, and another is
+    /// waited for (RFC 8945 section 5.4).
     pub fn verify(&mut self, reply: &mut Vec<u8>, now: u64) -> Result<(), ReplyRefused> {
         let found = Found::in_message(reply).map_err(|_| ReplyRefused::Malformed)?;
         let Some(found) = found else {
@@ -103,8 +104,8 @@ impl ReplyVerifier {
         }
         let mut signed = reply.clone();
         found.take_off(&mut signed);
-        let next = self.key.digest();
-        let mut digest = std::mem::replace(&mut self.digest, next);
+        // What is not believed leaves all as it was: another reply may follow.
+        let mut digest = self.digest.clone();
         digest.update(&signed);
         if self.is_first {
             found.variables.sign(&self.key, &mut digest);
@@ -120,6 +121,7 @@ impl ReplyVerifier {
         if !found.variables.are_of(now) {
             return Err(ReplyRefused::WrongTime);
         }
+        self.digest = self.key.digest();
         sign_mac(&found.mac, &mut self.digest);
         (self.is_first, self.unsigned) = (false, 0);
         *reply = signed;

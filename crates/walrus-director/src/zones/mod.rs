@@ -85,21 +85,48 @@ impl DirectorHandle {
     /// If a service does not fit the content that fitted before, or it cannot be signed.
     pub fn replace_zone(&self, zone: Arc<Zone>) -> Result<(), ReplaceError> {
         let mut rebuilding = self.rebuilding();
-        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone), true)
+        let apex = zone.apex().clone();
+        self.move_zones(&mut rebuilding, &[(apex.clone(), Some(zone))], true)?;
+        is_signed(&rebuilding, &apex)
     }
 
-    /// The same for content that nobody here can refuse: services that do not fit it are. And if that is still wanted
-    /// when its turn has come: whoever brings it may have been waiting.
-    pub(crate) fn replace_zone_while(
+    /// The same for content that nobody here can refuse: services that do not fit it are. Each only if that is still wanted
+    /// when its turn has come: whoever brings it may have been waiting. All are compiled together.
+    pub(crate) fn replace_zones_while<W: Fn() -> bool>(
         &self,
-        zone: Arc<Zone>,
-        is_wanted: &dyn Fn() -> bool,
-    ) -> Result<(), ReplaceError> {
+        zones: &[(Arc<Zone>, W)],
+    ) -> Vec<Result<(), ReplaceError>> {
         let mut rebuilding = self.rebuilding();
-        if !is_wanted() {
-            return Err(ReplaceError::Late(zone.apex().clone()));
-        }
-        self.move_zone(&mut rebuilding, &zone.apex().clone(), Some(zone), false)
+        let wanted: Vec<bool> = zones.iter().map(|(_, is_wanted)| is_wanted()).collect();
+        let is_moving = |apex: &DomainName| lock(&self.inner().contents).contains_key(apex);
+        let new = zones
+            .iter()
+            .zip(&wanted)
+            .filter(|((zone, _), wanted)| **wanted && is_moving(zone.apex()));
+        let new: Vec<_> =
+            new.map(|((zone, _), _)| (zone.apex().clone(), Some(Arc::clone(zone)))).collect();
+        let together = self.move_zones(&mut rebuilding, &new, false);
+        let one = |((zone, _), wanted): (&(Arc<Zone>, W), bool)| {
+            let apex = zone.apex();
+            if !wanted {
+                return Err(ReplaceError::Late(apex.clone()));
+            }
+            match &together {
+                Ok(()) => {}
+                Err(error) if new.len() == 1 => return Err(error.clone()),
+                // Each has its own reason.
+                Err(_) => {
+                    let alone = [(apex.clone(), Some(Arc::clone(zone)))];
+                    self.move_zones(&mut rebuilding, &alone, false)?;
+                }
+            }
+            if is_moving(apex) {
+                is_signed(&rebuilding, apex)
+            } else {
+                Err(ReplaceError::NotMoving(apex.clone()))
+            }
+        };
+        zones.iter().zip(wanted).map(one).collect()
     }
 
     /// The content of a zone that moves once whoever changes it now is done. May wait for long.
@@ -114,7 +141,7 @@ impl DirectorHandle {
     /// If it is none of these.
     pub fn empty_zone(&self, apex: &DomainName) -> Result<(), ReplaceError> {
         let mut rebuilding = self.rebuilding();
-        self.move_zone(&mut rebuilding, apex, None, false)
+        self.move_zones(&mut rebuilding, &[(apex.clone(), None)], false)
     }
 
     /// The content of a zone that moves, as it came last; `None` without any.
@@ -123,30 +150,31 @@ impl DirectorHandle {
         lock(&self.inner().contents).get(apex).cloned().flatten()
     }
 
-    fn move_zone(
+    /// Other contents of zones that move, all or none.
+    fn move_zones(
         &self,
         rebuilding: &mut Rebuilding,
-        apex: &DomainName,
-        content: Option<Arc<Zone>>,
+        contents: &[(DomainName, Option<Arc<Zone>>)],
         must_fit: bool,
     ) -> Result<(), ReplaceError> {
-        if !lock(&self.inner().contents).contains_key(apex) {
-            return Err(ReplaceError::NotMoving(apex.clone()));
-        }
         let mut wanted = rebuilding.wanted.clone();
-        wanted.place(apex, content.as_ref());
+        for (apex, content) in contents {
+            if !lock(&self.inner().contents).contains_key(apex) {
+                return Err(ReplaceError::NotMoving(apex.clone()));
+            }
+            wanted.place(apex, content.as_ref());
+        }
         if must_fit && let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {
             return Err(ReplaceError::Unfit(Box::new(unfit.clone())));
         }
         wanted.tell_unfit(Some(&rebuilding.wanted));
         self.rebuild(rebuilding, wanted, None, false)?;
-        let kept = lock(&self.inner().contents).insert(apex.clone(), content);
-        // Large ones take a while to be freed.
-        drop(kept);
-        match rebuilding.zones.errors.get(apex) {
-            Some(source) => Err(ReplaceError::Signing { zone: apex.clone(), source: *source }),
-            None => Ok(()),
+        for (apex, content) in contents {
+            let kept = lock(&self.inner().contents).insert(apex.clone(), content.clone());
+            // Large ones take a while to be freed.
+            drop(kept);
         }
+        Ok(())
     }
 
     /// What zones that move have after a reload: what they had, and for new ones what was loaded. One that has been
@@ -162,6 +190,14 @@ impl DirectorHandle {
                 (apex, content)
             })
             .collect()
+    }
+}
+
+/// Whether a zone that came is served as it is to be.
+fn is_signed(rebuilding: &Rebuilding, apex: &DomainName) -> Result<(), ReplaceError> {
+    match rebuilding.zones.errors.get(apex) {
+        Some(source) => Err(ReplaceError::Signing { zone: apex.clone(), source: *source }),
+        None => Ok(()),
     }
 }
 

@@ -176,7 +176,6 @@ impl Node {
     pub(crate) async fn stop(&self) {
         self.shutdown.request();
         self.updaters.stop();
-        self.secondaries.iter().for_each(Secondaries::stop);
         if let Some(controller) = &self.controller {
             let stored = tokio::time::timeout(STORED_WITHIN, controller.ended()).await;
             if stored.is_err() {
@@ -187,6 +186,9 @@ impl Node {
                     STORED_WITHIN.as_secs()
                 );
             }
+        }
+        if let Some(secondaries) = &self.secondaries {
+            let _ = tokio::time::timeout(STORED_WITHIN, secondaries.stop()).await;
         }
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {

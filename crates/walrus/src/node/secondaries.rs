@@ -17,9 +17,23 @@ pub(super) fn start(
     seed: Seed,
 ) -> Option<Secondaries> {
     let kept = KeptZones::in_state(state.path());
+    let zones = zones(&loaded.configuration);
+    tell_others(&kept, &zones);
     let secondaries = Secondaries::new(director?.clone(), kept, clock.clone(), seed);
-    secondaries.set(zones(&loaded.configuration));
+    secondaries.set(zones);
     Some(secondaries)
+}
+
+/// Zones that were kept and are configured no longer: they may be large, and what they say grows old.
+fn tell_others(kept: &KeptZones, zones: &[SecondaryZone]) {
+    let apexes: Vec<_> = zones.iter().map(|zone| &zone.apex).collect();
+    let others = kept.others(&apexes);
+    if let Some(first) = others.first() {
+        tracing::info!(
+            files = others.len(), first = %first.display(),
+            "zones are kept that are configured no longer; their files may be removed"
+        );
+    }
 }
 
 /// Those of a configuration.

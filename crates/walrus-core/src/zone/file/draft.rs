@@ -36,6 +36,12 @@ impl ZoneDraft {
         true
     }
 
+    /// Bytes of memory that its records take.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.records.memory()
+    }
+
     /// Whether it takes more than may be.
     #[must_use]
     pub fn is_too_large(&self) -> bool {

@@ -19,6 +19,7 @@ use walrus_dns::{DomainName, rcode, record_type};
 use walrus_host::clock::Clock;
 use walrus_host::seed::secret_bytes;
 
+use super::memory::MemoryPart;
 use crate::tsig::{ReplyRefused, ReplyVerifier, SharedKey};
 
 /// A question for a serial is put by UDP once for each of these.
@@ -78,17 +79,19 @@ pub(super) struct Wish {
 
 /// The serial that a primary has.
 pub(super) async fn serial(peer: &Peer, apex: &DomainName, clock: &Clock) -> Result<u32, Failure> {
+    let mut refused = None;
     for wait in DATAGRAM_WAITS {
         let question = Question::new(apex, record_type::SOA, None, peer, clock)?;
-        match timeout(wait, serial_by_udp(peer, apex, question, clock)).await {
+        let asking = serial_by_udp(peer, apex, (question, &mut refused), clock);
+        match timeout(wait, asking).await {
             Ok(Ok(Some(serial))) => return Ok(serial),
             // Cut short: the answer is too long for a datagram.
             Ok(Ok(None)) => break,
             Ok(Err(Failure::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 break;
             }
+            Ok(Err(Failure::Silent)) | Err(_) => {}
             Ok(Err(failure)) => return Err(failure),
-            Err(_) => {}
         }
     }
     let by_tcp = async {
@@ -98,13 +101,20 @@ pub(super) async fn serial(peer: &Peer, apex: &DomainName, clock: &Clock) -> Res
         question.is_proven()?;
         read_reply(&reply, question.id, apex)?.ok_or(Failure::NotAuthoritative)
     };
-    timeout(MESSAGE_WAIT, by_tcp).await.unwrap_or(Err(Failure::Silent))
+    let by_tcp = timeout(MESSAGE_WAIT, by_tcp).await.unwrap_or(Err(Failure::Silent));
+    by_tcp.map_err(|failure| match (failure, refused) {
+        // It says more than that nobody is there.
+        (Failure::Silent | Failure::Io(_), Some(refused)) => Failure::Signature(refused),
+        (failure, _) => failure,
+    })
 }
 
+/// `refused` becomes why a reply was not believed: anybody may send one, so that the right one is waited for (RFC 8945
+/// section 5.4).
 async fn serial_by_udp(
     peer: &Peer,
     apex: &DomainName,
-    mut question: Question,
+    (mut question, refused): (Question, &mut Option<ReplyRefused>),
     clock: &Clock,
 ) -> Result<Option<u32>, Failure> {
     let any: IpAddr = match peer.address {
@@ -121,7 +131,14 @@ async fn serial_by_udp(
         if !question.is_answered_by(&reply) {
             continue;
         }
-        question.verify(&mut reply, clock)?;
+        match question.verify(&mut reply, clock) {
+            Ok(()) => {}
+            Err(Failure::Signature(why)) => {
+                *refused = Some(why);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
         return read_reply(&reply, question.id, apex);
     }
     Err(Failure::Silent)
@@ -144,11 +161,22 @@ fn read_reply(reply: &[u8], id: u16, apex: &DomainName) -> Result<Option<u32>, F
 }
 
 /// A zone, or what changed in it.
-pub(super) async fn transfer(peer: &Peer, wish: &Wish, clock: &Clock) -> Result<Transfer, Failure> {
-    timeout(TRANSFER_WAIT, take_over(peer, wish, clock)).await.unwrap_or(Err(Failure::Silent))
+pub(super) async fn transfer(
+    peer: &Peer,
+    wish: &Wish,
+    memory: &MemoryPart,
+    clock: &Clock,
+) -> Result<Transfer, Failure> {
+    let transfer = timeout(TRANSFER_WAIT, take_over(peer, wish, memory, clock)).await;
+    transfer.unwrap_or(Err(Failure::Silent))
 }
 
-async fn take_over(peer: &Peer, wish: &Wish, clock: &Clock) -> Result<Transfer, Failure> {
+async fn take_over(
+    peer: &Peer,
+    wish: &Wish,
+    memory: &MemoryPart,
+    clock: &Clock,
+) -> Result<Transfer, Failure> {
     let (kind, soa) = match wish.asked {
         Asked::Whole { .. } => (record_type::AXFR, None),
         Asked::Since(_) => (record_type::IXFR, wish.soa.as_ref()),
@@ -183,6 +211,7 @@ async fn take_over(peer: &Peer, wish: &Wish, clock: &Clock) -> Result<Transfer, 
             question.is_proven()?;
             return Ok(transfer);
         }
+        memory.grow(reader.memory(), wish.limits.memory_max).await;
     }
 }
 

@@ -113,6 +113,33 @@ impl KeptZones {
         }))
     }
 
+    /// Removes what was kept of a zone.
+    pub(super) fn forget(&self, apex: &DomainName) {
+        for name in [self.checked_file(apex), self.zone_file(apex)] {
+            let path = self.directory.join(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %error, "not removed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Files of other zones than these: those that were configured once, and are no longer. Nobody looks at them.
+    #[must_use]
+    pub fn others(&self, apexes: &[&DomainName]) -> Vec<PathBuf> {
+        let ours: Vec<String> = apexes.iter().map(|apex| self.zone_file(apex)).collect();
+        let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let is_other = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            name.ends_with(".zone") && !ours.iter().any(|ours| *ours == name)
+        };
+        let mut others: Vec<PathBuf> = files.map(|file| file.path()).filter(is_other).collect();
+        others.sort();
+        others
+    }
+
     /// When a primary last said that the zone is the newest, and whether it was kept with what is signed
     /// in it.
     pub(super) fn confirmed(&self, apex: &DomainName) -> Option<(u64, bool)> {

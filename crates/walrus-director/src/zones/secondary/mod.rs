@@ -3,8 +3,11 @@
 //! A task for each. When whom is asked decides `walrus_core::transfer::Refresh`; `exchange` speaks,
 //! `kept` is the disk, and [`DirectorHandle::replace_zone`] serves what came.
 
+mod arrivals;
 mod exchange;
 mod kept;
+mod memory;
+mod notices;
 mod run;
 mod status;
 
@@ -12,7 +15,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use walrus_core::config::TsigKey;
 use walrus_dns::DomainName;
 use walrus_host::clock::Clock;
@@ -23,14 +27,15 @@ pub use kept::{KeptZone, KeptZoneError, KeptZones};
 pub use status::{SecondaryCounts, SecondaryStatus};
 
 use crate::director::{DirectorHandle, lock};
+use arrivals::Arrivals;
+use memory::{MemoryPart, TransferMemory};
+use notices::Notices;
 use run::Task;
 
 /// Transfers at the same time: each may take as much memory as its zone.
 const TRANSFERS_MAX: usize = 32;
 /// Of these from one primary: one that is slow holds up its own zones alone.
 const TRANSFERS_OF_ONE_MAX: usize = 2;
-/// NOTIFY messages that wait for their zone's task; more say nothing new.
-const NOTICES_MAX: usize = 8;
 
 /// A zone and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,7 @@ pub struct Secondaries {
     clock: Clock,
     seed: Seed,
     transfers: Arc<Transfers>,
+    arrivals: Arc<Arrivals>,
     running: Mutex<BTreeMap<DomainName, Running>>,
 }
 
@@ -70,6 +76,7 @@ struct Running {
     zone: SecondaryZone,
     status: Arc<Mutex<SecondaryStatus>>,
     end: Shutdown,
+    task: JoinHandle<()>,
 }
 
 /// Who may transfer now.
@@ -77,15 +84,17 @@ struct Running {
 struct Transfers {
     all: Arc<Semaphore>,
     of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
+    memory: Arc<TransferMemory>,
 }
 
 impl Transfers {
     fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(TRANSFERS_MAX)), of_one: Mutex::default() }
+        let all = Arc::new(Semaphore::new(TRANSFERS_MAX));
+        Self { all, of_one: Mutex::default(), memory: Arc::default() }
     }
 
-    /// Waits for a place at this primary, then for one of all; `None` at the end.
-    async fn place(&self, primary: IpAddr) -> Option<[OwnedSemaphorePermit; 2]> {
+    /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory.
+    async fn place(&self, primary: IpAddr) -> Option<(MemoryPart, [OwnedSemaphorePermit; 2])> {
         let of_one = {
             let mut of_one = lock(&self.of_one);
             // As many as there are primaries.
@@ -94,15 +103,8 @@ impl Transfers {
         };
         let of_one = of_one.acquire_owned().await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some([of_one, all])
+        Some((self.memory.part(), [of_one, all]))
     }
-}
-
-/// A primary told of a change.
-#[derive(Clone, Copy, Debug)]
-struct Notice {
-    primary: usize,
-    serial: Option<u32>,
 }
 
 /// Who may tell of changes of a zone, and to whom.
@@ -110,7 +112,7 @@ struct Notice {
 pub(crate) struct NoticeWay {
     /// Address and key of each primary.
     primaries: Vec<(IpAddr, Option<DomainName>)>,
-    sender: mpsc::Sender<Notice>,
+    notices: Arc<Notices>,
 }
 
 /// The ways of all zones that come from elsewhere.
@@ -131,25 +133,31 @@ impl Secondaries {
     /// None yet.
     #[must_use]
     pub fn new(director: DirectorHandle, kept: KeptZones, clock: Clock, seed: Seed) -> Self {
-        let transfers = Arc::new(Transfers::new());
-        Self { director, kept, clock, seed, transfers, running: Mutex::default() }
+        let (transfers, arrivals) = (Arc::new(Transfers::new()), Arc::default());
+        Self { director, kept, clock, seed, transfers, arrivals, running: Mutex::default() }
     }
 
     /// These and no others from now on; to be called within a runtime of tokio. A zone whose settings are
-    /// the same goes on.
+    /// the same goes on; what was kept of one that is among them no longer is removed.
     pub fn set(&self, zones: Vec<SecondaryZone>) {
         let mut running = self.lock();
-        let mut before = BTreeMap::new();
-        running.retain(|apex, it| {
-            let stays = zones.contains(&it.zone);
-            if !stays {
-                let checked = lock(&it.status).checked;
-                before.insert(apex.clone(), (checked, it.zone.keeps_signatures));
-                it.end.request();
-                lock(&self.director.inner().notice_ways).remove(apex);
+        let (mut before, mut gone) = (BTreeMap::new(), Vec::new());
+        for (apex, it) in std::mem::take(&mut *running) {
+            if zones.contains(&it.zone) {
+                running.insert(apex, it);
+                continue;
             }
-            stays
-        });
+            let checked = lock(&it.status).checked;
+            it.end.request();
+            lock(&self.director.inner().notice_ways).remove(&apex);
+            if !zones.iter().any(|zone| zone.apex == apex) {
+                gone.push((apex.clone(), it.task));
+            }
+            before.insert(apex, (checked, it.zone.keeps_signatures));
+        }
+        if !gone.is_empty() {
+            tokio::spawn(forget(self.kept.clone(), gone));
+        }
         if !zones.is_empty() {
             // Their primaries may tell of changes from now on.
             self.director.inner().keeper.hand_off().set_open(true);
@@ -165,12 +173,13 @@ impl Secondaries {
     /// `before` is what an earlier task knew: when the zone was confirmed, and whether what is signed in
     /// it was kept.
     fn start(&self, zone: SecondaryZone, before: Option<(Option<u64>, bool)>) -> Running {
-        let (sender, notices) = mpsc::channel(NOTICES_MAX);
+        let notices = Arc::new(Notices::default());
         let of = |primary: &Primary| {
             let key = primary.key.as_ref().map(|key| key.name.clone());
             (primary.address.ip(), key)
         };
-        let way = NoticeWay { primaries: zone.primaries.iter().map(of).collect(), sender };
+        let primaries = zone.primaries.iter().map(of).collect();
+        let way = NoticeWay { primaries, notices: Arc::clone(&notices) };
         lock(&self.director.inner().notice_ways).insert(zone.apex.clone(), way);
         let status = Arc::new(Mutex::new(SecondaryStatus {
             apex: zone.apex.clone(),
@@ -191,13 +200,14 @@ impl Secondaries {
             clock: self.clock.clone(),
             seed: self.seed.for_part(&format!("secondary/{}", zone.apex)),
             transfers: Arc::clone(&self.transfers),
+            arrivals: Arc::clone(&self.arrivals),
             zone: zone.clone(),
             status: Arc::clone(&status),
             end: end.clone(),
             before,
         };
-        tokio::spawn(task.run(notices));
-        Running { zone, status, end }
+        let task = tokio::spawn(task.run(notices));
+        Running { zone, status, end, task }
     }
 
     /// How each stands, by name.
@@ -206,15 +216,27 @@ impl Secondaries {
         self.lock().values().map(|it| lock(&it.status).clone()).collect()
     }
 
-    /// Ends all of them; what they serve stays.
-    pub fn stop(&self) {
-        for it in std::mem::take(&mut *self.lock()).into_values() {
-            it.end.request();
+    /// Ends all of them, and waits until what came is on the disk; what they serve stays.
+    pub async fn stop(&self) {
+        let running = std::mem::take(&mut *self.lock());
+        running.values().for_each(|it| it.end.request());
+        for it in running.into_values() {
+            // A panic has been told by the task itself.
+            let _ = it.task.await;
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<DomainName, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes what was kept of zones that are no longer wanted, once their tasks write no more.
+async fn forget(kept: KeptZones, gone: Vec<(DomainName, JoinHandle<()>)>) {
+    for (apex, task) in gone {
+        let _ = task.await;
+        let kept = kept.clone();
+        let _ = tokio::task::spawn_blocking(move || kept.forget(&apex)).await;
     }
 }
 
@@ -235,8 +257,7 @@ impl DirectorHandle {
         let Some(primary) = way.primaries.iter().position(is_it) else {
             return Notified::Stranger;
         };
-        // What finds no room says no more than those that wait.
-        let _ = way.sender.try_send(Notice { primary, serial });
+        way.notices.add(primary, serial);
         Notified::Taken
     }
 }

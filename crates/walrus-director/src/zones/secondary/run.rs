@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use walrus_core::transfer::{
     Asked, Attempt, Held, Refresh, SoaTimers, Transfer, TransferError, TransferLimits,
@@ -15,8 +14,11 @@ use walrus_host::clock::Clock;
 use walrus_host::log::{Limited, chain};
 use walrus_host::shutdown::Shutdown;
 
+use super::arrivals::Arrivals;
 use super::exchange::{self, Failure, Peer, Wish};
-use super::{KeptZones, Notice, SecondaryStatus, SecondaryZone, Transfers};
+use super::memory::MemoryPart;
+use super::notices::{Notice, Notices};
+use super::{KeptZones, SecondaryStatus, SecondaryZone, Transfers};
 use crate::director::{DirectorHandle, lock};
 use crate::tsig::SharedKey;
 use crate::zones::ReplaceError;
@@ -25,6 +27,10 @@ use crate::zones::ReplaceError;
 const LINE_EVERY: Duration = Duration::from_secs(60);
 /// That a zone is still the newest is written down no more often than this.
 const CHECKED_EVERY_SECS: u64 = 30;
+/// The zone itself, which may be large, no more often than this: what a restart finds older is asked for at once.
+const WRITTEN_EVERY_SECS: u64 = 60;
+/// Lines about what is hardly meant in a zone that came; the rest is counted.
+const WARNINGS_MAX: usize = 5;
 
 /// A zone that is served when its task begins is asked for before it may expire.
 const FIRST_ROUND: Duration = Duration::from_secs(60);
@@ -36,6 +42,7 @@ pub(super) struct Task {
     pub(super) clock: Clock,
     pub(super) seed: u64,
     pub(super) transfers: Arc<Transfers>,
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) zone: SecondaryZone,
     pub(super) status: Arc<Mutex<SecondaryStatus>>,
     pub(super) end: Shutdown,
@@ -49,6 +56,29 @@ enum Asking {
     /// Something to be served.
     Came(Transfer),
     Ended(Outcome),
+}
+
+/// What is on the disk; times in seconds since 1970.
+struct Stored {
+    /// The zone that is served is not there yet.
+    is_unwritten: bool,
+    /// When the zone was written last.
+    written: u64,
+    /// When it was written last that it is the newest.
+    checked: u64,
+}
+
+impl Stored {
+    /// Whether the zone is to be written now.
+    const fn is_due(&self, unix: u64) -> bool {
+        self.is_unwritten && unix.saturating_sub(self.written) >= WRITTEN_EVERY_SECS
+    }
+}
+
+/// Lines that are not written each time.
+struct Lines {
+    failures: Limited,
+    warnings: Limited,
 }
 
 /// What came of asking.
@@ -67,29 +97,45 @@ enum Outcome {
 }
 
 impl Task {
-    pub(super) async fn run(self, mut notices: mpsc::Receiver<Notice>) {
+    pub(super) async fn run(self, notices: Arc<Notices>) {
+        let mut stored = Stored { is_unwritten: true, written: 0, checked: 0 };
+        self.keep_up(&notices, &mut stored).await;
+        if stored.is_unwritten && stored.written > 0 {
+            // It waited for its minute.
+            stored.written = 0;
+            self.store(&mut stored).await;
+        }
+    }
+
+    /// Until the end.
+    async fn keep_up(&self, notices: &Notices, stored: &mut Stored) {
         let held = self.held().await;
         let now = self.clock.now();
         let mut refresh = Refresh::new(self.zone.primaries.len(), held, now, self.seed);
-        let (lines, mut stored) = (Limited::new(LINE_EVERY), 0);
+        let [failures, warnings] = [LINE_EVERY; 2].map(Limited::new);
+        let lines = Lines { failures, warnings };
         loop {
             self.show(&refresh);
             let due = refresh.due().unwrap_or(now);
             let wake = refresh.expires().map_or(due, |expires| expires.min(due));
+            let wake = self.writes(&refresh, stored).map_or(wake, |writes| writes.min(wake));
             let notice = tokio::select! {
                 () = self.end.requested() => return,
-                notice = notices.recv() => notice,
+                notice = notices.next() => Some(notice),
                 awake = self.clock.sleep_until(wake) => {
                     drop(awake);
                     None
                 }
             };
             let now = self.clock.now();
-            if let Some(Notice { primary, serial }) = notice {
-                lock(&self.status).counts.notifies += 1;
+            if let Some(Notice { primary, serial, count }) = notice {
+                lock(&self.status).counts.notifies += count;
                 refresh.notified(primary, serial, now);
             }
             self.expire(&mut refresh).await;
+            if refresh.held().is_some() && stored.is_due(self.clock.unix_ms() / 1000) {
+                self.store(stored).await;
+            }
             let mut next = refresh.next(now);
             while let Some(attempt) = next {
                 self.show(&refresh);
@@ -97,11 +143,11 @@ impl Task {
                 let outcome = match asked {
                     Asking::Came(transfer) => tokio::select! {
                         () = self.end.requested() => return,
-                        outcome = self.serve(transfer) => outcome,
+                        outcome = self.serve(transfer, &lines) => outcome,
                     },
                     Asking::Ended(outcome) => outcome,
                 };
-                self.take(&mut refresh, (attempt, outcome), (&lines, &mut stored)).await;
+                self.take(&mut refresh, (attempt, outcome), (&lines, stored)).await;
                 next = refresh.attempt();
             }
         }
@@ -209,10 +255,10 @@ impl Task {
             Attempt::Since { serial, .. } => Asked::Since(serial),
             Attempt::Whole { held, .. } => Asked::Whole { held },
         };
-        let Some(_place) = self.transfers.place(peer.address.ip()).await else {
+        let Some((memory, _place)) = self.transfers.place(peer.address.ip()).await else {
             return failed("the node stops".to_owned());
         };
-        match (self.transfer(&peer, asked).await, asked) {
+        match (self.transfer(&peer, asked, &memory).await, asked) {
             (Ok(transfer), _) => Asking::Came(transfer),
             // Whatever is wrong with a difference, the whole zone may be sound.
             (Err(failure), Asked::Since(_)) if !is_older(&failure) => {
@@ -222,7 +268,12 @@ impl Task {
         }
     }
 
-    async fn transfer(&self, peer: &Peer, asked: Asked) -> Result<Transfer, Failure> {
+    async fn transfer(
+        &self,
+        peer: &Peer,
+        asked: Asked,
+        memory: &MemoryPart,
+    ) -> Result<Transfer, Failure> {
         let held = self.director.current_zone(&self.zone.apex);
         let wish = Wish {
             apex: self.zone.apex.clone(),
@@ -231,48 +282,48 @@ impl Task {
             keeps_signatures: self.zone.keeps_signatures,
             limits: TransferLimits::of_memory(self.zone.memory_max),
         };
-        exchange::transfer(peer, &wish, &self.clock).await
+        exchange::transfer(peer, &wish, memory, &self.clock).await
     }
 
     /// Serves what came.
-    async fn serve(&self, transfer: Transfer) -> Outcome {
+    async fn serve(&self, transfer: Transfer, lines: &Lines) -> Outcome {
         let (director, apex) = (self.director.clone(), self.zone.apex.clone());
-        let (memory_max, end) = (self.zone.memory_max, self.end.clone());
-        let serve = move || {
-            let (zone, is_whole) = match transfer {
-                Transfer::Unchanged => return Outcome::Unchanged,
-                Transfer::Whole { zone, warnings } => {
-                    warnings.iter().for_each(|it| tracing::warn!(zone = %apex, "{it}"));
-                    (*zone, true)
-                }
-                Transfer::Difference(difference) => {
-                    let Some(held) = director.current_zone(&apex) else {
-                        return Outcome::DoesNotFit("there is nothing to change".to_owned());
-                    };
-                    match held.with_difference(&difference) {
-                        Ok(zone) if zone.memory() > memory_max => {
-                            return Outcome::Failed(TransferError::TooLarge.to_string());
-                        }
-                        Ok(zone) => (zone, false),
-                        Err(error) => return Outcome::DoesNotFit(error.to_string()),
-                    }
-                }
-            };
-            let Some(timers) = timers(&zone) else {
-                return Outcome::Failed("its SOA record is damaged".to_owned());
-            };
-            let names = zone.name_count();
-            let is_wanted = || !end.is_requested();
-            let problem = match director.replace_zone_while(Arc::new(zone), &is_wanted) {
-                Ok(()) => None,
-                // It is taken, and signed as soon as it can be.
-                Err(error @ ReplaceError::Signing { .. }) => Some(chain(&error)),
-                Err(error) => return Outcome::Failed(chain(&error)),
-            };
-            tracing::info!(zone = %apex, serial = timers.serial, names, is_whole, "the zone came");
-            Outcome::Arrived { timers, is_whole, problem }
+        let memory_max = self.zone.memory_max;
+        let held = move || director.current_zone(&apex);
+        // Changing a large zone takes a while.
+        let made = spawn_blocking(move || content_of(transfer, held, memory_max)).await;
+        let (zone, warnings, is_whole) = match made {
+            Ok(Ok(made)) => made,
+            Ok(Err(outcome)) => return outcome,
+            Err(error) => return Outcome::Failed(error.to_string()),
         };
-        spawn_blocking(serve).await.unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+        self.warn(&warnings, lines);
+        let Some(timers) = timers(&zone) else {
+            return Outcome::Failed("its SOA record is damaged".to_owned());
+        };
+        let names = zone.name_count();
+        let served = self.arrivals.serve(&self.director, Arc::new(zone), self.end.clone()).await;
+        let problem = match served {
+            Ok(()) => None,
+            // It is taken, and signed as soon as it can be.
+            Err(error @ ReplaceError::Signing { .. }) => Some(chain(&error)),
+            Err(error) => return Outcome::Failed(chain(&error)),
+        };
+        let (zone, serial) = (&self.zone.apex, timers.serial);
+        tracing::info!(%zone, serial, names, is_whole, "the zone came");
+        Outcome::Arrived { timers, is_whole, problem }
+    }
+
+    fn warn(&self, warnings: &[String], lines: &Lines) {
+        if warnings.is_empty() || lines.warnings.pass().is_none() {
+            return;
+        }
+        let zone = &self.zone.apex;
+        warnings.iter().take(WARNINGS_MAX).for_each(|it| tracing::warn!(%zone, "{it}"));
+        let others = warnings.len().saturating_sub(WARNINGS_MAX);
+        if others > 0 {
+            tracing::warn!(%zone, others, "more of what came is hardly meant so");
+        }
     }
 
     /// What follows from an outcome.
@@ -280,7 +331,7 @@ impl Task {
         &self,
         refresh: &mut Refresh,
         (attempt, outcome): (Attempt, Outcome),
-        (lines, stored): (&Limited, &mut u64),
+        (lines, stored): (&Lines, &mut Stored),
     ) {
         let now = self.clock.now();
         let address = self.zone.primaries[attempt.primary()].address;
@@ -312,7 +363,7 @@ impl Task {
                     *count += 1;
                     (status.is_expired, status.serial) = (false, Some(timers.serial));
                 }
-                *stored = 0;
+                stored.is_unwritten = true;
                 self.confirmed(address, stored).await;
                 if problem.is_some() {
                     lock(&self.status).problem = problem;
@@ -332,28 +383,52 @@ impl Task {
         }
     }
 
-    /// A primary said that what is here is the newest; that is written down, with the zone itself if
-    /// it is new (`stored` is 0 then).
-    async fn confirmed(&self, address: std::net::SocketAddr, stored: &mut u64) {
+    /// A primary said that what is here is the newest; that is written down, with the zone itself if it is new.
+    async fn confirmed(&self, address: std::net::SocketAddr, stored: &mut Stored) {
         let unix = self.clock.unix_ms() / 1000;
         {
             let mut status = lock(&self.status);
             (status.primary, status.checked, status.problem) = (Some(address), Some(unix), None);
         }
-        if *stored > 0 && unix.saturating_sub(*stored) < CHECKED_EVERY_SECS {
-            return;
+        if stored.is_due(unix) || unix.saturating_sub(stored.checked) >= CHECKED_EVERY_SECS {
+            self.store(stored).await;
         }
-        let is_new = *stored == 0;
+    }
+
+    /// When the zone is to be written, if it is not.
+    fn writes(&self, refresh: &Refresh, stored: &Stored) -> Option<Time> {
+        // What nobody confirmed is not written, nor what cannot be at once again.
+        let is_ours = refresh.held().is_some() && stored.written > 0;
+        let left =
+            (stored.written + WRITTEN_EVERY_SECS).saturating_sub(self.clock.unix_ms() / 1000);
+        let at = self.clock.now() + Duration::from_secs(left);
+        (is_ours && stored.is_unwritten).then_some(at)
+    }
+
+    /// Writes down when the zone was confirmed, and the zone if it is due.
+    async fn store(&self, stored: &mut Stored) {
+        let unix = self.clock.unix_ms() / 1000;
+        let Some(checked) = lock(&self.status).checked else { return };
+        let is_whole = stored.is_due(unix);
         let (kept, director, apex) =
             (self.kept.clone(), self.director.clone(), self.zone.apex.clone());
-        let confirmed = (unix, self.zone.keeps_signatures);
+        let confirmed = (checked, self.zone.keeps_signatures);
         let store = move || match director.current_zone(&apex) {
-            Some(zone) if is_new => kept.store(&zone, confirmed),
+            Some(zone) if is_whole => kept.store(&zone, confirmed),
             _ => kept.store_confirmed(&apex, confirmed),
         };
         match spawn_blocking(store).await {
-            Ok(Ok(())) => *stored = unix,
+            Ok(Ok(())) => {
+                stored.checked = unix;
+                if is_whole {
+                    (stored.is_unwritten, stored.written) = (false, unix);
+                }
+            }
             Ok(Err(error)) => {
+                if is_whole && stored.written > 0 {
+                    // It is tried again as late as if it had been written.
+                    stored.written = unix;
+                }
                 let text = format!("it is not kept for a restart: the disk says {error}");
                 tracing::error!(zone = %self.zone.apex, "the zone came, and {text}");
                 lock(&self.status).problem = Some(text);
@@ -362,8 +437,8 @@ impl Task {
         }
     }
 
-    fn failed(&self, address: std::net::SocketAddr, why: &str, lines: &Limited) {
-        if let Some(left_out) = lines.pass() {
+    fn failed(&self, address: std::net::SocketAddr, why: &str, lines: &Lines) {
+        if let Some(left_out) = lines.failures.pass() {
             tracing::warn!(
                 zone = %self.zone.apex, primary = %address, left_out,
                 "the zone was not brought up to date: {why}"
@@ -382,6 +457,30 @@ impl Task {
         status.serial = refresh.held().map(|held| held.timers.serial);
         status.next = refresh.due().map(at);
         status.expires = refresh.expires().map(at);
+    }
+}
+
+/// The zone that a transfer comes to, with what is hardly meant in it and whether it came whole.
+fn content_of(
+    transfer: Transfer,
+    held: impl Fn() -> Option<Arc<Zone>>,
+    memory_max: usize,
+) -> Result<(Zone, Vec<String>, bool), Outcome> {
+    match transfer {
+        Transfer::Unchanged => Err(Outcome::Unchanged),
+        Transfer::Whole { zone, warnings } => Ok((*zone, warnings, true)),
+        Transfer::Difference(difference) => {
+            let Some(held) = held() else {
+                return Err(Outcome::DoesNotFit("there is nothing to change".to_owned()));
+            };
+            match held.with_difference(&difference) {
+                Ok(zone) if zone.memory() > memory_max => {
+                    Err(Outcome::Failed(TransferError::TooLarge.to_string()))
+                }
+                Ok(zone) => Ok((zone, Vec::new(), false)),
+                Err(error) => Err(Outcome::DoesNotFit(error.to_string())),
+            }
+        }
     }
 }
 

@@ -17,12 +17,11 @@ const CLOSES: u32 = 2;
 const ENDLESS: u32 = 3;
 const OLDER: u32 = 4;
 const OUTSIDE: u32 = 5;
-const MODES: [(u32, &str); 5] = [
+const MODES: [(u32, &str); 4] = [
     (GARBAGE, "no reply to a transfer"),
     (CLOSES, "reached"),
     (ENDLESS, "larger than a zone may be"),
     (OLDER, "not newer"),
-    (OUTSIDE, "not in the zone"),
 ];
 
 fn name(text: &str) -> Vec<u8> {
@@ -74,8 +73,8 @@ fn serve(mut stream: TcpStream, mode: u32, serial: u32) -> std::io::Result<()> {
         _ if is_soa => stream.write_all(&message(id, &[soa(serial)])),
         GARBAGE => stream.write_all(&[&[0, 9], &b"GET / HTT"[..]].concat()),
         OUTSIDE => {
-            let outside = a("www.elsewhere.example", 66);
-            stream.write_all(&message(id, &[soa(serial), ns, outside, soa(serial)]))
+            let (outside, other) = (a("www.elsewhere.example", 66), a(&format!("a.{ZONE}"), 2));
+            stream.write_all(&message(id, &[soa(serial), ns, outside, other, soa(serial)]))
         }
         ENDLESS => {
             stream.write_all(&message(id, &[soa(serial), ns]))?;
@@ -136,4 +135,9 @@ fn a_primary_that_sends_garbage_changes_nothing_and_is_told_of() {
         mode.store(GOOD, Ordering::SeqCst);
         wait_for("the zone again", || zone()["problem"].is_null().then_some(()));
     }
+    // What belongs elsewhere is left out, and the rest taken.
+    mode.store(OUTSIDE, Ordering::SeqCst);
+    serial.fetch_add(1, Ordering::SeqCst);
+    wait_until(&walrus, "a", (0, &[2]));
+    assert!(walrus.said().contains("not in the zone and left out"), "{}", walrus.said());
 }
