@@ -19,7 +19,7 @@ use walrus_core::zone::{
     IncludedFile, ReadIncluded, ZoneReader, read_zone, read_zone_including, zone_of_nameservers,
 };
 
-use walrus_dns::DomainName;
+use walrus_dns::{DomainName, ProxyHeader, ProxyHeaderError};
 
 #[path = "sample.rs"]
 mod sample;
@@ -33,6 +33,21 @@ mod update;
 pub use transfer::transfer;
 
 pub use update::{journal, update};
+
+/// What a proxy writes in front: no panic, no more than is there; a cut one asks for more than it has, and what
+/// follows a whole one makes no difference.
+pub fn proxy_header(data: &[u8]) {
+    match ProxyHeader::read(data) {
+        Ok(header) => {
+            assert!(header.size <= data.len());
+            assert_eq!(ProxyHeader::read(&data[..header.size]), Ok(header));
+            let cut = ProxyHeader::read(&data[..header.size - 1]);
+            assert!(matches!(cut, Err(ProxyHeaderError::Cut(needed)) if needed <= header.size));
+        }
+        Err(ProxyHeaderError::Cut(needed)) => assert!(needed > data.len()),
+        Err(_) => {}
+    }
+}
 
 /// A query, by UDP and by TCP, on both paths, to zones unsigned, with NSEC and with NSEC3: no panic, the same bytes, no reply to a reply, no
 /// reply that cannot be read, and no refusal that is longer than its query.

@@ -52,6 +52,11 @@ fn journal() {
     replay("journal", 4, targets::journal);
 }
 
+#[test]
+fn proxy_headers() {
+    replay("proxy_header", 11, targets::proxy_header);
+}
+
 /// Runs every file of a target's corpus, of which there are at least so many.
 #[expect(clippy::disallowed_methods, reason = "a test may read its corpus")]
 fn replay(target: &str, least: usize, run: fn(&[u8])) {

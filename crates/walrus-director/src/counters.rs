@@ -78,6 +78,8 @@ counters! {
     HandedOverLost => handed_over_lost,
     /// Connections with whom TLS could not be agreed on.
     TlsFailures => tls_failures,
+    /// Datagrams and connections of proxies without a PROXY header that can be read.
+    ProxyFailures => proxy_failures,
     /// TCP connections accepted, those of TLS and HTTPS among them.
     TcpConnections => tcp_connections,
     /// TCP connections closed at once, because their client had too many.

@@ -26,6 +26,7 @@ mod given;
 mod inherited;
 pub mod keys;
 mod latency;
+mod networks;
 mod observe;
 mod presence;
 mod rate_limit;

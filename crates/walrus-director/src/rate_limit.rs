@@ -23,6 +23,8 @@ use siphasher::sip::SipHasher13;
 use walrus_core::config::RateLimitSettings;
 use walrus_core::world::Time;
 
+use crate::networks::Networks;
+
 /// Places of the table: 512 KiB, so that a flood from 65,536 networks is still told apart.
 const PLACES: usize = 1 << 16;
 /// Bits of a place for the time, in units of 1/16 microsecond since the start: 203 days, after which
@@ -46,7 +48,7 @@ pub(crate) struct RateLimit {
     /// The bits of an address that tell networks apart.
     ipv4_mask: u32,
     ipv6_mask: u128,
-    exempt: Box<[(IpAddr, u8)]>,
+    exempt: Networks,
     /// So that nobody can choose networks that share a place.
     key: [u8; 16],
 }
@@ -73,7 +75,7 @@ impl RateLimit {
             slip: settings.slip,
             ipv4_mask: u32::MAX.checked_shl(32 - u32::from(settings.ipv4_prefix)).unwrap_or(0),
             ipv6_mask: u128::MAX.checked_shl(128 - u32::from(settings.ipv6_prefix)).unwrap_or(0),
-            exempt: settings.exempt.clone().into(),
+            exempt: Networks::new(&settings.exempt),
             key,
         }
     }
@@ -82,7 +84,7 @@ impl RateLimit {
     #[inline]
     pub(crate) fn judge(&self, client: IpAddr, now: Time, limited: &mut u32) -> Verdict {
         // First, so that they leave their neighbours what these may.
-        if self.is_exempt(client) {
+        if self.exempt.contain(client) {
             return Verdict::Send;
         }
         let hash = self.hash(client);
@@ -124,20 +126,6 @@ impl RateLimit {
             IpAddr::V6(address) => hasher.write_u128(address.to_bits() & self.ipv6_mask),
         }
         hasher.finish()
-    }
-
-    fn is_exempt(&self, client: IpAddr) -> bool {
-        self.exempt.iter().any(|(network, length)| match (network, client) {
-            (IpAddr::V4(network), IpAddr::V4(client)) => {
-                let differs = network.to_bits() ^ client.to_bits();
-                differs.leading_zeros() >= u32::from(*length)
-            }
-            (IpAddr::V6(network), IpAddr::V6(client)) => {
-                let differs = network.to_bits() ^ client.to_bits();
-                differs.leading_zeros() >= u32::from(*length)
-            }
-            _ => false,
-        })
     }
 }
 

@@ -27,6 +27,7 @@ use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_dig
 use crate::dnstap::DnstapWriter;
 use crate::given::Given;
 use crate::latency::LatencyCounters;
+use crate::networks::Networks;
 use crate::observe::Gathering;
 use crate::presence::{CookieSecretError, server_options};
 use crate::rate_limit::RateLimit;
@@ -408,6 +409,7 @@ fn spawn(
             connections_max: dns.tcp_connections_max,
             idle: dns.tcp_idle,
             total: dns.tcp_total,
+            proxies: Networks::new(&dns.proxy_from),
         };
         let hand_off = hand_off.clone();
         let shared = (Arc::clone(certificates), Arc::clone(outbound));
@@ -426,7 +428,8 @@ fn spawn(
     for (number, (sockets, answerer)) in sockets.udp.into_iter().zip(answerers).enumerate() {
         let wake = wakers.add()?;
         let stop = Arc::clone(&wakers.stop);
-        let worker = Worker::new(sockets, reply_size, wake, stop, (answerer, hand_off.clone()));
+        let worker = Worker::new(sockets, reply_size, wake, stop, (answerer, hand_off.clone()))
+            .behind(Networks::new(&dns.proxy_from));
         threads.push(named(format!("dns-{number}")).spawn(|| worker.run())?);
     }
     Ok(())

@@ -313,6 +313,8 @@ pub struct DnsSettings {
     pub cookies: bool,
     /// Holds their secret; without one it is drawn at each start.
     pub cookie_secret_file: Option<PathBuf>,
+    /// Whose messages begin with a PROXY header.
+    pub proxy_from: Vec<(IpAddr, u8)>,
     /// How many replies a network gets by UDP; without it there is no limit.
     pub rate_limit: Option<RateLimitSettings>,
     /// Bytes that a zone's names and records may take.

@@ -36,7 +36,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (shutdown, counters) = (Shutdown::new(), Arc::new(Counters::new()));
         let (stop, echo) = (shutdown.clone(), Echo(counters.clone()));
-        let limits = Limits { connections_max: 100, idle, total };
+        let limits = Limits { connections_max: 100, idle, total, proxies: Networks::default() };
         let listening = Listening { socket: listener, transport: Transport::Https };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));

@@ -13,6 +13,7 @@ mod framed;
 mod handed_over;
 mod https;
 mod places;
+mod proxied;
 
 use std::cell::RefCell;
 use std::io;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncRead;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::LocalSet;
@@ -32,8 +34,9 @@ use walrus_host::shutdown::Shutdown;
 
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
+use crate::networks::Networks;
 use crate::zones::{Back, HandOff, HandedOver, Outbound};
-use places::{Place, Places};
+use places::{Part, Place, Places};
 
 pub(crate) use certificate::Certificates;
 pub use certificate::{CertificateError, NewCertificate};
@@ -59,8 +62,8 @@ const BACKLOG: i32 = 1024;
 /// How long to wait after a failed accept (out of file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The bounds.
-#[derive(Clone, Copy, Debug)]
+/// The bounds, and who is believed to ask for others.
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// Connections at once; at least 1.
     pub(crate) connections_max: usize,
@@ -68,6 +71,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// How long a connection may last.
     pub(crate) total: Duration,
+    /// Whose connections begin with a PROXY header.
+    pub(crate) proxies: Networks,
 }
 
 /// A listening socket and what is spoken there.
@@ -164,14 +169,17 @@ impl<A: Answering + 'static> Server<A> {
 
     /// Serves a connection beside the others, or closes it if there are too many.
     fn begin(self: Rc<Self>, stream: TcpStream, client: IpAddr, transport: Transport) {
-        let Some(place) = self.places.take(client).map(Rc::new) else {
+        let client = client.to_canonical();
+        let from_proxy = self.limits.proxies.contain(client);
+        let part = if from_proxy { Part::All } else { Part::OfClient };
+        let Some(place) = self.places.take(client, part).map(Rc::new) else {
             self.answers.count(Count::TcpRefused);
             return;
         };
         self.answers.count(Count::TcpConnections);
         tokio::task::spawn_local(async move {
             let served = tokio::select! {
-                served = self.serve(stream, (client, transport), &place) => served,
+                served = self.serve(stream, (client, transport, from_proxy), &place) => served,
                 () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
             };
             if served.is_err() {
@@ -182,11 +190,18 @@ impl<A: Answering + 'static> Server<A> {
 
     async fn serve(
         &self,
-        stream: TcpStream,
-        (client, transport): (IpAddr, Transport),
+        mut stream: TcpStream,
+        (client, transport, from_proxy): (IpAddr, Transport, bool),
         place: &Rc<Place>,
     ) -> io::Result<()> {
-        let connection = Connection { client, local: stream.local_addr()?, transport };
+        let mut connection = Connection { client, local: stream.local_addr()?, transport };
+        let is_encrypted = matches!(transport, Transport::Tls | Transport::Https);
+        // HAProxy writes its header before the handshake, dnsdist behind it.
+        let inside = from_proxy && is_encrypted && self.begins_tls(&stream).await;
+        if from_proxy && !inside && !self.pass_to_client(&mut stream, &mut connection, place).await
+        {
+            return Ok(());
+        }
         // Replies are whole; waiting for more to send with them would only delay them.
         stream.set_nodelay(true)?;
         let (answers, limits) = (&self.answers, &self.limits);
@@ -200,16 +215,53 @@ impl<A: Answering + 'static> Server<A> {
         // Never in plain text what was to be encrypted.
         let Some(config) = config else { return Ok(()) };
         let agreed = timeout(limits.idle, TlsAcceptor::from(config).accept(stream)).await;
-        let Ok(stream) = agreed.map_err(io::Error::from).flatten() else {
+        let Ok(mut stream) = agreed.map_err(io::Error::from).flatten() else {
             answers.count(Count::TlsFailures);
             return Ok(());
         };
+        if inside && !self.pass_to_client(&mut stream, &mut connection, place).await {
+            return Ok(());
+        }
         // The state of an agreed connection is large: on the heap, so that plain ones stay small.
         if transport == Transport::Https {
             Box::pin(https::serve(stream, connection, place, answers, limits)).await
         } else {
             Box::pin(framed::serve(stream, connection, place, answers, limits)).await
         }
+    }
+}
+
+impl<A: Answering> Server<A> {
+    /// Whether a handshake comes first, and not a header.
+    async fn begins_tls(&self, stream: &TcpStream) -> bool {
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        let peeked = timeout(self.limits.idle, stream.peek(&mut first)).await;
+        matches!(peeked, Ok(Ok(1))) && first[0] == HANDSHAKE
+    }
+
+    /// Takes whom the proxy's header names for the client; false if the connection is to be closed.
+    async fn pass_to_client(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        connection: &mut Connection,
+        place: &Place,
+    ) -> bool {
+        let header = timeout(self.limits.idle, proxied::read_header(stream)).await;
+        let asked = match header.map_err(io::Error::from).flatten() {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return true,
+            Err(_) => {
+                self.answers.count(Count::ProxyFailures);
+                return false;
+            }
+        };
+        (connection.client, connection.local) = (asked.client.ip(), asked.server);
+        let has_place = place.pass_to(connection.client);
+        if !has_place {
+            self.answers.count(Count::TcpRefused);
+        }
+        has_place
     }
 }
 

@@ -29,6 +29,15 @@ struct Connections {
     next_turn: u64,
 }
 
+/// How many connections one client may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A [`CLIENT_PART`].
+    OfClient,
+    /// All, since it is a proxy: its clients are counted when they are known.
+    All,
+}
+
 /// Whether it has brought a message, and when its turn came last.
 type Turn = (bool, u64);
 
@@ -40,11 +49,10 @@ impl Places {
 
     /// A place for a client that has not too many yet, if need be that of the connection whose turn it is to
     /// give way.
-    pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
+    pub(super) fn take(self: &Rc<Self>, client: IpAddr, part: Part) -> Option<Place> {
         let client = network(client);
         let mut connections = self.connections.borrow_mut();
-        let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
-        if of_client >= (self.max / CLIENT_PART).max(2) {
+        if part == Part::OfClient && connections.of(client) >= self.client_max() {
             return None;
         }
         if connections.all.len() >= self.max {
@@ -56,9 +64,33 @@ impl Places {
         let turn = Cell::new(connections.add(false, client, Rc::clone(&give_way)));
         Some(Place { places: Rc::clone(self), turn, give_way })
     }
+
+    /// The most that one client may have.
+    fn client_max(&self) -> usize {
+        (self.max / CLIENT_PART).max(2)
+    }
 }
 
 impl Connections {
+    fn of(&self, client: IpAddr) -> usize {
+        self.by_client.get(&client).copied().unwrap_or(0)
+    }
+
+    /// Counts one more of a client.
+    fn count_one_more(&mut self, client: IpAddr) {
+        *self.by_client.entry(client).or_default() += 1;
+    }
+
+    /// Counts one less of it.
+    fn count_one_less(&mut self, client: IpAddr) {
+        if let Some(of_client) = self.by_client.get_mut(&client) {
+            *of_client -= 1;
+            if *of_client == 0 {
+                self.by_client.remove(&client);
+            }
+        }
+    }
+
     /// Whose turn it is to give way. Of those that have asked nothing there may be so many: a flood of more ends
     /// its own; while there are fewer, those that have asked do not keep newcomers from their handshake.
     fn silent(&self, new_max: usize) -> Option<Turn> {
@@ -72,7 +104,7 @@ impl Connections {
         self.next_turn += 1;
         self.new += usize::from(!has_asked);
         self.all.insert(turn, (client, give_way));
-        *self.by_client.entry(client).or_default() += 1;
+        self.count_one_more(client);
         turn
     }
 
@@ -80,12 +112,7 @@ impl Connections {
     fn remove(&mut self, turn: Turn) -> Option<(IpAddr, Rc<Notify>)> {
         let (client, give_way) = self.all.remove(&turn)?;
         self.new -= usize::from(!turn.0);
-        if let Some(of_client) = self.by_client.get_mut(&client) {
-            *of_client -= 1;
-            if *of_client == 0 {
-                self.by_client.remove(&client);
-            }
-        }
+        self.count_one_less(client);
         Some((client, give_way))
     }
 }
@@ -105,6 +132,21 @@ impl Place {
         if let Some((client, give_way)) = connections.remove(self.turn.get()) {
             self.turn.set(connections.add(true, client, give_way));
         }
+    }
+
+    /// The connection is that of a proxy's client from now on; false if that has too many already.
+    pub(super) fn pass_to(&self, client: IpAddr) -> bool {
+        let client = network(client);
+        let mut connections = self.places.connections.borrow_mut();
+        if connections.of(client) >= self.places.client_max() {
+            return false;
+        }
+        // One that had to give way ends by that.
+        let Some((held_by, _)) = connections.all.get_mut(&self.turn.get()) else { return true };
+        let proxy = std::mem::replace(held_by, client);
+        connections.count_one_less(proxy);
+        connections.count_one_more(client);
+        true
     }
 
     /// Waits until another connection has taken this place.
@@ -146,14 +188,17 @@ mod tests {
     #[test]
     fn neither_a_flood_of_new_connections_nor_many_old_ones_keep_the_others_out() {
         let places = Places::new(8);
-        let asked: Vec<Place> = (0..8).map(|it| places.take(client(it)).unwrap()).collect();
+        let asked: Vec<Place> =
+            (0..8).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
         asked.iter().for_each(Place::renew);
         assert_eq!(count(&places), (8, 0));
         // Two newcomers find a place, and have time for their handshake.
-        let new: Vec<Place> = (8..10).map(|it| places.take(client(it)).unwrap()).collect();
+        let new: Vec<Place> =
+            (8..10).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
         assert_eq!(count(&places), (6, 2));
         // A flood of them ends its own.
-        let flood: Vec<Place> = (10..250).map(|it| places.take(client(it)).unwrap()).collect();
+        let flood: Vec<Place> =
+            (10..250).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
         assert_eq!(count(&places), (6, 2));
         new[0].renew();
         assert_eq!(count(&places), (6, 2), "its place was taken");
@@ -168,10 +213,11 @@ mod tests {
     fn there_is_a_place_even_where_there_are_few() {
         for max in [0, 1, 2, 3] {
             let places = Places::new(max);
-            let held: Vec<Place> = (0..9).filter_map(|it| places.take(client(it))).collect();
+            let held: Vec<Place> =
+                (0..9).filter_map(|it| places.take(client(it), Part::OfClient)).collect();
             assert_eq!(held.len(), 9);
             held[8].renew();
-            assert!(places.take(client(9)).is_some());
+            assert!(places.take(client(9), Part::OfClient).is_some());
             assert!(places.connections.borrow().all.len() <= max.max(1));
         }
     }

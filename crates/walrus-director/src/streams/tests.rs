@@ -16,11 +16,15 @@ struct Running {
 
 impl Running {
     fn start(connections_max: usize, idle: Duration) -> Self {
+        Self::behind(Networks::default(), connections_max, idle)
+    }
+
+    fn behind(proxies: Networks, connections_max: usize, idle: Duration) -> Self {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, counters) = (Shutdown::new(), Arc::new(Counters::new()));
         let (stop, echo) = (shutdown.clone(), Echo(counters.clone()));
-        let limits = Limits { connections_max, idle, total: LONG };
+        let limits = Limits { connections_max, idle, total: LONG, proxies };
         let listening = Listening { socket: listener, transport: Transport::Tcp };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
@@ -192,4 +196,42 @@ pub(super) fn outbound() -> Arc<Outbound> {
     let table = AnswerTable::new(Arc::new(zone_table(&topology)), map, &topology);
     let current = Arc::new(Current::new(Arc::new(Serving::new(table, 1, 1))));
     Outbound::new(current, Clock::real(), Default::default())
+}
+
+/// A PROXY header of a client by TCP.
+fn proxied(client: u8) -> Vec<u8> {
+    let addresses = [192, 0, 2, client, 203, 0, 113, 53, 0, 9, 0, 53];
+    [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &addresses].concat()
+}
+
+#[test]
+fn a_proxys_connection_is_its_clients_and_without_a_header_it_is_closed() {
+    let proxies = Networks::new(&[([127, 0, 0, 1].into(), 32)]);
+    let server = Running::behind(proxies, 8, LONG);
+    // Far more than one client may have.
+    let mut all: Vec<TcpStream> = (0..6).map(|_| server.connect()).collect();
+    for (client, stream) in all.iter_mut().enumerate() {
+        // Torn, and with the query at once behind.
+        let bytes = [proxied(client as u8), framed(b"query")].concat();
+        let (first, rest) = bytes.split_at(client * 5);
+        stream.write_all(first).unwrap();
+        stream.write_all(rest).unwrap();
+        assert_eq!(read_message(stream), b"QUERY", "{client}");
+    }
+    // A client of the proxy may have two of eight.
+    let mut second = server.connect();
+    second.write_all(&[proxied(3), framed(b"query")].concat()).unwrap();
+    assert_eq!(read_message(&mut second), b"QUERY");
+    let mut third = server.connect();
+    third.write_all(&[proxied(3), framed(b"query")].concat()).unwrap();
+    assert_eq!(third.read(&mut [0; 8]).unwrap_or(0), 0);
+    let mut own = server.connect();
+    own.write_all(&[b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), framed(b"alive")].concat())
+        .unwrap();
+    assert_eq!(read_message(&mut own), b"ALIVE", "what the proxy asks for itself");
+    let mut without = server.connect();
+    without.write_all(&framed(b"query")).unwrap();
+    assert_eq!(without.read(&mut [0; 8]).unwrap_or(0), 0);
+    let counted = server.counted();
+    assert_eq!((counted.tcp_refused, counted.proxy_failures, counted.tcp_queries), (1, 1, 8));
 }

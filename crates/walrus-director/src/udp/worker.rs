@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use walrus_core::answer::Transport;
+use walrus_dns::{ProxiedAddresses, ProxyHeader};
 
 use super::UdpListener;
-use super::batch::{BATCH, Batch, Poll};
+use super::batch::{BATCH, Batch, Datagram, Poll};
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
+use crate::networks::Networks;
 use crate::zones::{Back, HandOff, HandedOver};
 
 /// How long an idle worker sleeps if nobody wakes it. Only a lost wake-up would make this matter.
@@ -40,6 +42,8 @@ pub(crate) struct Worker<A> {
     stop: Arc<AtomicBool>,
     answering: A,
     hand_off: HandOff,
+    /// Whose datagrams begin with a PROXY header.
+    proxies: Networks,
     /// Whether it may wait by receiving.
     may_receive: bool,
     last: Last,
@@ -88,7 +92,13 @@ impl<A: Answering> Worker<A> {
         let may_receive = matches!(&sockets[..], [only] if waits_briefly(&only.socket));
         let batch = Batch::new(reply_size);
         let last = Last::Nothing;
-        Self { sockets, batch, poll, wake, stop, answering, hand_off, may_receive, last }
+        let proxies = Networks::default();
+        Self { sockets, batch, poll, wake, stop, answering, hand_off, proxies, may_receive, last }
+    }
+
+    /// Takes whom these proxies name for the clients.
+    pub(crate) fn behind(self, proxies: Networks) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Answers until asked to stop.
@@ -173,33 +183,33 @@ impl<A: Answering> Worker<A> {
         for index in 0..count {
             let mut moves_zones = None;
             self.batch.answer(index, |datagram, reply| {
-                if datagram.is_cut {
-                    self.answering.counters().add(Count::Dropped, 1);
-                    return None;
-                }
-                let local = datagram
-                    .destination
-                    .map_or(*address, |destination| SocketAddr::new(destination, address.port()));
-                let incoming = Incoming {
-                    query: datagram.query,
-                    client: datagram.sender.ip(),
-                    local,
-                    transport: Transport::Udp,
-                };
                 // Port 0 cannot be answered; port 53 from another name server is a spoofed loop
                 // only if it is a reply, which `answer` drops.
-                if datagram.sender.port() == 0 {
+                if datagram.is_cut || datagram.sender.port() == 0 {
                     self.answering.counters().add(Count::Dropped, 1);
                     return None;
                 }
-                if self.hand_off.wants(datagram.query) {
-                    moves_zones = Some(datagram.sender);
+                let mut asked = Asked::of(&datagram, *address);
+                if self.proxies.contain(asked.client.ip()) {
+                    let Some(proxied) = asked.proxied() else {
+                        self.answering.counters().add(Count::ProxyFailures, 1);
+                        return None;
+                    };
+                    asked = proxied;
+                }
+                if self.hand_off.wants(asked.query) {
+                    moves_zones = Some((asked.client, asked.query.len()));
                     return None;
                 }
+                let Asked { query, client, local } = asked;
+                let client = client.ip();
+                let incoming = Incoming { query, client, local, transport: Transport::Udp };
                 self.answering.answer(incoming, reply)
             });
-            if let Some(client) = moves_zones {
-                let (message, route) = self.batch.take_away(index);
+            if let Some((client, length)) = moves_zones {
+                let (mut message, route) = self.batch.take_away(index);
+                // What a proxy wrote stands in front.
+                message.drain(..message.len() - length);
                 let back = Back::Udp { socket: Arc::clone(socket), route: Box::new(route) };
                 let transport = Transport::Udp;
                 let message = HandedOver { message, client, transport, back };
@@ -211,6 +221,34 @@ impl<A: Answering> Worker<A> {
         let sent = self.batch.send(socket.as_fd(), count);
         self.answering.counters().add(Count::SendFailures, sent.failed as u64);
         count
+    }
+}
+
+/// Who asks what, and where.
+struct Asked<'a> {
+    query: &'a [u8],
+    client: SocketAddr,
+    local: SocketAddr,
+}
+
+impl<'a> Asked<'a> {
+    /// As the datagram itself says.
+    fn of(datagram: &Datagram<'a>, listening: SocketAddr) -> Self {
+        let local = datagram
+            .destination
+            .map_or(listening, |destination| SocketAddr::new(destination, listening.port()));
+        Self { query: datagram.query, client: datagram.sender, local }
+    }
+
+    /// As the PROXY header in front of it says; `None` if there is none.
+    #[cold]
+    fn proxied(self) -> Option<Self> {
+        let header = ProxyHeader::read(self.query).ok()?;
+        let query = &self.query[header.size..];
+        let Some(ProxiedAddresses { client, server }) = header.asked else {
+            return Some(Self { query, ..self });
+        };
+        Some(Self { query, client, local: server })
     }
 }
 
@@ -332,6 +370,59 @@ mod tests {
             drop(waker);
             thread.join().unwrap();
         }
+    }
+
+    /// Proxies write in front who asks; the reply goes to them all the same. Others are not believed.
+    #[test]
+    fn the_client_is_whom_a_proxy_names_and_without_a_name_there_is_no_answer() {
+        let socket = super::super::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let (wake, waker) = UnixStream::pair().unwrap();
+        wake.set_nonblocking(true).unwrap();
+        let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
+        let (hand_off, events) = HandOff::new();
+        hand_off.set_open(true);
+        let answering = (Echo(Arc::clone(&counters)), hand_off);
+        let proxies = Networks::new(&[([127, 0, 0, 8].into(), 32)]);
+        let worker = Worker::new(vec![(socket, address)], 512, wake, Arc::clone(&stop), answering)
+            .behind(proxies);
+        let thread = std::thread::spawn(|| worker.run());
+        let proxy = UdpSocket::bind("127.0.0.8:0").unwrap();
+        proxy.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        proxy.connect(address).unwrap();
+        let header = |command, rest: &[u8]| {
+            let fixed = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, 0x12, 0, rest.len() as u8]];
+            [&fixed.concat(), rest].concat()
+        };
+        let named = header(0x21, &[192, 0, 2, 7, 203, 0, 113, 53, 0, 9, 0, 53]);
+        // Without a header, with half of one, and with one of an unknown command.
+        for wrong in [b"query".to_vec(), named[..20].to_vec(), header(0x25, &[])] {
+            proxy.send(&wrong).unwrap();
+        }
+        proxy.send(&[&named[..], b"query"].concat()).unwrap();
+        let mut reply = [0; 64];
+        let length = proxy.recv(&mut reply).unwrap();
+        assert_eq!(&reply[..length], b"QUERY", "behind the header, and the first that is answered");
+        proxy.send(&[&header(0x20, &[])[..], b"alive"].concat()).unwrap();
+        assert_eq!(proxy.recv(&mut reply).unwrap(), 5);
+        let update = [0, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        proxy.send(&[&named[..], &update].concat()).unwrap();
+        let event = events.recv_timeout(Duration::from_secs(5)).unwrap();
+        let crate::zones::Event::Message(handed) = event else { panic!("a message") };
+        assert_eq!(
+            (handed.message.as_slice(), handed.client),
+            (&update[..], "192.0.2.7:9".parse().unwrap())
+        );
+        let other = UdpSocket::bind("127.0.0.9:0").unwrap();
+        other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        other.send_to(&named, address).unwrap();
+        assert_eq!(other.recv(&mut reply).unwrap(), named.len(), "a query like others");
+        let mut seen = CounterSnapshot::default();
+        seen.add(&counters);
+        assert_eq!((seen.udp_queries, seen.proxy_failures), (7, 3));
+        stop.store(true, Ordering::Relaxed);
+        drop(waker);
+        thread.join().unwrap();
     }
 
     #[test]

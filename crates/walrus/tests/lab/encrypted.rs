@@ -23,7 +23,7 @@ name = "www.walrus.example"
 "#;
 
 /// A new certificate for this machine in these files.
-fn certify(openssl: &Path, folder: &Path) {
+pub(crate) fn certify(openssl: &Path, folder: &Path) {
     let output = Command::new(openssl)
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", "/CN=ns1.walrus.example", "-addext"])

@@ -13,6 +13,7 @@
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
 //! - [`group`]: nodes that meet over a nats-server, of which each is killed once.
 //! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
+//! - [`proxied`]: dnsdist and HAProxy in front, which tell who asks.
 //! - [`secondary`]: zones that come from Knot, NSD and BIND.
 //! - [`signed`]: signed answers, judged by `delv` and a validating Unbound while keys and health
 //!   change.
@@ -33,6 +34,7 @@ mod moves;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod programs;
+mod proxied;
 mod questions;
 mod records;
 mod resolver_in_front;

@@ -135,6 +135,15 @@ pub(in crate::config) static DNS: Group = Group {
             example: "\"/etc/walrus/cookie-secret\"",
         },
         Setting {
+            name: "proxy_from",
+            kind: Kind::List(&Kind::Text),
+            default: Default::Value("[]"),
+            meaning: "Proxies such as dnsdist (addresses or networks) that write a PROXY header, version 2, before each \
+                      datagram and each connection: whom it names counts as the client. What comes from them without \
+                      one is dropped. Each is compared with every query, so a few.",
+            example: "[\"192.0.2.80\"]",
+        },
+        Setting {
             name: "rate_limit",
             kind: Kind::Section(&rate_limit::RATE_LIMIT),
             default: Default::Otherwise("none: replies are not limited"),
@@ -232,6 +241,7 @@ pub(in crate::config) fn read(
         version: section.text("version"),
         cookies: section.flag("cookies"),
         cookie_secret_file: section.path("cookie_secret_file"),
+        proxy_from: rate_limit::prefixes(section, "proxy_from", findings),
         rate_limit: section.section("rate_limit").map(|it| rate_limit::read(it, findings)),
         zone_memory_max: section.whole::<usize>("zone_memory_max").saturating_mul(1 << 20),
         observe_domains: section.whole("observe_domains"),
@@ -301,6 +311,15 @@ mod tests {
             let said = read(lines).unwrap_err();
             assert!(said.contains(expected), "{said}");
         }
+    }
+
+    #[test]
+    fn proxies_are_networks() {
+        let dns = read("proxy_from = [\"192.0.2.80\", \"2001:db8::/64\"]").unwrap().dns;
+        let expected = [("192.0.2.80".parse().unwrap(), 32), ("2001:db8::".parse().unwrap(), 64)];
+        assert_eq!(dns.proxy_from, expected);
+        let said = read("proxy_from = [\"dnsdist\"]").unwrap_err();
+        assert!(said.contains("`dnsdist` in `proxy_from` is no prefix"), "{said}");
     }
 
     #[test]
