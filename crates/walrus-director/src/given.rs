@@ -119,6 +119,11 @@ impl DirectorHandle {
         let serving = inner.current.load();
         let table = &serving.table;
         if table.telling().is_empty() {
+            // What was told to dnstap must not wait for the next query.
+            if crate::director::lock(&inner.running).as_ref().is_some_and(|it| it.dnstap.is_some())
+            {
+                inner.wakers.wake();
+            }
             return;
         }
         let words = serving.words();

@@ -54,11 +54,11 @@ fn start(sequence: u8, state: &Path, notify: SocketAddr) -> Running {
         notify: vec![NotifyTarget { address: notify, key: named, source: None }],
         ..ZoneTransfers::default()
     };
-    start_with((sequence, zone()), settings(&["127.0.0.1:0"], 1), transfers, Some(state))
+    start_with((Some(sequence), zone()), settings(&["127.0.0.1:0"], 1), transfers, Some(state))
 }
 
 fn start_with(
-    (sequence, zone): (u8, Arc<Zone>),
+    (sequence, zone): (Option<u8>, Arc<Zone>),
     dns: DnsSettings,
     transfers: ZoneTransfers,
     state: Option<&Path>,
@@ -78,7 +78,7 @@ fn start_with(
         serials,
         map,
         digests: digests.clone(),
-        plan: Some(plan(sequence.into(), sequence, &digests)),
+        plan: sequence.map(|sequence| plan(sequence.into(), sequence, &digests)),
         signing: SigningStart::default(),
         seed: 1,
         clock: clock.clone(),
@@ -274,6 +274,39 @@ fn large_zone() -> Arc<Zone> {
     Arc::new(reader.read(text.as_bytes(), None).unwrap().zone)
 }
 
+#[test]
+fn who_asks_for_a_zone_before_it_is_ready_waits_for_it() {
+    let running = start_without_plan();
+    let to = running.to();
+    let asks = |record_type, serial| {
+        std::thread::spawn(move || {
+            let mut stream = connect([127, 0, 0, 1], to);
+            send(&mut stream, &asking(record_type, serial));
+            let message = receive(&mut stream).unwrap();
+            (message[3] & 0xf, read(&message).len())
+        })
+    };
+    let transfers = [asks(Rtype::AXFR, None), asks(Rtype::IXFR, Some(0))];
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(transfers.iter().all(|it| !it.is_finished()), "they wait");
+    running.director.apply_plan(plan(1, 1, &running.digests)).unwrap();
+    for transfer in transfers {
+        let (rcode, records) = transfer.join().unwrap();
+        assert!(rcode == 0 && records > 2, "{rcode} {records}");
+    }
+    running.director.shutdown();
+    // It does not wait for ever.
+    let running = start_without_plan();
+    let mut stream = connect([127, 0, 0, 1], running.to());
+    send(&mut stream, &asking(Rtype::AXFR, None));
+    assert_eq!(receive(&mut stream).unwrap()[3] & 0xf, 2);
+    running.director.shutdown();
+}
+
+fn start_without_plan() -> Running {
+    start_with((None, zone()), settings(&["127.0.0.1:0"], 1), unsigned(), None)
+}
+
 /// To anybody here.
 fn unsigned() -> ZoneTransfers {
     let from = Some(([127, 0, 0, 0].into(), 8));
@@ -313,7 +346,7 @@ fn whoever_reads_slowly_keeps_nobody_else_from_a_zone_and_goes_when_his_time_is_
     let mut dns = settings(&["127.0.0.1:0"], 1);
     dns.tcp_connections_max = 200;
     dns.tcp_total = Duration::from_secs(1);
-    let running = start_with((1, large_zone()), dns, unsigned(), None);
+    let running = start_with((Some(1), large_zone()), dns, unsigned(), None);
     running.serial_other_than(None);
     let rcode = |message: &[u8]| message[3] & 0xf;
     let mut slow: Vec<TcpStream> = (0..12).map(|_| connect([127, 0, 0, 2], running.to())).collect();
@@ -347,7 +380,7 @@ fn whoever_reads_slowly_keeps_nobody_else_from_a_zone_and_goes_when_his_time_is_
 
 #[test]
 fn what_cannot_be_read_is_told_so_and_a_request_may_have_been_passed_on() {
-    let running = start_with((1, zone()), settings(&["127.0.0.1:0"], 1), unsigned(), None);
+    let running = start_with((Some(1), zone()), settings(&["127.0.0.1:0"], 1), unsigned(), None);
     running.serial_other_than(None);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -386,7 +419,7 @@ fn a_signed_reply_that_is_too_long_with_its_signature_is_cut() {
     );
     let zone = ZoneReader::new("long", &apex()).read(text.as_bytes(), None).unwrap().zone;
     let dns = settings(&["127.0.0.1:0"], 1);
-    let running = start_with((1, Arc::new(zone)), dns, unsigned(), None);
+    let running = start_with((Some(1), Arc::new(zone)), dns, unsigned(), None);
     running.serial_other_than(None);
     let secret = key(b"secret");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -6,6 +6,7 @@
 
 mod message;
 mod output;
+mod stream_file;
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -133,7 +134,7 @@ impl DnstapWriter {
     /// # Errors
     /// If the file cannot be opened, or the thread not be started. A socket may come later.
     pub(crate) fn start(output: &DnstapOutput, identity: &str, threads: usize) -> io::Result<Self> {
-        let mut output = Output::open(output)?;
+        let mut output = Output::new(output)?;
         let (filled, receiver) = sync_channel::<Filled>(threads * BUFFERS);
         let (mut taps, mut back) = (Vec::new(), Vec::new());
         for thread in 0..threads {
@@ -155,6 +156,7 @@ impl DnstapWriter {
         let (finished, done) = sync_channel(1);
         let write = move || {
             let _finished = finished;
+            output.prepare();
             for Filled { thread, mut buffer } in &receiver {
                 buffer.lost += output.write(&buffer.bytes, buffer.frames);
                 buffer.bytes.clear();

@@ -2,7 +2,7 @@
 //!
 //! Both may go away and come back. What cannot be written meanwhile is lost, and told once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 
 use walrus_core::config::DnstapOutput;
 
+use super::stream_file;
+
 const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
 const ACCEPT: u32 = 1;
-const START: u32 = 2;
-const STOP: u32 = 3;
+pub(super) const START: u32 = 2;
+pub(super) const STOP: u32 = 3;
 const READY: u32 = 4;
 const FINISH: u32 = 5;
 /// The longest control frame (fstrm's own bound).
-const CONTROL_MAX: usize = 512;
+pub(super) const CONTROL_MAX: usize = 512;
 /// A program that takes longer for what is written to it is given up, and connected to anew.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two attempts at a socket or file.
@@ -41,12 +43,23 @@ enum Open {
 impl Output {
     /// A socket need not be there yet, and whoever listens there may not take anybody: it is connected to when there is
     /// something to be told.
-    pub(super) fn open(to: &DnstapOutput) -> io::Result<Self> {
-        let mut output = Self { to: to.clone(), open: None, failed: None, lost: 0 };
-        if matches!(to, DnstapOutput::File(_)) {
-            output.reopen()?;
+    ///
+    /// # Errors
+    /// If a file cannot be written, or holds something else.
+    pub(super) fn new(to: &DnstapOutput) -> io::Result<Self> {
+        if let DnstapOutput::File(path) = to {
+            stream_file::open(path)?;
         }
-        Ok(output)
+        Ok(Self { to: to.clone(), open: None, failed: None, lost: 0 })
+    }
+
+    /// Makes a file ready, which may take a while for a large one that was not closed.
+    pub(super) fn prepare(&mut self) {
+        if matches!(self.to, DnstapOutput::File(_))
+            && let Err(error) = self.reopen()
+        {
+            self.tell(&error);
+        }
     }
 
     /// Writes whole frames; how many of them are lost.
@@ -120,11 +133,7 @@ impl Output {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.open = Some(match &self.to {
-            DnstapOutput::File(path) => {
-                let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-                file.write_all(&control(START, true))?;
-                Open::File(file)
-            }
+            DnstapOutput::File(path) => Open::File(stream_file::go_on(path)?),
             DnstapOutput::Socket(path) => {
                 let mut stream = UnixStream::connect(path)?;
                 stream.set_write_timeout(Some(PATIENCE))?;
@@ -148,7 +157,7 @@ fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A control frame, perhaps with what the stream holds.
-fn control(kind: u32, with_content: bool) -> Vec<u8> {
+pub(super) fn control(kind: u32, with_content: bool) -> Vec<u8> {
     let mut field = Vec::new();
     if with_content {
         field.extend_from_slice(&1_u32.to_be_bytes());

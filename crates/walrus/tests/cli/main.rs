@@ -12,6 +12,7 @@ mod decisions;
 mod demand;
 mod demo;
 mod dns;
+mod dnstap;
 mod fail_static;
 mod full_disk;
 mod http_api;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{Receiver, channel};
 use walrus_core::answer::{
@@ -19,6 +20,11 @@ use super::{Outbound, Snapshot};
 use crate::signing::give_way;
 use crate::tsig::{ReplySigner, TsigRefusal};
 
+/// So long a transfer waits for a zone that is not ready yet, as at a start: who was told SERVFAIL may not come again
+/// for minutes.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks whether it is.
+const READY_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Messages that wait for the client to read.
 const MESSAGES_AHEAD: usize = 1;
 /// No datagram that must not be cut into pieces is longer.
@@ -62,7 +68,7 @@ enum Task {
     /// The ordinary answer.
     Plain,
     /// A whole zone, or what changed in it.
-    Transfer(Arc<Snapshot>),
+    Transfer,
 }
 
 impl Outbound {
@@ -139,27 +145,37 @@ impl Outbound {
             return self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED);
         }
         let snapshot = self.snapshots.load().get(&apex).cloned();
-        let Some(snapshot) = snapshot else {
-            return self.refuse(answer, RCODE_SERVFAIL, EDE_NOT_READY);
-        };
         let is_by_udp = answer.incoming.transport == Transport::Udp;
-        match (answer.asked.record_type, answer.asked.serial) {
-            (record_type::IXFR, None) => self.refuse(answer, RCODE_FORMERR, EDE_OTHER),
+        match (answer.asked.record_type, answer.asked.serial, snapshot) {
+            (record_type::IXFR, None, _) => self.refuse(answer, RCODE_FORMERR, EDE_OTHER),
             // RFC 5936 section 4.2: there is none by UDP.
-            (record_type::AXFR, _) if is_by_udp => {
+            (record_type::AXFR, ..) if is_by_udp => {
                 self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED)
             }
-            (record_type::IXFR, Some(serial))
-                // RFC 1995 section 2: what may not fit a datagram is the SOA record alone, and the client comes by TCP.
-                if is_by_udp || !is_newer(snapshot.zone.serial(), serial) =>
-            {
-                let soa = TransferWriter::new(answer.head(), differences(&snapshot.zone, [])).next();
+            (_, _, None) if is_by_udp => self.refuse(answer, RCODE_SERVFAIL, EDE_NOT_READY),
+            // RFC 1995 section 2: what may not fit a datagram is the SOA record alone, and the client comes by TCP.
+            (_, _, Some(snapshot)) if is_by_udp || answer.is_up_to_date(&snapshot) => {
+                let soa =
+                    TransferWriter::new(answer.head(), differences(&snapshot.zone, [])).next();
                 Work::Reply(soa.map(|soa| answer.signed(soa, self.unix_secs())))
             }
             _ => match self.transfers.take(client, answer.key()) {
-                Some(place) => Work::Task(answer, Task::Transfer(snapshot), place),
+                Some(place) => Work::Task(answer, Task::Transfer, place),
                 None => self.too_many(answer),
             },
+        }
+    }
+
+    /// A zone as it is transferred; waits a little for one that is not ready yet.
+    fn ready(&self, apex: &DomainName) -> Option<Arc<Snapshot>> {
+        let began = Instant::now();
+        loop {
+            let snapshot = self.snapshots.load().get(apex).cloned();
+            let is_wanted = self.settings.load().zones.contains_key(apex);
+            if snapshot.is_some() || !is_wanted || began.elapsed() >= READY_WITHIN {
+                return snapshot;
+            }
+            thread::sleep(READY_LOOK_EVERY);
         }
     }
 
@@ -180,7 +196,13 @@ impl Outbound {
                     send(answer.signed(reply, self.unix_secs()));
                 }
             }
-            Task::Transfer(snapshot) => self.transfer(&mut answer, &snapshot, send),
+            Task::Transfer => match self.ready(&answer.asked.apex) {
+                Some(snapshot) => self.transfer(&mut answer, &snapshot, send),
+                None => {
+                    let reply = answer.refusal(RCODE_SERVFAIL, EDE_NOT_READY);
+                    reply.map(|reply| send(answer.signed(reply, self.unix_secs())));
+                }
+            },
         }
     }
 
@@ -226,7 +248,10 @@ impl Outbound {
         send: &mut dyn FnMut(Vec<u8>) -> bool,
     ) {
         let zone = &snapshot.zone;
-        let chain = answer.asked.serial.and_then(|serial| snapshot.since(serial));
+        let chain = match answer.is_up_to_date(snapshot) {
+            true => Some(&[][..]),
+            false => answer.asked.serial.and_then(|serial| snapshot.since(serial)),
+        };
         let sent = match chain {
             Some(chain) => {
                 self.write(answer, differences(zone, chain.iter().map(|it| &**it)), send)
@@ -274,6 +299,11 @@ impl Answer {
     /// What signed the request.
     fn key(&self) -> Option<&DomainName> {
         self.signer.as_ref().map(ReplySigner::key)
+    }
+
+    /// Whether the client of an IXFR has this serial, or a newer one.
+    fn is_up_to_date(&self, snapshot: &Snapshot) -> bool {
+        self.asked.serial.is_some_and(|serial| !is_newer(snapshot.zone.serial(), serial))
     }
 
     fn signature_size(&self) -> usize {
