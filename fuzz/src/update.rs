@@ -46,7 +46,7 @@ pub fn update(data: &[u8]) {
                 record.record_type == 16 && record.name.labels().next() == Some(b"_acme-challenge")
             }));
         }
-        let mut bytes: Vec<u8> = write_base(&zone, true).flatten().collect();
+        let mut bytes: Vec<u8> = write_base(&zone, true, b"").flatten().collect();
         let (place, by) = (bytes.len() as u64, JournalChange { at: 1, key: name("key") });
         write_change(&mut bytes, (place, place), &by, &difference);
         let read = read_journal(&bytes, zone.apex()).expect("what was written");
@@ -56,7 +56,7 @@ pub fn update(data: &[u8]) {
 
 /// A journal of `example`, or what follows a whole one: no panic; what is read ends within the bytes, and is a zone.
 pub fn journal(data: &[u8]) {
-    let base: Vec<u8> = write_base(&zone(), true).flatten().collect();
+    let base: Vec<u8> = write_base(&zone(), true, b"").flatten().collect();
     for bytes in [data.to_vec(), [&base[..], data].concat()] {
         if let Ok(content) = read_journal(&bytes, &name("example")) {
             assert!(content.base_len <= content.whole_len);

@@ -17,9 +17,11 @@ use crate::decision_log::Sampler;
 use crate::dnstap::Tap;
 use crate::domains::{Domain, DomainCounts};
 use crate::rate_limit::{RateLimit, Verdict};
+use crate::replies::question_and_code;
 use crate::sample::{Sample, Sampled};
 use crate::serving::{Current, Left, Serving, Tally};
 use crate::udp::prefetch;
+use crate::zones::refuse_unsigned;
 
 /// Answers from the table in force.
 ///
@@ -160,9 +162,15 @@ impl Answerer {
     /// Whether the reply is sent.
     #[inline]
     fn judge(&mut self, incoming: &Incoming<'_>) -> Verdict {
-        let Some(limit) = &self.rate_limit else { return Verdict::Send };
         let is_known = self.state.decision().cookie == ClientCookie::Known;
-        if is_known || incoming.transport != Transport::Udp {
+        if is_known { Verdict::Send } else { self.judge_stranger(incoming) }
+    }
+
+    /// The same for a client that has shown no cookie.
+    #[inline]
+    fn judge_stranger(&mut self, incoming: &Incoming<'_>) -> Verdict {
+        let Some(limit) = &self.rate_limit else { return Verdict::Send };
+        if incoming.transport != Transport::Udp {
             return Verdict::Send;
         }
         let verdict = limit.judge(incoming.client, self.now, &mut self.limited);
@@ -262,6 +270,27 @@ impl Answering for Answerer {
         }
         self.tell_tap(&incoming, reply.get(..length));
         Some(length)
+    }
+
+    fn refuse(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {
+        let mut length = refuse_unsigned(incoming.query, incoming.transport, reply)?;
+        match self.judge_stranger(&incoming) {
+            Verdict::Send => {}
+            Verdict::Slip => length = reply::cut(reply.get_mut(..length)?)?,
+            Verdict::Drop => {
+                self.tell_tap(&incoming, None);
+                return None;
+            }
+        }
+        self.tell_tap(&incoming, reply.get(..length));
+        Some(length)
+    }
+
+    fn tell(&mut self, incoming: Incoming<'_>, reply: Option<&[u8]>) {
+        if let Some((record_type, code)) = reply.and_then(question_and_code) {
+            self.counters.replies.add(incoming.transport, record_type, code);
+        }
+        self.tell_tap(&incoming, reply);
     }
 
     fn end(&mut self) {

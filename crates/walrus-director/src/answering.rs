@@ -34,6 +34,12 @@ pub(crate) trait Answering {
     /// Writes the reply and tells its length; `None` for no reply.
     fn answer(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize>;
 
+    /// Writes the refusal of an update without a signature, limited as other replies, and tells its length.
+    fn refuse(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize>;
+
+    /// Takes note of a query that others answer, and of what they have answered if that is known.
+    fn tell(&mut self, incoming: Incoming<'_>, reply: Option<&[u8]>);
+
     /// The thread ends: hands over what was counted.
     fn end(&mut self);
 
@@ -61,6 +67,12 @@ impl Answering for Echo {
         reply.make_ascii_uppercase();
         Some(reply.len())
     }
+
+    fn refuse(&mut self, incoming: Incoming<'_>, reply: &mut [u8]) -> Option<usize> {
+        crate::zones::refuse_unsigned(incoming.query, incoming.transport, reply)
+    }
+
+    fn tell(&mut self, _: Incoming<'_>, _: Option<&[u8]>) {}
 
     fn end(&mut self) {}
 

@@ -3,6 +3,7 @@
 //! Everything slow (compiling a Plan or zones, freeing old tables, putting observations together)
 //! happens on the thread that asks for it, never on one that answers.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
@@ -253,7 +254,7 @@ impl DirectorHandle {
             answer_sets_max,
         } = reload;
         let mut taking = self.updates();
-        let prepared = taking.prepare(updates, &moving, &topology);
+        let prepared = taking.prepare(updates, &moving, (&zones, &topology));
         let mut rebuilding = self.rebuilding();
         let mut contents = self.contents_with(&moving, &rebuilding.wanted);
         put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
@@ -276,6 +277,8 @@ impl DirectorHandle {
                     self.0.keeper.hand_off().set_open(true);
                 }
                 self.tell_updates(&taking);
+                let names: BTreeSet<_> = keys.names().cloned().collect();
+                self.0.keeper.hand_off().set_known(|known| known.keys.clone_from(&names));
                 let held = self.inner().keys.load();
                 self.inner().keys.store(Arc::new(held.replaced_by(keys)));
             }
@@ -349,7 +352,7 @@ impl DirectorHandle {
         snapshot
     }
 
-    /// The same thread by thread: the UDP workers in their order, then TCP.
+    /// The same thread by thread: the UDP workers in their order, then TCP, then what is answered beside them.
     #[must_use]
     pub fn counters_by_thread(&self) -> Vec<CounterSnapshot> {
         let one = |counters: &Arc<Counters>| {

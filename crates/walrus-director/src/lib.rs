@@ -59,7 +59,7 @@ pub use start::{Director, DirectorStart, StartError};
 pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
 pub use zones::{
-    KeptZone, KeptZoneError, KeptZones, MovingZone, OutboundCount, OutboundSettings,
+    JournalLook, KeptZone, KeptZoneError, KeptZones, MovingZone, OutboundCount, OutboundSettings,
     OutboundStatus, Primary, ReplaceError, Secondaries, SecondaryCounts, SecondaryStatus,
     SecondaryZone, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone, journal_path,
     used_serials,

@@ -61,6 +61,22 @@ const fn places<const NUMBERS: usize>(known: &[(&str, u16)]) -> [u8; NUMBERS] {
     places
 }
 
+/// The type that a reply to a plain query was asked for, and its code as far as the header has it.
+pub(crate) fn question_and_code(reply: &[u8]) -> Option<(u16, u16)> {
+    const OPCODE: u8 = 0x78;
+    let [_, _, flags, code, 0, 1, ..] = reply else { return None };
+    if flags & OPCODE != 0 {
+        return None;
+    }
+    let question = reply.get(walrus_dns::query::HEADER_LEN..)?;
+    let mut at = 0;
+    while let len @ 1..=63 = *question.get(at)? {
+        at += 1 + usize::from(len);
+    }
+    let record_type = question.get(at + 1..at + 3)?;
+    Some((u16::from_be_bytes([record_type[0], record_type[1]]), u16::from(code & 0x0f)))
+}
+
 /// One thread's counts. Only that thread writes, anybody may read.
 #[derive(Debug)]
 pub(crate) struct ReplyCounters([AtomicU64; PLACES]);

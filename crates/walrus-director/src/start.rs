@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -24,7 +23,7 @@ use crate::answerer::{Answerer, AnswererStart};
 use crate::counters::Counters;
 use crate::decision_log::DecisionLog;
 use crate::director::{Control, DirectorHandle, Inner, Running, Wakers, check_digests};
-use crate::dnstap::DnstapWriter;
+use crate::dnstap::{DnstapWriter, Tap};
 use crate::given::Given;
 use crate::latency::LatencyCounters;
 use crate::networks::Networks;
@@ -42,8 +41,8 @@ use crate::traffic::TrafficGathering;
 use crate::tsig::TsigKeys;
 use crate::udp::Worker;
 use crate::zones::{
-    Contents, Event, Followers, HandOff, Keeper, MovingZone, Outbound, UpdateSettings, Updates,
-    first_contents, put_updated,
+    Contents, Followers, HandOff, Keeper, LateReplies, Mailboxes, MovingZone, Outbound,
+    UpdateSettings, Updates, first_contents, put_updated,
 };
 
 /// The least room for a UDP reply, in bytes.
@@ -103,35 +102,31 @@ impl Director {
         NewCertificate::read(dns)?.into_iter().for_each(|new| certificates.show(new));
         let log = open_log(dns, &start.clock)?;
         let threads = workers + 1;
-        let mut dnstap = open_dnstap(dns, threads)?;
+        // One more for replies that go out later than others.
+        let mut dnstap = open_dnstap(dns, threads + 1)?;
         let (updates, contents) = first_updates(&start);
         let (table, signed) = first_table(&start, &contents)?;
         let given = Given::new(&table, threads);
         let serving = Serving::new(table, threads, dns.observe_domains);
         let current = Arc::new(Current::new(Arc::new(serving)));
         let counters: Vec<Arc<Counters>> =
-            (0..threads).map(|_| Arc::new(Counters::new())).collect();
-        let answerers = answerers(&start, (&current, &counters), (log.as_ref(), dnstap.as_mut()))?;
+            (0..=threads).map(|_| Arc::new(Counters::new())).collect();
+        let rate_limit = rate_limit(dns, start.seed);
+        let tap = dnstap.as_mut().and_then(|dnstap| dnstap.tap(threads));
+        let late = (rate_limit.clone(), Arc::clone(&counters[threads]), tap);
+        let (hand_off, mailboxes) = hand_off(&start, &updates, late);
+        let looks = (log.as_ref(), dnstap.as_mut());
+        let shared = (&current, rate_limit, &counters[..threads]);
+        let answerers = answerers(&start, shared, looks)?;
         let (addresses, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
-        let (hand_off, events) = HandOff::new();
         let outbound = Outbound::new(Arc::clone(&current), start.clock.clone(), start.serials);
         let shared = (&certificates, &hand_off, &outbound);
         let (wakers, threads) =
             start_threads((sockets, shared), answerers, dns).map_err(StartError::Threads)?;
-        let session = start.clock.unix_ms();
         let FirstSigning { answers, zones_told, rebuilding } = signed;
-        if updates.are_taken() {
-            hand_off.set_open(true);
-        }
         let digests = Digests { keys: keys_digest(&rebuilding.wanted.signing), ..start.digests };
         let figures = Arc::clone(answers.figures());
-        let control = Control {
-            digests,
-            retired: Vec::new(),
-            gathering: Gathering::new(session, start.clock.now(), dns.observe_domains),
-            traffic: TrafficGathering::new(start.clock.now()),
-            signing: answers,
-        };
+        let control = first_control(&start.clock, dns, digests, answers);
         let inner = Arc::new(Inner {
             current,
             counters,
@@ -162,15 +157,43 @@ impl Director {
             #[cfg(test)]
             on_look: std::sync::OnceLock::new(),
         });
-        start_beside(&inner, events).map_err(StartError::Threads)?;
+        start_beside(&inner, mailboxes).map_err(StartError::Threads)?;
         Ok(DirectorHandle::of(inner))
     }
 }
 
+fn first_control(
+    clock: &Clock,
+    dns: &DnsSettings,
+    digests: Digests,
+    signing: SignedAnswers,
+) -> Control {
+    Control {
+        digests,
+        retired: Vec::new(),
+        gathering: Gathering::new(clock.unix_ms(), clock.now(), dns.observe_domains),
+        traffic: TrafficGathering::new(clock.now()),
+        signing,
+    }
+}
+
+/// The way of what is no plain query, and how replies to it go out.
+fn hand_off(
+    start: &DirectorStart,
+    updates: &Updates,
+    (limit, counters, tap): (Option<Arc<RateLimit>>, Arc<Counters>, Option<Tap>),
+) -> (HandOff, Mailboxes) {
+    let late = LateReplies::new(limit, start.clock.clone(), counters, tap);
+    let (hand_off, mailboxes) = HandOff::new(Some(late), Arc::clone(&updates.counts));
+    hand_off.set_known(|known| known.keys = start.keys.names().cloned().collect());
+    hand_off.set_open(updates.are_taken());
+    (hand_off, mailboxes)
+}
+
 /// Threads beside those that answer.
-fn start_beside(inner: &Arc<Inner>, events: Receiver<Event>) -> io::Result<()> {
+fn start_beside(inner: &Arc<Inner>, mailboxes: Mailboxes) -> io::Result<()> {
     inner.background.start(inner)?;
-    inner.keeper.start(inner, events)?;
+    inner.keeper.start(inner, mailboxes)?;
     inner.followers.start(inner)
 }
 
@@ -273,12 +296,11 @@ fn open_dnstap(dns: &DnsSettings, threads: usize) -> Result<Option<DnstapWriter>
 /// One for each thread.
 fn answerers(
     start: &DirectorStart,
-    (current, counters): (&Arc<Current>, &[Arc<Counters>]),
+    (current, rate_limit, counters): (&Arc<Current>, Option<Arc<RateLimit>>, &[Arc<Counters>]),
     (log, mut dnstap): (Option<&DecisionLog>, Option<&mut DnstapWriter>),
 ) -> Result<Vec<Answerer>, CookieSecretError> {
     let dns = &start.dns;
     let server = Arc::new(server_options(dns)?);
-    let rate_limit = rate_limit(dns, start.seed);
     let seed = Seed::fixed(start.seed);
     let answerer = |(thread, counters): (usize, &Arc<Counters>)| {
         let sampler = log.map(|log| {
@@ -320,7 +342,8 @@ struct FirstSigning {
 /// The journals, opened, and what zones that move begin with.
 fn first_updates(start: &DirectorStart) -> (Updates, Contents) {
     let mut updates = Updates::default();
-    let prepared = updates.prepare(start.updates.clone(), &start.moving, &start.topology);
+    let prepared =
+        updates.prepare(start.updates.clone(), &start.moving, (&start.zones, &start.topology));
     let mut contents = first_contents(&start.moving);
     put_updated(&mut contents, &prepared, &Contents::new());
     updates.adopt(prepared);

@@ -4,6 +4,7 @@
 //! relative to the configuration's folder.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use walrus_core::zone::{
 };
 use walrus_director::tsig::TsigKeys;
 use walrus_director::{KeptZones, MovingZone, UpdateSettings};
+use walrus_dns::DomainName;
 use walrus_host::state::StateDirectory;
 
 use crate::api::plan::{ProposedConfiguration, ProposedFile};
@@ -39,7 +41,9 @@ pub(crate) struct Loaded {
     /// `zones` what was kept of them, or an empty zone.
     pub(crate) moving: Vec<MovingZone>,
     /// Hosts that were added to the zones, for services' records name them.
-    pub(crate) hosts: Vec<walrus_dns::DomainName>,
+    pub(crate) hosts: Vec<DomainName>,
+    /// Of the files of zones that take updates, what they were loaded from.
+    files: BTreeMap<DomainName, Digest>,
     /// Keys of TSIG with their secrets, as the files hold them now.
     pub(crate) keys: TsigKeys,
     /// Everything that stands somewhere, as the roles share it.
@@ -129,8 +133,8 @@ impl Checked {
         kept: Option<&KeptZones>,
     ) -> Result<Loaded, LoadError> {
         let Self { configuration, mut warnings, .. } = self;
-        let FoundZones { zones, moving, digest: zones_digest } =
-            zone_files::load(&configuration, kept, &mut warnings)?;
+        let FoundZones { zones, moving, digest: zones_digest, files } =
+            zone_files::load(&configuration, (kept, state.is_some()), &mut warnings)?;
         warnings.extend(addresses_beside_services(&zones, &configuration.topology));
         let HostedZones { zones, added: hosts, warnings: of_hosts, conflicts } =
             add_hosts_that_fit(&zones, &configuration.topology);
@@ -138,7 +142,6 @@ impl Checked {
         warnings.extend(of_hosts);
         let keys = TsigKeys::read(&configuration.keys)
             .map_err(|error| LoadError::Problems(vec![walrus_host::log::chain(&error)]))?;
-        warnings.extend(zone_updates::warnings(&configuration));
         let map = load_map(&configuration, state)?;
         let expiring = Arc::new(expiry::look(&configuration));
         warnings.extend(expiry::warnings(&expiring));
@@ -154,6 +157,7 @@ impl Checked {
             zones,
             moving,
             hosts,
+            files,
             keys,
             map: Arc::new(map),
             digests,
@@ -180,7 +184,7 @@ fn refuse(conflicts: &[HostConflict], configuration: &Configuration) -> Result<(
 impl Loaded {
     /// What its name server takes updates by.
     pub(crate) fn updates(&self) -> UpdateSettings {
-        zone_updates::settings(&self.configuration)
+        zone_updates::settings(&self.configuration, &self.files)
     }
 }
 

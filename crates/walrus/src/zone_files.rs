@@ -1,6 +1,7 @@
 //! Zone files to zones: read in parts on as many threads as there are cores, none of which answers.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use walrus_core::zone::{
 };
 
 use walrus_director::{KeptZones, MovingZone};
+use walrus_dns::DomainName;
 
 use crate::load::{LoadError, folder_of};
-use crate::paths;
+use crate::{paths, zone_updates};
 
 /// All files that a zone includes may have so much together.
 const INCLUDED_LEN_MAX: u64 = 1 << 29;
@@ -40,16 +42,19 @@ pub(crate) struct FoundZones {
     pub(crate) moving: Vec<MovingZone>,
     /// Of all their texts.
     pub(crate) digest: Digest,
+    /// Of the files of zones that take updates.
+    pub(crate) files: BTreeMap<DomainName, Digest>,
 }
 
 /// The zones of a configuration, in its order, and a digest of all their texts; what was kept of those
-/// that come from other primaries is looked for among these.
+/// that come from other primaries is looked for among these. `has_name_server`: one reads journals itself.
 pub(crate) fn load(
     configuration: &Configuration,
-    kept_zones: Option<&KeptZones>,
+    (kept_zones, has_name_server): (Option<&KeptZones>, bool),
     warnings: &mut Vec<String>,
 ) -> Result<FoundZones, LoadError> {
     let (mut zones, mut moving) = (Vec::new(), Vec::new());
+    let mut files = BTreeMap::new();
     let mut problems = paths::missing(configuration);
     problems.extend(crate::expiry::problems(configuration));
     problems.extend(crate::dns_files::problems(configuration, warnings));
@@ -68,6 +73,21 @@ pub(crate) fn load(
             zones.push(content.clone().unwrap_or_else(empty));
             moving.push(MovingZone { apex: settings.apex.clone(), content });
             continue;
+        }
+        let updated = zone_updates::look(settings, configuration, &mut files);
+        warnings.extend(updated.warnings);
+        if updated.counts {
+            let content = match has_name_server {
+                true => None,
+                false => zone_updates::content(settings, configuration, warnings),
+            };
+            if has_name_server || content.is_some() {
+                texts.push(MOVES.to_vec());
+                let empty = || Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
+                zones.push(content.unwrap_or_else(empty));
+                moving.push(MovingZone { apex: settings.apex.clone(), content: None });
+                continue;
+            }
         }
         let Some(file) = &settings.file else {
             texts.push(settings.nameservers.iter().flat_map(|it| it.as_wire()).copied().collect());
@@ -88,7 +108,8 @@ pub(crate) fn load(
     if !problems.is_empty() {
         return Err(LoadError::Problems(problems));
     }
-    Ok(FoundZones { zones, moving, digest: Digest::of(texts.iter().map(Vec::as_slice)) })
+    let digest = Digest::of(texts.iter().map(Vec::as_slice));
+    Ok(FoundZones { zones, moving, digest, files })
 }
 
 /// In the place of the text of a zone that moves by itself, wherever it comes from: one node takes its updates,
@@ -170,19 +191,39 @@ fn read(
 pub(crate) fn included(configuration: &Configuration) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for zone in configuration.zones.iter().filter_map(|zone| zone.file.as_ref()) {
-        let folder = folder_of(zone);
-        let mut left = vec![zone.clone()];
-        while let Some(file) = left.pop() {
-            for name in included_by(&file).unwrap_or_default() {
-                let path = folder.join(name);
-                if found.len() < INCLUDED_FILES_MAX && !found.contains(&path) {
-                    found.push(path.clone());
-                    left.push(path);
-                }
+        add_included(zone, &mut found);
+    }
+    found
+}
+
+fn add_included(zone: &Path, found: &mut Vec<PathBuf>) {
+    let folder = folder_of(zone);
+    let mut left = vec![zone.to_owned()];
+    while let Some(file) = left.pop() {
+        for name in included_by(&file).unwrap_or_default() {
+            let path = folder.join(name);
+            if found.len() < INCLUDED_FILES_MAX && !found.contains(&path) {
+                found.push(path.clone());
+                left.push(path);
             }
         }
     }
-    found
+}
+
+/// Names the text of a zone file with all that it includes, as it is now. What it includes and is not there takes
+/// part, too.
+///
+/// # Errors
+/// If the file itself cannot be read.
+pub(crate) fn digest_of(zone: &Path, memory_max: usize) -> Result<Digest, String> {
+    let len_max = memory_max.saturating_mul(TEXT_FACTOR) as u64;
+    let digest = |text: Vec<u8>| Digest::of([text.as_slice()]).to_string();
+    let mut digests = vec![read_text(zone, len_max).map(digest)?];
+    let mut included = Vec::new();
+    add_included(zone, &mut included);
+    let one = |path: &PathBuf| read_text(path, INCLUDED_LEN_MAX).map_or_else(|error| error, digest);
+    digests.extend(included.iter().map(one));
+    Ok(Digest::of(digests.iter().map(String::as_bytes)))
 }
 
 /// What stands behind each `$INCLUDE` (RFC 1035, section 5.1).

@@ -96,27 +96,42 @@ impl Changing<'_, '_> {
             return Err(UpdateRefused::OwnType(record_type));
         }
         self.check_rules(name, record_type)?;
-        if self.ground.services.contains(name) {
+        let hides = [record_type::CNAME, record_type::NS];
+        if self.ground.services.contains(name) && !self.is_way_out(record, &hides) {
             return Err(UpdateRefused::Service(name.clone()));
         }
-        if self.ground.hosts.contains(name) {
+        let hides = [record_type::CNAME, record_type::A, record_type::AAAA];
+        if self.ground.hosts.contains(name) && !self.is_way_out(record, &hides) {
             return Err(UpdateRefused::Host(name.clone()));
         }
         if record.class != record_type::CLASS_IN {
             return Ok(());
         }
-        if record_type == record_type::DNAME {
-            return Err(UpdateRefused::NotServed(record_type));
-        }
-        let is_cut = record_type == record_type::NS && name != self.draft.apex();
+        let is_dname = record_type == record_type::DNAME;
+        let is_cut = is_dname || (record_type == record_type::NS && name != self.draft.apex());
         if is_cut && name.is_wildcard() {
             return Err(UpdateRefused::WildcardCut(name.clone()));
         }
-        let ours = || self.ground.services.iter().chain(self.ground.hosts);
-        if is_cut && ours().any(|other| other.is_within(name)) {
+        let mut ours = self.ground.services.iter().chain(self.ground.hosts);
+        // A DNAME leaves its own name alone (RFC 6672 section 2.4).
+        let is_hidden = |other: &DomainName| other.is_within(name) && !(is_dname && other == name);
+        if is_cut && ours.any(is_hidden) {
             return Err(UpdateRefused::AboveService(name.clone()));
         }
         Ok(())
+    }
+
+    /// Whether it deletes what an earlier update put where Walrus has a name of its own by now, and what is
+    /// not served since.
+    fn is_way_out(&self, record: &UpdateRecord, hiding: &[u16]) -> bool {
+        let held = self.ground.zone.sets(&record.name);
+        let is_held = |number: &u16| held.of_type(*number).is_some();
+        record.class != record_type::CLASS_IN
+            && if record.record_type == record_type::ANY {
+                hiding.iter().any(is_held)
+            } else {
+                hiding.contains(&record.record_type) && is_held(&record.record_type)
+            }
     }
 
     /// A deletion of whatever a name has is as allowed as that of each set that it has.
@@ -188,8 +203,9 @@ impl Changing<'_, '_> {
         }
         // All records of a set have one TTL (RFC 2181 section 5.2).
         set.ttl = ttl;
-        // There is one of these (section 3.4.2.2).
-        if matches!(record_type, record_type::SOA | record_type::CNAME) {
+        // There is one of these (section 3.4.2.2; RFC 6672 section 2.4).
+        let is_single = [record_type::SOA, record_type::CNAME, record_type::DNAME];
+        if is_single.contains(&record_type) {
             set.data.clear();
         }
         if !set.data.iter().any(|data| is_same(record_type, data, &record.data)) {

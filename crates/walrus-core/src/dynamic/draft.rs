@@ -14,47 +14,145 @@ const RECORD_HEAD: usize = 12;
 /// Types at a name.
 const TYPES_MAX: usize = 250;
 
+/// What a difference may take in the journal, in bytes: a few bytes of a message may give many sets another TTL, of which
+/// each then differs with all its records.
+const DIFFERENCE_BYTES_MAX: usize = 4 << 20;
+/// In front of a record's data in the journal, besides its name.
+const JOURNAL_HEAD: usize = 8;
+
+/// Names with all their sets; those without data are none.
+type Names = BTreeMap<DomainName, BTreeMap<u16, RecordSet>>;
+
+/// What updates have made of a zone that is not put together again yet: of all that wait together this is done once.
+#[derive(Clone, Debug, Default)]
+pub struct PendingSets {
+    names: Names,
+    /// How much larger the zone is by them, in bytes.
+    growth: isize,
+}
+
+impl PendingSets {
+    /// The zone with them, in time linear in the zone's names; `None` if no zone can hold them.
+    #[must_use]
+    pub fn apply(&self, zone: &Zone) -> Option<Zone> {
+        let sets = self.names.iter();
+        let sets =
+            sets.flat_map(|(name, sets)| sets.values().map(|set| (name.clone(), set.clone())));
+        Some(zone.with_sets(sets)).filter(|zone| zone.unfit().is_empty())
+    }
+
+    /// Whether the zone would take more memory than this with that difference, too, which makes it larger.
+    #[must_use]
+    pub fn is_beyond(&self, zone: &Zone, more: &ZoneDifference, memory_max: usize) -> bool {
+        let (growth, held) = (growth_of(more), zone.memory());
+        growth > 0 && held.saturating_add_signed(self.growth.saturating_add(growth)) > memory_max
+    }
+}
+
+/// Bytes by which a zone grows, about.
+fn growth_of(difference: &ZoneDifference) -> isize {
+    let bytes = |list: &[Record]| list.iter().map(journal_bytes).sum::<usize>().cast_signed();
+    bytes(&difference.added).saturating_sub(bytes(&difference.removed))
+}
+
+fn journal_bytes(record: &Record) -> usize {
+    record.name.as_wire().len() + JOURNAL_HEAD + record.data.len()
+}
+
+/// A zone as updates before have left it.
+#[derive(Clone, Copy)]
+pub(super) struct Held<'z> {
+    pub(super) zone: &'z Zone,
+    pub(super) pending: &'z PendingSets,
+}
+
+impl<'z> Held<'z> {
+    /// The data of a set; empty if there is none.
+    pub(super) fn data(self, name: &DomainName, record_type: u16) -> Vec<&'z [u8]> {
+        if let Some(sets) = self.pending.names.get(name) {
+            let set = sets.get(&record_type).into_iter();
+            return set.flat_map(|set| &set.data).map(|data| &**data).collect();
+        }
+        let set = self.zone.set(name, record_type).into_iter();
+        set.flat_map(|set| set.data().collect::<Vec<_>>()).collect()
+    }
+
+    pub(super) fn has_set(self, name: &DomainName, record_type: u16) -> bool {
+        match self.pending.names.get(name) {
+            Some(sets) => sets.get(&record_type).is_some_and(|set| !set.data.is_empty()),
+            None => self.zone.set(name, record_type).is_some(),
+        }
+    }
+
+    /// Whether a name has no records.
+    pub(super) fn is_empty(self, name: &DomainName) -> bool {
+        match self.pending.names.get(name) {
+            Some(sets) => sets.values().all(|set| set.data.is_empty()),
+            None => self.zone.sets(name).is_empty(),
+        }
+    }
+
+    fn sets(self, name: &DomainName) -> BTreeMap<u16, RecordSet> {
+        if let Some(sets) = self.pending.names.get(name) {
+            return sets.clone();
+        }
+        let sets = self.zone.sets(name);
+        let sets = sets.iter().map(SetView::to_set);
+        sets.map(|set| (set.record_type, set)).collect()
+    }
+
+    fn set(self, name: &DomainName, record_type: u16) -> RecordSet {
+        let set = match self.pending.names.get(name) {
+            Some(sets) => sets.get(&record_type).cloned(),
+            None => self.zone.set(name, record_type).map(SetView::to_set),
+        };
+        set.unwrap_or_default()
+    }
+
+    fn serial(self) -> u32 {
+        let soa = self.data(self.zone.apex(), record_type::SOA);
+        soa.first().and_then(|data| serial_of(data)).unwrap_or(0)
+    }
+}
+
 /// The names that were touched, each with all its sets.
 pub(super) struct Draft<'z> {
-    zone: &'z Zone,
-    names: BTreeMap<DomainName, BTreeMap<u16, RecordSet>>,
+    held: Held<'z>,
+    names: Names,
 }
 
 impl<'z> Draft<'z> {
-    pub(super) const fn new(zone: &'z Zone) -> Self {
-        Self { zone, names: BTreeMap::new() }
+    pub(super) const fn new(held: Held<'z>) -> Self {
+        Self { held, names: BTreeMap::new() }
     }
 
     pub(super) const fn apex(&self) -> &'z DomainName {
-        self.zone.apex()
+        self.held.zone.apex()
     }
 
     /// The sets of a name, to be changed; sets without data are none.
     pub(super) fn at(&mut self, name: &DomainName) -> &mut BTreeMap<u16, RecordSet> {
-        let zone = self.zone;
-        self.names.entry(name.clone()).or_insert_with(|| {
-            let sets = zone.sets(name).iter().map(SetView::to_set);
-            sets.map(|set| (set.record_type, set)).collect()
-        })
+        let held = self.held;
+        self.names.entry(name.clone()).or_insert_with(|| held.sets(name))
     }
 
     /// The zone's serial before anything was changed.
     pub(super) fn begun_serial(&self) -> u32 {
-        self.zone.serial()
+        self.held.serial()
     }
 
-    /// What differs, with a serial that rises if anything does (section 3.6).
+    /// What differs, with a serial that rises if anything does (section 3.6), and the sets after that.
     ///
     /// # Errors
-    /// If a reply could not hold a set.
-    pub(super) fn finish(mut self) -> Result<ZoneDifference, UpdateRefused> {
-        let from_serial = self.zone.serial();
+    /// If a reply could not hold a set, or it is too much at once.
+    pub(super) fn finish(mut self) -> Result<(ZoneDifference, Changed), UpdateRefused> {
+        let from_serial = self.held.serial();
         let apex = self.apex().clone();
         let unchanged =
             ZoneDifference { from_serial, to_serial: from_serial, ..ZoneDifference::default() };
         let mut difference = self.difference()?;
         if difference.is_empty() {
-            return Ok(unchanged);
+            return Ok((unchanged, Changed(Names::new())));
         }
         let is_soa = |record: &Record| record.record_type == record_type::SOA;
         // Only a higher serial was let through.
@@ -72,27 +170,41 @@ impl<'z> Draft<'z> {
         }
         let added = difference.added.first();
         let to_serial = added.and_then(|soa| serial_of(&soa.data)).unwrap_or(from_serial);
-        Ok(ZoneDifference { from_serial, to_serial, ..difference })
+        Ok((ZoneDifference { from_serial, to_serial, ..difference }, Changed(self.names)))
     }
 
     fn difference(&self) -> Result<ZoneDifference, UpdateRefused> {
-        let mut difference = ZoneDifference::default();
+        let (mut difference, mut bytes_left) = (ZoneDifference::default(), DIFFERENCE_BYTES_MAX);
         for (name, sets) in &self.names {
             if sets.values().filter(|set| !set.data.is_empty()).count() > TYPES_MAX {
                 return Err(UpdateRefused::TooMany(name.clone()));
             }
-            let held = self.zone.sets(name);
             for set in sets.values() {
                 let bytes: usize = set.data.iter().map(|data| RECORD_HEAD + data.len()).sum();
-                let held = held.of_type(set.record_type).map(SetView::to_set);
-                let held = held.unwrap_or_default();
+                let held = self.held.set(name, set.record_type);
                 if bytes > SET_BYTES_MAX && *set != held {
                     return Err(UpdateRefused::TooMany(name.clone()));
                 }
+                let before = (difference.removed.len(), difference.added.len());
                 compare(name, &held, set, &mut difference);
+                let more =
+                    difference.removed[before.0..].iter().chain(&difference.added[before.1..]);
+                let more: usize = more.map(journal_bytes).sum();
+                bytes_left = bytes_left.checked_sub(more).ok_or(UpdateRefused::TooMuch)?;
             }
         }
         Ok(difference)
+    }
+}
+
+/// The sets of all names that an update touched, as it leaves them.
+pub(super) struct Changed(Names);
+
+impl Changed {
+    /// Puts them to those before.
+    pub(super) fn put(self, difference: &ZoneDifference, pending: &mut PendingSets) {
+        pending.growth = pending.growth.saturating_add(growth_of(difference));
+        pending.names.extend(self.0);
     }
 }
 

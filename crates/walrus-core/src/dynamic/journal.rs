@@ -27,6 +27,8 @@ const CHANGE: u8 = 4;
 pub struct JournalContent {
     /// The zone after all changes.
     pub zone: Zone,
+    /// Names the text that the zone was loaded from before anybody changed it; empty if nobody said.
+    pub text: Vec<u8>,
     /// Bytes of the zone that it begins with.
     pub base_len: u64,
     /// Nothing was ever changed: it is the zone as it was loaded when the journal was begun.
@@ -72,9 +74,13 @@ pub enum JournalDamaged {
 
 /// A journal of this zone without any change, in pieces of about a megabyte.
 ///
-/// `is_as_loaded`: nobody has changed the zone yet.
-pub fn write_base(zone: &Zone, is_as_loaded: bool) -> impl Iterator<Item = Vec<u8>> {
-    let begin = [&[BEGIN, u8::from(is_as_loaded)][..], zone.apex().as_wire()].concat();
+/// `is_as_loaded`: nobody has changed the zone yet. `text` names what it was loaded from, in at most 255 bytes.
+pub fn write_base<'z>(
+    zone: &'z Zone,
+    is_as_loaded: bool,
+    text: &[u8],
+) -> impl Iterator<Item = Vec<u8>> + use<'z> {
+    let begin = [&[BEGIN, u8::from(is_as_loaded)], zone.apex().as_wire(), text].concat();
     let mut place = MAGIC.len() as u64;
     let mut records = zone.records().peekable();
     let (mut count, mut is_begun, mut is_ended) = (0_u64, false, false);
@@ -161,15 +167,8 @@ fn put_record(out: &mut Vec<u8>, record: &Record) {
 /// If it is no journal of this zone, what it begins with is not whole, or a change is not that others were written
 /// after. A tail that is not whole is no error: see [`JournalContent::whole_len`].
 pub fn read_journal(bytes: &[u8], apex: &DomainName) -> Result<JournalContent, JournalDamaged> {
-    let mut entries = Entries { bytes, place: MAGIC.len() };
-    if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
-        return Err(JournalDamaged::NoJournal);
-    }
-    let begin = entries.next().and_then(|entry| entry.strip_prefix(&[BEGIN]));
-    let (is_as_loaded, named) = begin.and_then(<[u8]>::split_first).ok_or(JournalDamaged::Base)?;
-    if named != apex.as_wire() {
-        return Err(JournalDamaged::OtherZone);
-    }
+    let JournalBegin { is_as_loaded, text, len } = JournalBegin::read(bytes, apex)?;
+    let mut entries = Entries { bytes, place: len };
     let base = read_base(&mut entries, apex)?;
     let base_len = entries.place as u64;
     let mut changed = Changed { base: &base, sets: BTreeMap::new(), serial: base.serial() };
@@ -188,8 +187,63 @@ pub fn read_journal(bytes: &[u8], apex: &DomainName) -> Result<JournalContent, J
         return Err(JournalDamaged::Change);
     }
     let whole_len = entries.place as u64;
-    let is_as_loaded = *is_as_loaded == 1 && changes == 0;
-    Ok(JournalContent { zone, base_len, is_as_loaded, whole_len, changes, last })
+    let is_as_loaded = is_as_loaded && changes == 0;
+    Ok(JournalContent { zone, text, base_len, is_as_loaded, whole_len, changes, last })
+}
+
+/// How a journal begins: [`JournalBegin::LEN_MAX`] bytes tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalBegin {
+    /// Nobody had changed the zone when it was begun.
+    pub is_as_loaded: bool,
+    /// Names the text that the zone was loaded from; empty if nobody said.
+    pub text: Vec<u8>,
+    /// Where its first other entry stands.
+    pub len: usize,
+}
+
+impl JournalBegin {
+    /// No beginning is longer.
+    pub const LEN_MAX: usize = MAGIC.len() + HEAD_LEN + 2 + 255 + 255;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If that is no journal of this zone.
+    pub fn read(bytes: &[u8], apex: &DomainName) -> Result<Self, JournalDamaged> {
+        if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
+            return Err(JournalDamaged::NoJournal);
+        }
+        let mut entries = Entries { bytes, place: MAGIC.len() };
+        let begin = entries.next().and_then(|entry| entry.strip_prefix(&[BEGIN]));
+        let (flag, rest) = begin.and_then(<[u8]>::split_first).ok_or(JournalDamaged::Base)?;
+        let rest = &mut { rest };
+        if take_name(rest).as_ref() != Some(apex) {
+            return Err(JournalDamaged::OtherZone);
+        }
+        Ok(Self { is_as_loaded: *flag == 1, text: rest.to_vec(), len: entries.place })
+    }
+}
+
+/// What the first [`JournalEntry::HEAD_LEN`] bytes of an entry say of it, unchecked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// It is the last of the zone that the journal begins with.
+    pub ends_base: bool,
+    /// Bytes from its beginning to the next one's.
+    pub len: u64,
+}
+
+impl JournalEntry {
+    /// So much of it is looked at.
+    pub const HEAD_LEN: usize = HEAD_LEN + 1;
+
+    /// Reads a head.
+    #[must_use]
+    pub fn read(head: &[u8; Self::HEAD_LEN]) -> Self {
+        let len = head.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len));
+        Self { ends_base: head[HEAD_LEN] == END, len: HEAD_LEN as u64 + u64::from(len) }
+    }
 }
 
 /// Whole entries, one after the other.

@@ -1,5 +1,7 @@
 //! An UPDATE message, read from bytes that may be anything (RFC 2136 section 2).
 
+use std::ops::Range;
+
 use domain::base::ParsedRecord;
 use domain::base::iana::{Class, Opcode, Rtype};
 use domain::base::message::{Message, RecordSection};
@@ -150,10 +152,38 @@ pub(super) fn canonical(record_type: u16, data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether two records of one type at one name are the same.
+/// Whether two records of one type at one name are the same (RFC 2136 section 1.1.1): names in any case, all else as
+/// it is. Reads nothing anew, for it is asked of each of a set's records.
 pub(super) fn is_same(record_type: u16, one: &[u8], other: &[u8]) -> bool {
-    one == other
-        || (one.len() == other.len()
-            && one.eq_ignore_ascii_case(other)
-            && canonical(record_type, one) == canonical(record_type, other))
+    if one == other {
+        return true;
+    }
+    let Some(names) = names_in(record_type, one) else { return false };
+    one.len() == other.len()
+        && one[..names.start] == other[..names.start]
+        && one[names.clone()].eq_ignore_ascii_case(&other[names.clone()])
+        && one[names.end..] == other[names.end..]
+}
+
+/// Where the names stand in a record's data, if there are any whose case does not count (RFC 4034 section 6.2).
+fn names_in(record_type: u16, data: &[u8]) -> Option<Range<usize>> {
+    let len = data.len();
+    let range = match record_type {
+        // NS, MD, MF, CNAME, MB, MG, MR, PTR, MINFO, RP, DNAME.
+        2..=5 | 7..=9 | 12 | 14 | 17 | 39 => 0..len,
+        record_type::SOA => 0..len.checked_sub(20)?,
+        // MX, AFSDB, RT, PX, KX.
+        15 | 18 | 21 | 26 | 36 => 2..len,
+        record_type::SRV => 6..len,
+        35 => {
+            // NAPTR: order and preference, and three strings whose case counts.
+            let mut start = 4;
+            for _ in 0..3 {
+                start += 1 + usize::from(*data.get(start)?);
+            }
+            start..len
+        }
+        _ => return None,
+    };
+    (range.start <= range.end).then_some(range)
 }

@@ -13,8 +13,10 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use draft::PendingSets;
 pub use journal::{
-    JournalChange, JournalContent, JournalDamaged, read_journal, write_base, write_change,
+    JournalBegin, JournalChange, JournalContent, JournalDamaged, JournalEntry, read_journal,
+    write_base, write_change,
 };
 pub use message::{UpdateMessage, UpdateRecord};
 pub use refused::UpdateRefused;
@@ -24,7 +26,7 @@ use walrus_dns::DomainName;
 
 use crate::zone::{Zone, ZoneDifference};
 use change::Changing;
-use draft::Draft;
+use draft::{Draft, Held};
 
 /// What an update meets.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,21 @@ pub fn decide(
     message: &UpdateMessage,
     rules: &UpdateRules,
 ) -> Result<ZoneDifference, UpdateRefused> {
+    let pending = &mut PendingSets::default();
+    decide_next(ground, pending, (message, rules), usize::MAX)
+}
+
+/// The same after other updates, whose sets are not in the zone yet; those of this one are put to them. The zone may
+/// grow to so many bytes.
+///
+/// # Errors
+/// As [`decide`]; then nothing is put to them.
+pub fn decide_next(
+    ground: &UpdateGround<'_>,
+    pending: &mut PendingSets,
+    (message, rules): (&UpdateMessage, &UpdateRules),
+    memory_max: usize,
+) -> Result<ZoneDifference, UpdateRefused> {
     let apex = ground.zone.apex();
     if message.zone != *apex {
         return Err(UpdateRefused::OtherZone(message.zone.clone()));
@@ -55,14 +72,20 @@ pub fn decide(
     if rules.is_empty() {
         return Err(UpdateRefused::NoRule);
     }
-    prerequisite::check(ground.zone, &message.prerequisites)?;
+    let held = Held { zone: ground.zone, pending };
+    prerequisite::check(held, &message.prerequisites)?;
     // All of it is looked at before anything is done (section 3.4.1).
     for record in &message.changes {
         change::prescan(apex, record)?;
     }
-    let mut changing = Changing { ground, rules, draft: Draft::new(ground.zone) };
+    let mut changing = Changing { ground, rules, draft: Draft::new(held) };
     for record in &message.changes {
         changing.take(record)?;
     }
-    changing.draft.finish()
+    let (difference, changed) = changing.draft.finish()?;
+    if pending.is_beyond(ground.zone, &difference, memory_max) {
+        return Err(UpdateRefused::TooLarge);
+    }
+    changed.put(&difference, pending);
+    Ok(difference)
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use walrus_dns::{DomainName, record_type};
 
+use super::draft::Held;
 use super::message::{CLASS_ANY, CLASS_NONE, canonical, is_meta};
 use super::{UpdateRecord, UpdateRefused};
-use crate::zone::Zone;
 
 /// Looks whether all of it holds. A name that has no records itself is not in use, whatever stands
 /// below it (section 2.4.4).
 ///
 /// # Errors
 /// What does not hold first; or a prerequisite that is none.
-pub(super) fn check(zone: &Zone, prerequisites: &[UpdateRecord]) -> Result<(), UpdateRefused> {
+pub(super) fn check(held: Held<'_>, prerequisites: &[UpdateRecord]) -> Result<(), UpdateRefused> {
     // Sets that are to be exactly so.
     let mut exact: BTreeMap<(&DomainName, u16), Vec<Vec<u8>>> = BTreeMap::new();
     for record in prerequisites {
@@ -21,7 +21,7 @@ pub(super) fn check(zone: &Zone, prerequisites: &[UpdateRecord]) -> Result<(), U
         if record.ttl != 0 {
             return Err(UpdateRefused::Malformed("a prerequisite has a TTL"));
         }
-        if !name.is_within(zone.apex()) {
+        if !name.is_within(held.zone.apex()) {
             return Err(UpdateRefused::Outside(name.clone()));
         }
         let is_any_type = record_type == record_type::ANY;
@@ -31,14 +31,14 @@ pub(super) fn check(zone: &Zone, prerequisites: &[UpdateRecord]) -> Result<(), U
         if matches!(record.class, CLASS_ANY | CLASS_NONE) && !record.data.is_empty() {
             return Err(UpdateRefused::Malformed("a prerequisite has data that it must not have"));
         }
-        let (name, sets) = (name.clone(), zone.sets(name));
-        let has_set = sets.of_type(record_type).is_some();
+        let (name, is_empty) = (name.clone(), held.is_empty(name));
+        let has_set = held.has_set(&name, record_type);
         match (record.class, is_any_type) {
-            (CLASS_ANY, true) if sets.is_empty() => return Err(UpdateRefused::NameMissing(name)),
+            (CLASS_ANY, true) if is_empty => return Err(UpdateRefused::NameMissing(name)),
             (CLASS_ANY, false) if !has_set => {
                 return Err(UpdateRefused::SetMissing { name, record_type });
             }
-            (CLASS_NONE, true) if !sets.is_empty() => {
+            (CLASS_NONE, true) if !is_empty => {
                 return Err(UpdateRefused::NamePresent(name));
             }
             (CLASS_NONE, false) if has_set => {
@@ -53,14 +53,13 @@ pub(super) fn check(zone: &Zone, prerequisites: &[UpdateRecord]) -> Result<(), U
         }
     }
     for ((name, record_type), mut wanted) in exact {
-        let set = zone.set(name, record_type);
-        let data = set.into_iter().flat_map(|set| set.data().collect::<Vec<_>>());
-        let mut held: Vec<Vec<u8>> = data.map(|data| canonical(record_type, data)).collect();
-        for list in [&mut wanted, &mut held] {
+        let data = held.data(name, record_type).into_iter();
+        let mut found: Vec<Vec<u8>> = data.map(|data| canonical(record_type, data)).collect();
+        for list in [&mut wanted, &mut found] {
             list.sort_unstable();
             list.dedup();
         }
-        if wanted != held {
+        if wanted != found {
             return Err(UpdateRefused::SetMissing { name: name.clone(), record_type });
         }
     }

@@ -55,7 +55,7 @@ pub enum UpdateRefused {
     #[error("{0} is a service: what it answers is decided by Walrus, not by updates")]
     Service(DomainName),
     /// Above a service it would give the service away.
-    #[error("{0} lies above a service, which would be delegated away by this")]
+    #[error("{0} lies above a service, which would be delegated away or renamed by this")]
     AboveService(DomainName),
     /// A server has this name.
     #[error("{0} is the name of a server: Walrus has put its addresses there")]
@@ -63,12 +63,15 @@ pub enum UpdateRefused {
     /// Walrus makes such records.
     #[error("{} records are made by Walrus alone", Rtype::from_int(*.0))]
     OwnType(u16),
-    /// Not taken by updates.
-    #[error("{} records are not taken by updates: write it into the zone's file before the first one, or a CNAME for each name", Rtype::from_int(*.0))]
-    NotServed(u16),
     /// It has no meaning (RFC 4592 section 4.2).
-    #[error("{0} would delegate by a wildcard, which has no meaning")]
+    #[error("{0} would delegate or rename by a wildcard, which has no meaning")]
     WildcardCut(DomainName),
+    /// It differs in too much at once.
+    #[error("it changes more than 4 MiB of records at once: send it in parts")]
+    TooMuch,
+    /// It would take too much memory.
+    #[error("the zone would take more memory than `[dns] zone_memory_max` allows")]
+    TooLarge,
     /// No reply could hold it.
     #[error("{0} would have more records than a reply holds")]
     TooMany(DomainName),
@@ -92,8 +95,9 @@ impl UpdateRefused {
             | Self::AboveService(_)
             | Self::Host(_)
             | Self::OwnType(_)
-            | Self::NotServed(_)
             | Self::WildcardCut(_)
+            | Self::TooMuch
+            | Self::TooLarge
             | Self::TooMany(_) => rcode::REFUSED,
         }
     }

@@ -122,6 +122,19 @@ fn place_of(zone: &Zone, host: &NamedHost) -> Place {
     if sets.of_type(record_type::CNAME).is_some() {
         return Place::Other("an alias (CNAME)".to_owned());
     }
+    let found = addresses_at(zone, &host.name);
+    let mut wanted = host.addresses.clone();
+    wanted.sort_unstable();
+    match found.first() {
+        None => Place::Free,
+        Some(_) if found == wanted => Place::Same,
+        Some(first) => Place::Other(format!("other addresses ({first} ...)")),
+    }
+}
+
+/// The addresses that a zone has at a name, in order.
+pub(super) fn addresses_at(zone: &Zone, name: &DomainName) -> Vec<IpAddr> {
+    let sets = zone.sets(name);
     let mut found: Vec<IpAddr> = Vec::new();
     for family in [record_type::A, record_type::AAAA] {
         let data = sets.of_type(family).into_iter().flat_map(super::SetView::data);
@@ -130,14 +143,8 @@ fn place_of(zone: &Zone, host: &NamedHost) -> Place {
             _ => data.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
         }));
     }
-    let mut wanted = host.addresses.clone();
     found.sort_unstable();
-    wanted.sort_unstable();
-    match found.first() {
-        None => Place::Free,
-        Some(_) if found == wanted => Place::Same,
-        Some(first) => Place::Other(format!("other addresses ({first} ...)")),
-    }
+    found
 }
 
 fn sets_of(host: &NamedHost) -> impl Iterator<Item = (DomainName, RecordSet)> {

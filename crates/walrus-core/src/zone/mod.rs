@@ -7,6 +7,7 @@ mod content;
 mod difference;
 mod file;
 mod host_names;
+mod in_the_way;
 mod nsec3;
 mod serial;
 mod service_fit;
@@ -21,6 +22,7 @@ pub use file::{
     read_zone, read_zone_including, write_record, write_zone, zone_of_nameservers,
 };
 pub use host_names::{HostConflict, HostedZones, add_hosts, add_hosts_that_fit};
+pub use in_the_way::{InTheWay, OwnNames};
 pub use nsec3::{
     HashedLabel, HashedName, Nsec3Chain, Nsec3Parameters, Nsec3Part, Nsec3View, hash_of_label,
     hashed_label, hashed_owner,

@@ -73,6 +73,34 @@ impl Tap {
         let frames = 1 + u64::from(reply.is_some());
         let need = message::len_max(incoming, &self.identity)
             + reply.map_or(0, |reply| message::len_max(incoming, &self.identity) + reply.len());
+        self.put(frames, need, now, |bytes, identity| {
+            message::write(bytes, Kind::Query(incoming.query), incoming, unix_ns, identity);
+            if let Some(reply) = reply {
+                message::write(bytes, Kind::Reply(reply), incoming, unix_ns, identity);
+            }
+        })
+    }
+
+    /// Tells a reply whose query was told before, by whichever thread; `incoming` without that query.
+    pub(crate) fn tell_reply(
+        &mut self,
+        incoming: &Incoming<'_>,
+        (now, unix_ns): (Time, u64),
+        reply: &[u8],
+    ) -> Told {
+        let need = message::len_max(incoming, &self.identity) + reply.len();
+        self.put(1, need, now, |bytes, identity| {
+            message::write(bytes, Kind::Reply(reply), incoming, unix_ns, identity);
+        })
+    }
+
+    fn put(
+        &mut self,
+        frames: u64,
+        need: usize,
+        now: Time,
+        write: impl FnOnce(&mut Vec<u8>, &[u8]),
+    ) -> Told {
         let has_room = |buffer: &Buffer| buffer.bytes.capacity() - buffer.bytes.len() >= need;
         let mut lost = 0;
         if !self.buffer.as_ref().is_some_and(has_room) {
@@ -84,11 +112,7 @@ impl Tap {
         if buffer.frames == 0 {
             self.since = now;
         }
-        let bytes = &mut buffer.bytes;
-        message::write(bytes, Kind::Query(incoming.query), incoming, unix_ns, &self.identity);
-        if let Some(reply) = reply {
-            message::write(bytes, Kind::Reply(reply), incoming, unix_ns, &self.identity);
-        }
+        write(&mut buffer.bytes, &self.identity);
         buffer.frames += frames;
         Told { given: frames, lost }
     }

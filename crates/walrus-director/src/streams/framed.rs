@@ -3,13 +3,12 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use walrus_dns::query::HEADER_LEN;
 
-use super::places::Place;
+use super::places::{LargePlace, Place};
 use super::{
-    Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, UPDATE_SIZE_MAX, handed_over,
+    Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, Taken, UPDATE_SIZE_MAX, handed_over,
 };
 use crate::answering::Answering;
 use crate::zones::HandOff;
@@ -35,7 +34,7 @@ pub(super) async fn serve<A: Answering>(
     loop {
         let deadline = ends_at.min(Instant::now() + limits.idle);
         input.forget_taken();
-        let mut large = place_for_large(&mut input, answers);
+        let mut large = place_for_large(&mut input, answers, connection);
         while !input.has_message() {
             match timeout_at(deadline, input.read(&mut stream)).await {
                 Ok(Ok(0)) => return end(stream, limits).await,
@@ -47,7 +46,7 @@ pub(super) async fn serve<A: Answering>(
                 }
             };
             if large.is_none() {
-                large = place_for_large(&mut input, answers);
+                large = place_for_large(&mut input, answers, connection);
             }
         }
         place.renew();
@@ -67,11 +66,15 @@ pub(super) async fn serve<A: Answering>(
                 continue;
             }
             if answers.hand_off.wants(query) {
-                let reply = answers.hand_over(query, connection);
+                let taken = answers.hand_over(query, connection);
                 write(&mut stream, &mut output, limits).await?;
-                let reply = match reply {
-                    Some(reply) => timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok),
-                    None => None,
+                let reply = match taken {
+                    Taken::Refused(reply) => Some(reply),
+                    Taken::HandedOver(reply) => {
+                        let reply = timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok);
+                        reply.inspect(|reply| answers.tell(query, connection, reply))
+                    }
+                    Taken::Lost => None,
                 };
                 // The client asks again, or elsewhere.
                 let Some(reply) = reply else { return end(stream, limits).await };
@@ -92,12 +95,13 @@ pub(super) async fn serve<A: Answering>(
 }
 
 /// A place for an update that is longer than queries are, if one has begun; without one it is too long.
-fn place_for_large<'a, A: Answering>(
+fn place_for_large<A: Answering>(
     input: &mut Input,
-    answers: &'a Answers<A>,
-) -> Option<SemaphorePermit<'a>> {
-    let place = input.is_large_update(&answers.hand_off).then(|| answers.large.try_acquire().ok());
-    let place = place.flatten()?;
+    answers: &Answers<A>,
+    connection: Connection,
+) -> Option<LargePlace> {
+    let is_large = input.is_large_update(&answers.hand_off);
+    let place = is_large.then(|| answers.large.take(connection.client)).flatten()?;
     input.size_max = UPDATE_SIZE_MAX;
     Some(place)
 }

@@ -28,13 +28,18 @@ pub(super) async fn answer<A: Answering>(
     let Connection { client, local, transport } = connection;
     answers.count(Count::of_queries(transport));
     let mut output = Vec::new();
+    let query = message.clone();
     let request = OutboundRequest { message, client, local, transport };
     let Some(mut messages) = answers.outbound.begin(request) else {
         return Err(io::ErrorKind::WouldBlock.into());
     };
     let ends_at = Instant::now() + TRANSFER_MAX;
+    let mut is_first = true;
     while let Some(message) = timeout_at(ends_at, messages.recv()).await? {
         place.renew();
+        if std::mem::take(&mut is_first) {
+            answers.tell(&query, connection, &message);
+        }
         frame(&message, &mut output)?;
         write(stream, &mut output, limits).await?;
     }

@@ -41,7 +41,13 @@ impl Running {
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
             let shared = (Arc::new(certificates), super::tests::outbound());
-            run(vec![listening], shared, limits, steering, (echo, HandOff::new().0))
+            run(
+                vec![listening],
+                shared,
+                limits,
+                steering,
+                (echo, HandOff::new(None, Arc::default()).0),
+            )
         });
         Self { address, shutdown, counters, thread: Some(thread) }
     }

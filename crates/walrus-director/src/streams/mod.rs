@@ -25,7 +25,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncRead;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -35,8 +35,8 @@ use walrus_host::shutdown::Shutdown;
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 use crate::networks::Networks;
-use crate::zones::{Back, HandOff, HandedOver, Outbound};
-use places::{Part, Place, Places};
+use crate::zones::{Back, Caller, HandOff, HandedOver, Outbound};
+use places::{LargePlaces, Part, Place, Places};
 
 pub(crate) use certificate::Certificates;
 pub use certificate::{CertificateError, NewCertificate};
@@ -46,9 +46,6 @@ const QUERY_SIZE_MAX: usize = 4096;
 
 /// The longest update that is taken: all that the length field allows.
 const UPDATE_SIZE_MAX: usize = u16::MAX as usize;
-
-/// Longer messages than queries that come at once: 4 MiB.
-const LARGE_MAX: usize = 64;
 
 /// How long the zone keeper may take: for a disk, and for zones to be signed and compiled.
 const KEEPER_WITHIN: Duration = Duration::from_secs(30);
@@ -124,7 +121,7 @@ pub(crate) fn run<A: Answering + 'static>(
         answering: RefCell::new((answering, vec![0; REPLY_SIZE_MAX])),
         hand_off,
         outbound,
-        large: Semaphore::new(LARGE_MAX),
+        large: LargePlaces::new(),
     });
     let places = Places::new(limits.connections_max);
     let server = Rc::new(Server { answers, places, limits, certificates });
@@ -273,6 +270,16 @@ struct Connection {
     transport: Transport,
 }
 
+/// What becomes of a message that changes zones.
+enum Taken {
+    /// The reply comes here.
+    HandedOver(oneshot::Receiver<Vec<u8>>),
+    /// With this reply.
+    Refused(Vec<u8>),
+    /// The zone keeper has too much to do.
+    Lost,
+}
+
 /// Where replies come from.
 struct Answers<A> {
     /// With the room for one. Borrowed only between two waits, so never twice.
@@ -281,7 +288,7 @@ struct Answers<A> {
     /// Where transfers and signed queries go.
     outbound: Arc<Outbound>,
     /// Places for messages that are longer than any query.
-    large: Semaphore,
+    large: Rc<LargePlaces>,
 }
 
 impl<A: Answering> Answers<A> {
@@ -314,24 +321,38 @@ impl<A: Answering> Answers<A> {
         Some(take(&reply[..length.min(REPLY_SIZE_MAX)]))
     }
 
-    /// Hands over what changes zones; `None` is lost, since the zone keeper has too much to do.
-    fn hand_over(
-        &self,
-        message: &[u8],
-        connection: Connection,
-    ) -> Option<oneshot::Receiver<Vec<u8>>> {
-        let Connection { client, transport, .. } = connection;
+    /// Hands over what changes zones; an update without a signature is refused at once.
+    fn hand_over(&self, message: &[u8], connection: Connection) -> Taken {
+        let Connection { client, local, transport } = connection;
         self.count(Count::of_queries(transport));
+        let client = client.to_canonical();
+        let caller = self.hand_off.caller(message, client);
+        if caller == Caller::Unsigned {
+            let mut guard = self.answering.borrow_mut();
+            let (answering, reply) = &mut *guard;
+            let incoming = Incoming { query: message, client, local, transport };
+            let length = answering.refuse(incoming, reply);
+            return length.map_or(Taken::Lost, |length| Taken::Refused(reply[..length].to_vec()));
+        }
         let (sender, reply) = oneshot::channel();
-        let was_taken = self.hand_off.offer(HandedOver {
+        let handed = HandedOver {
             message: message.to_vec(),
             // Nobody replies there.
-            client: SocketAddr::new(client.to_canonical(), 0),
+            client: SocketAddr::new(client, 0),
+            local,
             transport,
             back: Back::Stream(sender),
-        });
+        };
+        let was_taken = self.hand_off.offer(handed, caller);
         self.count(if was_taken { Count::HandedOver } else { Count::HandedOverLost });
-        was_taken.then_some(reply)
+        if was_taken { Taken::HandedOver(reply) } else { Taken::Lost }
+    }
+
+    /// Takes note of what others have answered.
+    fn tell(&self, query: &[u8], connection: Connection, reply: &[u8]) {
+        let Connection { client, local, transport } = connection;
+        let incoming = Incoming { query, client: client.to_canonical(), local, transport };
+        self.answering.borrow_mut().0.tell(incoming, Some(reply));
     }
 
     fn count(&self, count: Count) {

@@ -13,6 +13,51 @@ const CLIENT_PART: usize = 4;
 /// So large a part of all places is there for those that have asked nothing yet.
 const NEW_PART: usize = 4;
 
+/// Longer messages than queries that come at once: 4 MiB.
+const LARGE_MAX: usize = 64;
+/// Of these from one client: whoever is slow holds up itself alone.
+const LARGE_OF_ONE_MAX: usize = 8;
+
+/// Places for messages that are longer than any query, until they have come.
+pub(super) struct LargePlaces(RefCell<BTreeMap<IpAddr, usize>>);
+
+/// One of them.
+pub(super) struct LargePlace {
+    places: Rc<LargePlaces>,
+    client: IpAddr,
+}
+
+impl LargePlaces {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self(RefCell::default()))
+    }
+
+    /// A place, if there is one left and the client has not too many.
+    pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<LargePlace> {
+        let client = network(client);
+        let mut taken = self.0.borrow_mut();
+        let all: usize = taken.values().sum();
+        let of_one = taken.get(&client).copied().unwrap_or(0);
+        if all >= LARGE_MAX || of_one >= LARGE_OF_ONE_MAX {
+            return None;
+        }
+        taken.insert(client, of_one + 1);
+        Some(LargePlace { places: Rc::clone(self), client })
+    }
+}
+
+impl Drop for LargePlace {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.borrow_mut();
+        let left = taken.get(&self.client).map_or(0, |count| count - 1);
+        if left == 0 {
+            taken.remove(&self.client);
+        } else {
+            taken.insert(self.client, left);
+        }
+    }
+}
+
 /// All connections of a thread, and how many each client has.
 pub(super) struct Places {
     max: usize,

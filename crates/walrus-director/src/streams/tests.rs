@@ -28,7 +28,7 @@ impl Running {
         let listening = Listening { socket: listener, transport: Transport::Tcp };
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
-            let answering = (echo, HandOff::new().0);
+            let answering = (echo, HandOff::new(None, Arc::default()).0);
             run(vec![listening], (Arc::default(), outbound()), limits, steering, answering)
         });
         Self { address, shutdown, counters, thread: Some(thread) }

@@ -28,6 +28,24 @@ pub use server::{ReplySigner, TsigRefusal};
 
 use crate::update::{SecretError, read_secret};
 
+/// The name of the key with which a request says that it is signed, as its last record; nothing is checked.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn signer_of(request: &[u8]) -> Result<Option<DomainName>, Unreadable> {
+    record::signer(request).map_err(|_| Unreadable)
+}
+
+/// No message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+/// Whether a reply of ours has a signature: only those have one whose request was signed rightly.
+pub(crate) fn is_signed(reply: &[u8]) -> bool {
+    let found = record::Found::in_message(reply).ok().flatten();
+    found.is_some_and(|found| !found.mac.is_empty())
+}
+
 /// How far clocks may be apart, in seconds (RFC 8945 section 10).
 const FUDGE: u16 = 300;
 
@@ -129,6 +147,11 @@ impl TsigKeys {
     #[must_use]
     pub fn get(&self, name: &DomainName) -> Option<&SharedKey> {
         self.keys.get(name)
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &DomainName> {
+        self.keys.keys()
     }
 
     /// What became of signed requests.

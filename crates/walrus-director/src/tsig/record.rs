@@ -7,7 +7,7 @@ use ring::hmac;
 use walrus_core::config::TsigAlgorithm;
 use walrus_dns::DomainName;
 
-use super::SharedKey;
+use super::{FUDGE, SharedKey};
 
 /// Where the header's count of additional records is.
 const ADDITIONAL_COUNT: std::ops::Range<usize> = 10..12;
@@ -103,6 +103,19 @@ impl Found {
     }
 }
 
+/// The name of the key with which a message says that it is signed; nothing is checked.
+pub(super) fn signer(message: &[u8]) -> Result<Option<DomainName>, Malformed> {
+    let message = Message::from_slice(message).map_err(|_| Malformed)?;
+    let mut last = None;
+    for record in message.additional().map_err(|_| Malformed)? {
+        last = Some(record.map_err(|_| Malformed)?);
+    }
+    let last = last.filter(|record| record.rtype().to_int() == TYPE_TSIG);
+    let Some(record) = last else { return Ok(None) };
+    let name = record.owner().to_vec().into_octets();
+    DomainName::from_wire(&name).map(Some).map_err(|_| Malformed)
+}
+
 impl Variables {
     /// What is signed behind a request, or the first reply.
     pub(super) fn sign(&self, key: &SharedKey, digest: &mut hmac::Context) {
@@ -123,9 +136,10 @@ impl Variables {
         digest.update(&self.fudge.to_be_bytes());
     }
 
-    /// Whether the clocks agree as far as the sender wants it.
+    /// Whether the clocks agree as far as the sender wants it, and no further than we do: what was recorded could be
+    /// repeated for so long.
     pub(super) fn are_of(&self, now: u64) -> bool {
-        self.time_signed.abs_diff(now) <= u64::from(self.fudge)
+        self.time_signed.abs_diff(now) <= u64::from(self.fudge.min(FUDGE))
     }
 
     /// Puts a record behind a message.

@@ -185,6 +185,11 @@ impl ReplySigner {
         self.key.name()
     }
 
+    /// The signature of the request, before anything was signed.
+    pub(crate) fn request_mac(&self) -> &[u8] {
+        &self.before
+    }
+
     /// The most bytes that a signature adds.
     #[must_use]
     pub fn size(&self) -> usize {

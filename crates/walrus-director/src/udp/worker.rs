@@ -12,12 +12,12 @@ use std::time::Duration;
 use walrus_core::answer::Transport;
 use walrus_dns::{ProxiedAddresses, ProxyHeader};
 
-use super::UdpListener;
 use super::batch::{BATCH, Batch, Datagram, Poll};
+use super::{Route, UdpListener};
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 use crate::networks::Networks;
-use crate::zones::{Back, HandOff, HandedOver};
+use crate::zones::{Back, Caller, HandOff, HandedOver};
 
 /// How long an idle worker sleeps if nobody wakes it. Only a lost wake-up would make this matter.
 const IDLE: Duration = Duration::from_secs(60);
@@ -181,7 +181,7 @@ impl<A: Answering> Worker<A> {
             self.answering.look_ahead(self.batch.queries(count));
         }
         for index in 0..count {
-            let mut moves_zones = None;
+            let mut handed_over = None;
             self.batch.answer(index, |datagram, reply| {
                 // Port 0 cannot be answered; port 53 from another name server is a spoofed loop
                 // only if it is a reply, which `answer` drops.
@@ -197,23 +197,26 @@ impl<A: Answering> Worker<A> {
                     };
                     asked = proxied;
                 }
-                if self.hand_off.wants(asked.query) {
-                    moves_zones = Some((asked.client, asked.query.len()));
+                let Asked { query, client, local } = asked;
+                let transport = Transport::Udp;
+                let incoming = Incoming { query, client: client.ip(), local, transport };
+                if self.hand_off.wants(query) {
+                    let caller = self.hand_off.caller(query, client.ip());
+                    if caller == Caller::Unsigned {
+                        return self.answering.refuse(incoming, reply);
+                    }
+                    self.answering.tell(incoming, None);
+                    handed_over = Some((client, local, caller, query.len()));
                     return None;
                 }
-                let Asked { query, client, local } = asked;
-                let client = client.ip();
-                let incoming = Incoming { query, client, local, transport: Transport::Udp };
                 self.answering.answer(incoming, reply)
             });
-            if let Some((client, length)) = moves_zones {
+            if let Some((client, local, caller, length)) = handed_over {
                 let (mut message, route) = self.batch.take_away(index);
                 // What a proxy wrote stands in front.
                 message.drain(..message.len() - length);
-                let back = Back::Udp { socket: Arc::clone(socket), route: Box::new(route) };
-                let transport = Transport::Udp;
-                let message = HandedOver { message, client, transport, back };
-                let was_taken = self.hand_off.offer(message);
+                let asked = (message, client, local);
+                let was_taken = hand_over(&self.hand_off, (socket, route), asked, caller);
                 let count = if was_taken { Count::HandedOver } else { Count::HandedOverLost };
                 self.answering.counters().add(count, 1);
             }
@@ -252,6 +255,23 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Gives away what is no plain query; false if there is no place for it.
+fn hand_over(
+    hand_off: &HandOff,
+    (socket, route): (&Arc<UdpListener>, Route),
+    (message, client, local): (Vec<u8>, SocketAddr, SocketAddr),
+    caller: Caller,
+) -> bool {
+    let back = Back::Udp {
+        socket: Arc::clone(socket),
+        route: Box::new(route),
+        late: hand_off.late().cloned(),
+        between: (client.ip(), local),
+    };
+    let transport = Transport::Udp;
+    hand_off.offer(HandedOver { message, client, local, transport, back }, caller)
+}
+
 /// Lets receiving wait for [`RECEIVE_WAIT`] at most; false if the socket cannot be told so.
 fn waits_briefly(socket: &UdpSocket) -> bool {
     socket.set_read_timeout(Some(RECEIVE_WAIT)).is_ok() && socket.set_nonblocking(false).is_ok()
@@ -286,8 +306,13 @@ mod tests {
             wake.set_nonblocking(true).unwrap();
             let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
             let echo = Echo(Arc::clone(&counters));
-            let worker =
-                Worker::new(sockets, 512, wake, Arc::clone(&stop), (echo, HandOff::new().0));
+            let worker = Worker::new(
+                sockets,
+                512,
+                wake,
+                Arc::clone(&stop),
+                (echo, HandOff::new(None, Arc::default()).0),
+            );
             let thread = std::thread::spawn(|| worker.run());
             Self { addresses, waker, stop, counters, thread }
         }
@@ -336,7 +361,8 @@ mod tests {
             let (wake, waker) = UnixStream::pair().unwrap();
             wake.set_nonblocking(true).unwrap();
             let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
-            let (hand_off, events) = HandOff::new();
+            let (hand_off, mailboxes) = HandOff::new(None, Arc::default());
+            let events = mailboxes.changes;
             hand_off.set_open(true);
             let answering = (Echo(Arc::clone(&counters)), hand_off);
             let sockets = vec![(socket, address)];
@@ -349,10 +375,17 @@ mod tests {
             if listen.starts_with("127") {
                 client.connect(address).unwrap();
             }
-            let update = [0, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            let mut update = b"\0\x07\x28\0\0\x01\0\0\0\0\0\0\x01x\0\0\x06\0\x01".to_vec();
+            let unsigned = update.clone();
+            let key = crate::tsig::SharedKey::new(
+                "k".parse().unwrap(),
+                walrus_core::config::TsigAlgorithm::HmacSha256,
+                b"secret",
+            );
+            let _ = key.sign_request(&mut update, 1_790_000_000);
             client.send(&update).unwrap();
             let event = events.recv_timeout(Duration::from_secs(5)).unwrap();
-            let crate::zones::Event::Message(handed) = event else { panic!("a message") };
+            let crate::zones::Event::Message(handed, _) = event else { panic!("a message") };
             assert_eq!(
                 (handed.message.as_slice(), handed.transport),
                 (&update[..], Transport::Udp)
@@ -361,11 +394,14 @@ mod tests {
             handed.back.send(b"done".to_vec());
             let mut reply = [0; 64];
             assert_eq!(client.recv(&mut reply).unwrap(), 4, "from the address that it knows");
+            client.send(&unsigned).unwrap();
+            assert_eq!(client.recv(&mut reply).unwrap(), unsigned.len(), "by the thread itself");
+            assert_eq!(reply[2..4], [0xa8, 5]);
             client.send(b"plain query").unwrap();
             assert_eq!(client.recv(&mut reply).unwrap(), 11, "goes on as ever");
             let mut seen = CounterSnapshot::default();
             seen.add(&counters);
-            assert_eq!((seen.udp_queries, seen.handed_over, seen.handed_over_lost), (2, 1, 0));
+            assert_eq!((seen.udp_queries, seen.handed_over, seen.handed_over_lost), (3, 1, 0));
             stop.store(true, Ordering::Relaxed);
             drop(waker);
             thread.join().unwrap();
@@ -380,7 +416,7 @@ mod tests {
         let (wake, waker) = UnixStream::pair().unwrap();
         wake.set_nonblocking(true).unwrap();
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
-        let (hand_off, events) = HandOff::new();
+        let (hand_off, mailboxes) = HandOff::new(None, Arc::default());
         hand_off.set_open(true);
         let answering = (Echo(Arc::clone(&counters)), hand_off);
         let proxies = Networks::new(&[([127, 0, 0, 8].into(), 32)]);
@@ -405,13 +441,13 @@ mod tests {
         assert_eq!(&reply[..length], b"QUERY", "behind the header, and the first that is answered");
         proxy.send(&[&header(0x20, &[])[..], b"alive"].concat()).unwrap();
         assert_eq!(proxy.recv(&mut reply).unwrap(), 5);
-        let update = [0, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        proxy.send(&[&named[..], &update].concat()).unwrap();
-        let event = events.recv_timeout(Duration::from_secs(5)).unwrap();
-        let crate::zones::Event::Message(handed) = event else { panic!("a message") };
+        let notify = [0, 7, 0x20, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        proxy.send(&[&named[..], &notify].concat()).unwrap();
+        let event = mailboxes.changes.recv_timeout(Duration::from_secs(5)).unwrap();
+        let crate::zones::Event::Message(handed, _) = event else { panic!("a message") };
         assert_eq!(
             (handed.message.as_slice(), handed.client),
-            (&update[..], "192.0.2.7:9".parse().unwrap())
+            (&notify[..], "192.0.2.7:9".parse().unwrap())
         );
         let other = UdpSocket::bind("127.0.0.9:0").unwrap();
         other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -437,7 +473,7 @@ mod tests {
             512,
             wake,
             Arc::clone(&stop),
-            (echo, HandOff::new().0),
+            (echo, HandOff::new(None, Arc::default()).0),
         );
         let thread = std::thread::spawn(|| worker.run());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -55,6 +55,8 @@ pub(crate) struct Journal<F = File> {
     last: Option<JournalChange>,
     /// Nobody has changed the zone since it was loaded from its file.
     is_as_loaded: bool,
+    /// Names what it was loaded from.
+    text: Vec<u8>,
     /// When it was to be written anew and could not be: not tried again before it has this length.
     retry_at: u64,
     /// Another file has its name: what is written here would not be found.
@@ -138,7 +140,8 @@ impl Journal {
         let bytes = std::fs::read(path).map_err(failed("read"))?;
         let damaged = |source| JournalError::Damaged { path: path.to_owned(), source };
         let content = read_journal(&bytes, apex).map_err(damaged)?;
-        let JournalContent { zone, base_len, is_as_loaded, whole_len, changes, last } = content;
+        let JournalContent { zone, text, base_len, is_as_loaded, whole_len, changes, last } =
+            content;
         let mut journal = Self {
             path: path.to_owned(),
             file,
@@ -148,6 +151,7 @@ impl Journal {
             changes,
             last,
             is_as_loaded,
+            text,
             retry_at: 0,
             is_replaced: false,
         };
@@ -179,15 +183,20 @@ impl Journal {
         );
     }
 
-    /// A new journal that begins with this zone, in the place of whatever stands there.
+    /// A new journal that begins with this zone, in the place of whatever stands there. `text` names what it was
+    /// loaded from.
     ///
     /// # Errors
     /// If the disk refuses; what stood there stays.
-    pub(crate) fn begin(path: &Path, zone: &Zone) -> Result<Self, JournalError> {
-        Self::write_whole(path, zone, true)
+    pub(crate) fn begin(path: &Path, zone: &Zone, text: &[u8]) -> Result<Self, JournalError> {
+        Self::write_whole(path, zone, (true, text))
     }
 
-    fn write_whole(path: &Path, zone: &Zone, is_as_loaded: bool) -> Result<Self, JournalError> {
+    fn write_whole(
+        path: &Path,
+        zone: &Zone,
+        (is_as_loaded, text): (bool, &[u8]),
+    ) -> Result<Self, JournalError> {
         let failed = |what| io_failed(path, what);
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(failed("name")(io::ErrorKind::InvalidInput.into()));
@@ -196,7 +205,7 @@ impl Journal {
         directory.parent().map_or(Ok(()), sync_directory).map_err(failed("make"))?;
         let mut base_len = 0;
         write_stream_atomically(directory, &name.to_string_lossy(), MODE, |file| {
-            write_base(zone, is_as_loaded).try_for_each(|piece| {
+            write_base(zone, is_as_loaded, text).try_for_each(|piece| {
                 base_len += piece.len() as u64;
                 file.write_all(&piece)
             })
@@ -212,6 +221,7 @@ impl Journal {
             changes: 0,
             last: None,
             is_as_loaded,
+            text: text.to_vec(),
             retry_at: 0,
             is_replaced: false,
         })
@@ -222,7 +232,7 @@ impl Journal {
         if self.len < self.retry_at || self.len - self.base_len < CHANGES_MIN.max(self.base_len) {
             return;
         }
-        match Self::write_whole(&self.path, zone, false) {
+        match Self::write_whole(&self.path, zone, (false, &self.text)) {
             Ok(mut journal) => {
                 journal.last = self.last.take();
                 *self = journal;
@@ -283,6 +293,11 @@ impl<F: JournalFile> Journal<F> {
     /// Whether nobody has changed the zone yet: then its file still counts.
     pub(crate) const fn is_as_loaded(&self) -> bool {
         self.is_as_loaded
+    }
+
+    /// Names what the zone was loaded from before anybody changed it.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Changes that stand in it, and the last of all.

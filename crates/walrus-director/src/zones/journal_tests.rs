@@ -45,7 +45,7 @@ fn what_was_appended_is_there_after_a_start() {
     let path = journal_path(directory.path(), &apex());
     assert!(Journal::open(&path, &apex()).unwrap().is_none());
     let mut zone = zone();
-    let mut journal = Journal::begin(&path, &zone).unwrap();
+    let mut journal = Journal::begin(&path, &zone, b"").unwrap();
     for number in 1..20 {
         let (by, difference, next) = change(&zone, number);
         journal.append(&[(by, difference)]).unwrap();
@@ -61,7 +61,7 @@ fn what_was_appended_is_there_after_a_start() {
 fn a_torn_tail_is_cut_and_kept_aside() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
-    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let mut journal = Journal::begin(&path, &zone(), b"").unwrap();
     let (by, first, next) = change(&zone(), 1);
     journal.append(&[(by.clone(), first)]).unwrap();
     let whole = journal.len();
@@ -83,7 +83,7 @@ fn a_torn_tail_is_cut_and_kept_aside() {
 fn a_damaged_journal_is_refused_and_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
-    Journal::begin(&path, &zone()).unwrap();
+    Journal::begin(&path, &zone(), b"").unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[30] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
@@ -97,7 +97,7 @@ fn it_is_written_anew_before_it_is_much_longer_than_the_zone() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
     let mut zone = zone();
-    let mut journal = Journal::begin(&path, &zone).unwrap();
+    let mut journal = Journal::begin(&path, &zone, b"").unwrap();
     let mut longest = 0;
     for number in 1..20_000 {
         let (by, difference, next) = change(&zone, number % 10);
@@ -121,7 +121,7 @@ fn a_change_that_is_broken_in_the_middle_is_no_torn_tail() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
     let mut zone = zone();
-    let mut journal = Journal::begin(&path, &zone).unwrap();
+    let mut journal = Journal::begin(&path, &zone, b"").unwrap();
     let mut ends = vec![journal.len()];
     for number in 1..20 {
         let (by, difference, next) = change(&zone, number);
@@ -151,7 +151,7 @@ fn a_change_that_is_broken_in_the_middle_is_no_torn_tail() {
 fn of_what_is_written_together_any_part_may_be_missing() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
-    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let mut journal = Journal::begin(&path, &zone(), b"").unwrap();
     let begun = usize::try_from(journal.len()).unwrap();
     let (by, first, next) = change(&zone(), 1);
     let (_, second, next) = change(&next, 2);
@@ -169,12 +169,12 @@ fn of_what_is_written_together_any_part_may_be_missing() {
 fn nothing_is_written_to_a_file_that_has_lost_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
-    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let mut journal = Journal::begin(&path, &zone(), b"").unwrap();
     let (by, first, next) = change(&zone(), 1);
     journal.append(&[(by.clone(), first)]).unwrap();
     journal.len += CHANGES_MIN;
     // Another stands there, and no directory takes a third.
-    let other = Journal::begin(&path, &next).unwrap();
+    let other = Journal::begin(&path, &next, b"").unwrap();
     let beside = path.with_file_name(format!(".{}.new", path.file_name().unwrap().display()));
     std::fs::create_dir(&beside).unwrap();
     std::fs::write(beside.join("full"), "").unwrap();
@@ -189,7 +189,7 @@ fn nothing_is_written_to_a_file_that_has_lost_its_name() {
 fn what_is_taken_back_was_never_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = journal_path(directory.path(), &apex());
-    let mut journal = Journal::begin(&path, &zone()).unwrap();
+    let mut journal = Journal::begin(&path, &zone(), b"").unwrap();
     let end = journal.end();
     let (by, first, _) = change(&zone(), 1);
     journal.append(&[(by, first)]).unwrap();
@@ -238,7 +238,7 @@ impl JournalFile for SmallDisk {
 fn a_full_disk_loses_nothing_and_takes_on_when_there_is_room() {
     for may_cut in [true, false] {
         let disk = SmallDisk::default();
-        let base: Vec<u8> = write_base(&zone(), true).flatten().collect();
+        let base: Vec<u8> = write_base(&zone(), true, b"").flatten().collect();
         let (by, first, next) = change(&zone(), 1);
         let mut one = Vec::new();
         let base_len = base.len() as u64;
@@ -254,6 +254,7 @@ fn a_full_disk_loses_nothing_and_takes_on_when_there_is_room() {
             changes: 0,
             last: None,
             is_as_loaded: true,
+            text: Vec::new(),
             retry_at: 0,
             is_replaced: false,
         };

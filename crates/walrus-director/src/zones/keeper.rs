@@ -1,9 +1,9 @@
-//! The zone keeper: the one thread that changes zones which move by themselves.
+//! The zone keeper: the one thread that changes zones which move by themselves; and beside it the one that answers
+//! signed queries, which waits for none of that.
 //!
-//! It takes what the answering threads hand over, and wakes when something is due. It may wait for
-//! a disk or for a zone to be compiled: nobody who asks plain queries waits with it.
+//! They take what the answering threads hand over. The keeper may wait for a disk or for a zone to be compiled: nobody
+//! who asks queries waits with it.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use std::{io, mem};
 
 use super::OutboundRequest;
-use super::hand_off::{Event, HandOff, HandedOver};
+use super::hand_off::{Event, HandOff, HandedOver, Mailboxes};
 use super::notify_in;
 use crate::director::{DirectorHandle, Inner};
 
@@ -23,28 +23,40 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Messages that are looked at together: they share what a change costs.
 const TOGETHER: usize = 64;
 
-/// The thread, and how to reach it.
+/// The threads, and how to reach them.
 pub(crate) struct Keeper {
     hand_off: HandOff,
     stop: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Keeper {
     /// Not running yet.
     pub(crate) fn new(hand_off: HandOff) -> Self {
-        Self { hand_off, stop: Arc::default(), thread: Mutex::default() }
+        Self { hand_off, stop: Arc::default(), threads: Mutex::default() }
     }
 
-    /// Starts the thread. It ends when the Director is gone.
+    /// Starts the threads. They end when the Director is gone.
     ///
     /// # Errors
     /// If there are no more threads.
-    pub(crate) fn start(&self, director: &Arc<Inner>, events: Receiver<Event>) -> io::Result<()> {
+    pub(crate) fn start(&self, director: &Arc<Inner>, mailboxes: Mailboxes) -> io::Result<()> {
+        let Mailboxes { changes, queries } = mailboxes;
+        self.spawn("zone-keeper", director, changes, take_in)?;
+        self.spawn("signed-queries", director, queries, answer_all)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        director: &Arc<Inner>,
+        events: Receiver<Event>,
+        take: fn(&DirectorHandle, Vec<HandedOver>),
+    ) -> io::Result<()> {
         let (director, stop) = (Arc::downgrade(director), Arc::clone(&self.stop));
-        let run = move || run(&director, &events, &stop);
-        let thread = thread::Builder::new().name("zone-keeper".to_owned()).spawn(run)?;
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        let run = move || run(&director, &events, &stop, take);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
 
@@ -53,21 +65,29 @@ impl Keeper {
         &self.hand_off
     }
 
-    /// Ends the thread and waits for it, unless that is what calls.
+    /// Ends the threads and waits for them, unless one of them calls.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.hand_off.wake();
-        let thread = mem::take(&mut *self.thread.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(thread) = thread
-            && thread.thread().id() != thread::current().id()
-        {
-            // A panic has been told by the thread itself.
-            let _ = thread.join();
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.thread().id() != thread::current().id() {
+                // A panic has been told by the thread itself.
+                let _ = thread.join();
+            }
+        }
+        if let Some(late) = self.hand_off.late() {
+            late.end();
         }
     }
 }
 
-fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
+fn run(
+    director: &Weak<Inner>,
+    events: &Receiver<Event>,
+    stop: &AtomicBool,
+    take: fn(&DirectorHandle, Vec<HandedOver>),
+) {
     while !stop.load(Ordering::Relaxed) {
         let first = match events.recv_timeout(IDLE) {
             Ok(event) => Some(event),
@@ -77,7 +97,7 @@ fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
         let mut messages = Vec::new();
         for event in first.into_iter().chain(events.try_iter()).take(TOGETHER) {
             match event {
-                Event::Message(message) => messages.push(*message),
+                Event::Message(message, _place) => messages.push(*message),
                 Event::Wake => {}
             }
         }
@@ -85,14 +105,36 @@ fn run(director: &Weak<Inner>, events: &Receiver<Event>, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        take_in(&director, messages);
+        if let Some(late) = director.inner().keeper.hand_off().late() {
+            late.turn();
+        }
+        take(&director, messages);
     }
 }
 
-/// Whatever was handed over. A message that nobody takes has no reply.
+/// Signed queries and transfers by UDP.
+fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>) {
+    for HandedOver { message, client, local, transport, back } in messages {
+        let request = OutboundRequest { message, client: client.ip(), local, transport };
+        let mut back = Some(back);
+        let mut send = |reply| {
+            // One message, as all that has room in a datagram.
+            if let Some(back) = back.take() {
+                back.send(reply);
+            }
+            false
+        };
+        // A panic is a bug of ours, which costs that query its answer.
+        let serve = || director.inner().outbound.serve(request, &mut send);
+        if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+            tracing::error!(%client, "answering a query has failed, which is a bug to report");
+        }
+    }
+}
+
+/// Whatever changes zones. A message that nobody takes has no reply.
 fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
     const OPCODE: u8 = 0x78;
-    const QUERY: u8 = 0;
     const NOTIFY: u8 = 4 << 3;
     const UPDATE: u8 = 5 << 3;
     let now = director.inner().clock.unix_ms() / 1000;
@@ -108,24 +150,6 @@ fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
                 }
             }
             Some(UPDATE) => updates.push(handed),
-            Some(QUERY) => {
-                let HandedOver { message, client, transport, back } = handed;
-                let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-                let request = OutboundRequest { message, client: client.ip(), local, transport };
-                let mut back = Some(back);
-                let mut send = |reply| {
-                    // One message, as all that has room in a datagram.
-                    if let Some(back) = back.take() {
-                        back.send(reply);
-                    }
-                    false
-                };
-                // A panic is a bug of ours, which costs that query its answer.
-                let serve = || director.inner().outbound.serve(request, &mut send);
-                if catch_unwind(AssertUnwindSafe(serve)).is_err() {
-                    tracing::error!(%client, "answering a query has failed, which is a bug to report");
-                }
-            }
             _ => {}
         }
     }

@@ -6,14 +6,19 @@
 
 mod fitted;
 mod hand_off;
+mod hand_off_places;
 mod journal;
+mod journal_look;
 mod keeper;
+mod late_replies;
 mod notify_in;
 mod outbound;
 mod secondary;
 mod update_counts;
+mod update_repeats;
 mod update_reply;
 mod updates;
+mod updates_prepared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,9 +29,13 @@ use walrus_dns::DomainName;
 use crate::director::{DirectorHandle, ReloadError, lock};
 use crate::signing::{Rebuilding, SignError, Wanted};
 pub(crate) use fitted::UnfitServices;
-pub(crate) use hand_off::{Back, Event, HandOff, HandedOver};
+#[cfg(test)]
+pub(crate) use hand_off::Event;
+pub(crate) use hand_off::{Back, Caller, HandOff, HandedOver, Mailboxes};
 pub use journal::journal_path;
+pub use journal_look::JournalLook;
 pub(crate) use keeper::Keeper;
+pub(crate) use late_replies::LateReplies;
 pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};
 pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, used_serials};
 pub(crate) use secondary::NoticeWays;
@@ -36,8 +45,10 @@ pub use secondary::{
 };
 pub use update_counts::UpdateCount;
 pub(crate) use update_counts::UpdateCounts;
-pub(crate) use updates::{Prepared, Updates};
+pub(crate) use update_reply::refuse_unsigned;
+pub(crate) use updates::Updates;
 pub use updates::{UpdateSettings, UpdateStatus, UpdatedZone};
+pub(crate) use updates_prepared::Prepared;
 
 /// A zone whose content moves by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! Replies to updates: the header with its code, the zone as it was named, and to whoever speaks EDNS
 //! why (RFC 2136 section 3.8, RFC 8914).
 
+use walrus_core::answer::Transport;
 use walrus_dns::query::HEADER_LEN;
-use walrus_dns::{DomainName, rcode};
+use walrus_dns::rcode;
+
+use super::outbound::request::behind_name;
 
 /// What we say of ourselves in OPT: as for queries.
 const UDP_SIZE: u16 = 1232;
@@ -11,13 +14,15 @@ const EXTENDED_ERROR: u16 = 15;
 const PROHIBITED: u16 = 18;
 /// RFC 8914 section 4.1.
 const OTHER: u16 = 0;
+const RESPONSE: u8 = 0x80;
+const OPCODE: u8 = 0x78;
+/// Its name, type, class (the size), and TTL.
+const OPT: [u8; 9] = [0, 0, 41, UDP_SIZE.to_be_bytes()[0], UDP_SIZE.to_be_bytes()[1], 0, 0, 0, 0];
 /// No name in a reason is longer.
 const TEXT_MAX: usize = 400;
 
 /// The reply to a message that has at least a header, without a signature.
 pub(crate) fn reply(message: &[u8], code: u16, why: Option<&str>) -> Vec<u8> {
-    const RESPONSE: u8 = 0x80;
-    const OPCODE: u8 = 0x78;
     let mut reply = message.get(..HEADER_LEN).unwrap_or(&[0; HEADER_LEN]).to_vec();
     reply[2] = RESPONSE | (reply[2] & OPCODE);
     // All codes of an update have four bits.
@@ -34,14 +39,51 @@ pub(crate) fn reply(message: &[u8], code: u16, why: Option<&str>) -> Vec<u8> {
     reply
 }
 
+const UNSIGNED: &str = "an update must be signed (TSIG) by a key that the zone's `updates` name";
+
+/// The refusal of an update that has no signature, written without a look at anything but itself. By UDP, to an address
+/// that may be forged, goes no more than came from it: no reason.
+pub(crate) fn refuse_unsigned(
+    message: &[u8],
+    transport: Transport,
+    reply: &mut [u8],
+) -> Option<usize> {
+    let zone = zone_section(message).unwrap_or_default();
+    let has_edns = has_edns(message);
+    let head = [RESPONSE | (message.get(2)? & OPCODE), rcode::REFUSED as u8];
+    let counts = [0, u8::from(!zone.is_empty()), 0, 0, 0, 0, 0, u8::from(has_edns)];
+    let why = (has_edns && transport != Transport::Udp).then_some(UNSIGNED.as_bytes());
+    let extended;
+    let opt: &[&[u8]] = match why {
+        _ if !has_edns => &[],
+        None => &[&OPT, &[0, 0]],
+        Some(why) => {
+            // It is short.
+            let len = why.len() as u8 + 2;
+            extended = [0, EXTENDED_ERROR as u8, 0, len, 0, PROHIBITED as u8];
+            &[&OPT, &[0, len + 4], &extended, why]
+        }
+    };
+    let parts: [&[u8]; 4] = [message.get(..2)?, &head, &counts, zone];
+    let mut at = 0;
+    for part in parts.iter().chain(opt) {
+        reply.get_mut(at..at + part.len())?.copy_from_slice(part);
+        at += part.len();
+    }
+    Some(at)
+}
+
 /// The only question, if its name is not compressed.
 fn zone_section(message: &[u8]) -> Option<&[u8]> {
     if message.get(4..6)? != [0, 1] {
         return None;
     }
     let rest = &message[HEADER_LEN..];
-    let name = DomainName::from_wire(rest).ok()?;
-    rest.get(..name.as_wire().len() + 4)
+    let behind = behind_name(message, HEADER_LEN)? - HEADER_LEN;
+    if behind > 255 || rest.get(behind - 1) != Some(&0) {
+        return None;
+    }
+    rest.get(..behind + 4)
 }
 
 /// Whether there is an OPT record among the additional ones.
@@ -51,9 +93,7 @@ fn has_edns(message: &[u8]) -> bool {
 }
 
 fn put_opt(reply: &mut Vec<u8>, code: u16, why: Option<&str>) {
-    reply.extend_from_slice(&[0, 0, 41]);
-    reply.extend_from_slice(&UDP_SIZE.to_be_bytes());
-    reply.extend_from_slice(&[0; 4]);
+    reply.extend_from_slice(&OPT);
     let Some(why) = why else { return reply.extend_from_slice(&[0, 0]) };
     let text = cut(why, TEXT_MAX).as_bytes();
     let reason = if code == rcode::REFUSED { PROHIBITED } else { OTHER };
@@ -89,6 +129,21 @@ mod tests {
         plain[11] = 0;
         let told = reply(&plain, rcode::YXRRSET, Some("not so"));
         assert_eq!(told, b"\x12\x34\xa8\x07\0\x01\0\0\0\0\0\0\x07EXAMPLE\0\0\x06\0\x01");
+    }
+
+    #[test]
+    fn a_refusal_where_it_came_in_is_no_longer_than_what_was_asked_by_udp() {
+        let mut room = [0; 512];
+        let len = refuse_unsigned(UPDATE, Transport::Udp, &mut room).unwrap();
+        assert_eq!(&room[..len], reply(UPDATE, rcode::REFUSED, None));
+        assert!(len <= UPDATE.len());
+        let len = refuse_unsigned(UPDATE, Transport::Tcp, &mut room).unwrap();
+        assert_eq!(&room[..len], reply(UPDATE, rcode::REFUSED, Some(UNSIGNED)));
+        for end in HEADER_LEN..UPDATE.len() {
+            let len = refuse_unsigned(&UPDATE[..end], Transport::Udp, &mut room).unwrap();
+            assert!(len <= end.max(HEADER_LEN), "{end}");
+        }
+        assert_eq!(refuse_unsigned(UPDATE, Transport::Udp, &mut [0; 20]), None);
     }
 
     #[test]

@@ -4,24 +4,24 @@
 //! What waits is taken together: it shares one write to the disk, one signing and one publication. Each
 //! update is decided on what those before it in line leave, and all of a line fail with the disk.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use walrus_core::answer::Transport;
 use walrus_core::dynamic::{
-    JournalChange, UpdateGround, UpdateMessage, UpdateRefused, UpdateRules, decide,
+    JournalChange, PendingSets, UpdateGround, UpdateMessage, UpdateRefused, UpdateRules,
+    decide_next,
 };
-use walrus_core::world::Topology;
-use walrus_core::zone::{Zone, ZoneDifference};
+use walrus_core::zone::{InTheWay, OwnNames, Zone, ZoneDifference};
 use walrus_dns::{DomainName, rcode};
 use walrus_host::log::chain;
 
+use super::ReplaceError;
 use super::hand_off::{Back, HandedOver};
-use super::journal::{Journal, JournalError, journal_path};
+use super::journal::Journal;
 use super::update_counts::UpdateCounts;
+use super::update_repeats::Repeats;
 use super::update_reply::reply;
-use super::{MovingZone, ReplaceError};
 use crate::director::DirectorHandle;
 use crate::tsig::{ReplySigner, TsigKeys};
 
@@ -32,6 +32,9 @@ pub struct UpdatedZone {
     pub apex: DomainName,
     /// By key.
     pub rules: BTreeMap<DomainName, UpdateRules>,
+    /// Names the text that it is loaded from, in at most 255 bytes, so that a later one is known as another; empty
+    /// if there is none.
+    pub text: Vec<u8>,
 }
 
 /// What a Director takes updates by.
@@ -41,6 +44,15 @@ pub struct UpdateSettings {
     pub zones: Vec<UpdatedZone>,
     /// Journals lie below it.
     pub state: PathBuf,
+    /// Updates make no zone take more bytes of memory than this.
+    pub zone_memory_max: usize,
+}
+
+impl UpdateSettings {
+    /// Names the text that a zone is loaded from.
+    pub(super) fn text(&self, apex: &DomainName) -> &[u8] {
+        self.zones.iter().find(|zone| zone.apex == *apex).map_or(&[], |zone| &zone.text)
+    }
 }
 
 /// How a zone that takes updates stands.
@@ -58,38 +70,34 @@ pub struct UpdateStatus {
     pub last: Option<(u64, DomainName)>,
     /// Why it takes none.
     pub problem: Option<String>,
+    /// What updates made and is not served, a sentence each; the first ones.
+    pub left_out: Vec<String>,
 }
 
 /// All zones that take updates, with their journals.
 #[derive(Default)]
 pub(crate) struct Updates {
-    settings: UpdateSettings,
-    zones: BTreeMap<DomainName, Taking>,
-    /// Names that are Walrus' own.
-    services: Vec<DomainName>,
-    hosts: Vec<DomainName>,
+    pub(super) settings: UpdateSettings,
+    pub(super) zones: BTreeMap<DomainName, Taking>,
+    /// Names in them that are Walrus' own.
+    pub(super) own: BTreeMap<DomainName, OwnNames>,
+    /// What of them is not served, for it would hide such a name.
+    pub(super) left_out: BTreeMap<DomainName, Vec<InTheWay>>,
+    repeats: Repeats,
     pub(crate) counts: Arc<UpdateCounts>,
 }
 
-/// What is to be in the place of [`Updates`] if all else goes well.
-pub(crate) struct Prepared {
-    settings: UpdateSettings,
-    services: Vec<DomainName>,
-    hosts: Vec<DomainName>,
-    /// Zones that were not open before.
-    opened: BTreeMap<DomainName, Taking>,
-    /// Zones that are open, that nobody has changed yet and that were loaded otherwise now.
-    loaded_anew: Vec<Arc<Zone>>,
-    /// What zones contain that take updates.
-    pub(crate) contents: BTreeMap<DomainName, Arc<Zone>>,
-    /// Zones of which nobody knows what they contain, for their journals cannot be read.
-    pub(crate) unread: BTreeSet<DomainName>,
-}
-
 /// One zone's journal and what it says; without one, why.
-enum Taking {
+pub(super) enum Taking {
     Open(Box<Journal>, Arc<Zone>),
     Closed(String),
+    /// The disk refused a new journal. It is tried again when an update comes, `tried_at` last, in seconds since
+    /// 1970.
+    Unbegun {
+        zone: Arc<Zone>,
+        why: String,
+        tried_at: u64,
+    },
 }
 
 /// A message that was decided, and waits for the disk.
@@ -97,74 +105,29 @@ struct Waiting {
     back: Back,
     signer: ReplySigner,
     message: Vec<u8>,
-    /// `None`: it changes nothing.
-    change: Option<(JournalChange, ZoneDifference)>,
+    outcome: Outcome,
+}
+
+/// What a message comes to.
+enum Outcome {
+    /// `None` once it is with the others that are written together.
+    Change(Option<(JournalChange, ZoneDifference)>),
+    /// It is done already.
+    Nothing,
+    /// It is refused, as things stand after those before it.
+    Refused { code: u16, why: String, is_prerequisite: bool },
 }
 
 /// What happens to one zone together.
 struct Line {
-    /// The zone after all that waits.
+    /// The zone before all that waits.
     zone: Arc<Zone>,
+    /// What that makes of it.
+    pending: PendingSets,
     waiting: Vec<Waiting>,
 }
 
 impl Updates {
-    /// Opens the journals of zones that are new here. What they say counts; a zone that nobody has changed yet
-    /// is as it was loaded.
-    pub(crate) fn prepare(
-        &self,
-        settings: UpdateSettings,
-        loaded: &[MovingZone],
-        topology: &Topology,
-    ) -> Prepared {
-        let (mut opened, mut contents) = (BTreeMap::new(), BTreeMap::new());
-        let (mut loaded_anew, mut unread) = (Vec::new(), BTreeSet::new());
-        for UpdatedZone { apex, .. } in &settings.zones {
-            let found = loaded.iter().find(|zone| zone.apex == *apex);
-            let found = found.and_then(|zone| zone.content.as_ref());
-            if settings.state == self.settings.state
-                && let Some(Taking::Open(journal, zone)) = self.zones.get(apex)
-                && !journal.is_replaced()
-            {
-                let anew = found.filter(|found| journal.is_as_loaded() && *found != zone);
-                loaded_anew.extend(anew.cloned());
-                contents.insert(apex.clone(), Arc::clone(anew.unwrap_or(zone)));
-                continue;
-            }
-            let Some(found) = found else { continue };
-            let path = journal_path(&settings.state, apex);
-            let taking = match Journal::open(&path, apex) {
-                Ok(read) => open(&path, read, found),
-                Err(error) => {
-                    unread.insert(apex.clone());
-                    Err(error)
-                }
-            };
-            let taking = opened_or_closed(apex, taking);
-            if let Taking::Open(_, zone) = &taking {
-                contents.insert(apex.clone(), Arc::clone(zone));
-            }
-            opened.insert(apex.clone(), taking);
-        }
-        let services = topology.services.iter().map(|service| service.name.clone()).collect();
-        let hosts = topology.hosts().into_iter().map(|host| host.name).collect();
-        Prepared { settings, services, hosts, opened, loaded_anew, contents, unread }
-    }
-
-    /// Goes over to what was prepared, now that it is served.
-    pub(crate) fn adopt(&mut self, prepared: Prepared) {
-        let Prepared { settings, services, hosts, opened, loaded_anew, .. } = prepared;
-        self.zones.extend(opened);
-        for zone in loaded_anew {
-            // Not sooner: the journal that is open must not be replaced by one that may not count.
-            let begun = Journal::begin(&journal_path(&settings.state, zone.apex()), &zone);
-            let taking = begun.map(|journal| Taking::Open(Box::new(journal), Arc::clone(&zone)));
-            self.zones.insert(zone.apex().clone(), opened_or_closed(zone.apex(), taking));
-        }
-        self.zones.retain(|apex, _| settings.zones.iter().any(|zone| zone.apex == *apex));
-        (self.settings, self.services, self.hosts) = (settings, services, hosts);
-    }
-
     /// Takes no more updates before the next start: what is in memory may not be what is on the disk.
     pub(crate) fn close(&mut self, why: &str) {
         self.zones.values_mut().for_each(|taking| *taking = Taking::Closed(why.to_owned()));
@@ -178,6 +141,7 @@ impl Updates {
     /// How they stand.
     pub(crate) fn status(&self) -> Vec<UpdateStatus> {
         let one = |(apex, taking): (&DomainName, &Taking)| {
+            let left_out = self.left_out.get(apex).into_iter().flatten().take(LEFT_OUT_TOLD_MAX);
             let status = UpdateStatus {
                 apex: apex.clone(),
                 serial: 0,
@@ -185,9 +149,12 @@ impl Updates {
                 journal_bytes: 0,
                 last: None,
                 problem: None,
+                left_out: left_out.map(ToString::to_string).collect(),
             };
             match taking {
-                Taking::Closed(why) => UpdateStatus { problem: Some(why.clone()), ..status },
+                Taking::Closed(why) | Taking::Unbegun { why, .. } => {
+                    UpdateStatus { problem: Some(why.clone()), ..status }
+                }
                 Taking::Open(journal, zone) => {
                     let (changes, last) = journal.told();
                     let last = last.map(|last| (last.at, last.key.clone()));
@@ -204,6 +171,7 @@ impl Updates {
         let now = director.inner().clock.unix_ms() / 1000;
         let keys = director.inner().keys.load_full();
         let mut lines: BTreeMap<DomainName, Line> = BTreeMap::new();
+        self.begin_again(now);
         for message in messages {
             self.take_one(&keys, message, now, &mut lines);
         }
@@ -219,15 +187,17 @@ impl Updates {
         now: u64,
         lines: &mut BTreeMap<DomainName, Line>,
     ) {
-        let HandedOver { mut message, back, client, transport } = handed;
+        let HandedOver { mut message, back, client, transport, .. } = handed;
+        if back.is_gone() {
+            // Who has stopped waiting asks again; it must not be done twice.
+            return;
+        }
         let signer = match keys.verify(&mut message, now) {
             Ok(Some(signer)) => signer,
             Ok(None) => {
                 tracing::debug!(%client, transport = transport.name(), "an unsigned update is refused");
                 self.counts.unsigned.add();
-                // To an address that may be forged goes no more than came from it.
-                let text = (transport != Transport::Udp).then_some(UNSIGNED);
-                return back.send(reply(&message, rcode::REFUSED, text));
+                return back.send(reply(&message, rcode::REFUSED, None));
             }
             Err(refusal) => {
                 self.counts.unsigned.add();
@@ -238,26 +208,35 @@ impl Updates {
                 return;
             }
         };
-        match self.decide(&message, &signer, now, lines) {
-            Ok((zone, change)) => {
-                let Some(line) = lines.get_mut(&zone) else { return };
-                line.waiting.push(Waiting { back, signer, message, change });
-            }
-            Err(Refusal::ByRule(refused)) => {
-                let count = if refused.is_prerequisite() {
-                    &self.counts.prerequisites
-                } else {
-                    &self.counts.refused
-                };
-                count.add();
+        let mac = signer.request_mac();
+        if let Some(code) = self.repeats.code(mac) {
+            self.counts.unchanged.add();
+            return send(back, signer, reply(&message, code, None), now);
+        }
+        if lines.values().flat_map(|line| &line.waiting).any(|it| it.signer.request_mac() == mac) {
+            // Its reply is on its way.
+            return;
+        }
+        let (apex, outcome) = match self.decide(&message, &signer, now, lines) {
+            Ok(decided) => decided,
+            Err(Refusal::ByRule(apex, refused)) => {
                 tracing::info!(key = %signer.key(), "an update is refused: {refused}");
-                let text = refused.to_string();
-                send(back, signer, reply(&message, refused.rcode(), Some(&text)), now);
+                let (code, is_prerequisite) = (refused.rcode(), refused.is_prerequisite());
+                (apex, Outcome::Refused { code, why: refused.to_string(), is_prerequisite })
             }
             Err(Refusal::Closed(why)) => {
                 self.counts.failed.add();
-                send(back, signer, reply(&message, rcode::SERVFAIL, Some(&why)), now);
+                return send(back, signer, reply(&message, rcode::SERVFAIL, Some(&why)), now);
             }
+        };
+        match (lines.get_mut(&apex), outcome) {
+            // Also a refusal waits: it is told of a zone that may fail to come.
+            (Some(line), outcome) => line.waiting.push(Waiting { back, signer, message, outcome }),
+            (None, Outcome::Refused { code, why, .. }) => {
+                self.counts.refused.add();
+                send(back, signer, reply(&message, code, Some(&why)), now);
+            }
+            (None, _) => {}
         }
     }
 
@@ -268,86 +247,105 @@ impl Updates {
         signer: &ReplySigner,
         now: u64,
         lines: &mut BTreeMap<DomainName, Line>,
-    ) -> Result<(DomainName, Option<(JournalChange, ZoneDifference)>), Refusal> {
-        let message = UpdateMessage::read(bytes)?;
+    ) -> Result<(DomainName, Outcome), Refusal> {
+        let unread = |refused| Refusal::ByRule(DomainName::root(), refused);
+        let message = UpdateMessage::read(bytes).map_err(unread)?;
         let apex = message.zone.clone();
-        let other = || UpdateRefused::OtherZone(apex.clone());
         let held = match self.zones.get(&apex) {
-            None => return Err(other().into()),
-            Some(Taking::Closed(why)) => return Err(Refusal::Closed(why.clone())),
+            None => return Err(unread(UpdateRefused::OtherZone(apex))),
+            Some(Taking::Closed(why) | Taking::Unbegun { why, .. }) => {
+                return Err(Refusal::Closed(why.clone()));
+            }
             Some(Taking::Open(_, zone)) => zone,
         };
-        let line = lines
-            .entry(apex.clone())
-            .or_insert_with(|| Line { zone: Arc::clone(held), waiting: Vec::new() });
+        let line = lines.entry(apex.clone()).or_insert_with(|| Line {
+            zone: Arc::clone(held),
+            pending: PendingSets::default(),
+            waiting: Vec::new(),
+        });
         let no_rules = UpdateRules::default();
         let settings = self.settings.zones.iter().find(|zone| zone.apex == apex);
         let rules = settings.and_then(|zone| zone.rules.get(signer.key())).unwrap_or(&no_rules);
-        let ground =
-            UpdateGround { zone: &line.zone, services: &self.services, hosts: &self.hosts };
-        let difference = decide(&ground, &message, rules)?;
+        let none = OwnNames::default();
+        let own = self.own.get(&apex).unwrap_or(&none);
+        let hosts: Vec<DomainName> = own.hosts.iter().map(|host| host.name.clone()).collect();
+        let ground = UpdateGround { zone: &line.zone, services: &own.services, hosts: &hosts };
+        let memory_max = self.settings.zone_memory_max;
+        let difference = decide_next(&ground, &mut line.pending, (&message, rules), memory_max)
+            .map_err(|refused| Refusal::ByRule(apex.clone(), refused))?;
         if difference.is_empty() {
-            return Ok((apex, None));
+            return Ok((apex, Outcome::Nothing));
         }
-        // It was made from this very zone.
-        let next = line.zone.with_difference(&difference);
-        line.zone = Arc::new(next.map_err(|error| Refusal::Closed(error.to_string()))?);
         let by = JournalChange { at: now, key: signer.key().clone() };
-        Ok((apex, Some((by, difference))))
+        Ok((apex, Outcome::Change(Some((by, difference)))))
     }
 
     /// Writes what waits for one zone to the disk, serves it, and tells who asked.
     fn finish(&mut self, director: &DirectorHandle, apex: &DomainName, line: Line, now: u64) {
-        let Line { zone, mut waiting } = line;
+        let Line { zone, pending, mut waiting } = line;
         let Some(Taking::Open(journal, held)) = self.zones.get_mut(apex) else { return };
         let mut changes = Vec::new();
-        let mut is_change = Vec::with_capacity(waiting.len());
         for one in &mut waiting {
-            is_change.push(one.change.is_some());
-            changes.extend(one.change.take());
+            if let Outcome::Change(change) = &mut one.outcome {
+                changes.extend(change.take());
+            }
         }
-        let result = if changes.is_empty() {
-            Ok(())
-        } else {
-            keep_and_serve(director, journal, &zone, &changes)
+        // Put together once for all that waits.
+        let none = OwnNames::default();
+        let own = self.own.get(apex).unwrap_or(&none);
+        let result = match changes.last() {
+            None => Ok(()),
+            Some((_, last)) => {
+                let next = pending.apply(&zone).filter(|next| next.serial() == last.to_serial);
+                let next = next.map(Arc::new).ok_or_else(|| NO_ZONE.to_owned());
+                next.and_then(|next| {
+                    let (served, left_out) = own.without_what_hides_them(&next);
+                    keep_and_serve(director, journal, &served, &changes)?;
+                    *held = next;
+                    self.left_out.insert(apex.clone(), left_out);
+                    Ok(())
+                })
+            }
         };
         match &result {
-            Ok(()) => {
-                *held = Arc::clone(&zone);
-                for (by, difference) in &changes {
-                    tell(apex, by, difference);
-                }
-            }
+            Ok(()) => changes.iter().for_each(|(by, difference)| tell(apex, by, difference)),
             Err(why) => tracing::error!(zone = %apex, "updates have failed: {why}"),
         }
-        for (one, is_change) in waiting.into_iter().zip(is_change) {
-            let (code, text, count) = match &result {
-                Ok(()) if is_change => (rcode::NOERROR, None, &self.counts.done),
-                Ok(()) => (rcode::NOERROR, None, &self.counts.unchanged),
-                Err(why) => (rcode::SERVFAIL, Some(why.as_str()), &self.counts.failed),
+        for Waiting { back, signer, message, outcome } in waiting {
+            let (code, text, count) = match (&result, &outcome) {
+                (Ok(()), Outcome::Change(_)) => (rcode::NOERROR, None, &self.counts.done),
+                (Ok(()), Outcome::Nothing) => (rcode::NOERROR, None, &self.counts.unchanged),
+                (Ok(()), Outcome::Refused { code, why, is_prerequisite: true }) => {
+                    (*code, Some(why.as_str()), &self.counts.prerequisites)
+                }
+                (Ok(()), Outcome::Refused { code, why, .. }) => {
+                    (*code, Some(why.as_str()), &self.counts.refused)
+                }
+                // Also of what was decided on a change that has failed.
+                (Err(why), _) => (rcode::SERVFAIL, Some(why.as_str()), &self.counts.failed),
             };
             count.add();
-            send(one.back, one.signer, reply(&one.message, code, text), now);
+            if result.is_ok() {
+                self.repeats.keep(signer.request_mac(), code, now);
+            }
+            send(back, signer, reply(&message, code, text), now);
         }
+        let Some(Taking::Open(journal, zone)) = self.zones.get_mut(apex) else { return };
         if result.is_ok() && !changes.is_empty() {
-            journal.shorten(&zone);
+            journal.shorten(zone);
         }
     }
 }
 
-const UNSIGNED: &str = "an update must be signed (TSIG) by a key that the zone's `updates` name";
-
+const NO_ZONE: &str = "it does not come to a zone that can be served";
+/// Of one zone so many sets that are not served are told in its status.
+const LEFT_OUT_TOLD_MAX: usize = 10;
 /// Why a verified message changes nothing.
 enum Refusal {
-    ByRule(UpdateRefused),
+    /// In this zone, if that is one of ours.
+    ByRule(DomainName, UpdateRefused),
     /// Not for what it says.
     Closed(String),
-}
-
-impl From<UpdateRefused> for Refusal {
-    fn from(refused: UpdateRefused) -> Self {
-        Self::ByRule(refused)
-    }
 }
 
 /// First on the disk, then served; if it cannot be served, off the disk again.
@@ -371,45 +369,6 @@ fn keep_and_serve(
             Err(chain(&error))
         }
     }
-}
-
-/// Without a journal that can be used the zone takes no updates.
-fn opened_or_closed(apex: &DomainName, taking: Result<Taking, JournalError>) -> Taking {
-    taking.unwrap_or_else(|error| {
-        let why = chain(&error);
-        tracing::error!(zone = %apex, error = why, "the zone takes no updates");
-        Taking::Closed(why)
-    })
-}
-
-/// What a journal says, if anybody has changed the zone; else what was loaded, with which it begins.
-fn open(
-    path: &Path,
-    read: Option<(Journal, Zone)>,
-    loaded: &Arc<Zone>,
-) -> Result<Taking, JournalError> {
-    let apex = loaded.apex();
-    if let Some((journal, zone)) = read {
-        if !journal.is_as_loaded() {
-            tracing::info!(
-                zone = %apex,
-                serial = zone.serial(),
-                journal = %path.display(),
-                "the zone has been updated, and is as its journal says: its file counts no longer"
-            );
-            return Ok(Taking::Open(Box::new(journal), Arc::new(zone)));
-        }
-        if zone == **loaded {
-            return Ok(Taking::Open(Box::new(journal), Arc::clone(loaded)));
-        }
-    }
-    tracing::info!(
-        zone = %apex,
-        journal = %path.display(),
-        "the zone takes updates: from the first one on its journal counts, and its file no longer"
-    );
-    let journal = Journal::begin(path, loaded)?;
-    Ok(Taking::Open(Box::new(journal), Arc::clone(loaded)))
 }
 
 /// One line a change, of bounded length.

@@ -31,21 +31,26 @@ pub(crate) struct UpdatedZoneView {
     /// Why it takes no updates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
+    /// What updates made and is not served, since it would hide a service or a server; the first ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
 }
 
 impl UpdatedZoneView {
     pub(crate) fn of(status: UpdateStatus) -> Self {
-        let UpdateStatus { apex, serial, changes, journal_bytes, last, problem } = status;
+        let UpdateStatus { apex, serial, changes, journal_bytes, last, problem, left_out } = status;
         let (changed_at, changed_by) = last.map(|(at, key)| (at, key.to_string())).unzip();
         let zone = apex.to_string();
-        Self { zone, serial, changes, journal_bytes, changed_at, changed_by, problem }
+        Self { zone, serial, changes, journal_bytes, changed_at, changed_by, problem, left_out }
     }
 
-    /// What is wrong with it, in a sentence.
-    pub(crate) fn problem_view(&self) -> Option<ProblemView> {
-        let why = self.problem.as_deref()?;
-        let text = format!("the zone {} takes no updates: {why}", self.zone);
-        Some(ProblemView { kind: "zone".to_owned(), subject: self.zone.clone(), text })
+    /// What is wrong with it, in a sentence each.
+    pub(crate) fn problems(&self) -> Vec<ProblemView> {
+        let closed = self.problem.as_deref();
+        let closed = closed.map(|why| format!("the zone {} takes no updates: {why}", self.zone));
+        let texts = closed.into_iter().chain(self.left_out.iter().cloned());
+        let one = |text| ProblemView { kind: "zone".to_owned(), subject: self.zone.clone(), text };
+        texts.map(one).collect()
     }
 }
 

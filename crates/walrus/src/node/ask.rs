@@ -70,6 +70,11 @@ fn reload_director(
     director.reload(reload, plan)
 }
 
+/// What updates made that is not served.
+fn left_out(director: &DirectorHandle) -> impl Iterator<Item = String> {
+    director.updated_zones().into_iter().flat_map(|zone| zone.left_out)
+}
+
 /// For so long `status` tells of connections that were refused.
 const REFUSALS_TOLD_FOR: Duration = Duration::from_secs(600);
 
@@ -117,7 +122,7 @@ impl Node {
         view.problems.extend(view.zones.iter().filter_map(SecondaryView::problem_view));
         let updated = self.director().map(DirectorHandle::updated_zones).unwrap_or_default();
         view.updated_zones = updated.into_iter().map(UpdatedZoneView::of).collect();
-        view.problems.extend(view.updated_zones.iter().filter_map(UpdatedZoneView::problem_view));
+        view.problems.extend(view.updated_zones.iter().flat_map(UpdatedZoneView::problems));
         view.confined.clone_from(&self.confined.by);
         for area in &mut view.areas {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);
@@ -320,6 +325,7 @@ impl Node {
             };
             match tokio::task::spawn_blocking(reload).await {
                 Ok(Ok(())) => {
+                    warnings.extend(left_out(&shown_by));
                     certificate.into_iter().for_each(|new| shown_by.show_certificate(new))
                 }
                 Ok(Err(error)) => {

@@ -369,3 +369,34 @@ fn a_damaged_journal_is_told_and_nobody_guesses_what_the_zone_was() {
     assert_eq!(lab.dig(&["new.walrus.example", "TXT"]), ["\"x\""]);
     assert_eq!(lab.update(ADMIN, &[], &["add other.walrus.example 60 TXT x"]), "ok");
 }
+
+/// The file of a zone that lives in its journal may be gone, or anything: it is told, and nothing stops.
+#[test]
+fn a_file_that_counts_no_longer_stops_neither_reload_nor_start() {
+    let _together = together();
+    let Some(mut lab) = Lab::start("updates without their file", "") else { return };
+    assert_eq!(lab.update(ADMIN, &[], &["add new.walrus.example 60 TXT x"]), "ok");
+    let is_told = |lab: &Lab, expected: &str| {
+        let checked = Command::new(crate::walrus::program())
+            .args(["check", "--strict"])
+            .arg(lab.folder.path().join("walrus.toml"))
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&checked.stderr);
+        assert!(!checked.status.success() && told.contains(expected), "{told}");
+    };
+    let check = |lab: &Lab, expected: &str| {
+        assert_eq!(lab.dig(&["new.walrus.example", "TXT"]), ["\"x\""], "{}", lab.walrus.said());
+        assert_eq!(lab.dig(&["host.walrus.example", "TXT"]), ["\"kept\""]);
+        is_told(lab, expected);
+    };
+    let file = lab.folder.path().join("zone");
+    std::fs::write(&file, "this is no zone").unwrap();
+    lab.walrus.reload(&configuration(""));
+    check(&lab, "was changed after the zone");
+    std::fs::remove_file(&file).unwrap();
+    lab.walrus.restart();
+    check(&lab, "cannot read the zone file");
+    assert!(lab.walrus.said().contains("cannot read the zone file"), "{}", lab.walrus.said());
+    assert_eq!(lab.update(ADMIN, &[], &["add more.walrus.example 60 TXT x"]), "ok");
+}

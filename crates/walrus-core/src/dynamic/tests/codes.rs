@@ -87,7 +87,10 @@ fn changes_that_cannot_be_are_refused_before_anything_is_done() {
         ("-www A 192.0.2.1", REFUSED),
         ("fra1 A 192.0.2.1", REFUSED),          // A server's name.
         ("deep NS ns1.example.net.", REFUSED),  // Above a service.
-        ("deep DNAME a.example.net.", REFUSED), // Not served at all.
+        ("deep DNAME a.example.net.", REFUSED), // Above a service.
+        ("@ DNAME a.example.net.", REFUSED),
+        ("under.here DNAME a.example.net.", NOERROR),
+        ("\\042.here DNAME a.example.net.", REFUSED),
         ("*deep DNAME", NOERROR),
         ("\\042.deep NS ns1.example.net.", REFUSED),
         ("_acme-challenge.www TXT \"x\"", NOERROR), // Below one.
@@ -221,4 +224,109 @@ fn a_set_that_no_reply_holds_is_refused() {
     };
     assert!(decided(200).is_ok());
     assert_eq!(decided(240).unwrap_err(), UpdateRefused::TooMany(name("big")));
+}
+
+/// As RFC 4034 section 6.2 has it for types with names, and no others.
+#[test]
+fn names_are_the_same_in_any_case_and_nothing_else_is() {
+    let small = b"\x04host\x07example\0".to_vec();
+    let large = small.to_ascii_uppercase();
+    let data = |head: &[u8], name: &[u8], tail: &[u8]| [head, name, tail].concat();
+    for (record_type, head, tail) in [
+        (2, &b""[..], &b""[..]),
+        (5, b"", b""),
+        (12, b"", b""),
+        (39, b"", b""),
+        (15, b"\0A", b""),
+        (33, b"\0\0AAAA", b""),
+        (35, b"\0\0\0\0\x01U\x03E2U\x01x", b""),
+        (6, b"\x01m\0", b"AAAABBBBCCCCDDDDEEEE"),
+    ] {
+        let (one, other) = (data(head, &small, tail), data(head, &large, tail));
+        assert!(is_same(record_type, &one, &other), "{record_type}");
+        let canonical = |data: &[u8]| super::super::message::canonical(record_type, data);
+        assert_eq!(canonical(&one), canonical(&other), "{record_type}");
+        for part in [head, tail] {
+            let small = part.to_ascii_lowercase();
+            if small == part {
+                continue;
+            }
+            let changed =
+                if part == head { data(&small, &large, tail) } else { data(head, &large, &small) };
+            let expected = canonical(&one) == canonical(&changed);
+            assert_eq!(is_same(record_type, &one, &changed), expected, "{record_type} {part:?}");
+        }
+    }
+    assert!(!is_same(16, b"\x01a", b"\x01A") && is_same(16, b"\x01a", b"\x01a"));
+    assert!(!is_same(64, &data(b"\0\x01", &small, b""), &data(b"\0\x01", &large, b"")));
+}
+
+#[test]
+fn a_zone_grows_to_what_is_allowed_and_one_message_changes_so_much() {
+    let zone = zone();
+    let ground = UpdateGround { zone: &zone, services: &[], hosts: &[] };
+    let mut pending = PendingSets::default();
+    let mut put = |changes: &[&str], more: usize| {
+        let message = message(&[], changes);
+        let max = zone.memory() + more;
+        decide_next(&ground, &mut pending, (&message, &everything()), max)
+    };
+    let long = format!("long TXT \"{}\"", "x".repeat(200));
+    assert!(put(&[&long], 300).is_ok());
+    let again = format!("longer TXT \"{}\"", "x".repeat(200));
+    assert_eq!(put(&[&again], 300).unwrap_err(), UpdateRefused::TooLarge);
+    assert!(put(&["*long ANY"], 0).is_ok(), "it may always become smaller");
+    assert!(put(&[&again], 300).is_ok());
+    let many: String = (0..700)
+        .flat_map(|set| (0..30).map(move |it| format!("big{set} 60 TXT \"{it:0>220}\"\n")))
+        .collect();
+    let zone = zone_of(&format!("{ZONE}{many}"));
+    let ttls: Vec<String> = (0..700).map(|set| format!("big{set} TXT \"{:0>220}\"", 0)).collect();
+    let ttls: Vec<&str> = ttls.iter().map(String::as_str).collect();
+    let refused = decide(&zone, &message(&[], &ttls), &everything()).unwrap_err();
+    assert_eq!(refused, UpdateRefused::TooMuch);
+    assert!(decide(&zone, &message(&[], &ttls[..50]), &everything()).is_ok());
+}
+
+/// What is put together once at the end is what each update for itself would have made.
+#[test]
+fn updates_in_line_see_those_before_them() {
+    let zone = zone();
+    let ground = UpdateGround { zone: &zone, services: &[], hosts: &[] };
+    let mut pending = PendingSets::default();
+    let mut stepped = zone.clone();
+    for (prerequisites, changes) in [
+        (&[][..], &["b A 192.0.2.9", "a TXT \"two\""][..]),
+        (&["*b A", "b A 192.0.2.9"], &["*a ANY", "-b A 192.0.2.9"]),
+        (&["-b ANY", "-a A"], &["a A 192.0.2.2", "@ NS ns3.example.net."]),
+        (&[], &["@ SOA ns1 host.master 900 1 1 1 1"]),
+        (&[], &["alias CNAME b"]),
+    ] {
+        let message = message(prerequisites, changes);
+        let rules = everything();
+        let next = decide_next(&ground, &mut pending, (&message, &rules), usize::MAX).unwrap();
+        let alone = decide(&stepped, &message, &rules).unwrap();
+        assert_eq!((next.from_serial, next.to_serial), (alone.from_serial, alone.to_serial));
+        stepped = stepped.with_difference(&next).unwrap();
+    }
+    assert_eq!(text(&pending.apply(&zone).unwrap()), text(&stepped));
+}
+
+#[test]
+fn what_hides_a_service_may_be_deleted_and_nothing_more() {
+    let zone = zone_of(&format!("{ZONE}www 60 CNAME a\nfra1 60 A 192.0.2.9\nfra1 60 TXT x\n"));
+    let may = |change: &str| decide(&zone, &message(&[], &[change]), &everything()).is_ok();
+    for (change, is_allowed) in [
+        ("*www CNAME", true),
+        ("-www CNAME a", true),
+        ("*www ANY", true),
+        ("*www A", false),
+        ("www A 192.0.2.1", false),
+        ("*svc.deep CNAME", false),
+        ("*fra1 A", true),
+        ("*fra1 TXT", false),
+        ("fra1 A 192.0.2.8", false),
+    ] {
+        assert_eq!(may(change), is_allowed, "{change}");
+    }
 }

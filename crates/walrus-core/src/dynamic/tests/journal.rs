@@ -10,7 +10,7 @@ fn by(at: u64) -> JournalChange {
 /// A journal with these changes, and where each ends; and the zone after each.
 fn written(changes: &[&[&str]]) -> (Vec<u8>, Vec<usize>, Vec<Zone>) {
     let mut zone = zone();
-    let mut bytes: Vec<u8> = write_base(&zone, true).flatten().collect();
+    let mut bytes: Vec<u8> = write_base(&zone, true, b"text").flatten().collect();
     let (mut ends, mut zones) = (vec![bytes.len()], vec![zone.clone()]);
     for (number, lines) in changes.iter().enumerate() {
         let difference = decide(&zone, &message(&[], lines), &everything()).unwrap();
@@ -36,6 +36,7 @@ fn what_was_written_is_read_back() {
     assert_eq!(text(&content.zone), text(zones.last().unwrap()));
     assert_eq!((content.changes, content.last), (3, Some(by(2))));
     assert!(!content.is_as_loaded);
+    assert_eq!(content.text, b"text");
     assert!(read_journal(&bytes[..ends[0]], &name("@")).unwrap().is_as_loaded);
     assert_eq!((content.base_len, content.whole_len), (ends[0] as u64, bytes.len() as u64));
 }
@@ -99,7 +100,7 @@ fn a_zone_of_several_parts_is_read_back() {
         lines.push_str(&format!("host{number} 60 TXT \"{number:0>40}\"\n"));
     }
     let zone = zone_of(&lines);
-    let parts: Vec<Vec<u8>> = write_base(&zone, false).collect();
+    let parts: Vec<Vec<u8>> = write_base(&zone, false, b"").collect();
     assert!(parts.len() > 3, "{}", parts.len());
     let content = read_journal(&parts.concat(), &name("@")).unwrap();
     assert_eq!(content.zone.name_count(), zone.name_count());

@@ -7,7 +7,11 @@ mod rules;
 
 use walrus_dns::DomainName;
 
-use super::{UpdateGround, UpdateMessage, UpdateRecord, UpdateRefused, UpdateRule, UpdateRules};
+use super::message::is_same;
+use super::{
+    PendingSets, UpdateGround, UpdateMessage, UpdateRecord, UpdateRefused, UpdateRule, UpdateRules,
+    decide_next,
+};
 use crate::zone::{Zone, ZoneDifference, read_zone};
 
 const ZONE: &str = r#"

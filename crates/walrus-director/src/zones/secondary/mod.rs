@@ -11,7 +11,7 @@ mod notices;
 mod run;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -162,6 +162,13 @@ impl Secondaries {
             // Their primaries may tell of changes from now on.
             self.director.inner().keeper.hand_off().set_open(true);
         }
+        let primaries: BTreeSet<IpAddr> = zones
+            .iter()
+            .flat_map(|zone| &zone.primaries)
+            .map(|primary| primary.address.ip().to_canonical())
+            .collect();
+        let hand_off = self.director.inner().keeper.hand_off();
+        hand_off.set_known(|known| known.primaries.clone_from(&primaries));
         for zone in zones {
             if !running.contains_key(&zone.apex) {
                 let before = before.get(&zone.apex).copied();

@@ -1,0 +1,91 @@
+//! Replies by UDP that go out later than their batch, from other threads than those that answer: limited like others
+//! unless they are signed, counted, and told to dnstap.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use walrus_core::answer::Transport;
+use walrus_dns::reply;
+use walrus_host::clock::Clock;
+
+use crate::answering::Incoming;
+use crate::counters::{Count, Counters};
+use crate::director::lock;
+use crate::dnstap::Tap;
+use crate::rate_limit::{RateLimit, Verdict};
+use crate::replies::question_and_code;
+use crate::tsig::is_signed;
+
+/// What all of them share.
+pub(crate) struct LateReplies {
+    limit: Option<Arc<RateLimit>>,
+    clock: Clock,
+    /// Only with `told` locked.
+    counters: Arc<Counters>,
+    told: Mutex<Told>,
+}
+
+struct Told {
+    limited: u32,
+    tap: Option<Tap>,
+}
+
+impl LateReplies {
+    pub(crate) fn new(
+        limit: Option<Arc<RateLimit>>,
+        clock: Clock,
+        counters: Arc<Counters>,
+        tap: Option<Tap>,
+    ) -> Self {
+        Self { limit, clock, counters, told: Mutex::new(Told { limited: 0, tap }) }
+    }
+
+    /// The reply as it goes out; `None`: not at all. What we have signed goes to somebody whose signature was right,
+    /// at whose address nobody else can aim.
+    pub(super) fn pass(
+        &self,
+        (client, local): (IpAddr, SocketAddr),
+        mut message: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let mut told = lock(&self.told);
+        let now = self.clock.now();
+        if let Some(limit) = self.limit.as_ref().filter(|_| !is_signed(&message)) {
+            match limit.judge(client, now, &mut told.limited) {
+                Verdict::Send => {}
+                Verdict::Slip => {
+                    self.counters.add(Count::RateCut, 1);
+                    let len = reply::cut(&mut message)?;
+                    message.truncate(len);
+                }
+                Verdict::Drop => {
+                    self.counters.add(Count::RateDropped, 1);
+                    return None;
+                }
+            }
+        }
+        if let Some((record_type, code)) = question_and_code(&message) {
+            self.counters.replies.add(Transport::Udp, record_type, code);
+        }
+        if let Some(tap) = &mut told.tap {
+            let incoming = Incoming { query: &[], client, local, transport: Transport::Udp };
+            let unix_ns = self.clock.unix_ms().saturating_mul(1_000_000);
+            let told = tap.tell_reply(&incoming, (now, unix_ns), &message);
+            self.counters.add(Count::DnstapTold, told.given);
+            self.counters.add(Count::DnstapLost, told.lost);
+        }
+        Some(message)
+    }
+
+    /// Gives what was told to dnstap away, once in a while.
+    pub(super) fn turn(&self) {
+        let mut told = lock(&self.told);
+        if let Some(tap) = &mut told.tap {
+            self.counters.add(Count::DnstapLost, tap.turn(self.clock.now()));
+        }
+    }
+
+    /// Nothing is told any more.
+    pub(super) fn end(&self) {
+        lock(&self.told).tap = None;
+    }
+}
