@@ -68,14 +68,7 @@ pub(super) async fn serve<A: Answering>(
             if answers.hand_off.wants(query) {
                 let taken = answers.hand_over(query, connection);
                 write(&mut stream, &mut output, limits).await?;
-                let reply = match taken {
-                    Taken::Refused(reply) => Some(reply),
-                    Taken::HandedOver(reply) => {
-                        let reply = timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok);
-                        reply.inspect(|reply| answers.tell(query, connection, reply))
-                    }
-                    Taken::Lost => None,
-                };
+                let reply = replied(taken, (query, connection), answers).await;
                 // The client asks again, or elsewhere.
                 let Some(reply) = reply else { return end(stream, limits).await };
                 // Replies have a header and some hundred bytes.
@@ -91,6 +84,22 @@ pub(super) async fn serve<A: Answering>(
         write(&mut stream, &mut output, limits).await?;
         output.shrink_to(KEPT);
         input.shrink();
+    }
+}
+
+/// The reply to what changes zones; `None` if there is none in time.
+async fn replied<A: Answering>(
+    taken: Taken,
+    (query, connection): (&[u8], Connection),
+    answers: &Answers<A>,
+) -> Option<Vec<u8>> {
+    match taken {
+        Taken::Refused(reply) => Some(reply),
+        Taken::HandedOver(reply) => {
+            let reply = timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok);
+            reply.inspect(|reply| answers.tell(query, connection, reply))
+        }
+        Taken::Lost => None,
     }
 }
 
