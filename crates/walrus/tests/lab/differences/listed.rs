@@ -224,7 +224,7 @@ pub(super) const RULES: &[Rule] = &[
         about: whole_reply,
         holds: |case| {
             let has = |code| case.query.has_option(code);
-            case.their_rcode() == "FORMERR" && [1, 9, 13, 14, 16, 17].into_iter().any(has)
+            case.their_rcode() == "FORMERR" && [1, 9, 13, 14, 15, 16, 17].into_iter().any(has)
         },
     },
     Rule {
@@ -351,7 +351,7 @@ pub(super) const RULES: &[Rule] = &[
         allowed_by: "RFC 5936, section 2.2.1, and RFC 1995, section 2: who may not, is told so by one RCODE or another",
         peers: ALL,
         about: any,
-        holds: |case| case.is_of_type(&[251, 252]),
+        holds: |case| case.is_of_type(&[251, 252]) && case.our_rcode() != "NOERROR",
     },
     Rule {
         name: "ANY",
@@ -399,6 +399,34 @@ pub(super) const RULES: &[Rule] = &[
             let mut both = [case.ours, case.theirs].into_iter().flatten();
             both.any(|said| leads_round(&said.reply.answer))
                 || (cut && case.their_rcode() == "SERVFAIL")
+        },
+    },
+    Rule {
+        name: "the RCODE of what is cut before its last alias",
+        allowed_by: "RFC 2181, section 9: what is cut is not used; Walrus gives the RCODE that the whole reply has",
+        peers: &["BIND", "Knot"],
+        about: |part| part == Part::Rcode,
+        holds: |case| {
+            let cut = [case.ours, case.theirs].map(|it| it.is_some_and(|it| it.reply.truncated));
+            cut == [true, true] && case.their_rcode() == "NOERROR"
+        },
+    },
+    Rule {
+        name: "a name that is too long only below a second DNAME",
+        allowed_by: "RFC 6672, section 3.2, step 3c: YXDOMAIN at whatever step it is too long; Knot says NXDOMAIN",
+        peers: &["Knot"],
+        about: |part| part == Part::Rcode,
+        holds: |case| case.our_rcode() == "YXDOMAIN" && case.their_rcode() == "NXDOMAIN",
+    },
+    Rule {
+        name: "DNAME at a wildcard",
+        allowed_by: "RFC 6672, section 3.3: discouraged, and not defined further; below its very name Walrus, BIND and NSD \
+                     follow it, Knot fails",
+        peers: &["Knot"],
+        about: any,
+        holds: |case| {
+            let is_dname = |line: &String| line.starts_with("*.") && line.contains(" DNAME ");
+            case.ours.is_some_and(|ours| ours.reply.answer.iter().any(is_dname))
         },
     },
     Rule {
@@ -550,10 +578,11 @@ fn zone_of<'a>(zones: &'a [String], name: &str) -> Option<&'a String> {
     zones.iter().filter(|zone| is_in(zone)).max_by_key(|zone| zone.len())
 }
 
-/// Owner and target, if a record is an alias.
+/// Owner and target, if a record is an alias of a name or of all names below one. Names may have blanks in them.
 fn alias(line: &str) -> Option<(&str, &str)> {
-    let words: Vec<&str> = line.split(' ').collect();
-    (words.get(2) == Some(&"CNAME")).then(|| (words[0], words[3].trim_end_matches('.')))
+    let (head, target) = line.split_once(" CNAME ").or_else(|| line.split_once(" DNAME "))?;
+    let (owner, _ttl) = head.rsplit_once(' ')?;
+    Some((owner, target.trim_end_matches('.')))
 }
 
 /// Whether the last alias leads to one before it.

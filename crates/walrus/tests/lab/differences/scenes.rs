@@ -45,9 +45,20 @@ to-deep CNAME a.b.deep.ent
 to-elsewhere CNAME www.elsewhere
 *.w CNAME www.child
 a.w TXT beside
+old DNAME child
+old TXT beside
+older DNAME old
+far DNAME far.example.net.
+long DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.long2
+long2 DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaa.long3
+to-old CNAME www.old
+*.stars DNAME child
 ";
 const CHILDREN: [(&str, &str); 3] = [
-    ("child.nest.example", "www A 192.0.2.4\nback CNAME to-deep.nest.example.\n*.x TXT wild\n"),
+    (
+        "child.nest.example",
+        "www A 192.0.2.4\ndown DNAME old.nest.example.\nback CNAME to-deep.nest.example.\n*.x TXT wild\n",
+    ),
     ("deep.ent.nest.example", "a.b A 192.0.2.5\n* MX 5 a.b\nup CNAME www.child.nest.example.\n"),
     ("unsigned.nest.example", "www A 192.0.2.6\n"),
 ];
