@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) rebuilding: Mutex<Rebuilding>,
     /// Of zones that move by themselves; changed with `rebuilding` held, and locked for a moment.
     pub(crate) contents: Mutex<Contents>,
+    /// Those of them that catalogs list; likewise.
+    pub(crate) members: Mutex<BTreeSet<DomainName>>,
     /// Held while updates are carried out, before `rebuilding`.
     pub(crate) updates: Mutex<Updates>,
     pub(crate) update_counts: Arc<UpdateCounts>,
@@ -258,7 +260,9 @@ impl DirectorHandle {
         let mut rebuilding = self.rebuilding();
         let mut contents = self.contents_with(&moving, &rebuilding.wanted);
         put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
-        let wanted = Wanted::new(topology, zones, signing).with_contents(&contents);
+        let wanted = Wanted::new(topology, zones, signing);
+        let members = self.keep_members(&wanted, &mut contents);
+        let wanted = wanted.with_contents(&contents);
         // What primaries sent may have gone too far before; an operator is told, and can still mend it.
         if let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {
             return Err(ReloadError::Unfit(Box::new(unfit.clone())));
@@ -272,6 +276,7 @@ impl DirectorHandle {
         match done {
             Ok(()) => {
                 *lock(&self.inner().contents) = contents;
+                *lock(&self.inner().members) = members;
                 taking.adopt(prepared);
                 if taking.are_taken() {
                     self.0.keeper.hand_off().set_open(true);

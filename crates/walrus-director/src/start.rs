@@ -145,6 +145,7 @@ impl Director {
             running: Mutex::new(Some(Running { threads, log, dnstap })),
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
+            members: Mutex::default(),
             update_counts: Arc::clone(&updates.counts),
             updates_told: ArcSwap::from_pointee(updates.status()),
             updates: Mutex::new(updates),

@@ -12,8 +12,8 @@ use walrus_dns::DomainName;
 
 use super::dnstap_output::DnstapOutput;
 use super::{
-    IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings, TsigKey,
-    ZoneTransfers,
+    CatalogSettings, IdentitySettings, NameServerSettings, PrimarySettings, RateLimitSettings,
+    TsigKey, ZoneTransfers,
 };
 use crate::world::{
     Algorithm, Denial, Digest, IdentityRole, KeyLayout, LoadFormula, Name, Topology,
@@ -46,6 +46,8 @@ pub struct Configuration {
     pub identities: Vec<IdentitySettings>,
     /// Keys that other name servers and clients know as well; zones refer to them by name.
     pub keys: Vec<TsigKey>,
+    /// Lists of zones that come from other name servers as well. Local.
+    pub catalogs: Vec<CatalogSettings>,
     /// Name servers that are already there, in which this node keeps services up to date.
     pub name_servers: Vec<NameServerSettings>,
     /// The API.

@@ -40,7 +40,7 @@ pub use dnstap_output::DnstapOutput;
 pub use example::commented_example;
 pub use findings::SourceFile;
 pub use identities::IdentitySettings;
-pub use moving_zones::PrimarySettings;
+pub use moving_zones::{CatalogSettings, PrimarySettings};
 pub use parse::{Parsed, parse, parse_with};
 pub use published::{NameServerSettings, PublishedService, UpdateTransport};
 pub use reference::reference_page;

@@ -4,6 +4,15 @@ use std::net::SocketAddr;
 
 use walrus_dns::DomainName;
 
+/// A list of zones that other name servers have (RFC 9432).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogSettings {
+    /// The catalog zone.
+    pub apex: DomainName,
+    /// Where it and its zones come from, in the order in which they are asked.
+    pub primaries: Vec<PrimarySettings>,
+}
+
 /// Another name server that a zone comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimarySettings {

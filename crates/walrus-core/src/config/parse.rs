@@ -10,8 +10,8 @@ use super::replace::{self, Replacement};
 use super::section::{Entry, Section};
 use super::setting::Group;
 use super::settings::{
-    ROOT, api, area, cluster, control, dns, dnssec, geo, group, identity, key, log, name_server,
-    node, notify, reporter, service, zone,
+    ROOT, api, area, catalog, cluster, control, dns, dnssec, geo, group, identity, key, log,
+    name_server, node, notify, reporter, service, zone,
 };
 use super::vantage_points;
 use super::walk::{self, Item, place_of};
@@ -205,6 +205,7 @@ pub(super) fn build(
     let mut topology = Topology { servers, clusters, areas, services };
     canon::stamp_services(&mut topology);
     Configuration {
+        catalogs: catalog::read(root, (&keys, &zones), findings),
         digest: canon::shared(&zones, &dnssec, &topology, &control, &notify),
         zones,
         dnssec,

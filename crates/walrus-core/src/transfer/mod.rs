@@ -2,14 +2,16 @@
 //!
 //! [`TransferReader`] takes the messages of a reply in, one by one, and gives a whole zone or a
 //! difference; [`Refresh`] says when a secondary asks whom, by the timers of the zone's SOA record
-//! and by NOTIFY (RFC 1996); [`TransferWriter`] makes the messages of a reply. None has a socket or a
+//! and by NOTIFY (RFC 1996); [`catalog_members`] reads the zones that another zone lists (RFC 9432); [`TransferWriter`] makes the messages of a reply. None has a socket or a
 //! clock.
 
+mod catalog;
 mod reader;
 mod refresh;
 mod wire;
 mod writer;
 
+pub use catalog::{CatalogError, CatalogMember, catalog_members};
 pub use reader::{Asked, Step, Transfer, TransferError, TransferLimits, TransferReader};
 pub use refresh::{Attempt, Held, Refresh, SoaTimers};
 pub use wire::{Notify, read_notify, read_serial};

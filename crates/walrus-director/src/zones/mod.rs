@@ -11,6 +11,7 @@ mod journal;
 mod journal_look;
 mod keeper;
 mod late_replies;
+mod members;
 mod notify_in;
 mod outbound;
 mod secondary;
@@ -40,8 +41,8 @@ pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};
 pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, used_serials};
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{
-    KeptZone, KeptZoneError, KeptZones, Primary, Secondaries, SecondaryCounts, SecondaryStatus,
-    SecondaryZone,
+    KeptZone, KeptZoneError, KeptZones, MemberOf, Primary, Secondaries, SecondaryCounts,
+    SecondaryStatus, SecondaryZone,
 };
 pub use update_counts::UpdateCount;
 pub(crate) use update_counts::UpdateCounts;

@@ -22,7 +22,7 @@ const OTHER_ZONES: &str = "(other)";
 pub(crate) struct SecondaryView {
     /// The zone.
     pub(crate) zone: String,
-    /// `served`; `waiting`, as long as none has come; or `expired`.
+    /// `served`; `waiting`, as long as none has come; `expired`; or `catalog`, if it only lists zones.
     pub(crate) state: String,
     /// Where it comes from, in the order in which they are asked.
     pub(crate) primaries: Vec<String>,
@@ -52,11 +52,18 @@ pub(crate) struct SecondaryView {
     pub(crate) failures: u64,
     /// NOTIFY messages of its primaries.
     pub(crate) notifies: u64,
+    /// The catalog that lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) catalog: Option<String>,
+    /// If it is a catalog: how many zones it lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<usize>,
 }
 
 impl SecondaryView {
     pub(crate) fn of(status: &SecondaryStatus) -> Self {
         let state = match (status.serial, status.is_expired) {
+            (Some(_), _) if status.members.is_some() => "catalog",
             (Some(_), _) => "served",
             (None, true) => "expired",
             (None, false) => "waiting",
@@ -75,6 +82,8 @@ impl SecondaryView {
             differences: status.counts.differences,
             failures: status.counts.failures,
             notifies: status.counts.notifies,
+            catalog: status.catalog.as_ref().map(ToString::to_string),
+            members: status.members,
         }
     }
 
@@ -82,7 +91,12 @@ impl SecondaryView {
     pub(crate) fn problem_view(&self) -> Option<ProblemView> {
         let why = self.problem.as_deref();
         let text = match (self.state.as_str(), why) {
-            ("served", None) => return None,
+            ("served" | "catalog", None) => return None,
+            (_, why) if self.members.is_some() => format!(
+                "the catalog {} is used as it came last: {}",
+                self.zone,
+                why.unwrap_or("its primaries are asked")
+            ),
             ("served", Some(why)) => {
                 format!("the zone {} is served as it came last: {why}", self.zone)
             }
@@ -179,6 +193,8 @@ mod tests {
             differences: 0,
             failures: 0,
             notifies: 0,
+            catalog: None,
+            members: None,
         };
         let text = |state, problem| view(state, problem).problem_view().map(|it| it.text);
         assert_eq!(text("served", None), None);

@@ -154,7 +154,8 @@ fn allowed_by(checked: &Checked, path: &Path) -> Allowed {
     let ports = peers.filter_map(|peer| peer.rsplit_once(':')?.1.parse().ok());
     let parents = dnssec.parent.iter().map(std::net::SocketAddr::port);
     // Probes go wherever servers listen, and their redirections do.
-    let primaries = zones.iter().flat_map(|zone| &zone.primaries);
+    let of_catalogs = configuration.catalogs.iter().flat_map(|catalog| &catalog.primaries);
+    let primaries = zones.iter().flat_map(|zone| &zone.primaries).chain(of_catalogs);
     let others = parents.chain(primaries.map(|primary| primary.address.port()));
     allowed.connect = (!node.probes).then(|| ports.chain(others).chain([DNS_PORT]).collect());
     allowed

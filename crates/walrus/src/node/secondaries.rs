@@ -1,6 +1,8 @@
 //! The zones that this node's name server gets from other primaries.
 
-use walrus_core::config::{Configuration, PrimarySettings, ZoneDnssec, ZoneSettings};
+use walrus_core::config::{
+    CatalogSettings, Configuration, PrimarySettings, ZoneDnssec, ZoneSettings,
+};
 use walrus_director::{DirectorHandle, KeptZones, Primary, Secondaries, SecondaryZone};
 use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
@@ -18,7 +20,10 @@ pub(super) fn start(
 ) -> Option<Secondaries> {
     let kept = KeptZones::in_state(state.path());
     let zones = zones(&loaded.configuration);
-    tell_others(&kept, &zones);
+    // Which zones a catalog lists is not known yet.
+    if loaded.configuration.catalogs.is_empty() {
+        tell_others(&kept, &zones);
+    }
     let secondaries = Secondaries::new(director?.clone(), kept, clock.clone(), seed);
     secondaries.set(zones);
     Some(secondaries)
@@ -38,7 +43,7 @@ fn tell_others(kept: &KeptZones, zones: &[SecondaryZone]) {
 
 /// Those of a configuration.
 pub(super) fn zones(configuration: &Configuration) -> Vec<SecondaryZone> {
-    let Configuration { zones, keys, dns, .. } = configuration;
+    let Configuration { zones, catalogs, keys, dns, .. } = configuration;
     let primary = |PrimarySettings { address, key }: &PrimarySettings| Primary {
         address: *address,
         // The configuration's check found it.
@@ -49,6 +54,18 @@ pub(super) fn zones(configuration: &Configuration) -> Vec<SecondaryZone> {
         primaries: zone.primaries.iter().map(primary).collect(),
         keeps_signatures: zone.dnssec != ZoneDnssec::Sign,
         memory_max: dns.zone_memory_max,
+        is_catalog: false,
+        member_of: None,
     };
-    zones.iter().filter(|zone| !zone.primaries.is_empty()).map(zone).collect()
+    let catalog = |catalog: &CatalogSettings| SecondaryZone {
+        apex: catalog.apex.clone(),
+        primaries: catalog.primaries.iter().map(primary).collect(),
+        // Of the zones that it lists.
+        keeps_signatures: true,
+        memory_max: dns.zone_memory_max,
+        is_catalog: true,
+        member_of: None,
+    };
+    let zones = zones.iter().filter(|zone| !zone.primaries.is_empty()).map(zone);
+    zones.chain(catalogs.iter().map(catalog)).collect()
 }

@@ -3,6 +3,7 @@
 mod address_owners;
 pub(super) mod api;
 pub(super) mod area;
+pub(super) mod catalog;
 mod choose;
 pub(super) mod cluster;
 pub(super) mod control;
@@ -65,6 +66,7 @@ pub static ROOT: Group = Group {
         section("group", Kind::Section(&group::GROUP), Default::Value("{}")),
         section("identity", Kind::Sections(&identity::IDENTITY), Default::Otherwise("none")),
         section("key", Kind::Sections(&key::KEY), Default::Otherwise("none")),
+        section("catalog", Kind::Sections(&catalog::CATALOG), Default::Otherwise("none")),
         section("api", Kind::Section(&api::API), Default::Value("{}")),
         section("log", Kind::Section(&log::LOG), Default::Value("{}")),
         section(

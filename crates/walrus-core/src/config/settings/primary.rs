@@ -13,23 +13,25 @@ pub(in crate::config) static PRIMARY: Group = Group {
     meaning: "A name server that the zone is transferred from (AXFR, IXFR). The first one that answers \
               is believed; its NOTIFY has the zone asked for at once.",
     scope: Scope::Local,
-    settings: &[
-        Setting {
-            name: "address",
-            kind: Kind::Endpoint(dns::PORT),
-            default: Default::Required,
-            meaning: "Where it answers, by UDP and TCP. Without a port it is 53.",
-            example: "\"192.0.2.1:53\"",
-        },
-        Setting {
-            name: "key",
-            kind: Kind::Domain,
-            default: Default::Otherwise("none: nothing is signed"),
-            meaning: "The [[key]] that signs questions and transfers (TSIG, RFC 8945).",
-            example: "\"transfer\"",
-        },
-    ],
+    settings: SETTINGS,
 };
+
+pub(super) static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "address",
+        kind: Kind::Endpoint(dns::PORT),
+        default: Default::Required,
+        meaning: "Where it answers, by UDP and TCP. Without a port it is 53.",
+        example: "\"192.0.2.1:53\"",
+    },
+    Setting {
+        name: "key",
+        kind: Kind::Domain,
+        default: Default::Otherwise("none: nothing is signed"),
+        meaning: "The [[key]] that signs questions and transfers (TSIG, RFC 8945).",
+        example: "\"transfer\"",
+    },
+];
 
 /// A zone's primaries in their order.
 pub(in crate::config) fn read(

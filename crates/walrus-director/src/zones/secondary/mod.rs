@@ -4,6 +4,7 @@
 //! `kept` is the disk, and [`DirectorHandle::replace_zone`] serves what came.
 
 mod arrivals;
+mod catalogs;
 mod exchange;
 mod kept;
 mod memory;
@@ -23,11 +24,13 @@ use walrus_host::clock::Clock;
 use walrus_host::seed::Seed;
 use walrus_host::shutdown::Shutdown;
 
+pub use catalogs::MemberOf;
 pub use kept::{KeptZone, KeptZoneError, KeptZones};
 pub use status::{SecondaryCounts, SecondaryStatus};
 
 use crate::director::{DirectorHandle, lock};
 use arrivals::Arrivals;
+use catalogs::Catalogs;
 use memory::{MemoryPart, TransferMemory};
 use notices::Notices;
 use run::Task;
@@ -48,6 +51,10 @@ pub struct SecondaryZone {
     pub keeps_signatures: bool,
     /// The most bytes of memory that it may take.
     pub memory_max: usize,
+    /// Whether it is a catalog: it is not answered, and the zones that it lists come from its primaries.
+    pub is_catalog: bool,
+    /// The catalog that lists it, if one does.
+    pub member_of: Option<MemberOf>,
 }
 
 /// Another primary of a zone.
@@ -59,8 +66,8 @@ pub struct Primary {
     pub key: Option<TsigKey>,
 }
 
-/// All zones of a node that come from elsewhere.
-#[derive(Debug)]
+/// All zones of a node that come from elsewhere. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
 pub struct Secondaries {
     director: DirectorHandle,
     kept: KeptZones,
@@ -68,7 +75,8 @@ pub struct Secondaries {
     seed: Seed,
     transfers: Arc<Transfers>,
     arrivals: Arc<Arrivals>,
-    running: Mutex<BTreeMap<DomainName, Running>>,
+    catalogs: Arc<Catalogs>,
+    running: Arc<Mutex<BTreeMap<DomainName, Running>>>,
 }
 
 #[derive(Debug)]
@@ -134,23 +142,40 @@ impl Secondaries {
     #[must_use]
     pub fn new(director: DirectorHandle, kept: KeptZones, clock: Clock, seed: Seed) -> Self {
         let (transfers, arrivals) = (Arc::new(Transfers::new()), Arc::default());
-        Self { director, kept, clock, seed, transfers, arrivals, running: Mutex::default() }
+        let (catalogs, running) = (Arc::default(), Arc::default());
+        Self { director, kept, clock, seed, transfers, arrivals, catalogs, running }
     }
 
     /// These and no others from now on; to be called within a runtime of tokio. A zone whose settings are
     /// the same goes on; what was kept of one that is among them no longer is removed.
     pub fn set(&self, zones: Vec<SecondaryZone>) {
+        let (catalogs, zones): (Vec<_>, Vec<_>) = zones.into_iter().partition(|it| it.is_catalog);
+        let (all, has_catalogs) = {
+            let mut wanted = lock(&self.catalogs.wanted);
+            wanted.reconfigure(zones, catalogs);
+            (wanted.all(), !wanted.catalogs.is_empty() || !wanted.members.is_empty())
+        };
+        self.run_all(all);
+        if has_catalogs {
+            let secondaries = self.clone();
+            tokio::task::spawn_blocking(move || secondaries.apply_catalogs());
+        }
+    }
+
+    /// Has a task for each of these zones, and for no others.
+    fn run_all(&self, zones: Vec<SecondaryZone>) {
         let mut running = self.lock();
         let (mut before, mut gone) = (BTreeMap::new(), Vec::new());
+        let wanted: BTreeMap<_, _> = zones.iter().map(|zone| (&zone.apex, zone)).collect();
         for (apex, it) in std::mem::take(&mut *running) {
-            if zones.contains(&it.zone) {
+            if wanted.get(&apex) == Some(&&it.zone) {
                 running.insert(apex, it);
                 continue;
             }
             let checked = lock(&it.status).checked;
             it.end.request();
             lock(&self.director.inner().notice_ways).remove(&apex);
-            if !zones.iter().any(|zone| zone.apex == apex) {
+            if !wanted.contains_key(&apex) {
                 gone.push((apex.clone(), it.task));
             }
             before.insert(apex, (checked, it.zone.keeps_signatures));
@@ -199,7 +224,13 @@ impl Secondaries {
             expires: None,
             problem: None,
             counts: SecondaryCounts::default(),
+            catalog: zone.member_of.as_ref().map(|of| of.catalog.clone()),
+            members: zone.is_catalog.then_some(0),
         }));
+        let catalog =
+            lock(&self.catalogs.wanted).catalogs.get(&zone.apex).map(|(_, it)| it.clone());
+        let catalog = catalog.filter(|_| zone.is_catalog);
+        let catalog = catalog.map(|catalog| (catalog, self.clone()));
         let end = Shutdown::new();
         let task = Task {
             director: self.director.clone(),
@@ -212,6 +243,7 @@ impl Secondaries {
             status: Arc::clone(&status),
             end: end.clone(),
             before,
+            catalog,
         };
         let task = tokio::spawn(task.run(notices));
         Running { zone, status, end, task }
@@ -220,7 +252,17 @@ impl Secondaries {
     /// How each stands, by name.
     #[must_use]
     pub fn status(&self) -> Vec<SecondaryStatus> {
-        self.lock().values().map(|it| lock(&it.status).clone()).collect()
+        let catalogs = lock(&self.catalogs.wanted).catalogs.clone();
+        let one = |it: &Running| {
+            let mut status = lock(&it.status).clone();
+            if let Some((_, catalog)) = catalogs.get(&it.zone.apex) {
+                let (members, problem) = catalog.status();
+                status.members = Some(members);
+                status.problem = status.problem.or(problem);
+            }
+            status
+        };
+        self.lock().values().map(one).collect()
     }
 
     /// Ends all of them, and waits until what came is on the disk; what they serve stays.

@@ -15,10 +15,11 @@ use walrus_host::log::{Limited, chain};
 use walrus_host::shutdown::Shutdown;
 
 use super::arrivals::Arrivals;
+use super::catalogs::{self, Catalog};
 use super::exchange::{self, Failure, Peer, Wish};
 use super::memory::MemoryPart;
 use super::notices::{Notice, Notices};
-use super::{KeptZones, SecondaryStatus, SecondaryZone, Transfers};
+use super::{KeptZones, Secondaries, SecondaryStatus, SecondaryZone, Transfers};
 use crate::director::{DirectorHandle, lock};
 use crate::tsig::SharedKey;
 use crate::zones::ReplaceError;
@@ -49,6 +50,8 @@ pub(super) struct Task {
     /// What an earlier task knew of the zone: when it was confirmed, and whether what is signed in it was
     /// kept.
     pub(super) before: Option<(Option<u64>, bool)>,
+    /// If it is a catalog: what it says, and who serves the zones that it lists.
+    pub(super) catalog: Option<(Arc<Catalog>, Secondaries)>,
 }
 
 /// What a primary said.
@@ -172,7 +175,15 @@ impl Task {
     async fn held(&self) -> Option<Held> {
         let (director, kept, apex) =
             (self.director.clone(), self.kept.clone(), self.zone.apex.clone());
-        let look = move || (director.settled_zone(&apex), kept.confirmed(&apex));
+        let (catalog, zone) = (self.catalog.clone(), self.zone.clone());
+        let unix = self.clock.unix_ms() / 1000;
+        let look = move || {
+            let content = match &catalog {
+                Some(catalog) => begin_catalog(catalog, &kept, &zone, unix),
+                None => director.settled_zone(&apex),
+            };
+            (content, kept.confirmed(&apex))
+        };
         let (zone, on_disk) = spawn_blocking(look).await.ok()?;
         let zone = zone?;
         let on_disk = on_disk.map(|(checked, keeps)| (Some(checked), keeps));
@@ -200,6 +211,14 @@ impl Task {
         Some(Held { timers, checked })
     }
 
+    /// What is here.
+    fn content(&self) -> Option<Arc<Zone>> {
+        match &self.catalog {
+            Some((catalog, _)) => catalog.content(),
+            None => self.director.current_zone(&self.zone.apex),
+        }
+    }
+
     async fn expiry(&self, refresh: &Refresh) {
         match refresh.expires() {
             Some(expires) => drop(self.clock.sleep_until(expires).await),
@@ -209,6 +228,16 @@ impl Task {
 
     async fn expire(&self, refresh: &mut Refresh) {
         if !refresh.expire(self.clock.now()) {
+            return;
+        }
+        if self.catalog.is_some() {
+            tracing::error!(
+                zone = %self.zone.apex,
+                "the catalog expired: none of its primaries said for so long that it is the newest; the zones that it \
+                 lists stay"
+            );
+            let mut status = lock(&self.status);
+            (status.is_expired, status.serial) = (true, None);
             return;
         }
         tracing::error!(
@@ -274,7 +303,7 @@ impl Task {
         asked: Asked,
         memory: &MemoryPart,
     ) -> Result<Transfer, Failure> {
-        let held = self.director.current_zone(&self.zone.apex);
+        let held = self.content();
         let wish = Wish {
             apex: self.zone.apex.clone(),
             asked,
@@ -287,9 +316,7 @@ impl Task {
 
     /// Serves what came.
     async fn serve(&self, transfer: Transfer, lines: &Lines) -> Outcome {
-        let (director, apex) = (self.director.clone(), self.zone.apex.clone());
-        let memory_max = self.zone.memory_max;
-        let held = move || director.current_zone(&apex);
+        let (held, memory_max) = (self.content(), self.zone.memory_max);
         // Changing a large zone takes a while.
         let made = spawn_blocking(move || content_of(transfer, held, memory_max)).await;
         let (zone, warnings, is_whole) = match made {
@@ -302,6 +329,9 @@ impl Task {
             return Outcome::Failed("its SOA record is damaged".to_owned());
         };
         let names = zone.name_count();
+        if let Some(catalog) = &self.catalog {
+            return take_catalog(catalog.clone(), zone, (timers, is_whole)).await;
+        }
         let served = self.arrivals.serve(&self.director, Arc::new(zone), self.end.clone()).await;
         let problem = match served {
             Ok(()) => None,
@@ -410,10 +440,9 @@ impl Task {
         let unix = self.clock.unix_ms() / 1000;
         let Some(checked) = lock(&self.status).checked else { return };
         let is_whole = stored.is_due(unix);
-        let (kept, director, apex) =
-            (self.kept.clone(), self.director.clone(), self.zone.apex.clone());
+        let (kept, content, apex) = (self.kept.clone(), self.content(), self.zone.apex.clone());
         let confirmed = (checked, self.zone.keeps_signatures);
-        let store = move || match director.current_zone(&apex) {
+        let store = move || match content {
             Some(zone) if is_whole => kept.store(&zone, confirmed),
             _ => kept.store_confirmed(&apex, confirmed),
         };
@@ -460,17 +489,51 @@ impl Task {
     }
 }
 
+/// A catalog as it is when its task begins: as it was kept, if it was not here before. What it lists is served.
+fn begin_catalog(
+    (catalog, secondaries): &(Arc<Catalog>, Secondaries),
+    kept: &KeptZones,
+    zone: &SecondaryZone,
+    unix: u64,
+) -> Option<Arc<Zone>> {
+    if catalog.content().is_none()
+        && let Some(content) = catalogs::load(kept, zone, unix)
+        && catalog.take(content).is_ok()
+    {
+        secondaries.apply_catalogs();
+    }
+    catalog.content()
+}
+
+/// What a catalog lists is served from now on, if it is not broken.
+async fn take_catalog(
+    (catalog, secondaries): (Arc<Catalog>, Secondaries),
+    zone: Zone,
+    (timers, is_whole): (SoaTimers, bool),
+) -> Outcome {
+    let take = move || match catalog.take(Arc::new(zone)) {
+        Ok(()) => {
+            secondaries.apply_catalogs();
+            Outcome::Arrived { timers, is_whole, problem: None }
+        }
+        Err(error) => Outcome::Failed(format!(
+            "the catalog is broken, so that the zones which it listed before stay: {error}"
+        )),
+    };
+    spawn_blocking(take).await.unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+}
+
 /// The zone that a transfer comes to, with what is hardly meant in it and whether it came whole.
 fn content_of(
     transfer: Transfer,
-    held: impl Fn() -> Option<Arc<Zone>>,
+    held: Option<Arc<Zone>>,
     memory_max: usize,
 ) -> Result<(Zone, Vec<String>, bool), Outcome> {
     match transfer {
         Transfer::Unchanged => Err(Outcome::Unchanged),
         Transfer::Whole { zone, warnings } => Ok((*zone, warnings, true)),
         Transfer::Difference(difference) => {
-            let Some(held) = held() else {
+            let Some(held) = held else {
                 return Err(Outcome::DoesNotFit("there is nothing to change".to_owned()));
             };
             match held.with_difference(&difference) {

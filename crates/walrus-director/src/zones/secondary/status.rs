@@ -27,6 +27,10 @@ pub struct SecondaryStatus {
     pub problem: Option<String>,
     /// What happened since the start.
     pub counts: SecondaryCounts,
+    /// The catalog that lists it.
+    pub catalog: Option<DomainName>,
+    /// If it is a catalog: how many zones it lists.
+    pub members: Option<usize>,
 }
 
 /// What happened to a zone since the start.

@@ -1,6 +1,7 @@
 //! Walrus as a secondary of Knot, NSD and BIND: whole zones, differences after a NOTIFY, keys that are
 //! wrong, primaries that are gone or send garbage, and a restart from what was kept.
 
+mod catalog;
 mod garbage;
 mod primaries;
 
