@@ -2,12 +2,13 @@
 //! external-dns; and `kill -9` between what was acknowledged.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::programs::{find, say};
+use crate::programs::{find, free_port, say, wait_or_tell};
 use crate::together;
-use crate::walrus::Walrus;
+use crate::walrus::{Node, Walrus};
 
 const CONFIGURATION: &str = r#"
 [[key]]
@@ -82,7 +83,11 @@ impl Lab {
     }
 
     fn dig(&self, arguments: &[&str]) -> Vec<String> {
-        let port = self.walrus.dns.port().to_string();
+        self.dig_at(self.walrus.dns, arguments)
+    }
+
+    fn dig_at(&self, server: SocketAddr, arguments: &[&str]) -> Vec<String> {
+        let port = server.port().to_string();
         let output = Command::new(&self.dig)
             .args(["@127.0.0.1", "-p", &port, "+timeout=5", "+short"])
             .args(arguments)
@@ -399,4 +404,68 @@ fn a_file_that_counts_no_longer_stops_neither_reload_nor_start() {
     check(&lab, "cannot read the zone file");
     assert!(lab.walrus.said().contains("cannot read the zone file"), "{}", lab.walrus.said());
     assert_eq!(lab.update(ADMIN, &[], &["add more.walrus.example 60 TXT x"]), "ok");
+}
+
+/// Two nodes of one zone with the same service: one takes the updates, the other is its secondary, hears of them by NOTIFY
+/// and has them by transfer, also of what was acknowledged right before `kill -9`.
+#[test]
+fn a_second_node_has_what_the_first_was_updated_to() {
+    let _together = together();
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let dns = SocketAddr::new(here, free_port(&[here]));
+    let transfers = format!(
+        "transfer_to = [{{ from = \"127.0.0.0/8\", key = \"admin\" }}]\n\
+         notify = [{{ address = \"{dns}\", key = \"admin\" }}]\nservices_in_transfers = \"none\"\n"
+    );
+    let Some(mut lab) = Lab::start("updates of two nodes", &transfers) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let secret = ADMIN.rsplit(':').next().unwrap();
+    write_secret(&folder.path().join("admin.key"), secret);
+    let primary = lab.walrus.dns;
+    let second = CONFIGURATION
+        .replace(
+            "[[key]]\nname = \"acme\"\nalgorithm = \"hmac-sha512\"\nsecret_file = \"acme.key\"\n",
+            "",
+        )
+        .replace("file = \"zone\"\nDNSSEC\n", "")
+        .replace(
+            "updates = [{ key = \"admin\" }, { key = \"acme\", acme = true }]",
+            &format!("primaries = [{{ address = \"{primary}\", key = \"admin\" }}]"),
+        );
+    let node = Node { name: "second", dns: Some(dns), ..Node::default() };
+    let second = Walrus::start_node(&node, folder.path(), &second);
+    let is_there = |lab: &Lab, owner: &str, expected: &[&str]| {
+        let look = || (lab.dig_at(dns, &[owner, "TXT"]) == expected).then_some(());
+        let tell = || format!("{}\n----\n{}", lab.walrus.said(), second.said());
+        wait_or_tell("the second node to have it", look, tell);
+    };
+    is_there(&lab, "host.walrus.example", &["\"kept\""]);
+    let lines = ["add new.walrus.example 60 TXT x", "del host.walrus.example TXT"];
+    assert_eq!(lab.update(ADMIN, &[], &lines), "ok");
+    lab.walrus.signal("-KILL");
+    lab.walrus.restart();
+    is_there(&lab, "new.walrus.example", &["\"x\""]);
+    is_there(&lab, "host.walrus.example", &[]);
+    // Nobody updates a secondary.
+    let refused = Command::new(&lab.nsupdate)
+        .args(["-y", ADMIN])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(|mut child| {
+            let script = format!(
+                "server 127.0.0.1 {}\nzone walrus.example\nadd x.walrus.example 60 TXT x\nsend\n",
+                dns.port()
+            );
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes())?;
+            child.wait_with_output()
+        })
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("NOTAUTH"), "{said}");
+    // Both answer for the service.
+    for server in [primary, dns] {
+        assert_eq!(lab.dig_at(server, &["www.walrus.example", "A"]), ["192.0.2.1"], "{server}");
+    }
 }
