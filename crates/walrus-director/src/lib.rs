@@ -59,8 +59,8 @@ pub use start::{Director, DirectorStart, StartError};
 pub use streams::{CertificateError, NewCertificate};
 pub use traffic::{ServiceTraffic, Traffic};
 pub use zones::{
-    JournalLook, KeptZone, KeptZoneError, KeptZones, MemberOf, MovingZone, OutboundCount,
-    OutboundSettings, OutboundStatus, Primary, ReplaceError, Secondaries, SecondaryCounts,
-    SecondaryStatus, SecondaryZone, UpdateCount, UpdateSettings, UpdateStatus, UpdatedZone,
-    journal_path, used_serials,
+    JournalLook, KeptZone, KeptZoneError, KeptZones, MemberOf, MovingZone, Notice, OutboundCount,
+    OutboundSettings, OutboundStatus, Primary, Recipient, ReplaceError, Secondaries,
+    SecondaryCounts, SecondaryStatus, SecondaryZone, UpdateCount, UpdateSettings, UpdateStatus,
+    UpdatedZone, journal_path, used_serials,
 };

@@ -20,7 +20,7 @@ use walrus_core::plan::Digests;
 use walrus_core::zone::{Zone, ZoneReader};
 use walrus_director::tsig::SharedKey;
 use walrus_director::{
-    Director, DirectorHandle, DirectorStart, OutboundSettings, SigningStart, used_serials,
+    Director, DirectorHandle, DirectorStart, Notice, OutboundSettings, SigningStart, used_serials,
 };
 use walrus_dns::DomainName;
 use walrus_host::clock::{Clock, ManualClock};
@@ -205,6 +205,16 @@ fn a_secondary_follows_by_notify_and_differences_and_no_serial_goes_back() {
     assert!(has(&records, "www.walrus.example 5 127.0.11.1"), "{records:?}");
     assert!(!has(&records, "127.0.12.1"), "area world's servers alone: {records:?}");
     assert!(has(&records, &format!(" {first} ")) && records.first() == records.last());
+    let known = || running.director.outbound()[0].recipients.clone();
+    let begun = Instant::now();
+    while known()[0].1.serial != Some(first) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", known());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (address, recipient) = known()[0].clone();
+    assert_eq!((known().len(), address), (1, [127, 0, 0, 1].into()));
+    assert_eq!(recipient.acknowledged, None);
+    assert!(recipient.asked.is_some() && recipient.notice == Some(Notice::Waiting));
     for record_type in [Rtype::SOA, Rtype::IXFR] {
         assert_eq!(serial_by_udp(&running, Some(&secret), record_type), first);
     }

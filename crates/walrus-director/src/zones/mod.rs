@@ -38,7 +38,9 @@ pub use journal_look::JournalLook;
 pub(crate) use keeper::Keeper;
 pub(crate) use late_replies::LateReplies;
 pub(crate) use outbound::{Followers, Incoming as OutboundRequest, Outbound};
-pub use outbound::{OutboundCount, OutboundSettings, OutboundStatus, used_serials};
+pub use outbound::{
+    Notice, OutboundCount, OutboundSettings, OutboundStatus, Recipient, used_serials,
+};
 pub(crate) use secondary::NoticeWays;
 pub use secondary::{
     KeptZone, KeptZoneError, KeptZones, MemberOf, Primary, Secondaries, SecondaryCounts,

@@ -38,6 +38,7 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     super::expiry_metrics::register(&mut registry, &node.expiring());
     super::published::register(&mut registry, &node.name_servers());
     super::secondary::register(&mut registry, &node.zones_from_primaries());
+    super::transferred::register(&mut registry, &node.zones_to_others());
     if let Some(director) = node.director() {
         super::outbound_metrics::register(&mut registry, director);
     }

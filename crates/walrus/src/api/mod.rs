@@ -21,6 +21,7 @@ pub(crate) mod status;
 mod tests;
 mod token;
 pub(crate) mod traffic;
+pub(crate) mod transferred;
 pub(crate) mod updated;
 pub(crate) mod vantage;
 pub(crate) mod zone;

@@ -15,6 +15,7 @@ use super::moves::MoveView;
 use super::plan::DomainDemandView;
 use super::published::NameServerView;
 use super::secondary::SecondaryView;
+use super::transferred::TransferredZoneView;
 use super::updated::UpdatedZoneView;
 use super::vantage::{DisagreementView, SeenView, VantagePointView, WaitView};
 
@@ -67,6 +68,9 @@ pub(crate) struct StatusView {
     /// Zones that take DNS UPDATE here; absent if none does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) updated_zones: Vec<UpdatedZoneView>,
+    /// Zones that go to other name servers from here; absent if none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) transferred_zones: Vec<TransferredZoneView>,
     /// Nodes that probe and are heard here; absent where this Controller is alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) vantage_points: Vec<VantagePointView>,
@@ -372,6 +376,7 @@ impl StatusView {
             name_servers: Vec::new(),
             zones: Vec::new(),
             updated_zones: Vec::new(),
+            transferred_zones: Vec::new(),
             vantage_points: Vec::new(),
             seen_differently: 0,
             waiting: 0,
@@ -423,6 +428,7 @@ impl StatusView {
             name_servers: Vec::new(),
             zones: Vec::new(),
             updated_zones: Vec::new(),
+            transferred_zones: Vec::new(),
             vantage_points: status.vantage_points.iter().map(VantagePointView::from).collect(),
             seen_differently: status.seen_differently,
             waiting: status.waiting,

@@ -16,6 +16,7 @@ mod run_roles;
 mod secondary;
 pub(crate) mod sim;
 mod status;
+mod transferred;
 mod vantage;
 mod zone;
 

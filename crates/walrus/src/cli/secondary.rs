@@ -42,7 +42,7 @@ pub(super) fn zones(zones: &[SecondaryView]) -> String {
 }
 
 /// A time in the greatest unit that it fills.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -1,7 +1,7 @@
 //! `walrus status`: tables for people.
 
 use super::keys::date;
-use super::{ApiArguments, Failure, demand, group, secondary, vantage};
+use super::{ApiArguments, Failure, demand, group, secondary, transferred, vantage};
 use walrus_host::foreign_clocks::told;
 
 use crate::api::client::Client;
@@ -74,6 +74,10 @@ fn render(status: &StatusView) -> String {
     if !status.updated_zones.is_empty() {
         text.push('\n');
         text.push_str(&updated_zones(status));
+    }
+    if !status.transferred_zones.is_empty() {
+        text.push('\n');
+        text.push_str(&transferred::zones(&status.transferred_zones));
     }
     if !status.keys.is_empty() {
         text.push('\n');

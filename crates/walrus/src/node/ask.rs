@@ -26,6 +26,7 @@ use crate::api::published::{NameServerView, is_unmanaged};
 use crate::api::secondary::SecondaryView;
 use crate::api::status::{NumberView, ProblemView, ServerView, StatusView, parse_target};
 use crate::api::traffic::TrafficView;
+use crate::api::transferred::TransferredZoneView;
 use crate::api::updated::UpdatedZoneView;
 use crate::api::zone::{ZoneQuery, ZoneTextError};
 use crate::api::{ApiError, ReloadView};
@@ -123,6 +124,9 @@ impl Node {
         let updated = self.director().map(DirectorHandle::updated_zones).unwrap_or_default();
         view.updated_zones = updated.into_iter().map(UpdatedZoneView::of).collect();
         view.problems.extend(view.updated_zones.iter().flat_map(UpdatedZoneView::problems));
+        view.transferred_zones = self.zones_to_others();
+        let behind = view.transferred_zones.iter();
+        view.problems.extend(behind.filter_map(TransferredZoneView::problem_view));
         view.confined.clone_from(&self.confined.by);
         for area in &mut view.areas {
             area.unmanaged = is_unmanaged(&view.name_servers, &area.service, &area.area);
@@ -154,6 +158,12 @@ impl Node {
     /// How the connection to the group fares.
     pub(crate) fn bus_view(&self) -> Option<BusView> {
         self.bus().map(|bus| BusView::of(bus.status()))
+    }
+
+    /// Zones that go to other name servers.
+    pub(crate) fn zones_to_others(&self) -> Vec<TransferredZoneView> {
+        let status = self.director().map(DirectorHandle::outbound).unwrap_or_default();
+        status.into_iter().map(TransferredZoneView::of).collect()
     }
 
     /// Zones that come from other primaries.

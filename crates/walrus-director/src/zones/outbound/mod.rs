@@ -8,12 +8,14 @@
 mod follow;
 mod notify;
 mod places;
+mod recipients;
 pub(super) mod request;
 mod round;
 mod serials;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -29,6 +31,8 @@ use crate::serving::Current;
 use crate::tsig::{TsigCount, TsigKeys};
 pub(crate) use follow::Followers;
 use places::Places;
+use recipients::Recipients;
+pub use recipients::{Notice, Recipient};
 pub use serials::used_serials;
 pub(crate) use serve::Incoming;
 
@@ -108,6 +112,7 @@ pub(crate) struct Outbound {
     queries: Arc<Places>,
     transfers: Arc<Places>,
     counts: Counts,
+    recipients: Recipients,
 }
 
 impl Outbound {
@@ -128,6 +133,7 @@ impl Outbound {
             queries: Places::new(places::QUERIES),
             transfers: Places::new(places::TRANSFERS),
             counts: Counts::default(),
+            recipients: Recipients::default(),
         })
     }
 
@@ -157,6 +163,8 @@ pub struct OutboundStatus {
     pub serial: Option<u32>,
     /// From how many serials of before differences are sent.
     pub differences: usize,
+    /// Who asked for it and was admitted, or is told of its changes; a bounded number.
+    pub recipients: Vec<(IpAddr, Recipient)>,
 }
 
 impl DirectorHandle {
@@ -166,6 +174,13 @@ impl DirectorHandle {
         let is_open = !settings.zones.is_empty();
         let zones = &settings.zones;
         lock(&outbound.serials).retain(|apex, _| zones.contains_key(apex));
+        outbound.recipients.retain(
+            |apex| zones.contains_key(apex),
+            |apex, address| {
+                let targets = zones.get(apex).into_iter().flat_map(|it| &it.notify);
+                targets.into_iter().any(|it| it.address.ip().to_canonical() == address)
+            },
+        );
         let kept = outbound.snapshots.load();
         let kept = kept.iter().filter(|(apex, _)| zones.contains_key(*apex));
         outbound.snapshots.store(Arc::new(kept.map(|(a, s)| (a.clone(), s.clone())).collect()));
@@ -187,6 +202,7 @@ impl DirectorHandle {
                 apex: apex.clone(),
                 serial: snapshot.map(|it| it.zone.serial()),
                 differences: snapshot.map_or(0, |it| it.history.len()),
+                recipients: outbound.recipients.of(apex),
             }
         };
         settings.zones.keys().map(one).collect()

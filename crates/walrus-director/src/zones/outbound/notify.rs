@@ -1,6 +1,7 @@
 //! NOTIFY out (RFC 1996): told again, later and later, until it is acknowledged.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(super) struct Notifier {
 
 struct Telling {
     soa: walrus_core::zone::Record,
+    serial: u32,
     tries: u32,
     next_at: Time,
     id: u16,
@@ -40,10 +42,24 @@ struct Telling {
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    pub(super) acknowledged: u64,
-    pub(super) given_up: u64,
+    pub(super) acknowledged: Vec<Heard>,
+    pub(super) given_up: Vec<Heard>,
+}
+
+/// Whom it was of, and what it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) apex: DomainName,
+    pub(super) address: IpAddr,
+    pub(super) serial: u32,
+}
+
+impl Heard {
+    fn of((apex, target): &(DomainName, NotifyTarget), telling: &Telling) -> Self {
+        Self { apex: apex.clone(), address: target.address.ip(), serial: telling.serial }
+    }
 }
 
 impl Notifier {
@@ -51,8 +67,14 @@ impl Notifier {
     pub(super) fn tell(&mut self, zone: &Zone, targets: &[NotifyTarget], now: Time) {
         let Some(soa) = soa_of(zone) else { return };
         for target in targets {
-            let telling =
-                Telling { soa: soa.clone(), tries: 0, next_at: now, id: 0, verifier: None };
+            let telling = Telling {
+                soa: soa.clone(),
+                serial: zone.serial(),
+                tries: 0,
+                next_at: now,
+                id: 0,
+                verifier: None,
+            };
             self.told.insert((zone.apex().clone(), target.clone()), telling);
         }
     }
@@ -69,7 +91,7 @@ impl Notifier {
         now: Time,
         unix_secs: u64,
     ) -> Outcome {
-        let mut outcome = Outcome { acknowledged: self.read(unix_secs), given_up: 0 };
+        let mut outcome = Outcome { acknowledged: self.read(unix_secs), given_up: Vec::new() };
         let mut over = Vec::new();
         for (who, telling) in &mut self.told {
             if telling.next_at > now {
@@ -101,8 +123,9 @@ impl Notifier {
                 zone = %who.0, to = %who.1.address,
                 "the secondary did not acknowledge NOTIFY, and finds the change when its refresh time is over"
             );
-            self.told.remove(&who);
-            outcome.given_up += 1;
+            if let Some(telling) = self.told.remove(&who) {
+                outcome.given_up.push(Heard::of(&who, &telling));
+            }
         }
         if self.told.is_empty() {
             // The next change comes from other ports, which nobody knows.
@@ -116,55 +139,57 @@ impl Notifier {
         !self.told.is_empty()
     }
 
-    fn read(&mut self, unix_secs: u64) -> u64 {
-        let mut acknowledged = 0;
+    fn read(&mut self, unix_secs: u64) -> Vec<Heard> {
+        let mut acknowledged = Vec::new();
         let mut bytes = [0; REPLY_SIZE_MAX];
         for socket in self.sockets.values() {
             for _ in 0..READ_MAX {
                 let Ok((length, from)) = socket.recv_from(&mut bytes) else { break };
-                if accept(&mut self.told, bytes[..length].to_vec(), from, unix_secs) {
-                    acknowledged += 1;
-                }
+                acknowledged.extend(accept(
+                    &mut self.told,
+                    bytes[..length].to_vec(),
+                    from,
+                    unix_secs,
+                ));
             }
         }
         acknowledged
     }
 }
 
-/// Whether a reply says that somebody was told; then nobody is any longer.
+/// Who says by this reply that it was told; then it is told no longer.
 fn accept(
     told: &mut BTreeMap<(DomainName, NotifyTarget), Telling>,
     mut reply: Vec<u8>,
     from: SocketAddr,
     unix_secs: u64,
-) -> bool {
+) -> Option<Heard> {
     const QR_AND_OPCODE: u8 = 0xf8;
     const NOTIFY_REPLY: u8 = 0xa0;
-    let Some(&[a, b, flags, rcode]) = reply.first_chunk() else { return false };
+    let &[a, b, flags, rcode] = reply.first_chunk()?;
     if flags & QR_AND_OPCODE != NOTIFY_REPLY {
-        return false;
+        return None;
     }
     let id = u16::from_be_bytes([a, b]);
     let is_it = |((_, target), telling): &(&(DomainName, NotifyTarget), &mut Telling)| {
         telling.tries > 0 && telling.id == id && target.address == from
     };
-    let Some((who, telling)) = told.iter_mut().find(is_it) else { return false };
+    let (who, telling) = told.iter_mut().find(is_it)?;
     if let Some(verifier) = &mut telling.verifier
         && let Err(error) = verifier.verify(&mut reply, unix_secs)
     {
         tracing::warn!(zone = %who.0, %from, "the reply to NOTIFY is not believed: {error}");
-        return false;
+        return None;
     }
     if rcode & 0xf != 0 {
         tracing::warn!(
             zone = %who.0, %from, rcode = rcode & 0xf,
             "the secondary refuses NOTIFY: is this server among its primaries, with this key?"
         );
-        return false;
+        return None;
     }
     let who = who.clone();
-    told.remove(&who);
-    true
+    told.remove(&who).map(|telling| Heard::of(&who, &telling))
 }
 
 /// A socket at the address that a target is to be told from. Only if that is not in the settings does another one do.
@@ -180,13 +205,15 @@ fn socket_for<'s>(
     let wanted = source_of(target, listening).unwrap_or(any);
     let others = target.source.is_none() && wanted != any;
     for source in [wanted].into_iter().chain(others.then_some(any)) {
-        if !sockets.contains_key(&source) {
+        if let Entry::Vacant(place) = sockets.entry(source) {
             let opened = UdpSocket::bind((source, 0)).and_then(|socket| {
                 socket.set_nonblocking(true)?;
                 Ok(socket)
             });
             match opened {
-                Ok(opened) => drop(sockets.insert(source, opened)),
+                Ok(opened) => {
+                    place.insert(opened);
+                }
                 Err(error) => {
                     tracing::warn!(to = %target.address, %source, %error, "no NOTIFY can be sent from there");
                     continue;
@@ -288,7 +315,9 @@ mod tests {
         reply[7] = 0;
         signer.sign(&mut reply, 1_790_000_000);
         socket.send_to(&reply, from).unwrap();
-        assert_eq!(step_until(&mut notifier, &keys, now).acknowledged, 1);
+        let heard = step_until(&mut notifier, &keys, now).acknowledged;
+        let serial = zone.serial();
+        assert_eq!(heard, [Heard { apex, address: target.address.ip(), serial }]);
         assert!(!notifier.is_busy());
     }
 
@@ -303,7 +332,7 @@ mod tests {
         notifier.tell(&zone, &[target], now);
         let mut given_up = 0;
         for _ in 0..=TRIES {
-            given_up += notifier.step((&keys, &[]), now, 0).given_up;
+            given_up += notifier.step((&keys, &[]), now, 0).given_up.len();
             now += Duration::from_secs(600);
         }
         assert_eq!((given_up, notifier.is_busy()), (1, false));

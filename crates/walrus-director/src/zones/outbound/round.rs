@@ -12,7 +12,7 @@ use walrus_core::world::Time;
 use walrus_core::zone::{RecordSet, Zone, ZoneDifference};
 use walrus_dns::{DomainName, record_type};
 
-use super::notify::Notifier;
+use super::notify::{Heard, Notifier};
 use super::serials::{Used, UsedSerials, digest_of};
 use super::{Outbound, OutboundSettings, Snapshot};
 use crate::director::{DirectorHandle, ReloadError, lock};
@@ -105,8 +105,14 @@ impl DirectorHandle {
             let unix_secs = outbound.unix_secs();
             let outcome =
                 rounds.notifier.step((&outbound.keys.load(), self.addresses()), now, unix_secs);
-            outbound.counts.notified.fetch_add(outcome.acknowledged, Relaxed);
-            outbound.counts.unheard.fetch_add(outcome.given_up, Relaxed);
+            outbound.counts.notified.fetch_add(outcome.acknowledged.len() as u64, Relaxed);
+            outbound.counts.unheard.fetch_add(outcome.given_up.len() as u64, Relaxed);
+            for Heard { apex, address, serial } in outcome.acknowledged {
+                outbound.recipients.acknowledged(&apex, address, serial);
+            }
+            for Heard { apex, address, .. } in outcome.given_up {
+                outbound.recipients.unheard(&apex, address);
+            }
         }
     }
 
@@ -226,6 +232,8 @@ impl DirectorHandle {
                 "a new serial for those who transfer it"
             );
             rounds.notifier.tell(&zone, &transfers.notify, now);
+            let targets = transfers.notify.iter().map(|target| target.address.ip());
+            targets.for_each(|target| outbound.recipients.told(&apex, target));
             kept.push((apex.clone(), Arc::new(Snapshot { zone, history: told.history })));
             rounds.zones.insert(apex, following);
         }

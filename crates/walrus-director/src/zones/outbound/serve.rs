@@ -121,13 +121,25 @@ impl Outbound {
             }
             return Work::Reply(reply);
         };
-        let answer = Box::new(Answer { incoming, request, asked, signer });
+        let mut answer = Box::new(Answer { incoming, request, asked, signer });
         if answer.asked.is_transfer() {
             return self.admit(answer);
         }
+        self.note_look(&answer);
         match self.queries.take(answer.incoming.client, answer.key()) {
             Some(place) => Work::Task(answer, Task::Plain, place),
-            None => self.too_many(answer),
+            None => self.too_many(&mut answer),
+        }
+    }
+
+    /// A secondary that looks whether there is anything new.
+    fn note_look(&self, answer: &Answer) {
+        let settings = self.settings.load();
+        let Asked { apex, record_type, .. } = &answer.asked;
+        let rules = settings.zones.get(apex).filter(|_| *record_type == record_type::SOA);
+        let client = answer.incoming.client;
+        if rules.is_some_and(|rules| rules.admits(client, answer.key())) {
+            self.recipients.asked(apex, client, None, self.unix_secs());
         }
     }
 
@@ -137,22 +149,23 @@ impl Outbound {
         let (client, apex) = (answer.incoming.client, answer.asked.apex.clone());
         let rules = settings.zones.get(&apex);
         let Some(rules) = rules.filter(|_| answer.asked.class == record_type::CLASS_IN) else {
-            return self.refuse(answer, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
+            return self.refuse(&mut answer, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
         };
         if !rules.admits(client, answer.key()) {
             self.counts.refused.fetch_add(1, Relaxed);
             tracing::debug!(zone = %apex, %client, "no transfer: no rule admits it");
-            return self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED);
+            return self.refuse(&mut answer, RCODE_REFUSED, EDE_PROHIBITED);
         }
+        self.recipients.asked(&apex, client, answer.asked.serial, self.unix_secs());
         let snapshot = self.snapshots.load().get(&apex).cloned();
         let is_by_udp = answer.incoming.transport == Transport::Udp;
         match (answer.asked.record_type, answer.asked.serial, snapshot) {
-            (record_type::IXFR, None, _) => self.refuse(answer, RCODE_FORMERR, EDE_OTHER),
+            (record_type::IXFR, None, _) => self.refuse(&mut answer, RCODE_FORMERR, EDE_OTHER),
             // RFC 5936 section 4.2: there is none by UDP.
             (record_type::AXFR, ..) if is_by_udp => {
-                self.refuse(answer, RCODE_REFUSED, EDE_PROHIBITED)
+                self.refuse(&mut answer, RCODE_REFUSED, EDE_PROHIBITED)
             }
-            (_, _, None) if is_by_udp => self.refuse(answer, RCODE_SERVFAIL, EDE_NOT_READY),
+            (_, _, None) if is_by_udp => self.refuse(&mut answer, RCODE_SERVFAIL, EDE_NOT_READY),
             // RFC 1995 section 2: what may not fit a datagram is the SOA record alone, and the client comes by TCP.
             (_, _, Some(snapshot)) if is_by_udp || answer.is_up_to_date(&snapshot) => {
                 let soa =
@@ -161,7 +174,7 @@ impl Outbound {
             }
             _ => match self.transfers.take(client, answer.key()) {
                 Some(place) => Work::Task(answer, Task::Transfer, place),
-                None => self.too_many(answer),
+                None => self.too_many(&mut answer),
             },
         }
     }
@@ -179,12 +192,12 @@ impl Outbound {
         }
     }
 
-    fn too_many(&self, answer: Box<Answer>) -> Work {
+    fn too_many(&self, answer: &mut Answer) -> Work {
         self.counts.too_many.fetch_add(1, Relaxed);
         self.refuse(answer, RCODE_SERVFAIL, EDE_OTHER)
     }
 
-    fn refuse(&self, mut answer: Box<Answer>, rcode: u8, extended: u16) -> Work {
+    fn refuse(&self, answer: &mut Answer, rcode: u8, extended: u16) -> Work {
         let reply = answer.refusal(rcode, extended);
         Work::Reply(reply.map(|reply| answer.signed(reply, self.unix_secs())))
     }
@@ -264,6 +277,9 @@ impl Outbound {
             (Sent::All, None) => &self.counts.whole,
         };
         counter.fetch_add(1, Relaxed);
+        if matches!(sent, Sent::All) {
+            self.recipients.sent(zone.apex(), answer.incoming.client, zone.serial());
+        }
         tracing::info!(
             zone = %zone.apex(), serial = zone.serial(), client = %answer.incoming.client,
             from = chain.and(answer.asked.serial),

@@ -105,6 +105,13 @@ fn start(folder: &Path, dns: SocketAddr, configuration: &str) -> Walrus {
     Walrus::start_node(&node, folder, configuration)
 }
 
+/// What status says of the one secondary.
+fn shown(walrus: &Walrus) -> serde_json::Value {
+    let (_, said) = walrus.call(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+    status["transferred_zones"][0]["secondaries"][0].clone()
+}
+
 #[test]
 fn secondaries_follow_services_by_notify_and_differences() {
     let _together = together();
@@ -132,6 +139,13 @@ fn secondaries_follow_services_by_notify_and_differences() {
         let by_differences = || walrus.said().contains("from=").then_some(());
         wait_or_tell("a transfer of differences", by_differences, tell);
         assert_eq!(addresses(to, "stays7"), Some(vec![99]));
+        let acknowledged = || (shown(&walrus)["notify"] == "acknowledged").then_some(());
+        wait_or_tell("the secondary's word for it", acknowledged, tell);
+        let shown = shown(&walrus);
+        assert_eq!(shown["address"], "127.0.0.1", "{shown}");
+        assert_eq!((&shown["serial"], &shown["acknowledged"]), (&second.into(), &second.into()));
+        let (_, table) = walrus.call(&["status"]);
+        assert!(table.contains("sent zone") && table.contains("acknowledged"), "{table}");
         walrus.stop();
         let walrus = start(&folder, dns, &text);
         let again = serial(dns);

@@ -1,0 +1,153 @@
+//! Who has a zone from here, as far as that shows: what they asked for, were sent, and acknowledged.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use walrus_dns::DomainName;
+
+use crate::director::lock;
+
+/// So many of a zone are known beside those that are told of changes; whoever asked longest ago is forgotten.
+const ASKED_MAX: usize = 100;
+
+/// A name server that asked for a zone and was admitted, or is told of its changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// What it has: the serial that it named, or that it was sent to the end.
+    pub serial: Option<u32>,
+    /// When it last asked, in seconds since 1970.
+    pub asked: Option<u64>,
+    /// How it was told of the last change, if it is told.
+    pub notice: Option<Notice>,
+    /// The last serial whose NOTIFY it acknowledged.
+    pub acknowledged: Option<u32>,
+}
+
+/// What became of a NOTIFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is told, again and again.
+    Waiting,
+    /// It said that it had heard.
+    Acknowledged,
+    /// It never did.
+    Unheard,
+}
+
+/// By zone and address.
+#[derive(Debug, Default)]
+pub(super) struct Recipients(Mutex<BTreeMap<DomainName, BTreeMap<IpAddr, Recipient>>>);
+
+impl Recipients {
+    /// It asked, and named what it has.
+    pub(super) fn asked(
+        &self,
+        apex: &DomainName,
+        client: IpAddr,
+        serial: Option<u32>,
+        unix_secs: u64,
+    ) {
+        let mut zones = lock(&self.0);
+        let zone = zones.entry(apex.clone()).or_default();
+        let client = client.to_canonical();
+        if !zone.contains_key(&client) && zone.len() >= ASKED_MAX {
+            let oldest =
+                zone.iter().filter(|(_, it)| it.notice.is_none()).min_by_key(|(_, it)| it.asked);
+            let Some(oldest) = oldest.map(|(address, _)| *address) else { return };
+            zone.remove(&oldest);
+        }
+        let recipient = zone.entry(client).or_default();
+        recipient.asked = Some(unix_secs);
+        recipient.serial = serial.or(recipient.serial);
+    }
+
+    /// It was sent this, to the end.
+    pub(super) fn sent(&self, apex: &DomainName, client: IpAddr, serial: u32) {
+        self.change(apex, client, |recipient| recipient.serial = Some(serial));
+    }
+
+    /// It is told of a change.
+    pub(super) fn told(&self, apex: &DomainName, target: IpAddr) {
+        let mut zones = lock(&self.0);
+        let zone = zones.entry(apex.clone()).or_default();
+        zone.entry(target.to_canonical()).or_default().notice = Some(Notice::Waiting);
+    }
+
+    /// It acknowledged that.
+    pub(super) fn acknowledged(&self, apex: &DomainName, target: IpAddr, serial: u32) {
+        self.change(apex, target, |recipient| {
+            recipient.notice = Some(Notice::Acknowledged);
+            recipient.acknowledged = Some(serial);
+        });
+    }
+
+    /// It never did.
+    pub(super) fn unheard(&self, apex: &DomainName, target: IpAddr) {
+        self.change(apex, target, |recipient| recipient.notice = Some(Notice::Unheard));
+    }
+
+    /// Forgets zones that go to nobody any more, and who is no longer told.
+    pub(super) fn retain(
+        &self,
+        is_sent: impl Fn(&DomainName) -> bool,
+        is_told: impl Fn(&DomainName, IpAddr) -> bool,
+    ) {
+        lock(&self.0).retain(|apex, zone| {
+            zone.retain(|address, recipient| {
+                if !is_told(apex, *address) {
+                    recipient.notice = None;
+                }
+                recipient.notice.is_some() || recipient.asked.is_some()
+            });
+            is_sent(apex)
+        });
+    }
+
+    /// Those of a zone.
+    pub(super) fn of(&self, apex: &DomainName) -> Vec<(IpAddr, Recipient)> {
+        let zones = lock(&self.0);
+        let zone = zones.get(apex).into_iter().flatten();
+        zone.map(|(address, recipient)| (*address, recipient.clone())).collect()
+    }
+
+    fn change(&self, apex: &DomainName, address: IpAddr, change: impl FnOnce(&mut Recipient)) {
+        let mut zones = lock(&self.0);
+        let zone = zones.get_mut(apex);
+        if let Some(recipient) = zone.and_then(|zone| zone.get_mut(&address.to_canonical())) {
+            change(recipient);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_those_who_have_a_zone_is_bounded() {
+        let recipients = Recipients::default();
+        let apex: DomainName = "example.com".parse().unwrap();
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        recipients.told(&apex, address(0));
+        for last in 1..=200 {
+            recipients.asked(&apex, address(last), Some(u32::from(last)), last.into());
+        }
+        let known = recipients.of(&apex);
+        assert_eq!(known.len(), ASKED_MAX);
+        assert_eq!((known[0].0, known[1].0), (address(0), address(102)), "the oldest went");
+        recipients.asked(&apex, address(200), None, 300);
+        recipients.sent(&apex, address(200), 7);
+        recipients.acknowledged(&apex, address(0), 7);
+        // Nothing is made up of somebody who is not known.
+        recipients.sent(&apex, address(1), 7);
+        let known = recipients.of(&apex);
+        assert_eq!(known[0].1.acknowledged, Some(7));
+        let last = Recipient { serial: Some(7), asked: Some(300), ..Recipient::default() };
+        assert_eq!(known.last(), Some(&(address(200), last)));
+        recipients.retain(|_| true, |_, _| false);
+        assert_eq!(recipients.of(&apex).len(), ASKED_MAX - 1, "it is told no longer");
+        recipients.retain(|_| false, |_, _| true);
+        assert_eq!(recipients.of(&apex), []);
+    }
+}
