@@ -89,3 +89,54 @@ impl LateReplies {
         lock(&self.told).tap = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use walrus_core::config::{DnstapOutput, RateLimitSettings, TsigAlgorithm};
+
+    use super::*;
+    use crate::counters::CounterSnapshot;
+    use crate::dnstap::DnstapWriter;
+    use crate::replies::Replies;
+    use crate::tsig::SharedKey;
+
+    #[test]
+    fn what_is_not_signed_is_limited_and_all_that_goes_out_is_counted_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tap");
+        let output = DnstapOutput::File(path.clone());
+        let mut writer = DnstapWriter::start(&output, "lab", 1).unwrap();
+        let settings = RateLimitSettings {
+            responses_per_second: 5,
+            slip: 0,
+            ipv4_prefix: 24,
+            ipv6_prefix: 56,
+            exempt: Vec::new(),
+        };
+        let limit = Arc::new(RateLimit::new(&settings, [7; 16]));
+        let (counters, (clock, _time)) = (Arc::new(Counters::new()), Clock::manual());
+        let late = LateReplies::new(Some(limit), clock, Arc::clone(&counters), writer.tap(0));
+        let between = ([192, 0, 2, 1].into(), ([192, 0, 2, 53], 53).into());
+        let plain = b"\0\x07\x80\x05\0\x01\0\0\0\0\0\0\x01x\0\0\x06\0\x01".to_vec();
+        let mut signed = plain.clone();
+        let key = SharedKey::new("k".parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
+        let _ = key.sign_request(&mut signed, 1_790_000_000);
+        let passed = |message: &Vec<u8>| {
+            (0..20).filter(|_| late.pass(between, message.clone()).is_some()).count()
+        };
+        assert_eq!((passed(&plain), passed(&signed)), (5, 20));
+        late.end();
+        writer.finish();
+        let mut seen = CounterSnapshot::default();
+        seen.add(&counters);
+        assert_eq!((seen.rate_dropped, seen.dnstap_told, seen.dnstap_lost), (15, 25, 0));
+        let mut replies = Replies::default();
+        replies.add(&counters.replies);
+        let told: Vec<_> = replies.iter().map(|it| (it.record_type, it.rcode, it.count)).collect();
+        assert_eq!(told, [("SOA", "REFUSED", 25)]);
+        let tapped = std::fs::read(path).unwrap();
+        let count = tapped.windows(plain.len()).filter(|part| part[2..] == plain[2..]).count();
+        // The signed ones have another count of records.
+        assert_eq!(count, 5);
+    }
+}
