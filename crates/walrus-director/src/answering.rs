@@ -47,7 +47,8 @@ pub(crate) trait Answering {
     fn counters(&self) -> &Counters;
 }
 
-/// Sends back what came, in capitals; a query "quiet" gets no reply, and "panic" panics.
+/// Sends back what came, in capitals; a query "quiet" gets no reply, "panic" panics, and
+/// "who asks whom" tells.
 #[cfg(test)]
 pub(crate) struct Echo(pub(crate) std::sync::Arc<Counters>);
 
@@ -62,6 +63,11 @@ impl Answering for Echo {
             return None;
         }
         assert_ne!(incoming.query, b"panic", "as the test wants it");
+        if incoming.query == b"who asks whom" {
+            let said = format!("{} {}", incoming.client, incoming.local);
+            reply.get_mut(..said.len())?.copy_from_slice(said.as_bytes());
+            return Some(said.len());
+        }
         let reply = reply.get_mut(..incoming.query.len())?;
         reply.copy_from_slice(incoming.query);
         reply.make_ascii_uppercase();

@@ -330,7 +330,10 @@ fn rate_limit(dns: &DnsSettings, seed: u64) -> Option<Arc<RateLimit>> {
     let part = |name: &str| Seed::fixed(seed).for_part(name).to_be_bytes();
     let halves = [part("director/rate-limit"), part("director/rate-limit/2")];
     let key = halves.as_flattened().try_into().unwrap_or_default();
-    Some(Arc::new(RateLimit::new(settings, key)))
+    let mut settings = settings.clone();
+    // What they ask for themselves shows whether this server lives: no flood may hide that.
+    settings.exempt.extend(&dns.proxy_from);
+    Some(Arc::new(RateLimit::new(&settings, key)))
 }
 
 /// What was signed for the first table.

@@ -18,7 +18,7 @@ pub struct ProxyHeader {
     /// So many bytes it takes; what the proxy passes on begins behind.
     pub size: usize,
     /// Who asked the proxy; `None` if the proxy asks for itself (LOCAL, to see whether the server
-    /// lives), or does not say.
+    /// lives).
     pub asked: Option<ProxiedAddresses>,
 }
 
@@ -43,6 +43,9 @@ pub enum ProxyHeaderError {
     /// A command or a family that version 2 does not know.
     #[error("a PROXY header with an unknown command or family")]
     Unknown,
+    /// It passes something on, but has no addresses: unspecified, or those of Unix sockets.
+    #[error("a PROXY header that does not say who asks")]
+    Nameless,
     /// Too short for its family's addresses.
     #[error("a PROXY header without room for its addresses")]
     Short,
@@ -70,14 +73,15 @@ impl ProxyHeader {
             _ => return Err(ProxyHeaderError::Unknown),
         };
         let rest = bytes.get(FIXED_SIZE..size).ok_or(ProxyHeaderError::Cut(size))?;
-        // The low half says whether the client came by TCP or UDP: Walrus knows by what it reads.
-        let asked = match family >> 4 {
-            _ if is_local || family & 0x0f > 2 => None,
-            1 => Some(ipv4(rest).ok_or(ProxyHeaderError::Short)?),
-            2 => Some(ipv6(rest).ok_or(ProxyHeaderError::Short)?),
-            // "The receiver should ignore address information": unspecified, or a Unix socket.
-            0 | 3 => None,
-            _ => return Err(ProxyHeaderError::Unknown),
+        let asked = match (family >> 4, family & 0x0f) {
+            _ if is_local => None,
+            // "Must be rejected as invalid by receivers."
+            (4.., _) | (_, 3..) => return Err(ProxyHeaderError::Unknown),
+            // Which of TCP and UDP the client used makes no difference: Walrus goes by what it reads itself.
+            (1, 1 | 2) => Some(ipv4(rest).ok_or(ProxyHeaderError::Short)?),
+            (2, 1 | 2) => Some(ipv6(rest).ok_or(ProxyHeaderError::Short)?),
+            // Whoever could not name the client must not have it taken for the proxy.
+            _ => return Err(ProxyHeaderError::Nameless),
         };
         Ok(Self { size, asked })
     }
@@ -141,12 +145,10 @@ mod tests {
         // A TLV: a unique id.
         let rest = [&four[..], &[5, 0, 2, 1, 2]].concat();
         assert_eq!(ProxyHeader::read(&header(0x21, 0x11, &rest)).unwrap().size, 33);
-        for local in [header(0x20, 0, &[]), header(0x20, 0x11, &four), header(0x21, 0, &[])] {
+        for local in [header(0x20, 0, &[]), header(0x20, 0x11, &four), header(0x20, 0x5f, &[])] {
             let read = ProxyHeader::read(&local).unwrap();
             assert_eq!((read.size, read.asked), (local.len(), None));
         }
-        // A Unix socket.
-        assert_eq!(ProxyHeader::read(&header(0x21, 0x31, &[0; 216])).unwrap().asked, None);
     }
 
     #[test]
@@ -163,6 +165,11 @@ mod tests {
             (header(0x11, 0x11, &[]), ProxyHeaderError::Unknown),
             (header(0x22, 0x11, &[]), ProxyHeaderError::Unknown),
             (header(0x21, 0x41, &[]), ProxyHeaderError::Unknown),
+            (header(0x21, 0x13, &[0; 12]), ProxyHeaderError::Unknown),
+            (header(0x21, 0x5f, &[]), ProxyHeaderError::Unknown),
+            (header(0x21, 0x00, &[]), ProxyHeaderError::Nameless),
+            (header(0x21, 0x10, &[0; 12]), ProxyHeaderError::Nameless),
+            (header(0x21, 0x31, &[0; 216]), ProxyHeaderError::Nameless),
             (header(0x21, 0x11, &[0; 11]), ProxyHeaderError::Short),
             (header(0x21, 0x21, &[0; 35]), ProxyHeaderError::Short),
         ] {

@@ -82,7 +82,10 @@ fn message(into: &mut impl Sink, kind: Kind<'_>, incoming: &Incoming<'_>, unix_n
     put_number(into, 2, if incoming.client.is_ipv4() { 1 } else { 2 });
     put_number(into, 3, protocol(incoming.transport));
     put_address(into, 4, incoming.client);
-    put_address(into, 5, incoming.local.ip());
+    // A proxy may name ends of two families, and a frame has one for both.
+    if incoming.local.is_ipv4() == incoming.client.is_ipv4() {
+        put_address(into, 5, incoming.local.ip());
+    }
     put_number(into, 7, incoming.local.port().into());
     put_number(into, 8, secs);
     put_fixed(into, 9, nanos);

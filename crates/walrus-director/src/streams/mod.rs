@@ -23,12 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::AsyncRead;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 use walrus_core::answer::Transport;
 use walrus_host::shutdown::Shutdown;
 
@@ -36,7 +37,7 @@ use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 use crate::networks::Networks;
 use crate::zones::{Back, Caller, HandOff, HandedOver, Outbound};
-use places::{LargePlaces, Part, Place, Places};
+use places::{LargePlaces, Place, Places};
 
 pub(crate) use certificate::Certificates;
 pub use certificate::{CertificateError, NewCertificate};
@@ -167,16 +168,13 @@ impl<A: Answering + 'static> Server<A> {
     /// Serves a connection beside the others, or closes it if there are too many.
     fn begin(self: Rc<Self>, stream: TcpStream, client: IpAddr, transport: Transport) {
         let client = client.to_canonical();
-        let from_proxy = self.limits.proxies.contain(client);
-        let part = if from_proxy { Part::All } else { Part::OfClient };
-        let Some(place) = self.places.take(client, part).map(Rc::new) else {
-            self.answers.count(Count::TcpRefused);
-            return;
-        };
-        self.answers.count(Count::TcpConnections);
+        if self.limits.proxies.contain(client) {
+            return self.begin_proxied(stream, client, transport);
+        }
+        let Some(place) = self.place_for(client) else { return };
         tokio::task::spawn_local(async move {
             let served = tokio::select! {
-                served = self.serve(stream, (client, transport, from_proxy), &place) => served,
+                served = self.serve(stream, (client, transport), &place) => served,
                 () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
             };
             if served.is_err() {
@@ -185,80 +183,61 @@ impl<A: Answering + 'static> Server<A> {
         });
     }
 
+    /// A place among the connections that are served; `None` if the client has too many.
+    fn place_for(&self, client: IpAddr) -> Option<Rc<Place>> {
+        let place = self.places.take(client).map(Rc::new);
+        self.answers.count(match place {
+            Some(_) => Count::TcpConnections,
+            None => Count::TcpRefused,
+        });
+        place
+    }
+
     async fn serve(
         &self,
-        mut stream: TcpStream,
-        (client, transport, from_proxy): (IpAddr, Transport, bool),
+        stream: TcpStream,
+        (client, transport): (IpAddr, Transport),
         place: &Rc<Place>,
     ) -> io::Result<()> {
-        let mut connection = Connection { client, local: stream.local_addr()?, transport };
-        let is_encrypted = matches!(transport, Transport::Tls | Transport::Https);
-        // HAProxy writes its header before the handshake, dnsdist behind it.
-        let inside = from_proxy && is_encrypted && self.begins_tls(&stream).await;
-        if from_proxy && !inside && !self.pass_to_client(&mut stream, &mut connection, place).await
-        {
-            return Ok(());
-        }
+        let connection = Connection { client, local: stream.local_addr()?, transport };
         // Replies are whole; waiting for more to send with them would only delay them.
         stream.set_nodelay(true)?;
         let (answers, limits) = (&self.answers, &self.limits);
-        let config = match transport {
-            Transport::Tls => self.certificates.for_tls(),
-            Transport::Https => self.certificates.for_https(),
-            Transport::Udp | Transport::Tcp => {
-                return framed::serve(stream, connection, place, answers, limits).await;
-            }
-        };
+        if matches!(transport, Transport::Udp | Transport::Tcp) {
+            return framed::serve(stream, connection, place, answers, limits).await;
+        }
         // Never in plain text what was to be encrypted.
-        let Some(config) = config else { return Ok(()) };
+        let Some(config) = self.tls_config(transport) else { return Ok(()) };
         let agreed = timeout(limits.idle, TlsAcceptor::from(config).accept(stream)).await;
-        let Ok(mut stream) = agreed.map_err(io::Error::from).flatten() else {
+        let Ok(stream) = agreed.map_err(io::Error::from).flatten() else {
             answers.count(Count::TlsFailures);
             return Ok(());
         };
-        if inside && !self.pass_to_client(&mut stream, &mut connection, place).await {
-            return Ok(());
+        self.serve_encrypted(stream, connection, place).await
+    }
+
+    /// What is agreed on with whoever connects for this; `None` where nothing is encrypted.
+    fn tls_config(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
+        match transport {
+            Transport::Tls => self.certificates.for_tls(),
+            Transport::Https => self.certificates.for_https(),
+            Transport::Udp | Transport::Tcp => None,
         }
+    }
+
+    async fn serve_encrypted(
+        &self,
+        stream: TlsStream<TcpStream>,
+        connection: Connection,
+        place: &Rc<Place>,
+    ) -> io::Result<()> {
+        let (answers, limits) = (&self.answers, &self.limits);
         // The state of an agreed connection is large: on the heap, so that plain ones stay small.
-        if transport == Transport::Https {
+        if connection.transport == Transport::Https {
             Box::pin(https::serve(stream, connection, place, answers, limits)).await
         } else {
             Box::pin(framed::serve(stream, connection, place, answers, limits)).await
         }
-    }
-}
-
-impl<A: Answering> Server<A> {
-    /// Whether a handshake comes first, and not a header.
-    async fn begins_tls(&self, stream: &TcpStream) -> bool {
-        const HANDSHAKE: u8 = 22;
-        let mut first = [0];
-        let peeked = timeout(self.limits.idle, stream.peek(&mut first)).await;
-        matches!(peeked, Ok(Ok(1))) && first[0] == HANDSHAKE
-    }
-
-    /// Takes whom the proxy's header names for the client; false if the connection is to be closed.
-    async fn pass_to_client(
-        &self,
-        stream: &mut (impl AsyncRead + Unpin),
-        connection: &mut Connection,
-        place: &Place,
-    ) -> bool {
-        let header = timeout(self.limits.idle, proxied::read_header(stream)).await;
-        let asked = match header.map_err(io::Error::from).flatten() {
-            Ok(Some(asked)) => asked,
-            Ok(None) => return true,
-            Err(_) => {
-                self.answers.count(Count::ProxyFailures);
-                return false;
-            }
-        };
-        (connection.client, connection.local) = (asked.client.ip(), asked.server);
-        let has_place = place.pass_to(connection.client);
-        if !has_place {
-            self.answers.count(Count::TcpRefused);
-        }
-        has_place
     }
 }
 

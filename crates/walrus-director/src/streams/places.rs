@@ -62,6 +62,8 @@ impl Drop for LargePlace {
 pub(super) struct Places {
     max: usize,
     connections: RefCell<Connections>,
+    /// Connections of proxies that have not said for whom.
+    nameless: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -74,30 +76,22 @@ struct Connections {
     next_turn: u64,
 }
 
-/// How many connections one client may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// A [`CLIENT_PART`].
-    OfClient,
-    /// All, since it is a proxy: its clients are counted when they are known.
-    All,
-}
-
 /// Whether it has brought a message, and when its turn came last.
 type Turn = (bool, u64);
 
 impl Places {
     /// For so many connections at once; at least 1.
     pub(super) fn new(max: usize) -> Rc<Self> {
-        Rc::new(Self { max: max.max(1), connections: RefCell::default() })
+        Rc::new(Self { max: max.max(1), connections: RefCell::default(), nameless: Cell::new(0) })
     }
 
     /// A place for a client that has not too many yet, if need be that of the connection whose turn it is to
     /// give way.
-    pub(super) fn take(self: &Rc<Self>, client: IpAddr, part: Part) -> Option<Place> {
+    pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
         let client = network(client);
         let mut connections = self.connections.borrow_mut();
-        if part == Part::OfClient && connections.of(client) >= self.client_max() {
+        let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
+        if of_client >= (self.max / CLIENT_PART).max(2) {
             return None;
         }
         if connections.all.len() >= self.max {
@@ -110,32 +104,17 @@ impl Places {
         Some(Place { places: Rc::clone(self), turn, give_way })
     }
 
-    /// The most that one client may have.
-    fn client_max(&self) -> usize {
-        (self.max / CLIENT_PART).max(2)
+    /// Room for a proxy's connection until its client is known; nobody gives way for it.
+    pub(super) fn take_nameless(self: &Rc<Self>) -> Option<Nameless> {
+        if self.nameless.get() >= (self.max / NEW_PART).max(2) {
+            return None;
+        }
+        self.nameless.set(self.nameless.get() + 1);
+        Some(Nameless(Rc::clone(self)))
     }
 }
 
 impl Connections {
-    fn of(&self, client: IpAddr) -> usize {
-        self.by_client.get(&client).copied().unwrap_or(0)
-    }
-
-    /// Counts one more of a client.
-    fn count_one_more(&mut self, client: IpAddr) {
-        *self.by_client.entry(client).or_default() += 1;
-    }
-
-    /// Counts one less of it.
-    fn count_one_less(&mut self, client: IpAddr) {
-        if let Some(of_client) = self.by_client.get_mut(&client) {
-            *of_client -= 1;
-            if *of_client == 0 {
-                self.by_client.remove(&client);
-            }
-        }
-    }
-
     /// Whose turn it is to give way. Of those that have asked nothing there may be so many: a flood of more ends
     /// its own; while there are fewer, those that have asked do not keep newcomers from their handshake.
     fn silent(&self, new_max: usize) -> Option<Turn> {
@@ -149,7 +128,7 @@ impl Connections {
         self.next_turn += 1;
         self.new += usize::from(!has_asked);
         self.all.insert(turn, (client, give_way));
-        self.count_one_more(client);
+        *self.by_client.entry(client).or_default() += 1;
         turn
     }
 
@@ -157,7 +136,12 @@ impl Connections {
     fn remove(&mut self, turn: Turn) -> Option<(IpAddr, Rc<Notify>)> {
         let (client, give_way) = self.all.remove(&turn)?;
         self.new -= usize::from(!turn.0);
-        self.count_one_less(client);
+        if let Some(of_client) = self.by_client.get_mut(&client) {
+            *of_client -= 1;
+            if *of_client == 0 {
+                self.by_client.remove(&client);
+            }
+        }
         Some((client, give_way))
     }
 }
@@ -179,21 +163,6 @@ impl Place {
         }
     }
 
-    /// The connection is that of a proxy's client from now on; false if that has too many already.
-    pub(super) fn pass_to(&self, client: IpAddr) -> bool {
-        let client = network(client);
-        let mut connections = self.places.connections.borrow_mut();
-        if connections.of(client) >= self.places.client_max() {
-            return false;
-        }
-        // One that had to give way ends by that.
-        let Some((held_by, _)) = connections.all.get_mut(&self.turn.get()) else { return true };
-        let proxy = std::mem::replace(held_by, client);
-        connections.count_one_less(proxy);
-        connections.count_one_more(client);
-        true
-    }
-
     /// Waits until another connection has taken this place.
     pub(super) async fn lost(&self) {
         self.give_way.notified().await;
@@ -203,6 +172,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.connections.borrow_mut().remove(self.turn.get());
+    }
+}
+
+/// A proxy's connection whose client is not known yet.
+pub(super) struct Nameless(Rc<Places>);
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        self.0.nameless.set(self.0.nameless.get() - 1);
     }
 }
 
@@ -233,17 +211,14 @@ mod tests {
     #[test]
     fn neither_a_flood_of_new_connections_nor_many_old_ones_keep_the_others_out() {
         let places = Places::new(8);
-        let asked: Vec<Place> =
-            (0..8).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
+        let asked: Vec<Place> = (0..8).map(|it| places.take(client(it)).unwrap()).collect();
         asked.iter().for_each(Place::renew);
         assert_eq!(count(&places), (8, 0));
         // Two newcomers find a place, and have time for their handshake.
-        let new: Vec<Place> =
-            (8..10).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
+        let new: Vec<Place> = (8..10).map(|it| places.take(client(it)).unwrap()).collect();
         assert_eq!(count(&places), (6, 2));
         // A flood of them ends its own.
-        let flood: Vec<Place> =
-            (10..250).map(|it| places.take(client(it), Part::OfClient).unwrap()).collect();
+        let flood: Vec<Place> = (10..250).map(|it| places.take(client(it)).unwrap()).collect();
         assert_eq!(count(&places), (6, 2));
         new[0].renew();
         assert_eq!(count(&places), (6, 2), "its place was taken");
@@ -258,11 +233,10 @@ mod tests {
     fn there_is_a_place_even_where_there_are_few() {
         for max in [0, 1, 2, 3] {
             let places = Places::new(max);
-            let held: Vec<Place> =
-                (0..9).filter_map(|it| places.take(client(it), Part::OfClient)).collect();
+            let held: Vec<Place> = (0..9).filter_map(|it| places.take(client(it))).collect();
             assert_eq!(held.len(), 9);
             held[8].renew();
-            assert!(places.take(client(9), Part::OfClient).is_some());
+            assert!(places.take(client(9)).is_some());
             assert!(places.connections.borrow().all.len() <= max.max(1));
         }
     }

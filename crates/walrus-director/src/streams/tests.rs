@@ -208,30 +208,76 @@ fn proxied(client: u8) -> Vec<u8> {
 fn a_proxys_connection_is_its_clients_and_without_a_header_it_is_closed() {
     let proxies = Networks::new(&[([127, 0, 0, 1].into(), 32)]);
     let server = Running::behind(proxies, 8, LONG);
-    // Far more than one client may have.
-    let mut all: Vec<TcpStream> = (0..6).map(|_| server.connect()).collect();
-    for (client, stream) in all.iter_mut().enumerate() {
+    let ask = |header: &[u8], query: &[u8]| {
+        let mut stream = server.connect();
+        stream.write_all(&[header, &framed(query)].concat()).unwrap();
+        stream
+    };
+    // More than one client may have.
+    let mut all = Vec::new();
+    for client in 0..6 {
+        let mut stream = server.connect();
         // Torn, and with the query at once behind.
-        let bytes = [proxied(client as u8), framed(b"query")].concat();
-        let (first, rest) = bytes.split_at(client * 5);
+        let bytes = [proxied(client), framed(b"who asks whom")].concat();
+        let (first, rest) = bytes.split_at(usize::from(client) * 5);
         stream.write_all(first).unwrap();
         stream.write_all(rest).unwrap();
-        assert_eq!(read_message(stream), b"QUERY", "{client}");
+        let expected = format!("192.0.2.{client} 203.0.113.53:53");
+        assert_eq!(String::from_utf8(read_message(&mut stream)).unwrap(), expected);
+        all.push(stream);
     }
-    // A client of the proxy may have two of eight.
-    let mut second = server.connect();
-    second.write_all(&[proxied(3), framed(b"query")].concat()).unwrap();
+    // A client of the proxy may have two of eight; the third ends none of others.
+    let mut second = ask(&proxied(1), b"query");
     assert_eq!(read_message(&mut second), b"QUERY");
-    let mut third = server.connect();
-    third.write_all(&[proxied(3), framed(b"query")].concat()).unwrap();
+    let mut third = ask(&proxied(1), b"query");
     assert_eq!(third.read(&mut [0; 8]).unwrap_or(0), 0);
-    let mut own = server.connect();
-    own.write_all(&[b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), framed(b"alive")].concat())
-        .unwrap();
-    assert_eq!(read_message(&mut own), b"ALIVE", "what the proxy asks for itself");
-    let mut without = server.connect();
-    without.write_all(&framed(b"query")).unwrap();
-    assert_eq!(without.read(&mut [0; 8]).unwrap_or(0), 0);
-    let counted = server.counted();
-    assert_eq!((counted.tcp_refused, counted.proxy_failures, counted.tcp_queries), (1, 1, 8));
+    for stream in &mut all {
+        stream.write_all(&framed(b"still there")).unwrap();
+        assert_eq!(read_message(stream), b"STILL THERE");
+    }
+    let mut own = ask(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", b"who asks whom");
+    assert!(read_message(&mut own).starts_with(b"127.0.0.1 "), "what the proxy asks for itself");
+    drop(all);
+    let wait = |refused, failures| {
+        let until = std::time::Instant::now() + LONG;
+        loop {
+            let counted = server.counted();
+            let both = (counted.tcp_refused, counted.proxy_failures);
+            if both == (refused, failures) || std::time::Instant::now() > until {
+                return assert_eq!(both, (refused, failures));
+            }
+            std::thread::yield_now();
+        }
+    };
+    // Whoever only looks whether somebody listens is no failure.
+    wait(1, 0);
+    for (number, wrong) in
+        [b"query, no header".to_vec(), proxied(9)[..20].to_vec()].iter().enumerate()
+    {
+        let mut without = server.connect();
+        without.write_all(wrong).unwrap();
+        without.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(without.read(&mut [0; 8]).unwrap_or(0), 0);
+        wait(1, number as u64 + 1);
+    }
+    drop(server.connect());
+    let mut last = ask(&proxied(7), b"query");
+    assert_eq!(read_message(&mut last), b"QUERY");
+    wait(1, 2);
+}
+
+#[test]
+fn connections_without_a_name_take_nobodys_place() {
+    let proxies = Networks::new(&[([127, 0, 0, 1].into(), 32)]);
+    let server = Running::behind(proxies, 8, LONG);
+    let mut named = server.connect();
+    named.write_all(&[proxied(1), framed(b"query")].concat()).unwrap();
+    assert_eq!(read_message(&mut named), b"QUERY");
+    // More than a fourth of all places, and more than all places.
+    let mut silent: Vec<TcpStream> = (0..9).map(|_| server.connect()).collect();
+    for stream in &mut silent[2..] {
+        assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+    }
+    named.write_all(&framed(b"query")).unwrap();
+    assert_eq!(read_message(&mut named), b"QUERY");
 }

@@ -190,7 +190,7 @@ impl<A: Answering> Worker<A> {
                     return None;
                 }
                 let mut asked = Asked::of(&datagram, *address);
-                if self.proxies.contain(asked.client.ip()) {
+                if self.proxies.contain(asked.client.ip().to_canonical()) {
                     let Some(proxied) = asked.proxied() else {
                         self.answering.counters().add(Count::ProxyFailures, 1);
                         return None;
@@ -435,10 +435,11 @@ mod tests {
         for wrong in [b"query".to_vec(), named[..20].to_vec(), header(0x25, &[])] {
             proxy.send(&wrong).unwrap();
         }
-        proxy.send(&[&named[..], b"query"].concat()).unwrap();
+        proxy.send(&[&named[..], b"who asks whom"].concat()).unwrap();
         let mut reply = [0; 64];
         let length = proxy.recv(&mut reply).unwrap();
-        assert_eq!(&reply[..length], b"QUERY", "behind the header, and the first that is answered");
+        let said = std::str::from_utf8(&reply[..length]).unwrap();
+        assert_eq!(said, "192.0.2.7 203.0.113.53:53", "behind the header, and the first answer");
         proxy.send(&[&header(0x20, &[])[..], b"alive"].concat()).unwrap();
         assert_eq!(proxy.recv(&mut reply).unwrap(), 5);
         let notify = [0, 7, 0x20, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -47,6 +47,7 @@ name = "www.walrus.example"
 struct Scene {
     walrus: Walrus,
     tls: u16,
+    https: u16,
     folder: tempfile::TempDir,
 }
 
@@ -54,14 +55,15 @@ impl Scene {
     fn start(openssl: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         certify(openssl, folder.path());
-        let tls = free_port(&[HERE]);
+        let [tls, https] = [(); 2].map(|()| free_port(&[HERE]));
         let dns_lines = format!(
             "proxy_from = [\"{PROXY}\"]\ntls_listen = [\"127.0.0.1:{tls}\"]\n\
+             https_listen = [\"127.0.0.1:{https}\"]\n\
              certificate = \"dns.pem\"\nkey = \"dns.key\"\n"
         );
         let node = Node { dns_lines: &dns_lines, ..Node::default() };
         let walrus = Walrus::start_node(&node, folder.path(), CONFIGURATION);
-        Self { walrus, tls, folder }
+        Self { walrus, tls, https, folder }
     }
 
     /// What each client is told through a proxy that listens at `port`.
@@ -133,13 +135,15 @@ fn clients_behind_dnsdist_and_haproxy_are_told_what_is_near_them() {
             scene.each_client_is_told_its_own(&kdig, options, listen.port(), &running);
         }
     }
-    let [plain, encrypted] = [(); 2].map(|()| free_port(&[proxy]));
-    let (dns, tls) = (scene.walrus.dns, scene.tls);
+    let [plain, encrypted, web] = [(); 3].map(|()| free_port(&[proxy]));
+    let (dns, tls, https) = (scene.walrus.dns, scene.tls, scene.https);
     let text = format!(
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 10s\n timeout server 10s\n\
          listen plain\n bind {PROXY}:{plain}\n server w {dns} send-proxy-v2 source {PROXY}\n\
          listen encrypted\n bind {PROXY}:{encrypted}\n \
-         server w 127.0.0.1:{tls} send-proxy-v2 source {PROXY}\n"
+         server w 127.0.0.1:{tls} send-proxy-v2 source {PROXY}\n\
+         listen web\n bind {PROXY}:{web}\n \
+         server w 127.0.0.1:{https} send-proxy-v2 source {PROXY}\n"
     );
     std::fs::write(path("haproxy.cfg"), text).unwrap();
     let file = path("haproxy.cfg");
@@ -147,6 +151,7 @@ fn clients_behind_dnsdist_and_haproxy_are_told_what_is_near_them() {
         Process::start(&haproxy, &["-db", "-f", file.to_str().unwrap()], &path("haproxy"));
     scene.each_client_is_told_its_own(&kdig, &["+tcp"], plain, &running);
     scene.each_client_is_told_its_own(&kdig, &["+tls"], encrypted, &running);
+    scene.each_client_is_told_its_own(&kdig, &["+https"], web, &running);
     // Nobody else may say who he is, and the proxy must.
     assert_eq!(ask_straight(&kdig, "127.0.0.11", scene.walrus.dns), "192.0.2.1");
     assert_eq!(ask_straight(&kdig, PROXY, scene.walrus.dns), "");

@@ -1,6 +1,6 @@
 //! `[dns]`: the name server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Default, Group, Kind, Scope, Setting, rate_limit};
 use crate::config::DnsSettings;
@@ -241,7 +241,7 @@ pub(in crate::config) fn read(
         version: section.text("version"),
         cookies: section.flag("cookies"),
         cookie_secret_file: section.path("cookie_secret_file"),
-        proxy_from: rate_limit::prefixes(section, "proxy_from", findings),
+        proxy_from: proxies(section, findings),
         rate_limit: section.section("rate_limit").map(|it| rate_limit::read(it, findings)),
         zone_memory_max: section.whole::<usize>("zone_memory_max").saturating_mul(1 << 20),
         observe_domains: section.whole("observe_domains"),
@@ -250,6 +250,18 @@ pub(in crate::config) fn read(
         decision_log_sample: section.whole("decision_log_sample"),
         dnstap: section.text("dnstap").map(|text| DnstapOutput::read(&text)),
     }
+}
+
+/// Whose PROXY headers are believed.
+fn proxies(section: &Section, findings: &Findings<'_>) -> Vec<(IpAddr, u8)> {
+    let proxies = rate_limit::prefixes(section, "proxy_from", findings);
+    if proxies.iter().any(|(_, length)| *length == 0) {
+        findings.problem(
+            section.place_of("proxy_from"),
+            "`proxy_from` has a network of all addresses: anybody could name any client; name your proxies",
+        );
+    }
+    proxies
 }
 
 /// Where something is spoken that needs a certificate.
@@ -320,6 +332,8 @@ mod tests {
         assert_eq!(dns.proxy_from, expected);
         let said = read("proxy_from = [\"dnsdist\"]").unwrap_err();
         assert!(said.contains("`dnsdist` in `proxy_from` is no prefix"), "{said}");
+        let said = read("proxy_from = [\"0.0.0.0/0\"]").unwrap_err();
+        assert!(said.contains("name your proxies"), "{said}");
     }
 
     #[test]
