@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn a_catalog_has_a_name_of_its_own_and_primaries() {
         let read = |text: &str| {
-            let text = format!("[dns]\nlisten = [\"127.0.0.1:5300\"]\n{text}");
+            let zone = "[[zone]]\nname = \"own.example\"\nnameservers = [\"ns.x\"]\n";
+            let text = format!("[dns]\nlisten = [\"127.0.0.1:5300\"]\n{zone}{text}");
             let files = [SourceFile { name: "a.toml".into(), text }];
             let context = Context { hostname: "ns1", read: &|_| Ok(String::new()) };
             let parsed = parse(&files, &context);
