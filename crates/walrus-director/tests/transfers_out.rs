@@ -28,7 +28,7 @@ use walrus_host::clock::{Clock, ManualClock};
 use fixture::{digests, plan, settings, topology, zone};
 
 /// How long anything may take on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn key(secret: &[u8]) -> SharedKey {
     SharedKey::new("transfer".parse().unwrap(), TsigAlgorithm::HmacSha256, secret)

@@ -15,7 +15,8 @@ const WIDTH: usize = 96;
 /// Settings that a first configuration needs although nothing requires them.
 const NEEDED: [&str; 5] = ["zone", "nameservers", "dns.listen", "cluster.probe.http", "area.home"];
 /// Sections that are left out as a whole unless they are wanted.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
+    "catalog",
     "group.nats",
     "identity",
     "key",

@@ -271,19 +271,24 @@ impl<'a> Entries<'a> {
         let mut read = 0;
         for place in self.place + 1..self.bytes.len().saturating_sub(HEAD_LEN) {
             let mut behind = Self { bytes: self.bytes, place };
-            if let Some([CHANGE, rest @ ..]) = behind.next()
-                && let Some(together) = rest.first_chunk()
-                && u64::from_be_bytes(*together) > self.place as u64
-            {
-                return true;
+            if !behind.looks_written_after(self.place) {
+                continue;
             }
             // Where lengths could be anything, each costs a checksum: no torn tail is worth more than that.
             read += behind.length_here();
-            if read > SCANNED_MAX {
+            if behind.next().is_some() || read > SCANNED_MAX {
                 return true;
             }
         }
         false
+    }
+
+    /// Whether a change could stand here that was written in one piece that begins behind `before`.
+    fn looks_written_after(&self, before: usize) -> bool {
+        let head = self.bytes.get(self.place + HEAD_LEN..).and_then(|rest| rest.first_chunk::<9>());
+        let Some([CHANGE, together @ ..]) = head else { return false };
+        let Ok(together) = usize::try_from(u64::from_be_bytes(*together)) else { return false };
+        before < together && together <= self.place && self.length_here() > 0
     }
 
     /// How long an entry here says it is, if that fits.

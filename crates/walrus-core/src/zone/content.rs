@@ -148,6 +148,12 @@ impl Zone {
         &self.arena
     }
 
+    /// Whether a set was left out because no reply has room for it (65,535 bytes).
+    #[must_use]
+    pub fn has_oversized_set(&self) -> bool {
+        !self.unfit.is_empty()
+    }
+
     /// What was to stand in the zone and cannot.
     pub(crate) fn unfit(&self) -> &[Unfit] {
         &self.unfit

@@ -33,9 +33,11 @@ pub(super) fn write(
     let message_len = message(&mut Length(0), kind, incoming, unix_ns);
     let mut len = Length(0);
     frame(&mut len, identity, message_len);
+    end(&mut len);
     into.extend_from_slice(&((len.0 + message_len) as u32).to_be_bytes());
     frame(into, identity, message_len);
     message(into, kind, incoming, unix_ns);
+    end(into);
 }
 
 /// Takes bytes, or only counts them: protobuf wants lengths first.
@@ -66,13 +68,17 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// All of it but the message, which stands last.
+/// What stands before the message.
 fn frame(into: &mut impl Sink, identity: &[u8], message_len: usize) {
     put_bytes(into, 1, identity);
     put_bytes(into, 2, VERSION);
-    put_number(into, 15, 1);
     put_varint(into, (14 << 3) | 2);
     put_varint(into, message_len as u64);
+}
+
+/// What a frame is: behind the message, so that nobody's bytes stand where a stream's end is looked for.
+fn end(into: &mut impl Sink) {
+    put_number(into, 15, 1);
 }
 
 fn message(into: &mut impl Sink, kind: Kind<'_>, incoming: &Incoming<'_>, unix_ns: u64) -> usize {
@@ -141,5 +147,25 @@ fn put_varint(into: &mut impl Sink, mut number: u64) {
             return;
         }
         into.put(&[low | 0x80]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_query_ends_a_frame_as_a_stream_ends() {
+        let stop = super::super::output::control(super::super::output::STOP, false);
+        let incoming = Incoming {
+            query: &stop,
+            client: [192, 0, 2, 7].into(),
+            local: ([192, 0, 2, 53], 53).into(),
+            transport: Transport::Udp,
+        };
+        let mut frame = Vec::new();
+        write(&mut frame, Kind::Query(&stop), &incoming, 1, b"ns1");
+        assert!(frame.windows(stop.len()).any(|it| it == stop) && !frame.ends_with(&stop));
+        assert_eq!(frame.len(), 4 + u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize);
     }
 }

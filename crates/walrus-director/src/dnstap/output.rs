@@ -33,6 +33,8 @@ pub(super) struct Output {
     failed: Option<Instant>,
     /// Frames lost since the last that were written.
     lost: u64,
+    /// Bytes that the file had when it was last written to.
+    written: u64,
 }
 
 enum Open {
@@ -50,7 +52,7 @@ impl Output {
         if let DnstapOutput::File(path) = to {
             stream_file::open(path)?;
         }
-        Ok(Self { to: to.clone(), open: None, failed: None, lost: 0 })
+        Ok(Self { to: to.clone(), open: None, failed: None, lost: 0, written: 0 })
     }
 
     /// Makes a file ready, which may take a while for a large one that was not closed.
@@ -116,6 +118,12 @@ impl Output {
             let _ = file.write_all(&control(STOP, false));
             self.open = None;
         }
+        // One that was cut (`copytruncate`) has lost the beginning of its stream.
+        if let Some(Open::File(file)) = &self.open
+            && file.metadata()?.len() < self.written
+        {
+            self.open = None;
+        }
         if self.open.is_none() {
             if self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER) {
                 return Err(io::ErrorKind::NotConnected.into());
@@ -123,7 +131,7 @@ impl Output {
             self.reopen()?;
         }
         match &mut self.open {
-            Some(Open::File(file)) => append(file, bytes),
+            Some(Open::File(file)) => append(file, bytes).map(|len| self.written = len),
             Some(Open::Socket(stream)) => stream.write_all(bytes),
             None => Err(io::ErrorKind::NotConnected.into()),
         }?;
@@ -133,7 +141,10 @@ impl Output {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.open = Some(match &self.to {
-            DnstapOutput::File(path) => Open::File(stream_file::go_on(path)?),
+            DnstapOutput::File(path) => {
+                self.written = 0;
+                Open::File(stream_file::go_on(path)?)
+            }
             DnstapOutput::Socket(path) => {
                 let mut stream = UnixStream::connect(path)?;
                 stream.set_write_timeout(Some(PATIENCE))?;
@@ -148,12 +159,13 @@ impl Output {
     }
 }
 
-/// Half a frame would make what follows unreadable: it is cut off again.
-fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+/// Half a frame would make what follows unreadable: it is cut off again. The file's length then.
+fn append(file: &mut File, bytes: &[u8]) -> io::Result<u64> {
     let len = file.metadata()?.len();
     file.write_all(bytes).inspect_err(|_| {
         let _ = file.set_len(len);
-    })
+    })?;
+    Ok(file.metadata()?.len())
 }
 
 /// A control frame, perhaps with what the stream holds.
@@ -186,5 +198,25 @@ fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), path.metadata()) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_cut_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tap");
+        let frame = b"\0\0\0\x03one";
+        let mut output = Output::new(&DnstapOutput::File(path.clone())).unwrap();
+        output.prepare();
+        output.try_write(frame).unwrap();
+        let expected = [&control(START, true)[..], frame].concat();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        output.try_write(frame).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::config) static SETTINGS: &[Setting] = &[
         kind: Kind::Domain,
         default: Default::Required,
         meaning: "The key's name, the same on both sides.",
-        example: "\"walrus-europe\"",
+        example: "\"transfer\"",
     },
     Setting {
         name: "algorithm",
@@ -40,7 +40,7 @@ pub(in crate::config) static SETTINGS: &[Setting] = &[
         default: Default::Required,
         meaning: "A file that holds the secret: base64 alone, or what `tsig-keygen` prints. For a \
                   [[name_server]] `walrus setup` makes it if it is not there.",
-        example: "\"/etc/walrus/europe.key\"",
+        example: "\"/etc/walrus/transfer.key\"",
     },
 ];
 

@@ -67,6 +67,17 @@ fn a_torn_tail_is_cut_at_the_last_whole_change() {
     }
 }
 
+/// What a power cut leaves of a large change is full of what could be lengths.
+#[test]
+fn a_large_torn_change_is_no_damage() {
+    let (bytes, ends, _) = written(CHANGES);
+    // A owned by the root, a day: 0x0001_0000, 0x0001_5180, 0x0004_c000 and more fit as lengths.
+    let record = b"\0\0\x01\0\x01\x51\x80\0\x04\xc0\0\x02\x01";
+    let torn = [&(4_u32 << 20).to_be_bytes()[..], &[0; 8], &record.repeat(60_000)].concat();
+    let content = read_journal(&[bytes, torn].concat(), &name("@")).unwrap();
+    assert_eq!(content.whole_len, ends[3] as u64);
+}
+
 #[test]
 fn what_it_begins_with_must_be_whole() {
     let (bytes, ends, _) = written(CHANGES);

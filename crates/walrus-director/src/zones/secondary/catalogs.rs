@@ -4,6 +4,7 @@
 //! also if it expires or nobody has it any more. A restart begins with what was kept of it and of its members.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use walrus_core::transfer::{CatalogError, CatalogMember, catalog_members};
@@ -71,6 +72,8 @@ pub(super) struct Catalogs {
     pub(super) wanted: Mutex<WantedZones>,
     /// One change at a time.
     applying: Mutex<()>,
+    /// No task is begun any more.
+    pub(super) stopped: AtomicBool,
 }
 
 /// Zones that come from elsewhere.
@@ -106,7 +109,10 @@ impl WantedZones {
             // A copy: looking for a zone's owner locks it again.
             let members = lock(&catalog.said).members.clone();
             for member in members.values() {
-                if self.catalogs.contains_key(&member.zone) {
+                let is_new = !listed.contains_key(&member.zone);
+                if self.catalogs.contains_key(&member.zone)
+                    || (is_new && listed.len() >= MEMBERS_MAX)
+                {
                     continue;
                 }
                 let owner = self.owner(&member.zone);
@@ -148,6 +154,9 @@ impl Secondaries {
             let wanted = lock(&self.catalogs.wanted);
             (wanted.listed(), wanted.members.clone())
         };
+        if listed.is_empty() && before.is_empty() {
+            return;
+        }
         // Another zone of the same name: what was here is not its (RFC 9432 section 5.4).
         let is_reset = |apex: &DomainName| {
             let label = |zone: &SecondaryZone| zone.member_of.as_ref().map(|of| of.label.clone());
@@ -181,9 +190,8 @@ impl Secondaries {
         }
         wanted.members = listed;
         wanted.members.retain(|apex, _| taken.contains(apex));
-        let all = wanted.all();
         drop(wanted);
-        self.run_all(all);
+        self.run_all();
     }
 
     fn serve_members(

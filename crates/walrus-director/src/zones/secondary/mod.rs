@@ -14,6 +14,7 @@ mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +35,12 @@ use catalogs::Catalogs;
 use memory::{MemoryPart, TransferMemory};
 use notices::Notices;
 use run::Task;
+
+/// Serials asked for at once, of all zones.
+const CHECKS_MAX: usize = 256;
+
+/// Changes of zones that wait for each other at once.
+const CHANGES_MAX: usize = 2;
 
 /// Transfers at the same time: each may take as much memory as its zone.
 const TRANSFERS_MAX: usize = 32;
@@ -93,12 +100,27 @@ struct Transfers {
     all: Arc<Semaphore>,
     of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
     memory: Arc<TransferMemory>,
+    /// For serials asked at once: each has a socket.
+    checks: Semaphore,
+    /// For work that waits until zones may be changed: it must not take all threads that wait, for Plans need
+    /// one, too.
+    changes: Semaphore,
 }
 
 impl Transfers {
     fn new() -> Self {
         let all = Arc::new(Semaphore::new(TRANSFERS_MAX));
-        Self { all, of_one: Mutex::default(), memory: Arc::default() }
+        let [checks, changes] = [CHECKS_MAX, CHANGES_MAX].map(Semaphore::new);
+        Self { all, of_one: Mutex::default(), memory: Arc::default(), checks, changes }
+    }
+
+    /// Does what waits for zones to be changed, on a thread that may wait; `None` after a panic.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let _place = self.changes.acquire().await.ok()?;
+        tokio::task::spawn_blocking(change).await.ok()
     }
 
     /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory.
@@ -150,21 +172,22 @@ impl Secondaries {
     /// the same goes on; what was kept of one that is among them no longer is removed.
     pub fn set(&self, zones: Vec<SecondaryZone>) {
         let (catalogs, zones): (Vec<_>, Vec<_>) = zones.into_iter().partition(|it| it.is_catalog);
-        let (all, has_catalogs) = {
-            let mut wanted = lock(&self.catalogs.wanted);
-            wanted.reconfigure(zones, catalogs);
-            (wanted.all(), !wanted.catalogs.is_empty() || !wanted.members.is_empty())
-        };
-        self.run_all(all);
-        if has_catalogs {
-            let secondaries = self.clone();
-            tokio::task::spawn_blocking(move || secondaries.apply_catalogs());
-        }
+        lock(&self.catalogs.wanted).reconfigure(zones, catalogs);
+        self.run_all();
+        let secondaries = self.clone();
+        tokio::spawn(async move {
+            let transfers = Arc::clone(&secondaries.transfers);
+            transfers.change(move || secondaries.apply_catalogs()).await
+        });
     }
 
-    /// Has a task for each of these zones, and for no others.
-    fn run_all(&self, zones: Vec<SecondaryZone>) {
+    /// Has a task for each zone that is wanted, and for no others.
+    fn run_all(&self) {
         let mut running = self.lock();
+        if self.catalogs.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let zones = lock(&self.catalogs.wanted).all();
         let (mut before, mut gone) = (BTreeMap::new(), Vec::new());
         let wanted: BTreeMap<_, _> = zones.iter().map(|zone| (&zone.apex, zone)).collect();
         for (apex, it) in std::mem::take(&mut *running) {
@@ -181,7 +204,7 @@ impl Secondaries {
             before.insert(apex, (checked, it.zone.keeps_signatures));
         }
         if !gone.is_empty() {
-            tokio::spawn(forget(self.kept.clone(), gone));
+            tokio::spawn(forget(self.clone(), gone));
         }
         if !zones.is_empty() {
             // Their primaries may tell of changes from now on.
@@ -267,7 +290,11 @@ impl Secondaries {
 
     /// Ends all of them, and waits until what came is on the disk; what they serve stays.
     pub async fn stop(&self) {
-        let running = std::mem::take(&mut *self.lock());
+        let running = {
+            let mut running = self.lock();
+            self.catalogs.stopped.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *running)
+        };
         running.values().for_each(|it| it.end.request());
         for it in running.into_values() {
             // A panic has been told by the task itself.
@@ -281,11 +308,18 @@ impl Secondaries {
 }
 
 /// Removes what was kept of zones that are no longer wanted, once their tasks write no more.
-async fn forget(kept: KeptZones, gone: Vec<(DomainName, JoinHandle<()>)>) {
+async fn forget(secondaries: Secondaries, gone: Vec<(DomainName, JoinHandle<()>)>) {
     for (apex, task) in gone {
         let _ = task.await;
-        let kept = kept.clone();
-        let _ = tokio::task::spawn_blocking(move || kept.forget(&apex)).await;
+        let secondaries = secondaries.clone();
+        let remove = move || {
+            // One that is wanted again by now has a task that may have written already.
+            let running = secondaries.lock();
+            if !running.contains_key(&apex) {
+                secondaries.kept.forget(&apex);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(remove).await;
     }
 }
 

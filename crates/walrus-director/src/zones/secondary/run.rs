@@ -184,7 +184,7 @@ impl Task {
             };
             (content, kept.confirmed(&apex))
         };
-        let (zone, on_disk) = spawn_blocking(look).await.ok()?;
+        let (zone, on_disk) = self.transfers.change(look).await?;
         let zone = zone?;
         let on_disk = on_disk.map(|(checked, keeps)| (Some(checked), keeps));
         let of_old_task = self.before.filter(|(checked, _)| checked.is_some());
@@ -247,10 +247,10 @@ impl Task {
         );
         let (director, apex) = (self.director.clone(), self.zone.apex.clone());
         // It waits for whoever signs zones now.
-        match spawn_blocking(move || director.empty_zone(&apex)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(zone = %self.zone.apex, "{}", chain(&error)),
-            Err(error) => tracing::error!(zone = %self.zone.apex, %error, "not emptied"),
+        match self.transfers.change(move || director.empty_zone(&apex)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!(zone = %self.zone.apex, "{}", chain(&error)),
+            None => tracing::error!(zone = %self.zone.apex, "the zone was not emptied"),
         }
         let mut status = lock(&self.status);
         (status.is_expired, status.serial) = (true, None);
@@ -276,6 +276,7 @@ impl Task {
         let asked = match attempt {
             Attempt::Serial { .. } => {
                 lock(&self.status).counts.checks += 1;
+                let _place = self.transfers.checks.acquire().await;
                 return match exchange::serial(&peer, &self.zone.apex, &self.clock).await {
                     Ok(serial) => Asking::Ended(Outcome::Serial(serial)),
                     Err(failure) => failed(chain(&failure)),
@@ -511,6 +512,7 @@ async fn take_catalog(
     zone: Zone,
     (timers, is_whole): (SoaTimers, bool),
 ) -> Outcome {
+    let transfers = Arc::clone(&secondaries.transfers);
     let take = move || match catalog.take(Arc::new(zone)) {
         Ok(()) => {
             secondaries.apply_catalogs();
@@ -520,7 +522,8 @@ async fn take_catalog(
             "the catalog is broken, so that the zones which it listed before stay: {error}"
         )),
     };
-    spawn_blocking(take).await.unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+    let taken = transfers.change(take).await;
+    taken.unwrap_or_else(|| Outcome::Failed("the catalog was not taken".to_owned()))
 }
 
 /// The zone that a transfer comes to, with what is hardly meant in it and whether it came whole.
@@ -540,6 +543,10 @@ fn content_of(
                 Ok(zone) if zone.memory() > memory_max => {
                     Err(Outcome::Failed(TransferError::TooLarge.to_string()))
                 }
+                // It is in no whole zone either.
+                Ok(zone) if zone.has_oversized_set() => Err(Outcome::DoesNotFit(
+                    "the difference makes a record set that no reply has room for".to_owned(),
+                )),
                 Ok(zone) => Ok((zone, Vec::new(), false)),
                 Err(error) => Err(Outcome::DoesNotFit(error.to_string())),
             }
