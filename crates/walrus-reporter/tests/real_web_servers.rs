@@ -99,12 +99,14 @@ async fn check(
     let mut reporter = Reporter::start(source, Duration::from_secs(1), log.clone());
     let (first, _) = reporter.next_statistics().await;
     assert_eq!(first.busy_max, Some(busy_max));
+    // A web server may count a request some time after its reply: those that showed it to be there are over by now.
+    let (_, counted) = reporter.next_statistics().await;
+    let mut requests = counted.iter().flat_map(|it| &it.domains).map(|it| it.queries).sum::<u64>();
     for _ in 0..PAGES {
         get(page).await.unwrap();
     }
     // The pages and nothing else: neither lost nor mixed with the Reporter's own requests.
-    let mut hits = first.hits.unwrap();
-    let mut requests = 0;
+    let mut hits = 0;
     for _ in 0..4 {
         let (statistics, counted) = reporter.next_statistics().await;
         assert_eq!(counted.is_some(), log.is_some());

@@ -84,13 +84,10 @@ impl Output {
 
     /// Ends the stream.
     pub(super) fn finish(mut self) {
-        let stop = control(STOP, false);
         match &mut self.open {
-            Some(Open::File(file)) => {
-                let _ = file.write_all(&stop);
-            }
+            Some(Open::File(file)) => end_file(file, self.written),
             Some(Open::Socket(stream)) => {
-                let told = stream.write_all(&stop);
+                let told = stream.write_all(&control(STOP, false));
                 let _ = told.and_then(|()| expect(stream, FINISH));
             }
             None => {}
@@ -115,7 +112,7 @@ impl Output {
         if let Some(Open::File(file)) = &mut self.open
             && !is_at(file, path)
         {
-            let _ = file.write_all(&control(STOP, false));
+            end_file(file, self.written);
             self.open = None;
         }
         // One that was cut (`copytruncate`) has lost the beginning of its stream.
@@ -142,8 +139,9 @@ impl Output {
     fn reopen(&mut self) -> io::Result<()> {
         self.open = Some(match &self.to {
             DnstapOutput::File(path) => {
-                self.written = 0;
-                Open::File(stream_file::go_on(path)?)
+                let file = stream_file::go_on(path)?;
+                self.written = file.metadata()?.len();
+                Open::File(file)
             }
             DnstapOutput::Socket(path) => {
                 let mut stream = UnixStream::connect(path)?;
@@ -156,6 +154,13 @@ impl Output {
             }
         });
         Ok(())
+    }
+}
+
+/// Ends a file's stream, unless its beginning was cut away.
+fn end_file(file: &mut File, written: u64) {
+    if file.metadata().is_ok_and(|it| it.len() >= written) {
+        let _ = file.write_all(&control(STOP, false));
     }
 }
 
@@ -215,8 +220,19 @@ mod tests {
         output.try_write(frame).unwrap();
         let expected = [&control(START, true)[..], frame].concat();
         assert_eq!(std::fs::read(&path).unwrap(), expected);
-        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let cut = || File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        cut();
         output.try_write(frame).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), expected);
+        // Before anything was written by this one, and at its end.
+        output.finish();
+        let mut output = Output::new(&DnstapOutput::File(path.clone())).unwrap();
+        output.prepare();
+        cut();
+        output.try_write(frame).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        cut();
+        output.finish();
+        assert!(Output::new(&DnstapOutput::File(path.clone())).is_ok(), "the next start");
     }
 }

@@ -202,7 +202,17 @@ impl<A: Answering + 'static> Server<A> {
         let connection = Connection { client, local: stream.local_addr()?, transport };
         // Replies are whole; waiting for more to send with them would only delay them.
         stream.set_nodelay(true)?;
-        let (answers, limits) = (&self.answers, &self.limits);
+        self.serve_connection(stream, connection, place).await
+    }
+
+    /// Agrees on encryption, if there is to be any, and answers.
+    async fn serve_connection(
+        &self,
+        stream: TcpStream,
+        connection: Connection,
+        place: &Rc<Place>,
+    ) -> io::Result<()> {
+        let (answers, limits, transport) = (&self.answers, &self.limits, connection.transport);
         if matches!(transport, Transport::Udp | Transport::Tcp) {
             return framed::serve(stream, connection, place, answers, limits).await;
         }

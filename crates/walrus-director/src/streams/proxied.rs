@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use walrus_core::answer::Transport;
 use walrus_dns::{ProxiedAddresses, ProxyHeader, ProxyHeaderError};
 
-use super::{Connection, Server, framed};
+use super::{Connection, Server};
 use crate::answering::Answering;
 use crate::counters::Count;
 
@@ -25,10 +25,12 @@ const SIZE_MAX: usize = 4096;
 /// The first byte of a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// A connection behind its header, and behind its handshake if it has one.
+/// A connection whose client is known.
 enum Opened {
-    Plain(TcpStream),
-    Encrypted(Box<TlsStream<TcpStream>>),
+    /// By a header before anything else.
+    Before(TcpStream),
+    /// By one behind the handshake.
+    Behind(Box<TlsStream<TcpStream>>),
 }
 
 /// What a connection that was not opened counts as; `None` is a proxy that only looked whether somebody listens.
@@ -47,7 +49,7 @@ impl<A: Answering + 'static> Server<A> {
             return;
         };
         tokio::task::spawn_local(async move {
-            // Header and handshake together have as long as a query has.
+            // A header, and a handshake before it, have as long as a query has.
             let opened = timeout(self.limits.idle, self.open(stream, proxy, transport)).await;
             drop(nameless);
             let (stream, connection) = match opened.unwrap_or(Err(Some(Count::ProxyFailures))) {
@@ -58,13 +60,12 @@ impl<A: Answering + 'static> Server<A> {
                 }
             };
             let Some(place) = self.place_for(connection.client) else { return };
-            let (answers, limits) = (&self.answers, &self.limits);
             let serving = async {
                 match stream {
-                    Opened::Plain(stream) => {
-                        framed::serve(stream, connection, &place, answers, limits).await
+                    Opened::Before(stream) => {
+                        self.serve_connection(stream, connection, &place).await
                     }
-                    Opened::Encrypted(stream) => {
+                    Opened::Behind(stream) => {
                         self.serve_encrypted(*stream, connection, &place).await
                     }
                 }
@@ -74,7 +75,7 @@ impl<A: Answering + 'static> Server<A> {
                 () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
             };
             if served.is_err() {
-                answers.count(Count::TcpTimeouts);
+                self.answers.count(Count::TcpTimeouts);
             }
         });
     }
@@ -91,24 +92,16 @@ impl<A: Answering + 'static> Server<A> {
         // Replies are whole; waiting for more to send with them would only delay them.
         stream.set_nodelay(true).map_err(failed)?;
         let own = Connection { client: proxy, local, transport };
-        if matches!(transport, Transport::Udp | Transport::Tcp) {
-            let connection = own.passed_on(&mut stream).await?;
-            return Ok((Opened::Plain(stream), connection));
-        }
-        let config = self.tls_config(transport).ok_or(Some(Count::TlsFailures))?;
         let mut first = [0];
         stream.peek(&mut first).await.map_err(failed)?;
-        let before =
-            if first[0] == HANDSHAKE { None } else { Some(own.passed_on(&mut stream).await?) };
-        let agreed = TlsAcceptor::from(config).accept(stream).await;
-        let asks_itself = before.is_some_and(|it| it.client == proxy);
-        let mut stream =
-            agreed.map_err(|_| (!asks_itself).then_some(Count::TlsFailures)).map(Box::new)?;
-        let connection = match before {
-            Some(connection) => connection,
-            None => own.passed_on(&mut *stream).await?,
+        let Some(config) = self.tls_config(transport).filter(|_| first[0] == HANDSHAKE) else {
+            let connection = own.passed_on(&mut stream).await?;
+            return Ok((Opened::Before(stream), connection));
         };
-        Ok((Opened::Encrypted(stream), connection))
+        let agreed = TlsAcceptor::from(config).accept(stream).await;
+        let mut stream = agreed.map_err(|_| Some(Count::TlsFailures)).map(Box::new)?;
+        let connection = own.passed_on(&mut *stream).await?;
+        Ok((Opened::Behind(stream), connection))
     }
 }
 

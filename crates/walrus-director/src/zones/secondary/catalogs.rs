@@ -109,10 +109,7 @@ impl WantedZones {
             // A copy: looking for a zone's owner locks it again.
             let members = lock(&catalog.said).members.clone();
             for member in members.values() {
-                let is_new = !listed.contains_key(&member.zone);
-                if self.catalogs.contains_key(&member.zone)
-                    || (is_new && listed.len() >= MEMBERS_MAX)
-                {
+                if self.catalogs.contains_key(&member.zone) {
                     continue;
                 }
                 let owner = self.owner(&member.zone);
@@ -152,11 +149,11 @@ impl Secondaries {
         let _one_at_a_time = lock(&self.catalogs.applying);
         let (listed, before) = {
             let wanted = lock(&self.catalogs.wanted);
+            if wanted.catalogs.is_empty() && wanted.members.is_empty() {
+                return;
+            }
             (wanted.listed(), wanted.members.clone())
         };
-        if listed.is_empty() && before.is_empty() {
-            return;
-        }
         // Another zone of the same name: what was here is not its (RFC 9432 section 5.4).
         let is_reset = |apex: &DomainName| {
             let label = |zone: &SecondaryZone| zone.member_of.as_ref().map(|of| of.label.clone());

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use walrus_core::config::TsigKey;
 use walrus_dns::DomainName;
@@ -38,6 +38,9 @@ use run::Task;
 
 /// Serials asked for at once, of all zones.
 const CHECKS_MAX: usize = 256;
+
+/// The same of one primary's.
+const CHECKS_OF_ONE_MAX: usize = 32;
 
 /// Changes of zones that wait for each other at once.
 const CHANGES_MAX: usize = 2;
@@ -102,16 +105,24 @@ struct Transfers {
     memory: Arc<TransferMemory>,
     /// For serials asked at once: each has a socket.
     checks: Semaphore,
+    /// Of these each primary has a part: one that is silent holds up its own zones alone.
+    checks_of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
     /// For work that waits until zones may be changed: it must not take all threads that wait, for Plans need
     /// one, too.
-    changes: Semaphore,
+    changes: Arc<Semaphore>,
 }
 
 impl Transfers {
     fn new() -> Self {
         let all = Arc::new(Semaphore::new(TRANSFERS_MAX));
-        let [checks, changes] = [CHECKS_MAX, CHANGES_MAX].map(Semaphore::new);
-        Self { all, of_one: Mutex::default(), memory: Arc::default(), checks, changes }
+        Self {
+            all,
+            of_one: Mutex::default(),
+            memory: Arc::default(),
+            checks: Semaphore::new(CHECKS_MAX),
+            checks_of_one: Mutex::default(),
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+        }
     }
 
     /// Does what waits for zones to be changed, on a thread that may wait; `None` after a panic.
@@ -119,8 +130,25 @@ impl Transfers {
         &self,
         change: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let _place = self.changes.acquire().await.ok()?;
+        let place = Arc::clone(&self.changes).acquire_owned().await.ok()?;
+        // The place goes with the thread, which goes on when nobody waits for it any more.
+        let change = move || {
+            let _place = place;
+            change()
+        };
         tokio::task::spawn_blocking(change).await.ok()
+    }
+
+    /// Waits until a primary may be asked for a serial.
+    async fn check(&self, primary: IpAddr) -> Option<(OwnedSemaphorePermit, SemaphorePermit<'_>)> {
+        let of_one = {
+            let mut of_one = lock(&self.checks_of_one);
+            // As many as there are primaries.
+            let new = || Arc::new(Semaphore::new(CHECKS_OF_ONE_MAX));
+            Arc::clone(of_one.entry(primary).or_insert_with(new))
+        };
+        let of_one = of_one.acquire_owned().await.ok()?;
+        Some((of_one, self.checks.acquire().await.ok()?))
     }
 
     /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory.
@@ -315,7 +343,8 @@ async fn forget(secondaries: Secondaries, gone: Vec<(DomainName, JoinHandle<()>)
         let remove = move || {
             // One that is wanted again by now has a task that may have written already.
             let running = secondaries.lock();
-            if !running.contains_key(&apex) {
+            let stopped = secondaries.catalogs.stopped.load(Ordering::Relaxed);
+            if !stopped && !running.contains_key(&apex) {
                 secondaries.kept.forget(&apex);
             }
         };

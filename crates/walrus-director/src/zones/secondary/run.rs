@@ -276,7 +276,7 @@ impl Task {
         let asked = match attempt {
             Attempt::Serial { .. } => {
                 lock(&self.status).counts.checks += 1;
-                let _place = self.transfers.checks.acquire().await;
+                let _place = self.transfers.check(peer.address.ip()).await;
                 return match exchange::serial(&peer, &self.zone.apex, &self.clock).await {
                     Ok(serial) => Asking::Ended(Outcome::Serial(serial)),
                     Err(failure) => failed(chain(&failure)),
