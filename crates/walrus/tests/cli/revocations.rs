@@ -208,7 +208,8 @@ fn what_runs_out_is_told_of_and_ends_nothing_but_trust() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let authority = new_authority(now).unwrap();
     let node = (IdentityRole::Node, &"one".parse().unwrap());
-    let ending = issue(&authority.key, node, now - 300 * DAY_S, 303).unwrap();
+    // Half a day beside the whole ones, so that no second makes another number of it.
+    let ending = issue(&authority.key, node, now - 300 * DAY_S + DAY_S / 2, 303).unwrap();
     let ended = revocation_list(&authority.key, &[], now - 40 * DAY_S, 30).unwrap();
     running.write("clients.pem", &authority.certificate);
     running.write("clients.crl", &ended);
