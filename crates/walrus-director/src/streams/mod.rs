@@ -173,14 +173,19 @@ impl<A: Answering + 'static> Server<A> {
         }
         let Some(place) = self.place_for(client) else { return };
         tokio::task::spawn_local(async move {
-            let served = tokio::select! {
-                served = self.serve(stream, (client, transport), &place) => served,
-                () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
-            };
-            if served.is_err() {
-                self.answers.count(Count::TcpTimeouts);
-            }
+            self.until_lost(&place, self.serve(stream, (client, transport), &place)).await;
         });
+    }
+
+    /// Serves a connection until it ends, or has to give way.
+    async fn until_lost(&self, place: &Place, serving: impl Future<Output = io::Result<()>>) {
+        let served = tokio::select! {
+            served = serving => served,
+            () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if served.is_err() {
+            self.answers.count(Count::TcpTimeouts);
+        }
     }
 
     /// A place among the connections that are served; `None` if the client has too many.

@@ -70,13 +70,7 @@ impl<A: Answering + 'static> Server<A> {
                     }
                 }
             };
-            let served = tokio::select! {
-                served = serving => served,
-                () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
-            };
-            if served.is_err() {
-                self.answers.count(Count::TcpTimeouts);
-            }
+            self.until_lost(&place, serving).await;
         });
     }
 
