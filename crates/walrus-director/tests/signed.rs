@@ -229,6 +229,8 @@ fn whatever_happens_to_servers_every_answer_is_signed_and_of_a_plan_that_was_in_
         all.iter().copied().filter(|it| *it != dead && *it != (dead + 1) % SERVERS).collect()
     };
     std::thread::scope(|scope| {
+        // However this ends, the one that asks hears it.
+        let ended = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let from = applied.load(Ordering::SeqCst);
@@ -248,12 +250,21 @@ fn whatever_happens_to_servers_every_answer_is_signed_and_of_a_plan_that_was_in_
             applied.store(sequence, Ordering::SeqCst);
             until("an answer", || asked.load(Ordering::Relaxed) > before + 2);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ended);
     });
     let status = director.signing();
     assert_eq!((status.pending, status.error), (0, None));
     assert!(status.answer_sets > 0 && status.next_renewal.is_some());
     assert_eq!(servers_of(&director, &[pair.public()]).len(), 3);
+}
+
+/// Says that it is over when it goes.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

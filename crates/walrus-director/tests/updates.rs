@@ -34,7 +34,9 @@ const NOERROR: u8 = 0;
 const REFUSED: u8 = 5;
 const YXDOMAIN: u8 = 6;
 /// How long anything may take on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After what time without a reply a client asks again.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
 type Data = UnknownRecordData<Vec<u8>>;
 
@@ -163,22 +165,26 @@ impl Client {
 
     fn at(local: &str, to: SocketAddr) -> Self {
         let socket = UdpSocket::bind(local).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(ASKED_AGAIN)).unwrap();
         socket.connect(to).unwrap();
         Self(socket)
     }
 
-    /// The code of the reply to this message.
+    /// The code of the reply to this message, asked again as clients do: where a flood comes in faster than it can be
+    /// read, the kernel drops of all senders alike.
     fn ask(&self, message: &[u8]) -> u8 {
-        self.0.send(message).unwrap();
-        loop {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            self.0.send(message).unwrap();
             let mut reply = [0; 4096];
-            let len = self.0.recv(&mut reply).unwrap();
-            // Not of one before it.
-            if len > 3 && reply[..2] == message[..2] {
-                return reply[3] & 15;
+            while let Ok(len) = self.0.recv(&mut reply) {
+                // Not of one before it.
+                if len > 3 && reply[..2] == message[..2] {
+                    return reply[3] & 15;
+                }
             }
         }
+        panic!("no reply in {PATIENCE:?}")
     }
 
     fn signed(&self, mut message: Vec<u8>) -> u8 {
@@ -192,10 +198,25 @@ impl Client {
         builder.header_mut().set_id(0x4242);
         builder.push((name(owner), kind)).unwrap();
         let query = builder.into_message().into_octets();
-        self.0.send(&query).unwrap();
-        let mut reply = [0; 4096];
-        let len = self.0.recv(&mut reply).unwrap();
-        Message::from_octets(&reply[..len]).unwrap().header_counts().ancount()
+        let (began, mut reply) = (Instant::now(), [0; 4096]);
+        while began.elapsed() < PATIENCE {
+            self.0.send(&query).unwrap();
+            while let Ok(len) = self.0.recv(&mut reply) {
+                if reply[..2] == query[..2] {
+                    return Message::from_octets(&reply[..len]).unwrap().header_counts().ancount();
+                }
+            }
+        }
+        panic!("no reply in {PATIENCE:?}")
+    }
+}
+
+/// Ends the floods when it goes, so that a test that fails does not wait for them for ever.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -204,7 +225,7 @@ fn strangers_keep_nobody_from_updating_and_get_no_more_than_their_share_of_repli
     let state = tempfile::tempdir().unwrap();
     let director = start(state.path(), true, Some(20));
     let to = director.addresses()[0];
-    let (client, stop) = (Client::new(&director), AtomicBool::new(false));
+    let (client, stop) = (Client::new(&director), Arc::new(AtomicBool::new(false)));
     let add = || vec![("a.walrus.example", Change::Add(a(1)))];
     let unsigned = update(7, &[], &add());
     let mut foreign = unsigned.clone();
@@ -214,6 +235,7 @@ fn strangers_keep_nobody_from_updating_and_get_no_more_than_their_share_of_repli
     let liar = SharedKey::new("k".parse().unwrap(), TsigAlgorithm::HmacSha256, b"wrong");
     let _ = liar.sign_request(&mut wrong, now());
     std::thread::scope(|scope| {
+        let ended = Stop(Arc::clone(&stop));
         let stop = &stop;
         let flood = |message: Vec<u8>, local: &'static str| {
             move || {
@@ -241,14 +263,16 @@ fn strangers_keep_nobody_from_updating_and_get_no_more_than_their_share_of_repli
             let message = update(100 + number, &[], &[(&owner, Change::Add(a(1)))]);
             assert_eq!(client.signed(message), NOERROR, "{number}");
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ended);
         let most = 20 * (began.elapsed().as_secs() + 2);
         for flood in floods {
             let replies: u64 = flood.join().unwrap();
             assert!(replies <= most, "{replies} in {:?}", began.elapsed());
         }
     });
-    assert!(director.update_counts().done == 20 && director.update_counts().unsigned > 100);
+    // More than once where a reply came later than the next asking.
+    let counts = director.update_counts();
+    assert!(counts.done >= 20 && counts.unsigned > 100, "{counts:?}");
     director.shutdown();
 }
 
