@@ -1,10 +1,12 @@
 //! Answers a fixed number of queries and ends: for counting instructions and cache misses under
 //! `valgrind`, which no neighbour on the machine can disturb. `bench/instructions` runs it.
 //!
-//! usage: instructions calibration|domains|adaptive|static|missing|service|signed-static|signed-missing|signed-service COUNT [PREFIXES]
+//! usage: instructions calibration|domains|adaptive|static|cookies|missing|service|signed-static|signed-missing|signed-service COUNT [PREFIXES]
 
 #[path = "respond/adaptive.rs"]
 mod adaptive;
+#[path = "respond/cookies.rs"]
+mod cookies;
 #[path = "respond/load.rs"]
 mod load;
 #[path = "respond/world.rs"]
@@ -25,6 +27,12 @@ fn main() {
     let [what, count, rest @ ..] = &words[..] else { return };
     let count: usize = count.parse().expect("COUNT is a number");
     let prefixes = rest.first().map_or(500_000, |text| text.parse().expect("PREFIXES is a number"));
+    if what == "cookies" {
+        let (world, server) = (World::new(NAMES, 100), cookies::giver());
+        let (mut respond, mut reply) = (load::respond_as(&world, &server), [0; 1232]);
+        let queries = cookies::queries(&world, &server);
+        return run(&queries, count, |query| respond(query, &mut reply));
+    }
     let (queries, prefixes) = match what.as_str() {
         "calibration" | "static" => (Queries::of_names(NAMES), 100),
         "missing" => (Queries::missing(), 100),
@@ -34,7 +42,9 @@ fn main() {
         "signed-missing" => (Queries::missing_signed(), 100),
         "signed-service" => (Queries::of_signed_service(), 100),
         _ => {
-            panic!("calibration, domains, adaptive; static, missing or service, also with signed-")
+            panic!(
+                "calibration, cookies, domains, adaptive; static, missing or service, also with signed-"
+            )
         }
     };
     if what == "calibration" {

@@ -77,9 +77,18 @@ impl Queries {
 
 /// Answers a query; the reply's length.
 pub(crate) fn respond_to(world: &World) -> impl FnMut(&[u8]) -> usize {
-    let mut worker = WorkerState::new(1, &world.table);
     let mut reply = [0; 1232];
-    move |query| {
+    let mut respond = respond_as(world, ServerOptions::SILENT);
+    move |query| respond(query, &mut reply)
+}
+
+/// The same of a server that presents itself so.
+pub(crate) fn respond_as<'w>(
+    world: &'w World,
+    server: &'w ServerOptions,
+) -> impl FnMut(&[u8], &mut [u8]) -> usize + 'w {
+    let mut worker = WorkerState::new(1, &world.table);
+    move |query, reply| {
         let request = Request {
             query,
             client: IpAddr::from([192, 0, 2, 1]),
@@ -88,9 +97,9 @@ pub(crate) fn respond_to(world: &World) -> impl FnMut(&[u8]) -> usize {
             now: Time::ZERO,
             unix_secs: 0,
             udp_size_max: 1232,
-            server: ServerOptions::SILENT,
+            server,
         };
-        match respond(&world.table, &mut worker, &request, &mut reply) {
+        match respond(&world.table, &mut worker, &request, reply) {
             Outcome::Reply(len) => len,
             other => panic!("{other:?}"),
         }
