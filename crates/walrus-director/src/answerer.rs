@@ -17,7 +17,7 @@ use crate::decision_log::Sampler;
 use crate::dnstap::Tap;
 use crate::domains::{Domain, DomainCounts};
 use crate::rate_limit::{RateLimit, Verdict};
-use crate::replies::question_and_code;
+use crate::replies::answered_and_code;
 use crate::sample::{Sample, Sampled};
 use crate::serving::{Current, Left, Serving, Tally};
 use crate::udp::prefetch;
@@ -282,13 +282,13 @@ impl Answering for Answerer {
                 return None;
             }
         }
-        self.tell_tap(&incoming, reply.get(..length));
+        self.tell(incoming, reply.get(..length));
         Some(length)
     }
 
     fn tell(&mut self, incoming: Incoming<'_>, reply: Option<&[u8]>) {
-        if let Some((record_type, code)) = reply.and_then(question_and_code) {
-            self.counters.replies.add(incoming.transport, record_type, code);
+        if let Some((answered, code)) = reply.and_then(answered_and_code) {
+            self.counters.replies.add_answered(incoming.transport, answered, code);
         }
         self.tell_tap(&incoming, reply);
     }
@@ -315,6 +315,7 @@ mod tests {
     use crate::director::tests::zone_table;
     use crate::dnstap::DnstapWriter;
     use crate::fixture::{SERVICE, digests, plan, query, topology};
+    use crate::replies::Replies;
 
     const THREADS: usize = 1;
     const DOMAINS: usize = 10;
@@ -402,6 +403,22 @@ mod tests {
             answerer.begin_batch();
             queries.iter().for_each(|query| ask(&mut answerer, query));
         }));
+    }
+
+    #[test]
+    fn an_update_that_is_refused_where_it_came_in_is_counted() {
+        let mut answerer = answerer();
+        let incoming = Incoming {
+            query: b"\0\x07\x28\0\0\x01\0\0\0\0\0\0\x01x\0\0\x06\0\x01",
+            client: [192, 0, 2, 53].into(),
+            local: ([127, 0, 0, 1], 53).into(),
+            transport: Transport::Udp,
+        };
+        assert!(answerer.refuse(incoming, &mut [0; 1232]).is_some());
+        let mut replies = Replies::default();
+        replies.add(&answerer.counters.replies);
+        let told: Vec<_> = replies.iter().map(|it| (it.record_type, it.rcode, it.count)).collect();
+        assert_eq!(told, [("UPDATE", "REFUSED", 1)]);
     }
 
     #[test]

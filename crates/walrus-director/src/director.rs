@@ -282,10 +282,9 @@ impl DirectorHandle {
                     self.0.keeper.hand_off().set_open(true);
                 }
                 self.tell_updates(&taking);
-                let names: BTreeSet<_> = keys.names().cloned().collect();
-                self.0.keeper.hand_off().set_known(|known| known.keys.clone_from(&names));
-                let held = self.inner().keys.load();
-                self.inner().keys.store(Arc::new(held.replaced_by(keys)));
+                let keys = self.inner().keys.load().replaced_by(keys);
+                self.0.keeper.hand_off().set_known(|known| known.keys.clone_from(&keys));
+                self.inner().keys.store(Arc::new(keys));
             }
             Err(_) => {
                 self.control().signing.set_sets_max(before);

@@ -37,11 +37,15 @@ const TYPES: [(&str, u16); 24] = [
 
 const OTHER: &str = "other";
 
+/// What is no query counts by its opcode, whatever type its question has.
+const OPCODES: [&str; 2] = ["NOTIFY", "UPDATE"];
+
 /// The codes that are counted one by one.
 const CODES: [(&str, u16); 13] = rcode::NAMES;
 
+/// With one place more for all others, and behind it those for opcodes.
+const TYPE_PLACES: usize = TYPES.len() + 1 + OPCODES.len();
 /// With one place more for all others.
-const TYPE_PLACES: usize = TYPES.len() + 1;
 const CODE_PLACES: usize = CODES.len() + 1;
 const TRANSPORTS: [Transport; Transport::COUNT] =
     [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
@@ -61,20 +65,39 @@ const fn places<const NUMBERS: usize>(known: &[(&str, u16)]) -> [u8; NUMBERS] {
     places
 }
 
-/// The type that a reply to a plain query was asked for, and its code as far as the header has it.
-pub(crate) fn question_and_code(reply: &[u8]) -> Option<(u16, u16)> {
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// A query of this type.
+    Type(u16),
+    Notify,
+    Update,
+}
+
+/// What a reply answers, and its code as far as the header has it; `None` if it cannot be told.
+pub(crate) fn answered_and_code(reply: &[u8]) -> Option<(Answered, u16)> {
     const OPCODE: u8 = 0x78;
-    let [_, _, flags, code, 0, 1, ..] = reply else { return None };
-    if flags & OPCODE != 0 {
-        return None;
+    const NOTIFY: u8 = 4 << 3;
+    const UPDATE: u8 = 5 << 3;
+    let [_, _, flags, code, ..] = reply else { return None };
+    let code = u16::from(code & 0x0f);
+    match flags & OPCODE {
+        0 => Some((Answered::Type(type_of_question(reply)?), code)),
+        NOTIFY => Some((Answered::Notify, code)),
+        UPDATE => Some((Answered::Update, code)),
+        _ => None,
     }
+}
+
+fn type_of_question(reply: &[u8]) -> Option<u16> {
+    let [_, _, _, _, 0, 1, ..] = reply else { return None };
     let question = reply.get(walrus_dns::query::HEADER_LEN..)?;
     let mut at = 0;
     while let len @ 1..=63 = *question.get(at)? {
         at += 1 + usize::from(len);
     }
     let record_type = question.get(at + 1..at + 3)?;
-    Some((u16::from_be_bytes([record_type[0], record_type[1]]), u16::from(code & 0x0f)))
+    Some(u16::from_be_bytes([record_type[0], record_type[1]]))
 }
 
 /// One thread's counts. Only that thread writes, anybody may read.
@@ -86,19 +109,35 @@ impl ReplyCounters {
         Self([const { AtomicU64::new(0) }; PLACES])
     }
 
-    /// Counts one reply; only for the thread that owns these.
+    /// Counts one reply to a query; only for the thread that owns these.
     #[inline]
     pub(crate) fn add(&self, transport: Transport, record_type: u16, rcode: u16) {
-        let place_of =
-            |places: &[u8], number: u16, other: usize| match places.get(usize::from(number)) {
-                Some(place) => usize::from(*place),
-                None => other,
-            };
-        let record_type = place_of(&PLACE_OF_TYPE, record_type, TYPES.len());
+        self.add_at(transport, place_of(&PLACE_OF_TYPE, record_type, TYPES.len()), rcode);
+    }
+
+    /// The same to whatever was asked.
+    pub(crate) fn add_answered(&self, transport: Transport, answered: Answered, rcode: u16) {
+        match answered {
+            Answered::Type(record_type) => self.add(transport, record_type, rcode),
+            Answered::Notify => self.add_at(transport, TYPES.len() + 1, rcode),
+            Answered::Update => self.add_at(transport, TYPES.len() + 2, rcode),
+        }
+    }
+
+    #[inline]
+    fn add_at(&self, transport: Transport, record_type: usize, rcode: u16) {
         let code = place_of(&PLACE_OF_CODE, rcode, CODES.len());
         let transport = transport as usize;
         let cell = &self.0[(transport * TYPE_PLACES + record_type) * CODE_PLACES + code];
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+#[inline]
+fn place_of(places: &[u8], number: u16, other: usize) -> usize {
+    match places.get(usize::from(number)) {
+        Some(place) => usize::from(*place),
+        None => other,
     }
 }
 
@@ -111,7 +150,7 @@ pub struct Replies([u64; PLACES]);
 pub struct ReplyCount {
     /// `udp`, `tcp`, `tls` or `https`.
     pub transport: &'static str,
-    /// A type that is known here, `other`, or `unreadable` if the query had none.
+    /// A type that is known here, `other`, or `unreadable` if the query had none; the opcode of what is no query.
     pub record_type: &'static str,
     /// The code's name, or `other`.
     pub rcode: &'static str,
@@ -143,11 +182,16 @@ impl Replies {
         let counted = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
         counted.map(|(place, count)| ReplyCount {
             transport: TRANSPORTS[place / CODE_PLACES / TYPE_PLACES].name(),
-            record_type: name(&TYPES, place / CODE_PLACES % TYPE_PLACES),
+            record_type: type_at(place / CODE_PLACES % TYPE_PLACES),
             rcode: name(&CODES, place % CODE_PLACES),
             count: *count,
         })
     }
+}
+
+fn type_at(place: usize) -> &'static str {
+    let opcode = place.checked_sub(TYPES.len() + 1).and_then(|opcode| OPCODES.get(opcode));
+    opcode.copied().unwrap_or_else(|| name(&TYPES, place))
 }
 
 fn name(known: &[(&'static str, u16)], place: usize) -> &'static str {
@@ -179,6 +223,10 @@ mod tests {
         ] {
             thread.add(transport, record_type, code);
         }
+        for reply in [&b"\0\x01\xa8\x05\0\0\0\0\0\0\0\0"[..], b"\0\x01\xa4\0\0\x01"] {
+            let (answered, code) = answered_and_code(reply).unwrap();
+            thread.add_answered(Transport::Udp, answered, code);
+        }
         let mut replies = Replies::default();
         replies.add(&thread);
         let told: Vec<_> =
@@ -187,12 +235,14 @@ mod tests {
             ("udp", "unreadable", "FORMERR", 1),
             ("udp", "A", "NOERROR", 2),
             ("udp", "HTTPS", "NXDOMAIN", 1),
+            ("udp", "NOTIFY", "NOERROR", 1),
+            ("udp", "UPDATE", "REFUSED", 1),
             ("tcp", "A", "BADVERS", 1),
             ("tcp", "CAA", "REFUSED", 1),
             ("tcp", "other", "other", 2),
         ];
         assert_eq!(told, expected);
-        assert_eq!(replies.total(), 8);
+        assert_eq!(replies.total(), 10);
     }
 
     #[test]

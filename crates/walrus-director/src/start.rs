@@ -185,8 +185,9 @@ fn hand_off(
     (limit, counters, tap): (Option<Arc<RateLimit>>, Arc<Counters>, Option<Tap>),
 ) -> (HandOff, Mailboxes) {
     let late = LateReplies::new(limit, start.clock.clone(), counters, tap);
-    let (hand_off, mailboxes) = HandOff::new(Some(late), Arc::clone(&updates.counts));
-    hand_off.set_known(|known| known.keys = start.keys.names().cloned().collect());
+    let counts = Arc::clone(&updates.counts);
+    let (hand_off, mailboxes) = HandOff::new(Some(late), counts, start.clock.clone());
+    hand_off.set_known(|known| known.keys.clone_from(&start.keys));
     hand_off.set_open(updates.are_taken());
     (hand_off, mailboxes)
 }

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use walrus_host::clock::Clock;
 use walrus_host::tls::{new_authority, server_config};
 
 use super::*;
@@ -46,7 +47,7 @@ impl Running {
                 shared,
                 limits,
                 steering,
-                (echo, HandOff::new(None, Arc::default()).0),
+                (echo, HandOff::new(None, Arc::default(), Clock::real()).0),
             )
         });
         Self { address, shutdown, counters, thread: Some(thread) }

@@ -28,26 +28,15 @@ pub use server::{ReplySigner, TsigRefusal};
 
 use crate::update::{SecretError, read_secret};
 
-/// The name of the key with which a request says that it is signed, as its last record; nothing is checked.
-///
-/// # Errors
-/// If it cannot be read.
-pub(crate) fn signer_of(request: &[u8]) -> Result<Option<DomainName>, Unreadable> {
-    record::signer(request).map_err(|_| Unreadable)
-}
-
-/// No message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
-
-/// Whether a reply of ours has a signature: only those have one whose request was signed rightly.
-pub(crate) fn is_signed(reply: &[u8]) -> bool {
+/// Whether a reply of ours has a signature and no error in it: its request was signed rightly, not long ago. One that
+/// says BADTIME is signed, too, but what it answers may have been recorded at any time.
+pub(crate) fn is_to_signer(reply: &[u8]) -> bool {
     let found = record::Found::in_message(reply).ok().flatten();
-    found.is_some_and(|found| !found.mac.is_empty())
+    found.is_some_and(|it| !it.mac.is_empty() && it.variables.error == record::NO_ERROR)
 }
 
 /// How far clocks may be apart, in seconds (RFC 8945 section 10).
-const FUDGE: u16 = 300;
+pub(crate) const FUDGE: u16 = 300;
 
 /// A key with its secret. Cheap to clone; its secret is never shown.
 #[derive(Clone)]
@@ -147,11 +136,6 @@ impl TsigKeys {
     #[must_use]
     pub fn get(&self, name: &DomainName) -> Option<&SharedKey> {
         self.keys.get(name)
-    }
-
-    /// Their names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &DomainName> {
-        self.keys.keys()
     }
 
     /// What became of signed requests.

@@ -103,19 +103,6 @@ impl Found {
     }
 }
 
-/// The name of the key with which a message says that it is signed; nothing is checked.
-pub(super) fn signer(message: &[u8]) -> Result<Option<DomainName>, Malformed> {
-    let message = Message::from_slice(message).map_err(|_| Malformed)?;
-    let mut last = None;
-    for record in message.additional().map_err(|_| Malformed)? {
-        last = Some(record.map_err(|_| Malformed)?);
-    }
-    let last = last.filter(|record| record.rtype().to_int() == TYPE_TSIG);
-    let Some(record) = last else { return Ok(None) };
-    let name = record.owner().to_vec().into_octets();
-    DomainName::from_wire(&name).map(Some).map_err(|_| Malformed)
-}
-
 impl Variables {
     /// What is signed behind a request, or the first reply.
     pub(super) fn sign(&self, key: &SharedKey, digest: &mut hmac::Context) {

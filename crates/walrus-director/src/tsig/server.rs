@@ -54,21 +54,49 @@ impl TsigKeys {
         now: u64,
     ) -> Result<Option<ReplySigner>, TsigRefusal> {
         let mut named = None;
-        let verified = self.check(request, now, &mut named);
-        match &verified {
-            Ok(None) => {}
-            Ok(Some(_)) => self.counts.add_good(),
-            Err(refusal) => self.counts.add_refusal(refusal, named.as_ref(), now),
+        match self.check(request, now, &mut named) {
+            Ok(None) => Ok(None),
+            Ok(Some((signer, signed))) => {
+                self.counts.add_good();
+                *request = signed;
+                Ok(Some(signer))
+            }
+            Err(refusal) => {
+                self.counts.add_refusal(&refusal, named.as_ref(), now);
+                Err(refusal)
+            }
         }
-        verified
     }
 
+    /// Who signs the replies to a request, before it is taken: nothing is counted or told. `None`: it has no signature.
+    /// A signature that is wrong costs a hash over the message, as much as a right one.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub(crate) fn look(
+        &self,
+        request: &[u8],
+        now: u64,
+    ) -> Result<Option<ReplySigner>, TsigRefusal> {
+        Ok(self.check(request, now, &mut None)?.map(|(signer, _)| signer))
+    }
+
+    /// Refuses a request that was signed rightly, since nobody knows any more whether it was taken before: as
+    /// RFC 8945 section 5.2.3 has it for one that is older than what came since.
+    pub(crate) fn refuse_forgotten(&self, signer: ReplySigner, now: u64) -> TsigRefusal {
+        let (key, signed_at) = (signer.key().clone(), signer.signed_at);
+        let refusal = TsigRefusal::WrongTime { signer, signed_at };
+        self.counts.add_refusal(&refusal, Some(&key), now);
+        refusal
+    }
+
+    /// The signer, and the request as it was signed.
     fn check(
         &self,
-        request: &mut Vec<u8>,
+        request: &[u8],
         now: u64,
         named: &mut Option<DomainName>,
-    ) -> Result<Option<ReplySigner>, TsigRefusal> {
+    ) -> Result<Option<(ReplySigner, Vec<u8>)>, TsigRefusal> {
         let found = Found::in_message(request).map_err(|_| TsigRefusal::Malformed)?;
         let Some(found) = found else { return Ok(None) };
         *named = Some(found.key.clone());
@@ -79,7 +107,7 @@ impl TsigKeys {
         if found.mac.len() > whole || found.mac.len() < MAC_SIZE_MIN.max(whole / 2) {
             return Err(TsigRefusal::Malformed);
         }
-        let mut signed = request.clone();
+        let mut signed = request.to_vec();
         found.take_off(&mut signed);
         let mut digest = key.digest();
         digest.update(&signed);
@@ -89,16 +117,16 @@ impl TsigKeys {
             return Err(TsigRefusal::WrongSignature);
         }
         let is_short = found.mac.len() < whole;
-        let signer = ReplySigner { key: key.clone(), before: found.mac, is_first: true };
+        let signed_at = found.variables.time_signed;
+        let signer = ReplySigner { key: key.clone(), before: found.mac, is_first: true, signed_at };
         // Sections 5.2.3 and 5.2.4: the time before what is too short for us.
         if !found.variables.are_of(now) {
-            return Err(TsigRefusal::WrongTime { signer, signed_at: found.variables.time_signed });
+            return Err(TsigRefusal::WrongTime { signer, signed_at });
         }
         if is_short {
             return Err(TsigRefusal::ShortSignature { signer });
         }
-        *request = signed;
-        Ok(Some(signer))
+        Ok(Some((signer, signed)))
     }
 }
 
@@ -176,6 +204,8 @@ pub struct ReplySigner {
     /// The MAC of the message before: first the request's.
     before: Vec<u8>,
     is_first: bool,
+    /// When the request was signed, in seconds since 1970.
+    signed_at: u64,
 }
 
 impl ReplySigner {
@@ -188,6 +218,11 @@ impl ReplySigner {
     /// The signature of the request, before anything was signed.
     pub(crate) fn request_mac(&self) -> &[u8] {
         &self.before
+    }
+
+    /// When the request was signed, in seconds since 1970.
+    pub(crate) const fn signed_at(&self) -> u64 {
+        self.signed_at
     }
 
     /// The most bytes that a signature adds.

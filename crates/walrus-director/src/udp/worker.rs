@@ -279,6 +279,8 @@ fn waits_briefly(socket: &UdpSocket) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use walrus_host::clock::Clock;
+
     use super::*;
     use crate::answering::Echo;
     use crate::counters::{CounterSnapshot, Counters};
@@ -311,7 +313,7 @@ mod tests {
                 512,
                 wake,
                 Arc::clone(&stop),
-                (echo, HandOff::new(None, Arc::default()).0),
+                (echo, HandOff::new(None, Arc::default(), Clock::real()).0),
             );
             let thread = std::thread::spawn(|| worker.run());
             Self { addresses, waker, stop, counters, thread }
@@ -361,7 +363,7 @@ mod tests {
             let (wake, waker) = UnixStream::pair().unwrap();
             wake.set_nonblocking(true).unwrap();
             let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
-            let (hand_off, mailboxes) = HandOff::new(None, Arc::default());
+            let (hand_off, mailboxes) = HandOff::new(None, Arc::default(), Clock::real());
             let events = mailboxes.changes;
             hand_off.set_open(true);
             let answering = (Echo(Arc::clone(&counters)), hand_off);
@@ -416,7 +418,7 @@ mod tests {
         let (wake, waker) = UnixStream::pair().unwrap();
         wake.set_nonblocking(true).unwrap();
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::new()));
-        let (hand_off, mailboxes) = HandOff::new(None, Arc::default());
+        let (hand_off, mailboxes) = HandOff::new(None, Arc::default(), Clock::real());
         hand_off.set_open(true);
         let answering = (Echo(Arc::clone(&counters)), hand_off);
         let proxies = Networks::new(&[([127, 0, 0, 8].into(), 32)]);
@@ -474,7 +476,7 @@ mod tests {
             512,
             wake,
             Arc::clone(&stop),
-            (echo, HandOff::new(None, Arc::default()).0),
+            (echo, HandOff::new(None, Arc::default(), Clock::real()).0),
         );
         let thread = std::thread::spawn(|| worker.run());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

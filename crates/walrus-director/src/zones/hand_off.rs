@@ -1,8 +1,9 @@
 //! What is no plain query leaves the answering threads here: UPDATE and NOTIFY for the zone keeper, signed queries
 //! and transfers by UDP for a thread that waits for no disk.
 //!
-//! Bounded queues, with places apart for those whom Walrus knows: what does not fit is dropped and counted, as on
-//! any other hop, and who sent it tries again. A plain query costs one look at its header.
+//! Bounded queues, with places apart for those whose signature is right: what does not fit is dropped and counted, as
+//! on any other hop, and who sent it tries again. A plain query costs one look at its header; a signature is verified
+//! before a place is taken, since the name of a key is no secret.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,17 +16,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use walrus_core::answer::Transport;
-use walrus_dns::DomainName;
+use walrus_host::clock::Clock;
 
-use super::hand_off_places::{HandOffPlace, HandOffPlaces, KNOWN_MAX, STRANGERS_MAX};
+use super::hand_off_places::{HandOffPlace, HandOffPlaces, PLACES};
 use super::late_replies::LateReplies;
 use super::outbound::request::is_wanted;
 use super::update_counts::UpdateCounts;
-use crate::tsig::signer_of;
+use crate::tsig::TsigKeys;
 use crate::udp::{Route, UdpListener, send_along};
 
 /// Messages that wait on one queue: all that have a place, and calls to look up.
-const QUEUE: usize = KNOWN_MAX + STRANGERS_MAX + 8;
+const QUEUE: usize = PLACES + 8;
 
 /// What a thread behind a queue is told.
 pub(crate) enum Event {
@@ -66,10 +67,20 @@ pub(crate) enum Back {
 impl Back {
     /// Sends the reply. One that the network or the connection does not take is lost.
     pub(crate) fn send(self, reply: Vec<u8>) {
+        self.send_as(reply, false);
+    }
+
+    /// Sends the reply to what has come before: whoever has recorded that may send it from any address, so it is limited
+    /// although it is signed.
+    pub(crate) fn send_again(self, reply: Vec<u8>) {
+        self.send_as(reply, true);
+    }
+
+    fn send_as(self, reply: Vec<u8>, is_repeat: bool) {
         match self {
             Self::Udp { socket, route, late, between } => {
                 let reply = match late {
-                    Some(late) => late.pass(between, reply),
+                    Some(late) => late.pass(between, reply, is_repeat),
                     None => Some(reply),
                 };
                 let Some(reply) = reply else { return };
@@ -91,11 +102,13 @@ impl Back {
     }
 }
 
-/// Who sends a message, as far as is seen without a look at the signature.
+/// Who sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// One who names a key that is here, or a primary of a zone.
-    Known,
+    /// One whose signature is right, and not of long ago; with its first bytes, which tell messages apart.
+    Signed(u64),
+    /// A primary of a zone that tells of a change, if its address is its own.
+    Primary,
     /// Anybody else.
     Stranger,
     /// One who sends an update without any signature: it is refused where it came in.
@@ -105,7 +118,7 @@ pub(crate) enum Caller {
 /// Who is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) keys: BTreeSet<DomainName>,
+    pub(crate) keys: TsigKeys,
     pub(crate) primaries: BTreeSet<IpAddr>,
 }
 
@@ -130,6 +143,7 @@ struct Shared {
     known: ArcSwap<Known>,
     late: Option<Arc<LateReplies>>,
     counts: Arc<UpdateCounts>,
+    clock: Clock,
 }
 
 const OPCODE: u8 = 0x78;
@@ -138,7 +152,11 @@ const UPDATE: u8 = 5 << 3;
 
 impl HandOff {
     /// All ends. Until it is opened nothing is to be handed over.
-    pub(crate) fn new(late: Option<LateReplies>, counts: Arc<UpdateCounts>) -> (Self, Mailboxes) {
+    pub(crate) fn new(
+        late: Option<LateReplies>,
+        counts: Arc<UpdateCounts>,
+        clock: Clock,
+    ) -> (Self, Mailboxes) {
         let (changes_in, changes) = sync_channel(QUEUE);
         let (queries_in, queries) = sync_channel(QUEUE);
         let shared = Shared {
@@ -149,6 +167,7 @@ impl HandOff {
             known: ArcSwap::default(),
             late: late.map(Arc::new),
             counts,
+            clock,
         };
         (Self(Arc::new(shared)), Mailboxes { changes, queries })
     }
@@ -189,14 +208,18 @@ impl HandOff {
     pub(crate) fn caller(&self, message: &[u8], client: IpAddr) -> Caller {
         let kind = message.get(2).map_or(0, |flags| flags & OPCODE);
         let known = self.0.known.load();
-        match signer_of(message) {
+        match known.keys.look(message, self.0.clock.unix_ms() / 1000) {
             Ok(None) if kind == UPDATE => {
                 self.0.counts.unsigned.add();
                 Caller::Unsigned
             }
-            Ok(Some(key)) if known.keys.contains(&key) => Caller::Known,
+            Ok(Some(signer)) => {
+                // None that is right is shorter.
+                let begin = signer.request_mac().first_chunk();
+                Caller::Signed(begin.map_or(0, |begin| u64::from_be_bytes(*begin)))
+            }
             _ if kind == NOTIFY && known.primaries.contains(&client.to_canonical()) => {
-                Caller::Known
+                Caller::Primary
             }
             _ => Caller::Stranger,
         }
@@ -206,7 +229,7 @@ impl HandOff {
     pub(crate) fn offer(&self, message: HandedOver, caller: Caller) -> bool {
         let is_query = message.message.get(2).is_some_and(|flags| flags & OPCODE == 0);
         let (sender, places) = if is_query { &self.0.queries } else { &self.0.changes };
-        let place = places.take(message.client.ip(), caller == Caller::Known);
+        let place = places.take(message.client.ip(), caller);
         place.is_some_and(|place| sender.try_send(Event::Message(Box::new(message), place)).is_ok())
     }
 
@@ -236,17 +259,34 @@ mod tests {
     use super::*;
     use crate::tsig::SharedKey;
 
+    /// Where a manual clock stands.
+    const NOW: u64 = 1_767_225_600;
+
     fn new() -> (HandOff, Mailboxes) {
-        HandOff::new(None, Arc::default())
+        HandOff::new(None, Arc::default(), Clock::manual().0)
     }
 
     fn message(flags: u8) -> [u8; 12] {
         [0, 1, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0]
     }
 
-    fn handed(message: Vec<u8>) -> HandedOver {
+    /// With a zone, signed.
+    fn signed(flags: u8, number: u16, (name, secret, at): (&str, &[u8], u64)) -> Vec<u8> {
+        let mut message = [&message(flags)[..], b"\x07example\x00\x00\x06\x00\x01"].concat();
+        message[..2].copy_from_slice(&number.to_be_bytes());
+        let key = SharedKey::new(name.parse().unwrap(), TsigAlgorithm::HmacSha256, secret);
+        let _ = key.sign_request(&mut message, at);
+        message
+    }
+
+    fn with_key(hand_off: &HandOff) {
+        let key = SharedKey::new("k".parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
+        hand_off.set_known(|known| known.keys = [key.clone()].into_iter().collect());
+    }
+
+    fn handed(message: Vec<u8>, client: [u8; 4]) -> HandedOver {
         let (sender, _) = oneshot::channel();
-        let (client, local) = (([127, 0, 0, 1], 53).into(), ([127, 0, 0, 2], 53).into());
+        let (client, local) = ((client, 53).into(), ([127, 0, 0, 2], 53).into());
         let back = Back::Stream(sender);
         HandedOver { message, client, local, transport: Transport::Tcp, back }
     }
@@ -268,44 +308,52 @@ mod tests {
     #[test]
     fn what_strangers_send_takes_no_place_of_others_and_waits_for_nobody() {
         let (hand_off, events) = new();
-        let offer = |flags, caller| hand_off.offer(handed(message(flags).to_vec()), caller);
-        let strangers = (0..1000).filter(|_| offer(0x28, Caller::Stranger)).count();
-        let known = (0..1000).filter(|_| offer(0x20, Caller::Known)).count();
-        assert!(strangers < known && known <= KNOWN_MAX, "{strangers} {known}");
-        assert!(offer(0x00, Caller::Known), "queries wait for no update");
+        with_key(&hand_off);
+        let offer = |message: Vec<u8>, client: [u8; 4]| {
+            let caller = hand_off.caller(&message, client.into());
+            hand_off.offer(handed(message, client), caller)
+        };
+        let net = |number: u16| [10, number.to_be_bytes()[0], number.to_be_bytes()[1], 1];
+        let count =
+            |flags, key| (0..1000).filter(|it| offer(signed(flags, *it, key), net(*it))).count();
+        // The name of a key is no secret, nor is what was signed an hour ago.
+        let wrong = count(0x28, ("k", b"wrong", NOW));
+        assert_eq!(wrong + count(0x28, ("k", b"secret", NOW - 3600)), 64);
+        let right = ("k", &b"secret"[..], NOW);
+        let repeated = (0..1000).filter(|it| offer(signed(0x28, 7, right), net(*it))).count();
+        assert_eq!(repeated, 4, "what somebody has recorded and sends from everywhere");
+        assert_eq!(repeated + count(0x28, right), 192);
+        assert!(offer(signed(0x00, 1, right), net(1)), "queries wait for no update");
         assert!(events.queries.try_recv().is_ok());
         assert!(events.changes.try_recv().is_ok());
-        assert!(offer(0x28, Caller::Stranger), "its place is free");
+        assert!(offer(signed(0x28, 1, ("k", b"wrong", NOW)), net(2000)), "its place is free");
         drop(events);
-        assert!(!offer(0x00, Caller::Known), "the thread is gone");
+        assert!(!offer(signed(0x00, 1, right), net(1)), "the thread is gone");
     }
 
     #[test]
-    fn those_who_name_a_key_and_primaries_are_known() {
+    fn those_who_sign_rightly_and_primaries_are_known() {
         let (hand_off, _events) = new();
-        let name: DomainName = "k".parse().unwrap();
+        with_key(&hand_off);
         let primary: IpAddr = [192, 0, 2, 1].into();
-        hand_off.set_known(|known| {
-            known.keys = [name.clone()].into();
-            known.primaries = [primary].into();
-        });
-        let zone = b"\x07example\x00\x00\x06\x00\x01";
-        let signed = |flags, key: &str| {
-            let mut message = [&message(flags)[..], zone].concat();
-            let key = SharedKey::new(key.parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
-            let _ = key.sign_request(&mut message, 1_790_000_000);
-            message
-        };
-        let plain = |flags| [&message(flags)[..], zone].concat();
+        hand_off.set_known(|known| known.primaries = [primary].into());
+        let plain = |flags| [&message(flags)[..], b"\x07example\x00\x00\x06\x00\x01"].concat();
         let elsewhere: IpAddr = [192, 0, 2, 2].into();
+        let right = ("K", &b"secret"[..], NOW + 300);
+        for flags in [0x00, 0x20, 0x28] {
+            let message = signed(flags, 1, right);
+            let caller = hand_off.caller(&message, elsewhere);
+            assert!(matches!(caller, Caller::Signed(_)), "{flags:x} {caller:?}");
+            let other = hand_off.caller(&signed(flags, 2, right), elsewhere);
+            assert!(other != caller && hand_off.caller(&message, primary) == caller);
+        }
         for (message, client, caller) in [
-            (signed(0x28, "K"), elsewhere, Caller::Known),
-            (signed(0x28, "other"), primary, Caller::Stranger),
+            (signed(0x28, 1, ("other", b"secret", NOW)), primary, Caller::Stranger),
+            (signed(0x28, 1, ("k", b"wrong", NOW)), primary, Caller::Stranger),
+            (signed(0x28, 1, ("k", b"secret", NOW - 301)), primary, Caller::Stranger),
             (plain(0x28), primary, Caller::Unsigned),
-            (plain(0x20), primary, Caller::Known),
+            (plain(0x20), primary, Caller::Primary),
             (plain(0x20), elsewhere, Caller::Stranger),
-            (signed(0x20, "k"), elsewhere, Caller::Known),
-            (signed(0x00, "k"), elsewhere, Caller::Known),
             (plain(0x28)[..20].to_vec(), elsewhere, Caller::Stranger),
         ] {
             assert_eq!(hand_off.caller(&message, client), caller, "{message:x?}");
