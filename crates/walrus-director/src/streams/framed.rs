@@ -103,7 +103,7 @@ async fn replied<A: Answering>(
     }
 }
 
-/// A place for an update that is longer than queries are, if one has begun; without one it is too long.
+/// A place for an update that is longer than queries are, once so much of it has come; without one it is too long.
 fn place_for_large<A: Answering>(
     input: &mut Input,
     answers: &Answers<A>,
@@ -160,24 +160,31 @@ impl Input {
     /// Whether `next` has something to say.
     fn has_message(&self) -> bool {
         match self.length() {
-            // Too long for a query; an update says so in its third byte.
+            // Too long for a query. An update, which says so in its third byte, waits until it has brought more than a
+            // query does.
             Some(length) if length > self.size_max => {
                 const OPCODE: u8 = 0x78;
                 const UPDATE: u8 = 5 << 3;
                 let flags = self.rest().get(4);
-                flags.is_some_and(|flags| flags & OPCODE != UPDATE)
-                    || self.rest().len() >= 2 + HEADER_LEN
+                flags.is_some_and(|flags| flags & OPCODE != UPDATE) || self.is_more_than_a_query()
             }
             Some(length) => self.rest().len() >= 2 + length,
             None => false,
         }
     }
 
-    /// Whether an update has begun that is longer than queries are.
+    /// Whether there is an update that is longer than queries are, and as much of it as these have: who only says how
+    /// long it will be holds no place.
     fn is_large_update(&self, hand_off: &HandOff) -> bool {
         let header = self.rest().get(2..2 + HEADER_LEN);
         self.length().is_some_and(|length| length > QUERY_SIZE_MAX)
+            && self.is_more_than_a_query()
             && header.is_some_and(|header| hand_off.wants(header))
+    }
+
+    /// Whether as much has come as the longest query has, with its length.
+    fn is_more_than_a_query(&self) -> bool {
+        self.rest().len() >= 2 + QUERY_SIZE_MAX
     }
 
     /// Drops what was answered, and takes only queries again.

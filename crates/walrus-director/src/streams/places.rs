@@ -13,10 +13,15 @@ const CLIENT_PART: usize = 4;
 /// So large a part of all places is there for those that have asked nothing yet.
 const NEW_PART: usize = 4;
 
+/// What an IPv6 host has for itself at least.
+const IPV6_PREFIX: u32 = 64;
+
 /// Longer messages than queries that come at once: 4 MiB.
 const LARGE_MAX: usize = 64;
 /// Of these from one client: whoever is slow holds up itself alone.
 const LARGE_OF_ONE_MAX: usize = 8;
+/// There are few of these, and a household or a rented machine often has 256 networks of [`IPV6_PREFIX`].
+const LARGE_IPV6_PREFIX: u32 = 56;
 
 /// Places for messages that are longer than any query, until they have come.
 pub(super) struct LargePlaces(RefCell<BTreeMap<IpAddr, usize>>);
@@ -34,7 +39,7 @@ impl LargePlaces {
 
     /// A place, if there is one left and the client has not too many.
     pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<LargePlace> {
-        let client = network(client);
+        let client = network(client, LARGE_IPV6_PREFIX);
         let mut taken = self.0.borrow_mut();
         let all: usize = taken.values().sum();
         let of_one = taken.get(&client).copied().unwrap_or(0);
@@ -88,7 +93,7 @@ impl Places {
     /// A place for a client that has not too many yet, if need be that of the connection whose turn it is to
     /// give way.
     pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
-        let client = network(client);
+        let client = network(client, IPV6_PREFIX);
         let mut connections = self.connections.borrow_mut();
         let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
         if of_client >= (self.max / CLIENT_PART).max(2) {
@@ -184,10 +189,11 @@ impl Drop for Nameless {
     }
 }
 
-/// Who counts as one client: an IPv4 address, an IPv6 /64.
-fn network(client: IpAddr) -> IpAddr {
+/// Who counts as one client: an IPv4 address, an IPv6 network of this prefix.
+fn network(client: IpAddr, ipv6_prefix: u32) -> IpAddr {
+    let rest = 128 - ipv6_prefix;
     match client.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> rest << rest).into(),
         address @ IpAddr::V4(_) => address,
     }
 }
@@ -227,6 +233,19 @@ mod tests {
         drop((asked, new, flood));
         assert_eq!(count(&places), (0, 0));
         assert!(places.connections.borrow().by_client.is_empty());
+    }
+
+    #[test]
+    fn one_network_has_a_part_of_the_places_for_long_messages() {
+        let places = LargePlaces::new();
+        let client = |net: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]);
+        let one: Vec<_> =
+            (0..0x100).filter_map(|net| places.take(client(0x1200 + net, net))).collect();
+        assert_eq!(one.len(), LARGE_OF_ONE_MAX);
+        let all: Vec<_> = (0..0x100).filter_map(|net| places.take(client(net << 8, 1))).collect();
+        assert_eq!(one.len() + all.len(), LARGE_MAX);
+        drop((one, all));
+        assert!(places.0.borrow().is_empty());
     }
 
     #[test]

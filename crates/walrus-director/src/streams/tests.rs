@@ -3,14 +3,20 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use walrus_dns::query::HEADER_LEN;
+use walrus_host::clock::Clock;
+
 use super::*;
 use crate::answering::Echo;
 use crate::counters::{CounterSnapshot, Counters};
+use crate::zones::Mailboxes;
 
 struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     counters: Arc<Counters>,
+    hand_off: HandOff,
+    mailboxes: Mailboxes,
     thread: Option<std::thread::JoinHandle<io::Result<()>>>,
 }
 
@@ -26,12 +32,13 @@ impl Running {
         let (stop, echo) = (shutdown.clone(), Echo(counters.clone()));
         let limits = Limits { connections_max, idle, total: LONG, proxies };
         let listening = Listening { socket: listener, transport: Transport::Tcp };
+        let (hand_off, mailboxes) = HandOff::new(None, Arc::default(), Clock::real());
+        let answering = (echo, hand_off.clone());
         let thread = std::thread::spawn(move || {
             let steering = (stop, Arc::new(Notify::new()));
-            let answering = (echo, HandOff::new(None, Arc::default()).0);
             run(vec![listening], (Arc::default(), outbound()), limits, steering, answering)
         });
-        Self { address, shutdown, counters, thread: Some(thread) }
+        Self { address, shutdown, counters, hand_off, mailboxes, thread: Some(thread) }
     }
 
     fn connect(&self) -> TcpStream {
@@ -118,6 +125,45 @@ fn overlong_messages_end_the_connection() {
     assert!(matches!(stream.read_to_end(&mut rest), Ok(0) | Err(_)));
 }
 
+/// Whoever only says that much will come keeps no place from others, whose updates are long.
+#[test]
+fn a_length_alone_takes_no_place_of_long_updates() {
+    let running = Running::start(400, LONG);
+    running.hand_off.set_open(true);
+    let mut update = b"\0\x07\x28\0\0\x01\0\0\0\0\0\x01\x01x\0\0\x06\0\x01".to_vec();
+    // Behind it what is no record: to be refused by the keeper.
+    update.resize(QUERY_SIZE_MAX + 1000, 0xff);
+    let long = framed(&update);
+    let idle = |count: usize| {
+        let begin = |_| {
+            let mut stream = running.connect();
+            stream.write_all(&long[..count]).unwrap();
+            stream
+        };
+        (0..10).map(begin).collect::<Vec<_>>()
+    };
+    let held = [idle(2 + HEADER_LEN), idle(QUERY_SIZE_MAX)];
+    let mut stream = running.connect();
+    stream.write_all(&long).unwrap();
+    let event = running.mailboxes.changes.recv_timeout(LONG).unwrap();
+    let crate::zones::Event::Message(handed, _) = event else { panic!("a message") };
+    assert_eq!(handed.message, update);
+    handed.back.send(b"done".to_vec());
+    assert_eq!(read_message(&mut stream), b"done");
+    // With so much of it, it has a place until it has come: of one client eight have.
+    let mut begun = idle(2 + QUERY_SIZE_MAX);
+    let mut ended = 0;
+    for stream in &mut begun {
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let waits = |error: io::Error| {
+            matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+        };
+        ended += usize::from(!stream.read(&mut [0]).is_err_and(waits));
+    }
+    assert_eq!(ended, 2);
+    drop(held);
+}
+
 #[test]
 fn a_half_message_is_given_up_after_the_idle_time() {
     let server = Running::start(10, Duration::from_millis(100));
@@ -190,7 +236,6 @@ pub(super) fn outbound() -> Arc<Outbound> {
     use crate::serving::{Current, Serving};
     use walrus_core::answer::AnswerTable;
     use walrus_core::map::Map;
-    use walrus_host::clock::Clock;
     let topology = topology();
     let map = Arc::new(Map::build(&topology, &[]).unwrap());
     let table = AnswerTable::new(Arc::new(zone_table(&topology)), map, &topology);
