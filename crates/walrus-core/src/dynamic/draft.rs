@@ -1,6 +1,6 @@
 //! A zone while an update is carried out: the names that it touches, and what differs in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use walrus_dns::{DomainName, record_type};
 
@@ -29,6 +29,8 @@ pub struct PendingSets {
     names: Names,
     /// How much larger the zone is by them, in bytes.
     growth: isize,
+    /// What led to them takes so much in a journal, in bytes.
+    bytes: usize,
 }
 
 impl PendingSets {
@@ -41,6 +43,12 @@ impl PendingSets {
         Some(zone.with_sets(sets)).filter(|zone| zone.unfit().is_empty())
     }
 
+    /// What the differences that led to them take in a journal, in bytes: whoever lets them wait together needs a bound.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether the zone would take more memory than this with that difference, too, which makes it larger.
     #[must_use]
     pub fn is_beyond(&self, zone: &Zone, more: &ZoneDifference, memory_max: usize) -> bool {
@@ -51,8 +59,12 @@ impl PendingSets {
 
 /// Bytes by which a zone grows, about.
 fn growth_of(difference: &ZoneDifference) -> isize {
-    let bytes = |list: &[Record]| list.iter().map(journal_bytes).sum::<usize>().cast_signed();
+    let bytes = |list| bytes_of(list).cast_signed();
     bytes(&difference.added).saturating_sub(bytes(&difference.removed))
+}
+
+fn bytes_of(list: &[Record]) -> usize {
+    list.iter().map(journal_bytes).sum()
 }
 
 fn journal_bytes(record: &Record) -> usize {
@@ -204,24 +216,33 @@ impl Changed {
     /// Puts them to those before.
     pub(super) fn put(self, difference: &ZoneDifference, pending: &mut PendingSets) {
         pending.growth = pending.growth.saturating_add(growth_of(difference));
+        pending.bytes += bytes_of(&difference.removed) + bytes_of(&difference.added);
         pending.names.extend(self.0);
     }
 }
 
 /// Adds what differs between a set and what becomes of it. Of a set with another TTL all differs.
-fn compare(name: &DomainName, held: &RecordSet, next: &RecordSet, to: &mut ZoneDifference) {
+fn compare<'a>(
+    name: &DomainName,
+    held: &'a RecordSet,
+    next: &'a RecordSet,
+    to: &mut ZoneDifference,
+) {
     let record = |set: &RecordSet, data: &[u8]| Record {
         name: name.clone(),
         record_type: next.record_type,
         ttl: set.ttl,
         data: data.into(),
     };
-    let is_kept = |set: &RecordSet, data: &[u8]| {
-        set.ttl == held.ttl && set.ttl == next.ttl && set.data.iter().any(|other| **other == *data)
+    // Sets may have thousands of records: each is looked up.
+    let kept_of = |set: &'a RecordSet| -> BTreeSet<&'a [u8]> {
+        let data = set.data.iter().filter(|_| held.ttl == next.ttl);
+        data.map(|data| &**data).collect()
     };
-    let removed = held.data.iter().filter(|data| !is_kept(next, data));
+    let (of_held, of_next) = (kept_of(held), kept_of(next));
+    let removed = held.data.iter().filter(|data| !of_next.contains(&***data));
     to.removed.extend(removed.map(|data| record(held, data)));
-    let added = next.data.iter().filter(|data| !is_kept(held, data));
+    let added = next.data.iter().filter(|data| !of_held.contains(&***data));
     to.added.extend(added.map(|data| record(next, data)));
 }
 

@@ -8,6 +8,7 @@ use domain::base::message::{Message, RecordSection};
 use domain::base::name::{ParsedName, ToName as _};
 use domain::base::rdata::ComposeRecordData as _;
 use domain::rdata::ZoneRecordData;
+use walrus_dns::query::HEADER_LEN;
 use walrus_dns::{DomainName, record_type};
 
 use super::UpdateRefused;
@@ -68,6 +69,11 @@ impl UpdateMessage {
             return Err(UpdateRefused::Malformed("the zone's type must be SOA"));
         }
         let name = name_of(zone.qname())?;
+        // There is no name before it that a pointer could lead to, and replies repeat it.
+        let written = bytes.get(HEADER_LEN..HEADER_LEN + name.as_wire().len());
+        if !written.is_some_and(|written| written.eq_ignore_ascii_case(name.as_wire())) {
+            return Err(UpdateRefused::Malformed("the zone's name is compressed"));
+        }
         if zone.qclass() != Class::IN {
             return Err(UpdateRefused::OtherZone(name));
         }

@@ -5,8 +5,6 @@ use walrus_core::answer::Transport;
 use walrus_dns::query::HEADER_LEN;
 use walrus_dns::rcode;
 
-use super::outbound::request::behind_name;
-
 /// What we say of ourselves in OPT: as for queries.
 const UDP_SIZE: u16 = 1232;
 const EXTENDED_ERROR: u16 = 15;
@@ -41,18 +39,21 @@ pub(crate) fn reply(message: &[u8], code: u16, why: Option<&str>) -> Vec<u8> {
 
 const UNSIGNED: &str = "an update must be signed (TSIG) by a key that the zone's `updates` name";
 
-/// The refusal of an update that has no signature, written without a look at anything but itself. By UDP, to an address
-/// that may be forged, goes no more than came from it: no reason.
+/// The refusal of an update that has no signature, written without a look at anything but itself: FORMERR if it names
+/// no zone. By UDP, to an address that may be forged, goes no more than came from it: no reason.
 pub(crate) fn refuse_unsigned(
     message: &[u8],
     transport: Transport,
     reply: &mut [u8],
 ) -> Option<usize> {
-    let zone = zone_section(message).unwrap_or_default();
+    let zone = zone_section(message);
+    let code = if zone.is_some() { rcode::REFUSED } else { rcode::FORMERR };
+    let zone = zone.unwrap_or_default();
     let has_edns = has_edns(message);
-    let head = [RESPONSE | (message.get(2)? & OPCODE), rcode::REFUSED as u8];
+    let head = [RESPONSE | (message.get(2)? & OPCODE), code as u8];
     let counts = [0, u8::from(!zone.is_empty()), 0, 0, 0, 0, 0, u8::from(has_edns)];
-    let why = (has_edns && transport != Transport::Udp).then_some(UNSIGNED.as_bytes());
+    let is_told = has_edns && transport != Transport::Udp && code == rcode::REFUSED;
+    let why = is_told.then_some(UNSIGNED.as_bytes());
     let extended;
     let opt: &[&[u8]] = match why {
         _ if !has_edns => &[],
@@ -73,17 +74,21 @@ pub(crate) fn refuse_unsigned(
     Some(at)
 }
 
-/// The only question, if its name is not compressed.
+/// The only question, if its name is labels alone: a pointer would lead elsewhere in the reply.
 fn zone_section(message: &[u8]) -> Option<&[u8]> {
+    const NAME_MAX: usize = 255;
     if message.get(4..6)? != [0, 1] {
         return None;
     }
-    let rest = &message[HEADER_LEN..];
-    let behind = behind_name(message, HEADER_LEN)? - HEADER_LEN;
-    if behind > 255 || rest.get(behind - 1) != Some(&0) {
+    let rest = message.get(HEADER_LEN..)?;
+    let mut end = 0;
+    while let length @ 1..=63 = *rest.get(end)? {
+        end += 1 + usize::from(length);
+    }
+    if rest.get(end) != Some(&0) || end >= NAME_MAX {
         return None;
     }
-    rest.get(..behind + 4)
+    rest.get(..end + 5)
 }
 
 /// Whether there is an OPT record among the additional ones.
@@ -144,6 +149,24 @@ mod tests {
             assert!(len <= end.max(HEADER_LEN), "{end}");
         }
         assert_eq!(refuse_unsigned(UPDATE, Transport::Udp, &mut [0; 20]), None);
+    }
+
+    #[test]
+    fn a_name_that_is_not_labels_alone_is_not_repeated() {
+        let label = [63_u8; 64];
+        let long = [&label[..], &label, &label, &label, &[0, 0, 6, 0, 1]].concat();
+        for question in
+            [&b"\xc0\0\0\x06\0\x01"[..], b"\xc0\x0c\0\x06\0\x01", b"\x01x\xc0\0\0\x06\0\x01", &long]
+        {
+            let message = [&b"\0\x07\x28\0\0\x01\0\0\0\0\0\0"[..], question].concat();
+            let bare = b"\0\x07\xa8\x01\0\0\0\0\0\0\0\0";
+            assert_eq!(reply(&message, rcode::FORMERR, None), bare, "{question:x?}");
+            let mut room = [0; 512];
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let len = refuse_unsigned(&message, transport, &mut room).unwrap();
+                assert_eq!(&room[..len], bare, "{question:x?}");
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::ReplaceError;
 use super::hand_off::{Back, HandedOver};
 use super::journal::Journal;
 use super::update_counts::UpdateCounts;
-use super::update_repeats::Repeats;
+use super::update_repeats::{Repeats, Seen};
 use super::update_reply::reply;
 use crate::director::DirectorHandle;
 use crate::tsig::{ReplySigner, TsigKeys};
@@ -100,11 +100,41 @@ pub(super) enum Taking {
     },
 }
 
-/// A message that was decided, and waits for the disk.
-struct Waiting {
+/// So many bytes of differences are written, and held, together; one alone may have as many.
+const TOGETHER_BYTES_MAX: usize = 4 << 20;
+
+/// A message whose signature is right, without it, and the way back.
+struct Verified {
     back: Back,
     signer: ReplySigner,
     message: Vec<u8>,
+}
+
+impl Verified {
+    fn send(self, told: (u16, Option<&str>), now: u64) {
+        let (back, reply) = self.signed(told, now);
+        back.send(reply);
+    }
+
+    /// The same to what came before.
+    fn send_again(self, told: (u16, Option<&str>), now: u64) {
+        let (back, reply) = self.signed(told, now);
+        back.send_again(reply);
+    }
+
+    fn signed(self, (code, why): (u16, Option<&str>), now: u64) -> (Back, Vec<u8>) {
+        let Self { back, mut signer, message } = self;
+        let mut reply = reply(&message, code, why);
+        signer.sign(&mut reply, now);
+        (back, reply)
+    }
+}
+
+/// A message that was decided, and waits for the disk.
+struct Waiting {
+    first: Verified,
+    /// The same, which came again before that was told anything.
+    again: Vec<Verified>,
     outcome: Outcome,
 }
 
@@ -174,8 +204,21 @@ impl Updates {
         self.begin_again(now);
         for message in messages {
             self.take_one(&keys, message, now, &mut lines);
+            let bytes: usize = lines.values().map(|line| line.pending.bytes()).sum();
+            if bytes >= TOGETHER_BYTES_MAX {
+                self.finish_all(director, &mut lines, now);
+            }
         }
-        for (apex, line) in lines {
+        self.finish_all(director, &mut lines, now);
+    }
+
+    fn finish_all(
+        &mut self,
+        director: &DirectorHandle,
+        lines: &mut BTreeMap<DomainName, Line>,
+        now: u64,
+    ) {
+        for (apex, line) in std::mem::take(lines) {
             self.finish(director, &apex, line, now);
         }
     }
@@ -192,6 +235,7 @@ impl Updates {
             // Who has stopped waiting asks again; it must not be done twice.
             return;
         }
+        let asked = message.clone();
         let signer = match keys.verify(&mut message, now) {
             Ok(Some(signer)) => signer,
             Ok(None) => {
@@ -202,22 +246,37 @@ impl Updates {
             Err(refusal) => {
                 self.counts.unsigned.add();
                 // What is no request has no reply.
-                if let Some(reply) = refusal.reply(&message, now) {
+                if let Some(reply) = refusal.reply(&asked, now) {
                     back.send(reply);
                 }
                 return;
             }
         };
-        let mac = signer.request_mac();
-        if let Some(code) = self.repeats.code(mac) {
-            self.counts.unchanged.add();
-            return send(back, signer, reply(&message, code, None), now);
-        }
-        if lines.values().flat_map(|line| &line.waiting).any(|it| it.signer.request_mac() == mac) {
-            // Its reply is on its way.
+        let seen = self.repeats.look(&signer, now);
+        if seen == Seen::Forgotten {
+            self.counts.unsigned.add();
+            if let Some(reply) = keys.refuse_forgotten(signer, now).reply(&asked, now) {
+                back.send(reply);
+            }
             return;
         }
-        let (apex, outcome) = match self.decide(&message, &signer, now, lines) {
+        let verified = Verified { back, signer, message };
+        if let Seen::Told(code) = seen {
+            self.counts.unchanged.add();
+            return verified.send_again((code, None), now);
+        }
+        let mac = verified.signer.request_mac();
+        let mut waiting = lines.values_mut().flat_map(|line| &mut line.waiting);
+        match waiting.find(|it| it.first.signer.request_mac() == mac) {
+            Some(first) => first.again.push(verified),
+            None => self.take_verified(verified, now, lines),
+        }
+    }
+
+    /// Takes what has not come before.
+    fn take_verified(&self, verified: Verified, now: u64, lines: &mut BTreeMap<DomainName, Line>) {
+        let Verified { signer, message, .. } = &verified;
+        let (apex, outcome) = match self.decide(message, signer, now, lines) {
             Ok(decided) => decided,
             Err(Refusal::ByRule(apex, refused)) => {
                 tracing::info!(key = %signer.key(), "an update is refused: {refused}");
@@ -226,15 +285,17 @@ impl Updates {
             }
             Err(Refusal::Closed(why)) => {
                 self.counts.failed.add();
-                return send(back, signer, reply(&message, rcode::SERVFAIL, Some(&why)), now);
+                return verified.send((rcode::SERVFAIL, Some(&why)), now);
             }
         };
         match (lines.get_mut(&apex), outcome) {
             // Also a refusal waits: it is told of a zone that may fail to come.
-            (Some(line), outcome) => line.waiting.push(Waiting { back, signer, message, outcome }),
+            (Some(line), outcome) => {
+                line.waiting.push(Waiting { first: verified, again: Vec::new(), outcome });
+            }
             (None, Outcome::Refused { code, why, .. }) => {
                 self.counts.refused.add();
-                send(back, signer, reply(&message, code, Some(&why)), now);
+                verified.send((code, Some(&why)), now);
             }
             (None, _) => {}
         }
@@ -311,7 +372,7 @@ impl Updates {
             Ok(()) => changes.iter().for_each(|(by, difference)| tell(apex, by, difference)),
             Err(why) => tracing::error!(zone = %apex, "updates have failed: {why}"),
         }
-        for Waiting { back, signer, message, outcome } in waiting {
+        for Waiting { first, again, outcome } in waiting {
             let (code, text, count) = match (&result, &outcome) {
                 (Ok(()), Outcome::Change(_)) => (rcode::NOERROR, None, &self.counts.done),
                 (Ok(()), Outcome::Nothing) => (rcode::NOERROR, None, &self.counts.unchanged),
@@ -326,9 +387,13 @@ impl Updates {
             };
             count.add();
             if result.is_ok() {
-                self.repeats.keep(signer.request_mac(), code, now);
+                self.repeats.keep(&first.signer, code, now);
             }
-            send(back, signer, reply(&message, code, text), now);
+            first.send((code, text), now);
+            for repeat in again {
+                self.counts.unchanged.add();
+                repeat.send_again((code, text), now);
+            }
         }
         let Some(Taking::Open(journal, zone)) = self.zones.get_mut(apex) else { return };
         if result.is_ok() && !changes.is_empty() {
@@ -391,7 +456,6 @@ fn tell(apex: &DomainName, by: &JournalChange, difference: &ZoneDifference) {
     );
 }
 
-fn send(back: Back, mut signer: ReplySigner, mut reply: Vec<u8>, now: u64) {
-    signer.sign(&mut reply, now);
-    back.send(reply);
-}
+#[cfg(test)]
+#[path = "updates_tests.rs"]
+mod tests;

@@ -277,6 +277,8 @@ fn a_zone_grows_to_what_is_allowed_and_one_message_changes_so_much() {
     assert_eq!(put(&[&again], 300).unwrap_err(), UpdateRefused::TooLarge);
     assert!(put(&["*long ANY"], 0).is_ok(), "it may always become smaller");
     assert!(put(&[&again], 300).is_ok());
+    // Three differences with a text of 200 bytes each, and two SOA records.
+    assert!((600..1200).contains(&pending.bytes()), "{}", pending.bytes());
     let many: String = (0..700)
         .flat_map(|set| (0..30).map(move |it| format!("big{set} 60 TXT \"{it:0>220}\"\n")))
         .collect();
@@ -286,6 +288,16 @@ fn a_zone_grows_to_what_is_allowed_and_one_message_changes_so_much() {
     let refused = decide(&zone, &message(&[], &ttls), &everything()).unwrap_err();
     assert_eq!(refused, UpdateRefused::TooMuch);
     assert!(decide(&zone, &message(&[], &ttls[..50]), &everything()).is_ok());
+}
+
+#[test]
+fn a_zone_whose_name_is_a_pointer_is_none() {
+    // Where the header begins with zeros it would be the root.
+    for pointer in [b"\xc0\0", b"\xc0\x0c"] {
+        let bytes = [&b"\0\0\x28\0\0\x01\0\0\0\0\0\0"[..], pointer, b"\0\x06\0\x01"].concat();
+        let refused = UpdateMessage::read(&bytes).unwrap_err();
+        assert!(matches!(refused, UpdateRefused::Malformed(_)), "{refused:?}");
+    }
 }
 
 /// What is put together once at the end is what each update for itself would have made.
