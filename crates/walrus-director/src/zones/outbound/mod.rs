@@ -111,6 +111,8 @@ pub(crate) struct Outbound {
     clock: Clock,
     queries: Arc<Places>,
     transfers: Arc<Places>,
+    /// For those who ask before there is anything to send.
+    waiting: Arc<Places>,
     counts: Counts,
     recipients: Recipients,
 }
@@ -132,6 +134,7 @@ impl Outbound {
             clock,
             queries: Places::new(places::QUERIES),
             transfers: Places::new(places::TRANSFERS),
+            waiting: Places::new(places::WAITING),
             counts: Counts::default(),
             recipients: Recipients::default(),
         })
@@ -171,21 +174,14 @@ impl DirectorHandle {
     /// Sends these zones to those whom they admit from now on, with the keys that the Director was given last.
     pub fn set_outbound(&self, settings: OutboundSettings) {
         let outbound = &self.inner().outbound;
-        let is_open = !settings.zones.is_empty();
+        let (is_open, settings) = (!settings.zones.is_empty(), Arc::new(settings));
         let zones = &settings.zones;
-        lock(&outbound.serials).retain(|apex, _| zones.contains_key(apex));
-        outbound.recipients.retain(
-            |apex| zones.contains_key(apex),
-            |apex, address| {
-                let targets = zones.get(apex).into_iter().flat_map(|it| &it.notify);
-                targets.into_iter().any(|it| it.address.ip().to_canonical() == address)
-            },
-        );
-        let kept = outbound.snapshots.load();
-        let kept = kept.iter().filter(|(apex, _)| zones.contains_key(*apex));
-        outbound.snapshots.store(Arc::new(kept.map(|(a, s)| (a.clone(), s.clone())).collect()));
+        // First: a round that began before gives nothing any more to a zone that is taken out below.
         outbound.keys.store(self.inner().keys.load_full());
-        outbound.settings.store(Arc::new(settings));
+        outbound.settings.store(Arc::clone(&settings));
+        lock(&outbound.serials).retain(|apex, _| zones.contains_key(apex));
+        outbound.recipients.retain(zones);
+        outbound.keep_snapshots(|apex| zones.contains_key(apex));
         outbound.is_open.store(is_open, Relaxed);
         self.inner().keeper.hand_off().set_signed(is_open);
         self.inner().followers.call();

@@ -10,6 +10,8 @@ use crate::director::lock;
 
 /// Transfers at once: each has a thread, two messages of up to 64 KiB, and the zone as it was when it began.
 pub(super) const TRANSFERS: Most = Most { all: 32, client: 8, key: 16 };
+/// Transfers that wait for a zone that is not ready yet: each has a thread that sleeps.
+pub(super) const WAITING: Most = Most { all: 64, client: 8, key: 32 };
 /// Signed queries: each is over as soon as it is answered.
 pub(super) const QUERIES: Most = Most { all: 64, client: 32, key: 32 };
 

@@ -66,7 +66,7 @@ fn number(message: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Where what follows a name begins.
-pub(in crate::zones) fn behind_name(message: &[u8], mut at: usize) -> Option<usize> {
+fn behind_name(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = *message.get(at)?;
         match length {

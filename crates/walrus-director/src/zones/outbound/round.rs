@@ -237,17 +237,20 @@ impl DirectorHandle {
             kept.push((apex.clone(), Arc::new(Snapshot { zone, history: told.history })));
             rounds.zones.insert(apex, following);
         }
-        outbound.keep(kept);
+        outbound.keep(&kept);
     }
 
-    /// Answers queries under these serials from now on, for zones that are not signed.
+    /// Answers queries under these serials from now on, for zones that are not signed and still go to others.
     fn answer_under(&self, serials: &BTreeMap<DomainName, u32>) -> Result<(), ReloadError> {
         let outbound = &self.inner().outbound;
         let mut rebuilding = self.rebuilding();
         let before = {
             let mut answered = lock(&outbound.serials);
             let before = answered.clone();
-            answered.extend(serials.iter().map(|(apex, serial)| (apex.clone(), *serial)));
+            // With the lock: whoever changes the settings takes serials out afterwards.
+            let settings = outbound.settings.load();
+            let wanted = serials.iter().filter(|(apex, _)| settings.zones.contains_key(*apex));
+            answered.extend(wanted.map(|(apex, serial)| (apex.clone(), *serial)));
             if *answered == before {
                 return Ok(());
             }
@@ -354,22 +357,30 @@ impl Told {
 }
 
 impl Outbound {
-    fn keep(&self, new: Vec<(DomainName, Arc<Snapshot>)>) {
-        let mut snapshots = BTreeMap::clone(&self.snapshots.load());
-        snapshots.extend(new);
-        self.snapshots.store(Arc::new(snapshots));
+    /// Sends these from now on, but for zones that go to nobody any more.
+    fn keep(&self, new: &[(DomainName, Arc<Snapshot>)]) {
+        self.snapshots.rcu(|held| {
+            // Looked at anew where a reload came between.
+            let settings = self.settings.load();
+            let new = new.iter().filter(|(apex, _)| settings.zones.contains_key(apex));
+            let mut snapshots = BTreeMap::clone(held);
+            snapshots.extend(new.cloned());
+            snapshots
+        });
     }
 
-    fn keep_snapshots(&self, is_kept: impl Fn(&DomainName) -> bool) {
-        let held = self.snapshots.load();
-        if held.keys().any(|apex| !is_kept(apex)) {
-            let kept = held.iter().filter(|(apex, _)| is_kept(apex));
-            let kept = kept.map(|(apex, snapshot)| (apex.clone(), Arc::clone(snapshot)));
-            self.snapshots.store(Arc::new(kept.collect()));
+    pub(super) fn keep_snapshots(&self, is_kept: impl Fn(&DomainName) -> bool) {
+        if self.snapshots.load().keys().all(&is_kept) {
+            return;
         }
+        self.snapshots.rcu(|held| {
+            let kept = held.iter().filter(|(apex, _)| is_kept(apex));
+            kept.map(|(apex, snapshot)| (apex.clone(), Arc::clone(snapshot)))
+                .collect::<BTreeMap<_, _>>()
+        });
     }
 }
 
 #[cfg(test)]
 #[path = "round_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -18,7 +18,7 @@ use crate::zones::MovingZone;
 /// How long anything may take on a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(in crate::zones::outbound) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "{what}");
@@ -26,7 +26,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn start(
+pub(in crate::zones::outbound) fn start(
     zones: Vec<Arc<Zone>>,
     moving: Vec<MovingZone>,
     serials: &[(DomainName, u32)],
@@ -52,14 +52,17 @@ fn start(
     (director.unwrap(), time)
 }
 
-fn sent(zones: &[Arc<Zone>], serial: SerialPolicy) -> BTreeMap<DomainName, ZoneTransfers> {
+pub(in crate::zones::outbound) fn sent(
+    zones: &[Arc<Zone>],
+    serial: SerialPolicy,
+) -> BTreeMap<DomainName, ZoneTransfers> {
     let anybody = TransferRule { from: Some(([127, 0, 0, 0].into(), 8)), key: None };
     let transfers =
         ZoneTransfers { transfer_to: vec![anybody], serial, ..ZoneTransfers::default() };
     zones.iter().map(|zone| (zone.apex().clone(), transfers.clone())).collect()
 }
 
-fn serials(director: &DirectorHandle) -> Vec<Option<u32>> {
+pub(in crate::zones::outbound) fn serials(director: &DirectorHandle) -> Vec<Option<u32>> {
     director.outbound().iter().map(|it| it.serial).collect()
 }
 
@@ -116,6 +119,21 @@ fn a_serial_that_cannot_be_answered_is_taken_back_and_comes_later() {
     until("it comes", || serials(&director) != [None]);
     let next = first.map(|first| first + 1);
     assert_eq!((serials(&director), answered(&director, &apex)), (vec![next], next));
+    director.shutdown();
+}
+
+#[test]
+fn a_round_that_a_reload_overtakes_gives_nothing_to_a_zone_that_is_sent_no_longer() {
+    let (director, _time) = start(vec![zone()], Vec::new(), &[]);
+    let apex = zone().apex().clone();
+    let first = answered(&director, &apex);
+    let outbound = &director.inner().outbound;
+    // What the round has found while the zone was still sent.
+    let found = Arc::new(Snapshot { zone: zone(), history: Vec::new() });
+    director.answer_under(&[(apex.clone(), 99)].into()).unwrap();
+    outbound.keep(&[(apex.clone(), found)]);
+    assert_eq!((answered(&director, &apex), outbound.serials()), (first, BTreeMap::new()));
+    assert!(outbound.snapshots.load().is_empty());
     director.shutdown();
 }
 

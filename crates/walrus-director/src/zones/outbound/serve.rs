@@ -60,15 +60,23 @@ enum Work {
     /// One message, or silence: nothing has to wait for it.
     Reply(Option<Vec<u8>>),
     /// More than that, for somebody who was admitted.
-    Task(Box<Answer>, Task, Place),
+    Task(Box<Answer>, Task),
 }
 
-/// What is to be done in a thread of its own.
+/// What is to be done in a thread of its own; the place is given back when that is over.
 enum Task {
     /// The ordinary answer.
-    Plain,
+    Plain(Place),
     /// A whole zone, or what changed in it.
-    Transfer,
+    Transfer(Arc<Snapshot>, Place),
+    /// The same, once there is something to send, and a place for it.
+    Wait(Place),
+}
+
+/// Why a transfer waited in vain.
+enum InVain {
+    NotReady,
+    TooMany,
 }
 
 impl Outbound {
@@ -81,10 +89,9 @@ impl Outbound {
                 // There is room for one.
                 reply.into_iter().for_each(|reply| drop(sender.try_send(reply)));
             }
-            Work::Task(answer, task, place) => {
+            Work::Task(answer, task) => {
                 let outbound = Arc::clone(self);
                 let serve = move || {
-                    let _place = place;
                     give_way();
                     let send = &mut |message| sender.blocking_send(message).is_ok();
                     outbound.carry_out(*answer, task, send);
@@ -101,7 +108,7 @@ impl Outbound {
             Work::Reply(reply) => {
                 reply.map(send);
             }
-            Work::Task(answer, task, _place) => self.carry_out(*answer, task, send),
+            Work::Task(answer, task) => self.carry_out(*answer, task, send),
         }
     }
 
@@ -127,7 +134,7 @@ impl Outbound {
         }
         self.note_look(&answer);
         match self.queries.take(answer.incoming.client, answer.key()) {
-            Some(place) => Work::Task(answer, Task::Plain, place),
+            Some(place) => Work::Task(answer, Task::Plain(place)),
             None => self.too_many(&mut answer),
         }
     }
@@ -139,7 +146,7 @@ impl Outbound {
         let rules = settings.zones.get(apex).filter(|_| *record_type == record_type::SOA);
         let client = answer.incoming.client;
         if rules.is_some_and(|rules| rules.admits(client, answer.key())) {
-            self.recipients.asked(apex, client, None, self.unix_secs());
+            self.recipients.asked(apex, (client, answer.key()), None, self.unix_secs());
         }
     }
 
@@ -156,9 +163,13 @@ impl Outbound {
             tracing::debug!(zone = %apex, %client, "no transfer: no rule admits it");
             return self.refuse(&mut answer, RCODE_REFUSED, EDE_PROHIBITED);
         }
-        self.recipients.asked(&apex, client, answer.asked.serial, self.unix_secs());
         let snapshot = self.snapshots.load().get(&apex).cloned();
         let is_by_udp = answer.incoming.transport == Transport::Udp;
+        // An address on a datagram may be forged.
+        if !is_by_udp || answer.signer.is_some() {
+            let who = (client, answer.key());
+            self.recipients.asked(&apex, who, answer.asked.serial, self.unix_secs());
+        }
         match (answer.asked.record_type, answer.asked.serial, snapshot) {
             (record_type::IXFR, None, _) => self.refuse(&mut answer, RCODE_FORMERR, EDE_OTHER),
             // RFC 5936 section 4.2: there is none by UDP.
@@ -172,29 +183,54 @@ impl Outbound {
                     TransferWriter::new(answer.head(), differences(&snapshot.zone, [])).next();
                 Work::Reply(soa.map(|soa| answer.signed(soa, self.unix_secs())))
             }
-            _ => match self.transfers.take(client, answer.key()) {
-                Some(place) => Work::Task(answer, Task::Transfer, place),
+            (_, _, Some(snapshot)) => match self.transfers.take(client, answer.key()) {
+                Some(place) => Work::Task(answer, Task::Transfer(snapshot, place)),
+                None => self.too_many(&mut answer),
+            },
+            (_, _, None) => match self.waiting.take(client, answer.key()) {
+                Some(place) => Work::Task(answer, Task::Wait(place)),
                 None => self.too_many(&mut answer),
             },
         }
     }
 
-    /// A zone as it is transferred; waits a little for one that is not ready yet.
-    fn ready(&self, apex: &DomainName) -> Option<Arc<Snapshot>> {
-        let began = Instant::now();
+    /// Waits a little for a zone that is not ready yet, and for a place: who waits holds none of those who are sent
+    /// others meanwhile.
+    fn wait(&self, answer: &Answer) -> Result<(Arc<Snapshot>, Place), InVain> {
+        let (began, apex) = (Instant::now(), &answer.asked.apex);
         loop {
-            let snapshot = self.snapshots.load().get(apex).cloned();
+            let in_vain = match self.snapshots.load().get(apex) {
+                Some(snapshot) => {
+                    let place = self.transfers.take(answer.incoming.client, answer.key());
+                    if let Some(place) = place {
+                        return Ok((Arc::clone(snapshot), place));
+                    }
+                    InVain::TooMany
+                }
+                None => InVain::NotReady,
+            };
             let is_wanted = self.settings.load().zones.contains_key(apex);
-            if snapshot.is_some() || !is_wanted || began.elapsed() >= READY_WITHIN {
-                return snapshot;
+            if !is_wanted || began.elapsed() >= READY_WITHIN {
+                return Err(in_vain);
             }
             thread::sleep(READY_LOOK_EVERY);
         }
     }
 
     fn too_many(&self, answer: &mut Answer) -> Work {
-        self.counts.too_many.fetch_add(1, Relaxed);
-        self.refuse(answer, RCODE_SERVFAIL, EDE_OTHER)
+        Work::Reply(self.refused_in_vain(answer, &InVain::TooMany))
+    }
+
+    fn refused_in_vain(&self, answer: &mut Answer, in_vain: &InVain) -> Option<Vec<u8>> {
+        let extended = match in_vain {
+            InVain::NotReady => EDE_NOT_READY,
+            InVain::TooMany => {
+                self.counts.too_many.fetch_add(1, Relaxed);
+                EDE_OTHER
+            }
+        };
+        let reply = answer.refusal(RCODE_SERVFAIL, extended)?;
+        Some(answer.signed(reply, self.unix_secs()))
     }
 
     fn refuse(&self, answer: &mut Answer, rcode: u8, extended: u16) -> Work {
@@ -204,16 +240,19 @@ impl Outbound {
 
     fn carry_out(&self, mut answer: Answer, task: Task, send: &mut dyn FnMut(Vec<u8>) -> bool) {
         match task {
-            Task::Plain => {
+            Task::Plain(_place) => {
                 if let Some(reply) = self.plain(&answer) {
                     send(answer.signed(reply, self.unix_secs()));
                 }
             }
-            Task::Transfer => match self.ready(&answer.asked.apex) {
-                Some(snapshot) => self.transfer(&mut answer, &snapshot, send),
-                None => {
-                    let reply = answer.refusal(RCODE_SERVFAIL, EDE_NOT_READY);
-                    reply.map(|reply| send(answer.signed(reply, self.unix_secs())));
+            Task::Transfer(snapshot, _place) => self.transfer(&mut answer, &snapshot, send),
+            Task::Wait(place) => match self.wait(&answer) {
+                Ok((snapshot, _place)) => {
+                    drop(place);
+                    self.transfer(&mut answer, &snapshot, send);
+                }
+                Err(in_vain) => {
+                    self.refused_in_vain(&mut answer, &in_vain).map(send);
                 }
             },
         }
@@ -363,3 +402,7 @@ impl Answer {
         Some(reply)
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
