@@ -99,7 +99,13 @@ impl Output {
             let to = self.to.path().display();
             tracing::warn!(%to, %error, "queries and replies are lost to dnstap");
         }
-        self.open = None;
+        // A file that ends where it ended goes on: nothing that it holds has to be looked through for that, once a second
+        // while its disk is full.
+        let goes_on = matches!(&self.open, Some(Open::File(file))
+            if file.metadata().is_ok_and(|it| it.is_file() && it.len() == self.written));
+        if !goes_on {
+            self.open = None;
+        }
         // What is not even tried must not put the next attempt off.
         if error.kind() != io::ErrorKind::NotConnected {
             self.failed = Some(Instant::now());
@@ -107,6 +113,9 @@ impl Output {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         let path = self.to.path();
         // A file that was moved away, by logrotate, say, is made anew; its stream ends as it stands.
         if let Some(Open::File(file)) = &mut self.open
@@ -122,9 +131,6 @@ impl Output {
             self.open = None;
         }
         if self.open.is_none() {
-            if self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER) {
-                return Err(io::ErrorKind::NotConnected.into());
-            }
             self.reopen()?;
         }
         match &mut self.open {
@@ -209,6 +215,34 @@ fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Reading it all each second would cost a disk that is full of it more than writing does.
+    #[test]
+    fn after_a_failure_a_file_goes_on_without_being_read_unless_half_a_frame_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tap");
+        let frame = b"\0\0\0\x03one";
+        let mut output = Output::new(&DnstapOutput::File(path.clone())).unwrap();
+        output.prepare();
+        output.try_write(frame).unwrap();
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        output.tell(&full());
+        assert!(output.open.is_some());
+        let too_early = output.try_write(frame).unwrap_err();
+        assert_eq!(too_early.kind(), io::ErrorKind::NotConnected);
+        output.tell(&too_early);
+        output.failed = None;
+        output.try_write(frame).unwrap();
+        let expected = [&control(START, true)[..], frame, frame].concat();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        // What was written in part could not be cut off.
+        File::options().append(true).open(&path).unwrap().write_all(&frame[..5]).unwrap();
+        output.tell(&full());
+        assert!(output.open.is_none());
+        output.failed = None;
+        output.try_write(frame).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [&expected[..], frame].concat());
+    }
 
     #[test]
     fn a_file_that_was_cut_begins_anew() {
