@@ -48,6 +48,7 @@ mod updates;
 mod walrus;
 mod web_servers;
 mod webhook;
+mod wrong_signatures;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
