@@ -11,6 +11,10 @@ impl Networks {
         Self(prefixes.into())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them has the address.
     #[inline]
     pub(crate) fn contain(&self, address: IpAddr) -> bool {

@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Reads a prefix; the error is the rest of a sentence that begins with it.
+/// Bits of an IPv6 address before the IPv4 address that it maps (RFC 4291 section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
+/// Reads a prefix; the error is the rest of a sentence that begins with it. One of mapped addresses
+/// (`::ffff:198.51.100.0/120`) is the IPv4 prefix that it stands for: as such its addresses come.
 pub(super) fn parse(text: &str) -> Result<(IpAddr, u8), String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
@@ -25,7 +29,10 @@ pub(super) fn parse(text: &str) -> Result<(IpAddr, u8), String> {
     if network != address {
         return Err(format!("has bits set behind its {length}: write \"{network}/{length}\""));
     }
-    Ok((address, length))
+    Ok(match (address.to_canonical(), length.checked_sub(MAPPED_BITS)) {
+        (mapped @ IpAddr::V4(_), Some(length)) => (mapped, length),
+        _ => (address, length),
+    })
 }
 
 fn network(address: IpAddr, length: u8) -> IpAddr {
@@ -53,6 +60,15 @@ mod tests {
         }
         assert_eq!(parse("192.0.2.1"), Ok(("192.0.2.1".parse().unwrap(), 32)));
         assert_eq!(parse("2001:db8::1"), Ok(("2001:db8::1".parse().unwrap(), 128)));
+        for (mapped, address, expected) in [
+            ("::ffff:198.51.100.0/120", "198.51.100.0", 24),
+            ("::ffff:c633:6407", "198.51.100.7", 32),
+            ("::ffff:0:0/96", "0.0.0.0", 0),
+            // All IPv4 addresses and much else that nobody has.
+            ("::fffe:0:0/95", "::fffe:0:0", 95),
+        ] {
+            assert_eq!(parse(mapped), Ok((address.parse().unwrap(), expected)), "{mapped}");
+        }
         for (bad, told) in [
             ("198.51.100.7/24", "has bits set behind its 24: write \"198.51.100.0/24\""),
             ("2001:db8:ffff::/32", "has bits set behind its 32: write \"2001:db8::/32\""),

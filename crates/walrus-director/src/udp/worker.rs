@@ -157,6 +157,16 @@ impl<A: Answering> Worker<A> {
         Waiting::Polling
     }
 
+    /// Names what the first `count` queries will read from memory.
+    fn look_ahead(&self, count: usize) {
+        let queries = self.batch.queries(count);
+        if self.proxies.is_empty() {
+            self.answering.look_ahead(queries);
+        } else {
+            self.answering.look_ahead(queries.map(behind_header));
+        }
+    }
+
     /// Answers one batch from one socket; how many queries it had.
     fn serve(&mut self, place: usize, waiting: Waiting) -> usize {
         let Listening { socket, address } = &self.sockets[place];
@@ -178,7 +188,7 @@ impl<A: Answering> Worker<A> {
         let counters = self.answering.counters();
         counters.add(Count::UdpQueries, count as u64);
         if count >= LOOK_AHEAD_FROM {
-            self.answering.look_ahead(self.batch.queries(count));
+            self.look_ahead(count);
         }
         for index in 0..count {
             let mut handed_over = None;
@@ -253,6 +263,11 @@ impl<'a> Asked<'a> {
         };
         Some(Self { query, client, local: server })
     }
+}
+
+/// What follows a PROXY header, if there is one: where looking ahead finds the question.
+fn behind_header(datagram: &[u8]) -> &[u8] {
+    ProxyHeader::read(datagram).map_or(datagram, |header| &datagram[header.size..])
 }
 
 /// Gives away what is no plain query; false if there is no place for it.
@@ -433,6 +448,8 @@ mod tests {
             [&fixed.concat(), rest].concat()
         };
         let named = header(0x21, &[192, 0, 2, 7, 203, 0, 113, 53, 0, 9, 0, 53]);
+        assert_eq!(behind_header(&[&named[..], b"query"].concat()), b"query", "looked ahead for");
+        assert_eq!(behind_header(&named[..20]), &named[..20]);
         // Without a header, with half of one, and with one of an unknown command.
         for wrong in [b"query".to_vec(), named[..20].to_vec(), header(0x25, &[])] {
             proxy.send(&wrong).unwrap();

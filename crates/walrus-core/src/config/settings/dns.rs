@@ -330,9 +330,13 @@ mod tests {
         let dns = read("proxy_from = [\"192.0.2.80\", \"2001:db8::/64\"]").unwrap().dns;
         let expected = [("192.0.2.80".parse().unwrap(), 32), ("2001:db8::".parse().unwrap(), 64)];
         assert_eq!(dns.proxy_from, expected);
+        let dns = read("proxy_from = [\"::ffff:192.0.2.0/120\"]").unwrap().dns;
+        assert_eq!(dns.proxy_from, [("192.0.2.0".parse().unwrap(), 24)]);
         let said = read("proxy_from = [\"dnsdist\"]").unwrap_err();
         assert!(said.contains("`dnsdist` in `proxy_from` is no prefix"), "{said}");
         let said = read("proxy_from = [\"0.0.0.0/0\"]").unwrap_err();
+        assert!(said.contains("name your proxies"), "{said}");
+        let said = read("proxy_from = [\"::ffff:0.0.0.0/96\"]").unwrap_err();
         assert!(said.contains("name your proxies"), "{said}");
     }
 
