@@ -9,7 +9,12 @@ mod targets;
 
 #[test]
 fn query() {
-    replay("query", 108, targets::query);
+    replay("query", 130, targets::query);
+}
+
+#[test]
+fn https_query() {
+    replay("https_query", 20, targets::https_query);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod added_options;
 mod cookie;
 pub mod edns;
+pub mod https_query;
 mod name;
 mod proxy_header;
 pub mod query;
@@ -16,6 +17,7 @@ pub mod reply;
 pub use added_options::AddedOptions;
 pub use cookie::{Cookie, CookieSecret, CookieSecrets, GivenCookie};
 pub use edns::{Asked, ClientSubnet, Edns};
+pub use https_query::{HttpsQuery, HttpsQueryError, HttpsRequest};
 pub use name::{DomainName, DomainNameError, compare_canonically, split_label};
 pub use proxy_header::{ProxiedAddresses, ProxyHeader, ProxyHeaderError};
 pub use query::{Query, Refusal};

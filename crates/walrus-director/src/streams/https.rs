@@ -7,26 +7,24 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
+use walrus_dns::https_query::MEDIA_TYPE;
 use walrus_dns::reply::least_ttl;
+use walrus_dns::{HttpsQuery, HttpsQueryError, HttpsRequest};
 
 use super::places::Place;
 use super::{Answers, Connection, Limits, QUERY_SIZE_MAX, REPLY_SIZE_MAX};
 use crate::answering::Answering;
 
-/// Where queries go (RFC 8484 section 4.1.1 leaves it open; this is what all use).
-const PATH: &str = "/dns-query";
-const MEDIA_TYPE: &str = "application/dns-message";
 /// Requests that are open at once on one connection.
 const STREAMS_MAX: u32 = 32;
 /// How much of a request's body may come before it is asked for: no query is longer.
@@ -154,47 +152,45 @@ impl<A: Answering> Exchange<A> {
     }
 }
 
-/// Whether a header names the media type of queries; parameters and case do not count (RFC 9110 section
-/// 8.3.1).
-fn is_query(content_type: &HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case(MEDIA_TYPE)
-}
-
 /// The query's bytes, or what is wrong with the request.
 async fn query_of(request: Request<Incoming>) -> Result<Vec<u8>, Response<Full<Bytes>>> {
-    if request.uri().path() != PATH {
-        return Err(refuse(StatusCode::NOT_FOUND, "queries go to /dns-query"));
-    }
-    match *request.method() {
-        Method::GET => {
-            let parts = request.uri().query().unwrap_or_default().split('&');
-            let encoded = parts.filter_map(|part| part.strip_prefix("dns=")).next();
-            let encoded = encoded.filter(|text| text.len() <= QUERY_SIZE_MAX * 4 / 3 + 4);
-            let query = encoded.and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok());
-            query.ok_or_else(|| {
-                refuse(StatusCode::BAD_REQUEST, "dns= wants a query in base64url without padding")
-            })
+    let asked = HttpsRequest {
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        parameters: request.uri().query().unwrap_or_default(),
+        content_type: request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+    };
+    let mut room = vec![0; QUERY_SIZE_MAX];
+    match asked.query(&mut room).map_err(told)? {
+        HttpsQuery::Decoded(length) => {
+            room.truncate(length);
+            Ok(room)
         }
-        Method::POST => {
-            if !request.headers().get(CONTENT_TYPE).is_some_and(is_query) {
-                return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, MEDIA_TYPE));
-            }
+        HttpsQuery::Body => {
             let body = Limited::new(request.into_body(), QUERY_SIZE_MAX).collect().await;
             let too_long = |_| refuse(StatusCode::PAYLOAD_TOO_LARGE, "no query is so long");
             Ok(body.map_err(too_long)?.to_bytes().to_vec())
         }
-        _ => {
-            let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, "GET or POST");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
-            Err(refused)
-        }
     }
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(why.as_bytes())));
+/// What is told to whoever asks nothing.
+fn told(error: HttpsQueryError) -> Response<Full<Bytes>> {
+    let status = match error {
+        HttpsQueryError::Elsewhere => StatusCode::NOT_FOUND,
+        HttpsQueryError::Encoding => StatusCode::BAD_REQUEST,
+        HttpsQueryError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        HttpsQueryError::Method => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut refused = refuse(status, error.to_string());
+    if error == HttpsQueryError::Method {
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    refused
+}
+
+fn refuse(status: StatusCode, why: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(why.into()));
     *response.status_mut() = status;
     response
 }
