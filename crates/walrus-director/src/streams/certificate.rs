@@ -64,6 +64,11 @@ impl Certificates {
         self.https.store(Some(config));
     }
 
+    #[cfg(test)]
+    pub(super) fn show_tls(&self, config: Arc<ServerConfig>) {
+        self.tls.store(Some(config));
+    }
+
     pub(super) fn for_tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.load_full()
     }

@@ -56,12 +56,7 @@ impl Running {
     fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
-        let config = ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody))
-            .with_no_client_auth();
-        let name = ServerName::try_from("ns1.walrus.example").unwrap();
-        StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+        connect(stream)
     }
 
     /// The status and the body of what a request on a connection of its own gets.
@@ -87,6 +82,16 @@ impl Drop for Running {
         self.shutdown.request();
         self.thread.take().unwrap().join().unwrap().unwrap();
     }
+}
+
+/// A client by TLS that takes any certificate.
+pub(super) fn connect(stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+    let config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let name = ServerName::try_from("ns1.walrus.example").unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
 }
 
 /// All that comes, up to the connection's end.

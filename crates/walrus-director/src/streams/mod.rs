@@ -1,5 +1,5 @@
-//! Connections: TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484), all on one thread, with bounds on
-//! all that a client could fill.
+//! Connections: TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484), all on one thread but for the
+//! handshakes ([`handshakes`]), with bounds on all that a client could fill.
 //!
 //! Messages may be pipelined; replies go out in the order of the queries, several in one write: each
 //! is there at once, so that no other could overtake it. A connection must bring a whole message within
@@ -11,6 +11,7 @@
 mod certificate;
 mod framed;
 mod handed_over;
+mod handshakes;
 mod https;
 mod places;
 mod proxied;
@@ -27,7 +28,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use walrus_core::answer::Transport;
@@ -37,6 +37,7 @@ use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
 use crate::networks::Networks;
 use crate::zones::{Back, Caller, HandOff, HandedOver, Outbound};
+use handshakes::{Disagreement, Handshakes};
 use places::{LargePlaces, Place, Places};
 
 pub(crate) use certificate::Certificates;
@@ -125,7 +126,9 @@ pub(crate) fn run<A: Answering + 'static>(
         large: LargePlaces::new(),
     });
     let places = Places::new(limits.connections_max);
-    let server = Rc::new(Server { answers, places, limits, certificates });
+    let is_encrypted = listeners.iter().any(|listening| listening.transport.is_encrypted());
+    let handshakes = is_encrypted.then(|| Handshakes::start(limits.connections_max)).transpose()?;
+    let server = Rc::new(Server { answers, places, limits, certificates, handshakes });
     let local = LocalSet::new();
     local
         .block_on(&runtime, async {
@@ -153,6 +156,8 @@ struct Server<A> {
     places: Rc<Places>,
     limits: Limits,
     certificates: Arc<Certificates>,
+    /// Where TLS is agreed on, if it is spoken.
+    handshakes: Option<Handshakes>,
 }
 
 impl<A: Answering + 'static> Server<A> {
@@ -222,22 +227,29 @@ impl<A: Answering + 'static> Server<A> {
             return framed::serve(stream, connection, place, answers, limits).await;
         }
         // Never in plain text what was to be encrypted.
-        let Some(config) = self.tls_config(transport) else { return Ok(()) };
-        let agreed = timeout(limits.idle, TlsAcceptor::from(config).accept(stream)).await;
-        let Ok(stream) = agreed.map_err(io::Error::from).flatten() else {
-            answers.count(Count::TlsFailures);
-            return Ok(());
-        };
-        self.serve_encrypted(stream, connection, place).await
+        let Some((handshakes, config)) = self.for_tls(transport) else { return Ok(()) };
+        let agreeing = handshakes.agree(stream, connection.client, config);
+        match timeout(limits.idle, agreeing).await {
+            Ok(Ok(stream)) => self.serve_encrypted(stream, connection, place).await,
+            Ok(Err(why)) => {
+                answers.count(why.count());
+                Ok(())
+            }
+            Err(_) => {
+                answers.count(Count::TlsFailures);
+                Ok(())
+            }
+        }
     }
 
-    /// What is agreed on with whoever connects for this; `None` where nothing is encrypted.
-    fn tls_config(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
-        match transport {
+    /// Where and on what is agreed with whoever connects for this; `None` where nothing is encrypted.
+    fn for_tls(&self, transport: Transport) -> Option<(&Handshakes, Arc<ServerConfig>)> {
+        let config = match transport {
             Transport::Tls => self.certificates.for_tls(),
             Transport::Https => self.certificates.for_https(),
             Transport::Udp | Transport::Tcp => None,
-        }
+        };
+        self.handshakes.as_ref().zip(config)
     }
 
     async fn serve_encrypted(
@@ -252,6 +264,17 @@ impl<A: Answering + 'static> Server<A> {
             Box::pin(https::serve(stream, connection, place, answers, limits)).await
         } else {
             Box::pin(framed::serve(stream, connection, place, answers, limits)).await
+        }
+    }
+}
+
+impl Disagreement {
+    /// What it counts as.
+    const fn count(&self) -> Count {
+        match self {
+            Self::TooMany => Count::TcpRefused,
+            Self::GaveWay => Count::TcpTimeouts,
+            Self::Failed => Count::TlsFailures,
         }
     }
 }
@@ -354,6 +377,8 @@ impl<A: Answering> Answers<A> {
     }
 }
 
+#[cfg(test)]
+mod handshake_tests;
 #[cfg(test)]
 mod https_tests;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 const CLIENT_PART: usize = 4;
 
 /// So large a part of all places is there for those that have asked nothing yet.
-const NEW_PART: usize = 4;
+pub(super) const NEW_PART: usize = 4;
 
 /// What an IPv6 host has for itself at least.
 const IPV6_PREFIX: u32 = 64;
@@ -90,13 +90,18 @@ impl Places {
         Rc::new(Self { max: max.max(1), connections: RefCell::default(), nameless: Cell::new(0) })
     }
 
+    /// So many of them one client may have.
+    pub(super) fn of_one_max(&self) -> usize {
+        (self.max / CLIENT_PART).max(2)
+    }
+
     /// A place for a client that has not too many yet, if need be that of the connection whose turn it is to
     /// give way.
     pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
-        let client = network(client, IPV6_PREFIX);
+        let client = one_client(client);
         let mut connections = self.connections.borrow_mut();
         let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
-        if of_client >= (self.max / CLIENT_PART).max(2) {
+        if of_client >= self.of_one_max() {
             return None;
         }
         if connections.all.len() >= self.max {
@@ -187,6 +192,11 @@ impl Drop for Nameless {
     fn drop(&mut self) {
         self.0.nameless.set(self.0.nameless.get() - 1);
     }
+}
+
+/// Who counts as one client for connections.
+pub(super) fn one_client(client: IpAddr) -> IpAddr {
+    network(client, IPV6_PREFIX)
 }
 
 /// Who counts as one client: an IPv4 address, an IPv6 network of this prefix.

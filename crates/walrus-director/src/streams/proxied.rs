@@ -10,7 +10,6 @@ use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use walrus_core::answer::Transport;
 use walrus_dns::{ProxiedAddresses, ProxyHeader, ProxyHeaderError};
@@ -88,12 +87,13 @@ impl<A: Answering + 'static> Server<A> {
         let own = Connection { client: proxy, local, transport };
         let mut first = [0];
         stream.peek(&mut first).await.map_err(failed)?;
-        let Some(config) = self.tls_config(transport).filter(|_| first[0] == HANDSHAKE) else {
+        let for_tls = self.for_tls(transport).filter(|_| first[0] == HANDSHAKE);
+        let Some((handshakes, config)) = for_tls else {
             let connection = own.passed_on(&mut stream).await?;
             return Ok((Opened::Before(stream), connection));
         };
-        let agreed = TlsAcceptor::from(config).accept(stream).await;
-        let mut stream = agreed.map_err(|_| Some(Count::TlsFailures)).map(Box::new)?;
+        let agreed = handshakes.agree_with_proxy(stream, config).await;
+        let mut stream = agreed.map_err(|why| Some(why.count())).map(Box::new)?;
         let connection = own.passed_on(&mut *stream).await?;
         Ok((Opened::Behind(stream), connection))
     }

@@ -61,11 +61,11 @@ impl Drop for Running {
     }
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes(), message].concat()
 }
 
-fn read_message(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) fn read_message(stream: &mut impl io::Read) -> Vec<u8> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -73,7 +73,7 @@ fn read_message(stream: &mut TcpStream) -> Vec<u8> {
     message
 }
 
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 
 #[test]
 fn pipelined_messages_are_answered_in_order() {
