@@ -1,9 +1,10 @@
 //! Resolvers that know nothing but the root's name server and key, as everybody's: Knot's root refers
 //! to a parent zone of Walrus, that one to a zone of another Walrus with services, and that one to
-//! Knot's children. Name servers are on port 53 of a network that this test has to itself.
+//! Knot's children. Name servers are on port 53 of a network that this test has to itself, on addresses that
+//! are none of loopback: Knot Resolver asks none there.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::every_answer::{KINDS, follows_delegations, says_the_same_as_secure, within};
@@ -32,11 +33,15 @@ fn resolvers_that_know_the_root_alone_find_all_secure() {
     if std::env::var_os(INSIDE).is_some() {
         let programs = ["delv", "unbound", "named", "knotd", "ip"];
         let Some([delv, unbound, named, knotd, ip]) = find(what, programs) else { return };
-        let up = Command::new(ip).args(["link", "set", "lo", "up"]).status().unwrap();
-        assert!(up.success(), "{up}");
+        for line in ["link set lo up", "addr add 10.53.0.1/24 dev lo"] {
+            let done = Command::new(&ip).args(line.split(' ')).status().unwrap();
+            assert!(done.success(), "{line}: {done}");
+        }
+        let more = more_resolvers();
         for signing in [ONE_KEY, TWO_KEYS] {
             all_is_found(
                 &Programs { delv: &delv, unbound: &unbound, named: &named, knotd: &knotd },
+                &more,
                 signing,
             );
         }
@@ -47,7 +52,19 @@ fn resolvers_that_know_the_root_alone_find_all_secure() {
     else {
         return;
     };
+    // Says what is missing.
+    more_resolvers();
     in_own_network(&unshare, what);
+}
+
+/// Those of Knot Resolver and PowerDNS Recursor that are installed.
+fn more_resolvers() -> Vec<(&'static str, PathBuf)> {
+    let names = ["kresd", "pdns_recursor"].into_iter();
+    let found = names.filter_map(|name| {
+        let [path] = find(&format!("referrals with {name}"), [name])?;
+        Some((name, path))
+    });
+    found.collect()
 }
 
 /// Runs this test again where there is nothing but a loopback of its own.
@@ -95,16 +112,16 @@ struct Tree {
     _children: Knot,
 }
 
-const ROOT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
-const OF_PARENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 12);
-const OF_ZONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 13);
-const OF_CHILDREN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 14);
+const ROOT: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 11);
+const OF_PARENT: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 12);
+const OF_ZONE: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 13);
+const OF_CHILDREN: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 14);
 
 fn at(ip: Ipv4Addr) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip), 53)
 }
 
-fn all_is_found(programs: &Programs<'_>, signing: Signing) {
+fn all_is_found(programs: &Programs<'_>, more: &[(&'static str, PathBuf)], signing: Signing) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let tree = Tree::start(programs.knotd, folder, signing);
@@ -112,15 +129,20 @@ fn all_is_found(programs: &Programs<'_>, signing: Signing) {
     let file = folder.join("anchor");
     std::fs::write(&file, &anchor).unwrap();
     let root = IpAddr::V4(ROOT);
-    let unbound = |name: &str| {
-        let anchor = (".", tree.root.address);
-        Resolver::unbound(programs.unbound, &folder.join(name), anchor, Finds::FromRoot(root))
+    let start = |of: &str, program: &Path, name: &str| {
+        let (folder, server) = (folder.join(name), tree.root.address);
+        match of {
+            "unbound" => Resolver::unbound(program, &folder, (".", server), Finds::FromRoot(root)),
+            "named" => Resolver::named(program, &folder, &anchor, root),
+            "kresd" => Resolver::kresd(program, &folder, server),
+            _ => Resolver::recursor(program, &folder, &tree.root.wanted_ds("."), root),
+        }
     };
-    let named = |name: &str| Resolver::named(programs.named, &folder.join(name), &anchor, root);
-    for (of, resolver, other) in [
-        ("unbound", unbound("unbound"), unbound("unbound-for-children")),
-        ("named", named("named"), named("named-for-children")),
-    ] {
+    let always = [("unbound", programs.unbound), ("named", programs.named)];
+    let all = always.into_iter().chain(more.iter().map(|(of, program)| (*of, &**program)));
+    for (of, program) in all {
+        let resolver = start(of, program, of);
+        let other = start(of, program, &format!("{of}-for-children"));
         let asked = says_the_same_as_secure(&resolver, tree.walrus.dns);
         follows_delegations(&other, tree.walrus.dns);
         for (name, rcode) in [(PARENT_SERVICE, "NOERROR"), ("none.test", "NXDOMAIN")] {

@@ -1,5 +1,7 @@
-//! Validating resolvers that others wrote, which remember what they heard: Unbound and BIND.
+//! Validating resolvers that others wrote, which remember what they heard: Unbound, BIND, Knot Resolver and
+//! PowerDNS Recursor.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(super) struct Resolver {
     pub(super) address: SocketAddr,
     process: Process,
     socket: UdpSocket,
+    /// What it answers in a way of its own, whoever the name server is: name (or any) and type.
+    own_ways: &'static [(Option<&'static str>, &'static str)],
 }
 
 impl Resolver {
@@ -110,17 +114,81 @@ impl Resolver {
         Self::of(Process::start(program, &arguments, &folder.join("named.log")), address)
     }
 
+    /// Knot Resolver, which follows referrals from the root. It never asks name servers on 127.0.0.0/8, whatever
+    /// it is told.
+    pub(super) fn kresd(program: &Path, folder: &Path, root: SocketAddr) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let address = free_address();
+        let (ip, port) = (address.ip(), address.port());
+        let keys = ask(root, ".", "DNSKEY").data("DNSKEY");
+        let anchors =
+            keys.iter().map(|key| format!("trust_anchors.add('. 3600 IN DNSKEY {key}')\n"));
+        // It would not ask for names in the lab's `test`.
+        let text = format!(
+            "net.ipv6 = false\nnet.listen('{ip}', {port}, {{ kind = 'dns' }})\nmodules = {{ 'hints' }}\n\
+             hints.root({{ ['ns.'] = '{}' }})\ntrust_anchors.remove('.')\n{}\
+             policy.add(policy.suffix(policy.PASS, policy.todnames({{ 'test.' }})))\n\
+             cache.size = 10 * MB\n",
+            root.ip(),
+            anchors.collect::<String>()
+        );
+        let file = folder.join("kresd.conf");
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["-n", "-c", file.to_str().unwrap(), folder.to_str().unwrap()];
+        let process = Process::start(program, &arguments, &folder.join("kresd.log"));
+        Self::answering(process, address, &query_for(".", "NS", None))
+    }
+
+    /// PowerDNS Recursor, which follows referrals from the root and trusts these DS records of it.
+    pub(super) fn recursor(
+        program: &Path,
+        folder: &Path,
+        ds: &BTreeSet<String>,
+        root: IpAddr,
+    ) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let address = free_address();
+        let (ip, port, place) = (address.ip(), address.port(), folder.display());
+        std::fs::write(folder.join("root.hints"), root_hints(root)).unwrap();
+        let anchors = ds.iter().map(|ds| format!("addTA('.', '{ds}')\n"));
+        let anchors = format!("clearTA('.')\n{}", anchors.collect::<String>());
+        std::fs::write(folder.join("anchors.lua"), anchors).unwrap();
+        let text = format!(
+            "local-address={ip}\nlocal-port={port}\nhint-file={place}/root.hints\ndont-query=\n\
+             dnssec=validate\nlua-config-file={place}/anchors.lua\ndaemon=no\nsocket-dir={place}\n\
+             write-pid=no\nsecurity-poll-suffix=\nthreads=1\ndisable-syslog=yes\n"
+        );
+        std::fs::write(folder.join("recursor.conf"), text).unwrap();
+        let arguments = [&*format!("--config-dir={place}")];
+        let process = Process::start(program, &arguments, &folder.join("recursor.log"));
+        let resolver = Self::answering(process, address, &query_for(".", "NS", None));
+        // The type 65400 is one of PowerDNS' own (SERVFAIL), and for DS it does not look whether an alias' target is there.
+        let own_ways = &[(None, "TYPE65400"), (Some("to-nothing.signed.test"), "DS")];
+        Self { own_ways, ..resolver }
+    }
+
     /// Waits until it answers at all.
-    fn of(mut process: Process, address: SocketAddr) -> Self {
+    fn of(process: Process, address: SocketAddr) -> Self {
         // Of no use to anybody but to see that it answers: a header alone is a format error.
+        Self::answering(process, address, &[0x1a, 0xb5, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// Waits until it answers this.
+    fn answering(mut process: Process, address: SocketAddr, query: &[u8]) -> Self {
         wait_for("a resolver", || {
             process.assert_running();
-            ask_udp(address, &[0x1a, 0xb5, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+            ask_udp(address, query)
         });
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(address).unwrap();
         socket.set_read_timeout(Some(REPLY_WITHIN)).unwrap();
-        Self { address, process, socket }
+        Self { address, process, socket, own_ways: &[] }
+    }
+
+    /// Whether it answers this in a way of its own, whoever the name server is.
+    pub(super) fn has_own_way(&self, name: &str, record_type: &str) -> bool {
+        let mut ways = self.own_ways.iter();
+        ways.any(|(of, it)| of.is_none_or(|of| of == name) && *it == record_type)
     }
 
     pub(super) fn ask(&self, name: &str, record_type: &str) -> Reply {
