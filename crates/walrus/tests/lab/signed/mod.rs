@@ -8,6 +8,7 @@
 //! - [`two_nodes`]: the same while it asks two nodes in turn, a signer and its follower.
 //! - [`client_areas`]: each answer that clients' subnets lead to.
 //! - [`referrals`]: resolvers that know but the root come by Walrus' own referrals to its zones.
+//! - [`signed_primary`]: a zone that comes signed from another name server, signed anew or kept as it is.
 //! - [`bad_input`]: keys that are gone or damaged, bounds that are passed.
 
 mod adaptive;
@@ -22,5 +23,6 @@ mod referrals;
 mod replay;
 mod resolvers;
 mod rollover;
+mod signed_primary;
 mod two_nodes;
 mod validators;
