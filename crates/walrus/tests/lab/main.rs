@@ -11,6 +11,7 @@
 //! - [`dnssec_zones`]: signed zones dumped into files, and checked by others' tools.
 //! - [`encrypted`]: DNS over TLS and HTTPS, cookies, and what a server says of itself.
 //! - [`existing`]: BIND, Knot and PowerDNS as they are, kept up to date by DNS UPDATE (RFC 2136).
+//! - [`floods`]: of queries, connections and half-open TLS, and a client beside.
 //! - [`group`]: nodes that meet over a nats-server, of which each is killed once.
 //! - [`simulated`]: unbound, BIND, nginx and Apache with clients, against what the simulator says of them.
 //! - [`proxied`]: dnsdist and HAProxy in front, which tell who asks.
@@ -29,6 +30,7 @@ mod differences;
 mod dnssec_zones;
 mod encrypted;
 mod existing;
+mod floods;
 mod group;
 mod moves;
 #[path = "../ports/mod.rs"]

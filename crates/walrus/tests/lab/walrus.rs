@@ -185,6 +185,14 @@ impl Walrus {
         body.lines().find_map(value).unwrap_or_else(|| panic!("no {name}:\n{body}"))
     }
 
+    /// So much of its memory is in use, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// All that it has said, for whoever reads a failure.
     pub(crate) fn said(&self) -> String {
         self.process.said()
