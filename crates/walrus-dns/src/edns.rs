@@ -45,6 +45,15 @@ pub struct Asked {
     pub padding: bool,
 }
 
+impl Asked {
+    /// Whether nothing is asked, which is so of most queries.
+    #[inline]
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.cookie.is_none() && !self.nsid && !self.keepalive && !self.padding
+    }
+}
+
 /// A query's options.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options {
@@ -223,16 +232,29 @@ impl ReplyOpt {
     /// comes before the extended error. Returns its length, or `None` if `out` is too short.
     #[inline]
     pub fn write(&self, rcode: u16, out: &mut [u8]) -> Option<usize> {
-        let len = self.wire_len();
-        let out = out.get_mut(..len)?;
+        if self.client_subnet.is_none() && self.extended_error.is_none() {
+            // What nearly every reply has.
+            *out.first_chunk_mut()? = self.head(rcode, 0);
+            return Some(OPT_LEN);
+        }
+        self.write_with_options(rcode, out)
+    }
+
+    /// All before the options.
+    #[inline]
+    fn head(&self, rcode: u16, options_len: u16) -> [u8; OPT_LEN] {
         let [type_high, type_low] = record_type::OPT.to_be_bytes();
         let [size_high, size_low] = UDP_SIZE.to_be_bytes();
         let extended = (rcode >> 4) as u8;
         let flags = if self.dnssec_ok { FLAG_DO } else { 0 };
-        let [len_high, len_low] = (self.options_len() as u16).to_be_bytes();
-        out[..OPT_LEN].copy_from_slice(&[
-            0, type_high, type_low, size_high, size_low, extended, 0, flags, 0, len_high, len_low,
-        ]);
+        let [len_high, len_low] = options_len.to_be_bytes();
+        [0, type_high, type_low, size_high, size_low, extended, 0, flags, 0, len_high, len_low]
+    }
+
+    fn write_with_options(&self, rcode: u16, out: &mut [u8]) -> Option<usize> {
+        let len = self.wire_len();
+        let out = out.get_mut(..len)?;
+        out[..OPT_LEN].copy_from_slice(&self.head(rcode, self.options_len() as u16));
         let mut at = OPT_LEN;
         if let Some((subnet, scope)) = &self.client_subnet {
             let address = subnet.address_bytes();

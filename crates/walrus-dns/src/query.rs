@@ -67,7 +67,7 @@ impl<'a> Query<'a> {
     /// The largest reply by UDP that both sides take, in bytes; `ours` is our own limit.
     #[must_use]
     pub fn udp_size(&self, ours: u16) -> usize {
-        let theirs = self.edns.map_or(edns::UDP_SIZE_MIN, |edns| edns.udp_size);
+        let theirs = self.edns.as_ref().map_or(edns::UDP_SIZE_MIN, |edns| edns.udp_size);
         usize::from(theirs.min(ours).max(edns::UDP_SIZE_MIN))
     }
 }

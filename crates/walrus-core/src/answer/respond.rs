@@ -109,8 +109,8 @@ pub fn respond_completely(
 fn note_query(decision: &mut Decision, query: &Query<'_>) {
     decision.record_type = query.record_type;
     decision.edns = query.edns.is_some();
-    decision.dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-    decision.client_subnet = query.edns.and_then(|edns| edns.client_subnet);
+    decision.dnssec_ok = query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+    decision.client_subnet = query.edns.as_ref().and_then(|edns| edns.client_subnet);
 }
 
 fn refuse(
@@ -164,7 +164,7 @@ fn find_body<'a>(
         let is_of_server = query.class == record_type::CLASS_CH && of_chaos();
         return (!is_of_server).then_some(Body::Refused);
     }
-    let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+    let dnssec_ok = query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
     let Some(entry) = table.zones().find(name) else {
         let Some(above) = table.zones().closest_encloser(name) else { return Some(Body::Refused) };
         if above.has(flags::CUT | flags::RECORDS_BELOW) {
@@ -284,7 +284,7 @@ fn find_static(entry: Entry<'_>, wanted: u16) -> Option<Body<'_>> {
 }
 
 fn client(request: &Request<'_>, query: &Query<'_>) -> Client {
-    let subnet = query.edns.and_then(|edns| edns.client_subnet);
+    let subnet = query.edns.as_ref().and_then(|edns| edns.client_subnet);
     Client {
         resolver: request.client,
         subnet: subnet.map(|subnet| (subnet.address(), subnet.source())),
@@ -303,7 +303,7 @@ fn compose(
     reply: &mut [u8],
 ) -> Option<usize> {
     let decision = &mut worker.decision;
-    let opt = query.edns.map(|edns| ReplyOpt {
+    let opt = query.edns.as_ref().map(|edns| ReplyOpt {
         dnssec_ok: edns.dnssec_ok,
         client_subnet: edns.client_subnet.map(|subnet| (subnet, decision.scope)),
         extended_error: matches!(body, Body::NotReady).then_some(rcode::EDE_NOT_READY),
@@ -313,7 +313,7 @@ fn compose(
         Transport::Tcp | Transport::Tls | Transport::Https => TCP_SIZE,
     };
     let limit = limit.min(reply.len());
-    let body_end = limit.checked_sub(opt.map_or(0, |opt| opt.wire_len()) + added.len())?;
+    let body_end = limit.checked_sub(opt.as_ref().map_or(0, ReplyOpt::wire_len) + added.len())?;
     let question_end = reply::copy_question(query, reply.get_mut(..body_end)?)?;
     let room = &mut reply[question_end..body_end];
     let (mut flags, mut counts) = (reply::FLAG_AA, Counts::default());
@@ -352,7 +352,7 @@ fn compose(
         flags |= reply::FLAG_TC;
         counts = Counts::default();
     }
-    if let Some(opt) = opt {
+    if let Some(opt) = &opt {
         counts.additional = 1;
         let opt_at = len;
         len += opt.write(decision.rcode, &mut reply[len..])?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use walrus_dns::edns::Edns;
+use walrus_dns::edns::{Asked, Edns};
 use walrus_dns::{AddedOptions, CookieSecrets};
 
 use super::request::{ClientCookie, Request, Transport};
@@ -35,8 +35,14 @@ impl ServerOptions {
         request: &Request<'_>,
         edns: Option<&Edns>,
     ) -> AddedOptions<'s> {
-        let Some(edns) = edns else { return AddedOptions::default() };
-        let (asked, transport) = (&edns.asked, request.transport);
+        match edns {
+            Some(edns) if !edns.asked.is_nothing() => self.added_to(request, &edns.asked),
+            _ => AddedOptions::default(),
+        }
+    }
+
+    fn added_to<'s>(&'s self, request: &Request<'_>, asked: &Asked) -> AddedOptions<'s> {
+        let transport = request.transport;
         let cookie = asked
             .cookie
             .as_ref()
