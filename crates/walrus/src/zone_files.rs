@@ -9,7 +9,7 @@ use std::sync::Arc;
 use walrus_core::config::{Configuration, ZoneDnssec, ZoneSettings};
 use walrus_core::world::Digest;
 use walrus_core::zone::{
-    IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, unfit_services,
+    IncludedFile, ScannedPart, TextPart, Zone, ZoneFile, ZoneReader, ZonesOwnNames, unfit_services,
     zone_of_nameservers,
 };
 
@@ -59,6 +59,8 @@ pub(crate) fn load(
     problems.extend(crate::expiry::problems(configuration));
     problems.extend(crate::dns_files::problems(configuration, warnings));
     let mut texts = Vec::new();
+    let apexes = configuration.zones.iter().map(|zone| &zone.apex);
+    let own = ZonesOwnNames::new(apexes, &configuration.topology);
     for settings in &configuration.zones {
         texts.push(settings.apex.as_wire().to_vec());
         let before = texts.len();
@@ -68,7 +70,8 @@ pub(crate) fn load(
             let memory_max = configuration.dns.zone_memory_max;
             let content = kept_zones.and_then(|zones| kept(settings, zones, memory_max));
             let content = content.map(Arc::new);
-            warnings.extend(content.iter().flat_map(|content| unfit(content, configuration)));
+            warnings
+                .extend(content.iter().flat_map(|content| unfit(content, (&own, configuration))));
             let empty = || Arc::new(zone_of_nameservers(&settings.apex, &settings.nameservers));
             zones.push(content.clone().unwrap_or_else(empty));
             moving.push(MovingZone { apex: settings.apex.clone(), content });
@@ -79,7 +82,7 @@ pub(crate) fn load(
         if updated.counts {
             let content = match has_name_server {
                 true => None,
-                false => zone_updates::content(settings, configuration, warnings),
+                false => zone_updates::content(settings, (&own, configuration), warnings),
             };
             if has_name_server || content.is_some() {
                 texts.push(MOVES.to_vec());
@@ -143,9 +146,8 @@ fn kept(settings: &ZoneSettings, zones: &KeptZones, memory_max: usize) -> Option
 }
 
 /// Services that what was kept of a zone costs: nothing here could mend it, so that it keeps nobody from starting.
-fn unfit(content: &Zone, configuration: &Configuration) -> Vec<String> {
-    let apexes = configuration.zones.iter().map(|zone| &zone.apex);
-    let unfit = unfit_services(content, apexes, &configuration.topology);
+fn unfit(content: &Zone, (own, configuration): (&ZonesOwnNames, &Configuration)) -> Vec<String> {
+    let unfit = unfit_services(content, own.of(content.apex()), &configuration.topology);
     let told = |(service, why)| format!("the service {service} is going to be refused: {why}");
     unfit.into_iter().map(told).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use walrus_core::config::{Configuration, ZoneSettings, ZoneUpdates};
 use walrus_core::dynamic::{UpdateRule, UpdateRules};
 use walrus_core::world::Digest;
-use walrus_core::zone::{OwnNames, Zone};
+use walrus_core::zone::{Zone, ZonesOwnNames};
 use walrus_director::{JournalLook, UpdateSettings, UpdatedZone};
 use walrus_dns::DomainName;
 
@@ -101,7 +101,7 @@ pub(crate) fn look(
 /// warning.
 pub(crate) fn content(
     settings: &ZoneSettings,
-    configuration: &Configuration,
+    (own, configuration): (&ZonesOwnNames, &Configuration),
     warnings: &mut Vec<String>,
 ) -> Option<Arc<Zone>> {
     let found = JournalLook::open(&configuration.node.state, &settings.apex)?;
@@ -115,10 +115,7 @@ pub(crate) fn content(
             return None;
         }
     };
-    let apexes: Vec<DomainName> =
-        configuration.zones.iter().map(|zone| zone.apex.clone()).collect();
-    let own = OwnNames::of(&settings.apex, &apexes, &configuration.topology);
-    let (zone, left_out) = own.without_what_hides_them(&zone);
+    let (zone, left_out) = own.of(&settings.apex).without_what_hides_them(&zone);
     warnings.extend(left_out.iter().map(ToString::to_string));
     Some(zone)
 }

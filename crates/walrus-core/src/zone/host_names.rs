@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use walrus_dns::{DomainName, record_type};
 
-use super::{RecordSet, Zone};
+use super::{OwnNames, RecordSet, Zone, ZonesOwnNames};
 use crate::world::{Name, NamedHost, Topology};
 
 /// Zones that serve the addresses of the hosts that records point at.
@@ -21,8 +21,21 @@ pub struct HostedZones {
     pub conflicts: Vec<HostConflict>,
 }
 
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct HostedZone {
+    /// With its hosts.
+    pub zone: Arc<Zone>,
+    /// See [`HostedZones`].
+    pub added: Vec<DomainName>,
+    /// See [`HostedZones`].
+    pub warnings: Vec<String>,
+    /// See [`HostedZones`].
+    pub conflicts: Vec<HostConflict>,
+}
+
 /// A zone says otherwise about a host that services' records name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error(
     "the zone {zone} has {what} at {host}, which is the name of the server `{server}` in services' \
      records: remove it from the zone, or write another `host` in the server"
@@ -54,38 +67,49 @@ pub fn add_hosts(zones: &[Arc<Zone>], topology: &Topology) -> Result<HostedZones
 /// The same for zones that nobody here has made: what they say otherwise stays.
 #[must_use]
 pub fn add_hosts_that_fit(zones: &[Arc<Zone>], topology: &Topology) -> HostedZones {
-    let mut added: Vec<Vec<(DomainName, RecordSet)>> = vec![Vec::new(); zones.len()];
-    let (mut warnings, mut conflicts, mut names) = (Vec::new(), Vec::new(), Vec::new());
-    for host in topology.hosts() {
-        // The deepest zone has the name.
-        let within = zones.iter().enumerate().filter(|(_, zone)| host.name.is_within(zone.apex()));
-        let Some((index, zone)) = within.max_by_key(|(_, zone)| zone.apex().label_count()) else {
-            // The configuration's check warned already.
-            continue;
-        };
-        match place_of(zone, &host) {
-            Place::Free => {
-                added[index].extend(sets_of(&host));
-                names.push(host.name.clone());
-            }
-            Place::Same => {}
-            Place::Delegated(cut) => warnings.push(format!(
-                "{} lies below {cut}, which the zone gives to others: Walrus names `{}` so, but \
-                 does not serve its addresses",
-                host.name, host.server
-            )),
-            Place::Other(what) => conflicts.push(HostConflict {
-                zone: zone.apex().clone(),
-                host: host.name,
-                server: host.server,
-                what,
-            }),
-        }
+    let own = ZonesOwnNames::new(zones.iter().map(|zone| zone.apex()), topology);
+    let (mut hosted, mut added) = (Vec::with_capacity(zones.len()), Vec::new());
+    let (mut warnings, mut conflicts) = (Vec::new(), Vec::new());
+    for zone in zones {
+        let one = own.of(zone.apex()).with_hosts(zone);
+        hosted.push(one.zone);
+        added.extend(one.added);
+        warnings.extend(one.warnings);
+        conflicts.extend(one.conflicts);
     }
-    let zones = zones.iter().zip(added).map(|(zone, added)| {
-        if added.is_empty() { Arc::clone(zone) } else { Arc::new(zone.with_sets(added)) }
-    });
-    HostedZones { zones: zones.collect(), added: names, warnings, conflicts }
+    HostedZones { zones: hosted, added, warnings, conflicts }
+}
+
+impl OwnNames {
+    /// A zone with its hosts' addresses, but for what it says otherwise.
+    #[must_use]
+    pub fn with_hosts(&self, zone: &Arc<Zone>) -> HostedZone {
+        let mut added: Vec<(DomainName, RecordSet)> = Vec::new();
+        let (mut warnings, mut conflicts, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        for host in &self.hosts {
+            match place_of(zone, host) {
+                Place::Free => {
+                    added.extend(sets_of(host));
+                    names.push(host.name.clone());
+                }
+                Place::Same => {}
+                Place::Delegated(cut) => warnings.push(format!(
+                    "{} lies below {cut}, which the zone gives to others: Walrus names `{}` so, but \
+                     does not serve its addresses",
+                    host.name, host.server
+                )),
+                Place::Other(what) => conflicts.push(HostConflict {
+                    zone: zone.apex().clone(),
+                    host: host.name.clone(),
+                    server: host.server.clone(),
+                    what,
+                }),
+            }
+        }
+        let zone =
+            if added.is_empty() { Arc::clone(zone) } else { Arc::new(zone.with_sets(added)) };
+        HostedZone { zone, added: names, warnings, conflicts }
+    }
 }
 
 /// What a zone says otherwise about a host in it.

@@ -9,17 +9,8 @@ use domain::base::iana::Rtype;
 use walrus_dns::{DomainName, record_type};
 
 use super::host_names::addresses_at;
-use super::{RecordSet, Zone};
-use crate::world::{NamedHost, Topology};
-
-/// What Walrus itself has in one zone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnNames {
-    /// Names of services.
-    pub services: Vec<DomainName>,
-    /// Names of servers, with their addresses.
-    pub hosts: Vec<NamedHost>,
-}
+use super::{OwnNames, RecordSet, Zone};
+use crate::world::NamedHost;
 
 /// Records that are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,20 +36,6 @@ impl fmt::Display for InTheWay {
 }
 
 impl OwnNames {
-    /// What lies in this zone and in none of those below it; `apexes` are all zones'.
-    #[must_use]
-    pub fn of(apex: &DomainName, apexes: &[DomainName], topology: &Topology) -> Self {
-        let is_below = |other: &&DomainName| *other != apex && other.is_within(apex);
-        let deeper: Vec<&DomainName> = apexes.iter().filter(is_below).collect();
-        let is_own = |name: &DomainName| {
-            name.is_within(apex) && !deeper.iter().any(|other| name.is_within(other))
-        };
-        let services = topology.services.iter().map(|service| &service.name);
-        let services = services.filter(|name| is_own(name)).cloned().collect();
-        let hosts = topology.hosts().into_iter().filter(|host| is_own(&host.name)).collect();
-        Self { services, hosts }
-    }
-
     /// The zone without what would hide one of these, and what that was. Where nothing does, it is the same.
     #[must_use]
     pub fn without_what_hides_them(&self, zone: &Arc<Zone>) -> (Arc<Zone>, Vec<InTheWay>) {

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use walrus_dns::{DomainName, record_type};
 
-use super::Zone;
 use super::host_names::{HostConflict, conflict_of};
+use super::{OwnNames, Zone};
 use crate::world::{Topology, host_of};
 
 /// Why a service does not fit into a zone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum ServiceUnfit {
     /// Its answers could have no signatures.
     #[error(
@@ -74,32 +74,27 @@ impl ServiceUnfit {
     }
 }
 
-/// The services that do not fit a zone, by name; `apexes` are those of all zones here. A zone that is
-/// signed is so by others: what Walrus is to sign comes without signatures.
+/// The services that do not fit a zone, by name, of `own`, which lies in it, and of those elsewhere whose records name a
+/// host in it. A zone that is signed is so by others: what Walrus is to sign comes without signatures.
 #[must_use]
-pub fn unfit_services<'a>(
+pub fn unfit_services(
     zone: &Zone,
-    apexes: impl IntoIterator<Item = &'a DomainName>,
+    own: &OwnNames,
     topology: &Topology,
 ) -> BTreeMap<DomainName, ServiceUnfit> {
-    let apex = zone.apex();
-    let is_deeper = |other: &&DomainName| *other != apex && other.is_within(apex);
-    let deeper: Vec<&DomainName> = apexes.into_iter().filter(is_deeper).collect();
-    let is_in_it =
-        |name: &DomainName| name.is_within(apex) && !deeper.iter().any(|it| name.is_within(it));
     let mut unfit = BTreeMap::new();
-    for host in topology.hosts().iter().filter(|host| is_in_it(&host.name)) {
-        if let Some(conflict) = conflict_of(zone, host) {
-            for service in naming(topology, &host.name) {
+    let conflicts = own.hosts.iter().filter_map(|host| conflict_of(zone, host));
+    let conflicts: BTreeMap<_, _> = conflicts.map(|it| (it.host.clone(), it)).collect();
+    if !conflicts.is_empty() {
+        for (service, host) in named_hosts(topology) {
+            if let Some(conflict) = conflicts.get(&host) {
                 let (service, conflict) = (service.clone(), conflict.clone());
                 unfit.insert(service.clone(), ServiceUnfit::Host { service, conflict });
             }
         }
     }
-    for service in topology.services.iter().map(|service| &service.name) {
-        if is_in_it(service)
-            && let Some(why) = at_own_name(zone, service)
-        {
+    for service in &own.services {
+        if let Some(why) = at_own_name(zone, service) {
             unfit.insert(service.clone(), why);
         }
     }
@@ -126,14 +121,14 @@ fn at_own_name(zone: &Zone, service: &DomainName) -> Option<ServiceUnfit> {
     zone.is_signed().then(signed)
 }
 
-/// The services whose records name a host.
-fn naming<'a>(topology: &'a Topology, host: &DomainName) -> impl Iterator<Item = &'a DomainName> {
+/// The services whose records name hosts, with each of these.
+fn named_hosts(topology: &Topology) -> impl Iterator<Item = (&DomainName, DomainName)> {
     let services = topology.services.iter().filter(|service| service.records.names_servers());
-    services.filter_map(move |service| {
+    services.flat_map(move |service| {
         let servers = service.clusters.iter().flat_map(|it| &topology.clusters[it.index()].servers);
-        let mut servers = servers.map(|id| &topology.servers[id.index()]);
-        let is_named = servers.any(|it| host_of(&service.name, it).as_ref() == Some(host));
-        is_named.then_some(&service.name)
+        let servers = servers.map(|id| &topology.servers[id.index()]);
+        let hosts = servers.filter_map(|server| host_of(&service.name, server));
+        hosts.map(|host| (&service.name, host))
     })
 }
 
@@ -141,7 +136,7 @@ fn naming<'a>(topology: &'a Topology, host: &DomainName) -> impl Iterator<Item =
 mod tests {
     use super::*;
     use crate::config::{Context, SourceFile, parse};
-    use crate::zone::ZoneReader;
+    use crate::zone::{ZoneReader, ZonesOwnNames};
 
     const CONFIGURATION: &str = r#"
 [dns]
@@ -176,7 +171,8 @@ srv = { port = 5060 }
         let reader = ZoneReader::new("test", &apex).keeping_signatures(true);
         let zone = reader.read(text.as_bytes(), None).unwrap().zone;
         let apexes = configuration.zones.iter().map(|zone| &zone.apex);
-        let unfit = unfit_services(&zone, apexes, &configuration.topology);
+        let own = ZonesOwnNames::new(apexes, &configuration.topology);
+        let unfit = unfit_services(&zone, own.of(&apex), &configuration.topology);
         unfit.into_iter().map(|(name, why)| (name.to_string(), why.to_string())).collect()
     }
 

@@ -11,7 +11,7 @@ use walrus_core::dnssec::{
 };
 use walrus_core::plan::{Plan, with_found};
 use walrus_core::world::{ServiceId, ServiceTypes, Topology};
-use walrus_core::zone::Zone;
+use walrus_core::zone::{Zone, ZonesOwnNames};
 use walrus_dns::DomainName;
 
 use super::ground::AnswerTerms;
@@ -44,6 +44,9 @@ pub(crate) struct Wanted {
     pub(crate) signing: BTreeMap<DomainName, ZoneSigning>,
     /// Of the topology.
     pub(crate) singles: Arc<SingleSets>,
+    /// What of the topology lies in which zone that is configured. Zones that catalogs list are none of these, so that
+    /// nothing lies in them.
+    pub(crate) own: Arc<ZonesOwnNames>,
 }
 
 /// Which zones are signed now.
@@ -112,9 +115,11 @@ impl Wanted {
         signing: Vec<ZoneSigning>,
     ) -> Self {
         let singles = Arc::new(SingleSets::new(&topology));
+        let apexes = zones.iter().map(|zone| zone.apex());
+        let own = Arc::new(ZonesOwnNames::new(apexes, &topology));
         let (empty, signing_of) = (BTreeSet::new(), BTreeMap::new());
         let unfit = BTreeMap::new();
-        let wanted = Self { topology, zones, empty, unfit, signing: signing_of, singles };
+        let wanted = Self { topology, zones, empty, unfit, signing: signing_of, singles, own };
         signing.into_iter().fold(wanted, Self::with_signing)
     }
 
@@ -127,7 +132,9 @@ impl Wanted {
     /// With the families that a Plan has for aliases; `None` if nothing changes by that.
     pub(crate) fn with_found(&self, plan: &Plan) -> Option<Self> {
         let topology = Arc::new(with_found(&self.topology, plan)?);
-        Some(Self { topology, ..self.clone() })
+        // Servers have other addresses there.
+        let own = Arc::new(ZonesOwnNames::new(self.own.apexes(), &topology));
+        Some(Self { topology, own, ..self.clone() })
     }
 
     /// Of all zones, also those without content.
@@ -240,7 +247,8 @@ impl SignedZones {
         }
         self.in_force.retain(|apex, _| wanted.signing.contains_key(apex));
         self.errors.retain(|apex, _| wanted.signing.contains_key(apex));
-        self.unsigned.retain(|apex| wanted.apexes().any(|other| other == apex));
+        let apexes: BTreeSet<&DomainName> = wanted.apexes().collect();
+        self.unsigned.retain(|apex| apexes.contains(apex));
         Ok(served)
     }
 

@@ -1,14 +1,12 @@
 //! What is served of a zone as it came: without what somebody else signed if Walrus signs it, with
 //! the addresses of the hosts that services' records name, and beside services that do not fit it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use walrus_core::dnssec::unsigned;
 use walrus_core::world::ServiceTypes;
-use walrus_core::zone::{
-    HostedZones, RecordSet, ServiceUnfit, Zone, add_hosts_that_fit, unfit_services,
-};
+use walrus_core::zone::{RecordSet, ServiceUnfit, Zone, unfit_services};
 use walrus_dns::{DomainName, record_type};
 
 use crate::signing::Wanted;
@@ -20,40 +18,21 @@ pub(crate) type UnfitServices = BTreeMap<DomainName, ServiceUnfit>;
 const LINES_MAX: usize = 10;
 
 impl Wanted {
-    /// The zone as it is served, but for its signatures, and the services that do not fit it.
+    /// The zone as it is served, but for its signatures, and the services that do not fit it. In a zone that a catalog
+    /// lists there are none: it is served as it came.
     pub(crate) fn fitted(&self, content: &Arc<Zone>) -> (Arc<Zone>, UnfitServices) {
         let apex = content.apex();
+        let own = self.own.of(apex);
         let is_signed_here = self.signing.contains_key(apex);
         let content = if is_signed_here { plain(content) } else { Arc::clone(content) };
-        let unfit = unfit_services(&content, self.apexes(), &self.topology);
+        let unfit = unfit_services(&content, own, &self.topology);
         if content.is_signed() {
             // Not a byte of it may change.
             return (content, unfit);
         }
-        let has_services = self.topology.services.iter().any(|it| self.is_in(&it.name, apex));
-        let content =
-            if has_services { without(&content, &[record_type::ZONEMD]) } else { content };
-        (self.with_hosts(&content), unfit)
-    }
-
-    /// Whether a name is in this zone, and in none below it.
-    fn is_in(&self, name: &DomainName, apex: &DomainName) -> bool {
-        let is_nearer =
-            |other: &DomainName| other != apex && other.is_within(apex) && name.is_within(other);
-        name.is_within(apex) && !self.apexes().any(is_nearer)
-    }
-
-    fn with_hosts(&self, content: &Arc<Zone>) -> Arc<Zone> {
-        // All zones, for the deepest has a name; those that are served have their hosts already.
-        let others = self.zones.iter().filter(|zone| zone.apex() != content.apex());
-        let zones: Vec<Arc<Zone>> = std::iter::once(content).chain(others).cloned().collect();
-        let HostedZones { zones, .. } = add_hosts_that_fit(&zones, &self.topology);
-        let hosted = zones.into_iter().next();
-        let hosted = hosted.unwrap_or_else(|| Arc::clone(content));
-        if Arc::ptr_eq(&hosted, content) {
-            return hosted;
-        }
-        without(&hosted, &[record_type::ZONEMD])
+        let hosted = own.with_hosts(&content).zone;
+        let is_changed = !own.services.is_empty() || !Arc::ptr_eq(&hosted, &content);
+        (if is_changed { without(&hosted, &[record_type::ZONEMD]) } else { hosted }, unfit)
     }
 
     /// All services that are refused.
@@ -63,29 +42,30 @@ impl Wanted {
 
     /// The same with the types that they would give.
     pub(crate) fn refused(&self) -> BTreeMap<DomainName, ServiceTypes> {
-        if self.unfit.is_empty() {
+        let unfit = self.unfit_by_name();
+        if unfit.is_empty() {
             return BTreeMap::new();
         }
-        let services = self.topology.services.iter().filter(|service| self.is_unfit(&service.name));
+        let services = self.topology.services.iter();
+        let services = services.filter(|service| unfit.contains_key(&service.name));
         services.map(|service| (service.name.clone(), service.records.types())).collect()
     }
 
-    fn is_unfit(&self, service: &DomainName) -> bool {
-        self.unfit.values().any(|services| services.contains_key(service))
+    fn unfit_by_name(&self) -> BTreeMap<&DomainName, &ServiceUnfit> {
+        self.unfit_services().map(|unfit| (unfit.service(), unfit)).collect()
     }
 
     /// The first service that is refused now and was not before: whoever brings this can still be told.
     pub(crate) fn newly_unfit(&self, before: &Self) -> Option<&ServiceUnfit> {
-        self.unfit_services().find(|unfit| !before.is_unfit(unfit.service()))
+        let before = before.unfit_by_name();
+        self.unfit_services().find(|unfit| !before.contains_key(unfit.service()))
     }
 
     /// Writes down what is refused now and was not before.
     pub(crate) fn tell_unfit(&self, before: Option<&Self>) {
-        let was = |unfit: &&ServiceUnfit| {
-            let mut before = before.into_iter().flat_map(|before| before.unfit.values());
-            before.any(|services| services.get(unfit.service()) == Some(*unfit))
-        };
-        let new = || self.unfit_services().filter(|unfit| !was(unfit));
+        let before: BTreeSet<&ServiceUnfit> =
+            before.into_iter().flat_map(Self::unfit_services).collect();
+        let new = || self.unfit_services().filter(|unfit| !before.contains(unfit));
         for unfit in new().take(LINES_MAX) {
             tracing::error!(service = %unfit.service(), "the service is refused: {unfit}");
         }

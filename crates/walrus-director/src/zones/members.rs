@@ -1,7 +1,8 @@
 //! Zones that a catalog lists: served beside those that are configured, and no part of the configuration.
 //!
-//! A zone that is configured here, or that would take a service's name away, is never taken from a catalog: whoever
-//! fills it has no say in these.
+//! A zone that is configured here, or that would take the name of a service, or of a server that services' records name, away
+//! from its zone, is never taken from a catalog: whoever fills it has no say in these. So nothing of the configuration lies
+//! in one that is taken: it is served as it comes, and no other zone is served otherwise because of it.
 
 use std::collections::BTreeSet;
 
@@ -9,42 +10,56 @@ use walrus_dns::DomainName;
 
 use super::{Contents, ReplaceError};
 use crate::director::{DirectorHandle, lock};
-use crate::signing::Wanted;
+use crate::signing::{Rebuilding, Wanted};
+
+/// Zones of all catalogs together, so that a table has room for them and for those that are configured.
+const MEMBERS_MAX: usize = 50_000;
 
 impl DirectorHandle {
-    /// These zones and no others are served beside the configured ones; new ones begin with this content, others keep
-    /// what they have. Gives those that are taken.
+    /// These zones and no others are served beside the configured ones; new ones and those of `reset` begin with this
+    /// content, others keep what they have. Gives those that are taken.
     ///
     /// # Errors
     /// If they cannot be published. All is then as before.
     pub(crate) fn set_members(
         &self,
         members: Contents,
+        reset: &BTreeSet<DomainName>,
     ) -> Result<BTreeSet<DomainName>, ReplaceError> {
         let mut rebuilding = self.rebuilding();
         let before = lock(&self.inner().members).clone();
-        let mut contents = lock(&self.inner().contents).clone();
-        let mut wanted = rebuilding.wanted.clone();
-        for gone in before.iter().filter(|apex| !members.contains_key(apex)) {
-            contents.remove(gone);
-            wanted.remove(gone);
+        let taken = rebuilding.wanted.taken(&members, &before);
+        let is_new = |apex: &DomainName| !before.contains(apex) || reset.contains(apex);
+        let mut new = members;
+        new.retain(|apex, _| taken.contains(apex) && is_new(apex));
+        if taken == before && new.is_empty() {
+            return Ok(taken);
         }
-        let mut taken = BTreeSet::new();
-        for (apex, content) in members {
-            if before.contains(&apex) {
-                taken.insert(apex);
-            } else if wanted.bears(&apex) {
-                wanted.place(&apex, content.as_ref());
-                contents.insert(apex.clone(), content);
-                taken.insert(apex);
+        let gone = before.difference(&taken).cloned().collect();
+        match self.change_members(&mut rebuilding, &gone, &new) {
+            // One bad content, which the disk had, is not to cost the others theirs: they are transferred.
+            Err(_) if new.values().any(Option::is_some) => {
+                new.values_mut().for_each(|content| *content = None);
+                self.change_members(&mut rebuilding, &gone, &new)?;
             }
+            done => done?,
         }
-        if taken != before {
-            self.rebuild(&mut rebuilding, wanted, None, false)?;
-            *lock(&self.inner().contents) = contents;
-            lock(&self.inner().members).clone_from(&taken);
-        }
+        lock(&self.inner().members).clone_from(&taken);
         Ok(taken)
+    }
+
+    fn change_members(
+        &self,
+        rebuilding: &mut Rebuilding,
+        gone: &BTreeSet<DomainName>,
+        new: &Contents,
+    ) -> Result<(), ReplaceError> {
+        let wanted = rebuilding.wanted.clone().without(gone).with_contents(new);
+        self.rebuild(rebuilding, wanted, None, false)?;
+        let mut contents = lock(&self.inner().contents);
+        contents.retain(|apex, _| !gone.contains(apex));
+        contents.extend(new.iter().map(|(apex, content)| (apex.clone(), content.clone())));
+        Ok(())
     }
 
     /// Adds to what a reload is to serve the zones of catalogs that go together with it; the others are members no longer.
@@ -55,7 +70,7 @@ impl DirectorHandle {
     ) -> BTreeSet<DomainName> {
         let held = lock(&self.inner().contents).clone();
         let mut members = lock(&self.inner().members).clone();
-        members.retain(|apex| !contents.contains_key(apex) && wanted.bears(apex));
+        members.retain(|apex| !contents.contains_key(apex) && wanted.own.bears(apex));
         for apex in &members {
             contents.insert(apex.clone(), held.get(apex).cloned().flatten());
         }
@@ -64,24 +79,23 @@ impl DirectorHandle {
 }
 
 impl Wanted {
-    /// Whether a zone may stand beside those that are configured.
-    fn bears(&self, apex: &DomainName) -> bool {
-        let is_configured = self.apexes().any(|other| other == apex);
-        let takes_away = |service: &DomainName| {
-            if !service.is_within(apex) {
-                return false;
-            }
-            let own = self.apexes().filter(|zone| service.is_within(zone));
-            let own = own.max_by_key(|zone| zone.label_count());
-            own.is_none_or(|own| !own.is_within(apex))
-        };
-        let mut services = self.topology.services.iter().map(|service| &service.name);
-        !is_configured && !services.any(takes_away)
+    /// Those of a list that may stand beside what is configured; if they are too many, first those that were there before.
+    fn taken(&self, members: &Contents, before: &BTreeSet<DomainName>) -> BTreeSet<DomainName> {
+        let (held, new): (Vec<_>, Vec<_>) = members
+            .keys()
+            .filter(|apex| self.own.bears(apex))
+            .partition(|apex| before.contains(*apex));
+        held.into_iter().chain(new).take(MEMBERS_MAX).cloned().collect()
     }
 
-    fn remove(&mut self, apex: &DomainName) {
-        self.zones.retain(|zone| zone.apex() != apex);
-        self.empty.remove(apex);
-        self.unfit.remove(apex);
+    fn without(mut self, gone: &BTreeSet<DomainName>) -> Self {
+        self.zones.retain(|zone| !gone.contains(zone.apex()));
+        self.empty.retain(|apex| !gone.contains(apex));
+        self.unfit.retain(|apex, _| !gone.contains(apex));
+        self
     }
 }
+
+#[cfg(test)]
+#[path = "members_tests.rs"]
+mod tests;

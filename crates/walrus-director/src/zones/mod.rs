@@ -63,6 +63,10 @@ pub struct MovingZone {
     pub content: Option<Arc<Zone>>,
 }
 
+/// So often zones that came together are compiled to find those that cannot be served: seven of a thousand. Others beside
+/// these come again later.
+const TRIES_MAX: usize = 128;
+
 /// The zones that move, as they came; `None` is one without content.
 pub(crate) type Contents = BTreeMap<DomainName, Option<Arc<Zone>>>;
 
@@ -105,42 +109,61 @@ impl DirectorHandle {
     }
 
     /// The same for content that nobody here can refuse: services that do not fit it are. Each only if that is still wanted
-    /// when its turn has come: whoever brings it may have been waiting. All are compiled together.
-    pub(crate) fn replace_zones_while<W: Fn() -> bool>(
+    /// when its turn has come: whoever brings it may have been waiting. All are compiled together, also those that have no
+    /// content any more.
+    pub(crate) fn move_zones_while<W: Fn() -> bool>(
         &self,
-        zones: &[(Arc<Zone>, W)],
+        zones: &[(DomainName, Option<Arc<Zone>>, W)],
     ) -> Vec<Result<(), ReplaceError>> {
         let mut rebuilding = self.rebuilding();
-        let wanted: Vec<bool> = zones.iter().map(|(_, is_wanted)| is_wanted()).collect();
-        let is_moving = |apex: &DomainName| lock(&self.inner().contents).contains_key(apex);
-        let new = zones
-            .iter()
-            .zip(&wanted)
-            .filter(|((zone, _), wanted)| **wanted && is_moving(zone.apex()));
-        let new: Vec<_> =
-            new.map(|((zone, _), _)| (zone.apex().clone(), Some(Arc::clone(zone)))).collect();
-        let together = self.move_zones(&mut rebuilding, &new, false);
-        let one = |((zone, _), wanted): (&(Arc<Zone>, W), bool)| {
-            let apex = zone.apex();
-            if !wanted {
-                return Err(ReplaceError::Late(apex.clone()));
-            }
-            match &together {
-                Ok(()) => {}
-                Err(error) if new.len() == 1 => return Err(error.clone()),
-                // Each has its own reason.
-                Err(_) => {
-                    let alone = [(apex.clone(), Some(Arc::clone(zone)))];
-                    self.move_zones(&mut rebuilding, &alone, false)?;
+        let (mut outcomes, mut places, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (apex, content, is_wanted)) in zones.iter().enumerate() {
+            let is_moving = lock(&self.inner().contents).contains_key(apex);
+            outcomes.push(match (is_wanted(), is_moving) {
+                (false, _) => Err(ReplaceError::Late(apex.clone())),
+                (true, false) => Err(ReplaceError::NotMoving(apex.clone())),
+                (true, true) => {
+                    places.push(place);
+                    new.push((apex.clone(), content.clone()));
+                    Ok(())
                 }
+            });
+        }
+        let mut tries_left = TRIES_MAX;
+        let moved = self.move_in_parts(&mut rebuilding, &new, &mut tries_left);
+        for ((place, (apex, content)), moved) in places.into_iter().zip(&new).zip(moved) {
+            let has_content = content.is_some();
+            outcomes[place] = match moved {
+                Ok(()) if has_content => is_signed(&rebuilding, apex),
+                moved => moved,
+            };
+        }
+        outcomes
+    }
+
+    /// All together; where that fails, in halves, so that each has its own reason, and one costs the others nothing.
+    fn move_in_parts(
+        &self,
+        rebuilding: &mut Rebuilding,
+        contents: &[(DomainName, Option<Arc<Zone>>)],
+        tries_left: &mut usize,
+    ) -> Vec<Result<(), ReplaceError>> {
+        if contents.is_empty() {
+            return Vec::new();
+        }
+        *tries_left = tries_left.saturating_sub(1);
+        match self.move_zones(rebuilding, contents, false) {
+            Ok(()) => vec![Ok(()); contents.len()],
+            Err(error) if contents.len() == 1 || *tries_left == 0 => {
+                vec![Err(error); contents.len()]
             }
-            if is_moving(apex) {
-                is_signed(&rebuilding, apex)
-            } else {
-                Err(ReplaceError::NotMoving(apex.clone()))
+            Err(_) => {
+                let (first, second) = contents.split_at(contents.len() / 2);
+                let mut outcomes = self.move_in_parts(rebuilding, first, tries_left);
+                outcomes.extend(self.move_in_parts(rebuilding, second, tries_left));
+                outcomes
             }
-        };
-        zones.iter().zip(wanted).map(one).collect()
+        }
     }
 
     /// The content of a zone that moves once whoever changes it now is done. May wait for long.
@@ -172,12 +195,13 @@ impl DirectorHandle {
         must_fit: bool,
     ) -> Result<(), ReplaceError> {
         let mut wanted = rebuilding.wanted.clone();
-        for (apex, content) in contents {
-            if !lock(&self.inner().contents).contains_key(apex) {
+        {
+            let moving = lock(&self.inner().contents);
+            if let Some((apex, _)) = contents.iter().find(|(apex, _)| !moving.contains_key(apex)) {
                 return Err(ReplaceError::NotMoving(apex.clone()));
             }
-            wanted.place(apex, content.as_ref());
         }
+        wanted.place(contents.iter().map(|(apex, content)| (apex, content.as_ref())));
         if must_fit && let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {
             return Err(ReplaceError::Unfit(Box::new(unfit.clone())));
         }
@@ -194,13 +218,14 @@ impl DirectorHandle {
     /// What zones that move have after a reload: what they had, and for new ones what was loaded. One that has been
     /// served so far and is to come from elsewhere now goes on until it comes.
     pub(crate) fn contents_with(&self, moving: &[MovingZone], before: &Wanted) -> Contents {
-        let served = |apex: &DomainName| before.zones.iter().find(|zone| zone.apex() == apex);
+        let served: BTreeMap<&DomainName, &Arc<Zone>> =
+            before.zones.iter().map(|zone| (zone.apex(), zone)).collect();
         let held = lock(&self.inner().contents).clone();
         first_contents(moving)
             .into_iter()
             .map(|(apex, loaded)| {
                 let content = held.get(&apex).cloned().flatten().or(loaded);
-                let content = content.or_else(|| served(&apex).cloned());
+                let content = content.or_else(|| served.get(&apex).copied().cloned());
                 (apex, content)
             })
             .collect()
@@ -252,28 +277,39 @@ impl Wanted {
 
     /// With the contents of zones that move in the places of what was loaded.
     pub(crate) fn with_contents(mut self, contents: &Contents) -> Self {
-        for (apex, content) in contents {
-            self.place(apex, content.as_ref());
-        }
+        self.place(contents.iter().map(|(apex, content)| (apex, content.as_ref())));
         self
     }
 
-    /// Puts one zone's content where it is served from.
-    fn place(&mut self, apex: &DomainName, content: Option<&Arc<Zone>>) {
-        self.unfit.remove(apex);
-        let Some(content) = content else {
-            self.zones.retain(|zone| zone.apex() != apex);
-            self.empty.insert(apex.clone());
-            return;
-        };
-        let (fitted, unfit) = self.fitted(content);
-        if !unfit.is_empty() {
-            self.unfit.insert(apex.clone(), unfit);
+    /// Puts zones' contents where they are served from; of several for one zone the last.
+    fn place<'a>(
+        &mut self,
+        contents: impl IntoIterator<Item = (&'a DomainName, Option<&'a Arc<Zone>>)>,
+    ) {
+        let contents: BTreeMap<&DomainName, Option<&Arc<Zone>>> = contents.into_iter().collect();
+        let mut placed: BTreeMap<&DomainName, Option<Arc<Zone>>> = BTreeMap::new();
+        for (apex, content) in contents {
+            self.unfit.remove(apex);
+            let Some(content) = content else {
+                self.empty.insert(apex.clone());
+                placed.insert(apex, None);
+                continue;
+            };
+            let (fitted, unfit) = self.fitted(content);
+            if !unfit.is_empty() {
+                self.unfit.insert(apex.clone(), unfit);
+            }
+            self.empty.remove(apex);
+            placed.insert(apex, Some(fitted));
         }
-        self.empty.remove(apex);
-        match self.zones.iter_mut().find(|zone| zone.apex() == apex) {
-            Some(place) => *place = fitted,
-            None => self.zones.push(fitted),
-        }
+        self.zones.retain_mut(|zone| match placed.remove(zone.apex()) {
+            None => true,
+            Some(None) => false,
+            Some(Some(fitted)) => {
+                *zone = fitted;
+                true
+            }
+        });
+        self.zones.extend(placed.into_values().flatten());
     }
 }

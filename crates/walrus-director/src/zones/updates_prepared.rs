@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use walrus_core::world::Topology;
-use walrus_core::zone::{InTheWay, OwnNames, Zone};
+use walrus_core::zone::{InTheWay, OwnNames, Zone, ZonesOwnNames};
 use walrus_dns::DomainName;
 use walrus_host::log::chain;
 
@@ -43,9 +43,8 @@ impl Updates {
         loaded: &[MovingZone],
         (zones, topology): (&[Arc<Zone>], &Topology),
     ) -> Prepared {
-        let apexes: Vec<DomainName> = zones.iter().map(|zone| zone.apex().clone()).collect();
-        let own =
-            |zone: &UpdatedZone| (zone.apex.clone(), OwnNames::of(&zone.apex, &apexes, topology));
+        let all = ZonesOwnNames::new(zones.iter().map(|zone| zone.apex()), topology);
+        let own = |zone: &UpdatedZone| (zone.apex.clone(), all.of(&zone.apex).clone());
         let mut prepared = Prepared {
             own: settings.zones.iter().map(own).collect(),
             settings,

@@ -1,9 +1,11 @@
-//! Zones that came and are to be served: those that come at the same time are compiled together, and what that
-//! costs bounds how often it is done.
+//! Zones that came and are to be served, and those that expired: what happens at the same time is compiled together, and
+//! what that costs bounds how often it is done. What catalogs list waits for the same turn.
 //!
 //! One change of one zone compiles all names of the node. A zone whose primary raises its serial each second, beside
-//! one of a million names, would else keep a processor busy for good.
+//! one of a million names, would else keep a processor busy for good; and so would a thousand zones of one primary that
+//! expire one after the other.
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as Turn, oneshot};
 use tokio::task::spawn_blocking;
 use walrus_core::zone::Zone;
+use walrus_dns::DomainName;
 use walrus_host::shutdown::Shutdown;
 
 use crate::director::{DirectorHandle, lock};
@@ -21,9 +24,24 @@ const REST_FACTOR: u32 = 4;
 /// But no longer than this.
 const REST_MAX: Duration = Duration::from_secs(30);
 
-/// A zone that waits to be served.
+/// What happens to a zone.
+pub(super) enum Change {
+    /// This is served from now on.
+    Came(Arc<Zone>),
+    /// This is served no longer, unless something else is by then.
+    Expired(Arc<Zone>),
+}
+
+impl Change {
+    fn apex(&self) -> &DomainName {
+        let (Self::Came(zone) | Self::Expired(zone)) = self;
+        zone.apex()
+    }
+}
+
+/// A change that waits to be made.
 struct Arrival {
-    zone: Arc<Zone>,
+    change: Change,
     /// Of the task that brings it.
     end: Shutdown,
     done: oneshot::Sender<Result<(), ReplaceError>>,
@@ -32,7 +50,7 @@ struct Arrival {
 /// All that wait; whoever has the turn serves them all.
 #[derive(Default)]
 pub(super) struct Arrivals {
-    waiting: Mutex<Vec<Arrival>>,
+    waiting: Arc<Mutex<Vec<Arrival>>>,
     /// When the next may be served.
     turn: Turn<Option<Instant>>,
 }
@@ -44,45 +62,78 @@ impl std::fmt::Debug for Arrivals {
 }
 
 impl Arrivals {
-    /// Serves a zone, with all others that wait by then, unless its task ends before.
-    pub(super) async fn serve(
+    /// Makes a change, with all others that wait by then, unless its task ends before.
+    pub(super) async fn make(
         &self,
         director: &DirectorHandle,
-        zone: Arc<Zone>,
+        change: Change,
         end: Shutdown,
     ) -> Result<(), ReplaceError> {
-        let apex = zone.apex().clone();
+        let apex = change.apex().clone();
         let (done, mut served) = oneshot::channel();
-        lock(&self.waiting).push(Arrival { zone, end, done });
+        lock(&self.waiting).push(Arrival { change, end, done });
         let mut next = self.turn.lock().await;
         // Another may have served it.
         if let Ok(outcome) = served.try_recv() {
             return outcome;
         }
-        if let Some(next) = *next {
-            tokio::time::sleep_until(next.into()).await;
-        }
-        let (director, all) = (director.clone(), mem::take(&mut *lock(&self.waiting)));
-        let took = spawn_blocking(move || {
-            let begun = Instant::now();
-            serve_all(&director, all);
-            begun.elapsed()
-        });
-        let took = took.await.unwrap_or_default();
-        *next = Some(Instant::now() + (took * REST_FACTOR).min(REST_MAX));
+        let (director, waiting) = (director.clone(), Arc::clone(&self.waiting));
+        let serve = move || serve_all(&director, mem::take(&mut *lock(&waiting)));
+        in_turn(&mut next, serve).await;
         drop(next);
         // It was among them, unless serving it has panicked.
         served.await.unwrap_or(Err(ReplaceError::Late(apex)))
     }
+
+    /// Does something else that compiles all names, in its turn, on a thread that may wait; `None` after a panic.
+    pub(super) async fn turn<T: Send + 'static>(
+        &self,
+        change: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        in_turn(&mut *self.turn.lock().await, change).await
+    }
 }
 
-/// Together; where that fails, one by one, so that each task has its own reason.
-fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
-    let zones = all.iter().map(|it| {
-        let end = it.end.clone();
-        (Arc::clone(&it.zone), move || !end.is_requested())
+/// After the rest that the one before has cost.
+async fn in_turn<T: Send + 'static>(
+    next: &mut Option<Instant>,
+    change: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if let Some(next) = *next {
+        tokio::time::sleep_until(next.into()).await;
+    }
+    let timed = spawn_blocking(move || {
+        let begun = Instant::now();
+        (change(), begun.elapsed())
     });
-    let outcomes = director.replace_zones_while(&zones.collect::<Vec<_>>());
+    let (done, took) = timed.await.ok().unzip();
+    *next = Some(Instant::now() + (took.unwrap_or_default() * REST_FACTOR).min(REST_MAX));
+    done
+}
+
+/// Together; where that fails, in parts, so that each task has its own reason.
+fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
+    let came = all.iter().filter(|it| matches!(it.change, Change::Came(_)));
+    let came: BTreeSet<&DomainName> = came.map(|it| it.change.apex()).collect();
+    let zones = all.iter().map(|it| {
+        let (apex, end) = (it.change.apex(), it.end.clone());
+        let (content, expired) = match &it.change {
+            Change::Came(zone) => (Some(Arc::clone(zone)), None),
+            Change::Expired(zone) => (None, Some(zone)),
+        };
+        let is_wanted = {
+            let came = &came;
+            move || {
+                let is_served = |zone: &Arc<Zone>| {
+                    director.current_zone(apex).is_some_and(|it| Arc::ptr_eq(&it, zone))
+                };
+                let is_due = expired.is_none_or(|zone| !came.contains(apex) && is_served(zone));
+                is_due && !end.is_requested()
+            }
+        };
+        (apex.clone(), content, is_wanted)
+    });
+    let outcomes = director.move_zones_while(&zones.collect::<Vec<_>>());
     for (arrival, outcome) in all.into_iter().zip(outcomes) {
         // Whoever no longer waits needs no answer.
         let _ = arrival.done.send(outcome);
@@ -90,25 +141,32 @@ fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use walrus_core::map::Map;
-    use walrus_core::zone::read_zone;
+    use walrus_core::zone::{RecordSet, read_zone};
+    use walrus_dns::record_type;
     use walrus_host::clock::Clock;
 
     use super::*;
     use crate::fixture::{digests, plan, settings, topology, zone};
     use crate::{Director, DirectorStart, MovingZone, SigningStart};
 
-    fn start() -> DirectorHandle {
+    pub(in crate::zones::secondary) fn start() -> DirectorHandle {
+        start_with(&["other.example"])
+    }
+
+    /// With these zones beside the service's.
+    fn start_with(others: &[&str]) -> DirectorHandle {
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
         let digests = digests(&map);
-        let moving = [zone().apex().clone(), "other.example".parse().unwrap()];
+        let others = others.iter().map(|apex| apex.parse().unwrap());
+        let moving = std::iter::once(zone().apex().clone()).chain(others);
         let start = DirectorStart {
             dns: settings(&["127.0.0.1:0"], 1),
             topology,
             zones: vec![zone()],
-            moving: moving.map(|apex| MovingZone { apex, content: None }).to_vec(),
+            moving: moving.map(|apex| MovingZone { apex, content: None }).collect(),
             keys: crate::tsig::TsigKeys::default(),
             updates: crate::UpdateSettings::default(),
             map,
@@ -122,20 +180,27 @@ mod tests {
         Director::start(start).unwrap()
     }
 
-    fn content(apex: &str, serial: u32) -> Arc<Zone> {
+    pub(in crate::zones::secondary) fn content(apex: &str, serial: u32) -> Arc<Zone> {
         let text = format!("@ 60 SOA ns host {serial} 2 3 4 5\n@ 60 NS ns.example.net.\n");
         Arc::new(read_zone("test", text.as_bytes(), &apex.parse().unwrap()).unwrap().zone)
+    }
+
+    /// No reply has room for one of its sets.
+    fn bad_content(apex: &str) -> Arc<Zone> {
+        let data = (0..5000_u32).map(|number| number.to_be_bytes().into()).collect();
+        let set = RecordSet { record_type: record_type::A, ttl: 60, data, ..RecordSet::default() };
+        let name = format!("big.{apex}").parse().unwrap();
+        Arc::new(content(apex, 1).with_sets([(name, set)]))
     }
 
     #[tokio::test]
     async fn zones_that_come_together_are_compiled_together_and_each_has_its_own_outcome() {
         let (director, arrivals) = (start(), Arrivals::default());
-        let generation = || director.inner().current.load().generation;
-        let (before, end) = (generation(), Shutdown::new());
+        let (before, end) = (generation(&director), Shutdown::new());
         let gone = Shutdown::new();
         gone.request();
         let serve = |apex, serial, end: &Shutdown| {
-            arrivals.serve(&director, content(apex, serial), end.clone())
+            arrivals.make(&director, Change::Came(content(apex, serial)), end.clone())
         };
         let outcomes = tokio::join!(
             serve("walrus.example", 1, &end),
@@ -149,7 +214,90 @@ mod tests {
         assert!(matches!(outcomes.4, Err(ReplaceError::Late(_))));
         let serial = |apex: &str| director.current_zone(&apex.parse().unwrap()).unwrap().serial();
         assert_eq!((serial("walrus.example"), serial("other.example")), (3, 2));
-        assert_eq!(generation() - before, 2, "the first, then all that waited for it");
+        assert!(generation(&director) - before <= 2, "the first, then all that waited for it");
         director.shutdown();
+    }
+
+    fn generation(director: &DirectorHandle) -> u64 {
+        director.inner().current.load().generation
+    }
+
+    #[tokio::test]
+    async fn zones_that_expire_together_go_together_but_not_what_came_meanwhile() {
+        let apexes: Vec<String> = (0..50).map(|number| format!("z{number}.example")).collect();
+        let others: Vec<&str> = apexes.iter().map(String::as_str).collect();
+        let (director, arrivals, end) = (start_with(&others), Arrivals::default(), Shutdown::new());
+        let came = |serial| {
+            let came = others.iter().map(move |apex| Change::Came(content(apex, serial)));
+            join_all(&arrivals, &director, came.collect(), &end)
+        };
+        assert!(came(1).await.iter().all(Result::is_ok));
+        let current = |apex: &&str| director.current_zone(&apex.parse().unwrap());
+        let held: Vec<Arc<Zone>> = others.iter().filter_map(current).collect();
+        assert_eq!(held.len(), 50);
+        let before = generation(&director);
+        let expired = || held.iter().map(|zone| Change::Expired(Arc::clone(zone))).collect();
+        let outcomes = join_all(&arrivals, &director, expired(), &end).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert!(generation(&director) - before <= 2, "the first, then all that waited for it");
+        assert_eq!(others.iter().filter_map(current).count(), 0);
+        // Others came by then.
+        assert!(came(2).await.iter().all(Result::is_ok));
+        let outcomes = join_all(&arrivals, &director, expired(), &end).await;
+        assert!(outcomes.iter().all(|it| matches!(it, Err(ReplaceError::Late(_)))));
+        assert_eq!(others.iter().filter_map(current).count(), 50);
+        // And at the same time.
+        let zone = current(&"z0.example").unwrap();
+        let both = vec![Change::Came(content("z0.example", 3)), Change::Expired(zone)];
+        join_all(&arrivals, &director, both, &end).await;
+        assert_eq!(current(&"z0.example").unwrap().serial(), 3);
+        director.shutdown();
+    }
+
+    #[test]
+    fn one_that_cannot_be_served_costs_the_others_little() {
+        let apexes: Vec<String> = (0..64).map(|number| format!("z{number}.example")).collect();
+        let others: Vec<&str> = apexes.iter().map(String::as_str).collect();
+        let director = start_with(&others);
+        let before = generation(&director);
+        let one = |apex: &&str| {
+            let zone = if *apex == "z20.example" { bad_content(apex) } else { content(apex, 1) };
+            (apex.parse().unwrap(), Some(zone), || true)
+        };
+        let outcomes = director.move_zones_while(&others.iter().map(one).collect::<Vec<_>>());
+        let failed: Vec<usize> = (0..64).filter(|place| outcomes[*place].is_err()).collect();
+        assert_eq!(failed, [20]);
+        assert!(matches!(outcomes[20], Err(ReplaceError::Publish(_))));
+        // Halves of halves, and not each by itself.
+        assert_eq!(generation(&director) - before, 6);
+        director.shutdown();
+    }
+
+    async fn join_all(
+        arrivals: &Arrivals,
+        director: &DirectorHandle,
+        changes: Vec<Change>,
+        end: &Shutdown,
+    ) -> Vec<Result<(), ReplaceError>> {
+        let mut making: Vec<_> = changes
+            .into_iter()
+            .map(|change| Box::pin(arrivals.make(director, change, end.clone())))
+            .collect();
+        let mut outcomes: Vec<Option<Result<(), ReplaceError>>> = vec![None; making.len()];
+        std::future::poll_fn(|context| {
+            for (making, outcome) in making.iter_mut().zip(&mut outcomes) {
+                if outcome.is_none()
+                    && let std::task::Poll::Ready(done) = making.as_mut().poll(context)
+                {
+                    *outcome = Some(done);
+                }
+            }
+            if outcomes.iter().all(Option::is_some) {
+                return std::task::Poll::Ready(());
+            }
+            std::task::Poll::Pending
+        })
+        .await;
+        outcomes.into_iter().flatten().collect()
     }
 }

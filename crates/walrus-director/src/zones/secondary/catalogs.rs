@@ -1,21 +1,27 @@
 //! Zones that catalogs list (RFC 9432), as secondaries of the catalogs' primaries: which those are by now.
 //!
 //! A catalog comes like any other zone and is never answered. Whatever is wrong with it, what it listed before holds,
-//! also if it expires or nobody has it any more. A restart begins with what was kept of it and of its members.
+//! also if it expires or nobody has it any more. A restart begins with what was kept of all catalogs and of their members,
+//! and with whose these were (`owners`): what has come of one catalog alone says nothing about the zones of another.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use walrus_core::transfer::{CatalogError, CatalogMember, catalog_members};
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 
+use super::owners::{self, Owners};
 use super::{KeptZones, Secondaries, SecondaryZone};
 use crate::director::lock;
 
 /// Zones that one catalog may list: each costs a task, and each change of one a compilation of all.
 const MEMBERS_MAX: usize = 10_000;
+
+/// What could not be served is tried again after so long.
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 30_000 });
 
 /// The entry of a catalog that a zone stands at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +29,7 @@ pub struct MemberOf {
     /// The catalog.
     pub catalog: DomainName,
     /// The entry's first label.
-    label: Box<[u8]>,
+    pub(super) label: Box<[u8]>,
 }
 
 /// What a catalog says.
@@ -36,6 +42,8 @@ pub(super) struct Catalog {
 struct Said {
     content: Option<Arc<Zone>>,
     members: BTreeMap<DomainName, CatalogMember>,
+    /// What was kept of it has been looked for.
+    is_begun: bool,
     /// Of these some are not taken: how many, and one of them.
     left_out: Option<(usize, DomainName)>,
 }
@@ -53,13 +61,28 @@ impl Catalog {
         Ok(())
     }
 
+    /// With what was kept of it, if it did not come yet.
+    fn begin(&self, kept: &KeptZones, settings: &SecondaryZone, unix: u64) {
+        let is_begun = {
+            let mut said = lock(&self.said);
+            std::mem::replace(&mut said.is_begun, true) || said.content.is_some()
+        };
+        if !is_begun
+            && let Some(content) = load(kept, settings, unix)
+            && let Err(error) = self.take(content)
+        {
+            let catalog = &settings.apex;
+            tracing::warn!(%catalog, "what was kept of the catalog is broken: {error}");
+        }
+    }
+
     /// How many zones it lists, and which of them are not taken, in a sentence.
     pub(super) fn status(&self) -> (usize, Option<String>) {
         let said = lock(&self.said);
         let told = |(count, first): &(usize, DomainName)| {
             format!(
                 "{count} of the zones that it lists are not taken, {first} among them: they are configured here, \
-                 hold a service, or another catalog has them"
+                 would take the name of a service or of a server away, or another catalog has them"
             )
         };
         (said.members.len(), said.left_out.as_ref().map(told))
@@ -72,6 +95,12 @@ pub(super) struct Catalogs {
     pub(super) wanted: Mutex<WantedZones>,
     /// One change at a time.
     applying: Mutex<()>,
+    /// Why what they list is not served.
+    pub(super) problem: Mutex<Option<String>>,
+    /// Whose zones they are is not on the disk yet.
+    is_unwritten: AtomicBool,
+    /// Somebody tries again.
+    is_retried: AtomicBool,
     /// No task is begun any more.
     pub(super) stopped: AtomicBool,
 }
@@ -83,6 +112,9 @@ pub(super) struct WantedZones {
     pub(super) catalogs: BTreeMap<DomainName, (SecondaryZone, Arc<Catalog>)>,
     /// Those that catalogs list and that are served.
     pub(super) members: BTreeMap<DomainName, SecondaryZone>,
+    /// Whose these are, and whose those were that went last: what was kept of these is removed. `None` until the disk
+    /// was read.
+    owners: Option<Owners>,
 }
 
 impl WantedZones {
@@ -102,37 +134,46 @@ impl WantedZones {
         self.zones.iter().chain(catalogs).chain(self.members.values()).cloned().collect()
     }
 
-    /// What catalogs list now. Who has a zone keeps it while it lists it, unless it gives it to another that does.
+    /// What catalogs list now; of one that did not come, what it listed last. Who has a zone keeps it while it lists it,
+    /// unless it gives it to another that does.
     fn listed(&self) -> BTreeMap<DomainName, SecondaryZone> {
         let mut listed: BTreeMap<DomainName, SecondaryZone> = BTreeMap::new();
+        let before = self.entries_before();
         for (apex, (settings, catalog)) in &self.catalogs {
             // A copy: looking for a zone's owner locks it again.
-            let members = lock(&catalog.said).members.clone();
-            for member in members.values() {
-                if self.catalogs.contains_key(&member.zone) {
+            let entries: Vec<(DomainName, Box<[u8]>)> = match lock(&catalog.said) {
+                said if said.content.is_some() => said.members.values().map(entry).collect(),
+                _ => before.get(apex).cloned().unwrap_or_default(),
+            };
+            for (zone, label) in entries {
+                if self.catalogs.contains_key(&zone) {
                     continue;
                 }
-                let owner = self.owner(&member.zone);
-                if listed.contains_key(&member.zone) && owner.as_ref() != Some(apex) {
+                if listed.contains_key(&zone) && self.owner(&zone).as_ref() != Some(apex) {
                     continue;
                 }
-                let label = member.entry.labels().next().unwrap_or_default().into();
                 let member_of = Some(MemberOf { catalog: apex.clone(), label });
-                let zone = SecondaryZone {
-                    apex: member.zone.clone(),
-                    member_of,
-                    is_catalog: false,
-                    ..settings.clone()
-                };
-                listed.insert(member.zone.clone(), zone);
+                let settings = settings.clone();
+                let member =
+                    SecondaryZone { apex: zone.clone(), member_of, is_catalog: false, ..settings };
+                listed.insert(zone, member);
             }
         }
         listed
     }
 
-    /// The catalog that a zone is to come from, if it is served by now.
+    /// By catalog: what it listed when that was written down last.
+    fn entries_before(&self) -> BTreeMap<&DomainName, Vec<(DomainName, Box<[u8]>)>> {
+        let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (zone, MemberOf { catalog, label }) in self.owners.iter().flatten() {
+            entries.entry(catalog).or_default().push((zone.clone(), label.clone()));
+        }
+        entries
+    }
+
+    /// The catalog that a zone is to come from, if that is known.
     fn owner(&self, zone: &DomainName) -> Option<DomainName> {
-        let held = &self.members.get(zone)?.member_of.as_ref()?.catalog;
+        let held = &self.owners.as_ref()?.get(zone)?.catalog;
         let lists = |catalog: &DomainName| {
             let (_, catalog) = self.catalogs.get(catalog)?;
             lock(&catalog.said).members.get(zone).cloned()
@@ -141,70 +182,164 @@ impl WantedZones {
         let next = next.filter(|next| lists(next).is_some());
         Some(next.unwrap_or_else(|| held.clone()))
     }
+
+    /// Those of them that are another zone of the same name: what was here is not theirs (RFC 9432 section 5.4).
+    fn reset(&self, listed: &BTreeMap<DomainName, SecondaryZone>) -> BTreeSet<DomainName> {
+        let owners = self.owners.as_ref();
+        let is_reset = |(apex, zone): &(&DomainName, &SecondaryZone)| {
+            let before = owners.and_then(|owners| owners.get(*apex));
+            let now = zone.member_of.as_ref();
+            before.zip(now).is_some_and(|(before, now)| before.label != now.label)
+        };
+        listed.iter().filter(is_reset).map(|(apex, _)| apex.clone()).collect()
+    }
+
+    /// Zones that no catalog lists any more and that come from nowhere else.
+    fn left(&self, listed: &BTreeMap<DomainName, SecondaryZone>) -> Vec<DomainName> {
+        let configured: BTreeSet<&DomainName> = self.zones.iter().map(|zone| &zone.apex).collect();
+        let owned = self.owners.iter().flatten().map(|(apex, _)| apex);
+        let left = owned.filter(|apex| {
+            !listed.contains_key(*apex)
+                && !configured.contains(apex)
+                && !self.catalogs.contains_key(*apex)
+                && !self.members.contains_key(*apex)
+        });
+        left.cloned().collect()
+    }
+}
+
+fn entry(member: &CatalogMember) -> (DomainName, Box<[u8]>) {
+    let label = member.entry.labels().next().unwrap_or_default();
+    (member.zone.clone(), label.into())
 }
 
 impl Secondaries {
-    /// Serves what catalogs list by now, and nothing that they listed before. It reads the disk and compiles zones.
-    pub(super) fn apply_catalogs(&self) {
-        let _one_at_a_time = lock(&self.catalogs.applying);
-        let (listed, before) = {
-            let wanted = lock(&self.catalogs.wanted);
-            if wanted.catalogs.is_empty() && wanted.members.is_empty() {
-                return;
-            }
-            (wanted.listed(), wanted.members.clone())
-        };
-        // Another zone of the same name: what was here is not its (RFC 9432 section 5.4).
-        let is_reset = |apex: &DomainName| {
-            let label = |zone: &SecondaryZone| zone.member_of.as_ref().map(|of| of.label.clone());
-            let (old, new) = (before.get(apex), listed.get(apex));
-            old.zip(new).is_some_and(|(old, new)| label(old) != label(new))
-        };
-        if listed.keys().any(is_reset) {
-            listed.keys().filter(|apex| is_reset(apex)).for_each(|apex| self.kept.forget(apex));
-            let stay = listed.keys().filter(|apex| before.contains_key(*apex) && !is_reset(apex));
-            self.serve_members(stay.map(|apex| (apex.clone(), None)).collect());
+    /// Serves what catalogs list by now, and nothing that they listed before. If it cannot be served it is tried again.
+    pub(super) async fn apply_catalogs(&self) {
+        if !self.apply_once().await {
+            self.apply_again();
         }
+    }
+
+    /// Whether it is done.
+    async fn apply_once(&self) -> bool {
+        let secondaries = self.clone();
+        let applied = self.arrivals.turn(move || secondaries.apply()).await;
+        let applied = applied.unwrap_or_else(|| Err("its thread ended".to_owned()));
+        let problem = applied.err().map(|error| {
+            format!("what catalogs list is not served, what was served before goes on: {error}")
+        });
+        if let Some(problem) = &problem {
+            tracing::error!("{problem}");
+        }
+        let is_done = problem.is_none();
+        *lock(&self.catalogs.problem) = problem;
+        is_done
+    }
+
+    /// One task tries again until it is done.
+    fn apply_again(&self) {
+        if self.catalogs.is_retried.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let secondaries = self.clone();
+        tokio::spawn(async move {
+            let catalogs = &secondaries.catalogs;
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                catalogs.is_retried.store(false, Ordering::Relaxed);
+                if catalogs.stopped.load(Ordering::Relaxed)
+                    || secondaries.apply_once().await
+                    || catalogs.is_retried.swap(true, Ordering::Relaxed)
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// It reads the disk and compiles zones.
+    fn apply(&self) -> Result<(), String> {
+        let _one_at_a_time = lock(&self.catalogs.applying);
+        let catalogs = {
+            let mut wanted = lock(&self.catalogs.wanted);
+            if wanted.catalogs.is_empty() && wanted.members.is_empty() {
+                return Ok(());
+            }
+            if wanted.owners.is_none() {
+                wanted.owners = Some(owners::read(self.kept.directory()));
+            }
+            wanted.catalogs.clone()
+        };
         let unix = self.clock.unix_ms() / 1000;
+        for (settings, catalog) in catalogs.values() {
+            catalog.begin(&self.kept, settings, unix);
+        }
+        let (listed, before, reset, left) = {
+            let wanted = lock(&self.catalogs.wanted);
+            let listed = wanted.listed();
+            let (reset, left) = (wanted.reset(&listed), wanted.left(&listed));
+            let before: BTreeSet<DomainName> = wanted.members.keys().cloned().collect();
+            (listed, before, reset, left)
+        };
+        reset.iter().chain(&left).for_each(|apex| self.kept.forget(apex));
+        let own = Arc::clone(&self.director.rebuilding().wanted.own);
         let content = |zone: &SecondaryZone| {
-            let is_new = !before.contains_key(&zone.apex);
+            let is_new = !before.contains(&zone.apex) && own.bears(&zone.apex);
             let kept = if is_new { load(&self.kept, zone, unix) } else { None };
             (zone.apex.clone(), kept)
         };
-        let Some(taken) = self.serve_members(listed.values().map(content).collect()) else {
-            return;
-        };
+        let members = listed.values().map(content).collect();
+        let taken = self.director.set_members(members, &reset);
+        let taken = taken.map_err(|error| walrus_host::log::chain(&error))?;
+        self.note_taken(listed, &taken);
+        self.run_all();
+        Ok(())
+    }
+
+    /// What is served by now, and whose it is.
+    fn note_taken(
+        &self,
+        mut listed: BTreeMap<DomainName, SecondaryZone>,
+        taken: &BTreeSet<DomainName>,
+    ) {
+        listed.retain(|apex, _| taken.contains(apex));
         let mut wanted = lock(&self.catalogs.wanted);
         for (apex, (_, catalog)) in &wanted.catalogs {
             let mut said = lock(&catalog.said);
             let is_here = |zone: &&DomainName| {
                 let owner = listed.get(*zone).and_then(|zone| zone.member_of.as_ref());
-                taken.contains(*zone) && owner.is_some_and(|of| of.catalog == *apex)
+                owner.is_some_and(|of| of.catalog == *apex)
             };
-            let left_out = |said: &Said| said.members.keys().filter(|it| !is_here(it)).count();
-            let first = said.members.keys().find(|it| !is_here(it)).cloned();
-            said.left_out = first.map(|first| (left_out(&said), first));
+            let mut left_out = said.members.keys().filter(|it| !is_here(it));
+            let first = left_out.next().cloned();
+            let count = left_out.count() + 1;
+            said.left_out = first.map(|first| (count, first));
         }
+        let of = |(apex, zone): (&DomainName, &SecondaryZone)| {
+            Some((apex.clone(), zone.member_of.clone()?))
+        };
+        let mut owners: Owners = listed.iter().filter_map(of).collect();
+        // What was kept of these is not removed yet: should the node end before, it is after its next start.
+        let left = wanted.members.iter().filter(|(apex, _)| !listed.contains_key(*apex));
+        owners.extend(left.filter_map(of));
         wanted.members = listed;
-        wanted.members.retain(|apex, _| taken.contains(apex));
+        let is_other = wanted.owners.as_ref() != Some(&owners);
+        wanted.owners = Some(owners.clone());
         drop(wanted);
-        self.run_all();
+        self.keep_owners(&owners, is_other);
     }
 
-    fn serve_members(
-        &self,
-        members: crate::zones::Contents,
-    ) -> Option<std::collections::BTreeSet<DomainName>> {
-        match self.director.set_members(members) {
-            Ok(taken) => Some(taken),
-            Err(error) => {
-                let error = walrus_host::log::chain(&error);
-                tracing::error!(
-                    error,
-                    "what catalogs list is not served; what was served before goes on"
-                );
-                None
-            }
+    /// If they are others than those that are on the disk.
+    fn keep_owners(&self, owners: &Owners, is_other: bool) {
+        let is_unwritten = &self.catalogs.is_unwritten;
+        if !is_other && !is_unwritten.load(Ordering::Relaxed) {
+            return;
+        }
+        let written = owners::write(self.kept.directory(), owners);
+        is_unwritten.store(written.is_err(), Ordering::Relaxed);
+        if let Err(error) = written {
+            tracing::error!(%error, "whose zones those of catalogs are is not kept for a restart");
         }
     }
 }
@@ -224,59 +359,5 @@ pub(super) fn load(kept: &KeptZones, zone: &SecondaryZone, unix: u64) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use walrus_core::zone::read_zone;
-
-    use super::*;
-
-    fn settings(apex: &str) -> SecondaryZone {
-        SecondaryZone {
-            apex: apex.parse().unwrap(),
-            primaries: Vec::new(),
-            keeps_signatures: true,
-            memory_max: 1 << 20,
-            is_catalog: true,
-            member_of: None,
-        }
-    }
-
-    fn say(wanted: &WantedZones, catalog: &str, body: &str) {
-        let text = format!(
-            "@ 0 SOA invalid. invalid. 1 2 3 4 5\n@ 0 NS invalid.\nversion 0 TXT 2\n{body}"
-        );
-        let apex: DomainName = catalog.parse().unwrap();
-        let zone = read_zone("test", text.as_bytes(), &apex).unwrap().zone;
-        wanted.catalogs[&apex].1.take(Arc::new(zone)).unwrap();
-    }
-
-    /// Each zone with its catalog and label.
-    fn listed(wanted: &mut WantedZones) -> Vec<(String, String)> {
-        wanted.members = wanted.listed();
-        let one = |zone: &SecondaryZone| {
-            let of = zone.member_of.as_ref().unwrap();
-            let label = String::from_utf8_lossy(&of.label).into_owned();
-            (zone.apex.to_string(), format!("{label} of {}", of.catalog))
-        };
-        wanted.members.values().map(one).collect()
-    }
-
-    #[test]
-    fn a_zone_stays_with_its_catalog_until_that_gives_it_away_or_drops_it() {
-        let mut wanted = WantedZones::default();
-        wanted.reconfigure(Vec::new(), ["a.x", "b.x"].map(settings).to_vec());
-        let expected = |of: &str| vec![("one.z".to_owned(), of.to_owned())];
-        say(&wanted, "b.x", "l.zones 0 PTR one.z.\nc.zones 0 PTR a.x.\n");
-        assert_eq!(listed(&mut wanted), expected("l of b.x"), "no catalog is a member");
-        say(&wanted, "a.x", "m.zones 0 PTR one.z.\n");
-        assert_eq!(listed(&mut wanted), expected("l of b.x"), "it has it already");
-        say(&wanted, "b.x", "l.zones 0 PTR one.z.\ncoo.l.zones 0 PTR none.x.\n");
-        assert_eq!(listed(&mut wanted), expected("l of b.x"), "nobody there has it");
-        say(&wanted, "b.x", "l.zones 0 PTR one.z.\ncoo.l.zones 0 PTR a.x.\n");
-        assert_eq!(listed(&mut wanted), expected("m of a.x"));
-        say(&wanted, "a.x", "");
-        assert_eq!(listed(&mut wanted), expected("l of b.x"));
-        // A catalog that is configured no longer takes its zones along.
-        wanted.reconfigure(Vec::new(), vec![settings("a.x")]);
-        assert_eq!(listed(&mut wanted), []);
-    }
-}
+#[path = "catalogs_tests.rs"]
+mod tests;

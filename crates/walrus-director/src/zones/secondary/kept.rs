@@ -81,6 +81,11 @@ impl KeptZones {
         Self { directory: state.join("zones") }
     }
 
+    /// Where they are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn zone_file(&self, apex: &DomainName) -> String {
         format!("{}.zone", signatures_stem(apex))
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::TRANSFERS_MAX;
+use super::places::TRANSFERS_MAX;
 use crate::director::lock;
 
 /// All transfers of a node.
@@ -22,6 +22,8 @@ pub(super) struct TransferMemory {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
+    /// Transfers that wait for memory.
+    waiting: usize,
     /// By when they began: the bytes that each takes.
     bytes: BTreeMap<u64, usize>,
 }
@@ -47,6 +49,10 @@ impl TransferMemory {
 impl MemoryPart {
     /// The transfer takes so many bytes by now. Waits until all but the oldest fit into `bytes_max` together.
     pub(super) async fn grow(&self, bytes: usize, bytes_max: usize) {
+        if self.fits(bytes, bytes_max) {
+            return;
+        }
+        let _waiting = Waiting::new(&self.memory);
         loop {
             let freed = self.memory.freed.notified();
             tokio::pin!(freed);
@@ -57,6 +63,13 @@ impl MemoryPart {
             }
             freed.await;
         }
+    }
+
+    /// Whether others wait for memory, and this has more than is given to all.
+    pub(super) fn is_waited_for(&self, bytes_max: usize) -> bool {
+        let held = lock(&self.memory.held);
+        let own = held.bytes.get(&self.number).copied().unwrap_or(0);
+        held.waiting > 0 && own > bytes_max / TRANSFERS_MAX
     }
 
     fn fits(&self, bytes: usize, bytes_max: usize) -> bool {
@@ -74,6 +87,22 @@ impl Drop for MemoryPart {
     fn drop(&mut self) {
         lock(&self.memory.held).bytes.remove(&self.number);
         self.memory.freed.notify_waiters();
+    }
+}
+
+/// That a transfer waits.
+struct Waiting<'a>(&'a TransferMemory);
+
+impl<'a> Waiting<'a> {
+    fn new(memory: &'a TransferMemory) -> Self {
+        lock(&memory.held).waiting += 1;
+        Self(memory)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.held).waiting -= 1;
     }
 }
 
@@ -106,10 +135,13 @@ mod tests {
             let grows = third.grow(41, 100);
             tokio::pin!(grows);
             assert!(waits(&mut grows).await, "there is no room");
+            let is_waited_for = [&first, &second].map(|part| part.is_waited_for(100));
+            assert_eq!(is_waited_for, [true, true]);
             // The second is the oldest then.
             drop(first);
             assert!(!waits(grows).await);
         }
+        assert!(!second.is_waited_for(100), "nobody waits any more");
         assert!(!waits(second.grow(500, 100)).await);
         drop((second, third));
         assert!(lock(&memory.held).bytes.is_empty());

@@ -1,23 +1,29 @@
 //! Zones from other primaries: asked for, transferred, kept, served until they expire.
 //!
-//! A task for each. When whom is asked decides `walrus_core::transfer::Refresh`; `exchange` speaks,
-//! `kept` is the disk, and [`DirectorHandle::replace_zone`] serves what came.
+//! A task for each (`run`). When whom is asked decides `walrus_core::transfer::Refresh`; `places` say who may ask now,
+//! `exchange` speaks, `kept` is the disk, and `arrivals` has what came served.
 
 mod arrivals;
+mod asking;
+mod beginning;
 mod catalogs;
 mod exchange;
+mod expiry;
 mod kept;
 mod memory;
 mod notices;
+mod owners;
+mod places;
 mod run;
+mod serving;
 mod status;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use walrus_core::config::TsigKey;
 use walrus_dns::DomainName;
@@ -32,23 +38,9 @@ pub use status::{SecondaryCounts, SecondaryStatus};
 use crate::director::{DirectorHandle, lock};
 use arrivals::Arrivals;
 use catalogs::Catalogs;
-use memory::{MemoryPart, TransferMemory};
 use notices::Notices;
+use places::Transfers;
 use run::Task;
-
-/// Serials asked for at once, of all zones.
-const CHECKS_MAX: usize = 256;
-
-/// The same of one primary's.
-const CHECKS_OF_ONE_MAX: usize = 32;
-
-/// Changes of zones that wait for each other at once.
-const CHANGES_MAX: usize = 2;
-
-/// Transfers at the same time: each may take as much memory as its zone.
-const TRANSFERS_MAX: usize = 32;
-/// Of these from one primary: one that is slow holds up its own zones alone.
-const TRANSFERS_OF_ONE_MAX: usize = 2;
 
 /// A zone and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,74 +89,6 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// Who may transfer now.
-#[derive(Debug)]
-struct Transfers {
-    all: Arc<Semaphore>,
-    of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
-    memory: Arc<TransferMemory>,
-    /// For serials asked at once: each has a socket.
-    checks: Semaphore,
-    /// Of these each primary has a part: one that is silent holds up its own zones alone.
-    checks_of_one: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
-    /// For work that waits until zones may be changed: it must not take all threads that wait, for Plans need
-    /// one, too.
-    changes: Arc<Semaphore>,
-}
-
-impl Transfers {
-    fn new() -> Self {
-        let all = Arc::new(Semaphore::new(TRANSFERS_MAX));
-        Self {
-            all,
-            of_one: Mutex::default(),
-            memory: Arc::default(),
-            checks: Semaphore::new(CHECKS_MAX),
-            checks_of_one: Mutex::default(),
-            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
-        }
-    }
-
-    /// Does what waits for zones to be changed, on a thread that may wait; `None` after a panic.
-    async fn change<T: Send + 'static>(
-        &self,
-        change: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let place = Arc::clone(&self.changes).acquire_owned().await.ok()?;
-        // The place goes with the thread, which goes on when nobody waits for it any more.
-        let change = move || {
-            let _place = place;
-            change()
-        };
-        tokio::task::spawn_blocking(change).await.ok()
-    }
-
-    /// Waits until a primary may be asked for a serial.
-    async fn check(&self, primary: IpAddr) -> Option<(OwnedSemaphorePermit, SemaphorePermit<'_>)> {
-        let of_one = {
-            let mut of_one = lock(&self.checks_of_one);
-            // As many as there are primaries.
-            let new = || Arc::new(Semaphore::new(CHECKS_OF_ONE_MAX));
-            Arc::clone(of_one.entry(primary).or_insert_with(new))
-        };
-        let of_one = of_one.acquire_owned().await.ok()?;
-        Some((of_one, self.checks.acquire().await.ok()?))
-    }
-
-    /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory.
-    async fn place(&self, primary: IpAddr) -> Option<(MemoryPart, [OwnedSemaphorePermit; 2])> {
-        let of_one = {
-            let mut of_one = lock(&self.of_one);
-            // As many as there are primaries.
-            let new = || Arc::new(Semaphore::new(TRANSFERS_OF_ONE_MAX));
-            Arc::clone(of_one.entry(primary).or_insert_with(new))
-        };
-        let of_one = of_one.acquire_owned().await.ok()?;
-        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some((self.memory.part(), [of_one, all]))
-    }
-}
-
 /// Who may tell of changes of a zone, and to whom.
 #[derive(Debug)]
 pub(crate) struct NoticeWay {
@@ -203,10 +127,7 @@ impl Secondaries {
         lock(&self.catalogs.wanted).reconfigure(zones, catalogs);
         self.run_all();
         let secondaries = self.clone();
-        tokio::spawn(async move {
-            let transfers = Arc::clone(&secondaries.transfers);
-            transfers.change(move || secondaries.apply_catalogs()).await
-        });
+        tokio::spawn(async move { secondaries.apply_catalogs().await });
     }
 
     /// Has a task for each zone that is wanted, and for no others.
@@ -304,12 +225,13 @@ impl Secondaries {
     #[must_use]
     pub fn status(&self) -> Vec<SecondaryStatus> {
         let catalogs = lock(&self.catalogs.wanted).catalogs.clone();
+        let problem = lock(&self.catalogs.problem).clone();
         let one = |it: &Running| {
             let mut status = lock(&it.status).clone();
             if let Some((_, catalog)) = catalogs.get(&it.zone.apex) {
-                let (members, problem) = catalog.status();
+                let (members, left_out) = catalog.status();
                 status.members = Some(members);
-                status.problem = status.problem.or(problem);
+                status.problem = problem.clone().or(status.problem).or(left_out);
             }
             status
         };

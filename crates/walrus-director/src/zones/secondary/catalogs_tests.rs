@@ -1,0 +1,226 @@
+//! What catalogs list by now, also after a restart and when it cannot be served at once.
+
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use tempfile::TempDir;
+use walrus_core::map::Map;
+use walrus_core::zone::read_zone;
+use walrus_host::clock::Clock;
+use walrus_host::seed::Seed;
+
+use super::*;
+use crate::director::DirectorHandle;
+use crate::fixture::{digests, plan, topology, zone};
+use crate::zones::secondary::Primary;
+use crate::{Director, DirectorStart, SigningStart};
+
+/// How long anything may take on a machine that is very busy.
+const BOUND: Duration = Duration::from_secs(60);
+
+fn settings(apex: &str) -> SecondaryZone {
+    SecondaryZone {
+        apex: apex.parse().unwrap(),
+        primaries: Vec::new(),
+        keeps_signatures: true,
+        memory_max: 1 << 20,
+        is_catalog: true,
+        member_of: None,
+    }
+}
+
+fn say(wanted: &WantedZones, catalog: &str, body: &str) {
+    let text =
+        format!("@ 0 SOA invalid. invalid. 1 2 3 4 5\n@ 0 NS invalid.\nversion 0 TXT 2\n{body}");
+    let apex: DomainName = catalog.parse().unwrap();
+    let zone = read_zone("test", text.as_bytes(), &apex).unwrap().zone;
+    wanted.catalogs[&apex].1.take(Arc::new(zone)).unwrap();
+}
+
+/// Each zone with its catalog and label.
+fn listed(wanted: &mut WantedZones) -> Vec<(String, String)> {
+    wanted.members = wanted.listed();
+    let of = |(apex, zone): (&DomainName, &SecondaryZone)| {
+        (apex.clone(), zone.member_of.clone().unwrap())
+    };
+    wanted.owners = Some(wanted.members.iter().map(of).collect());
+    let one = |zone: &SecondaryZone| {
+        let of = zone.member_of.as_ref().unwrap();
+        let label = String::from_utf8_lossy(&of.label).into_owned();
+        (zone.apex.to_string(), format!("{label} of {}", of.catalog))
+    };
+    wanted.members.values().map(one).collect()
+}
+
+#[test]
+fn a_zone_stays_with_its_catalog_until_that_gives_it_away_or_drops_it() {
+    let mut wanted = WantedZones::default();
+    wanted.reconfigure(Vec::new(), ["a.x", "b.x"].map(settings).to_vec());
+    let expected = |of: &str| vec![("one.z".to_owned(), of.to_owned())];
+    say(&wanted, "b.x", "l.zones 0 PTR one.z.\nc.zones 0 PTR a.x.\n");
+    assert_eq!(listed(&mut wanted), expected("l of b.x"), "no catalog is a member");
+    say(&wanted, "a.x", "m.zones 0 PTR one.z.\n");
+    assert_eq!(listed(&mut wanted), expected("l of b.x"), "it has it already");
+    say(&wanted, "b.x", "l.zones 0 PTR one.z.\ncoo.l.zones 0 PTR none.x.\n");
+    assert_eq!(listed(&mut wanted), expected("l of b.x"), "nobody there has it");
+    say(&wanted, "b.x", "l.zones 0 PTR one.z.\ncoo.l.zones 0 PTR a.x.\n");
+    assert_eq!(listed(&mut wanted), expected("m of a.x"));
+    say(&wanted, "a.x", "");
+    assert_eq!(listed(&mut wanted), expected("l of b.x"));
+    // A catalog that is configured no longer takes its zones along.
+    wanted.reconfigure(Vec::new(), vec![settings("a.x")]);
+    assert_eq!(listed(&mut wanted), []);
+}
+#[test]
+fn after_a_restart_each_zone_is_whose_it_was_though_nothing_came_of_its_catalog() {
+    let mut wanted = WantedZones::default();
+    wanted.reconfigure(Vec::new(), ["a.x", "b.x"].map(settings).to_vec());
+    let of = |label: &[u8]| MemberOf { catalog: "b.x".parse().unwrap(), label: label.into() };
+    wanted.owners = Some(Owners::from([
+        ("one.z".parse().unwrap(), of(b"l")),
+        ("two.z".parse().unwrap(), of(b"k")),
+    ]));
+    say(&wanted, "a.x", "m.zones 0 PTR one.z.\n");
+    let expected = [("one.z", "l of b.x"), ("two.z", "k of b.x")]
+        .map(|(zone, of)| (zone.to_owned(), of.to_owned()));
+    assert_eq!(listed(&mut wanted), expected);
+    assert_eq!(wanted.reset(&wanted.listed()), BTreeSet::new());
+    // Another zone of that name, and one that is gone.
+    say(&wanted, "b.x", "n.zones 0 PTR one.z.\n");
+    let now = wanted.listed();
+    assert_eq!(wanted.reset(&now), BTreeSet::from(["one.z".parse().unwrap()]));
+    assert_eq!(wanted.left(&now), [], "its task has not ended");
+    wanted.members.clear();
+    assert_eq!(wanted.left(&now), ["two.z".parse().unwrap()]);
+}
+
+/// A node whose primary does not answer, with what was kept of an earlier run.
+struct Node {
+    director: DirectorHandle,
+    secondaries: Secondaries,
+}
+
+impl Node {
+    fn start(folder: &TempDir) -> Self {
+        let topology = topology();
+        let map = Arc::new(Map::build(&topology, &[]).unwrap());
+        let digests = digests(&map);
+        let start = DirectorStart {
+            dns: crate::fixture::settings(&["127.0.0.1:0"], 1),
+            topology,
+            zones: vec![zone()],
+            moving: Vec::new(),
+            keys: crate::tsig::TsigKeys::default(),
+            updates: crate::UpdateSettings::default(),
+            map,
+            plan: Some(plan(1, 1, &digests)),
+            digests,
+            signing: SigningStart::default(),
+            serials: BTreeMap::new(),
+            seed: 1,
+            clock: Clock::real(),
+        };
+        let director = Director::start(start).unwrap();
+        let (kept, seed) = (KeptZones::in_state(folder.path()), Seed::fixed(1));
+        let secondaries = Secondaries::new(director.clone(), kept, Clock::real(), seed);
+        Self { director, secondaries }
+    }
+
+    fn set(&self, catalogs: &[&str]) {
+        let primary = Primary { address: "127.0.0.1:1".parse().unwrap(), key: None };
+        let catalog =
+            |apex: &&str| SecondaryZone { primaries: vec![primary.clone()], ..settings(apex) };
+        self.secondaries.set(catalogs.iter().map(catalog).collect());
+    }
+
+    /// Whether a zone is served, with content or without, and whose it is.
+    fn state(&self, apex: &str) -> Option<(bool, String)> {
+        let apex = apex.parse().unwrap();
+        let wanted = lock(&self.secondaries.catalogs.wanted);
+        let of = wanted.members.get(&apex)?.member_of.as_ref()?;
+        Some((self.director.current_zone(&apex).is_some(), of.catalog.to_string()))
+    }
+
+    async fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            assert!(begun.elapsed() < BOUND, "{what}: {:?}", self.secondaries.status());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.secondaries.stop().await;
+        self.director.shutdown();
+    }
+}
+
+fn keep(folder: &TempDir, apex: &str, body: &str) {
+    let text = format!("@ 0 SOA invalid. invalid. 1 7200 3600 1209600 5\n@ 0 NS invalid.\n{body}");
+    let zone = read_zone("test", text.as_bytes(), &apex.parse().unwrap()).unwrap().zone;
+    let kept = KeptZones::in_state(folder.path());
+    kept.store(&zone, (Clock::real().unix_ms() / 1000, true)).unwrap();
+}
+
+fn keep_catalog(folder: &TempDir, apex: &str, body: &str) {
+    keep(folder, apex, &format!("version 0 TXT 2\n{body}"));
+}
+
+fn is_kept(folder: &TempDir, apex: &str) -> bool {
+    let kept = KeptZones::in_state(folder.path());
+    kept.load(&apex.parse().unwrap(), true, 1 << 20).unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_restart_gives_no_zone_to_another_catalog_and_knows_another_zone_of_the_same_name() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\nk.zones 0 PTR two.z.\n");
+    keep(&folder, "one.z", "");
+    keep(&folder, "two.z", "");
+    let of = |is_full: bool, catalog: &str| Some((is_full, catalog.to_owned()));
+    let node = Node::start(&folder);
+    node.set(&["b.x"]);
+    node.wait_for("what was kept", |node| node.state("one.z") == of(true, "b.x")).await;
+    node.stop().await;
+    // While it is stopped another catalog begins to list one of them, and the other is another zone.
+    keep_catalog(&folder, "a.x", "m.zones 0 PTR one.z.\n");
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\nn.zones 0 PTR two.z.\n");
+    let node = Node::start(&folder);
+    node.set(&["a.x", "b.x"]);
+    node.wait_for("the first's", |node| node.state("one.z") == of(true, "b.x")).await;
+    node.wait_for("another zone", |node| node.state("two.z") == of(false, "b.x")).await;
+    assert!(is_kept(&folder, "one.z") && !is_kept(&folder, "two.z"));
+    node.stop().await;
+    // And what its catalog lists no longer is removed.
+    keep_catalog(&folder, "b.x", "n.zones 0 PTR two.z.\n");
+    let node = Node::start(&folder);
+    node.set(&["b.x"]);
+    node.wait_for("the rest", |node| node.state("two.z") == of(false, "b.x")).await;
+    assert_eq!(node.state("one.z"), None);
+    assert!(!is_kept(&folder, "one.z"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_told_of_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
+    let node = Node::start(&folder);
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&failures);
+    let fail = move |_: &DirectorHandle| {
+        assert!(counted.fetch_add(1, Ordering::SeqCst) >= 3, "it cannot be served");
+    };
+    assert!(node.director.inner().on_look.set(Box::new(fail)).is_ok());
+    node.set(&["b.x"]);
+    let problem = |node: &Node| {
+        let problem = node.secondaries.status().first().and_then(|it| it.problem.clone());
+        problem.is_some_and(|problem| problem.contains("is not served"))
+    };
+    node.wait_for("a problem", problem).await;
+    assert_eq!(node.state("one.z"), None);
+    node.wait_for("another try", |node| node.state("one.z").is_some()).await;
+    assert_eq!(failures.load(Ordering::SeqCst), 4);
+    node.wait_for("nothing to tell", |node| !problem(node)).await;
+    node.stop().await;
+}
