@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -20,6 +20,7 @@ use walrus_host::clock::Clock;
 use walrus_host::seed::secret_bytes;
 
 use super::memory::MemoryPart;
+use super::pace::Pace;
 use crate::tsig::{ReplyRefused, ReplyVerifier, SharedKey};
 
 /// A question for a serial is put by UDP once for each of these.
@@ -29,10 +30,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const MESSAGE_WAIT: Duration = Duration::from_secs(30);
 /// For a whole transfer.
 const TRANSFER_WAIT: Duration = Duration::from_secs(2 * 3600);
-/// A transfer may be slower than [`RATE_MIN`] for so long.
-const SLOW_WAIT: Duration = Duration::from_secs(60);
-/// Bytes a second on average, at least.
-const RATE_MIN: u64 = 1024;
 /// Datagrams of others that are skipped in one try.
 const STRANGERS_MAX: usize = 32;
 /// What a datagram may have.
@@ -43,8 +40,8 @@ const UDP_SIZE: usize = 1232;
 pub(super) enum Failure {
     #[error("it does not answer")]
     Silent,
-    #[error("it sends less than a kilobyte a second")]
-    Slow,
+    #[error("it sends less than {0} bytes a second")]
+    Slow(u64),
     #[error("it cannot be reached: {0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -190,14 +187,13 @@ async fn take_over(
         wish.limits,
     );
     let mut stream = connect(peer, &question).await?;
-    let (begun, mut bytes) = (std::time::Instant::now(), 0_u64);
+    let (mut pace, bytes_max) = (Pace::new(Instant::now()), wish.limits.memory_max);
     loop {
         let reply = timeout(MESSAGE_WAIT, question.reply(&mut stream, clock)).await;
         let reply = reply.unwrap_or(Err(Failure::Silent))?;
-        bytes += reply.len() as u64;
-        let elapsed = begun.elapsed();
-        if elapsed > SLOW_WAIT && bytes < RATE_MIN * elapsed.as_secs() {
-            return Err(Failure::Slow);
+        let is_crowded = memory.is_waited_for(bytes_max);
+        if let Some(rate_min) = pace.add(reply.len(), Instant::now(), is_crowded) {
+            return Err(Failure::Slow(rate_min));
         }
         // Reading a message may take some milliseconds; putting the whole zone together much more.
         let read = tokio::task::spawn_blocking(move || {
@@ -211,7 +207,9 @@ async fn take_over(
             question.is_proven()?;
             return Ok(transfer);
         }
-        memory.grow(reader.memory(), wish.limits.memory_max).await;
+        let since = Instant::now();
+        memory.grow(reader.memory(), bytes_max).await;
+        pace.rest(since, Instant::now());
     }
 }
 

@@ -13,6 +13,7 @@ mod kept;
 mod memory;
 mod notices;
 mod owners;
+mod pace;
 mod places;
 mod run;
 mod serving;
