@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype, Serial, Ttl};
 use domain::rdata::{AllRecordData, Soa};
-use walrus_core::config::{DnsSettings, NotifyTarget, TransferRule, TsigAlgorithm, ZoneTransfers};
+use walrus_core::config::{
+    DnsSettings, NotifyTarget, RateLimitSettings, TransferRule, TsigAlgorithm, ZoneTransfers,
+};
 use walrus_core::map::Map;
 use walrus_core::plan::Digests;
 use walrus_core::zone::{Zone, ZoneReader};
@@ -418,6 +420,47 @@ fn what_cannot_be_read_is_told_so_and_a_request_may_have_been_passed_on() {
     let mut reply = ask(&request);
     assert_eq!(reply[..2], request[..2]);
     verifier.verify(&mut reply, running.now()).unwrap();
+    running.director.shutdown();
+}
+
+#[test]
+fn a_signed_query_that_was_recorded_counts_for_the_rate_limit() {
+    let mut dns = settings(&["127.0.0.1:0"], 1);
+    dns.rate_limit = Some(RateLimitSettings {
+        responses_per_second: 5,
+        slip: 0,
+        ipv4_prefix: 24,
+        ipv6_prefix: 56,
+        exempt: Vec::new(),
+    });
+    let running = start_with((Some(1), zone()), dns, unsigned(), None);
+    running.serial_other_than(None);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(running.to()).unwrap();
+    let signed = |id: u8| {
+        let mut request = asking(Rtype::SOA, None);
+        request[..2].copy_from_slice(&[7, id]);
+        let _ = key(b"secret").sign_request(&mut request, running.now());
+        request
+    };
+    // The replies until that to this one, itself not among them.
+    let replies_before = |id: u8| {
+        socket.send(&signed(id)).unwrap();
+        let (mut count, mut reply) = (0, [0; 4096]);
+        loop {
+            socket.recv(&mut reply).unwrap();
+            if reply[1] == id {
+                return count;
+            }
+            count += 1;
+        }
+    };
+    assert!((1..=20).all(|id| replies_before(id) == 0), "each is another, and nobody else's");
+    let recorded = signed(21);
+    (0..40).for_each(|_| assert!(socket.send(&recorded).is_ok()));
+    let count = replies_before(22);
+    assert!((1..=6).contains(&count), "{count}: the first, and five a second");
     running.director.shutdown();
 }
 

@@ -15,6 +15,7 @@ use std::{io, mem};
 use super::OutboundRequest;
 use super::hand_off::{Event, HandOff, HandedOver, Mailboxes};
 use super::notify_in;
+use super::update_repeats::{Repeats, Seen};
 use crate::director::{DirectorHandle, Inner};
 
 /// How long it sleeps if nothing is due.
@@ -43,7 +44,10 @@ impl Keeper {
     pub(crate) fn start(&self, director: &Arc<Inner>, mailboxes: Mailboxes) -> io::Result<()> {
         let Mailboxes { changes, queries } = mailboxes;
         self.spawn("zone-keeper", director, changes, take_in)?;
-        self.spawn("signed-queries", director, queries, answer_all)
+        let mut repeats = Repeats::default();
+        self.spawn("signed-queries", director, queries, move |director, messages| {
+            answer_all(director, messages, &mut repeats);
+        })
     }
 
     fn spawn(
@@ -51,10 +55,10 @@ impl Keeper {
         name: &str,
         director: &Arc<Inner>,
         events: Receiver<Event>,
-        take: fn(&DirectorHandle, Vec<HandedOver>),
+        mut take: impl FnMut(&DirectorHandle, Vec<HandedOver>) + Send + 'static,
     ) -> io::Result<()> {
         let (director, stop) = (Arc::downgrade(director), Arc::clone(&self.stop));
-        let run = move || run(&director, &events, &stop, take);
+        let run = move || run(&director, &events, &stop, &mut take);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
@@ -86,7 +90,7 @@ fn run(
     director: &Weak<Inner>,
     events: &Receiver<Event>,
     stop: &AtomicBool,
-    take: fn(&DirectorHandle, Vec<HandedOver>),
+    take: &mut dyn FnMut(&DirectorHandle, Vec<HandedOver>),
 ) {
     while !stop.load(Ordering::Relaxed) {
         let first = match events.recv_timeout(IDLE) {
@@ -112,15 +116,19 @@ fn run(
     }
 }
 
-/// Signed queries and transfers by UDP.
-fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>) {
+/// Signed queries and transfers by UDP. Whoever has recorded a query may send it again from any address: so its reply
+/// counts for the rate limit then.
+fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>, repeats: &mut Repeats) {
     for HandedOver { message, client, local, transport, back } in messages {
+        let is_repeat = is_repeat(director, &message, repeats);
         let request = OutboundRequest { message, client: client.ip(), local, transport };
         let mut back = Some(back);
         let mut send = |reply| {
             // One message, as all that has room in a datagram.
-            if let Some(back) = back.take() {
-                back.send(reply);
+            match back.take() {
+                Some(back) if is_repeat => back.send_again(reply),
+                Some(back) => back.send(reply),
+                None => {}
             }
             false
         };
@@ -130,6 +138,18 @@ fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>) {
             tracing::error!(%client, "answering a query has failed, which is a bug to report");
         }
     }
+}
+
+/// Whether a query that is signed rightly has come before, or may have; keeps in mind that it has come now.
+fn is_repeat(director: &DirectorHandle, message: &[u8], repeats: &mut Repeats) -> bool {
+    let now = director.inner().clock.unix_ms() / 1000;
+    let Ok(Some(signer)) = director.inner().keys.load().look(message, now) else { return false };
+    let seen = repeats.look(&signer, now);
+    if seen == Seen::Never {
+        // A query is answered anew, whatever it was told.
+        repeats.keep(&signer, 0, now);
+    }
+    seen != Seen::Never
 }
 
 /// Whatever changes zones. A message that nobody takes has no reply.

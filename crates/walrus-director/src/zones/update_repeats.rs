@@ -1,4 +1,4 @@
-//! Updates that came already: whoever repeats one, a client that missed the reply or a stranger who has recorded it, is told
+//! Messages that came already: whoever repeats an update, a client that missed the reply or a stranger who has recorded it, is told
 //! what the first was told, and nothing is done a second time.
 //!
 //! Each key has a share of its own, so that nobody makes room for a repeat of what another has signed. Where a share
