@@ -127,11 +127,12 @@ fn flood(
     });
 }
 
-/// Connections from many networks, a thousand a second at most, each of which says only this.
-fn connections(server: SocketAddr, said: &'static [u8]) -> impl FnMut(u64) + Send {
+/// Connections from many networks, one a `pause` at most, each of which says only this. A newcomer has time for as
+/// many more of them as there are places for newcomers.
+fn connections(server: SocketAddr, said: &'static [u8], pause: Duration) -> impl FnMut(u64) + Send {
     let mut open = VecDeque::new();
     move |number| {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
         let Some(mut stream) = connect(flooder(number), server) else { return };
         let _ = stream.write_all(said);
         open.push_back(stream);
@@ -156,7 +157,7 @@ fn clients_beside_a_flood_are_answered() {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let tls = free_port(&[here]);
     let dns_lines = format!(
-        "tcp_connections_max = 200\nrate_limit = {{ responses_per_second = 50 }}\n\
+        "tcp_connections_max = 240\nrate_limit = {{ responses_per_second = 50 }}\n\
          tls_listen = [\"127.0.0.1:{tls}\"]\ncertificate = \"dns.pem\"\nkey = \"dns.key\"\n"
     );
     let node = Node { dns_lines: &dns_lines, ..Node::default() };
@@ -181,14 +182,16 @@ fn clients_beside_a_flood_are_answered() {
     // Half of a message; more than there are places.
     let gave_way = || walrus.metric("walrus_dns_tcp_timeouts_total");
     let before = gave_way();
-    flood(&walrus, 500, connections(dns, &[0, 40, 7, 7]), || ask_tcp(dns));
+    let pause = Duration::from_millis(1);
+    flood(&walrus, 500, connections(dns, &[0, 40, 7, 7], pause), || ask_tcp(dns));
     assert!(gave_way() > before, "{before}");
 
     // Half of a handshake: beside TCP, and beside whole ones.
     let (by_tls, half) = (SocketAddr::new(here, tls), &[22, 3, 1, 2, 0, 1, 0]);
     let before = gave_way();
-    flood(&walrus, 500, connections(by_tls, half), || ask_tcp(dns));
-    flood(&walrus, 500, connections(by_tls, half), || ask_tls(&kdig, tls));
+    let pause = Duration::from_millis(5);
+    flood(&walrus, 300, connections(by_tls, half, pause), || ask_tcp(dns));
+    flood(&walrus, 300, connections(by_tls, half, pause), || ask_tls(&kdig, tls));
     assert!(gave_way() > before, "{before}");
 
     wait_or_tell("an answer after it all", || ask_udp(dns), || walrus.said());
