@@ -138,7 +138,7 @@ fn a_zone_that_was_reset_begins_anew_and_one_bad_content_costs_the_others_nothin
     let director = start(&["example.com"]);
     let none = BTreeSet::new();
     let one = content("one.example", "a 60 A 192.0.2.1\n");
-    director.set_members(members(&[one.clone()]), &none).unwrap();
+    director.set_members(members(std::slice::from_ref(&one)), &none).unwrap();
     assert_eq!(answer(&director, "a.one.example"), (0, Some(1)));
     let empty = || Contents::from([(name("one.example"), None)]);
     director.set_members(empty(), &none).unwrap();

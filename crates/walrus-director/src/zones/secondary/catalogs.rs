@@ -32,6 +32,9 @@ pub struct MemberOf {
     pub(super) label: Box<[u8]>,
 }
 
+/// A zone that a catalog lists, and the first label of its entry.
+type Entry = (DomainName, Box<[u8]>);
+
 /// What a catalog says.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
@@ -141,7 +144,7 @@ impl WantedZones {
         let before = self.entries_before();
         for (apex, (settings, catalog)) in &self.catalogs {
             // A copy: looking for a zone's owner locks it again.
-            let entries: Vec<(DomainName, Box<[u8]>)> = match lock(&catalog.said) {
+            let entries: Vec<Entry> = match lock(&catalog.said) {
                 said if said.content.is_some() => said.members.values().map(entry).collect(),
                 _ => before.get(apex).cloned().unwrap_or_default(),
             };
@@ -163,7 +166,7 @@ impl WantedZones {
     }
 
     /// By catalog: what it listed when that was written down last.
-    fn entries_before(&self) -> BTreeMap<&DomainName, Vec<(DomainName, Box<[u8]>)>> {
+    fn entries_before(&self) -> BTreeMap<&DomainName, Vec<Entry>> {
         let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (zone, MemberOf { catalog, label }) in self.owners.iter().flatten() {
             entries.entry(catalog).or_default().push((zone.clone(), label.clone()));
@@ -208,7 +211,7 @@ impl WantedZones {
     }
 }
 
-fn entry(member: &CatalogMember) -> (DomainName, Box<[u8]>) {
+fn entry(member: &CatalogMember) -> Entry {
     let label = member.entry.labels().next().unwrap_or_default();
     (member.zone.clone(), label.into())
 }
