@@ -26,6 +26,7 @@ mod given;
 mod inherited;
 pub mod keys;
 mod latency;
+mod message_walk;
 mod networks;
 mod observe;
 mod presence;

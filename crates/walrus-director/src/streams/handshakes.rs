@@ -92,7 +92,10 @@ impl Handshakes {
         client: IpAddr,
         config: Arc<ServerConfig>,
     ) -> Result<TlsStream<TcpStream>, Disagreement> {
-        stream.peek(&mut [0]).await.map_err(|_| Disagreement::Failed)?;
+        // Who says nothing, or has gone, takes nobody's turn.
+        if stream.peek(&mut [0]).await.map_or(true, |count| count == 0) {
+            return Err(Disagreement::Failed);
+        }
         let client = OneClient::of(&self.of_clients, client, self.turns.of_one_max());
         let _own = client.semaphore.acquire().await.map_err(|_| Disagreement::Failed)?;
         let turn = self.turns.take(client.network).ok_or(Disagreement::TooMany)?;
@@ -133,7 +136,8 @@ impl Handshakes {
             }
         };
         tokio::select! {
-            // An error is a panic there, or the thread's end.
+            biased;
+            // What is agreed on is kept, though the turn be lost. An error is a panic there, or the thread's end.
             agreed = agreeing => {
                 agreed.map_err(io::Error::other).flatten().map_err(|_| Disagreement::Failed)
             }

@@ -12,7 +12,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -160,7 +160,9 @@ async fn query_of(request: Request<Incoming>) -> Result<Vec<u8>, Response<Full<B
         parameters: request.uri().query().unwrap_or_default(),
         content_type: request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes),
     };
-    let mut room = vec![0; QUERY_SIZE_MAX];
+    // Nothing where a body is to be waited for.
+    let room_len = if request.method() == Method::GET { QUERY_SIZE_MAX } else { 0 };
+    let mut room = vec![0; room_len];
     match asked.query(&mut room).map_err(told)? {
         HttpsQuery::Decoded(length) => {
             room.truncate(length);

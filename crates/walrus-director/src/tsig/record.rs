@@ -1,13 +1,15 @@
 //! The TSIG record in a message: found, taken off, put behind; and what is signed (RFC 8945 section 4).
 
-use domain::base::Message;
 use domain::base::name::ToName as _;
+use domain::base::record::ParsedRecord;
+use domain::dep::octseq::Parser;
 use domain::rdata::Tsig;
 use ring::hmac;
 use walrus_core::config::TsigAlgorithm;
 use walrus_dns::DomainName;
 
 use super::{FUDGE, SharedKey};
+use crate::message_walk::AdditionalRecords;
 
 /// Where the header's count of additional records is.
 const ADDITIONAL_COUNT: std::ops::Range<usize> = 10..12;
@@ -60,39 +62,44 @@ pub(super) struct Malformed;
 impl Found {
     /// The message's TSIG record; `None` if it has none.
     pub(super) fn in_message(message: &[u8]) -> Result<Option<Self>, Malformed> {
-        let message = Message::from_slice(message).map_err(|_| Malformed)?;
-        let mut section = message.additional().map_err(|_| Malformed)?;
-        loop {
-            let start = section.pos();
-            let Some(record) = section.next() else { return Ok(None) };
-            let record = record.map_err(|_| Malformed)?;
-            if record.rtype().to_int() != TYPE_TSIG {
-                continue;
+        let mut records = AdditionalRecords::of(message).ok_or(Malformed)?;
+        let start = loop {
+            match records.next() {
+                None => return Ok(None),
+                Some(None) => return Err(Malformed),
+                Some(Some(record)) if record.record_type == TYPE_TSIG => break record.start,
+                Some(Some(_)) => {}
             }
-            let class = record.class().to_int();
-            let record = record.into_record::<Tsig<_, _>>().map_err(|_| Malformed)?;
-            let record = record.ok_or(Malformed)?;
-            // RFC 8945 section 5.1: it is the last record, and there is one alone.
-            if section.next().is_some() || class != CLASS_ANY || record.ttl().as_secs() != 0 {
-                return Err(Malformed);
-            }
-            let data = record.data();
-            let wire = |name: Vec<u8>| DomainName::from_wire(&name).map_err(|_| Malformed);
-            let algorithm = wire(data.algorithm().to_vec().into_octets())?;
-            return Ok(Some(Self {
-                start,
-                key: wire(record.owner().to_vec().into_octets())?,
-                algorithm: algorithm.as_wire().to_ascii_lowercase(),
-                mac: data.mac().to_vec(),
-                original_id: data.original_id(),
-                variables: Variables {
-                    time_signed: data.time_signed().into(),
-                    fudge: data.fudge(),
-                    error: data.error().to_int(),
-                    other: data.other().to_vec(),
-                },
-            }));
+        };
+        // RFC 8945 section 5.1: it is the last record, and there is one alone.
+        if records.next().is_some() {
+            return Err(Malformed);
         }
+        let mut parser = Parser::from_ref(message);
+        parser.advance(start).map_err(|_| Malformed)?;
+        let record = ParsedRecord::parse(&mut parser).map_err(|_| Malformed)?;
+        let class = record.class().to_int();
+        let record = record.into_record::<Tsig<_, _>>().map_err(|_| Malformed)?;
+        let record = record.ok_or(Malformed)?;
+        if class != CLASS_ANY || record.ttl().as_secs() != 0 {
+            return Err(Malformed);
+        }
+        let data = record.data();
+        let wire = |name: Vec<u8>| DomainName::from_wire(&name).map_err(|_| Malformed);
+        let algorithm = wire(data.algorithm().to_vec().into_octets())?;
+        Ok(Some(Self {
+            start,
+            key: wire(record.owner().to_vec().into_octets())?,
+            algorithm: algorithm.as_wire().to_ascii_lowercase(),
+            mac: data.mac().to_vec(),
+            original_id: data.original_id(),
+            variables: Variables {
+                time_signed: data.time_signed().into(),
+                fudge: data.fudge(),
+                error: data.error().to_int(),
+                other: data.other().to_vec(),
+            },
+        }))
     }
 
     /// The message as it was signed: without the record, and with the id that it had.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use walrus_core::transfer::{Notify, read_notify};
-use walrus_dns::rcode;
+use walrus_dns::{DomainName, rcode};
 
 use super::secondary::Notified;
 use crate::director::DirectorHandle;
@@ -26,6 +26,8 @@ pub(crate) fn reply(
     client: IpAddr,
     (keys, now): (&TsigKeys, u64),
 ) -> Option<Vec<u8>> {
+    // Whoever passed it on may have given it another id than was signed (RFC 8945 section 5.5).
+    let id = *message.first_chunk::<2>()?;
     let signer = match keys.verify(&mut message, now) {
         Ok(signer) => signer,
         Err(refusal) => return refusal.reply(&message, now),
@@ -45,6 +47,7 @@ pub(crate) fn reply(
         }
     };
     let mut reply = head(&message, code)?;
+    reply[..2].copy_from_slice(&id);
     if let Some(mut signer) = signer {
         signer.sign(&mut reply, now);
     }
@@ -58,6 +61,13 @@ fn head(message: &[u8], code: u16) -> Option<Vec<u8>> {
     let flags = [REPLY_FLAGS | NOTIFY_FLAGS | flags & 1, code as u8 & 0x0f];
     let question =
         read_notify(message).and_then(|notify| message.get(HEADER_LEN..notify.question_end));
+    // A pointer would lead elsewhere in the reply.
+    let is_plain = |question: &&[u8]| {
+        question
+            .split_last_chunk::<4>()
+            .is_some_and(|(name, _)| DomainName::from_wire(name).is_ok())
+    };
+    let question = question.filter(is_plain);
     let questions = u8::from(question.is_some());
     let counts = [0, questions, 0, 0, 0, 0, 0, 0];
     Some([id, &flags, &counts, question.unwrap_or_default()].concat())

@@ -3,7 +3,9 @@
 
 use walrus_core::answer::Transport;
 use walrus_dns::query::HEADER_LEN;
-use walrus_dns::rcode;
+use walrus_dns::{rcode, record_type};
+
+use crate::message_walk::AdditionalRecords;
 
 /// What we say of ourselves in OPT: as for queries.
 const UDP_SIZE: u16 = 1232;
@@ -93,8 +95,8 @@ fn zone_section(message: &[u8]) -> Option<&[u8]> {
 
 /// Whether there is an OPT record among the additional ones.
 fn has_edns(message: &[u8]) -> bool {
-    let message = domain::base::Message::from_slice(message).ok();
-    message.is_some_and(|message| message.opt().is_some())
+    AdditionalRecords::of(message)
+        .is_some_and(|records| records.flatten().any(|it| it.record_type == record_type::OPT))
 }
 
 fn put_opt(reply: &mut Vec<u8>, code: u16, why: Option<&str>) {

@@ -108,6 +108,9 @@ struct Verified {
     back: Back,
     signer: ReplySigner,
     message: Vec<u8>,
+    /// What the reply bears: whoever passed the message on may have given it another id than was signed
+    /// (RFC 8945 section 5.5).
+    id: [u8; 2],
 }
 
 impl Verified {
@@ -123,8 +126,9 @@ impl Verified {
     }
 
     fn signed(self, (code, why): (u16, Option<&str>), now: u64) -> (Back, Vec<u8>) {
-        let Self { back, mut signer, message } = self;
+        let Self { back, mut signer, message, id } = self;
         let mut reply = reply(&message, code, why);
+        reply[..2].copy_from_slice(&id);
         signer.sign(&mut reply, now);
         (back, reply)
     }
@@ -260,7 +264,8 @@ impl Updates {
             }
             return;
         }
-        let verified = Verified { back, signer, message };
+        let id = asked.first_chunk().copied().unwrap_or_default();
+        let verified = Verified { back, signer, message, id };
         if let Seen::Told(code) = seen {
             self.counts.unchanged.add();
             return verified.send_again((code, None), now);

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::alone;
 use crate::encrypted::certify;
 use crate::programs::{PATIENCE, find, free_port, wait_or_tell};
-use crate::together;
 use crate::walrus::{Node, Walrus};
 
 const CONFIGURATION: &str = r#"
@@ -127,6 +127,13 @@ fn flood(
     });
 }
 
+/// No more than so many a millisecond: what the kernel has no room for never gets to Walrus.
+fn pace(number: u64, a_millisecond: u64) {
+    if number.is_multiple_of(a_millisecond) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Connections from many networks, one a `pause` at most, each of which says only this. A newcomer has time for as
 /// many more of them as there are places for newcomers.
 fn connections(server: SocketAddr, said: &'static [u8], pause: Duration) -> impl FnMut(u64) + Send {
@@ -150,7 +157,7 @@ fn flooder(number: u64) -> Ipv4Addr {
 
 #[test]
 fn clients_beside_a_flood_are_answered() {
-    let _together = together();
+    let _alone = alone();
     let Some([openssl, kdig]) = find("floods", ["openssl", "kdig"]) else { return };
     let folder = tempfile::tempdir().unwrap();
     certify(&openssl, folder.path());
@@ -169,11 +176,15 @@ fn clients_beside_a_flood_are_answered() {
     let memory = walrus.memory_kib();
 
     let one = UdpSocket::bind("127.0.0.50:0").unwrap();
-    let subdomains = |number| drop(one.send_to(&query(&format!("r{number:x}")), dns));
+    let subdomains = |number| {
+        pace(number, 16);
+        drop(one.send_to(&query(&format!("r{number:x}")), dns));
+    };
     flood(&walrus, 1000, subdomains, || ask_udp(dns));
     assert!(walrus.metric("walrus_dns_rate_dropped_total") > 0);
 
     let forged = |number| {
+        pace(number, 4);
         let socket = UdpSocket::bind((flooder(number), 0)).unwrap();
         (0..4).for_each(|_| drop(socket.send_to(&query("www"), dns)));
     };

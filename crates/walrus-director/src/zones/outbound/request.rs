@@ -2,6 +2,8 @@
 
 use walrus_dns::{DomainName, record_type};
 
+use crate::message_walk::{behind_name, number};
+
 const HEADER_SIZE: usize = 12;
 const TYPE_TSIG: u16 = 250;
 /// Records that are looked through for a signature; a query has few.
@@ -58,24 +60,6 @@ fn has_signature(message: &[u8]) -> Option<bool> {
 
 fn count(message: &[u8], at: usize) -> Option<u16> {
     number(message, at)
-}
-
-fn number(message: &[u8], at: usize) -> Option<u16> {
-    let bytes = message.get(at..at + 2)?;
-    Some(u16::from_be_bytes([bytes[0], bytes[1]]))
-}
-
-/// Where what follows a name begins.
-fn behind_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        let length = *message.get(at)?;
-        match length {
-            0 => return Some(at + 1),
-            0xc0.. => return Some(at + 2),
-            1..=63 => at += 1 + usize::from(length),
-            _ => return None,
-        }
-    }
 }
 
 /// What is asked.
