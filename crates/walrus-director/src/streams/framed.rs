@@ -67,6 +67,8 @@ pub(super) async fn serve<A: Answering>(
             }
             if answers.hand_off.wants(query) {
                 let taken = answers.hand_over(query, connection);
+                // It has come whole; however long the keeper takes, others may send theirs.
+                drop(large.take());
                 write(&mut stream, &mut output, limits).await?;
                 let reply = replied(taken, (query, connection), answers).await;
                 // The client asks again, or elsewhere.

@@ -119,7 +119,7 @@ impl Verified {
         back.send(reply);
     }
 
-    /// The same to what came before.
+    /// The same to what came before, or is not kept in mind and may have: it counts for the rate limit.
     fn send_again(self, told: (u16, Option<&str>), now: u64) {
         let (back, reply) = self.signed(told, now);
         back.send_again(reply);
@@ -284,13 +284,18 @@ impl Updates {
         let (apex, outcome) = match self.decide(message, signer, now, lines) {
             Ok(decided) => decided,
             Err(Refusal::ByRule(apex, refused)) => {
-                tracing::info!(key = %signer.key(), "an update is refused: {refused}");
+                // What reaches no zone is not kept in mind, and would be told as often as it is sent again.
+                if lines.contains_key(&apex) {
+                    tracing::info!(key = %signer.key(), "an update is refused: {refused}");
+                } else {
+                    tracing::debug!(key = %signer.key(), "an update is refused: {refused}");
+                }
                 let (code, is_prerequisite) = (refused.rcode(), refused.is_prerequisite());
                 (apex, Outcome::Refused { code, why: refused.to_string(), is_prerequisite })
             }
             Err(Refusal::Closed(why)) => {
                 self.counts.failed.add();
-                return verified.send((rcode::SERVFAIL, Some(&why)), now);
+                return verified.send_again((rcode::SERVFAIL, Some(&why)), now);
             }
         };
         match (lines.get_mut(&apex), outcome) {
@@ -300,7 +305,7 @@ impl Updates {
             }
             (None, Outcome::Refused { code, why, .. }) => {
                 self.counts.refused.add();
-                verified.send((code, Some(&why)), now);
+                verified.send_again((code, Some(&why)), now);
             }
             (None, _) => {}
         }
@@ -393,8 +398,10 @@ impl Updates {
             count.add();
             if result.is_ok() {
                 self.repeats.keep(&first.signer, code, now);
+                first.send((code, text), now);
+            } else {
+                first.send_again((code, text), now);
             }
-            first.send((code, text), now);
             for repeat in again {
                 self.counts.unchanged.add();
                 repeat.send_again((code, text), now);
