@@ -62,6 +62,16 @@ impl DirectorHandle {
         Ok(())
     }
 
+    /// Zones of catalogs that are served, with content or without.
+    pub(crate) fn members(&self) -> BTreeSet<DomainName> {
+        lock(&self.inner().members).clone()
+    }
+
+    /// Whether a zone's content moves, by the configuration or a catalog.
+    pub(crate) fn moves(&self, apex: &DomainName) -> bool {
+        lock(&self.inner().contents).contains_key(apex)
+    }
+
     /// Adds to what a reload is to serve the zones of catalogs that go together with it; the others are members no longer.
     pub(crate) fn keep_members(
         &self,

@@ -125,23 +125,30 @@ impl WantedZones {
     pub(super) fn reconfigure(&mut self, zones: Vec<SecondaryZone>, catalogs: Vec<SecondaryZone>) {
         let mut before = std::mem::take(&mut self.catalogs);
         self.zones = zones;
+        // Who lists what is configured here has no say in it any more.
+        let configured = configured(&self.zones);
+        self.members.retain(|apex, _| !configured.contains(apex));
         for zone in catalogs {
             let said = before.remove(&zone.apex).map(|(_, said)| said).unwrap_or_default();
             self.catalogs.insert(zone.apex.clone(), (zone, said));
         }
     }
 
-    /// All that have a task.
+    /// All that have a task, each zone once; what is configured here comes from where it is configured.
     pub(super) fn all(&self) -> Vec<SecondaryZone> {
+        let configured = configured(&self.zones);
+        let is_free =
+            |apex: &DomainName| !configured.contains(apex) && !self.catalogs.contains_key(apex);
+        let members = self.members.values().filter(|zone| is_free(&zone.apex));
         let catalogs = self.catalogs.values().map(|(zone, _)| zone);
-        self.zones.iter().chain(catalogs).chain(self.members.values()).cloned().collect()
+        self.zones.iter().chain(catalogs).chain(members).cloned().collect()
     }
 
-    /// What catalogs list now; of one that did not come, what it listed last. Who has a zone keeps it while it lists it,
-    /// unless it gives it to another that does.
-    fn listed(&self) -> BTreeMap<DomainName, SecondaryZone> {
+    /// What catalogs list now, but for what comes from elsewhere by the configuration; of a catalog that did not come, what it
+    /// listed last. Who has a zone keeps it while it lists it, unless it gives it to another that does.
+    pub(super) fn listed(&self) -> BTreeMap<DomainName, SecondaryZone> {
         let mut listed: BTreeMap<DomainName, SecondaryZone> = BTreeMap::new();
-        let before = self.entries_before();
+        let (before, configured) = (self.entries_before(), configured(&self.zones));
         for (apex, (settings, catalog)) in &self.catalogs {
             // A copy: looking for a zone's owner locks it again.
             let entries: Vec<Entry> = match lock(&catalog.said) {
@@ -149,7 +156,7 @@ impl WantedZones {
                 _ => before.get(apex).cloned().unwrap_or_default(),
             };
             for (zone, label) in entries {
-                if self.catalogs.contains_key(&zone) {
+                if self.catalogs.contains_key(&zone) || configured.contains(&zone) {
                     continue;
                 }
                 if listed.contains_key(&zone) && self.owner(&zone).as_ref() != Some(apex) {
@@ -199,7 +206,7 @@ impl WantedZones {
 
     /// Zones that no catalog lists any more and that come from nowhere else.
     fn left(&self, listed: &BTreeMap<DomainName, SecondaryZone>) -> Vec<DomainName> {
-        let configured: BTreeSet<&DomainName> = self.zones.iter().map(|zone| &zone.apex).collect();
+        let configured = configured(&self.zones);
         let owned = self.owners.iter().flatten().map(|(apex, _)| apex);
         let left = owned.filter(|apex| {
             !listed.contains_key(*apex)
@@ -209,6 +216,11 @@ impl WantedZones {
         });
         left.cloned().collect()
     }
+}
+
+/// The names of zones that are configured.
+fn configured(zones: &[SecondaryZone]) -> BTreeSet<&DomainName> {
+    zones.iter().map(|zone| &zone.apex).collect()
 }
 
 fn entry(member: &CatalogMember) -> Entry {
@@ -278,15 +290,16 @@ impl Secondaries {
         for (settings, catalog) in catalogs.values() {
             catalog.begin(&self.kept, settings, unix);
         }
-        let (listed, before, reset, left) = {
+        let (listed, reset, left) = {
             let wanted = lock(&self.catalogs.wanted);
             let listed = wanted.listed();
             let (reset, left) = (wanted.reset(&listed), wanted.left(&listed));
-            let before: BTreeSet<DomainName> = wanted.members.keys().cloned().collect();
-            (listed, before, reset, left)
+            (listed, reset, left)
         };
         reset.iter().chain(&left).for_each(|apex| self.kept.forget(apex));
         let own = Arc::clone(&self.director.rebuilding().wanted.own);
+        // What is served, not what was listed: a reload may have left some of these out meanwhile.
+        let before = self.director.members();
         let content = |zone: &SecondaryZone| {
             let is_new = !before.contains(&zone.apex) && own.bears(&zone.apex);
             let kept = if is_new { load(&self.kept, zone, unix) } else { None };
@@ -295,6 +308,9 @@ impl Secondaries {
         let members = listed.values().map(content).collect();
         let taken = self.director.set_members(members, &reset);
         let taken = taken.map_err(|error| walrus_host::log::chain(&error))?;
+        // Of what is not taken nothing is kept.
+        let useless = listed.keys().filter(|it| !taken.contains(*it) && !self.director.moves(it));
+        useless.for_each(|apex| self.kept.forget(apex));
         self.note_taken(listed, &taken);
         self.run_all();
         Ok(())
@@ -306,8 +322,10 @@ impl Secondaries {
         mut listed: BTreeMap<DomainName, SecondaryZone>,
         taken: &BTreeSet<DomainName>,
     ) {
-        listed.retain(|apex, _| taken.contains(apex));
         let mut wanted = lock(&self.catalogs.wanted);
+        // A reload may have left some of them out since.
+        let served = self.director.members();
+        listed.retain(|apex, _| taken.contains(apex) && served.contains(apex));
         for (apex, (_, catalog)) in &wanted.catalogs {
             let mut said = lock(&catalog.said);
             let is_here = |zone: &&DomainName| {

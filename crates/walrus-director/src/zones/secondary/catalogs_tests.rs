@@ -71,6 +71,25 @@ fn a_zone_stays_with_its_catalog_until_that_gives_it_away_or_drops_it() {
     wanted.reconfigure(Vec::new(), vec![settings("a.x")]);
     assert_eq!(listed(&mut wanted), []);
 }
+
+#[test]
+fn what_is_configured_here_comes_from_there_and_is_not_the_catalogs_to_reset() {
+    let mut wanted = WantedZones::default();
+    wanted.reconfigure(Vec::new(), vec![settings("b.x")]);
+    say(&wanted, "b.x", "l.zones 0 PTR one.z.\nk.zones 0 PTR two.z.\n");
+    assert_eq!(listed(&mut wanted).len(), 2);
+    let own = SecondaryZone { is_catalog: false, memory_max: 7, ..settings("one.z") };
+    let members = wanted.members.clone();
+    wanted.reconfigure(vec![own.clone()], vec![settings("b.x")]);
+    assert!(!wanted.members.contains_key(&own.apex), "at once");
+    // Also while what was listed before holds.
+    wanted.members = members;
+    let one: Vec<_> = wanted.all().into_iter().filter(|zone| zone.apex == own.apex).collect();
+    assert_eq!(one, [own]);
+    say(&wanted, "b.x", "n.zones 0 PTR one.z.\no.zones 0 PTR two.z.\n");
+    assert_eq!(wanted.reset(&wanted.listed()), BTreeSet::from(["two.z".parse().unwrap()]));
+}
+
 #[test]
 fn after_a_restart_each_zone_is_whose_it_was_though_nothing_came_of_its_catalog() {
     let mut wanted = WantedZones::default();
@@ -198,6 +217,24 @@ async fn a_restart_gives_no_zone_to_another_catalog_and_knows_another_zone_of_th
     node.wait_for("the rest", |node| node.state("two.z") == of(false, "b.x")).await;
     assert_eq!(node.state("one.z"), None);
     assert!(!is_kept(&folder, "one.z"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_zone_that_reloads_leave_out_and_take_back_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
+    keep(&folder, "one.z", "");
+    let full = Some((true, "b.x".to_owned()));
+    let node = Node::start(&folder);
+    node.set(&["b.x"]);
+    node.wait_for("what was kept", |node| node.state("one.z") == full).await;
+    // As a reload does; the next takes it back before the catalogs had their turn.
+    node.director.set_members(BTreeMap::new(), &BTreeSet::new()).unwrap();
+    assert_eq!(node.state("one.z"), Some((false, "b.x".to_owned())));
+    node.set(&["b.x"]);
+    node.wait_for("what is kept", |node| node.state("one.z") == full).await;
+    assert!(is_kept(&folder, "one.z"));
     node.stop().await;
 }
 

@@ -125,7 +125,13 @@ impl Secondaries {
     /// the same goes on; what was kept of one that is among them no longer is removed.
     pub fn set(&self, zones: Vec<SecondaryZone>) {
         let (catalogs, zones): (Vec<_>, Vec<_>) = zones.into_iter().partition(|it| it.is_catalog);
-        lock(&self.catalogs.wanted).reconfigure(zones, catalogs);
+        {
+            let mut wanted = lock(&self.catalogs.wanted);
+            wanted.reconfigure(zones, catalogs);
+            // What the reload served no longer has no task at once: should it be served again it begins anew.
+            let served = self.director.members();
+            wanted.members.retain(|apex, _| served.contains(apex));
+        }
         self.run_all();
         let secondaries = self.clone();
         tokio::spawn(async move { secondaries.apply_catalogs().await });
@@ -137,7 +143,10 @@ impl Secondaries {
         if self.catalogs.stopped.load(Ordering::Relaxed) {
             return;
         }
-        let zones = lock(&self.catalogs.wanted).all();
+        let (zones, listed) = {
+            let wanted = lock(&self.catalogs.wanted);
+            (wanted.all(), wanted.listed())
+        };
         let (mut before, mut gone) = (BTreeMap::new(), Vec::new());
         let wanted: BTreeMap<_, _> = zones.iter().map(|zone| (&zone.apex, zone)).collect();
         for (apex, it) in std::mem::take(&mut *running) {
@@ -148,7 +157,8 @@ impl Secondaries {
             let checked = lock(&it.status).checked;
             it.end.request();
             lock(&self.director.inner().notice_ways).remove(&apex);
-            if !wanted.contains_key(&apex) {
+            // What a catalog lists may be served again as soon as it has its turn.
+            if !wanted.contains_key(&apex) && !listed.contains_key(&apex) {
                 gone.push((apex.clone(), it.task));
             }
             before.insert(apex, (checked, it.zone.keeps_signatures));

@@ -151,6 +151,12 @@ impl Task {
         let now = self.clock.now();
         let address = self.zone.primaries[attempt.primary()].address;
         let held = refresh.held().map(|held| held.timers.serial);
+        let is_same = matches!(outcome, Outcome::Serial(_) | Outcome::Unchanged);
+        if is_same && held.is_some() && self.content().is_none() {
+            // Whatever took it: what is not there is the newest of no primary.
+            *refresh = Refresh::new(self.zone.primaries.len(), None, now, self.seed);
+            return;
+        }
         match outcome {
             Outcome::Serial(serial) => {
                 let is_older = held.is_some_and(|held| serial != held && !is_newer(serial, held));
@@ -216,5 +222,73 @@ impl Task {
         status.serial = refresh.held().map(|held| held.timers.serial);
         status.next = refresh.due().map(at);
         status.expires = refresh.expires().map(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use walrus_host::seed::Seed;
+
+    use super::super::Primary;
+    use super::super::arrivals::tests::start;
+    use super::*;
+    use crate::zones::secondary::SecondaryCounts;
+
+    fn status(zone: &SecondaryZone) -> SecondaryStatus {
+        SecondaryStatus {
+            apex: zone.apex.clone(),
+            primaries: Vec::new(),
+            serial: None,
+            is_expired: false,
+            primary: None,
+            checked: None,
+            next: None,
+            expires: None,
+            problem: None,
+            counts: SecondaryCounts::default(),
+            catalog: None,
+            members: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_primary_that_has_what_is_not_there_any_more_confirms_nothing() {
+        let (director, folder) = (start(), tempfile::tempdir().unwrap());
+        let zone = SecondaryZone {
+            apex: "other.example".parse().unwrap(),
+            primaries: vec![Primary { address: "127.0.0.1:1".parse().unwrap(), key: None }],
+            keeps_signatures: true,
+            memory_max: 1 << 20,
+            is_catalog: false,
+            member_of: None,
+        };
+        let task = Task {
+            director: director.clone(),
+            kept: KeptZones::in_state(folder.path()),
+            clock: Clock::real(),
+            seed: Seed::fixed(1).for_part("test"),
+            transfers: Arc::new(Transfers::new()),
+            arrivals: Arc::default(),
+            status: Arc::new(Mutex::new(status(&zone))),
+            zone,
+            end: Shutdown::new(),
+            before: None,
+            catalog: None,
+        };
+        let wait = Duration::from_secs(3600);
+        let timers = SoaTimers { serial: 7, refresh: wait, retry: wait, expire: wait };
+        let lines = Lines { failures: Limited::new(wait), warnings: Limited::new(wait) };
+        for outcome in [Outcome::Serial(7), Outcome::Unchanged] {
+            let now = task.clock.now();
+            let held = walrus_core::transfer::Held { timers, checked: now };
+            let mut refresh = Refresh::new(1, Some(held), now, 1);
+            let attempt = refresh.next(now).unwrap();
+            let mut stored = Stored { is_unwritten: true, written: 0, checked: 0 };
+            task.take(&mut refresh, (attempt, outcome), (&lines, &mut stored)).await;
+            assert_eq!(lock(&task.status).checked, None);
+            let next = refresh.next(task.clock.now());
+            assert_eq!(next, Some(Attempt::Whole { primary: 0, held: None }));
+        }
+        director.shutdown();
     }
 }
