@@ -5,10 +5,13 @@
 //! in one that is taken: it is served as it comes, and no other zone is served otherwise because of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
+use walrus_host::log::chain;
 
-use super::{Contents, ReplaceError};
+use super::{Contents, ReplaceError, TRIES_MAX};
 use crate::director::{DirectorHandle, lock};
 use crate::signing::{Rebuilding, Wanted};
 
@@ -37,15 +40,35 @@ impl DirectorHandle {
         }
         let gone = before.difference(&taken).cloned().collect();
         match self.change_members(&mut rebuilding, &gone, &new) {
-            // One bad content, which the disk had, is not to cost the others theirs: they are transferred.
+            // One bad content, which the disk had, is not to cost the others theirs: it is transferred.
             Err(_) if new.values().any(Option::is_some) => {
+                let mut full: Vec<_> = new.clone().into_iter().collect();
+                full.retain(|(_, content)| content.is_some());
                 new.values_mut().for_each(|content| *content = None);
                 self.change_members(&mut rebuilding, &gone, &new)?;
+                self.fill_members(&mut rebuilding, &full);
             }
             done => done?,
         }
         lock(&self.inner().members).clone_from(&taken);
         Ok(taken)
+    }
+
+    /// Serves what was kept of members that are empty, as far as it can be.
+    fn fill_members(
+        &self,
+        rebuilding: &mut Rebuilding,
+        contents: &[(DomainName, Option<Arc<Zone>>)],
+    ) {
+        let mut tries_left = TRIES_MAX;
+        let filled = self.move_in_parts(rebuilding, contents, &mut tries_left);
+        let bad = filled.iter().filter(|it| it.is_err()).count();
+        let failed =
+            contents.iter().zip(filled).find_map(|((apex, _), it)| Some((apex, it.err()?)));
+        if let Some((zone, error)) = failed {
+            let error = chain(&error);
+            tracing::warn!(%zone, bad, error, "what was kept cannot be served: it is transferred anew");
+        }
     }
 
     fn change_members(

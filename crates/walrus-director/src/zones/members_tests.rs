@@ -1,13 +1,12 @@
 //! Zones of catalogs beside a configuration with a service whose records name hosts.
 
 use std::net::{IpAddr, UdpSocket};
-use std::sync::Arc;
 use std::time::Duration;
 
 use walrus_core::config::{Context, SourceFile, parse};
 use walrus_core::map::Map;
 use walrus_core::world::Topology;
-use walrus_core::zone::{RecordSet, Zone, read_zone, zone_of_nameservers};
+use walrus_core::zone::{RecordSet, read_zone, zone_of_nameservers};
 use walrus_dns::record_type;
 use walrus_host::clock::Clock;
 
@@ -146,11 +145,13 @@ fn a_zone_that_was_reset_begins_anew_and_one_bad_content_costs_the_others_nothin
     director.set_members(empty(), &BTreeSet::from([name("one.example")])).unwrap();
     assert_eq!(answer(&director, "a.one.example"), (2, None));
     director.replace_zone(one.clone()).unwrap();
-    let mut more = members(&[bad_content("bad.example"), content("two.example", "")]);
+    let two = content("two.example", "a 60 A 192.0.2.2\n");
+    let mut more = members(&[bad_content("bad.example"), two]);
     more.insert(name("one.example"), None);
     let taken = director.set_members(more, &none).unwrap();
     assert_eq!(taken.len(), 3);
     assert_eq!(answer(&director, "a.one.example"), (0, Some(1)));
+    assert_eq!(answer(&director, "a.two.example"), (0, Some(2)));
     assert_eq!(answer(&director, "a.bad.example"), (2, None), "it is to be transferred");
     director.shutdown();
 }

@@ -98,7 +98,7 @@ pub(super) struct Catalogs {
     pub(super) wanted: Mutex<WantedZones>,
     /// One change at a time.
     applying: Mutex<()>,
-    /// Why what they list is not served.
+    /// Why what they list is not served, or not kept.
     pub(super) problem: Mutex<Option<String>>,
     /// Whose zones they are is not on the disk yet.
     is_unwritten: AtomicBool,
@@ -229,7 +229,8 @@ fn entry(member: &CatalogMember) -> Entry {
 }
 
 impl Secondaries {
-    /// Serves what catalogs list by now, and nothing that they listed before. If it cannot be served it is tried again.
+    /// Serves what catalogs list by now, and nothing that they listed before. If it cannot be served, or whose it is not written
+    /// down, it is tried again.
     pub(super) async fn apply_catalogs(&self) {
         if !self.apply_once().await {
             self.apply_again();
@@ -240,10 +241,7 @@ impl Secondaries {
     async fn apply_once(&self) -> bool {
         let secondaries = self.clone();
         let applied = self.arrivals.turn(move || secondaries.apply()).await;
-        let applied = applied.unwrap_or_else(|| Err("its thread ended".to_owned()));
-        let problem = applied.err().map(|error| {
-            format!("what catalogs list is not served, what was served before goes on: {error}")
-        });
+        let problem = applied.unwrap_or_else(|| Err(unserved("its thread ended"))).err();
         if let Some(problem) = &problem {
             tracing::error!("{problem}");
         }
@@ -278,7 +276,8 @@ impl Secondaries {
         let _one_at_a_time = lock(&self.catalogs.applying);
         let catalogs = {
             let mut wanted = lock(&self.catalogs.wanted);
-            if wanted.catalogs.is_empty() && wanted.members.is_empty() {
+            let is_unwritten = self.catalogs.is_unwritten.load(Ordering::Relaxed);
+            if wanted.catalogs.is_empty() && wanted.members.is_empty() && !is_unwritten {
                 return Ok(());
             }
             if wanted.owners.is_none() {
@@ -307,21 +306,21 @@ impl Secondaries {
         };
         let members = listed.values().map(content).collect();
         let taken = self.director.set_members(members, &reset);
-        let taken = taken.map_err(|error| walrus_host::log::chain(&error))?;
+        let taken = taken.map_err(|error| unserved(&walrus_host::log::chain(&error)))?;
         // Of what is not taken nothing is kept.
         let useless = listed.keys().filter(|it| !taken.contains(*it) && !self.director.moves(it));
         useless.for_each(|apex| self.kept.forget(apex));
-        self.note_taken(listed, &taken);
+        let noted = self.note_taken(listed, &taken);
         self.run_all();
-        Ok(())
+        noted
     }
 
-    /// What is served by now, and whose it is.
+    /// What is served by now, and whose it is. Fails if that is not on the disk.
     fn note_taken(
         &self,
         mut listed: BTreeMap<DomainName, SecondaryZone>,
         taken: &BTreeSet<DomainName>,
-    ) {
+    ) -> Result<(), String> {
         let mut wanted = lock(&self.catalogs.wanted);
         // A reload may have left some of them out since.
         let served = self.director.members();
@@ -348,21 +347,25 @@ impl Secondaries {
         let is_other = wanted.owners.as_ref() != Some(&owners);
         wanted.owners = Some(owners.clone());
         drop(wanted);
-        self.keep_owners(&owners, is_other);
+        self.keep_owners(&owners, is_other)
     }
 
     /// If they are others than those that are on the disk.
-    fn keep_owners(&self, owners: &Owners, is_other: bool) {
+    fn keep_owners(&self, owners: &Owners, is_other: bool) -> Result<(), String> {
         let is_unwritten = &self.catalogs.is_unwritten;
         if !is_other && !is_unwritten.load(Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
         let written = owners::write(self.kept.directory(), owners);
         is_unwritten.store(written.is_err(), Ordering::Relaxed);
-        if let Err(error) = written {
-            tracing::error!(%error, "whose zones those of catalogs are is not kept for a restart");
-        }
+        written.map_err(|error| {
+            format!("whose zones those of catalogs are is not kept for a restart: {error}")
+        })
     }
+}
+
+fn unserved(error: &str) -> String {
+    format!("what catalogs list is not served, what was served before goes on: {error}")
 }
 
 /// What was kept of a zone, unless it expired since.

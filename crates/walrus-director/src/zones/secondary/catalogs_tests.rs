@@ -261,3 +261,25 @@ async fn what_cannot_be_served_is_told_of_and_tried_again() {
     node.wait_for("nothing to tell", |node| !problem(node)).await;
     node.stop().await;
 }
+
+#[tokio::test]
+async fn owners_that_the_disk_does_not_take_are_told_of_and_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "a.x", "l.zones 0 PTR one.z.\n");
+    let path = folder.path().join("zones/members");
+    // Nothing can be put in the place of a folder.
+    let node = Node::start(&folder);
+    lock(&node.secondaries.catalogs.wanted).owners = Some(Owners::new());
+    std::fs::create_dir_all(path.join("in_the_way")).unwrap();
+    node.set(&["a.x"]);
+    let problem = |node: &Node| {
+        let problem = node.secondaries.status().first().and_then(|it| it.problem.clone());
+        problem.is_some_and(|problem| problem.contains("not kept for a restart"))
+    };
+    node.wait_for("a problem", problem).await;
+    assert!(node.state("one.z").is_some());
+    std::fs::remove_dir_all(&path).unwrap();
+    node.wait_for("another try", |_| path.is_file()).await;
+    node.wait_for("nothing to tell", |node| !problem(node)).await;
+    node.stop().await;
+}

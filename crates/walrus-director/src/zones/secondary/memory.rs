@@ -1,8 +1,9 @@
 //! How much memory all transfers take together, of what came and is no zone yet: one primary could else fill a
 //! node's memory with many zones at once.
 //!
-//! The transfer that began first always goes on, so that something ends, and so do small ones; the others share what
-//! is left, and stop reading while there is none: TCP has their primaries wait.
+//! The transfer that began first always goes on, so that something ends, and so do small ones among the first; the others
+//! share what is left, and stop reading while there is none: TCP has their primaries wait. What came counts until it is
+//! served, when its place is another's already.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,12 @@ struct Held {
     waiting: usize,
     /// By when they began: the bytes that each takes.
     bytes: BTreeMap<u64, usize>,
+}
+
+impl Held {
+    fn is_oldest(&self, number: u64) -> bool {
+        self.bytes.keys().next() == Some(&number)
+    }
 }
 
 /// One transfer's part, which is given back when it is dropped.
@@ -65,20 +72,21 @@ impl MemoryPart {
         }
     }
 
-    /// Whether others wait for memory, and this has more than is given to all.
+    /// Whether others wait for memory, and this has more than is given to all. The oldest does not take what they share.
     pub(super) fn is_waited_for(&self, bytes_max: usize) -> bool {
         let held = lock(&self.memory.held);
         let own = held.bytes.get(&self.number).copied().unwrap_or(0);
-        held.waiting > 0 && own > bytes_max / TRANSFERS_MAX
+        held.waiting > 0 && !held.is_oldest(self.number) && own > bytes_max / TRANSFERS_MAX
     }
 
     fn fits(&self, bytes: usize, bytes_max: usize) -> bool {
         let mut held = lock(&self.memory.held);
         // It is in memory already: what is told of it is true.
         held.bytes.insert(self.number, bytes);
-        let is_oldest = held.bytes.keys().next() == Some(&self.number);
-        // As many as there may be at once of these have room beside the others.
-        let is_small = bytes <= bytes_max / TRANSFERS_MAX;
+        // So many of these have room beside the others, however many there are.
+        let is_small = bytes <= bytes_max / TRANSFERS_MAX
+            && held.bytes.keys().take(TRANSFERS_MAX).any(|number| *number == self.number);
+        let is_oldest = held.is_oldest(self.number);
         is_oldest || is_small || held.bytes.values().skip(1).sum::<usize>() <= bytes_max
     }
 }
@@ -136,7 +144,7 @@ mod tests {
             tokio::pin!(grows);
             assert!(waits(&mut grows).await, "there is no room");
             let is_waited_for = [&first, &second].map(|part| part.is_waited_for(100));
-            assert_eq!(is_waited_for, [true, true]);
+            assert_eq!(is_waited_for, [false, true], "the oldest takes nothing of what is shared");
             // The second is the oldest then.
             drop(first);
             assert!(!waits(grows).await);
@@ -145,5 +153,23 @@ mod tests {
         assert!(!waits(second.grow(500, 100)).await);
         drop((second, third));
         assert!(lock(&memory.held).bytes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn small_ones_have_room_up_to_their_number() {
+        let memory = Arc::new(TransferMemory::default());
+        let [first, second] = [memory.part(), memory.part()];
+        assert!(!waits(first.grow(1000, 3200)).await);
+        assert!(!waits(second.grow(3200, 3200)).await);
+        let small: Vec<_> = (2..TRANSFERS_MAX).map(|_| memory.part()).collect();
+        for part in &small {
+            assert!(!waits(part.grow(100, 3200)).await);
+        }
+        let last = memory.part();
+        let grows = last.grow(100, 3200);
+        tokio::pin!(grows);
+        assert!(waits(&mut grows).await, "what came and is not served yet is there still");
+        drop(first);
+        assert!(!waits(grows).await);
     }
 }

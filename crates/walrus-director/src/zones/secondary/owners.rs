@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -18,21 +18,30 @@ use walrus_host::state::write_atomically;
 use super::catalogs::MemberOf;
 
 const FILE: &str = "members";
+/// What could not be read.
+const ASIDE: &str = "members.unread";
 /// Of all zones that may be.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// By zone.
 pub(super) type Owners = BTreeMap<DomainName, MemberOf>;
 
-/// What was written last. What cannot be read is as if it were not there: its zones are whoever's that lists them.
+/// What was written last. What cannot be read is set aside, for whoever can still mend it: its zones are whoever's that lists
+/// them.
 pub(super) fn read(directory: &Path) -> Owners {
     let path = directory.join(FILE);
     match regular_file::read_text(&path, BYTES_MAX) {
         Ok(text) => text.lines().filter_map(owner).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Owners::new(),
         Err(error) => {
-            let path = path.display();
-            tracing::warn!(%path, %error, "whose zones those of catalogs are is not known");
+            let aside = directory.join(ASIDE);
+            let moved = fs::rename(&path, &aside);
+            let (path, aside, is_aside) = (path.display(), aside.display(), moved.is_ok());
+            tracing::error!(
+                %path, %error, %aside, is_aside,
+                "whose zones those of catalogs are is not known: each is the first catalog's that lists it; what could not \
+                 be read is set aside"
+            );
             Owners::new()
         }
     }
@@ -79,5 +88,9 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("x\nx y\n..  z\none.example c zz\n{text}")).unwrap();
         assert_eq!(read(&directory), owners);
+        std::fs::write(&path, b"\xff one.example").unwrap();
+        assert_eq!(read(&directory), Owners::new());
+        assert!(!path.exists());
+        assert_eq!(std::fs::read(directory.join(ASIDE)).unwrap(), b"\xff one.example");
     }
 }

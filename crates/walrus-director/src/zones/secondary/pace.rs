@@ -14,23 +14,27 @@ const CROWDED_RATE_MIN: u64 = 64 << 10;
 pub(super) struct Pace {
     begun: Instant,
     bytes: u64,
+    /// Others waited at its begin and whenever something came since.
+    is_crowded: bool,
 }
 
 impl Pace {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { begun: now, bytes: 0 }
+        Self { begun: now, bytes: 0, is_crowded: false }
     }
 
-    /// So many bytes came. Gives the rate that it has to have and is below, in bytes a second.
+    /// So many bytes came, and others wait by now. Gives the rate that it has to have and is below, in bytes a second. What
+    /// came while nobody waited is not held against it.
     pub(super) fn add(&mut self, bytes: usize, now: Instant, is_crowded: bool) -> Option<u64> {
         self.bytes += bytes as u64;
+        self.is_crowded &= is_crowded;
         let elapsed = now.duration_since(self.begun);
         if elapsed < WINDOW {
             return None;
         }
-        let rate_min = if is_crowded { CROWDED_RATE_MIN } else { RATE_MIN };
+        let rate_min = if self.is_crowded { CROWDED_RATE_MIN } else { RATE_MIN };
         let is_slow = self.bytes < rate_min * elapsed.as_secs();
-        *self = Self::new(now);
+        *self = Self { begun: now, bytes: 0, is_crowded };
         is_slow.then_some(rate_min)
     }
 
@@ -69,7 +73,11 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(start);
         assert_eq!(pace.add(2 << 20, at(59), true), None);
-        assert_eq!(pace.add(0, at(60), true), Some(65536));
+        assert_eq!(pace.add(0, at(60), true), None, "they wait only now");
+        assert_eq!(pace.add(2 << 20, at(119), true), None);
+        assert_eq!(pace.add(0, at(120), true), Some(65536));
+        assert_eq!(pace.add(2 << 20, at(150), false), None);
+        assert_eq!(pace.add(0, at(180), true), None, "nobody waited in between");
         let mut pace = Pace::new(start);
         assert_eq!(pace.add(4 << 20, at(60), true), None);
         pace.rest(at(60), at(600));
