@@ -200,6 +200,8 @@ async fn a_restart_gives_no_zone_to_another_catalog_and_knows_another_zone_of_th
     let node = Node::start(&folder);
     node.set(&["b.x"]);
     node.wait_for("what was kept", |node| node.state("one.z") == of(true, "b.x")).await;
+    let owners = folder.path().join("zones/members");
+    node.wait_for("whose they are, on the disk", |_| owners.exists()).await;
     node.stop().await;
     // While it is stopped another catalog begins to list one of them, and the other is another zone.
     keep_catalog(&folder, "a.x", "m.zones 0 PTR one.z.\n");
@@ -208,7 +210,8 @@ async fn a_restart_gives_no_zone_to_another_catalog_and_knows_another_zone_of_th
     node.set(&["a.x", "b.x"]);
     node.wait_for("the first's", |node| node.state("one.z") == of(true, "b.x")).await;
     node.wait_for("another zone", |node| node.state("two.z") == of(false, "b.x")).await;
-    assert!(is_kept(&folder, "one.z") && !is_kept(&folder, "two.z"));
+    node.wait_for("the other's file to go", |_| !is_kept(&folder, "two.z")).await;
+    assert!(is_kept(&folder, "one.z"));
     node.stop().await;
     // And what its catalog lists no longer is removed.
     keep_catalog(&folder, "b.x", "n.zones 0 PTR two.z.\n");
@@ -216,7 +219,7 @@ async fn a_restart_gives_no_zone_to_another_catalog_and_knows_another_zone_of_th
     node.set(&["b.x"]);
     node.wait_for("the rest", |node| node.state("two.z") == of(false, "b.x")).await;
     assert_eq!(node.state("one.z"), None);
-    assert!(!is_kept(&folder, "one.z"));
+    node.wait_for("its file to go", |_| !is_kept(&folder, "one.z")).await;
     node.stop().await;
 }
 
