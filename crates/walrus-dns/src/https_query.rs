@@ -1,6 +1,7 @@
 //! What a request by HTTPS asks (RFC 8484 section 4.1): a query in the address's parameter `dns`, or one that is
 //! the request's body.
 
+use data_encoding::BASE64URL_NOPAD;
 use thiserror::Error;
 
 /// Where queries go (RFC 8484 section 4.1.1 leaves it open; this is what all use).
@@ -79,40 +80,8 @@ fn is_query(content_type: &[u8]) -> bool {
 /// Decodes base64url without padding (RFC 4648 section 5) and tells the length; `None` if the text is
 /// something else, or longer than the room.
 fn decode_base64url(text: &[u8], room: &mut [u8]) -> Option<usize> {
-    let mut length = 0;
-    for group in text.chunks(4) {
-        let mut bits = 0;
-        for character in group {
-            bits = bits << 6 | sextet(*character)?;
-        }
-        // Of a group that is cut, as if it went on with zeroes.
-        bits <<= 6 * (4 - group.len());
-        let count = match group.len() {
-            1 => return None,
-            characters => characters - 1,
-        };
-        let [_, bytes @ ..] = u32::to_be_bytes(bits);
-        let (decoded, beyond) = bytes.split_at(count);
-        // Bits of no byte must be zero, so that a query has one address (RFC 4648 section 3.5).
-        if beyond.iter().any(|byte| *byte != 0) {
-            return None;
-        }
-        room.get_mut(length..length + count)?.copy_from_slice(decoded);
-        length += count;
-    }
-    Some(length)
-}
-
-fn sextet(character: u8) -> Option<u32> {
-    let value = match character {
-        b'A'..=b'Z' => character - b'A',
-        b'a'..=b'z' => character - b'a' + 26,
-        b'0'..=b'9' => character - b'0' + 52,
-        b'-' => 62,
-        b'_' => 63,
-        _ => return None,
-    };
-    Some(value.into())
+    let length = BASE64URL_NOPAD.decode_len(text.len()).ok()?;
+    BASE64URL_NOPAD.decode_mut(text, room.get_mut(..length)?).ok()
 }
 
 #[cfg(test)]

@@ -46,8 +46,7 @@ pub(crate) fn reply(
             }
         }
     };
-    let mut reply = head(&message, code)?;
-    reply[..2].copy_from_slice(&id);
+    let mut reply = head(id, &message, code)?;
     if let Some(mut signer) = signer {
         signer.sign(&mut reply, now);
     }
@@ -55,8 +54,8 @@ pub(crate) fn reply(
 }
 
 /// A reply of header and, if it can be read, question.
-fn head(message: &[u8], code: u16) -> Option<Vec<u8>> {
-    let (id, flags) = (message.get(..2)?, *message.get(2)?);
+fn head(id: [u8; 2], message: &[u8], code: u16) -> Option<Vec<u8>> {
+    let flags = *message.get(2)?;
     // RD comes back as it was; the code has four bits here.
     let flags = [REPLY_FLAGS | NOTIFY_FLAGS | flags & 1, code as u8 & 0x0f];
     let question =
@@ -70,5 +69,5 @@ fn head(message: &[u8], code: u16) -> Option<Vec<u8>> {
     let question = question.filter(is_plain);
     let questions = u8::from(question.is_some());
     let counts = [0, questions, 0, 0, 0, 0, 0, 0];
-    Some([id, &flags, &counts, question.unwrap_or_default()].concat())
+    Some([&id[..], &flags, &counts, question.unwrap_or_default()].concat())
 }
