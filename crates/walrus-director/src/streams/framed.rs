@@ -2,16 +2,16 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout, timeout_at};
-use walrus_dns::query::HEADER_LEN;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::awaited::{AwaitedReplies, Next};
+use super::input::Input;
 use super::places::{LargePlace, Place};
-use super::{
-    Answers, Connection, KEEPER_WITHIN, Limits, QUERY_SIZE_MAX, Taken, UPDATE_SIZE_MAX, handed_over,
-};
+use super::{Answers, Connection, Limits, Taken};
 use crate::answering::Answering;
-use crate::zones::HandOff;
+use crate::counters::Count;
+use crate::zones::OutboundRequest;
 
 /// Replies are written once so many bytes are waiting.
 const WRITE_AT: usize = 16 * 1024;
@@ -22,211 +22,199 @@ const KEPT: usize = 1024;
 /// Answers a connection's messages until the client ends it. An error is a client that is too
 /// slow, too long or gone.
 pub(super) async fn serve<A: Answering>(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     connection: Connection,
     place: &Place,
     answers: &Answers<A>,
     limits: &Limits,
 ) -> io::Result<()> {
-    let mut input = Input { bytes: Vec::new(), place: 0, size_max: QUERY_SIZE_MAX };
-    let mut output = Vec::new();
-    let ends_at = Instant::now() + limits.total;
-    loop {
-        let deadline = ends_at.min(Instant::now() + limits.idle);
-        input.forget_taken();
-        let mut large = place_for_large(&mut input, answers, connection);
-        while !input.has_message() {
-            match timeout_at(deadline, input.read(&mut stream)).await {
-                Ok(Ok(0)) => return end(stream, limits).await,
-                Ok(read) => read?,
-                Err(_) if Instant::now() >= ends_at => return end(stream, limits).await,
-                Err(elapsed) => {
-                    end(stream, limits).await?;
-                    return Err(elapsed.into());
-                }
-            };
-            if large.is_none() {
-                large = place_for_large(&mut input, answers, connection);
-            }
-        }
-        place.renew();
-        answers.begin();
-        while let Some(query) = input.next()? {
-            if answers.outbound.wants(query) {
-                // What was asked before is answered before.
-                write(&mut stream, &mut output, limits).await?;
-                let query = query.to_vec();
-                let bounds = (place, limits);
-                handed_over::answer(&mut stream, query, connection, answers, bounds).await?;
-                // A transfer may last longer than a connection; one after the other may not.
-                if Instant::now() >= ends_at {
-                    return end(stream, limits).await;
-                }
-                answers.begin();
-                continue;
-            }
-            if answers.hand_off.wants(query) {
-                let taken = answers.hand_over(query, connection);
-                // It has come whole; however long the keeper takes, others may send theirs.
-                drop(large.take());
-                write(&mut stream, &mut output, limits).await?;
-                let reply = replied(taken, (query, connection), answers).await;
-                // The client asks again, or elsewhere.
-                let Some(reply) = reply else { return end(stream, limits).await };
-                // Replies have a header and some hundred bytes.
-                output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
-                output.extend_from_slice(&reply);
-                continue;
-            }
-            answers.append(query, connection, &mut output);
-            if output.len() >= WRITE_AT {
-                write(&mut stream, &mut output, limits).await?;
-            }
-        }
-        write(&mut stream, &mut output, limits).await?;
-        output.shrink_to(KEPT);
-        input.shrink();
-    }
+    let now = Instant::now();
+    let conversation = Conversation {
+        stream,
+        connection,
+        place,
+        answers,
+        limits,
+        input: Input::new(),
+        large: None,
+        output: Vec::new(),
+        awaited: AwaitedReplies::default(),
+        ends_at: now + limits.total,
+        silent_since: now,
+        is_at_end: false,
+        is_over: false,
+    };
+    conversation.hold().await
 }
 
-/// The reply to what changes zones; `None` if there is none in time.
-async fn replied<A: Answering>(
-    taken: Taken,
-    (query, connection): (&[u8], Connection),
-    answers: &Answers<A>,
-) -> Option<Vec<u8>> {
-    match taken {
-        Taken::Refused(reply) => Some(reply),
-        Taken::HandedOver(reply) => {
-            let reply = timeout(KEEPER_WITHIN, reply).await.ok().and_then(Result::ok);
-            reply.inspect(|reply| answers.tell(query, connection, reply))
-        }
-        Taken::Lost => None,
-    }
-}
-
-/// A place for an update that is longer than queries are, once so much of it has come; without one it is too long.
-fn place_for_large<A: Answering>(
-    input: &mut Input,
-    answers: &Answers<A>,
+/// A connection, what it brought and what it is still to be told.
+struct Conversation<'a, S, A> {
+    stream: S,
     connection: Connection,
-) -> Option<LargePlace> {
-    let is_large = input.is_large_update(&answers.hand_off);
-    let place = is_large.then(|| answers.large.take(connection.client)).flatten()?;
-    input.size_max = UPDATE_SIZE_MAX;
-    Some(place)
+    place: &'a Place,
+    answers: &'a Answers<A>,
+    limits: &'a Limits,
+    input: Input,
+    /// For the update that is coming, if it is longer than queries are.
+    large: Option<LargePlace>,
+    output: Vec<u8>,
+    awaited: AwaitedReplies,
+    /// What comes later is not answered.
+    ends_at: Instant,
+    /// When the last message was answered.
+    silent_since: Instant,
+    /// Whether the client sends no more. It may still read.
+    is_at_end: bool,
+    /// Whether nothing that it brought is looked at any more.
+    is_over: bool,
 }
 
-/// Says that nothing more comes, as TLS wants it (RFC 8446 section 6.1). All replies have gone.
-async fn end(mut stream: impl AsyncWrite + Unpin, limits: &Limits) -> io::Result<()> {
-    // Whoever is gone need not be told.
-    let _ = timeout(limits.idle, stream.shutdown()).await;
-    Ok(())
-}
-
-pub(super) async fn write(
-    stream: &mut (impl AsyncWrite + Unpin),
-    output: &mut Vec<u8>,
-    limits: &Limits,
-) -> io::Result<()> {
-    let deadline = Instant::now() + limits.idle;
-    timeout_at(deadline, async {
-        stream.write_all(output).await?;
-        // TLS keeps what it has not sent yet.
-        stream.flush().await
-    })
-    .await??;
-    output.clear();
-    Ok(())
-}
-
-/// What a connection brought and is not yet answered: at most one message and what came with it.
-struct Input {
-    bytes: Vec<u8>,
-    /// The longest message that is taken.
-    size_max: usize,
-    /// Where the next message begins.
-    place: usize,
-}
-
-impl Input {
-    /// Reads more; 0 at the end.
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        self.bytes.drain(..self.place);
-        self.place = 0;
-        // An unfinished message has at most this, so there is always room to read.
-        let mut limited = stream.take((2 + self.size_max) as u64);
-        limited.read_buf(&mut self.bytes).await
-    }
-
-    /// Whether `next` has something to say.
-    fn has_message(&self) -> bool {
-        match self.length() {
-            // Too long for a query. An update, which says so in its third byte, waits until it has brought more than a
-            // query does.
-            Some(length) if length > self.size_max => {
-                const OPCODE: u8 = 0x78;
-                const UPDATE: u8 = 5 << 3;
-                let flags = self.rest().get(4);
-                flags.is_some_and(|flags| flags & OPCODE != UPDATE) || self.is_more_than_a_query()
+impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
+    async fn hold(mut self) -> io::Result<()> {
+        loop {
+            self.is_over |= Instant::now() >= self.ends_at;
+            self.take_large_place();
+            if !self.is_over && self.awaited.has_room() && self.input.has_message() {
+                self.place.renew();
+                self.answers.begin();
+                self.answer_what_came().await?;
+                self.silent_since = Instant::now();
+                continue;
             }
-            Some(length) => self.rest().len() >= 2 + length,
-            None => false,
-        }
-    }
-
-    /// Whether there is an update that is longer than queries are, and as much of it as these have: who only says how
-    /// long it will be holds no place.
-    fn is_large_update(&self, hand_off: &HandOff) -> bool {
-        let header = self.rest().get(2..2 + HEADER_LEN);
-        self.length().is_some_and(|length| length > QUERY_SIZE_MAX)
-            && self.is_more_than_a_query()
-            && header.is_some_and(|header| hand_off.wants(header))
-    }
-
-    /// Whether as much has come as the longest query has, with its length.
-    fn is_more_than_a_query(&self) -> bool {
-        self.rest().len() >= 2 + QUERY_SIZE_MAX
-    }
-
-    /// Drops what was answered, and takes only queries again.
-    fn forget_taken(&mut self) {
-        self.bytes.drain(..self.place);
-        (self.place, self.size_max) = (0, QUERY_SIZE_MAX);
-    }
-
-    /// Gives back the room that a large update took.
-    fn shrink(&mut self) {
-        self.forget_taken();
-        if self.bytes.capacity() > 2 * QUERY_SIZE_MAX {
-            self.bytes.shrink_to(QUERY_SIZE_MAX);
-        }
-    }
-
-    /// The next whole message; an error if it is longer than allowed.
-    fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        let Some(length) = self.length() else { return Ok(None) };
-        if length > self.size_max {
-            if self.place > 0 {
-                // It is looked at again when what came before it is answered.
-                return Ok(None);
+            if self.awaited.is_empty() && (self.is_over || self.is_at_end) {
+                return self.end().await;
             }
-            return Err(io::ErrorKind::InvalidData.into());
+            self.wait().await?;
         }
-        if self.rest().len() < 2 + length {
-            return Ok(None);
-        }
-        let message = self.place + 2..self.place + 2 + length;
-        self.place = message.end;
-        Ok(Some(&self.bytes[message]))
     }
 
-    fn length(&self) -> Option<usize> {
-        let length = self.rest().first_chunk()?;
-        Some(usize::from(u16::from_be_bytes(*length)))
+    /// Answers all messages that have come whole, but for those that others answer.
+    async fn answer_what_came(&mut self) -> io::Result<()> {
+        while !self.is_over && self.awaited.has_room() {
+            let query = match self.input.next() {
+                Ok(Some(query)) => query,
+                Ok(None) => break,
+                Err(_) if !self.awaited.is_empty() => {
+                    self.is_over = true;
+                    break;
+                }
+                Err(too_long) => return Err(too_long),
+            };
+            let (answers, connection) = (self.answers, self.connection);
+            if answers.outbound.wants(query) {
+                answers.count(Count::of_queries(connection.transport));
+                let Connection { client, local, transport } = connection;
+                let (query, message) = (query.to_vec(), query.to_vec());
+                let request = OutboundRequest { message, client, local, transport };
+                match answers.outbound.begin(request) {
+                    Some(messages) => self.awaited.add_messages(query, messages),
+                    None => self.is_over = true,
+                }
+            } else if answers.hand_off.wants(query) {
+                match answers.hand_over(query, connection) {
+                    Taken::Refused(reply) => append(&reply, &mut self.output)?,
+                    Taken::HandedOver(reply) => self.awaited.add_reply(query.to_vec(), reply),
+                    // The client asks again, or elsewhere.
+                    Taken::Lost => self.is_over = true,
+                }
+            } else {
+                answers.append(query, connection, &mut self.output);
+            }
+            // If it was a long one, it has come whole: others may send theirs.
+            self.large = None;
+            self.input.take_queries();
+            if self.output.len() >= WRITE_AT {
+                self.write().await?;
+            }
+        }
+        self.write().await?;
+        self.output.shrink_to(KEPT);
+        self.input.shrink();
+        Ok(())
     }
 
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.place..]
+    /// Waits for more from the client, or for a reply that others make. An error is a client that is silent for too
+    /// long.
+    async fn wait(&mut self) -> io::Result<()> {
+        // Whoever waits for a reply may be silent.
+        let idle_at = self.awaited.is_empty().then(|| self.silent_since + self.limits.idle);
+        let deadline = idle_at.map_or(self.ends_at, |idle_at| idle_at.min(self.ends_at));
+        tokio::select! {
+            read = self.input.read(&mut self.stream),
+                if !self.is_over && !self.is_at_end && self.awaited.has_room() =>
+            {
+                self.is_at_end = read? == 0;
+            }
+            next = self.awaited.next(), if !self.awaited.is_empty() => self.pass_on(next).await?,
+            () = sleep_until(deadline), if !self.is_over => {
+                self.is_over = true;
+                if deadline < self.ends_at {
+                    self.end().await?;
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        Ok(())
     }
+
+    /// Tells the client what somebody else has answered.
+    async fn pass_on(&mut self, next: Next) -> io::Result<()> {
+        self.place.renew();
+        self.silent_since = Instant::now();
+        match next {
+            Next::Message { message, first_to } => {
+                if let Some(query) = first_to {
+                    self.answers.tell(&query, self.connection, &message);
+                }
+                append(&message, &mut self.output)?;
+                self.write().await?;
+            }
+            Next::AllCame => {}
+            Next::Lost => self.is_over = true,
+        }
+        if self.awaited.is_empty() {
+            self.output.shrink_to(KEPT);
+        }
+        Ok(())
+    }
+
+    /// A place for an update that is longer than queries are, once so much of it has come; without one it is too long.
+    fn take_large_place(&mut self) {
+        if self.large.is_none() && self.input.is_large_update(&self.answers.hand_off) {
+            self.large = self.answers.large.take(self.connection.client);
+            if self.large.is_some() {
+                self.input.take_large();
+            }
+        }
+    }
+
+    async fn write(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.limits.idle;
+        timeout_at(deadline, async {
+            self.stream.write_all(&self.output).await?;
+            // TLS keeps what it has not sent yet.
+            self.stream.flush().await
+        })
+        .await??;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Says that nothing more comes, as TLS wants it (RFC 8446 section 6.1). All replies have gone.
+    async fn end(&mut self) -> io::Result<()> {
+        // Whoever is gone need not be told.
+        let _ = timeout(self.limits.idle, self.stream.shutdown()).await;
+        Ok(())
+    }
+}
+
+/// Appends a message with its length in front.
+fn append(message: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    output.extend_from_slice(&length.to_be_bytes());
+    output.extend_from_slice(message);
+    Ok(())
 }

@@ -1,18 +1,20 @@
 //! Connections: TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484), all on one thread but for the
 //! handshakes ([`handshakes`]), with bounds on all that a client could fill.
 //!
-//! Messages may be pipelined; replies go out in the order of the queries, several in one write: each
-//! is there at once, so that no other could overtake it. A connection must bring a whole message within
+//! Messages may be pipelined. What is answered here is there at once and goes out in the order of the queries, several in
+//! one write; what others answer (changes of zones, transfers, signed queries: [`awaited`]) is overtaken by what was asked
+//! behind it. A connection must bring a whole message within
 //! the idle time, counted from the last one (not from the last byte), and must take its replies within
 //! the same time; TLS must be agreed on within it, too. When all places are taken, whoever has brought no message
 //! yet, or none for longest, gives way (RFC 7766 section 6.2.3 lets a server under pressure close idle
 //! connections): silence alone keeps nobody out. Over all a connection lasts no longer than `total`.
 
+mod awaited;
 mod certificate;
 mod framed;
-mod handed_over;
 mod handshakes;
 mod https;
+mod input;
 mod places;
 mod proxied;
 
@@ -377,6 +379,8 @@ impl<A: Answering> Answers<A> {
     }
 }
 
+#[cfg(test)]
+mod framed_tests;
 #[cfg(test)]
 mod handshake_tests;
 #[cfg(test)]

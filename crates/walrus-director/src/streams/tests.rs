@@ -12,17 +12,17 @@ use crate::answering::Echo;
 use crate::counters::{CounterSnapshot, Counters};
 use crate::zones::Mailboxes;
 
-struct Running {
+pub(super) struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     counters: Arc<Counters>,
-    hand_off: HandOff,
-    mailboxes: Mailboxes,
+    pub(super) hand_off: HandOff,
+    pub(super) mailboxes: Mailboxes,
     thread: Option<std::thread::JoinHandle<io::Result<()>>>,
 }
 
 impl Running {
-    fn start(connections_max: usize, idle: Duration) -> Self {
+    pub(super) fn start(connections_max: usize, idle: Duration) -> Self {
         Self::behind(Networks::default(), connections_max, idle)
     }
 
@@ -42,13 +42,13 @@ impl Running {
         Self { address, shutdown, counters, hand_off, mailboxes, thread: Some(thread) }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(super) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream
     }
 
-    fn counted(&self) -> CounterSnapshot {
+    pub(super) fn counted(&self) -> CounterSnapshot {
         let mut snapshot = CounterSnapshot::default();
         snapshot.add(&self.counters);
         snapshot

@@ -1,0 +1,148 @@
+//! TCP where others answer some of the messages: what is asked behind these waits for none of them.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown as Half;
+
+use super::tests::{LONG, Running, framed, read_message};
+use super::*;
+use crate::zones::Event;
+
+/// How many messages of one connection are with others at once.
+const AT_ONCE: u8 = 4;
+
+/// A message for the keeper, who may be anybody here: NOTIFY, since an update without a signature is refused at once.
+fn change(number: u8) -> Vec<u8> {
+    framed(&[&[0, number, 0x20, 0, 0, 1, 0, 0, 0, 0, 0, 0], &b"\x01x\0\0\x06\0\x01"[..]].concat())
+}
+
+fn start(idle: Duration) -> Running {
+    let running = Running::start(10, idle);
+    running.hand_off.set_open(true);
+    running
+}
+
+/// The next message that the keeper gets: its number, and the way back.
+fn taken(running: &Running) -> (u8, Back) {
+    let event = running.mailboxes.changes.recv_timeout(LONG).expect("a message");
+    let Event::Message(handed, _) = event else { panic!("a message") };
+    (handed.message[1], handed.back)
+}
+
+#[test]
+fn what_is_asked_behind_a_change_overtakes_it() {
+    let running = start(LONG);
+    let mut stream = running.connect();
+    let all = [framed(b"before"), change(1), framed(b"between"), change(2), framed(b"behind")];
+    stream.write_all(&all.concat()).unwrap();
+    for expected in [&b"BEFORE"[..], b"BETWEEN", b"BEHIND"] {
+        assert_eq!(read_message(&mut stream), expected);
+    }
+    let (first, second) = (taken(&running), taken(&running));
+    assert_eq!((first.0, second.0), (1, 2), "changes keep their order");
+    second.1.send(b"second".to_vec());
+    assert_eq!(read_message(&mut stream), b"second");
+    stream.write_all(&framed(b"still there")).unwrap();
+    assert_eq!(read_message(&mut stream), b"STILL THERE");
+    first.1.send(b"first".to_vec());
+    assert_eq!(read_message(&mut stream), b"first");
+}
+
+#[test]
+fn of_many_changes_at_once_a_few_are_with_the_keeper_and_all_are_done() {
+    const ALL: u8 = 40;
+    let running = start(LONG);
+    let mut stream = running.connect();
+    stream.write_all(&(0..ALL).flat_map(change).collect::<Vec<_>>()).unwrap();
+    stream.write_all(&framed(b"last")).unwrap();
+    let mut held: Vec<(u8, Back)> = (0..AT_ONCE).map(|_| taken(&running)).collect();
+    for number in AT_ONCE..ALL {
+        assert!(running.mailboxes.changes.try_recv().is_err(), "{number}");
+        let (first, back) = held.remove(0);
+        back.send(vec![first]);
+        assert_eq!(read_message(&mut stream), [first]);
+        held.push(taken(&running));
+        assert_eq!(held.last().unwrap().0, number);
+    }
+    // One place is free, so what follows is looked at.
+    let (first, back) = held.remove(0);
+    back.send(vec![first]);
+    assert_eq!(read_message(&mut stream), [first]);
+    assert_eq!(read_message(&mut stream), b"LAST");
+}
+
+#[test]
+fn who_sends_no_more_is_still_told_what_became_of_it() {
+    let running = start(LONG);
+    let mut stream = running.connect();
+    stream.write_all(&(0..AT_ONCE + 1).flat_map(change).collect::<Vec<_>>()).unwrap();
+    stream.write_all(&framed(b"last")).unwrap();
+    stream.shutdown(Half::Write).unwrap();
+    for _ in 0..=AT_ONCE {
+        let (number, back) = taken(&running);
+        back.send(vec![number]);
+    }
+    let mut told: Vec<Vec<u8>> = (0..AT_ONCE + 2).map(|_| read_message(&mut stream)).collect();
+    told.sort();
+    let mut expected: Vec<Vec<u8>> = (0..=AT_ONCE).map(|it| vec![it]).collect();
+    expected.push(b"LAST".to_vec());
+    assert_eq!(told, expected);
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+/// What is lost ends the connection, which is how its client learns of it; but not before the others are answered.
+#[test]
+fn what_gets_no_reply_ends_the_connection_behind_the_others() {
+    let running = start(LONG);
+    let mut stream = running.connect();
+    stream.write_all(&[change(1), change(2)].concat()).unwrap();
+    let (first, second) = (taken(&running), taken(&running));
+    drop(first);
+    // Once that is noticed nothing is answered any more.
+    let until = std::time::Instant::now() + LONG;
+    loop {
+        stream.write_all(&framed(b"x")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        if stream.read(&mut [0; 3]).is_err() {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "it goes on");
+    }
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    second.1.send(b"second".to_vec());
+    assert_eq!(read_message(&mut stream), b"second");
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "closed");
+    assert_eq!(running.counted().tcp_timeouts, 0);
+}
+
+#[test]
+fn who_waits_for_a_reply_may_be_silent() {
+    let running = start(Duration::from_millis(50));
+    let mut stream = running.connect();
+    stream.write_all(&change(1)).unwrap();
+    let (_, back) = taken(&running);
+    // Another connection's time is over meanwhile, several times.
+    for _ in 0..4 {
+        let mut other = running.connect();
+        assert_eq!(other.read(&mut [0]).unwrap_or(0), 0);
+    }
+    back.send(b"done".to_vec());
+    assert_eq!(read_message(&mut stream), b"done");
+    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "and now it is silent for too long");
+}
+
+#[test]
+fn who_is_gone_is_not_waited_for() {
+    let running = start(LONG);
+    let mut stream = running.connect();
+    stream.write_all(&change(1)).unwrap();
+    let (_, back) = taken(&running);
+    // A reset: what came was not read.
+    stream.write_all(&framed(b"unread")).unwrap();
+    stream.peek(&mut [0]).unwrap();
+    drop(stream);
+    let until = std::time::Instant::now() + LONG;
+    while !back.is_gone() {
+        assert!(std::time::Instant::now() < until, "the connection is still there");
+        std::thread::yield_now();
+    }
+}
