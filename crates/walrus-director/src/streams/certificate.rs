@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
+use walrus_core::answer::Transport;
 use walrus_core::config::DnsSettings;
 use walrus_host::tls::{TlsError, server_config};
 
@@ -53,7 +54,7 @@ impl NewCertificate {
 }
 
 impl Certificates {
-    /// Shows it to whoever connects from now on.
+    /// Shows it to whoever begins to agree on TLS from now on.
     pub(crate) fn show(&self, new: NewCertificate) {
         self.tls.store(Some(new.tls));
         self.https.store(Some(new.https));
@@ -69,11 +70,12 @@ impl Certificates {
         self.tls.store(Some(config));
     }
 
-    pub(super) fn for_tls(&self) -> Option<Arc<ServerConfig>> {
-        self.tls.load_full()
-    }
-
-    pub(super) fn for_https(&self) -> Option<Arc<ServerConfig>> {
-        self.https.load_full()
+    /// What is shown now; `None` where nothing is encrypted.
+    pub(super) fn of(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
+        match transport {
+            Transport::Tls => self.tls.load_full(),
+            Transport::Https => self.https.load_full(),
+            Transport::Udp | Transport::Tcp => None,
+        }
     }
 }

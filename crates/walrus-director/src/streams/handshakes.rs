@@ -4,7 +4,7 @@
 //! A connection comes here with its first byte; who says nothing takes nothing but its place among the connections.
 //! So many may be agreeing at once as may be new where all places are taken: a fourth of all. One client network has
 //! a fourth of that, and waits for its own. A flood of those who begin and do not go on, from many networks, ends
-//! its own: the oldest gives way.
+//! its own: the oldest of the network that has most gives way.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -82,7 +82,8 @@ impl Handshakes {
         })
     }
 
-    /// Agrees with a client; what is agreed on goes on where this is awaited. Whoever no longer waits ends it.
+    /// Agrees with a client, on what is there when its turn has come; what is agreed on goes on where this is awaited.
+    /// Whoever no longer waits ends it.
     ///
     /// # Errors
     /// [`Disagreement`].
@@ -90,7 +91,7 @@ impl Handshakes {
         &self,
         stream: TcpStream,
         client: IpAddr,
-        config: Arc<ServerConfig>,
+        config: impl FnOnce() -> Option<Arc<ServerConfig>>,
     ) -> Result<TlsStream<TcpStream>, Disagreement> {
         // Who says nothing, or has gone, takes nobody's turn.
         if stream.peek(&mut [0]).await.map_or(true, |count| count == 0) {
@@ -99,6 +100,8 @@ impl Handshakes {
         let client = OneClient::of(&self.of_clients, client, self.turns.of_one_max());
         let _own = client.semaphore.acquire().await.map_err(|_| Disagreement::Failed)?;
         let turn = self.turns.take(client.network).ok_or(Disagreement::TooMany)?;
+        // Whoever was silent, or waited, while it was replaced is shown the new one.
+        let config = config().ok_or(Disagreement::Failed)?;
         self.agree_in_turn(stream, config, Some(&turn)).await
     }
 

@@ -229,8 +229,9 @@ impl<A: Answering + 'static> Server<A> {
             return framed::serve(stream, connection, place, answers, limits).await;
         }
         // Never in plain text what was to be encrypted.
-        let Some((handshakes, config)) = self.for_tls(transport) else { return Ok(()) };
-        let agreeing = handshakes.agree(stream, connection.client, config);
+        let Some((handshakes, _)) = self.for_tls(transport) else { return Ok(()) };
+        let agreeing =
+            handshakes.agree(stream, connection.client, || self.certificates.of(transport));
         match timeout(limits.idle, agreeing).await {
             Ok(Ok(stream)) => self.serve_encrypted(stream, connection, place).await,
             Ok(Err(why)) => {
@@ -246,12 +247,7 @@ impl<A: Answering + 'static> Server<A> {
 
     /// Where and on what is agreed with whoever connects for this; `None` where nothing is encrypted.
     fn for_tls(&self, transport: Transport) -> Option<(&Handshakes, Arc<ServerConfig>)> {
-        let config = match transport {
-            Transport::Tls => self.certificates.for_tls(),
-            Transport::Https => self.certificates.for_https(),
-            Transport::Udp | Transport::Tcp => None,
-        };
-        self.handshakes.as_ref().zip(config)
+        self.handshakes.as_ref().zip(self.certificates.of(transport))
     }
 
     async fn serve_encrypted(

@@ -1,7 +1,8 @@
 //! The bound on connections: who has a place, and who gives way (RFC 7766 section 6.2.3).
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 
@@ -77,12 +78,25 @@ struct Connections {
     all: BTreeMap<Turn, (IpAddr, Rc<Notify>)>,
     /// How many have brought no message yet.
     new: usize,
-    by_client: BTreeMap<IpAddr, usize>,
+    by_client: BTreeMap<IpAddr, OfClient>,
+    /// Of each client that has new ones.
+    crowds: BTreeSet<Crowd>,
     next_turn: u64,
 }
 
 /// Whether it has brought a message, and when its turn came last.
 type Turn = (bool, u64);
+
+/// A client's connections.
+#[derive(Default)]
+struct OfClient {
+    all: usize,
+    /// The turns of those that have brought no message yet.
+    new: BTreeSet<u64>,
+}
+
+/// How many new ones a client has, and the oldest's turn: the last of all is the largest, of equal ones the oldest.
+type Crowd = (usize, Reverse<u64>);
 
 impl Places {
     /// For so many connections at once; at least 1.
@@ -100,12 +114,12 @@ impl Places {
     pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<Place> {
         let client = one_client(client);
         let mut connections = self.connections.borrow_mut();
-        let of_client = connections.by_client.get(&client).copied().unwrap_or(0);
+        let of_client = connections.by_client.get(&client).map_or(0, |it| it.all);
         if of_client >= self.of_one_max() {
             return None;
         }
         if connections.all.len() >= self.max {
-            let silent = connections.silent(self.max / NEW_PART)?;
+            let silent = connections.silent(client, self.max / NEW_PART)?;
             let (_, give_way) = connections.remove(silent)?;
             give_way.notify_one();
         }
@@ -125,34 +139,65 @@ impl Places {
 }
 
 impl Connections {
-    /// Whose turn it is to give way. Of those that have asked nothing there may be so many: a flood of more ends
-    /// its own; while there are fewer, those that have asked do not keep newcomers from their handshake.
-    fn silent(&self, new_max: usize) -> Option<Turn> {
-        let first = |has_asked| self.all.range((has_asked, 0)..).next().map(|(turn, _)| *turn);
-        first(self.new < new_max).or_else(|| first(false))
+    /// Whose turn it is to give way to this client. Of those that have asked nothing there may be so many: a flood of
+    /// more ends its own, and of those the oldest of the client that has most, so that a few who have many each end
+    /// nobody else's; while there are fewer, those that have asked do not keep newcomers from their handshake.
+    fn silent(&self, client: IpAddr, new_max: usize) -> Option<Turn> {
+        let own = self.by_client.get(&client).and_then(OfClient::crowd);
+        let own = own.map(|(count, oldest)| (count + 1, oldest));
+        let new = own.max(self.crowds.last().copied()).map(|(_, Reverse(oldest))| (false, oldest));
+        let asked = self.all.range((true, 0)..).next().map(|(turn, _)| *turn);
+        if self.new < new_max { asked.or(new) } else { new.or(asked) }
     }
 
     /// Puts a connection behind all others of its kind and tells its turn.
     fn add(&mut self, has_asked: bool, client: IpAddr, give_way: Rc<Notify>) -> Turn {
         let turn = (has_asked, self.next_turn);
         self.next_turn += 1;
-        self.new += usize::from(!has_asked);
         self.all.insert(turn, (client, give_way));
-        *self.by_client.entry(client).or_default() += 1;
+        let of_client = self.by_client.entry(client).or_default();
+        of_client.all += 1;
+        if !has_asked {
+            self.new += 1;
+            of_client.change(&mut self.crowds, |new| new.insert(turn.1));
+        }
         turn
     }
 
     /// Takes a connection out; `None` if it had to give way before.
     fn remove(&mut self, turn: Turn) -> Option<(IpAddr, Rc<Notify>)> {
         let (client, give_way) = self.all.remove(&turn)?;
-        self.new -= usize::from(!turn.0);
+        let (has_asked, number) = turn;
+        self.new -= usize::from(!has_asked);
         if let Some(of_client) = self.by_client.get_mut(&client) {
-            *of_client -= 1;
-            if *of_client == 0 {
+            of_client.all -= 1;
+            if !has_asked {
+                of_client.change(&mut self.crowds, |new| new.remove(&number));
+            }
+            if of_client.all == 0 {
                 self.by_client.remove(&client);
             }
         }
         Some((client, give_way))
+    }
+}
+
+impl OfClient {
+    /// Changes what is new, and how it is told of.
+    fn change(
+        &mut self,
+        crowds: &mut BTreeSet<Crowd>,
+        change: impl FnOnce(&mut BTreeSet<u64>) -> bool,
+    ) {
+        if let Some(before) = self.crowd() {
+            crowds.remove(&before);
+        }
+        change(&mut self.new);
+        crowds.extend(self.crowd());
+    }
+
+    fn crowd(&self) -> Option<Crowd> {
+        self.new.first().map(|oldest| (self.new.len(), Reverse(*oldest)))
     }
 }
 
@@ -243,6 +288,24 @@ mod tests {
         drop((asked, new, flood));
         assert_eq!(count(&places), (0, 0));
         assert!(places.connections.borrow().by_client.is_empty());
+        assert!(places.connections.borrow().crowds.is_empty());
+    }
+
+    #[test]
+    fn networks_with_many_new_connections_end_their_own_and_not_a_strangers() {
+        let is_in =
+            |place: &Place| place.places.connections.borrow().all.contains_key(&place.turn.get());
+        // The oldest of all, and then all that five networks may have, again and again.
+        let places = Places::new(40);
+        let stranger = places.take(client(1)).unwrap();
+        let flood: Vec<_> = (0..200).map(|it| places.take(client(10 + it % 5))).collect();
+        assert!(is_in(&stranger));
+        assert_eq!(flood.iter().flatten().filter(|it| is_in(it)).count(), 39);
+        // One more of a network that has no more than others ends its own.
+        let places = Places::new(2);
+        let [older, own] = [1, 2].map(|it| places.take(client(it)).unwrap());
+        let _newcomer = places.take(client(2)).unwrap();
+        assert!(is_in(&older) && !is_in(&own));
     }
 
     #[test]

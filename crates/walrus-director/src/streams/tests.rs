@@ -252,7 +252,7 @@ pub(super) fn outbound() -> Arc<Outbound> {
 }
 
 /// A PROXY header of a client by TCP.
-fn proxied(client: u8) -> Vec<u8> {
+pub(super) fn proxied(client: u8) -> Vec<u8> {
     let addresses = [192, 0, 2, client, 203, 0, 113, 53, 0, 9, 0, 53];
     [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &addresses].concat()
 }
