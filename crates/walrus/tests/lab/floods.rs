@@ -35,8 +35,14 @@ const ASKED: usize = 20;
 /// What the program may take more than before, in KiB: buffers of all places, and what an allocator keeps.
 const MEMORY_MAX_KIB: u64 = 48 * 1024;
 
-/// Of connections that a flood has open at once, so that this process has enough descriptors.
-const OPEN_MAX: usize = 300;
+/// All places, of which a fourth is there for newcomers, and for handshakes.
+const PLACES: usize = 240;
+
+/// Of connections that a flood by TCP has open at once: more than all places.
+const OPEN_TCP: usize = 300;
+
+/// The same by TLS: more than there are turns for handshakes, and fewer than all places, so that it is turns that give way.
+const OPEN_TLS: usize = 150;
 
 /// A query for `label` in the zone.
 fn query(label: &str) -> Vec<u8> {
@@ -136,14 +142,18 @@ fn pace(number: u64, a_millisecond: u64) {
 
 /// Connections from many networks, one a `pause` at most, each of which says only this. A newcomer has time for as
 /// many more of them as there are places for newcomers.
-fn connections(server: SocketAddr, said: &'static [u8], pause: Duration) -> impl FnMut(u64) + Send {
+fn connections(
+    (server, open_max): (SocketAddr, usize),
+    said: &'static [u8],
+    pause: Duration,
+) -> impl FnMut(u64) + Send {
     let mut open = VecDeque::new();
     move |number| {
         std::thread::sleep(pause);
         let Some(mut stream) = connect(flooder(number), server) else { return };
         let _ = stream.write_all(said);
         open.push_back(stream);
-        if open.len() > OPEN_MAX {
+        if open.len() > open_max {
             open.pop_front();
         }
     }
@@ -164,7 +174,7 @@ fn clients_beside_a_flood_are_answered() {
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let tls = free_port(&[here]);
     let dns_lines = format!(
-        "tcp_connections_max = 240\nrate_limit = {{ responses_per_second = 50 }}\n\
+        "tcp_connections_max = {PLACES}\nrate_limit = {{ responses_per_second = 50 }}\n\
          tls_listen = [\"127.0.0.1:{tls}\"]\ncertificate = \"dns.pem\"\nkey = \"dns.key\"\n"
     );
     let node = Node { dns_lines: &dns_lines, ..Node::default() };
@@ -180,7 +190,8 @@ fn clients_beside_a_flood_are_answered() {
         pace(number, 16);
         drop(one.send_to(&query(&format!("r{number:x}")), dns));
     };
-    flood(&walrus, 1000, subdomains, || ask_udp(dns));
+    // A second of it at least, as is the next.
+    flood(&walrus, 16_000, subdomains, || ask_udp(dns));
     assert!(walrus.metric("walrus_dns_rate_dropped_total") > 0);
 
     let forged = |number| {
@@ -188,22 +199,25 @@ fn clients_beside_a_flood_are_answered() {
         let socket = UdpSocket::bind((flooder(number), 0)).unwrap();
         (0..4).for_each(|_| drop(socket.send_to(&query("www"), dns)));
     };
-    flood(&walrus, 500, forged, || ask_udp(dns));
+    flood(&walrus, 4000, forged, || ask_udp(dns));
 
     // Half of a message; more than there are places.
     let gave_way = || walrus.metric("walrus_dns_tcp_timeouts_total");
     let before = gave_way();
     let pause = Duration::from_millis(1);
-    flood(&walrus, 500, connections(dns, &[0, 40, 7, 7], pause), || ask_tcp(dns));
+    let half_a_message = connections((dns, OPEN_TCP), &[0, 40, 7, 7], pause);
+    flood(&walrus, 500, half_a_message, || ask_tcp(dns));
     assert!(gave_way() > before, "{before}");
 
     // Half of a handshake: beside TCP, and beside whole ones.
     let (by_tls, half) = (SocketAddr::new(here, tls), &[22, 3, 1, 2, 0, 1, 0]);
+    let half_a_handshake = || connections((by_tls, OPEN_TLS), half, Duration::from_millis(5));
     let before = gave_way();
-    let pause = Duration::from_millis(5);
-    flood(&walrus, 300, connections(by_tls, half, pause), || ask_tcp(dns));
-    flood(&walrus, 300, connections(by_tls, half, pause), || ask_tls(&kdig, tls));
-    assert!(gave_way() > before, "{before}");
+    flood(&walrus, 300, half_a_handshake(), || ask_tcp(dns));
+    let between = gave_way();
+    assert!(between > before, "{before}");
+    flood(&walrus, 300, half_a_handshake(), || ask_tls(&kdig, tls));
+    assert!(gave_way() > between, "{between}");
 
     wait_or_tell("an answer after it all", || ask_udp(dns), || walrus.said());
     let grown = walrus.memory_kib().saturating_sub(memory);

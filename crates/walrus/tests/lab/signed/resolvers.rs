@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::validators::{Reply, ask, query_for};
-use crate::programs::{Process, free_port, wait_for};
+use crate::programs::{PATIENCE, Process, free_port, say, wait_for};
 use crate::questions::ask_udp;
 
 /// On loopback, and with a validator's own queries behind it, on a machine that has other work.
 const REPLY_WITHIN: Duration = Duration::from_secs(20);
+
+/// Resolvers remember for some seconds that they could not find out.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How it finds name servers.
 #[derive(Clone, Copy)]
@@ -193,6 +196,21 @@ impl Resolver {
 
     pub(super) fn ask(&self, name: &str, record_type: &str) -> Reply {
         self.ask_for(name, record_type, None)
+    }
+
+    /// The same, again and again for a while if it could not find out: on a machine that has other work, a resolver
+    /// takes a name server that was slow for one that is down. It says so; what it does not believe stands in what it
+    /// [said](Self::said).
+    pub(super) fn ask_until_found(&self, name: &str, record_type: &str) -> Reply {
+        let begin = Instant::now();
+        loop {
+            let reply = self.ask(name, record_type);
+            if reply.rcode != "SERVFAIL" || begin.elapsed() > PATIENCE {
+                return reply;
+            }
+            say(&format!("{name} {record_type}: SERVFAIL, asked again"));
+            std::thread::sleep(ASKED_AGAIN_AFTER);
+        }
     }
 
     /// On behalf of a client in this subnet.
