@@ -44,10 +44,14 @@ impl Task {
             Attempt::Since { serial, .. } => Asked::Since(serial),
             Attempt::Whole { held, .. } => Asked::Whole { held },
         };
-        let Some((memory, _place)) = self.transfers.place(peer.address.ip()).await else {
+        let waited_since = *lock(&self.waits_since);
+        let place = self.transfers.place(peer.address.ip(), waited_since).await;
+        let Some((memory, _place)) = place else {
             return failed("the node stops".to_owned());
         };
-        match (self.transfer(&peer, asked, &memory).await, asked) {
+        let transfer = self.transfer(&peer, asked, &memory).await;
+        *lock(&self.waits_since) = if transfer.is_ok() { None } else { memory.waits_since() };
+        match (transfer, asked) {
             (Ok(transfer), _) => Asking::Came(transfer, memory),
             // Whatever is wrong with a difference, the whole zone may be sound.
             (Err(failure), Asked::Since(_)) if !is_older(&failure) => {

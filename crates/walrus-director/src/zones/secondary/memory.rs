@@ -1,9 +1,13 @@
 //! How much memory all transfers take together, of what came and is no zone yet: one primary could else fill a
 //! node's memory with many zones at once.
 //!
-//! The transfer that began first always goes on, so that something ends, and so do small ones among the first; the others
-//! share what is left, and stop reading while there is none: TCP has their primaries wait. What came counts until it is
-//! served, when its place is another's already.
+//! One transfer goes first: it always goes on, so that something ends, and so do small ones among those that began first; the
+//! others share what is left, and stop reading while there is none: TCP has their primaries wait. What came counts until it
+//! is served, when its place is another's already.
+//!
+//! When the first has ended the zone that has waited longest follows, also if transfers of it were given up since it began
+//! to wait. Who was first has had its turn and waits behind all others. So each zone gets its turn after so many others
+//! as waited before it, however slow its primary is and however many zones come after it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -25,13 +29,32 @@ struct Held {
     next: u64,
     /// Transfers that wait for memory.
     waiting: usize,
-    /// By when they began: the bytes that each takes.
-    bytes: BTreeMap<u64, usize>,
+    /// Who goes first until it ends: were it another before, both might have taken much by then.
+    first: Option<u64>,
+    /// By when they began.
+    parts: BTreeMap<u64, Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// When its zone began to wait, among all transfers.
+    since: u64,
+    bytes: usize,
 }
 
 impl Held {
-    fn is_oldest(&self, number: u64) -> bool {
-        self.bytes.keys().next() == Some(&number)
+    fn is_first(&mut self, number: u64) -> bool {
+        if self.first.is_none() {
+            let longest = self.parts.iter().min_by_key(|(_, part)| part.since);
+            self.first = longest.map(|(number, _)| *number);
+        }
+        self.first == Some(number)
+    }
+
+    /// Of all but the first.
+    fn shared(&self) -> usize {
+        let shared = self.parts.iter().filter(|(number, _)| Some(**number) != self.first);
+        shared.map(|(_, part)| part.bytes).sum()
     }
 }
 
@@ -43,18 +66,25 @@ pub(super) struct MemoryPart {
 }
 
 impl TransferMemory {
-    /// For a transfer that begins.
-    pub(super) fn part(self: &Arc<Self>) -> MemoryPart {
+    /// For a transfer that begins; `since` is from an earlier one of its zone, which came to nothing.
+    pub(super) fn part(self: &Arc<Self>, since: Option<u64>) -> MemoryPart {
         let mut held = lock(&self.held);
         let number = held.next;
         held.next += 1;
-        held.bytes.insert(number, 0);
+        held.parts.insert(number, Part { since: since.unwrap_or(number), bytes: 0 });
         MemoryPart { memory: Arc::clone(self), number }
     }
 }
 
 impl MemoryPart {
-    /// The transfer takes so many bytes by now. Waits until all but the oldest fit into `bytes_max` together.
+    /// Since when the zone waits for its turn; `None` if this was it.
+    pub(super) fn waits_since(&self) -> Option<u64> {
+        let held = lock(&self.memory.held);
+        let part = held.parts.get(&self.number).filter(|_| held.first != Some(self.number));
+        part.map(|part| part.since)
+    }
+
+    /// The transfer takes so many bytes by now. Waits until all but the first fit into `bytes_max` together.
     pub(super) async fn grow(&self, bytes: usize, bytes_max: usize) {
         if self.fits(bytes, bytes_max) {
             return;
@@ -72,28 +102,33 @@ impl MemoryPart {
         }
     }
 
-    /// Whether others wait for memory, and this has more than is given to all. The oldest does not take what they share.
+    /// Whether others wait for memory, and this has more than is given to all. The first does not take what they share.
     pub(super) fn is_waited_for(&self, bytes_max: usize) -> bool {
-        let held = lock(&self.memory.held);
-        let own = held.bytes.get(&self.number).copied().unwrap_or(0);
-        held.waiting > 0 && !held.is_oldest(self.number) && own > bytes_max / TRANSFERS_MAX
+        let mut held = lock(&self.memory.held);
+        let own = held.parts.get(&self.number).map_or(0, |part| part.bytes);
+        held.waiting > 0 && own > bytes_max / TRANSFERS_MAX && !held.is_first(self.number)
     }
 
     fn fits(&self, bytes: usize, bytes_max: usize) -> bool {
         let mut held = lock(&self.memory.held);
         // It is in memory already: what is told of it is true.
-        held.bytes.insert(self.number, bytes);
+        if let Some(part) = held.parts.get_mut(&self.number) {
+            part.bytes = bytes;
+        }
         // So many of these have room beside the others, however many there are.
         let is_small = bytes <= bytes_max / TRANSFERS_MAX
-            && held.bytes.keys().take(TRANSFERS_MAX).any(|number| *number == self.number);
-        let is_oldest = held.is_oldest(self.number);
-        is_oldest || is_small || held.bytes.values().skip(1).sum::<usize>() <= bytes_max
+            && held.parts.keys().take(TRANSFERS_MAX).any(|number| *number == self.number);
+        held.is_first(self.number) || is_small || held.shared() <= bytes_max
     }
 }
 
 impl Drop for MemoryPart {
     fn drop(&mut self) {
-        lock(&self.memory.held).bytes.remove(&self.number);
+        {
+            let mut held = lock(&self.memory.held);
+            held.parts.remove(&self.number);
+            held.first = held.first.filter(|number| *number != self.number);
+        }
         self.memory.freed.notify_waiters();
     }
 }
@@ -129,13 +164,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_goes_on_and_the_others_share_the_rest() {
+    async fn the_first_goes_on_and_the_others_share_the_rest() {
         let memory = Arc::new(TransferMemory::default());
-        let [first, second, third] = [memory.part(), memory.part(), memory.part()];
+        let [first, second, third] = [(); 3].map(|()| memory.part(None));
         for (part, bytes) in [(&first, 1000), (&second, 60), (&third, 40)] {
             assert!(!waits(part.grow(bytes, 100)).await);
         }
-        let small = memory.part();
+        let small = memory.part(None);
         assert!(!waits(small.grow(3, 100)).await);
         assert!(waits(small.grow(4, 100)).await);
         drop(small);
@@ -144,28 +179,61 @@ mod tests {
             tokio::pin!(grows);
             assert!(waits(&mut grows).await, "there is no room");
             let is_waited_for = [&first, &second].map(|part| part.is_waited_for(100));
-            assert_eq!(is_waited_for, [false, true], "the oldest takes nothing of what is shared");
-            // The second is the oldest then.
+            assert_eq!(is_waited_for, [false, true], "the first takes nothing of what is shared");
+            // The second is the first then.
             drop(first);
             assert!(!waits(grows).await);
         }
         assert!(!second.is_waited_for(100), "nobody waits any more");
         assert!(!waits(second.grow(500, 100)).await);
         drop((second, third));
-        assert!(lock(&memory.held).bytes.is_empty());
+        assert!(lock(&memory.held).parts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_zone_whose_transfers_are_given_up_gets_its_turn_before_those_that_came_after_it() {
+        let memory = Arc::new(TransferMemory::default());
+        let [first, slow] = [(); 2].map(|()| memory.part(None));
+        assert!(!waits(first.grow(1000, 100)).await);
+        assert!(!waits(slow.grow(60, 100)).await);
+        let crowd = [(); 3].map(|()| memory.part(None));
+        for part in &crowd {
+            part.grow(10, 100).await;
+        }
+        // It is given up, and begins anew behind the others.
+        let since = slow.waits_since();
+        drop(slow);
+        let slow = memory.part(since);
+        let later = memory.part(None);
+        assert!(waits(slow.grow(1000, 100)).await, "one goes first");
+        let since = first.waits_since();
+        assert_eq!(since, None, "it has had its turn");
+        drop(first);
+        let first = memory.part(since);
+        for part in [&first, &later, &crowd[0]] {
+            assert!(waits(part.grow(1000, 100)).await, "others came after it");
+            part.grow(1, 100).await;
+        }
+        assert!(!waits(slow.grow(2000, 100)).await);
+        assert!(!slow.is_waited_for(100));
+        // Nobody else goes first before it has ended.
+        let oldest = memory.part(Some(0));
+        assert!(waits(oldest.grow(1000, 100)).await);
+        drop(slow);
+        assert!(!waits(oldest.grow(1000, 100)).await);
     }
 
     #[tokio::test]
     async fn small_ones_have_room_up_to_their_number() {
         let memory = Arc::new(TransferMemory::default());
-        let [first, second] = [memory.part(), memory.part()];
+        let [first, second] = [(); 2].map(|()| memory.part(None));
         assert!(!waits(first.grow(1000, 3200)).await);
         assert!(!waits(second.grow(3200, 3200)).await);
-        let small: Vec<_> = (2..TRANSFERS_MAX).map(|_| memory.part()).collect();
+        let small: Vec<_> = (2..TRANSFERS_MAX).map(|_| memory.part(None)).collect();
         for part in &small {
             assert!(!waits(part.grow(100, 3200)).await);
         }
-        let last = memory.part();
+        let last = memory.part(None);
         let grows = last.grow(100, 3200);
         tokio::pin!(grows);
         assert!(waits(&mut grows).await, "what came and is not served yet is there still");

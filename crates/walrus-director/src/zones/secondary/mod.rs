@@ -225,6 +225,7 @@ impl Secondaries {
             zone: zone.clone(),
             status: Arc::clone(&status),
             end: end.clone(),
+            waits_since: Mutex::default(),
             before,
             catalog,
         };

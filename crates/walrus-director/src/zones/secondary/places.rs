@@ -87,10 +87,12 @@ impl Transfers {
         Some(CheckPlace { of_one, _places })
     }
 
-    /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory.
+    /// Waits for a place at this primary, then for one of all; `None` at the end. With it comes a part of the memory, for a
+    /// zone that has waited for that `since` an earlier transfer.
     pub(super) async fn place(
         &self,
         primary: IpAddr,
+        since: Option<u64>,
     ) -> Option<(MemoryPart, [OwnedSemaphorePermit; 2])> {
         let of_one = {
             let mut of_one = lock(&self.of_one);
@@ -100,7 +102,7 @@ impl Transfers {
         };
         let of_one = of_one.acquire_owned().await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some((self.memory.part(), [of_one, all]))
+        Some((self.memory.part(since), [of_one, all]))
     }
 }
 

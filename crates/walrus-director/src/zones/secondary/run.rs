@@ -32,6 +32,8 @@ pub(super) struct Task {
     pub(super) zone: SecondaryZone,
     pub(super) status: Arc<Mutex<SecondaryStatus>>,
     pub(super) end: Shutdown,
+    /// Since when it waits for memory, if its transfers come to nothing (`memory`).
+    pub(super) waits_since: Mutex<Option<u64>>,
     /// What an earlier task knew of the zone: when it was confirmed, and whether what is signed in it was
     /// kept.
     pub(super) before: Option<(Option<u64>, bool)>,
@@ -254,27 +256,7 @@ mod tests {
     #[tokio::test]
     async fn a_primary_that_has_what_is_not_there_any_more_confirms_nothing() {
         let (director, folder) = (start(), tempfile::tempdir().unwrap());
-        let zone = SecondaryZone {
-            apex: "other.example".parse().unwrap(),
-            primaries: vec![Primary { address: "127.0.0.1:1".parse().unwrap(), key: None }],
-            keeps_signatures: true,
-            memory_max: 1 << 20,
-            is_catalog: false,
-            member_of: None,
-        };
-        let task = Task {
-            director: director.clone(),
-            kept: KeptZones::in_state(folder.path()),
-            clock: Clock::real(),
-            seed: Seed::fixed(1).for_part("test"),
-            transfers: Arc::new(Transfers::new()),
-            arrivals: Arc::default(),
-            status: Arc::new(Mutex::new(status(&zone))),
-            zone,
-            end: Shutdown::new(),
-            before: None,
-            catalog: None,
-        };
+        let task = task(&director, &folder);
         let wait = Duration::from_secs(3600);
         let timers = SoaTimers { serial: 7, refresh: wait, retry: wait, expire: wait };
         let lines = Lines { failures: Limited::new(wait), warnings: Limited::new(wait) };
@@ -290,5 +272,44 @@ mod tests {
             assert_eq!(next, Some(Attempt::Whole { primary: 0, held: None }));
         }
         director.shutdown();
+    }
+
+    #[tokio::test]
+    async fn a_zone_keeps_its_place_in_line_while_nothing_of_it_comes() {
+        let (director, folder) = (start(), tempfile::tempdir().unwrap());
+        let task = task(&director, &folder);
+        for since in [None, Some(0)] {
+            assert_eq!(*lock(&task.waits_since), since);
+            let asked = task.ask(Attempt::Whole { primary: 0, held: None }).await;
+            assert!(matches!(asked, Asking::Ended(Outcome::Failed(_))));
+        }
+        assert_eq!(*lock(&task.waits_since), Some(0));
+        director.shutdown();
+    }
+
+    /// Of `other.example`, whose primary does not answer.
+    fn task(director: &DirectorHandle, folder: &tempfile::TempDir) -> Task {
+        let zone = SecondaryZone {
+            apex: "other.example".parse().unwrap(),
+            primaries: vec![Primary { address: "127.0.0.1:1".parse().unwrap(), key: None }],
+            keeps_signatures: true,
+            memory_max: 1 << 20,
+            is_catalog: false,
+            member_of: None,
+        };
+        Task {
+            director: director.clone(),
+            kept: KeptZones::in_state(folder.path()),
+            clock: Clock::real(),
+            seed: Seed::fixed(1).for_part("test"),
+            transfers: Arc::new(Transfers::new()),
+            arrivals: Arc::default(),
+            status: Arc::new(Mutex::new(status(&zone))),
+            zone,
+            end: Shutdown::new(),
+            waits_since: Mutex::default(),
+            before: None,
+            catalog: None,
+        }
     }
 }
