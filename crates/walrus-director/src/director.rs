@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -75,6 +75,10 @@ pub(crate) struct Inner {
     pub(crate) contents: Mutex<Contents>,
     /// Those of them that catalogs list; likewise.
     pub(crate) members: Mutex<BTreeSet<DomainName>>,
+    /// All that catalogs list, whether it is taken or not.
+    pub(crate) listed: Mutex<BTreeSet<DomainName>>,
+    /// Nanoseconds that changes of these took which primaries made, without what they waited for.
+    pub(crate) moving_nanos: AtomicU64,
     /// Held while updates are carried out, before `rebuilding`.
     pub(crate) updates: Mutex<Updates>,
     pub(crate) update_counts: Arc<UpdateCounts>,
@@ -261,7 +265,7 @@ impl DirectorHandle {
         let mut contents = self.contents_with(&moving, &rebuilding.wanted);
         put_updated(&mut contents, &prepared, &lock(&self.inner().contents).clone());
         let wanted = Wanted::new(topology, zones, signing);
-        let members = self.keep_members(&wanted, &mut contents);
+        let members = self.keep_members((&rebuilding.wanted, &wanted), &mut contents);
         let wanted = wanted.with_contents(&contents);
         // What primaries sent may have gone too far before; an operator is told, and can still mend it.
         if let Some(unfit) = wanted.newly_unfit(&rebuilding.wanted) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -146,6 +146,8 @@ impl Director {
             rebuilding: Mutex::new(rebuilding),
             contents: Mutex::new(contents),
             members: Mutex::default(),
+            listed: Mutex::default(),
+            moving_nanos: AtomicU64::new(0),
             update_counts: Arc::clone(&updates.counts),
             updates_told: ArcSwap::from_pointee(updates.status()),
             updates: Mutex::new(updates),

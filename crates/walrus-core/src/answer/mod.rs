@@ -27,7 +27,7 @@ pub use respond::{respond, respond_completely};
 pub use server_options::ServerOptions;
 pub use table::{
     AnswerSigning, AnswerTable, ClassDecision, DemandTable, PlanCompileError, RingAnswer, RingList,
-    ServiceTable, SigningInput, SigningOutcome, SingleSets, ZoneCompileError, ZoneTable,
+    ServiceTable, SigningInput, SigningOutcome, SingleSets, ZONES_MAX, ZoneCompileError, ZoneTable,
 };
 pub use worker::{Counters, Positions, WorkerState};
 

@@ -4,19 +4,20 @@
 //! from its zone, is never taken from a catalog: whoever fills it has no say in these. So nothing of the configuration lies
 //! in one that is taken: it is served as it comes, and no other zone is served otherwise because of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use walrus_core::answer::ZONES_MAX;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
 use walrus_host::log::chain;
 
-use super::{Contents, ReplaceError, TRIES_MAX};
+use super::{Contents, ReplaceError, TRIES_MAX, Timed};
 use crate::director::{DirectorHandle, lock};
 use crate::signing::{Rebuilding, Wanted};
 
-/// Zones of all catalogs together, so that a table has room for them and for those that are configured.
-const MEMBERS_MAX: usize = 50_000;
+/// Zones of all catalogs together, should there be room for them beside those that are configured.
+pub(crate) const MEMBERS_MAX: usize = if cfg!(test) { 10 } else { 50_000 };
 
 impl DirectorHandle {
     /// These zones and no others are served beside the configured ones; new ones and those of `reset` begin with this
@@ -30,8 +31,9 @@ impl DirectorHandle {
         reset: &BTreeSet<DomainName>,
     ) -> Result<BTreeSet<DomainName>, ReplaceError> {
         let mut rebuilding = self.rebuilding();
+        let _timed = Timed::new(&self.inner().moving_nanos);
         let before = lock(&self.inner().members).clone();
-        let taken = rebuilding.wanted.taken(&members, &before);
+        let taken = rebuilding.wanted.taken(members.keys(), |apex| before.contains(apex));
         let is_new = |apex: &DomainName| !before.contains(apex) || reset.contains(apex);
         let mut new = members;
         new.retain(|apex, _| taken.contains(apex) && is_new(apex));
@@ -52,6 +54,17 @@ impl DirectorHandle {
         }
         lock(&self.inner().members).clone_from(&taken);
         Ok(taken)
+    }
+
+    /// Those of a list that [`Self::set_members`] would take; if they are too many, first those that are served and these.
+    pub(crate) fn takeable<'a>(
+        &self,
+        listed: impl Iterator<Item = &'a DomainName>,
+        held: impl Fn(&DomainName) -> bool,
+    ) -> BTreeSet<DomainName> {
+        let rebuilding = self.rebuilding();
+        let before = lock(&self.inner().members).clone();
+        rebuilding.wanted.taken(listed, |apex| before.contains(apex) || held(apex))
     }
 
     /// Serves what was kept of members that are empty, as far as it can be.
@@ -95,30 +108,54 @@ impl DirectorHandle {
         lock(&self.inner().contents).contains_key(apex)
     }
 
+    /// All that catalogs list by now, also what is not taken: what is configured no longer may be one of these.
+    pub(crate) fn tell_listed(&self, listed: BTreeSet<DomainName>) {
+        *lock(&self.inner().listed) = listed;
+    }
+
+    /// Whether what came of a zone is to be served: as one of a catalog, or as one whose primaries are configured. A reload
+    /// may have made it another's since. To be asked with `rebuilding` held.
+    pub(crate) fn comes_so_still(&self, apex: &DomainName, is_member: bool) -> bool {
+        let is_updated = || self.inner().updates_told.load().iter().any(|it| it.apex == *apex);
+        lock(&self.inner().members).contains(apex) == is_member && (is_member || !is_updated())
+    }
+
     /// Adds to what a reload is to serve the zones of catalogs that go together with it; the others are members no longer.
+    /// What is configured no longer, and a catalog lists, is one from now on and goes on as it was.
     pub(crate) fn keep_members(
         &self,
-        wanted: &Wanted,
+        (before, wanted): (&Wanted, &Wanted),
         contents: &mut Contents,
     ) -> BTreeSet<DomainName> {
         let held = lock(&self.inner().contents).clone();
+        let loaded: BTreeMap<&DomainName, &Arc<Zone>> =
+            before.zones.iter().map(|zone| (zone.apex(), zone)).collect();
         let mut members = lock(&self.inner().members).clone();
+        let is_served = |apex: &&DomainName| held.contains_key(*apex) || loaded.contains_key(apex);
+        members.extend(lock(&self.inner().listed).iter().filter(is_served).cloned());
         members.retain(|apex| !contents.contains_key(apex) && wanted.own.bears(apex));
         for apex in &members {
-            contents.insert(apex.clone(), held.get(apex).cloned().flatten());
+            let content = match held.get(apex) {
+                Some(held) => held.clone(),
+                None => loaded.get(apex).copied().cloned(),
+            };
+            contents.insert(apex.clone(), content);
         }
         members
     }
 }
 
 impl Wanted {
-    /// Those of a list that may stand beside what is configured; if they are too many, first those that were there before.
-    fn taken(&self, members: &Contents, before: &BTreeSet<DomainName>) -> BTreeSet<DomainName> {
-        let (held, new): (Vec<_>, Vec<_>) = members
-            .keys()
-            .filter(|apex| self.own.bears(apex))
-            .partition(|apex| before.contains(*apex));
-        held.into_iter().chain(new).take(MEMBERS_MAX).cloned().collect()
+    /// Those of a list that may stand beside what is configured; if they are too many, first those that are held.
+    fn taken<'a>(
+        &self,
+        listed: impl Iterator<Item = &'a DomainName>,
+        is_held: impl Fn(&DomainName) -> bool,
+    ) -> BTreeSet<DomainName> {
+        let (held, new): (Vec<_>, Vec<_>) =
+            listed.filter(|apex| self.own.bears(apex)).partition(|apex| is_held(apex));
+        let room = members_max(self.own.apexes().count());
+        held.into_iter().chain(new).take(room).cloned().collect()
     }
 
     fn without(mut self, gone: &BTreeSet<DomainName>) -> Self {
@@ -127,6 +164,11 @@ impl Wanted {
         self.unfit.retain(|apex, _| !gone.contains(apex));
         self
     }
+}
+
+/// Beside so many that are configured.
+fn members_max(configured: usize) -> usize {
+    MEMBERS_MAX.min(ZONES_MAX.saturating_sub(configured))
 }
 
 #[cfg(test)]

@@ -157,6 +157,11 @@ fn a_zone_that_was_reset_begins_anew_and_one_bad_content_costs_the_others_nothin
 }
 
 #[test]
+fn zones_of_catalogs_are_no_more_than_there_is_room_for_beside_the_others() {
+    assert_eq!([0, ZONES_MAX - 3, ZONES_MAX, usize::MAX].map(members_max), [MEMBERS_MAX, 3, 0, 0]);
+}
+
+#[test]
 fn a_host_is_in_the_deepest_zone_also_while_that_is_empty() {
     let director = start(&["example.com", "b.example.com"]);
     let held = |apex: &str| {

@@ -23,6 +23,8 @@ mod updates_prepared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use walrus_core::zone::{ServiceUnfit, Zone};
 use walrus_dns::DomainName;
@@ -116,6 +118,7 @@ impl DirectorHandle {
         zones: &[(DomainName, Option<Arc<Zone>>, W)],
     ) -> Vec<Result<(), ReplaceError>> {
         let mut rebuilding = self.rebuilding();
+        let _timed = Timed::new(&self.inner().moving_nanos);
         let (mut outcomes, mut places, mut new) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (apex, content, is_wanted)) in zones.iter().enumerate() {
             let is_moving = lock(&self.inner().contents).contains_key(apex);
@@ -139,6 +142,11 @@ impl DirectorHandle {
             };
         }
         outcomes
+    }
+
+    /// What changes have taken since the start that primaries made, without what they waited for.
+    pub(crate) fn moving_time(&self) -> Duration {
+        Duration::from_nanos(self.inner().moving_nanos.load(Ordering::Relaxed))
     }
 
     /// All together; where that fails, in halves, so that each has its own reason, and one costs the others nothing.
@@ -229,6 +237,25 @@ impl DirectorHandle {
                 (apex, content)
             })
             .collect()
+    }
+}
+
+/// Adds what something takes, in nanoseconds.
+struct Timed<'a> {
+    begun: Instant,
+    nanos: &'a AtomicU64,
+}
+
+impl<'a> Timed<'a> {
+    fn new(nanos: &'a AtomicU64) -> Self {
+        Self { begun: Instant::now(), nanos }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        // Hundreds of years.
+        self.nanos.fetch_add(self.begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 }
 

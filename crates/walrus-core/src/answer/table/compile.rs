@@ -34,8 +34,8 @@ pub enum ZoneCompileError {
     /// The same service twice.
     #[error("service `{0}` is given twice: keep one")]
     ServiceTwice(DomainName),
-    /// More zones than a table can number.
-    #[error("{0} zones: a table holds 65,535")]
+    /// More than [`ZONES_MAX`] zones.
+    #[error("{0} zones: a table holds {ZONES_MAX}")]
     TooManyZones(usize),
     /// A record set that no reply can hold.
     #[error("`{name}` has too many records of type {record_type}: a reply holds 65,535 bytes")]
@@ -53,6 +53,9 @@ pub enum ZoneCompileError {
     TooLarge,
 }
 
+/// Zones that a table can number.
+pub const ZONES_MAX: usize = OWN as usize - 1;
+
 /// In the place of a zone's number: a zone that waits. There are never so many zones.
 const WAITS: u16 = OWN;
 
@@ -62,7 +65,7 @@ pub(super) fn compile(
     waiting: &BTreeMap<DomainName, Lack>,
     refused: &BTreeMap<DomainName, ServiceTypes>,
 ) -> Result<ZoneTable, ZoneCompileError> {
-    if zones.len() >= usize::from(OWN) {
+    if zones.len() > ZONES_MAX {
         return Err(ZoneCompileError::TooManyZones(zones.len()));
     }
     let mut apexes = BTreeMap::new();

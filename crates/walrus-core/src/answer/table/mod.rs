@@ -28,7 +28,7 @@ use std::sync::Arc;
 use walrus_dns::DomainName;
 
 pub(super) use choosing::goes_by_capacity;
-pub use compile::ZoneCompileError;
+pub use compile::{ZONES_MAX, ZoneCompileError};
 pub use demand::DemandTable;
 pub(super) use layout::Layout;
 pub(super) use locate::Locator;

@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 use walrus_core::zone::Zone;
 use walrus_dns::DomainName;
@@ -39,11 +39,18 @@ impl Change {
     }
 }
 
+/// The task that brings a change.
+#[derive(Clone, Debug)]
+pub(super) struct Bringer {
+    pub(super) end: Shutdown,
+    /// Its zone is one that a catalog lists.
+    pub(super) is_member: bool,
+}
+
 /// A change that waits to be made.
 struct Arrival {
     change: Change,
-    /// Of the task that brings it.
-    end: Shutdown,
+    bringer: Bringer,
     done: oneshot::Sender<Result<(), ReplaceError>>,
 }
 
@@ -52,7 +59,7 @@ struct Arrival {
 pub(super) struct Arrivals {
     waiting: Arc<Mutex<Vec<Arrival>>>,
     /// When the next may be served.
-    turn: Turn<Option<Instant>>,
+    turn: Arc<Turn<Option<Instant>>>,
 }
 
 impl std::fmt::Debug for Arrivals {
@@ -67,20 +74,19 @@ impl Arrivals {
         &self,
         director: &DirectorHandle,
         change: Change,
-        end: Shutdown,
+        bringer: Bringer,
     ) -> Result<(), ReplaceError> {
         let apex = change.apex().clone();
         let (done, mut served) = oneshot::channel();
-        lock(&self.waiting).push(Arrival { change, end, done });
-        let mut next = self.turn.lock().await;
+        lock(&self.waiting).push(Arrival { change, bringer, done });
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         // Another may have served it.
         if let Ok(outcome) = served.try_recv() {
             return outcome;
         }
-        let (director, waiting) = (director.clone(), Arc::clone(&self.waiting));
-        let serve = move || serve_all(&director, mem::take(&mut *lock(&waiting)));
-        in_turn(&mut next, serve).await;
-        drop(next);
+        let (serving, waiting) = (director.clone(), Arc::clone(&self.waiting));
+        let serve = move || serve_all(&serving, mem::take(&mut *lock(&waiting)));
+        in_turn(turn, director.clone(), serve).await;
         // It was among them, unless serving it has panicked.
         served.await.unwrap_or(Err(ReplaceError::Late(apex)))
     }
@@ -88,27 +94,32 @@ impl Arrivals {
     /// Does something else that compiles all names, in its turn, on a thread that may wait; `None` after a panic.
     pub(super) async fn turn<T: Send + 'static>(
         &self,
+        director: &DirectorHandle,
         change: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        in_turn(&mut *self.turn.lock().await, change).await
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        in_turn(turn, director.clone(), change).await
     }
 }
 
-/// After the rest that the one before has cost.
+/// After the rest that the one before has cost: what it waited for and what it read cost none. The turn goes with the
+/// thread, which goes on when nobody waits for it any more.
 async fn in_turn<T: Send + 'static>(
-    next: &mut Option<Instant>,
+    mut turn: OwnedMutexGuard<Option<Instant>>,
+    director: DirectorHandle,
     change: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    if let Some(next) = *next {
+    if let Some(next) = *turn {
         tokio::time::sleep_until(next.into()).await;
     }
-    let timed = spawn_blocking(move || {
-        let begun = Instant::now();
-        (change(), begun.elapsed())
-    });
-    let (done, took) = timed.await.ok().unzip();
-    *next = Some(Instant::now() + (took.unwrap_or_default() * REST_FACTOR).min(REST_MAX));
-    done
+    let change = move || {
+        let before = director.moving_time();
+        let done = change();
+        let took = director.moving_time().saturating_sub(before);
+        *turn = Some(Instant::now() + (took * REST_FACTOR).min(REST_MAX));
+        done
+    };
+    spawn_blocking(change).await.ok()
 }
 
 /// Together; where that fails, in parts, so that each task has its own reason.
@@ -116,7 +127,7 @@ fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
     let came = all.iter().filter(|it| matches!(it.change, Change::Came(_)));
     let came: BTreeSet<&DomainName> = came.map(|it| it.change.apex()).collect();
     let zones = all.iter().map(|it| {
-        let (apex, end) = (it.change.apex(), it.end.clone());
+        let (apex, bringer) = (it.change.apex(), &it.bringer);
         let (content, expired) = match &it.change {
             Change::Came(zone) => (Some(Arc::clone(zone)), None),
             Change::Expired(zone) => (None, Some(zone)),
@@ -128,7 +139,9 @@ fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
                     director.current_zone(apex).is_some_and(|it| Arc::ptr_eq(&it, zone))
                 };
                 let is_due = expired.is_none_or(|zone| !came.contains(apex) && is_served(zone));
-                is_due && !end.is_requested()
+                // A reload is in force before the tasks that it ends are.
+                let is_ours = director.comes_so_still(apex, bringer.is_member);
+                is_due && is_ours && !bringer.end.is_requested()
             }
         };
         (apex.clone(), content, is_wanted)
@@ -142,6 +155,8 @@ fn serve_all(director: &DirectorHandle, all: Vec<Arrival>) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::mpsc;
+
     use walrus_core::map::Map;
     use walrus_core::zone::{RecordSet, read_zone};
     use walrus_dns::record_type;
@@ -180,6 +195,11 @@ pub(super) mod tests {
         Director::start(start).unwrap()
     }
 
+    /// Of a zone whose primaries are configured.
+    pub(in crate::zones::secondary) fn bringer() -> Bringer {
+        Bringer { end: Shutdown::new(), is_member: false }
+    }
+
     pub(in crate::zones::secondary) fn content(apex: &str, serial: u32) -> Arc<Zone> {
         let text = format!("@ 60 SOA ns host {serial} 2 3 4 5\n@ 60 NS ns.example.net.\n");
         Arc::new(read_zone("test", text.as_bytes(), &apex.parse().unwrap()).unwrap().zone)
@@ -196,11 +216,11 @@ pub(super) mod tests {
     #[tokio::test]
     async fn zones_that_come_together_are_compiled_together_and_each_has_its_own_outcome() {
         let (director, arrivals) = (start(), Arrivals::default());
-        let (before, end) = (generation(&director), Shutdown::new());
-        let gone = Shutdown::new();
-        gone.request();
-        let serve = |apex, serial, end: &Shutdown| {
-            arrivals.make(&director, Change::Came(content(apex, serial)), end.clone())
+        let (before, end) = (generation(&director), bringer());
+        let gone = bringer();
+        gone.end.request();
+        let serve = |apex, serial, by: &Bringer| {
+            arrivals.make(&director, Change::Came(content(apex, serial)), by.clone())
         };
         let outcomes = tokio::join!(
             serve("walrus.example", 1, &end),
@@ -226,7 +246,7 @@ pub(super) mod tests {
     async fn zones_that_expire_together_go_together_but_not_what_came_meanwhile() {
         let apexes: Vec<String> = (0..50).map(|number| format!("z{number}.example")).collect();
         let others: Vec<&str> = apexes.iter().map(String::as_str).collect();
-        let (director, arrivals, end) = (start_with(&others), Arrivals::default(), Shutdown::new());
+        let (director, arrivals, end) = (start_with(&others), Arrivals::default(), bringer());
         let came = |serial| {
             let came = others.iter().map(move |apex| Change::Came(content(apex, serial)));
             join_all(&arrivals, &director, came.collect(), &end)
@@ -254,6 +274,76 @@ pub(super) mod tests {
         director.shutdown();
     }
 
+    #[tokio::test]
+    async fn what_came_for_what_a_reload_made_another_zone_is_not_served() {
+        let (director, arrivals, of_zone) = (start(), Arrivals::default(), bringer());
+        let of_catalog = Bringer { is_member: true, ..bringer() };
+        let member: DomainName = "member.example".parse().unwrap();
+        let members = [(member.clone(), None)].into();
+        director.set_members(members, &BTreeSet::new()).unwrap();
+        let make = |apex, serial, by: &Bringer| {
+            arrivals.make(&director, Change::Came(content(apex, serial)), by.clone())
+        };
+        make("member.example", 1, &of_catalog).await.unwrap();
+        make("other.example", 1, &of_zone).await.unwrap();
+        // As a reload does: the one is configured now, the other takes updates, and their tasks have not ended yet.
+        lock(&director.inner().members).clear();
+        let updated = crate::UpdateStatus {
+            apex: "other.example".parse().unwrap(),
+            serial: 1,
+            changes: 0,
+            journal_bytes: 0,
+            last: None,
+            problem: None,
+            left_out: Vec::new(),
+        };
+        director.inner().updates_told.store(Arc::new(vec![updated]));
+        for (apex, by) in [("member.example", &of_catalog), ("other.example", &of_zone)] {
+            assert!(matches!(make(apex, 2, by).await, Err(ReplaceError::Late(_))));
+            let held = director.current_zone(&apex.parse().unwrap());
+            assert_eq!(held.map(|zone| zone.serial()), Some(1), "{apex}");
+        }
+        make("member.example", 2, &of_zone).await.unwrap();
+        director.shutdown();
+    }
+
+    #[tokio::test]
+    async fn waiting_for_others_costs_no_rest_and_nobody_else_has_a_turn_that_goes_on() {
+        let (director, arrivals) = (start(), Arc::<Arrivals>::default());
+        let (held, is_held) = mpsc::channel();
+        let (release, is_released) = mpsc::channel::<()>();
+        let holder = director.clone();
+        let holding = std::thread::spawn(move || {
+            let _rebuilding = holder.rebuilding();
+            held.send(()).unwrap();
+            let _ = is_released.recv();
+            // What a long wait would cost.
+            std::thread::sleep(Duration::from_millis(50));
+        });
+        is_held.recv().unwrap();
+        let waiting = director.clone();
+        let (begun, has_begun) = oneshot::channel();
+        let change = move || {
+            let _ = begun.send(());
+            drop(waiting.rebuilding());
+        };
+        let (in_turn, of) = (Arc::clone(&arrivals), director.clone());
+        let task = tokio::spawn(async move { in_turn.turn(&of, change).await });
+        has_begun.await.unwrap();
+        task.abort();
+        assert!(task.await.is_err());
+        assert!(arrivals.turn.try_lock().is_err(), "its thread works still");
+        release.send(()).unwrap();
+        let next = *arrivals.turn.lock().await;
+        assert!(next.is_some_and(|next| next <= Instant::now()), "it only waited");
+        holding.join().unwrap();
+        let before = director.moving_time();
+        let came = Change::Came(content("other.example", 1));
+        arrivals.make(&director, came, bringer()).await.unwrap();
+        assert!(director.moving_time() > before);
+        director.shutdown();
+    }
+
     #[test]
     fn one_that_cannot_be_served_costs_the_others_little() {
         let apexes: Vec<String> = (0..64).map(|number| format!("z{number}.example")).collect();
@@ -277,11 +367,11 @@ pub(super) mod tests {
         arrivals: &Arrivals,
         director: &DirectorHandle,
         changes: Vec<Change>,
-        end: &Shutdown,
+        by: &Bringer,
     ) -> Vec<Result<(), ReplaceError>> {
         let mut making: Vec<_> = changes
             .into_iter()
-            .map(|change| Box::pin(arrivals.make(director, change, end.clone())))
+            .map(|change| Box::pin(arrivals.make(director, change, by.clone())))
             .collect();
         let mut outcomes: Vec<Option<Result<(), ReplaceError>>> = vec![None; making.len()];
         std::future::poll_fn(|context| {

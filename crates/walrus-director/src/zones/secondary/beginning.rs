@@ -20,14 +20,13 @@ impl Task {
     pub(super) async fn held(&self) -> Option<Held> {
         let (director, kept, apex) =
             (self.director.clone(), self.kept.clone(), self.zone.apex.clone());
-        let catalog = self.catalog.as_ref().map(|(catalog, _)| Arc::clone(catalog));
-        if let Some((_, secondaries)) = &self.catalog {
-            // What was kept of it, and of others: what they list is served.
-            secondaries.apply_catalogs().await;
-        }
+        let catalog = self.catalog.clone();
         let look = move || {
             let content = match &catalog {
-                Some(catalog) => catalog.content(),
+                Some((catalog, secondaries)) => {
+                    secondaries.begin_catalogs();
+                    catalog.content()
+                }
                 None => director.settled_zone(&apex),
             };
             (content, kept.confirmed(&apex))

@@ -16,6 +16,7 @@ use walrus_dns::DomainName;
 use super::owners::{self, Owners};
 use super::{KeptZones, Secondaries, SecondaryZone};
 use crate::director::lock;
+use crate::zones::members::MEMBERS_MAX as MEMBERS_OF_ALL_MAX;
 
 /// Zones that one catalog may list: each costs a task, and each change of one a compilation of all.
 const MEMBERS_MAX: usize = 10_000;
@@ -85,7 +86,8 @@ impl Catalog {
         let told = |(count, first): &(usize, DomainName)| {
             format!(
                 "{count} of the zones that it lists are not taken, {first} among them: they are configured here, \
-                 would take the name of a service or of a server away, or another catalog has them"
+                 would take the name of a service or of a server away, another catalog has them, or all catalogs \
+                 together list more than {MEMBERS_OF_ALL_MAX}, or more than there is room for"
             )
         };
         (said.members.len(), said.left_out.as_ref().map(told))
@@ -97,7 +99,9 @@ impl Catalog {
 pub(super) struct Catalogs {
     pub(super) wanted: Mutex<WantedZones>,
     /// One change at a time.
-    applying: Mutex<()>,
+    pub(super) applying: Mutex<()>,
+    /// Held while what was kept of catalogs is read.
+    beginning: Mutex<()>,
     /// Why what they list is not served, or not kept.
     pub(super) problem: Mutex<Option<String>>,
     /// Whose zones they are is not on the disk yet.
@@ -150,12 +154,7 @@ impl WantedZones {
         let mut listed: BTreeMap<DomainName, SecondaryZone> = BTreeMap::new();
         let (before, configured) = (self.entries_before(), configured(&self.zones));
         for (apex, (settings, catalog)) in &self.catalogs {
-            // A copy: looking for a zone's owner locks it again.
-            let entries: Vec<Entry> = match lock(&catalog.said) {
-                said if said.content.is_some() => said.members.values().map(entry).collect(),
-                _ => before.get(apex).cloned().unwrap_or_default(),
-            };
-            for (zone, label) in entries {
+            for (zone, label) in entries(catalog, before.get(apex)) {
                 if self.catalogs.contains_key(&zone) || configured.contains(&zone) {
                     continue;
                 }
@@ -170,6 +169,15 @@ impl WantedZones {
             }
         }
         listed
+    }
+
+    /// All that catalogs list, whosever it is.
+    fn names(&self) -> BTreeSet<DomainName> {
+        let before = self.entries_before();
+        let of = |(apex, (_, catalog)): (&DomainName, &(SecondaryZone, Arc<Catalog>))| {
+            entries(catalog, before.get(apex))
+        };
+        self.catalogs.iter().flat_map(of).map(|(zone, _)| zone).collect()
     }
 
     /// By catalog: what it listed when that was written down last.
@@ -223,6 +231,14 @@ fn configured(zones: &[SecondaryZone]) -> BTreeSet<&DomainName> {
     zones.iter().map(|zone| &zone.apex).collect()
 }
 
+/// What a catalog lists; of one that did not come, what it listed before. A copy: looking for a zone's owner locks it again.
+fn entries(catalog: &Catalog, before: Option<&Vec<Entry>>) -> Vec<Entry> {
+    match lock(&catalog.said) {
+        said if said.content.is_some() => said.members.values().map(entry).collect(),
+        _ => before.cloned().unwrap_or_default(),
+    }
+}
+
 fn entry(member: &CatalogMember) -> Entry {
     let label = member.entry.labels().next().unwrap_or_default();
     (member.zone.clone(), label.into())
@@ -240,7 +256,7 @@ impl Secondaries {
     /// Whether it is done.
     async fn apply_once(&self) -> bool {
         let secondaries = self.clone();
-        let applied = self.arrivals.turn(move || secondaries.apply()).await;
+        let applied = self.arrivals.turn(&self.director, move || secondaries.apply()).await;
         let problem = applied.unwrap_or_else(|| Err(unserved("its thread ended"))).err();
         if let Some(problem) = &problem {
             tracing::error!("{problem}");
@@ -271,15 +287,11 @@ impl Secondaries {
         });
     }
 
-    /// It reads the disk and compiles zones.
-    fn apply(&self) -> Result<(), String> {
-        let _one_at_a_time = lock(&self.catalogs.applying);
+    /// Catalogs begin with what was kept of them. It reads the disk.
+    pub(super) fn begin_catalogs(&self) {
+        let _one_at_a_time = lock(&self.catalogs.beginning);
         let catalogs = {
             let mut wanted = lock(&self.catalogs.wanted);
-            let is_unwritten = self.catalogs.is_unwritten.load(Ordering::Relaxed);
-            if wanted.catalogs.is_empty() && wanted.members.is_empty() && !is_unwritten {
-                return Ok(());
-            }
             if wanted.owners.is_none() {
                 wanted.owners = Some(owners::read(self.kept.directory()));
             }
@@ -289,27 +301,54 @@ impl Secondaries {
         for (settings, catalog) in catalogs.values() {
             catalog.begin(&self.kept, settings, unix);
         }
-        let (listed, reset, left) = {
+    }
+
+    /// Whether there are no catalogs, nor anything that they left.
+    fn has_no_catalogs(&self) -> bool {
+        let wanted = lock(&self.catalogs.wanted);
+        wanted.catalogs.is_empty()
+            && wanted.owners.as_ref().is_none_or(BTreeMap::is_empty)
+            && self.director.members().is_empty()
+            && !self.catalogs.is_unwritten.load(Ordering::Relaxed)
+    }
+
+    /// It reads the disk and compiles zones.
+    fn apply(&self) -> Result<(), String> {
+        let _one_at_a_time = lock(&self.catalogs.applying);
+        if self.catalogs.stopped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.has_no_catalogs() {
+            self.director.tell_listed(BTreeSet::new());
+            return Ok(());
+        }
+        self.begin_catalogs();
+        let (listed, reset, left, takeable) = {
             let wanted = lock(&self.catalogs.wanted);
-            let listed = wanted.listed();
+            self.director.tell_listed(wanted.names());
+            let (listed, owners) = (wanted.listed(), wanted.owners.clone().unwrap_or_default());
             let (reset, left) = (wanted.reset(&listed), wanted.left(&listed));
-            (listed, reset, left)
+            // It may wait for whoever changes zones now.
+            drop(wanted);
+            let takeable = self.director.takeable(listed.keys(), |apex| owners.contains_key(apex));
+            (listed, reset, left, takeable)
         };
-        reset.iter().chain(&left).for_each(|apex| self.kept.forget(apex));
-        let own = Arc::clone(&self.director.rebuilding().wanted.own);
         // What is served, not what was listed: a reload may have left some of these out meanwhile.
-        let before = self.director.members();
+        let (before, unix) = (self.director.members(), self.clock.unix_ms() / 1000);
         let content = |zone: &SecondaryZone| {
-            let is_new = !before.contains(&zone.apex) && own.bears(&zone.apex);
-            let kept = if is_new { load(&self.kept, zone, unix) } else { None };
+            let is_kept = !before.contains(&zone.apex) && !reset.contains(&zone.apex);
+            let kept = if is_kept { load(&self.kept, zone, unix) } else { None };
             (zone.apex.clone(), kept)
         };
-        let members = listed.values().map(content).collect();
-        let taken = self.director.set_members(members, &reset);
+        let members = listed.values().filter(|zone| takeable.contains(&zone.apex));
+        let taken = self.director.set_members(members.map(content).collect(), &reset);
         let taken = taken.map_err(|error| unserved(&walrus_host::log::chain(&error)))?;
+        // Whoever brought what was there before would write it down again. That it is another zone is written down last: a
+        // node that ends before begins it anew once more.
+        self.end(&reset);
         // Of what is not taken nothing is kept.
         let useless = listed.keys().filter(|it| !taken.contains(*it) && !self.director.moves(it));
-        useless.for_each(|apex| self.kept.forget(apex));
+        reset.iter().chain(&left).chain(useless).for_each(|apex| self.kept.forget(apex));
         let noted = self.note_taken(listed, &taken);
         self.run_all();
         noted

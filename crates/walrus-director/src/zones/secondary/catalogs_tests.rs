@@ -13,7 +13,7 @@ use super::*;
 use crate::director::DirectorHandle;
 use crate::fixture::{digests, plan, topology, zone};
 use crate::zones::secondary::Primary;
-use crate::{Director, DirectorStart, SigningStart};
+use crate::{Director, DirectorStart, MovingZone, Reload, SigningStart};
 
 /// How long anything may take on a machine that is very busy.
 const BOUND: Duration = Duration::from_secs(60);
@@ -121,6 +121,11 @@ struct Node {
 
 impl Node {
     fn start(folder: &TempDir) -> Self {
+        Self::start_with(folder, Vec::new())
+    }
+
+    /// With these zones from primaries.
+    fn start_with(folder: &TempDir, moving: Vec<MovingZone>) -> Self {
         let topology = topology();
         let map = Arc::new(Map::build(&topology, &[]).unwrap());
         let digests = digests(&map);
@@ -128,7 +133,7 @@ impl Node {
             dns: crate::fixture::settings(&["127.0.0.1:0"], 1),
             topology,
             zones: vec![zone()],
-            moving: Vec::new(),
+            moving,
             keys: crate::tsig::TsigKeys::default(),
             updates: crate::UpdateSettings::default(),
             map,
@@ -146,10 +151,44 @@ impl Node {
     }
 
     fn set(&self, catalogs: &[&str]) {
+        self.set_with(catalogs, &[]);
+    }
+
+    fn set_with(&self, catalogs: &[&str], zones: &[&str]) {
         let primary = Primary { address: "127.0.0.1:1".parse().unwrap(), key: None };
-        let catalog =
-            |apex: &&str| SecondaryZone { primaries: vec![primary.clone()], ..settings(apex) };
-        self.secondaries.set(catalogs.iter().map(catalog).collect());
+        let one = |apex: &str, is_catalog| SecondaryZone {
+            primaries: vec![primary.clone()],
+            is_catalog,
+            ..settings(apex)
+        };
+        let catalogs = catalogs.iter().map(|apex| one(apex, true));
+        self.secondaries.set(catalogs.chain(zones.iter().map(|apex| one(apex, false))).collect());
+    }
+
+    /// As a reload begins: with no other zone than the service's.
+    fn reload(&self) {
+        let topology = topology();
+        let map = Arc::new(Map::build(&topology, &[]).unwrap());
+        let digests = digests(&map);
+        let reload = Reload {
+            topology,
+            zones: vec![zone()],
+            moving: Vec::new(),
+            updates: crate::UpdateSettings::default(),
+            keys: crate::tsig::TsigKeys::default(),
+            map,
+            digests,
+            signing: Vec::new(),
+            pairs: Vec::new(),
+            answer_sets_max: 1000,
+        };
+        self.director.reload(reload, || None).unwrap();
+    }
+
+    /// Tables that cannot be served while this says so.
+    fn fail_while(&self, is_failing: impl Fn() -> bool + Send + Sync + 'static) {
+        let fail = move |_: &DirectorHandle| assert!(!is_failing(), "it cannot be served");
+        assert!(self.director.inner().on_look.set(Box::new(fail)).is_ok());
     }
 
     /// Whether a zone is served, with content or without, and whose it is.
@@ -242,16 +281,111 @@ async fn a_zone_that_reloads_leave_out_and_take_back_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_zone_that_is_configured_no_longer_goes_on_as_its_catalogs() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
+    keep(&folder, "one.z", "");
+    let apex: DomainName = "one.z".parse().unwrap();
+    let kept = KeptZones::in_state(folder.path()).load(&apex, true, 1 << 20).unwrap().unwrap();
+    let moving = MovingZone { apex: apex.clone(), content: Some(Arc::new(kept.zone)) };
+    let node = Node::start_with(&folder, vec![moving]);
+    node.set_with(&["b.x"], &["one.z"]);
+    let is_listed = |node: &Node| lock(&node.director.inner().listed).contains(&apex);
+    node.wait_for("what is listed", is_listed).await;
+    assert_eq!(node.state("one.z"), None);
+    node.reload();
+    assert!(node.director.current_zone(&apex).is_some(), "there is no gap");
+    node.set(&["b.x"]);
+    let full = Some((true, "b.x".to_owned()));
+    node.wait_for("the catalog's", |node| node.state("one.z") == full).await;
+    assert!(is_kept(&folder, "one.z"));
+    // Without the catalog it is nobody's.
+    node.set(&[]);
+    node.wait_for("it to go", |node| !node.director.moves(&apex)).await;
+    node.wait_for("its file to go", |_| !is_kept(&folder, "one.z")).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn of_too_many_zones_those_stay_that_were_there_before_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = |number: usize| format!("{number:03}.z");
+    let all = 2 * MEMBERS_OF_ALL_MAX;
+    let lines = (0..all).map(|number| format!("l{number}.zones 0 PTR {}.\n", zone(number)));
+    keep_catalog(&folder, "b.x", &lines.collect::<String>());
+    let of = |number: usize| {
+        let label = format!("l{number}").into_bytes().into();
+        (zone(number).parse().unwrap(), MemberOf { catalog: "b.x".parse().unwrap(), label })
+    };
+    let before: Owners = (MEMBERS_OF_ALL_MAX..all).map(of).collect();
+    owners::write(&folder.path().join("zones"), &before).unwrap();
+    let node = Node::start(&folder);
+    node.set(&["b.x"]);
+    let told = |node: &Node| node.secondaries.status().into_iter().find_map(|it| it.problem);
+    let sentence = format!("{MEMBERS_OF_ALL_MAX} of the zones that it lists are not taken, 000.z");
+    let is_told = |node: &Node| told(node).is_some_and(|told| told.starts_with(&sentence));
+    node.wait_for("those that are too many", is_told).await;
+    assert!(told(&node).unwrap().contains(&format!("more than {MEMBERS_OF_ALL_MAX}")));
+    assert_eq!(node.director.members(), before.keys().cloned().collect());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_another_zone_by_now_is_removed_once_its_place_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
+    keep(&folder, "one.z", "");
+    let (node, of) = (Node::start(&folder), |is_full| Some((is_full, "b.x".to_owned())));
+    let is_failing = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&is_failing);
+    node.fail_while(move || fails.load(Ordering::SeqCst));
+    node.set(&["b.x"]);
+    node.wait_for("what was kept", |node| node.state("one.z") == of(true)).await;
+    say(&lock(&node.secondaries.catalogs.wanted), "b.x", "m.zones 0 PTR one.z.\n");
+    is_failing.store(true, Ordering::SeqCst);
+    assert!(!node.secondaries.apply_once().await);
+    assert!(is_kept(&folder, "one.z"), "all is as before");
+    assert_eq!(node.state("one.z"), of(true));
+    is_failing.store(false, Ordering::SeqCst);
+    assert!(node.secondaries.apply_once().await);
+    assert!(!is_kept(&folder, "one.z"));
+    assert_eq!(node.state("one.z"), of(false));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_stops_waits_until_it_is_written_down_whose_zones_are() {
+    let folder = tempfile::tempdir().unwrap();
+    keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
+    let node = Node::start(&folder);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (release, is_released) = std::sync::mpsc::channel::<()>();
+    let is_released = Mutex::new(is_released);
+    node.fail_while(move || {
+        let _ = begun.send(());
+        let _ = lock(&is_released).recv();
+        false
+    });
+    node.set(&["b.x"]);
+    tokio::task::spawn_blocking(move || has_begun.recv_timeout(BOUND).unwrap()).await.unwrap();
+    let director = node.director.clone();
+    let mut stopping = tokio::spawn(async move { node.secondaries.stop().await });
+    let stopped = tokio::time::timeout(Duration::from_millis(200), &mut stopping).await;
+    assert!(stopped.is_err(), "what it would have written is not there yet");
+    drop(release);
+    stopping.await.unwrap();
+    assert!(folder.path().join("zones/members").exists());
+    director.shutdown();
+}
+
+#[tokio::test]
 async fn what_cannot_be_served_is_told_of_and_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     keep_catalog(&folder, "b.x", "l.zones 0 PTR one.z.\n");
     let node = Node::start(&folder);
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failures);
-    let fail = move |_: &DirectorHandle| {
-        assert!(counted.fetch_add(1, Ordering::SeqCst) >= 3, "it cannot be served");
-    };
-    assert!(node.director.inner().on_look.set(Box::new(fail)).is_ok());
+    node.fail_while(move || counted.fetch_add(1, Ordering::SeqCst) < 3);
     node.set(&["b.x"]);
     let problem = |node: &Node| {
         let problem = node.secondaries.status().first().and_then(|it| it.problem.clone());

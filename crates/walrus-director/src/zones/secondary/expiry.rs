@@ -6,9 +6,8 @@ use std::time::Duration;
 use walrus_core::transfer::Refresh;
 use walrus_core::zone::Zone;
 use walrus_host::log::chain;
-use walrus_host::shutdown::Shutdown;
 
-use super::arrivals::{Arrivals, Change};
+use super::arrivals::{Arrivals, Bringer, Change};
 use super::run::Task;
 use crate::director::{DirectorHandle, lock};
 
@@ -47,7 +46,7 @@ impl Task {
         );
         if let Some(expired) = self.director.current_zone(&self.zone.apex) {
             let (director, arrivals) = (self.director.clone(), Arc::clone(&self.arrivals));
-            tokio::spawn(empty(director, arrivals, expired, (self.end.clone(), AGAIN)));
+            tokio::spawn(empty(director, arrivals, expired, (self.bringer(), AGAIN)));
         }
     }
 }
@@ -57,21 +56,21 @@ async fn empty(
     director: DirectorHandle,
     arrivals: Arc<Arrivals>,
     expired: Arc<Zone>,
-    (end, again): (Shutdown, Duration),
+    (bringer, again): (Bringer, Duration),
 ) {
     loop {
         let change = Change::Expired(Arc::clone(&expired));
-        let done = arrivals.make(&director, change, end.clone()).await;
+        let done = arrivals.make(&director, change, bringer.clone()).await;
         let current = director.current_zone(expired.apex());
         let is_served = current.is_some_and(|current| Arc::ptr_eq(&current, &expired));
         let Err(error) = done else { return };
-        if !is_served || end.is_requested() {
+        if !is_served || bringer.end.is_requested() {
             return;
         }
         let error = chain(&error);
         tracing::error!(zone = %expired.apex(), error, "it expired, and is served still");
         tokio::select! {
-            () = end.requested() => return,
+            () = bringer.end.requested() => return,
             () = tokio::time::sleep(again) => {}
         }
     }
@@ -82,11 +81,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::zones::secondary::arrivals::tests::{content, start};
+    use crate::zones::secondary::arrivals::tests::{bringer, content, start};
 
     #[tokio::test]
     async fn what_expired_and_could_not_be_taken_out_of_service_is_tried_again() {
-        let (director, arrivals, end) = (start(), Arc::<Arrivals>::default(), Shutdown::new());
+        let (director, arrivals, end) = (start(), Arc::<Arrivals>::default(), bringer());
         let zone = content("other.example", 1);
         let came = Change::Came(Arc::clone(&zone));
         arrivals.make(&director, came, end.clone()).await.unwrap();

@@ -25,6 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use walrus_core::config::TsigKey;
 use walrus_dns::DomainName;
@@ -250,7 +251,21 @@ impl Secondaries {
         self.lock().values().map(one).collect()
     }
 
-    /// Ends all of them, and waits until what came is on the disk; what they serve stays.
+    /// Ends the tasks of these zones, and waits until they write no more; on a thread that may wait.
+    fn end(&self, apexes: &BTreeSet<DomainName>) {
+        let ended: Vec<Running> = {
+            let mut running = self.lock();
+            apexes.iter().filter_map(|apex| running.remove(apex)).collect()
+        };
+        for it in ended {
+            it.end.request();
+            lock(&self.director.inner().notice_ways).remove(&it.zone.apex);
+            // A panic has been told by the task itself.
+            let _ = Handle::current().block_on(it.task);
+        }
+    }
+
+    /// Ends all of them, and waits until what came is on the disk, and whose it is; what they serve stays.
     pub async fn stop(&self) {
         let running = {
             let mut running = self.lock();
@@ -262,6 +277,10 @@ impl Secondaries {
             // A panic has been told by the task itself.
             let _ = it.task.await;
         }
+        // What catalogs list begins to be applied no more.
+        let secondaries = self.clone();
+        let applied = move || drop(lock(&secondaries.catalogs.applying));
+        let _ = tokio::task::spawn_blocking(applied).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<DomainName, Running>> {

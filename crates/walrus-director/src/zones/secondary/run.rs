@@ -10,7 +10,7 @@ use walrus_host::clock::Clock;
 use walrus_host::log::Limited;
 use walrus_host::shutdown::Shutdown;
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Bringer};
 use super::catalogs::Catalog;
 use super::memory::MemoryPart;
 use super::notices::{Notice, Notices};
@@ -78,6 +78,11 @@ impl Task {
             stored.written = 0;
             self.store(&mut stored).await;
         }
+    }
+
+    /// Who changes what is served.
+    pub(super) fn bringer(&self) -> Bringer {
+        Bringer { end: self.end.clone(), is_member: self.zone.member_of.is_some() }
     }
 
     /// Until the end.

@@ -37,7 +37,7 @@ impl Task {
             return take_catalog(catalog.clone(), zone, (timers, is_whole)).await;
         }
         let came = Change::Came(Arc::new(zone));
-        let served = self.arrivals.make(&self.director, came, self.end.clone()).await;
+        let served = self.arrivals.make(&self.director, came, self.bringer()).await;
         let problem = match served {
             Ok(()) => None,
             // It is taken, and signed as soon as it can be.

@@ -135,6 +135,11 @@ fn a_primary_that_sends_garbage_changes_nothing_and_is_told_of() {
         mode.store(GOOD, Ordering::SeqCst);
         wait_for("the zone again", || zone()["problem"].is_null().then_some(()));
     }
+    let told = walrus.status()["zones"][0].clone();
+    let failures = format!("walrus_zone_in_failures_total{{zone={}}}", told["zone"]);
+    assert!(walrus.metric(&failures) >= MODES.len() as u64, "{told}");
+    // One line a minute.
+    assert!(walrus.said().contains("was not brought up to date"), "{}", walrus.said());
     // What belongs elsewhere is left out, and the rest taken.
     mode.store(OUTSIDE, Ordering::SeqCst);
     serial.fetch_add(1, Ordering::SeqCst);
