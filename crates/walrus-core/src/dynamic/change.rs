@@ -3,7 +3,8 @@
 use walrus_dns::{DomainName, record_type};
 
 use super::draft::{Draft, is_after, serial_of};
-use super::message::{CLASS_ANY, CLASS_NONE, is_meta, is_same};
+use super::draft_set::DraftSet;
+use super::message::{CLASS_ANY, CLASS_NONE, is_meta};
 use super::{UpdateGround, UpdateRecord, UpdateRefused, UpdateRules};
 use crate::zone::RecordSet;
 
@@ -138,11 +139,11 @@ impl Changing<'_, '_> {
     fn check_rules(&mut self, name: &DomainName, record_type: u16) -> Result<(), UpdateRefused> {
         let is_allowed = if record_type == record_type::ANY {
             let is_apex = name == self.draft.apex();
-            let mut held = self.draft.at(name).values().filter(|set| !set.data.is_empty());
+            let mut held = self.draft.at(name).values().filter(|set| !set.is_empty());
             self.rules.allow_some(name)
                 && held.all(|set| {
-                    is_kept_at_apex(is_apex, set.record_type)
-                        || self.rules.allow(name, set.record_type)
+                    is_kept_at_apex(is_apex, set.record_type())
+                        || self.rules.allow(name, set.record_type())
                 })
         } else {
             self.rules.allow(name, record_type)
@@ -159,11 +160,11 @@ impl Changing<'_, '_> {
         let wanted =
             |number| record.record_type == record_type::ANY || record.record_type == number;
         for set in self.draft.at(&record.name).values_mut() {
-            if wanted(set.record_type)
-                && !is_kept_at_apex(is_apex, set.record_type)
-                && !OWN_TYPES.contains(&set.record_type)
+            if wanted(set.record_type())
+                && !is_kept_at_apex(is_apex, set.record_type())
+                && !OWN_TYPES.contains(&set.record_type())
             {
-                set.data.clear();
+                set.clear();
             }
         }
     }
@@ -172,45 +173,42 @@ impl Changing<'_, '_> {
         let is_apex = record.name == *self.draft.apex();
         let record_type = record.record_type;
         let Some(set) = self.draft.at(&record.name).get_mut(&record_type) else { return };
-        let is_last_ns = is_apex && record_type == record_type::NS && set.data.len() == 1;
+        let is_last_ns = is_apex && record_type == record_type::NS && set.len() == 1;
         if record_type == record_type::SOA || is_last_ns {
             return;
         }
-        set.data.retain(|data| !is_same(record_type, data, &record.data));
+        set.remove(&record.data);
     }
 
     fn add(&mut self, record: &UpdateRecord) {
         let record_type = record.record_type;
         let begun = self.draft.begun_serial();
         let sets = self.draft.at(&record.name);
-        let mut held = sets.values().filter(|set| !set.data.is_empty());
+        let mut held = sets.values().filter(|set| !set.is_empty());
         let is_alias = record_type == record_type::CNAME;
         // A CNAME stands alone (section 3.4.2.2).
-        if held.any(|set| (set.record_type == record_type::CNAME) != is_alias) {
+        if held.any(|set| (set.record_type() == record_type::CNAME) != is_alias) {
             return;
         }
         let ttl = if record.ttl > TTL_MAX { 0 } else { record.ttl };
         let set = sets
             .entry(record_type)
-            .or_insert_with(|| RecordSet { record_type, ..RecordSet::default() });
+            .or_insert_with(|| DraftSet::of(RecordSet { record_type, ..RecordSet::default() }));
         if record_type == record_type::SOA {
-            let held = set.data.first().and_then(|data| serial_of(data));
+            let held = set.first().and_then(serial_of);
             let (Some(held), Some(serial)) = (held, serial_of(&record.data)) else { return };
             // Two steps forward in one message may be one back.
             if !is_after(serial, held) || !is_after(serial, begun) {
                 return;
             }
         }
-        // All records of a set have one TTL (RFC 2181 section 5.2).
-        set.ttl = ttl;
+        set.set_ttl(ttl);
         // There is one of these (section 3.4.2.2; RFC 6672 section 2.4).
         let is_single = [record_type::SOA, record_type::CNAME, record_type::DNAME];
         if is_single.contains(&record_type) {
-            set.data.clear();
+            set.clear();
         }
-        if !set.data.iter().any(|data| is_same(record_type, data, &record.data)) {
-            set.data.push(record.data.clone());
-        }
+        set.add(&record.data);
     }
 }
 

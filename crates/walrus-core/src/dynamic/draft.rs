@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use walrus_dns::{DomainName, record_type};
 
 use super::UpdateRefused;
+use super::draft_set::DraftSet;
 use crate::zone::{Record, RecordSet, SetView, Zone, ZoneDifference};
 
 /// Bytes of a set as a reply holds them, with room for a question, a signature or two, and OPT.
@@ -17,6 +18,8 @@ const TYPES_MAX: usize = 250;
 /// What a difference may take in the journal, in bytes: a few bytes of a message may give many sets another TTL, of which
 /// each then differs with all its records.
 const DIFFERENCE_BYTES_MAX: usize = 4 << 20;
+/// What the sets of all names that a message touches may take, in bytes: each is copied whole.
+const TOUCHED_BYTES_MAX: usize = 16 << 20;
 /// In front of a record's data in the journal, besides its name.
 const JOURNAL_HEAD: usize = 8;
 
@@ -30,7 +33,9 @@ pub struct PendingSets {
     /// How much larger the zone is by them, in bytes.
     growth: isize,
     /// What led to them takes so much in a journal, in bytes.
-    bytes: usize,
+    journal_bytes: usize,
+    /// The sets themselves take so much, in bytes.
+    held_bytes: usize,
 }
 
 impl PendingSets {
@@ -43,10 +48,11 @@ impl PendingSets {
         Some(zone.with_sets(sets)).filter(|zone| zone.unfit().is_empty())
     }
 
-    /// What the differences that led to them take in a journal, in bytes: whoever lets them wait together needs a bound.
+    /// What they take, and what the differences that led to them take in a journal, in bytes: whoever lets them wait
+    /// together needs a bound.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        self.journal_bytes + self.held_bytes
     }
 
     /// Whether the zone would take more memory than this with that difference, too, which makes it larger.
@@ -69,6 +75,14 @@ fn bytes_of(list: &[Record]) -> usize {
 
 fn journal_bytes(record: &Record) -> usize {
     record.name.as_wire().len() + JOURNAL_HEAD + record.data.len()
+}
+
+fn bytes_of_sets(sets: &BTreeMap<u16, RecordSet>) -> usize {
+    sets.values().map(bytes_of_set).sum()
+}
+
+fn bytes_of_set(set: &RecordSet) -> usize {
+    set.data.iter().map(|data| RECORD_HEAD + data.len()).sum()
 }
 
 /// A zone as updates before have left it.
@@ -104,13 +118,11 @@ impl<'z> Held<'z> {
         }
     }
 
-    fn sets(self, name: &DomainName) -> BTreeMap<u16, RecordSet> {
-        if let Some(sets) = self.pending.names.get(name) {
-            return sets.clone();
+    fn sets(self, name: &DomainName) -> Vec<RecordSet> {
+        match self.pending.names.get(name) {
+            Some(sets) => sets.values().cloned().collect(),
+            None => self.zone.sets(name).iter().map(SetView::to_set).collect(),
         }
-        let sets = self.zone.sets(name);
-        let sets = sets.iter().map(SetView::to_set);
-        sets.map(|set| (set.record_type, set)).collect()
     }
 
     fn set(self, name: &DomainName, record_type: u16) -> RecordSet {
@@ -130,12 +142,14 @@ impl<'z> Held<'z> {
 /// The names that were touched, each with all its sets.
 pub(super) struct Draft<'z> {
     held: Held<'z>,
-    names: Names,
+    names: BTreeMap<DomainName, BTreeMap<u16, DraftSet>>,
+    /// What of them was there before, in bytes.
+    touched_bytes: usize,
 }
 
 impl<'z> Draft<'z> {
     pub(super) const fn new(held: Held<'z>) -> Self {
-        Self { held, names: BTreeMap::new() }
+        Self { held, names: BTreeMap::new(), touched_bytes: 0 }
     }
 
     pub(super) const fn apex(&self) -> &'z DomainName {
@@ -143,9 +157,18 @@ impl<'z> Draft<'z> {
     }
 
     /// The sets of a name, to be changed; sets without data are none.
-    pub(super) fn at(&mut self, name: &DomainName) -> &mut BTreeMap<u16, RecordSet> {
-        let held = self.held;
-        self.names.entry(name.clone()).or_insert_with(|| held.sets(name))
+    pub(super) fn at(&mut self, name: &DomainName) -> &mut BTreeMap<u16, DraftSet> {
+        let (held, touched_bytes) = (self.held, &mut self.touched_bytes);
+        self.names.entry(name.clone()).or_insert_with(|| {
+            let sets = held.sets(name);
+            *touched_bytes += sets.iter().map(bytes_of_set).sum::<usize>();
+            sets.into_iter().map(|set| (set.record_type, DraftSet::of(set))).collect()
+        })
+    }
+
+    /// Whether it touches more than one message may.
+    pub(super) const fn is_too_much(&self) -> bool {
+        self.touched_bytes > TOUCHED_BYTES_MAX
     }
 
     /// The zone's serial before anything was changed.
@@ -157,23 +180,29 @@ impl<'z> Draft<'z> {
     ///
     /// # Errors
     /// If a reply could not hold a set, or it is too much at once.
-    pub(super) fn finish(mut self) -> Result<(ZoneDifference, Changed), UpdateRefused> {
-        let from_serial = self.held.serial();
-        let apex = self.apex().clone();
+    pub(super) fn finish(self) -> Result<(ZoneDifference, Changed), UpdateRefused> {
+        let (held, from_serial, apex) = (self.held, self.held.serial(), self.apex().clone());
         let unchanged =
             ZoneDifference { from_serial, to_serial: from_serial, ..ZoneDifference::default() };
-        let mut difference = self.difference()?;
+        let set = |(record_type, set): (u16, DraftSet)| (record_type, set.into_set());
+        let names = self.names.into_iter();
+        let mut names: Names =
+            names.map(|(name, sets)| (name, sets.into_iter().map(set).collect())).collect();
+        let mut difference = difference(held, &names)?;
         if difference.is_empty() {
             return Ok((unchanged, Changed(Names::new())));
         }
         let is_soa = |record: &Record| record.record_type == record_type::SOA;
         // Only a higher serial was let through.
         if !difference.added.iter().any(is_soa) {
-            let Some(soa) = self.at(&apex).get_mut(&record_type::SOA) else {
+            let at_apex = names.entry(apex.clone()).or_insert_with(|| {
+                held.sets(&apex).into_iter().map(|set| (set.record_type, set)).collect()
+            });
+            let Some(soa) = at_apex.get_mut(&record_type::SOA) else {
                 return Err(UpdateRefused::OtherZone(apex));
             };
             soa.data.iter_mut().for_each(|data| raise(data));
-            difference = self.difference()?;
+            difference = self::difference(held, &names)?;
         }
         for list in [&mut difference.removed, &mut difference.added] {
             if let Some(at) = list.iter().position(is_soa) {
@@ -182,31 +211,29 @@ impl<'z> Draft<'z> {
         }
         let added = difference.added.first();
         let to_serial = added.and_then(|soa| serial_of(&soa.data)).unwrap_or(from_serial);
-        Ok((ZoneDifference { from_serial, to_serial, ..difference }, Changed(self.names)))
+        Ok((ZoneDifference { from_serial, to_serial, ..difference }, Changed(names)))
     }
+}
 
-    fn difference(&self) -> Result<ZoneDifference, UpdateRefused> {
-        let (mut difference, mut bytes_left) = (ZoneDifference::default(), DIFFERENCE_BYTES_MAX);
-        for (name, sets) in &self.names {
-            if sets.values().filter(|set| !set.data.is_empty()).count() > TYPES_MAX {
+fn difference(held: Held<'_>, names: &Names) -> Result<ZoneDifference, UpdateRefused> {
+    let (mut difference, mut bytes_left) = (ZoneDifference::default(), DIFFERENCE_BYTES_MAX);
+    for (name, sets) in names {
+        if sets.values().filter(|set| !set.data.is_empty()).count() > TYPES_MAX {
+            return Err(UpdateRefused::TooMany(name.clone()));
+        }
+        for set in sets.values() {
+            let held = held.set(name, set.record_type);
+            if bytes_of_set(set) > SET_BYTES_MAX && *set != held {
                 return Err(UpdateRefused::TooMany(name.clone()));
             }
-            for set in sets.values() {
-                let bytes: usize = set.data.iter().map(|data| RECORD_HEAD + data.len()).sum();
-                let held = self.held.set(name, set.record_type);
-                if bytes > SET_BYTES_MAX && *set != held {
-                    return Err(UpdateRefused::TooMany(name.clone()));
-                }
-                let before = (difference.removed.len(), difference.added.len());
-                compare(name, &held, set, &mut difference);
-                let more =
-                    difference.removed[before.0..].iter().chain(&difference.added[before.1..]);
-                let more: usize = more.map(journal_bytes).sum();
-                bytes_left = bytes_left.checked_sub(more).ok_or(UpdateRefused::TooMuch)?;
-            }
+            let before = (difference.removed.len(), difference.added.len());
+            compare(name, &held, set, &mut difference);
+            let more = difference.removed[before.0..].iter().chain(&difference.added[before.1..]);
+            let more: usize = more.map(journal_bytes).sum();
+            bytes_left = bytes_left.checked_sub(more).ok_or(UpdateRefused::TooMuch)?;
         }
-        Ok(difference)
     }
+    Ok(difference)
 }
 
 /// The sets of all names that an update touched, as it leaves them.
@@ -216,8 +243,13 @@ impl Changed {
     /// Puts them to those before.
     pub(super) fn put(self, difference: &ZoneDifference, pending: &mut PendingSets) {
         pending.growth = pending.growth.saturating_add(growth_of(difference));
-        pending.bytes += bytes_of(&difference.removed) + bytes_of(&difference.added);
-        pending.names.extend(self.0);
+        pending.journal_bytes += bytes_of(&difference.removed) + bytes_of(&difference.added);
+        for (name, sets) in self.0 {
+            pending.held_bytes += bytes_of_sets(&sets);
+            if let Some(before) = pending.names.insert(name, sets) {
+                pending.held_bytes -= bytes_of_sets(&before);
+            }
+        }
     }
 }
 

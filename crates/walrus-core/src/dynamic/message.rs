@@ -145,30 +145,14 @@ pub(super) const fn is_meta(record_type: u16) -> bool {
     record_type == 0 || record_type == record_type::OPT || matches!(record_type, 128..=255)
 }
 
-/// Data by which records are the same (RFC 2136 section 1.1.1): names in lower case.
-pub(super) fn canonical(record_type: u16, data: &[u8]) -> Vec<u8> {
-    let mut parser = domain::dep::octseq::Parser::from_ref(data);
-    let number = Rtype::from_int(record_type);
-    let parsed = domain::base::rdata::ParseRecordData::parse_rdata(number, &mut parser);
-    let parsed: Option<ZoneRecordData<&[u8], ParsedName<&[u8]>>> = parsed.ok().flatten();
-    let mut composed = Vec::with_capacity(data.len());
-    match parsed {
-        Some(parsed) if parsed.compose_canonical_rdata(&mut composed).is_ok() => composed,
-        _ => data.to_vec(),
+/// Data by which records of one type are the same (RFC 2136 section 1.1.1): names in lower case, all else as it is.
+pub(super) fn form(record_type: u16, data: &[u8]) -> Vec<u8> {
+    let mut form = data.to_vec();
+    // The lengths of labels are no letters.
+    if let Some(names) = names_in(record_type, data) {
+        form[names].make_ascii_lowercase();
     }
-}
-
-/// Whether two records of one type at one name are the same (RFC 2136 section 1.1.1): names in any case, all else as
-/// it is. Reads nothing anew, for it is asked of each of a set's records.
-pub(super) fn is_same(record_type: u16, one: &[u8], other: &[u8]) -> bool {
-    if one == other {
-        return true;
-    }
-    let Some(names) = names_in(record_type, one) else { return false };
-    one.len() == other.len()
-        && one[..names.start] == other[..names.start]
-        && one[names.clone()].eq_ignore_ascii_case(&other[names.clone()])
-        && one[names.end..] == other[names.end..]
+    form
 }
 
 /// Where the names stand in a record's data, if there are any whose case does not count (RFC 4034 section 6.2).

@@ -5,6 +5,7 @@
 
 mod change;
 mod draft;
+mod draft_set;
 mod journal;
 mod message;
 mod prerequisite;
@@ -81,6 +82,9 @@ pub fn decide_next(
     let mut changing = Changing { ground, rules, draft: Draft::new(held) };
     for record in &message.changes {
         changing.take(record)?;
+        if changing.draft.is_too_much() {
+            return Err(UpdateRefused::TooMuch);
+        }
     }
     let (difference, changed) = changing.draft.finish()?;
     if pending.is_beyond(ground.zone, &difference, memory_max) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use walrus_dns::{DomainName, record_type};
 
 use super::draft::Held;
-use super::message::{CLASS_ANY, CLASS_NONE, canonical, is_meta};
+use super::message::{CLASS_ANY, CLASS_NONE, form, is_meta};
 use super::{UpdateRecord, UpdateRefused};
 
 /// Looks whether all of it holds. A name that has no records itself is not in use, whatever stands
@@ -46,7 +46,7 @@ pub(super) fn check(held: Held<'_>, prerequisites: &[UpdateRecord]) -> Result<()
             }
             (CLASS_ANY | CLASS_NONE, _) => {}
             (record_type::CLASS_IN, _) => {
-                let data = canonical(record_type, &record.data);
+                let data = form(record_type, &record.data);
                 exact.entry((&record.name, record_type)).or_default().push(data);
             }
             _ => return Err(UpdateRefused::Malformed("a prerequisite has an unknown class")),
@@ -54,7 +54,7 @@ pub(super) fn check(held: Held<'_>, prerequisites: &[UpdateRecord]) -> Result<()
     }
     for ((name, record_type), mut wanted) in exact {
         let data = held.data(name, record_type).into_iter();
-        let mut found: Vec<Vec<u8>> = data.map(|data| canonical(record_type, data)).collect();
+        let mut found: Vec<Vec<u8>> = data.map(|data| form(record_type, data)).collect();
         for list in [&mut wanted, &mut found] {
             list.sort_unstable();
             list.dedup();

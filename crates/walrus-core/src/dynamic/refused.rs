@@ -67,7 +67,9 @@ pub enum UpdateRefused {
     #[error("{0} would delegate or rename by a wildcard, which has no meaning")]
     WildcardCut(DomainName),
     /// It differs in too much at once.
-    #[error("it changes more than 4 MiB of records at once: send it in parts")]
+    #[error(
+        "it changes more than 4 MiB of records at once, or names that have more than 16 MiB: send it in parts"
+    )]
     TooMuch,
     /// It would take too much memory.
     #[error("the zone would take more memory than `[dns] zone_memory_max` allows")]

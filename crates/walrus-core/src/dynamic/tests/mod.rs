@@ -7,7 +7,6 @@ mod rules;
 
 use walrus_dns::DomainName;
 
-use super::message::is_same;
 use super::{
     PendingSets, UpdateGround, UpdateMessage, UpdateRecord, UpdateRefused, UpdateRule, UpdateRules,
     decide_next,
