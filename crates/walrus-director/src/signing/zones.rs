@@ -42,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) unfit: BTreeMap<DomainName, UnfitServices>,
     /// Those that are signed.
     pub(crate) signing: BTreeMap<DomainName, ZoneSigning>,
+    /// Of zones that are answered under other serials: those with which they came.
+    pub(crate) own_serials: BTreeMap<DomainName, u32>,
     /// Of the topology.
     pub(crate) singles: Arc<SingleSets>,
     /// What of the topology lies in which zone that is configured. Zones that catalogs list are none of these, so that
@@ -118,8 +120,16 @@ impl Wanted {
         let apexes = zones.iter().map(|zone| zone.apex());
         let own = Arc::new(ZonesOwnNames::new(apexes, &topology));
         let (empty, signing_of) = (BTreeSet::new(), BTreeMap::new());
-        let unfit = BTreeMap::new();
-        let wanted = Self { topology, zones, empty, unfit, signing: signing_of, singles, own };
+        let wanted = Self {
+            topology,
+            zones,
+            empty,
+            unfit: BTreeMap::new(),
+            signing: signing_of,
+            own_serials: BTreeMap::new(),
+            singles,
+            own,
+        };
         signing.into_iter().fold(wanted, Self::with_signing)
     }
 

@@ -162,6 +162,7 @@ impl Wanted {
         self.zones.retain(|zone| !gone.contains(zone.apex()));
         self.empty.retain(|apex| !gone.contains(apex));
         self.unfit.retain(|apex, _| !gone.contains(apex));
+        self.own_serials.retain(|apex, _| !gone.contains(apex));
         self
     }
 }

@@ -288,16 +288,25 @@ pub(crate) fn put_updated(contents: &mut Contents, prepared: &Prepared, held: &C
 }
 
 impl Wanted {
-    /// With zones under the serials that others know them by; signed ones keep theirs.
+    /// With zones under the serials that others know them by, all others under their own; signed ones keep theirs.
     pub(crate) fn with_serials(mut self, serials: &BTreeMap<DomainName, u32>) -> Self {
         for zone in &mut self.zones {
-            if let Some(serial) = serials.get(zone.apex())
-                && *serial != zone.serial()
-                && !zone.is_signed()
-                && !self.signing.contains_key(zone.apex())
-            {
-                *zone = Arc::new(zone.with_serial(*serial));
+            let apex = zone.apex();
+            if zone.is_signed() || self.signing.contains_key(apex) {
+                continue;
             }
+            let serial = match serials.get(apex) {
+                Some(serial) if *serial != zone.serial() => {
+                    self.own_serials.entry(apex.clone()).or_insert_with(|| zone.serial());
+                    *serial
+                }
+                Some(_) => continue,
+                None => match self.own_serials.remove(apex) {
+                    Some(own) => own,
+                    None => continue,
+                },
+            };
+            *zone = Arc::new(zone.with_serial(serial));
         }
         self
     }
@@ -317,6 +326,7 @@ impl Wanted {
         let mut placed: BTreeMap<&DomainName, Option<Arc<Zone>>> = BTreeMap::new();
         for (apex, content) in contents {
             self.unfit.remove(apex);
+            self.own_serials.remove(apex);
             let Some(content) = content else {
                 self.empty.insert(apex.clone());
                 placed.insert(apex, None);

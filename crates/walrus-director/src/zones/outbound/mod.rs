@@ -179,9 +179,17 @@ impl DirectorHandle {
         // First: a round that began before gives nothing any more to a zone that is taken out below.
         outbound.keys.store(self.inner().keys.load_full());
         outbound.settings.store(Arc::clone(&settings));
-        lock(&outbound.serials).retain(|apex, _| zones.contains_key(apex));
+        let has_left = {
+            let mut serials = lock(&outbound.serials);
+            let before = serials.len();
+            serials.retain(|apex, _| zones.contains_key(apex));
+            serials.len() < before
+        };
         outbound.recipients.retain(zones);
         outbound.keep_snapshots(|apex| zones.contains_key(apex));
+        if has_left {
+            self.answer_under_own();
+        }
         outbound.is_open.store(is_open, Relaxed);
         self.inner().keeper.hand_off().set_signed(is_open);
         self.inner().followers.call();

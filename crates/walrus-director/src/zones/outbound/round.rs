@@ -11,6 +11,7 @@ use walrus_core::transfer::is_newer;
 use walrus_core::world::Time;
 use walrus_core::zone::{RecordSet, Zone, ZoneDifference};
 use walrus_dns::{DomainName, record_type};
+use walrus_host::log::chain;
 
 use super::notify::{Heard, Notifier};
 use super::serials::{Used, UsedSerials, digest_of};
@@ -54,7 +55,6 @@ struct Following {
 /// What is to be sent of a zone from now on.
 struct Change {
     apex: DomainName,
-    transfers: ZoneTransfers,
     held: Option<Arc<Snapshot>>,
     zone: Arc<Zone>,
     used: Used,
@@ -93,6 +93,8 @@ impl DirectorHandle {
         let now = outbound.clock.now();
         if rounds.is_due(generation, &settings, now) {
             rounds.zones.retain(|apex, _| settings.zones.contains_key(apex));
+            // A round that settings overtook may have told of those that are no longer told.
+            outbound.recipients.retain(&settings.zones);
             rounds.notifier.retain(|apex, target| {
                 settings.zones.get(apex).is_some_and(|it| it.notify.contains(target))
             });
@@ -121,12 +123,18 @@ impl DirectorHandle {
         let outbound = &self.inner().outbound;
         let serving = self.inner().current.load();
         let table = &serving.table;
-        // Nothing is answered here of a zone that is not there, so nobody else shall have it from here.
-        outbound.keep_snapshots(|apex| table.zones().zone(apex).is_some());
+        // Nothing is answered here of a zone that is not there, so nobody else shall have it from here. One that is sent
+        // no longer may be left by a round that other settings overtook.
+        outbound.keep_snapshots(|apex| {
+            settings.zones.contains_key(apex) && table.zones().zone(apex).is_some()
+        });
+        let snapshots = outbound.snapshots.load_full();
         rounds.zones.retain(|apex, _| table.zones().zone(apex).is_some());
         let mut wanted = BTreeMap::new();
         for (apex, transfers) in &settings.zones {
-            let risen_at = rounds.zones.get(apex).and_then(|it| it.changed_at);
+            // What is not sent yet, or was taken out meanwhile, waits for nothing.
+            let following = rounds.zones.get(apex).filter(|_| snapshots.contains_key(apex));
+            let risen_at = following.and_then(|it| it.changed_at);
             match risen_at.map(|then| then + SERIAL_EVERY).filter(|at| *at > now) {
                 Some(at) => rounds.look_again(at),
                 None => {
@@ -178,8 +186,10 @@ impl DirectorHandle {
         let outbound = &self.inner().outbound;
         let base = table.zones().zone(apex)?;
         let following = rounds.zones.entry(apex.clone()).or_default();
+        let held = outbound.snapshots.load().get(apex).cloned();
         let is_same = following.base.as_ref().is_some_and(|held| Arc::ptr_eq(held, base));
-        if is_same && following.services == services {
+        // Settings may have taken it out, and in again, since the last look.
+        if is_same && following.services == services && held.is_some() {
             return None;
         }
         let rendered = match services.is_empty() {
@@ -187,7 +197,6 @@ impl DirectorHandle {
             // What the file says of its own digest is not so with services in it.
             false => Arc::new(base.with_sets(services.iter().cloned().chain([no_digest(apex)]))),
         };
-        let held = outbound.snapshots.load().get(apex).cloned();
         let Some(next) = next_content(held.as_deref(), &rendered) else {
             (following.base, following.services) = (Some(Arc::clone(base)), services);
             return None;
@@ -201,8 +210,7 @@ impl DirectorHandle {
         };
         let changed_at = held.as_ref().map(|_| outbound.clock.now());
         let following = Following { base: Some(Arc::clone(base)), services, changed_at };
-        let (apex, transfers) = (apex.clone(), transfers.clone());
-        Some(Change { apex, transfers, held, zone, used, following })
+        Some(Change { apex: apex.clone(), held, zone, used, following })
     }
 
     /// Puts serials on the disk, then into answers, then before those who transfer the zones: each for all of them at
@@ -225,7 +233,10 @@ impl DirectorHandle {
             return rounds.complain(now, format_args!("they cannot be answered: {error}"));
         }
         let mut kept = Vec::new();
-        for Change { apex, transfers, held, zone, used, following } in changes {
+        // All that took a while: they may be others by now.
+        let settings = outbound.settings.load_full();
+        for Change { apex, held, zone, used, following } in changes {
+            let Some(transfers) = settings.zones.get(&apex) else { continue };
             let told = Told::of(held.as_deref(), &zone);
             tracing::info!(
                 zone = %apex, serial = used.serial, records = told.records,
@@ -260,15 +271,21 @@ impl DirectorHandle {
         let done = self.rebuild(&mut rebuilding, wanted, None, false);
         if done.is_err() {
             // Else the next try would take them for answered already.
-            let mut answered = lock(&outbound.serials);
-            for apex in serials.keys() {
-                match before.get(apex) {
-                    Some(serial) => answered.insert(apex.clone(), *serial),
-                    None => answered.remove(apex),
-                };
-            }
+            outbound.take_back(serials.keys(), &before);
         }
         done
+    }
+
+    /// Answers zones under the serials that are theirs now: those that nobody is sent any more under their own.
+    pub(super) fn answer_under_own(&self) {
+        let mut rebuilding = self.rebuilding();
+        let wanted = rebuilding.wanted.clone();
+        if let Err(error) = self.rebuild(&mut rebuilding, wanted, None, false) {
+            tracing::warn!(
+                error = chain(&error),
+                "zones that go to nobody any more keep the serials that secondaries saw"
+            );
+        }
     }
 }
 
@@ -357,6 +374,23 @@ impl Told {
 }
 
 impl Outbound {
+    /// Takes back serials that were not answered: those of before hold, of zones that are still sent.
+    fn take_back<'a>(
+        &self,
+        apexes: impl Iterator<Item = &'a DomainName>,
+        before: &BTreeMap<DomainName, u32>,
+    ) {
+        let mut answered = lock(&self.serials);
+        // With the lock, as when they were put there.
+        let settings = self.settings.load();
+        for apex in apexes {
+            match before.get(apex).filter(|_| settings.zones.contains_key(apex)) {
+                Some(serial) => answered.insert(apex.clone(), *serial),
+                None => answered.remove(apex),
+            };
+        }
+    }
+
     /// Sends these from now on, but for zones that go to nobody any more.
     fn keep(&self, new: &[(DomainName, Arc<Snapshot>)]) {
         self.snapshots.rcu(|held| {

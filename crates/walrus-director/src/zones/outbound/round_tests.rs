@@ -137,6 +137,79 @@ fn a_round_that_a_reload_overtakes_gives_nothing_to_a_zone_that_is_sent_no_longe
     director.shutdown();
 }
 
+/// Settings that send these zones.
+fn sending(zones: &[Arc<Zone>]) -> OutboundSettings {
+    let zones = sent(zones, SerialPolicy::UnixTime);
+    OutboundSettings { zones, ..OutboundSettings::default() }
+}
+
+/// A Director whose rounds are a test's own.
+fn without_rounds() -> (DirectorHandle, ManualClock) {
+    let (director, time) = start(vec![zone()], Vec::new(), &[]);
+    director.inner().followers.stop();
+    (director, time)
+}
+
+#[test]
+fn a_zone_that_is_taken_out_and_in_again_between_two_rounds_is_sent() {
+    let (director, _time) = without_rounds();
+    let mut rounds = Rounds::default();
+    director.set_outbound(sending(&[zone()]));
+    director.follow(&mut rounds);
+    let first = serials(&director);
+    assert!(first[0].is_some());
+    let again = |rounds: &mut Rounds| {
+        director.set_outbound(sending(&[]));
+        director.set_outbound(sending(&[zone()]));
+        assert_eq!(serials(&director), [None]);
+        director.follow(rounds);
+        serials(&director)
+    };
+    assert_eq!(again(&mut rounds), first, "the content is the same");
+    // Also one that has had a new serial just now.
+    let now = director.inner().outbound.clock.now();
+    rounds.zones.values_mut().for_each(|it| it.changed_at = Some(now));
+    assert_eq!(again(&mut rounds), first);
+    director.shutdown();
+}
+
+#[test]
+fn a_zone_that_goes_to_nobody_any_more_is_answered_under_its_own_serial_at_once() {
+    let (director, _time) = without_rounds();
+    let apex = zone().apex().clone();
+    let own = answered(&director, &apex);
+    director.set_outbound(sending(&[zone()]));
+    director.follow(&mut Rounds::default());
+    let given = serials(&director)[0];
+    assert!(given.is_some() && given != own);
+    assert_eq!(answered(&director, &apex), given);
+    director.set_outbound(sending(&[]));
+    assert_eq!(answered(&director, &apex), own);
+    director.shutdown();
+}
+
+#[test]
+fn what_a_round_leaves_that_settings_overtook_is_gone_with_the_next() {
+    let (director, _time) = without_rounds();
+    let (apex, other) = (zone().apex().clone(), "other.example".parse::<DomainName>().unwrap());
+    director.set_outbound(sending(&[zone()]));
+    let outbound = &director.inner().outbound;
+    let snapshot = Arc::new(Snapshot { zone: zone(), history: Vec::new() });
+    outbound.snapshots.store(Arc::new([(other.clone(), snapshot)].into()));
+    outbound.recipients.told(&apex, [192, 0, 2, 1].into());
+    outbound.recipients.told(&other, [192, 0, 2, 1].into());
+    director.follow(&mut Rounds::default());
+    assert_eq!(outbound.snapshots.load().keys().collect::<Vec<_>>(), [&apex]);
+    assert_eq!(outbound.recipients.of(&apex), []);
+    assert_eq!(outbound.recipients.of(&other), []);
+    // A serial that could not be answered comes back to none but what is sent.
+    let before = [(apex.clone(), 5), (other.clone(), 5)].into();
+    lock(&outbound.serials).extend([(apex.clone(), 7), (other.clone(), 7)]);
+    outbound.take_back([&apex, &other].into_iter(), &before);
+    assert_eq!(outbound.serials(), [(apex, 5)].into());
+    director.shutdown();
+}
+
 #[test]
 fn a_zone_that_moves_begins_under_the_serial_that_others_know() {
     let apex = zone().apex().clone();
