@@ -342,7 +342,7 @@ impl<A: Answering> Answers<A> {
         self.count(Count::of_queries(transport));
         let client = client.to_canonical();
         let caller = self.hand_off.caller(message, client);
-        if caller == Caller::Unsigned {
+        if matches!(caller, Caller::Unsigned) {
             let mut guard = self.answering.borrow_mut();
             let (answering, reply) = &mut *guard;
             let incoming = Incoming { query: message, client, local, transport };
@@ -357,6 +357,7 @@ impl<A: Answering> Answers<A> {
             local,
             transport,
             back: Back::Stream(sender),
+            signed: None,
         };
         let was_taken = self.hand_off.offer(handed, caller);
         self.count(if was_taken { Count::HandedOver } else { Count::HandedOverLost });

@@ -33,7 +33,7 @@ pub struct TsigCount {
     pub bad_key: u64,
     /// Signatures that are wrong or too short: mostly another secret.
     pub bad_signature: u64,
-    /// Clocks that differ too much.
+    /// Clocks that differ too much, or what was signed before what this side remembers of its key.
     pub bad_time: u64,
     /// Signatures that are none, or stand in the wrong place.
     pub malformed: u64,
@@ -63,7 +63,7 @@ impl TsigCounts {
             TsigRefusal::WrongSignature | TsigRefusal::ShortSignature { .. } => {
                 (2, &self.bad_signature)
             }
-            TsigRefusal::WrongTime { .. } => (3, &self.bad_time),
+            TsigRefusal::WrongTime { .. } | TsigRefusal::Forgotten { .. } => (3, &self.bad_time),
         };
         count.fetch_add(1, Relaxed);
         let told = &self.told_at[kind];

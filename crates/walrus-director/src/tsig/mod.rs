@@ -24,6 +24,7 @@ use walrus_dns::DomainName;
 
 pub use client::{ReplyRefused, ReplyVerifier};
 pub use counts::{TsigCount, TsigCounts};
+pub(crate) use server::Signed;
 pub use server::{ReplySigner, TsigRefusal};
 
 use crate::update::{SecretError, read_secret};

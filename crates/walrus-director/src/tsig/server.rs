@@ -41,6 +41,26 @@ pub enum TsigRefusal {
         /// When the request was signed, in seconds since 1970.
         signed_at: u64,
     },
+    /// Signed rightly, and not of long ago; but whether it was taken before is not known any more.
+    #[error(
+        "its key has signed so much since that nobody knows whether it was taken before: sign it anew, and fewer than 4096 \
+         in ten minutes with one key (BADTIME)"
+    )]
+    Forgotten {
+        /// Who signs the reply that says so.
+        signer: ReplySigner,
+        /// When the request was signed, in seconds since 1970.
+        signed_at: u64,
+    },
+}
+
+/// A request whose signature is right.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    /// Who signs the replies.
+    pub(crate) signer: ReplySigner,
+    /// Without the signature, under the id that it was signed with.
+    request: Vec<u8>,
 }
 
 impl TsigKeys {
@@ -56,11 +76,7 @@ impl TsigKeys {
         let mut named = None;
         match self.check(request, now, &mut named) {
             Ok(None) => Ok(None),
-            Ok(Some((signer, signed))) => {
-                self.counts.add_good();
-                *request = signed;
-                Ok(Some(signer))
-            }
+            Ok(Some(signed)) => Ok(Some(self.take(signed, request))),
             Err(refusal) => {
                 self.counts.add_refusal(&refusal, named.as_ref(), now);
                 Err(refusal)
@@ -68,35 +84,53 @@ impl TsigKeys {
         }
     }
 
-    /// Who signs the replies to a request, before it is taken: nothing is counted or told. `None`: it has no signature.
-    /// A signature that is wrong costs a hash over the message, as much as a right one.
+    /// Checks a request's signature before it is taken: nothing is counted or told. `None`: it has none. A signature that
+    /// is wrong costs a hash over the message, as much as a right one.
     ///
     /// # Errors
     /// As [`Self::verify`].
-    pub(crate) fn look(
+    pub(crate) fn look(&self, request: &[u8], now: u64) -> Result<Option<Signed>, TsigRefusal> {
+        self.check(request, now, &mut None)
+    }
+
+    /// [`Self::verify`] for a request whose signature may have been found right by [`Self::look`]: then it is believed
+    /// as it was then.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub(crate) fn verify_once(
         &self,
-        request: &[u8],
+        signed: Option<Signed>,
+        request: &mut Vec<u8>,
         now: u64,
     ) -> Result<Option<ReplySigner>, TsigRefusal> {
-        Ok(self.check(request, now, &mut None)?.map(|(signer, _)| signer))
+        match signed {
+            Some(signed) => Ok(Some(self.take(signed, request))),
+            None => self.verify(request, now),
+        }
+    }
+
+    fn take(&self, signed: Signed, request: &mut Vec<u8>) -> ReplySigner {
+        self.counts.add_good();
+        *request = signed.request;
+        signed.signer
     }
 
     /// Refuses a request that was signed rightly, since nobody knows any more whether it was taken before: as
     /// RFC 8945 section 5.2.3 has it for one that is older than what came since.
     pub(crate) fn refuse_forgotten(&self, signer: ReplySigner, now: u64) -> TsigRefusal {
         let (key, signed_at) = (signer.key().clone(), signer.signed_at);
-        let refusal = TsigRefusal::WrongTime { signer, signed_at };
+        let refusal = TsigRefusal::Forgotten { signer, signed_at };
         self.counts.add_refusal(&refusal, Some(&key), now);
         refusal
     }
 
-    /// The signer, and the request as it was signed.
     fn check(
         &self,
         request: &[u8],
         now: u64,
         named: &mut Option<DomainName>,
-    ) -> Result<Option<(ReplySigner, Vec<u8>)>, TsigRefusal> {
+    ) -> Result<Option<Signed>, TsigRefusal> {
         let found = Found::in_message(request).map_err(|_| TsigRefusal::Malformed)?;
         let Some(found) = found else { return Ok(None) };
         *named = Some(found.key.clone());
@@ -126,7 +160,7 @@ impl TsigKeys {
         if is_short {
             return Err(TsigRefusal::ShortSignature { signer });
         }
-        Ok(Some((signer, signed)))
+        Ok(Some(Signed { signer, request: signed }))
     }
 }
 
@@ -140,11 +174,12 @@ impl TsigRefusal {
             (Self::UnknownKey, _) => BAD_KEY,
             (Self::WrongSignature, _) => BAD_SIGNATURE,
             (Self::ShortSignature { .. }, _) => BAD_TRUNCATION,
-            (Self::WrongTime { .. }, _) => BAD_TIME,
+            (Self::WrongTime { .. } | Self::Forgotten { .. }, _) => BAD_TIME,
         };
         let mut reply = refused(request, RCODE_NOTAUTH)?;
         match self {
-            Self::WrongTime { mut signer, signed_at } => {
+            Self::WrongTime { mut signer, signed_at }
+            | Self::Forgotten { mut signer, signed_at } => {
                 let other = now.to_be_bytes()[2..].to_vec();
                 let variables = Variables { time_signed: signed_at, fudge: FUDGE, error, other };
                 signer.sign_with(&mut reply, variables);

@@ -33,7 +33,8 @@ const LOOK_AHEAD_FROM: usize = 4;
 const AFTER_PANIC: Duration = Duration::from_millis(10);
 
 /// An answering thread's sockets and buffers. Between `receive` and `send` it makes no system call,
-/// takes no lock and allocates nothing; it waits only when all that had come is answered.
+/// takes no lock and allocates nothing, but for what it hands over: of an update, a NOTIFY or a signed query it keeps a
+/// copy, and verifies the signature. It waits only when all that had come is answered.
 pub(crate) struct Worker<A> {
     sockets: Vec<Listening>,
     batch: Batch,
@@ -212,7 +213,7 @@ impl<A: Answering> Worker<A> {
                 let incoming = Incoming { query, client: client.ip(), local, transport };
                 if self.hand_off.wants(query) {
                     let caller = self.hand_off.caller(query, client.ip());
-                    if caller == Caller::Unsigned {
+                    if matches!(caller, Caller::Unsigned) {
                         return self.answering.refuse(incoming, reply);
                     }
                     self.answering.tell(incoming, None);
@@ -284,7 +285,7 @@ fn hand_over(
         between: (client.ip(), local),
     };
     let transport = Transport::Udp;
-    hand_off.offer(HandedOver { message, client, local, transport, back }, caller)
+    hand_off.offer(HandedOver { message, client, local, transport, back, signed: None }, caller)
 }
 
 /// Lets receiving wait for [`RECEIVE_WAIT`] at most; false if the socket cannot be told so.

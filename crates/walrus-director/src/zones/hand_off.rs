@@ -22,7 +22,7 @@ use super::hand_off_places::{HandOffPlace, HandOffPlaces, PLACES};
 use super::late_replies::LateReplies;
 use super::outbound::request::is_wanted;
 use super::update_counts::UpdateCounts;
-use crate::tsig::TsigKeys;
+use crate::tsig::{Signed, TsigKeys};
 use crate::udp::{Route, UdpListener, send_along};
 
 /// Messages that wait on one queue: all that have a place, and calls to look up.
@@ -48,6 +48,8 @@ pub(crate) struct HandedOver {
     pub(crate) transport: Transport,
     /// Where the reply goes.
     pub(crate) back: Back,
+    /// The same as it was signed, if the signature is right: it need not be verified again.
+    pub(crate) signed: Option<Signed>,
 }
 
 /// The way back to who asked. Dropped unused: there is no reply.
@@ -103,10 +105,10 @@ impl Back {
 }
 
 /// Who sends a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Caller {
-    /// One whose signature is right, and not of long ago; with its first bytes, which tell messages apart.
-    Signed(u64),
+    /// One whose signature is right, and not of long ago.
+    Signed(Box<Signed>),
     /// A primary of a zone that tells of a change, if its address is its own.
     Primary,
     /// Anybody else.
@@ -213,11 +215,7 @@ impl HandOff {
                 self.0.counts.unsigned.add();
                 Caller::Unsigned
             }
-            Ok(Some(signer)) => {
-                // None that is right is shorter.
-                let begin = signer.request_mac().first_chunk();
-                Caller::Signed(begin.map_or(0, |begin| u64::from_be_bytes(*begin)))
-            }
+            Ok(Some(signed)) => Caller::Signed(Box::new(signed)),
             _ if kind == NOTIFY && known.primaries.contains(&client.to_canonical()) => {
                 Caller::Primary
             }
@@ -226,10 +224,13 @@ impl HandOff {
     }
 
     /// Hands a message over; false if there is no place for it, and it is lost.
-    pub(crate) fn offer(&self, message: HandedOver, caller: Caller) -> bool {
+    pub(crate) fn offer(&self, mut message: HandedOver, caller: Caller) -> bool {
         let is_query = message.message.get(2).is_some_and(|flags| flags & OPCODE == 0);
         let (sender, places) = if is_query { &self.0.queries } else { &self.0.changes };
-        let place = places.take(message.client.ip(), caller);
+        let place = places.take(message.client.ip(), &caller);
+        if let Caller::Signed(signed) = caller {
+            message.signed = Some(*signed);
+        }
         place.is_some_and(|place| sender.try_send(Event::Message(Box::new(message), place)).is_ok())
     }
 
@@ -254,6 +255,8 @@ fn is_moving(kind: u8, message: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::discriminant;
+
     use walrus_core::config::TsigAlgorithm;
 
     use super::*;
@@ -280,15 +283,17 @@ mod tests {
     }
 
     fn with_key(hand_off: &HandOff) {
-        let key = SharedKey::new("k".parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
-        hand_off.set_known(|known| known.keys = [key.clone()].into_iter().collect());
+        let keys = ["k", "other"].map(|name| {
+            SharedKey::new(name.parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret")
+        });
+        hand_off.set_known(|known| known.keys = keys.iter().cloned().collect());
     }
 
     fn handed(message: Vec<u8>, client: [u8; 4]) -> HandedOver {
         let (sender, _) = oneshot::channel();
         let (client, local) = ((client, 53).into(), ([127, 0, 0, 2], 53).into());
         let back = Back::Stream(sender);
-        HandedOver { message, client, local, transport: Transport::Tcp, back }
+        HandedOver { message, client, local, transport: Transport::Tcp, back, signed: None }
     }
 
     #[test]
@@ -322,13 +327,33 @@ mod tests {
         let right = ("k", &b"secret"[..], NOW);
         let repeated = (0..1000).filter(|it| offer(signed(0x28, 7, right), net(*it))).count();
         assert_eq!(repeated, 4, "what somebody has recorded and sends from everywhere");
-        assert_eq!(repeated + count(0x28, right), 192);
+        assert_eq!(repeated + count(0x28, right), 96, "of one key");
+        assert_eq!(count(0x28, ("other", b"secret", NOW)), 96, "as many are left to others");
         assert!(offer(signed(0x00, 1, right), net(1)), "queries wait for no update");
         assert!(events.queries.try_recv().is_ok());
         assert!(events.changes.try_recv().is_ok());
         assert!(offer(signed(0x28, 1, ("k", b"wrong", NOW)), net(2000)), "its place is free");
         drop(events);
         assert!(!offer(signed(0x00, 1, right), net(1)), "the thread is gone");
+    }
+
+    /// What came in is verified where it came in, and nowhere else.
+    #[test]
+    fn a_signature_that_is_right_goes_along() {
+        let (hand_off, events) = new();
+        with_key(&hand_off);
+        hand_off.set_open(true);
+        let message = signed(0x28, 1, ("k", b"secret", NOW));
+        let caller = hand_off.caller(&message, [192, 0, 2, 1].into());
+        assert!(hand_off.offer(handed(message.clone(), [192, 0, 2, 1]), caller));
+        let Ok(Event::Message(mut handed, _)) = events.changes.try_recv() else { panic!("none") };
+        // Whatever becomes of the keys, and of the time.
+        let keys = TsigKeys::default();
+        let signed = keys.verify_once(handed.signed.take(), &mut handed.message, 0).unwrap();
+        assert_eq!(signed.unwrap().key(), &"k".parse().unwrap());
+        let question = 12..handed.message.len();
+        assert_eq!(handed.message[12..], message[question], "without the signature");
+        assert_eq!(keys.counts().snapshot().good, 1);
     }
 
     #[test]
@@ -342,13 +367,13 @@ mod tests {
         let right = ("K", &b"secret"[..], NOW + 300);
         for flags in [0x00, 0x20, 0x28] {
             let message = signed(flags, 1, right);
-            let caller = hand_off.caller(&message, elsewhere);
-            assert!(matches!(caller, Caller::Signed(_)), "{flags:x} {caller:?}");
-            let other = hand_off.caller(&signed(flags, 2, right), elsewhere);
-            assert!(other != caller && hand_off.caller(&message, primary) == caller);
+            for client in [elsewhere, primary] {
+                let caller = hand_off.caller(&message, client);
+                assert!(matches!(caller, Caller::Signed(_)), "{flags:x} {caller:?}");
+            }
         }
         for (message, client, caller) in [
-            (signed(0x28, 1, ("other", b"secret", NOW)), primary, Caller::Stranger),
+            (signed(0x28, 1, ("unknown", b"secret", NOW)), primary, Caller::Stranger),
             (signed(0x28, 1, ("k", b"wrong", NOW)), primary, Caller::Stranger),
             (signed(0x28, 1, ("k", b"secret", NOW - 301)), primary, Caller::Stranger),
             (plain(0x28), primary, Caller::Unsigned),
@@ -356,7 +381,8 @@ mod tests {
             (plain(0x20), elsewhere, Caller::Stranger),
             (plain(0x28)[..20].to_vec(), elsewhere, Caller::Stranger),
         ] {
-            assert_eq!(hand_off.caller(&message, client), caller, "{message:x?}");
+            let found = hand_off.caller(&message, client);
+            assert_eq!(discriminant(&found), discriminant(&caller), "{message:x?}");
         }
     }
 }

@@ -17,6 +17,7 @@ use super::hand_off::{Event, HandOff, HandedOver, Mailboxes};
 use super::notify_in;
 use super::update_repeats::{Repeats, Seen};
 use crate::director::{DirectorHandle, Inner};
+use crate::tsig::ReplySigner;
 
 /// How long it sleeps if nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -119,8 +120,9 @@ fn run(
 /// Signed queries and transfers by UDP. Whoever has recorded a query may send it again from any address: so its reply
 /// counts for the rate limit then.
 fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>, repeats: &mut Repeats) {
-    for HandedOver { message, client, local, transport, back } in messages {
-        let is_repeat = is_repeat(director, &message, repeats);
+    for HandedOver { message, client, local, transport, back, signed } in messages {
+        let is_repeat =
+            signed.as_ref().is_some_and(|signed| is_repeat(director, &signed.signer, repeats));
         let request = OutboundRequest { message, client: client.ip(), local, transport };
         let mut back = Some(back);
         let mut send = |reply| {
@@ -133,7 +135,7 @@ fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>, repeats: &mu
             false
         };
         // A panic is a bug of ours, which costs that query its answer.
-        let serve = || director.inner().outbound.serve(request, &mut send);
+        let serve = || director.inner().outbound.serve(request, signed, &mut send);
         if catch_unwind(AssertUnwindSafe(serve)).is_err() {
             tracing::error!(%client, "answering a query has failed, which is a bug to report");
         }
@@ -141,13 +143,12 @@ fn answer_all(director: &DirectorHandle, messages: Vec<HandedOver>, repeats: &mu
 }
 
 /// Whether a query that is signed rightly has come before, or may have; keeps in mind that it has come now.
-fn is_repeat(director: &DirectorHandle, message: &[u8], repeats: &mut Repeats) -> bool {
+fn is_repeat(director: &DirectorHandle, signer: &ReplySigner, repeats: &mut Repeats) -> bool {
     let now = director.inner().clock.unix_ms() / 1000;
-    let Ok(Some(signer)) = director.inner().keys.load().look(message, now) else { return false };
-    let seen = repeats.look(&signer, now);
+    let seen = repeats.look(signer, now);
     if seen == Seen::Never {
         // A query is answered anew, whatever it was told.
-        repeats.keep(&signer, 0, now);
+        repeats.keep(signer, 0, now);
     }
     seen != Seen::Never
 }
@@ -163,7 +164,8 @@ fn take_in(director: &DirectorHandle, messages: Vec<HandedOver>) {
     for handed in messages {
         match handed.message.get(2).map(|flags| flags & OPCODE) {
             Some(NOTIFY) => {
-                let HandedOver { message, client, back, .. } = handed;
+                let HandedOver { message, client, back, signed, .. } = handed;
+                let message = (message, signed);
                 if let Some(reply) = notify_in::reply(director, message, client.ip(), (&keys, now))
                 {
                     back.send(reply);

@@ -7,7 +7,7 @@ use walrus_dns::{DomainName, rcode};
 
 use super::secondary::Notified;
 use crate::director::DirectorHandle;
-use crate::tsig::TsigKeys;
+use crate::tsig::{Signed, TsigKeys};
 
 /// Where a message's question begins.
 const HEADER_LEN: usize = 12;
@@ -22,13 +22,13 @@ const NOTIFY_FLAGS: u8 = 4 << 3;
 /// their address; whoever lies has a primary asked for its serial, once a second at most.
 pub(crate) fn reply(
     director: &DirectorHandle,
-    mut message: Vec<u8>,
+    (mut message, signed): (Vec<u8>, Option<Signed>),
     client: IpAddr,
     (keys, now): (&TsigKeys, u64),
 ) -> Option<Vec<u8>> {
     // Whoever passed it on may have given it another id than was signed (RFC 8945 section 5.5).
     let id = *message.first_chunk::<2>()?;
-    let signer = match keys.verify(&mut message, now) {
+    let signer = match keys.verify_once(signed, &mut message, now) {
         Ok(signer) => signer,
         Err(refusal) => return refusal.reply(&message, now),
     };

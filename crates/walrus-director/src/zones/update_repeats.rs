@@ -91,7 +91,7 @@ mod tests {
         let mut message = [&number.to_be_bytes()[..], &[0; 10]].concat();
         let _ = key.sign_request(&mut message, signed_at);
         let keys: TsigKeys = [key].into_iter().collect();
-        keys.look(&message, signed_at).unwrap().unwrap()
+        keys.look(&message, signed_at).unwrap().unwrap().signer
     }
 
     #[test]

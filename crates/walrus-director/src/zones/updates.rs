@@ -234,13 +234,13 @@ impl Updates {
         now: u64,
         lines: &mut BTreeMap<DomainName, Line>,
     ) {
-        let HandedOver { mut message, back, client, transport, .. } = handed;
+        let HandedOver { mut message, back, client, transport, signed, .. } = handed;
         if back.is_gone() {
             // Who has stopped waiting asks again; it must not be done twice.
             return;
         }
         let asked = message.clone();
-        let signer = match keys.verify(&mut message, now) {
+        let signer = match keys.verify_once(signed, &mut message, now) {
             Ok(Some(signer)) => signer,
             Ok(None) => {
                 tracing::debug!(%client, transport = transport.name(), "an unsigned update is refused");

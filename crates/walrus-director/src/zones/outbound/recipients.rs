@@ -48,8 +48,7 @@ struct Known {
 }
 
 impl Recipients {
-    /// It asked, was admitted with this key, and named what it has. Only of somebody who is at that address: by a
-    /// connection, or with a signature.
+    /// It asked by a connection, so that it is at that address, was admitted with this key, and named what it has.
     pub(super) fn asked(
         &self,
         apex: &DomainName,
@@ -70,6 +69,22 @@ impl Recipients {
         known.key = key.cloned();
         known.told.asked = Some(unix_secs);
         known.told.serial = serial.or(known.told.serial);
+    }
+
+    /// It asked by a datagram and was admitted with this key. Somebody who has recorded that may send it from any address,
+    /// so it makes nobody known, and says no more than when.
+    pub(super) fn seen(
+        &self,
+        apex: &DomainName,
+        (client, key): (IpAddr, Option<&DomainName>),
+        unix_secs: u64,
+    ) {
+        let mut zones = lock(&self.0);
+        let zone = zones.get_mut(apex);
+        if let Some(known) = zone.and_then(|zone| zone.get_mut(&client.to_canonical())) {
+            known.key = key.cloned();
+            known.told.asked = Some(unix_secs);
+        }
     }
 
     /// It was sent this, to the end.

@@ -18,7 +18,7 @@ use super::places::Place;
 use super::request::Asked;
 use super::{Outbound, Snapshot};
 use crate::signing::give_way;
-use crate::tsig::{ReplySigner, TsigRefusal};
+use crate::tsig::{ReplySigner, Signed, TsigRefusal};
 
 /// So long a transfer waits for a zone that is not ready yet, as at a start: who was told SERVFAIL may not come again
 /// for minutes.
@@ -74,9 +74,21 @@ enum Task {
 }
 
 /// Why a transfer waited in vain.
+#[derive(Debug, PartialEq, Eq)]
 enum InVain {
     NotReady,
     TooMany,
+    /// Other settings came meanwhile, and admit it no longer.
+    NotAdmitted,
+    /// The client went away.
+    Gone,
+}
+
+/// The way back to who asked.
+struct Way<'a> {
+    /// Sends a message; false if no more are wanted.
+    send: &'a mut dyn FnMut(Vec<u8>) -> bool,
+    is_gone: &'a dyn Fn() -> bool,
 }
 
 impl Outbound {
@@ -84,7 +96,7 @@ impl Outbound {
     /// admitted gets one. `None` if there are no more threads.
     pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming) -> Option<Receiver<Vec<u8>>> {
         let (sender, receiver) = channel(MESSAGES_AHEAD);
-        match self.look_at(incoming) {
+        match self.look_at(incoming, None) {
             Work::Reply(reply) => {
                 // There is room for one.
                 reply.into_iter().for_each(|reply| drop(sender.try_send(reply)));
@@ -94,7 +106,8 @@ impl Outbound {
                 let serve = move || {
                     give_way();
                     let send = &mut |message| sender.blocking_send(message).is_ok();
-                    outbound.carry_out(*answer, task, send);
+                    let is_gone = &|| sender.is_closed();
+                    outbound.carry_out(*answer, task, Way { send, is_gone });
                 };
                 thread::Builder::new().name("transfer".to_owned()).spawn(serve).ok()?;
             }
@@ -102,21 +115,29 @@ impl Outbound {
         Some(receiver)
     }
 
-    /// Answers a request with any number of messages; `send` says whether more are wanted.
-    pub(crate) fn serve(&self, incoming: Incoming, send: &mut dyn FnMut(Vec<u8>) -> bool) {
-        match self.look_at(incoming) {
+    /// Answers a request, whose signature may have been found right already, with any number of messages; `send` says
+    /// whether more are wanted.
+    pub(crate) fn serve(
+        &self,
+        incoming: Incoming,
+        signed: Option<Signed>,
+        send: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) {
+        match self.look_at(incoming, signed) {
             Work::Reply(reply) => {
                 reply.map(send);
             }
-            Work::Task(answer, task) => self.carry_out(*answer, task, send),
+            Work::Task(answer, task) => {
+                self.carry_out(*answer, task, Way { send, is_gone: &|| false });
+            }
         }
     }
 
     /// Checks who asks, and whether that is to be had.
-    fn look_at(&self, incoming: Incoming) -> Work {
+    fn look_at(&self, incoming: Incoming, signed: Option<Signed>) -> Work {
         let now = self.unix_secs();
         let mut request = incoming.message.clone();
-        let signer = match self.keys.load().verify(&mut request, now) {
+        let signer = match self.keys.load().verify_once(signed, &mut request, now) {
             Ok(signer) => signer,
             Err(refusal) => return Work::Reply(refusal.reply(&incoming.message, now)),
         };
@@ -146,7 +167,17 @@ impl Outbound {
         let rules = settings.zones.get(apex).filter(|_| *record_type == record_type::SOA);
         let client = answer.incoming.client;
         if rules.is_some_and(|rules| rules.admits(client, answer.key())) {
-            self.recipients.asked(apex, (client, answer.key()), None, self.unix_secs());
+            self.note(answer, None);
+        }
+    }
+
+    /// Whoever is admitted; by a datagram, whose address may be forged, only with a signature.
+    fn note(&self, answer: &Answer, serial: Option<u32>) {
+        let (apex, who) = (&answer.asked.apex, (answer.incoming.client, answer.key()));
+        if answer.incoming.transport != Transport::Udp {
+            self.recipients.asked(apex, who, serial, self.unix_secs());
+        } else if answer.signer.is_some() {
+            self.recipients.seen(apex, who, self.unix_secs());
         }
     }
 
@@ -165,11 +196,7 @@ impl Outbound {
         }
         let snapshot = self.snapshots.load().get(&apex).cloned();
         let is_by_udp = answer.incoming.transport == Transport::Udp;
-        // An address on a datagram may be forged.
-        if !is_by_udp || answer.signer.is_some() {
-            let who = (client, answer.key());
-            self.recipients.asked(&apex, who, answer.asked.serial, self.unix_secs());
-        }
+        self.note(&answer, answer.asked.serial);
         match (answer.asked.record_type, answer.asked.serial, snapshot) {
             (record_type::IXFR, None, _) => self.refuse(&mut answer, RCODE_FORMERR, EDE_OTHER),
             // RFC 5936 section 4.2: there is none by UDP.
@@ -195,10 +222,22 @@ impl Outbound {
     }
 
     /// Waits a little for a zone that is not ready yet, and for a place: who waits holds none of those who are sent
-    /// others meanwhile.
-    fn wait(&self, answer: &Answer) -> Result<(Arc<Snapshot>, Place), InVain> {
+    /// others meanwhile. It is as admitted in the end as at the beginning.
+    fn wait(
+        &self,
+        answer: &Answer,
+        is_gone: &dyn Fn() -> bool,
+    ) -> Result<(Arc<Snapshot>, Place), InVain> {
         let (began, apex) = (Instant::now(), &answer.asked.apex);
         loop {
+            if is_gone() {
+                return Err(InVain::Gone);
+            }
+            let settings = self.settings.load();
+            let rules = settings.zones.get(apex);
+            if !rules.is_some_and(|rules| rules.admits(answer.incoming.client, answer.key())) {
+                return Err(InVain::NotAdmitted);
+            }
             let in_vain = match self.snapshots.load().get(apex) {
                 Some(snapshot) => {
                     let place = self.transfers.take(answer.incoming.client, answer.key());
@@ -209,8 +248,7 @@ impl Outbound {
                 }
                 None => InVain::NotReady,
             };
-            let is_wanted = self.settings.load().zones.contains_key(apex);
-            if !is_wanted || began.elapsed() >= READY_WITHIN {
+            if began.elapsed() >= READY_WITHIN {
                 return Err(in_vain);
             }
             thread::sleep(READY_LOOK_EVERY);
@@ -222,14 +260,19 @@ impl Outbound {
     }
 
     fn refused_in_vain(&self, answer: &mut Answer, in_vain: &InVain) -> Option<Vec<u8>> {
-        let extended = match in_vain {
-            InVain::NotReady => EDE_NOT_READY,
+        let (rcode, extended) = match in_vain {
+            InVain::NotReady => (RCODE_SERVFAIL, EDE_NOT_READY),
             InVain::TooMany => {
                 self.counts.too_many.fetch_add(1, Relaxed);
-                EDE_OTHER
+                (RCODE_SERVFAIL, EDE_OTHER)
             }
+            InVain::NotAdmitted => {
+                self.counts.refused.fetch_add(1, Relaxed);
+                (RCODE_REFUSED, EDE_PROHIBITED)
+            }
+            InVain::Gone => return None,
         };
-        let reply = answer.refusal(RCODE_SERVFAIL, extended)?;
+        let reply = answer.refusal(rcode, extended)?;
         Some(answer.signed(reply, self.unix_secs()))
     }
 
@@ -238,7 +281,7 @@ impl Outbound {
         Work::Reply(reply.map(|reply| answer.signed(reply, self.unix_secs())))
     }
 
-    fn carry_out(&self, mut answer: Answer, task: Task, send: &mut dyn FnMut(Vec<u8>) -> bool) {
+    fn carry_out(&self, mut answer: Answer, task: Task, Way { send, is_gone }: Way<'_>) {
         match task {
             Task::Plain(_place) => {
                 if let Some(reply) = self.plain(&answer) {
@@ -246,7 +289,7 @@ impl Outbound {
                 }
             }
             Task::Transfer(snapshot, _place) => self.transfer(&mut answer, &snapshot, send),
-            Task::Wait(place) => match self.wait(&answer) {
+            Task::Wait(place) => match self.wait(&answer, is_gone) {
                 Ok((snapshot, _place)) => {
                     drop(place);
                     self.transfer(&mut answer, &snapshot, send);
