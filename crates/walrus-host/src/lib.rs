@@ -7,6 +7,7 @@
 
 pub mod bus;
 pub mod clock;
+pub mod descriptors;
 pub mod dns_client;
 pub mod foreign_clocks;
 pub mod frame;

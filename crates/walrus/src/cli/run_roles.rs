@@ -11,6 +11,7 @@ use walrus_host::shutdown::{Reload, Shutdown};
 use super::{DemoArguments, Failure, UpArguments};
 use crate::load::{self, LoadError};
 use crate::node::confine::{become_configured_user, confine};
+use crate::node::descriptors::make_room;
 use crate::node::{Node, Opened, Start};
 use crate::origin::{self, OriginSettings};
 use crate::{demo, expiry, test_clock};
@@ -28,6 +29,8 @@ pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
 pub(super) fn up(arguments: UpArguments) -> Result<(), Failure> {
     let checked = load::check(&arguments.config).map_err(LoadError::into_failure)?;
     walrus_host::log::start(&checked.configuration.log).context("starting the log")?;
+    // Before the sandbox, where a limit is no longer changed.
+    make_room(&checked.configuration);
     let on_a_test_clock = arguments.test_clock.is_some();
     let confined = confine(&checked, &arguments.config, on_a_test_clock)?;
     // A manual clock is exact only where tasks take turns.

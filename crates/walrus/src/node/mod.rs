@@ -5,6 +5,7 @@ mod access;
 mod announce;
 mod ask;
 pub(crate) mod confine;
+pub(crate) mod descriptors;
 mod expire;
 mod follow;
 mod group;

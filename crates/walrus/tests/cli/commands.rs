@@ -1,6 +1,8 @@
 //! Exit codes and words of the commands: 0 done, 1 the answer is no, 2 wrong use, 3 could not.
 
-use crate::running::{Running, TWO_CLUSTERS, program, run, walrus, walrus_on};
+use std::process::Command;
+
+use crate::running::{Running, TWO_CLUSTERS, program, run, wait_for, walrus, walrus_on};
 
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -229,6 +231,26 @@ fn a_controller_and_a_name_server_alone_say_what_they_are() {
     let (status, metrics) = running.http("GET", "/metrics", "");
     assert_eq!(status, 200, "{metrics}");
     assert!(metrics.contains("walrus_dns_replies_total"), "{metrics}");
+}
+
+#[test]
+fn a_node_takes_the_descriptors_that_it_may_have_and_says_if_they_are_too_few() {
+    let few = TWO_CLUSTERS.replace("workers = 1", "workers = 1\ntcp_connections_max = 100");
+    for (config, is_told) in [(TWO_CLUSTERS, true), (&few, false)] {
+        let mut running = Running::prepared(config);
+        let mut shell = Command::new("sh");
+        let bounded = "ulimit -S -n 256; ulimit -H -n 600; exec \"$0\" \"$@\"";
+        shell.arg("-c").arg(bounded).arg(program().get_program());
+        running.spawn_by(shell);
+        // Of a Plan that is in force it tells after all this.
+        wait_for("the start's end", || running.log().contains("Plan").then_some(()));
+        let limits =
+            std::fs::read_to_string(format!("/proc/{}/limits", running.process())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert_eq!(line.split_whitespace().filter(|it| *it == "600").count(), 2, "{line}");
+        let told = "may need 2256 open files and sockets, and this process may have 600";
+        assert_eq!(running.log().contains(told), is_told, "{}", running.log());
+    }
 }
 
 fn line_of(path: &std::path::Path, text: &str) -> usize {

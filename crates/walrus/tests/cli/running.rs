@@ -61,8 +61,12 @@ impl Running {
 
     /// Starts it (again); whoever asks finds out when it answers.
     pub(crate) fn spawn(&mut self) {
+        self.spawn_by(program());
+    }
+
+    /// The same by a command that becomes the program.
+    pub(crate) fn spawn_by(&mut self, mut command: Command) {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = program();
         command.arg("up").arg(self.path("walrus.toml")).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
