@@ -16,6 +16,9 @@ pub(crate) const BATCH: usize = 32;
 /// The longest query that is read. No client sends one of even half that length.
 pub(crate) const QUERY_SIZE_MAX: usize = 4096;
 
+/// A datagram: a query, and room for what a proxy writes in front of it.
+pub(crate) const DATAGRAM_SIZE_MAX: usize = QUERY_SIZE_MAX + 512;
+
 /// Room for one IP_PKTINFO or IPV6_PKTINFO message (32 and 40 bytes), aligned as `cmsghdr` must be.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -23,7 +26,7 @@ struct Control([u8; 64]);
 
 /// Buffers for a batch of queries and their replies.
 pub(crate) struct Batch {
-    queries: Box<[[u8; QUERY_SIZE_MAX]; BATCH]>,
+    queries: Box<[[u8; DATAGRAM_SIZE_MAX]; BATCH]>,
     received: [Received; BATCH],
     senders: [libc::sockaddr_storage; BATCH],
     controls: [Control; BATCH],
@@ -46,9 +49,9 @@ struct Received {
 /// A query as it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram<'a> {
-    /// Its bytes, cut at [`QUERY_SIZE_MAX`].
+    /// Its bytes, cut at [`DATAGRAM_SIZE_MAX`].
     pub(crate) query: &'a [u8],
-    /// It was longer than that.
+    /// It was longer than that. What is shorter may still be longer than a query is.
     pub(crate) is_cut: bool,
     /// Who sent it.
     pub(crate) sender: SocketAddr,
@@ -82,7 +85,7 @@ impl Batch {
         let sender: libc::sockaddr_storage = unsafe { zeroed() };
         let received = Received { length: 0, control_length: 0, sender_length: 0, flags: 0 };
         Self {
-            queries: Box::new([[0; QUERY_SIZE_MAX]; BATCH]),
+            queries: Box::new([[0; DATAGRAM_SIZE_MAX]; BATCH]),
             received: [received; BATCH],
             senders: [sender; BATCH],
             controls: [Control([0; 64]); BATCH],
@@ -116,7 +119,7 @@ impl Batch {
         let mut vectors: [libc::iovec; BATCH] = unsafe { zeroed() };
         for index in 0..BATCH {
             vectors[index].iov_base = self.queries[index].as_mut_ptr().cast();
-            vectors[index].iov_len = QUERY_SIZE_MAX;
+            vectors[index].iov_len = DATAGRAM_SIZE_MAX;
             let header = &mut headers[index].msg_hdr;
             header.msg_name = (&raw mut self.senders[index]).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -146,7 +149,7 @@ impl Batch {
         };
         for (received, header) in self.received.iter_mut().zip(&headers[..count]) {
             *received = Received {
-                length: (header.msg_len as usize).min(QUERY_SIZE_MAX),
+                length: (header.msg_len as usize).min(DATAGRAM_SIZE_MAX),
                 control_length: header.msg_hdr.msg_controllen.min(size_of::<Control>()),
                 sender_length: header.msg_hdr.msg_namelen,
                 flags: header.msg_hdr.msg_flags,
@@ -524,15 +527,15 @@ mod tests {
     }
 
     #[test]
-    fn an_overlong_query_is_marked() {
+    fn an_overlong_datagram_is_marked() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.send_to(&[7; QUERY_SIZE_MAX + 1], socket.local_addr().unwrap()).unwrap();
+        client.send_to(&[7; DATAGRAM_SIZE_MAX + 1], socket.local_addr().unwrap()).unwrap();
         let mut batch = Batch::new(512);
         assert_eq!(receive(&mut batch, &socket), 1);
         batch.answer(0, |datagram, _| {
             assert!(datagram.is_cut);
-            assert_eq!(datagram.query.len(), QUERY_SIZE_MAX);
+            assert_eq!(datagram.query.len(), DATAGRAM_SIZE_MAX);
             None
         });
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use walrus_core::answer::Transport;
 use walrus_dns::{ProxiedAddresses, ProxyHeader};
 
-use super::batch::{BATCH, Batch, Datagram, Poll};
+use super::batch::{BATCH, Batch, Datagram, Poll, QUERY_SIZE_MAX};
 use super::{Route, UdpListener};
 use crate::answering::{Answering, Incoming};
 use crate::counters::Count;
@@ -194,20 +194,13 @@ impl<A: Answering> Worker<A> {
         for index in 0..count {
             let mut handed_over = None;
             self.batch.answer(index, |datagram, reply| {
-                // Port 0 cannot be answered; port 53 from another name server is a spoofed loop
-                // only if it is a reply, which `answer` drops.
-                if datagram.is_cut || datagram.sender.port() == 0 {
-                    self.answering.counters().add(Count::Dropped, 1);
-                    return None;
-                }
-                let mut asked = Asked::of(&datagram, *address);
-                if self.proxies.contain(asked.client.ip().to_canonical()) {
-                    let Some(proxied) = asked.proxied() else {
-                        self.answering.counters().add(Count::ProxyFailures, 1);
+                let asked = match Asked::of(&datagram, *address, &self.proxies) {
+                    Ok(asked) => asked,
+                    Err(why) => {
+                        self.answering.counters().add(why, 1);
                         return None;
-                    };
-                    asked = proxied;
-                }
+                    }
+                };
                 let Asked { query, client, local } = asked;
                 let transport = Transport::Udp;
                 let incoming = Incoming { query, client: client.ip(), local, transport };
@@ -246,12 +239,26 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// As the datagram itself says.
-    fn of(datagram: &Datagram<'a>, listening: SocketAddr) -> Self {
+    /// As the datagram itself says, or a proxy's header in front; else what it counts as.
+    #[inline]
+    fn of(
+        datagram: &Datagram<'a>,
+        listening: SocketAddr,
+        proxies: &Networks,
+    ) -> Result<Self, Count> {
+        // Port 0 cannot be answered; port 53 from another name server is a spoofed loop
+        // only if it is a reply, which `answer` drops.
+        if datagram.is_cut || datagram.sender.port() == 0 {
+            return Err(Count::Dropped);
+        }
         let local = datagram
             .destination
             .map_or(listening, |destination| SocketAddr::new(destination, listening.port()));
-        Self { query: datagram.query, client: datagram.sender, local }
+        let mut asked = Self { query: datagram.query, client: datagram.sender, local };
+        if proxies.contain(asked.client.ip().to_canonical()) {
+            asked = asked.proxied().ok_or(Count::ProxyFailures)?;
+        }
+        if asked.query.len() > QUERY_SIZE_MAX { Err(Count::Dropped) } else { Ok(asked) }
     }
 
     /// As the PROXY header in front of it says; `None` if there is none.
@@ -438,12 +445,20 @@ mod tests {
         hand_off.set_open(true);
         let answering = (Echo(Arc::clone(&counters)), hand_off);
         let proxies = Networks::new(&[([127, 0, 0, 8].into(), 32)]);
-        let worker = Worker::new(vec![(socket, address)], 512, wake, Arc::clone(&stop), answering)
-            .behind(proxies);
+        let worker = Worker::new(
+            vec![(socket, address)],
+            QUERY_SIZE_MAX,
+            wake,
+            Arc::clone(&stop),
+            answering,
+        )
+        .behind(proxies);
         let thread = std::thread::spawn(|| worker.run());
         let proxy = UdpSocket::bind("127.0.0.8:0").unwrap();
         proxy.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         proxy.connect(address).unwrap();
+        let other = UdpSocket::bind("127.0.0.9:0").unwrap();
+        other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let header = |command, rest: &[u8]| {
             let fixed = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, 0x12, 0, rest.len() as u8]];
             [&fixed.concat(), rest].concat()
@@ -460,6 +475,13 @@ mod tests {
         let length = proxy.recv(&mut reply).unwrap();
         let said = std::str::from_utf8(&reply[..length]).unwrap();
         assert_eq!(said, "192.0.2.7 203.0.113.53:53", "behind the header, and the first answer");
+        // The header takes nothing of what a query may have; more is too long, before and behind one.
+        for (header, sender) in [(&named[..], &proxy), (&[], &other)] {
+            for len in [QUERY_SIZE_MAX + 1, QUERY_SIZE_MAX] {
+                sender.send_to(&[header, &vec![b'q'; len]].concat(), address).unwrap();
+            }
+            assert_eq!(sender.recv(&mut reply).unwrap(), reply.len());
+        }
         proxy.send(&[&header(0x20, &[])[..], b"alive"].concat()).unwrap();
         assert_eq!(proxy.recv(&mut reply).unwrap(), 5);
         let notify = [0, 7, 0x20, 0, 0, 1, 0, 0, 0, 0, 0, 0];
@@ -470,13 +492,11 @@ mod tests {
             (handed.message.as_slice(), handed.client),
             (&notify[..], "192.0.2.7:9".parse().unwrap())
         );
-        let other = UdpSocket::bind("127.0.0.9:0").unwrap();
-        other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         other.send_to(&named, address).unwrap();
         assert_eq!(other.recv(&mut reply).unwrap(), named.len(), "a query like others");
         let mut seen = CounterSnapshot::default();
         seen.add(&counters);
-        assert_eq!((seen.udp_queries, seen.proxy_failures), (7, 3));
+        assert_eq!((seen.udp_queries, seen.proxy_failures, seen.dropped), (11, 3, 2));
         stop.store(true, Ordering::Relaxed);
         drop(waker);
         thread.join().unwrap();
