@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// Where queries go (RFC 8484 section 4.1.1 leaves it open; this is what all use).
 const PATH: &str = "/dns-query";
+const GET: &str = "GET";
 /// What queries and replies are (RFC 8484 section 6).
 pub const MEDIA_TYPE: &str = "application/dns-message";
 
@@ -48,8 +49,20 @@ pub enum HttpsQueryError {
     Method,
 }
 
-impl HttpsRequest<'_> {
-    /// Finds the query; one in the address is decoded into `room`, which is as long as a query may be.
+impl<'a> HttpsRequest<'a> {
+    /// So many bytes of room [`Self::query`] needs: nothing where the query is the body.
+    #[must_use]
+    pub fn room_len(&self) -> usize {
+        let is_get = self.method == GET;
+        self.encoded().filter(|_| is_get).map_or(0, |text| text.len() / 4 * 3 + text.len() % 4)
+    }
+
+    fn encoded(&self) -> Option<&'a str> {
+        self.parameters.split('&').find_map(|it| it.strip_prefix("dns="))
+    }
+
+    /// Finds the query; one in the address is decoded into `room`, which is as long as a query may be, or as
+    /// [`Self::room_len`] says.
     ///
     /// # Errors
     /// If the request asks nothing.
@@ -58,9 +71,9 @@ impl HttpsRequest<'_> {
             return Err(HttpsQueryError::Elsewhere);
         }
         match self.method {
-            "GET" => {
-                let encoded = self.parameters.split('&').find_map(|it| it.strip_prefix("dns="));
-                let length = encoded.and_then(|text| decode_base64url(text.as_bytes(), room));
+            GET => {
+                let length =
+                    self.encoded().and_then(|text| decode_base64url(text.as_bytes(), room));
                 length.map(HttpsQuery::Decoded).ok_or(HttpsQueryError::Encoding)
             }
             "POST" if self.content_type.is_some_and(is_query) => Ok(HttpsQuery::Body),
@@ -140,6 +153,9 @@ mod tests {
             let content_type = content_type.map(str::as_bytes);
             let request = HttpsRequest { method, path, parameters, content_type };
             assert_eq!(request.query(&mut [0; 8]), expected, "{method} {target}");
+            let mut room = vec![0; request.room_len()];
+            assert_eq!(request.query(&mut room), expected, "{method} {target}");
+            assert!(room.is_empty() || method == "GET", "{method} {target}");
         }
     }
 }

@@ -51,7 +51,15 @@ pub(super) async fn serve<A: Answering + 'static>(
     let answering = Rc::clone(&exchange);
     let service = service_fn(move |request| {
         let exchange = Rc::clone(&answering);
-        async move { Ok::<_, Infallible>(exchange.respond(request).await) }
+        async move {
+            let is_head = request.method() == Method::HEAD;
+            let mut response = exchange.respond(request).await;
+            if is_head {
+                // Never with content (RFC 9110 section 9.3.2): by HTTP/2 it would end the stream.
+                *response.body_mut() = Full::default();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = TokioIo::new(stream);
@@ -160,9 +168,7 @@ async fn query_of(request: Request<Incoming>) -> Result<Vec<u8>, Response<Full<B
         parameters: request.uri().query().unwrap_or_default(),
         content_type: request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes),
     };
-    // Nothing where a body is to be waited for.
-    let room_len = if request.method() == Method::GET { QUERY_SIZE_MAX } else { 0 };
-    let mut room = vec![0; room_len];
+    let mut room = vec![0; asked.room_len().min(QUERY_SIZE_MAX)];
     match asked.query(&mut room).map_err(told)? {
         HttpsQuery::Decoded(length) => {
             room.truncate(length);

@@ -99,6 +99,16 @@ fn answers_come_by_tls_and_https() {
     let padded = encrypted.kdig(&kdig, &["+tls", "+padding=128"], tls);
     assert!(padded.contains("Received 468 B"), "{padded}");
 
+    // Refused, and without content: by HTTP/2 that would be an error.
+    let head = Command::new(&curl)
+        .args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*", "--insecure"])
+        .args(["--head", "--output", "/dev/null", "--write-out", "%{http_version} %{http_code}"])
+        .arg(format!("https://127.0.0.1:{https}/dns-query?dns=AAAA"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&head.stdout), "2 405", "{head:?}");
+    assert!(head.status.success(), "{head:?}");
+
     // A browser's way: the name by HTTPS, then the page.
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = web.local_addr().unwrap().port();
@@ -108,7 +118,7 @@ fn answers_come_by_tls_and_https() {
         let _ = stream.read(&mut request).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
     });
-    let output = Command::new(curl)
+    let output = Command::new(&curl)
         .args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*", "--doh-insecure"])
         .arg("--doh-url")
         .arg(format!("https://127.0.0.1:{https}/dns-query"))
