@@ -82,7 +82,7 @@ counters! {
     ProxyFailures => proxy_failures,
     /// TCP connections accepted, those of TLS and HTTPS among them.
     TcpConnections => tcp_connections,
-    /// TCP connections closed at once, because their client had too many.
+    /// TCP connections not served: their client had too many, proxies had too many without a client, or handshakes cannot keep up.
     TcpRefused => tcp_refused,
     /// TCP connections closed for being idle (too long, or longest when a place was wanted), slow
     /// or wrong.

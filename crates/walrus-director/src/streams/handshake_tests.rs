@@ -197,6 +197,17 @@ fn many_whole_handshakes_at_once_end_none_of_them() {
 }
 
 #[test]
+fn clients_that_leave_without_a_word_are_no_timeouts() {
+    let server = Running::start(new_config(), 100, LONG);
+    for _ in 0..10 {
+        // Dropped without saying that nothing more comes. That is seen before most of the next ones.
+        ask(&mut connect(connect_as(2, server.tls)));
+    }
+    let counted = server.counted();
+    assert_eq!((counted.tls_queries, counted.tcp_timeouts, counted.tls_failures), (10, 0, 0));
+}
+
+#[test]
 fn who_is_silent_while_the_certificate_is_replaced_is_shown_the_new_one() {
     let proxies = Networks::new(&[([127, 0, 0, 80].into(), 32)]);
     let server = Running::behind(proxies, new_config(), 100, LONG);

@@ -129,7 +129,10 @@ pub(crate) fn run<A: Answering + 'static>(
     });
     let places = Places::new(limits.connections_max);
     let is_encrypted = listeners.iter().any(|listening| listening.transport.is_encrypted());
-    let handshakes = is_encrypted.then(|| Handshakes::start(limits.connections_max)).transpose()?;
+    let handshakes = is_encrypted.then(|| Handshakes::start(limits.connections_max));
+    // Plain TCP is served though there be no thread left for it.
+    let lost = |error: &io::Error| tracing::error!(%error, "TLS and HTTPS are not served");
+    let handshakes = handshakes.and_then(|started| started.inspect_err(lost).ok());
     let server = Rc::new(Server { answers, places, limits, certificates, handshakes });
     let local = LocalSet::new();
     local
@@ -190,7 +193,7 @@ impl<A: Answering + 'static> Server<A> {
             served = serving => served,
             () = place.lost() => Err(io::ErrorKind::TimedOut.into()),
         };
-        if served.is_err() {
+        if served.is_err_and(|error| !has_left(&error)) {
             self.answers.count(Count::TcpTimeouts);
         }
     }
@@ -264,6 +267,12 @@ impl<A: Answering + 'static> Server<A> {
             Box::pin(framed::serve(stream, connection, place, answers, limits)).await
         }
     }
+}
+
+/// Whether the client ended the connection itself. Many do so by TLS without saying that nothing more comes.
+fn has_left(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 impl Disagreement {
