@@ -3,7 +3,6 @@
 //! A client whose query brings back the cookie that it was given has shown that it receives what is
 //! sent to its address: it is no victim of somebody who writes its address onto queries.
 
-use std::hash::Hasher as _;
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
@@ -74,16 +73,33 @@ impl CookieSecret {
         part[0] = VERSION;
         part[1..4].copy_from_slice(&reserved);
         part[4..8].copy_from_slice(&secs.to_be_bytes());
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(client);
-        hasher.write(&part[..8]);
-        match address {
-            IpAddr::V4(address) => hasher.write(&address.octets()),
-            IpAddr::V6(address) => hasher.write(&address.octets()),
-        }
-        part[8..].copy_from_slice(&hasher.finish().to_le_bytes());
+        let hasher = SipHasher24::new_with_key(&self.0);
+        // In one piece, which the hasher takes with half the work of several; each length is known when this is compiled.
+        let hash = match address {
+            IpAddr::V4(address) => {
+                hasher.hash(&hashed::<{ 2 * CLIENT_LEN + 4 }>(client, &part, &address.octets()))
+            }
+            IpAddr::V6(address) => {
+                hasher.hash(&hashed::<{ 2 * CLIENT_LEN + 16 }>(client, &part, &address.octets()))
+            }
+        };
+        part[8..].copy_from_slice(&hash.to_le_bytes());
         part
     }
+}
+
+/// What is hashed (RFC 9018 section 4.4): the client's part, ours but for the hash, and the client's address.
+#[inline]
+fn hashed<const N: usize>(
+    client: &[u8; CLIENT_LEN],
+    part: &[u8; SERVER_LEN],
+    address: &[u8],
+) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..CLIENT_LEN].copy_from_slice(client);
+    bytes[CLIENT_LEN..2 * CLIENT_LEN].copy_from_slice(&part[..8]);
+    bytes[2 * CLIENT_LEN..].copy_from_slice(address);
+    bytes
 }
 
 impl std::fmt::Debug for CookieSecret {
