@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::awaited::{AwaitedReplies, Next};
 use super::input::Input;
@@ -43,6 +43,7 @@ pub(super) async fn serve<A: Answering>(
         silent_since: now,
         is_at_end: false,
         is_over: false,
+        failure: None,
     };
     conversation.hold().await
 }
@@ -55,8 +56,8 @@ struct Conversation<'a, S, A> {
     answers: &'a Answers<A>,
     limits: &'a Limits,
     input: Input,
-    /// For the update that is coming, if it is longer than queries are.
-    large: Option<LargePlace>,
+    /// For the update that is coming, if it is longer than queries are; and how long it may take.
+    large: Option<(LargePlace, Instant)>,
     output: Vec<u8>,
     awaited: AwaitedReplies,
     /// What comes later is not answered.
@@ -67,14 +68,16 @@ struct Conversation<'a, S, A> {
     is_at_end: bool,
     /// Whether nothing that it brought is looked at any more.
     is_over: bool,
+    /// What ends it, unless all was well.
+    failure: Option<io::ErrorKind>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
     async fn hold(mut self) -> io::Result<()> {
         loop {
             self.is_over |= Instant::now() >= self.ends_at;
-            self.take_large_place();
-            if !self.is_over && self.awaited.has_room() && self.input.has_message() {
+            self.look_for_large();
+            if self.may_take() && self.input.has_message() {
                 self.place.renew();
                 self.answers.begin();
                 self.answer_what_came().await?;
@@ -88,17 +91,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
         }
     }
 
+    fn may_take(&self) -> bool {
+        !self.is_over && self.awaited.has_room()
+    }
+
+    /// Nothing more is taken; what others answer is still passed on.
+    fn give_up(&mut self, why: io::ErrorKind) {
+        self.is_over = true;
+        self.failure = Some(why);
+    }
+
     /// Answers all messages that have come whole, but for those that others answer.
     async fn answer_what_came(&mut self) -> io::Result<()> {
-        while !self.is_over && self.awaited.has_room() {
+        while self.may_take() {
             let query = match self.input.next() {
                 Ok(Some(query)) => query,
                 Ok(None) => break,
-                Err(_) if !self.awaited.is_empty() => {
-                    self.is_over = true;
+                Err(too_long) => {
+                    self.give_up(too_long.kind());
                     break;
                 }
-                Err(too_long) => return Err(too_long),
             };
             let (answers, connection) = (self.answers, self.connection);
             if answers.outbound.wants(query) {
@@ -108,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
                 let request = OutboundRequest { message, client, local, transport };
                 match answers.outbound.begin(request) {
                     Some(messages) => self.awaited.add_messages(query, messages),
-                    None => self.is_over = true,
+                    None => self.give_up(io::ErrorKind::WouldBlock),
                 }
             } else if answers.hand_off.wants(query) {
                 match answers.hand_over(query, connection) {
@@ -133,28 +145,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
         Ok(())
     }
 
-    /// Waits for more from the client, or for a reply that others make. An error is a client that is silent for too
-    /// long.
+    /// Waits for more from the client, or for a reply that others make, as long as it may.
     async fn wait(&mut self) -> io::Result<()> {
-        // Whoever waits for a reply may be silent.
-        let idle_at = self.awaited.is_empty().then(|| self.silent_since + self.limits.idle);
-        let deadline = idle_at.map_or(self.ends_at, |idle_at| idle_at.min(self.ends_at));
-        tokio::select! {
-            read = self.input.read(&mut self.stream),
-                if !self.is_over && !self.is_at_end && self.awaited.has_room() =>
-            {
-                self.is_at_end = read? == 0;
-            }
-            next = self.awaited.next(), if !self.awaited.is_empty() => self.pass_on(next).await?,
-            () = sleep_until(deadline), if !self.is_over => {
-                self.is_over = true;
-                if deadline < self.ends_at {
-                    self.end().await?;
-                    return Err(io::ErrorKind::TimedOut.into());
+        let deadline = self.deadline();
+        let event = async {
+            tokio::select! {
+                read = self.input.read(&mut self.stream),
+                    if !self.is_over && !self.is_at_end && self.awaited.has_room() =>
+                {
+                    Event::Read(read)
                 }
+                next = self.awaited.next(), if !self.awaited.is_empty() => Event::Next(next),
             }
+        };
+        // What came in time is looked at first.
+        let event = match deadline {
+            Some(deadline) => timeout_at(deadline, event).await,
+            None => Ok(event.await),
+        };
+        match event {
+            Ok(Event::Read(Ok(read))) => self.is_at_end = read == 0,
+            // TLS that ends without a word: messages have lengths of their own, so nothing is cut unseen.
+            Ok(Event::Read(Err(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.is_at_end = true;
+            }
+            Ok(Event::Read(Err(error))) => return Err(error),
+            Ok(Event::Next(next)) => self.pass_on(next).await?,
+            Err(_) if Instant::now() >= self.ends_at => self.is_over = true,
+            Err(_) => self.give_up(io::ErrorKind::TimedOut),
         }
         Ok(())
+    }
+
+    /// Until when something must have come. Whoever waits for a reply may be silent, but for half an update that keeps
+    /// others from theirs.
+    fn deadline(&self) -> Option<Instant> {
+        let idle_at = self.awaited.is_empty().then(|| self.silent_since + self.limits.idle);
+        let large_until = self.large.as_ref().map(|(_, until)| *until);
+        let earliest =
+            [idle_at, large_until].into_iter().flatten().fold(self.ends_at, Instant::min);
+        (!self.is_over).then_some(earliest)
     }
 
     /// Tells the client what somebody else has answered.
@@ -171,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
             }
             Next::AllCame => {}
             Next::Lost => self.is_over = true,
+            Next::TooLate => self.give_up(io::ErrorKind::TimedOut),
         }
         if self.awaited.is_empty() {
             self.output.shrink_to(KEPT);
@@ -179,9 +210,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
     }
 
     /// A place for an update that is longer than queries are, once so much of it has come; without one it is too long.
-    fn take_large_place(&mut self) {
-        if self.large.is_none() && self.input.is_large_update(&self.answers.hand_off) {
-            self.large = self.answers.large.take(self.connection.client);
+    fn look_for_large(&mut self) {
+        if self.is_over {
+            self.large = None;
+        } else if self.large.is_none()
+            && self.awaited.has_room()
+            && self.input.is_large_update(&self.answers.hand_off)
+        {
+            let place = self.answers.large.take(self.connection.client);
+            self.large = place.map(|place| (place, Instant::now() + self.limits.idle));
             if self.large.is_some() {
                 self.input.take_large();
             }
@@ -207,8 +244,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
     async fn end(&mut self) -> io::Result<()> {
         // Whoever is gone need not be told.
         let _ = timeout(self.limits.idle, self.stream.shutdown()).await;
-        Ok(())
+        self.failure.map_or(Ok(()), |why| Err(why.into()))
     }
+}
+
+/// What a connection waits for.
+enum Event {
+    Read(io::Result<usize>),
+    Next(Next),
 }
 
 /// Appends a message with its length in front.

@@ -1,10 +1,10 @@
 //! TCP where others answer some of the messages: what is asked behind these waits for none of them.
 
-use std::io::{Read as _, Write as _};
-use std::net::Shutdown as Half;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown as Half, TcpStream};
 
 use super::tests::{LONG, Running, framed, read_message};
-use super::*;
+use super::{Back, Duration, KEEPER_WITHIN, QUERY_SIZE_MAX};
 use crate::zones::Event;
 
 /// How many messages of one connection are with others at once.
@@ -86,7 +86,25 @@ fn who_sends_no_more_is_still_told_what_became_of_it() {
     let mut expected: Vec<Vec<u8>> = (0..=AT_ONCE).map(|it| vec![it]).collect();
     expected.push(b"LAST".to_vec());
     assert_eq!(told, expected);
-    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    assert!(is_closed(&mut stream));
+}
+
+/// Whether the server has closed it, which takes LONG at most.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    match stream.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+    }
+}
+
+/// Waits until the server has looked at all that happened before.
+fn settle(running: &Running) {
+    for _ in 0..2 {
+        let mut stream = running.connect();
+        stream.write_all(&framed(b"x")).unwrap();
+        assert_eq!(read_message(&mut stream), b"X");
+    }
 }
 
 /// What is lost ends the connection, which is how its client learns of it; but not before the others are answered.
@@ -97,37 +115,65 @@ fn what_gets_no_reply_ends_the_connection_behind_the_others() {
     stream.write_all(&[change(1), change(2)].concat()).unwrap();
     let (first, second) = (taken(&running), taken(&running));
     drop(first);
-    // Once that is noticed nothing is answered any more.
-    let until = std::time::Instant::now() + LONG;
-    loop {
-        stream.write_all(&framed(b"x")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        if stream.read(&mut [0; 3]).is_err() {
-            break;
-        }
-        assert!(std::time::Instant::now() < until, "it goes on");
-    }
-    stream.set_read_timeout(Some(LONG)).unwrap();
+    settle(&running);
+    stream.write_all(&framed(b"x")).unwrap();
+    settle(&running);
     second.1.send(b"second".to_vec());
-    assert_eq!(read_message(&mut stream), b"second");
-    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "closed");
+    assert_eq!(read_message(&mut stream), b"second", "what came afterwards is not answered");
+    assert!(is_closed(&mut stream));
+    settle(&running);
     assert_eq!(running.counted().tcp_timeouts, 0);
 }
 
 #[test]
 fn who_waits_for_a_reply_may_be_silent() {
-    let running = start(Duration::from_millis(50));
+    let running = start(Duration::from_millis(400));
     let mut stream = running.connect();
     stream.write_all(&change(1)).unwrap();
     let (_, back) = taken(&running);
-    // Another connection's time is over meanwhile, several times.
-    for _ in 0..4 {
-        let mut other = running.connect();
-        assert_eq!(other.read(&mut [0]).unwrap_or(0), 0);
-    }
+    // Others' time is over meanwhile, twice.
+    assert!(is_closed(&mut running.connect()));
+    assert!(is_closed(&mut running.connect()));
     back.send(b"done".to_vec());
     assert_eq!(read_message(&mut stream), b"done");
-    assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "and now it is silent for too long");
+    assert!(is_closed(&mut stream), "and now it is silent for too long");
+}
+
+/// A place for a long update is few others', so nobody keeps it by waiting for something else.
+#[test]
+fn half_a_long_update_has_no_more_time_for_a_reply_that_is_awaited() {
+    let running = start(Duration::from_millis(400));
+    let mut stream = running.connect();
+    let mut long = vec![0, 9, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    long.resize(2 * QUERY_SIZE_MAX, 0xff);
+    let half = framed(&long)[..QUERY_SIZE_MAX + 2].to_vec();
+    stream.write_all(&[change(1), half].concat()).unwrap();
+    let (_, back) = taken(&running);
+    assert!(is_closed(&mut running.connect()));
+    assert!(is_closed(&mut running.connect()));
+    // Too late: the rest is not looked at.
+    stream.write_all(&framed(&long)[QUERY_SIZE_MAX + 2..]).unwrap();
+    settle(&running);
+    assert!(running.mailboxes.changes.try_recv().is_err());
+    back.send(b"done".to_vec());
+    assert_eq!(read_message(&mut stream), b"done");
+    assert!(is_closed(&mut stream));
+    settle(&running);
+    assert_eq!(running.counted().tcp_timeouts, 3);
+}
+
+#[test]
+fn what_is_too_long_ends_the_connection_behind_the_others() {
+    let running = start(LONG);
+    let mut stream = running.connect();
+    stream.write_all(&[change(1), vec![0xff, 0xff, 1, 2, 3, 4]].concat()).unwrap();
+    let (_, back) = taken(&running);
+    settle(&running);
+    back.send(b"done".to_vec());
+    assert_eq!(read_message(&mut stream), b"done");
+    assert!(is_closed(&mut stream));
+    settle(&running);
+    assert_eq!(running.counted().tcp_timeouts, 1);
 }
 
 #[test]
@@ -140,7 +186,8 @@ fn who_is_gone_is_not_waited_for() {
     stream.write_all(&framed(b"unread")).unwrap();
     stream.peek(&mut [0]).unwrap();
     drop(stream);
-    let until = std::time::Instant::now() + LONG;
+    // Long before anybody's patience is over.
+    let until = std::time::Instant::now() + KEEPER_WITHIN / 2;
     while !back.is_gone() {
         assert!(std::time::Instant::now() < until, "the connection is still there");
         std::thread::yield_now();

@@ -3,9 +3,8 @@
 //!
 //! Messages may be pipelined. What is answered here is there at once and goes out in the order of the queries, several in
 //! one write; what others answer (changes of zones, transfers, signed queries: [`awaited`]) is overtaken by what was asked
-//! behind it. A connection must bring a whole message within
-//! the idle time, counted from the last one (not from the last byte), and must take its replies within
-//! the same time; TLS must be agreed on within it, too. When all places are taken, whoever has brought no message
+//! behind it. A connection must bring a whole message within the idle time, counted from the last one (not from the last byte),
+//! unless it waits for a reply, and must take its replies within the same time; TLS must be agreed on within it, too. When all places are taken, whoever has brought no message
 //! yet, or none for longest, gives way (RFC 7766 section 6.2.3 lets a server under pressure close idle
 //! connections): silence alone keeps nobody out. Over all a connection lasts no longer than `total`.
 
