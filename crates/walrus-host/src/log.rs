@@ -73,31 +73,50 @@ pub fn shortened(text: &str) -> String {
     text.chars().filter(|it| !it.is_control()).take(200).collect()
 }
 
-/// Lets a kind of line through at most once in a while and counts the others, so that nobody
-/// outside can fill the disk.
+/// Lets a kind of line through at most once in a while, or a few times, and counts the others, so that
+/// nobody outside can fill the disk.
 #[derive(Debug)]
 pub struct Limited {
+    lines_max: u32,
     every: Duration,
-    state: Mutex<(Option<Instant>, u64)>,
+    state: Mutex<LimitedState>,
+}
+
+#[derive(Debug, Default)]
+struct LimitedState {
+    begun: Option<Instant>,
+    /// Since then.
+    passed: u32,
+    left_out: u64,
 }
 
 impl Limited {
     /// At most one line in `every`.
     #[must_use]
     pub const fn new(every: Duration) -> Self {
-        Self { every, state: Mutex::new((None, 0)) }
+        Self::few(1, every)
+    }
+
+    /// At most so many lines in `every`.
+    #[must_use]
+    pub const fn few(lines_max: u32, every: Duration) -> Self {
+        let state = LimitedState { begun: None, passed: 0, left_out: 0 };
+        Self { lines_max, every, state: Mutex::new(state) }
     }
 
     /// Whether to write the line now, and if so how many were left out since the last.
     pub fn pass(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
-        if state.0.is_some_and(|last| now.duration_since(last) < self.every) {
-            state.1 += 1;
+        if state.begun.is_none_or(|begun| now.duration_since(begun) >= self.every) {
+            (state.begun, state.passed) = (Some(now), 0);
+        }
+        if state.passed >= self.lines_max {
+            state.left_out += 1;
             return None;
         }
-        state.0 = Some(now);
-        Some(std::mem::take(&mut state.1))
+        state.passed += 1;
+        Some(std::mem::take(&mut state.left_out))
     }
 }
 
@@ -133,5 +152,8 @@ mod tests {
         assert_eq!(limited.pass(), None);
         let open = Limited::new(Duration::ZERO);
         assert_eq!((open.pass(), open.pass()), (Some(0), Some(0)));
+        let few = Limited::few(3, Duration::from_secs(3600));
+        let passed = [(); 5].map(|()| few.pass());
+        assert_eq!(passed, [Some(0), Some(0), Some(0), None, None]);
     }
 }

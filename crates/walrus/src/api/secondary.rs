@@ -14,6 +14,8 @@ use super::status::ProblemView;
 
 /// Zones that are told apart by metrics; those after them count as one.
 const ZONES_APART: usize = 1000;
+/// How zones stand.
+const STATES: [&str; 4] = ["served", "waiting", "expired", "catalog"];
 /// The name of all those.
 const OTHER_ZONES: &str = "(other)";
 
@@ -133,6 +135,11 @@ struct TransferLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
 /// Adds what is known of them, if there are any.
 pub(super) fn register(registry: &mut Registry, zones: &[SecondaryView]) {
     if zones.is_empty() {
@@ -145,7 +152,17 @@ pub(super) fn register(registry: &mut Registry, zones: &[SecondaryView]) {
     let transfers = Family::<TransferLabels, Counter>::default();
     let failures = Family::<ZoneLabels, Counter>::default();
     let notifies = Family::<ZoneLabels, Counter>::default();
-    for (place, view) in zones.iter().enumerate() {
+    let states = Family::<StateLabels, Gauge>::default();
+    for state in STATES {
+        states.get_or_create(&StateLabels { state }).set(0);
+    }
+    // What is configured by name is told apart, however many zones catalogs list.
+    let (configured, listed): (Vec<_>, Vec<_>) =
+        zones.iter().partition(|view| view.catalog.is_none());
+    for (place, view) in configured.into_iter().chain(listed).enumerate() {
+        if let Some(state) = STATES.into_iter().find(|state| *state == view.state) {
+            states.get_or_create(&StateLabels { state }).inc();
+        }
         let zone = if place < ZONES_APART { view.zone.as_str() } else { OTHER_ZONES }.to_owned();
         let labels = ZoneLabels { zone: zone.clone() };
         let seconds = |at: Option<u64>| i64::try_from(at.unwrap_or(0)).unwrap_or(i64::MAX);
@@ -162,6 +179,7 @@ pub(super) fn register(registry: &mut Registry, zones: &[SecondaryView]) {
         failures.get_or_create(&labels).inc_by(view.failures);
         notifies.get_or_create(&labels).inc_by(view.notifies);
     }
+    registry.register("zones_in", "Zones from other primaries by how they stand", states);
     registry.register("zone_in_served", "1 while the zone from other primaries is served", served);
     registry.register("zone_in_serial", "Its serial; 0 while none is served", serial);
     let help = "When it is no longer served, in seconds since 1970; 0 while none is served";
@@ -177,9 +195,8 @@ pub(super) fn register(registry: &mut Registry, zones: &[SecondaryView]) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_wrong_says_what_clients_get() {
-        let view = |state: &str, problem: Option<&str>| SecondaryView {
+    fn view(state: &str, problem: Option<&str>) -> SecondaryView {
+        SecondaryView {
             zone: "example.com".to_owned(),
             state: state.to_owned(),
             primaries: Vec::new(),
@@ -195,7 +212,36 @@ mod tests {
             notifies: 0,
             catalog: None,
             members: None,
+        }
+    }
+
+    #[test]
+    fn what_is_configured_is_told_apart_however_many_zones_catalogs_list() {
+        let member = |number: usize| SecondaryView {
+            zone: format!("a{number}.example"),
+            catalog: Some("catalog.example".to_owned()),
+            ..view(if number.is_multiple_of(2) { "served" } else { "waiting" }, None)
         };
+        let own = SecondaryView { zone: "z.example".to_owned(), ..view("expired", None) };
+        let zones: Vec<_> = (0..ZONES_APART).map(member).chain([own]).collect();
+        let mut registry = Registry::default();
+        register(&mut registry, &zones);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "zone_in_served{zone=\"z.example\"} 0",
+            "zone_in_failures_total{zone=\"(other)\"} 0",
+            "zones_in{state=\"served\"} 500",
+            "zones_in{state=\"waiting\"} 500",
+            "zones_in{state=\"expired\"} 1",
+            "zones_in{state=\"catalog\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_says_what_clients_get() {
         let text = |state, problem| view(state, problem).problem_view().map(|it| it.text);
         assert_eq!(text("served", None), None);
         assert!(text("served", Some("192.0.2.1:53: no")).unwrap().contains("as it came last"));

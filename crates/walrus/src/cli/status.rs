@@ -29,9 +29,12 @@ pub(super) fn run(
 
 fn render(status: &StatusView) -> String {
     let mut text = headline(status);
-    for problem in &status.problems {
+    let (of_zones, others): (Vec<_>, Vec<_>) =
+        status.problems.iter().partition(|problem| problem.kind == "zone");
+    for problem in others {
         text.push_str(&format!("PROBLEM: {}\n", on_a_line(&problem.text)));
     }
+    text.push_str(&secondary::problems(of_zones, &status.zones));
     for server in &status.name_servers {
         if let Some(problem) = &server.problem {
             let problem = on_a_line(problem);

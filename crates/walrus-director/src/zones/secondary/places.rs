@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use walrus_host::log::Limited;
 
 use super::memory::{MemoryPart, TransferMemory};
+use super::run::LINE_EVERY;
 use crate::director::lock;
 
 /// Serials asked for at once, of all zones.
@@ -29,6 +31,9 @@ pub(super) const TRANSFERS_MAX: usize = 32;
 /// Of these from one primary: one that is slow holds up its own zones alone.
 const TRANSFERS_OF_ONE_MAX: usize = 2;
 
+/// Lines about failures, of all zones, in [`LINE_EVERY`].
+const FAILURES_TOLD_MAX: u32 = 20;
+
 /// Who may transfer now.
 #[derive(Debug)]
 pub(super) struct Transfers {
@@ -42,6 +47,8 @@ pub(super) struct Transfers {
     /// For work that waits until zones may be changed: it must not take all threads that wait, for Plans need
     /// one, too.
     changes: Arc<Semaphore>,
+    /// Lines about failures of all zones: a primary that is away has all of its zones fail.
+    pub(super) failures: Limited,
 }
 
 impl Transfers {
@@ -54,6 +61,7 @@ impl Transfers {
             checks: Semaphore::new(CHECKS_MAX),
             checks_of_one: Mutex::default(),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+            failures: Limited::few(FAILURES_TOLD_MAX, LINE_EVERY),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{KeptZones, Secondaries, SecondaryStatus, SecondaryZone, Transfers};
 use crate::director::{DirectorHandle, lock};
 
 /// Of one zone's failures a line is written in so long.
-const LINE_EVERY: Duration = Duration::from_secs(60);
+pub(super) const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// What a zone's task works with.
 pub(super) struct Task {
@@ -210,9 +210,11 @@ impl Task {
     }
 
     fn failed(&self, address: SocketAddr, why: &str, lines: &Lines) {
-        if let Some(left_out) = lines.failures.pass() {
+        if let Some(left_out) = lines.failures.pass()
+            && let Some(left_out_of_all) = self.transfers.failures.pass()
+        {
             tracing::warn!(
-                zone = %self.zone.apex, primary = %address, left_out,
+                zone = %self.zone.apex, primary = %address, left_out, left_out_of_all,
                 "the zone was not brought up to date: {why}"
             );
         }
