@@ -242,13 +242,22 @@ fn half_handshakes_end_their_own_and_leave_others_their_turn() {
     let waiting: Vec<TcpStream> = (0..3).map(|_| half(2)).collect();
     server.wait_for("three connections", |it| it.tcp_connections == 3);
     ask_by_tls(3, &server);
+    // Who speaks no TLS takes no turn, and who only looks whether somebody listens neither.
+    let turns: Vec<TcpStream> = [10, 11].map(half).into();
+    server.wait_for("five half handshakes", |it| it.tcp_connections == 6);
+    connect_as(12, server.tls).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    drop(connect_as(13, server.tls));
+    server.wait_for("two without a handshake", |it| it.tls_failures == 2);
+    assert_eq!(server.counted().tcp_timeouts, 0);
+    drop(turns);
+    server.wait_for("four failures", |it| it.tls_failures == 4);
     // Others take all turns: the oldest give way, and then that one has its own.
     let others: Vec<TcpStream> = [4, 5, 6, 7].map(half).into();
     server.wait_for("who gave way", |it| it.tcp_timeouts >= 2);
     ask_by_tls(8, &server);
     ask(&mut connect_as(9, server.tcp));
     drop((waiting, others));
-    server.wait_for("all are over", |it| it.tcp_timeouts + it.tls_failures == 7);
+    server.wait_for("all are over", |it| it.tcp_timeouts + it.tls_failures == 11);
 }
 
 #[test]

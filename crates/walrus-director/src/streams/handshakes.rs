@@ -24,6 +24,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::places::{NEW_PART, Place, Places, one_client};
 
+/// The first byte of a handshake (RFC 8446 section 5.1).
+pub(super) const HANDSHAKE: u8 = 22;
+
 /// The nice value of the thread: where cores are short, queries go before those who only begin to ask.
 const NICE: i32 = 5;
 
@@ -93,8 +96,10 @@ impl Handshakes {
         client: IpAddr,
         config: impl FnOnce() -> Option<Arc<ServerConfig>>,
     ) -> Result<TlsStream<TcpStream>, Disagreement> {
-        // Who says nothing, or has gone, takes nobody's turn.
-        if stream.peek(&mut [0]).await.map_or(true, |count| count == 0) {
+        // Who says nothing, has gone, or speaks something else takes nobody's turn.
+        let mut first = [0];
+        let is_first = stream.peek(&mut first).await.is_ok_and(|count| count > 0);
+        if !is_first || first != [HANDSHAKE] {
             return Err(Disagreement::Failed);
         }
         let client = OneClient::of(&self.of_clients, client, self.turns.of_one_max());

@@ -14,15 +14,13 @@ use tokio_rustls::server::TlsStream;
 use walrus_core::answer::Transport;
 use walrus_dns::{ProxiedAddresses, ProxyHeader, ProxyHeaderError};
 
+use super::handshakes::HANDSHAKE;
 use super::{Connection, Server};
 use crate::answering::Answering;
 use crate::counters::Count;
 
 /// The longest header that is read: proxies that tell of certificates write some hundred bytes.
 const SIZE_MAX: usize = 4096;
-
-/// The first byte of a handshake (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
 
 /// A connection whose client is known.
 enum Opened {
