@@ -9,6 +9,7 @@ use walrus_core::world::Topology;
 use walrus_core::zone::{read_zone, zone_of_nameservers};
 use walrus_host::clock::{Clock, ManualClock};
 
+use super::super::serials::used_serials;
 use super::*;
 use crate::fixture::{SERVICE, digests, plan, settings, topology, zone};
 use crate::signing::SigningStart;
@@ -185,6 +186,32 @@ fn a_zone_that_goes_to_nobody_any_more_is_answered_under_its_own_serial_at_once(
     assert_eq!(answered(&director, &apex), given);
     director.set_outbound(sending(&[]));
     assert_eq!(answered(&director, &apex), own);
+    director.shutdown();
+}
+
+#[test]
+fn a_serial_that_the_disk_refuses_is_seen_by_nobody_and_comes_when_there_is_room() {
+    let (director, time) = without_rounds();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    // Nothing can be written below a file.
+    std::fs::write(&state, "").unwrap();
+    let apex = zone().apex().clone();
+    let own = answered(&director, &apex);
+    director.set_outbound(OutboundSettings { state: Some(state.clone()), ..sending(&[zone()]) });
+    let mut rounds = Rounds::default();
+    for _ in 0..2 {
+        director.follow(&mut rounds);
+        assert_eq!((serials(&director), answered(&director, &apex)), (vec![None], own));
+    }
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    time.advance_to(director.inner().clock.now() + RETRY_AFTER);
+    director.follow(&mut rounds);
+    let given = serials(&director)[0];
+    assert!(given.is_some() && given != own);
+    assert_eq!(answered(&director, &apex), given);
+    assert_eq!(used_serials(std::slice::from_ref(&apex), &state).get(&apex).copied(), given);
     director.shutdown();
 }
 
