@@ -156,6 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
                     Event::Read(read)
                 }
                 next = self.awaited.next(), if !self.awaited.is_empty() => Event::Next(next),
+                () = lost(self.large.as_ref()) => Event::LargeLost,
             }
         };
         // What came in time is looked at first.
@@ -164,13 +165,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
             None => Ok(event.await),
         };
         match event {
-            Ok(Event::Read(Ok(read))) => self.is_at_end = read == 0,
+            Ok(Event::Read(Ok(read))) => {
+                self.is_at_end = read == 0;
+                self.large.iter().for_each(|(place, _)| place.renew());
+            }
             // TLS that ends without a word: messages have lengths of their own, so nothing is cut unseen.
             Ok(Event::Read(Err(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.is_at_end = true;
             }
             Ok(Event::Read(Err(error))) => return Err(error),
             Ok(Event::Next(next)) => self.pass_on(next).await?,
+            Ok(Event::LargeLost) => self.give_up(io::ErrorKind::TimedOut),
             Err(_) if Instant::now() >= self.ends_at => self.is_over = true,
             Err(_) => self.give_up(io::ErrorKind::TimedOut),
         }
@@ -209,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
         Ok(())
     }
 
-    /// A place for an update that is longer than queries are, once so much of it has come; without one it is too long.
+    /// A place for an update that is longer than queries are, once so much of it has come.
     fn look_for_large(&mut self) {
         if self.is_over {
             self.large = None;
@@ -218,10 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
             && self.input.is_large_update(&self.answers.hand_off)
         {
             let place = self.answers.large.take(self.connection.client);
-            self.large = place.map(|place| (place, Instant::now() + self.limits.idle));
-            if self.large.is_some() {
-                self.input.take_large();
-            }
+            self.large = Some((place, Instant::now() + self.limits.idle));
+            self.input.take_large();
         }
     }
 
@@ -252,6 +255,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
 enum Event {
     Read(io::Result<usize>),
     Next(Next),
+    /// Others have the place of the long update that is coming.
+    LargeLost,
+}
+
+/// Waits until a place is lost, if there is one.
+async fn lost(large: Option<&(LargePlace, Instant)>) {
+    match large {
+        Some((place, _)) => place.lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Appends a message with its length in front.

@@ -24,13 +24,23 @@ const LARGE_OF_ONE_MAX: usize = 8;
 /// There are few of these, and a household or a rented machine often has 256 networks of [`IPV6_PREFIX`].
 const LARGE_IPV6_PREFIX: u32 = 56;
 
-/// Places for messages that are longer than any query, until they have come.
-pub(super) struct LargePlaces(RefCell<BTreeMap<IpAddr, usize>>);
+/// Places for messages that are longer than any query, until they have come. Who brings nothing gives way to newcomers: no
+/// signature can be looked at before.
+pub(super) struct LargePlaces(RefCell<LargeTaken>);
+
+#[derive(Default)]
+struct LargeTaken {
+    /// By turn: first whoever has brought nothing for longest.
+    all: BTreeMap<u64, (IpAddr, Rc<Notify>)>,
+    next_turn: u64,
+}
 
 /// One of them.
 pub(super) struct LargePlace {
     places: Rc<LargePlaces>,
-    client: IpAddr,
+    turn: Cell<u64>,
+    /// Notified if another message takes this place.
+    give_way: Rc<Notify>,
 }
 
 impl LargePlaces {
@@ -38,29 +48,65 @@ impl LargePlaces {
         Rc::new(Self(RefCell::default()))
     }
 
-    /// A place, if there is one left and the client has not too many.
-    pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> Option<LargePlace> {
+    /// A place. If this client has its part, or all are taken, one of this client or of whoever has most gives way: that
+    /// which has brought nothing for longest.
+    pub(super) fn take(self: &Rc<Self>, client: IpAddr) -> LargePlace {
         let client = network(client, LARGE_IPV6_PREFIX);
         let mut taken = self.0.borrow_mut();
-        let all: usize = taken.values().sum();
-        let of_one = taken.get(&client).copied().unwrap_or(0);
-        if all >= LARGE_MAX || of_one >= LARGE_OF_ONE_MAX {
-            return None;
+        if let Some(turn) = taken.turn_to_give_way(client)
+            && let Some((_, give_way)) = taken.all.remove(&turn)
+        {
+            give_way.notify_one();
         }
-        taken.insert(client, of_one + 1);
-        Some(LargePlace { places: Rc::clone(self), client })
+        let give_way = Rc::new(Notify::new());
+        let turn = Cell::new(taken.add(client, Rc::clone(&give_way)));
+        LargePlace { places: Rc::clone(self), turn, give_way }
+    }
+}
+
+impl LargeTaken {
+    fn turn_to_give_way(&self, client: IpAddr) -> Option<u64> {
+        let mut of_each: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for (holder, _) in self.all.values() {
+            *of_each.entry(*holder).or_default() += 1;
+        }
+        let of_one = of_each.get(&client).copied().unwrap_or(0);
+        let from = if of_one >= LARGE_OF_ONE_MAX {
+            client
+        } else if self.all.len() >= LARGE_MAX {
+            of_each.into_iter().max_by_key(|(_, count)| *count)?.0
+        } else {
+            return None;
+        };
+        self.all.iter().find(|(_, (holder, _))| *holder == from).map(|(turn, _)| *turn)
+    }
+
+    fn add(&mut self, client: IpAddr, give_way: Rc<Notify>) -> u64 {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.all.insert(turn, (client, give_way));
+        turn
+    }
+}
+
+impl LargePlace {
+    /// It has brought more: all others give way before it.
+    pub(super) fn renew(&self) {
+        let mut taken = self.places.0.borrow_mut();
+        if let Some((client, give_way)) = taken.all.remove(&self.turn.get()) {
+            self.turn.set(taken.add(client, give_way));
+        }
+    }
+
+    /// Waits until another message has taken this place.
+    pub(super) async fn lost(&self) {
+        self.give_way.notified().await;
     }
 }
 
 impl Drop for LargePlace {
     fn drop(&mut self) {
-        let mut taken = self.places.0.borrow_mut();
-        let left = taken.get(&self.client).map_or(0, |count| count - 1);
-        if left == 0 {
-            taken.remove(&self.client);
-        } else {
-            taken.insert(self.client, left);
-        }
+        self.places.0.borrow_mut().all.remove(&self.turn.get());
     }
 }
 
@@ -261,6 +307,10 @@ mod tests {
         IpAddr::from([192, 0, 2, number])
     }
 
+    fn has(place: &LargePlace) -> bool {
+        place.places.0.borrow().all.contains_key(&place.turn.get())
+    }
+
     /// How many of each kind have a place: who has asked, and who has not.
     fn count(places: &Places) -> (usize, usize) {
         let connections = places.connections.borrow();
@@ -312,13 +362,35 @@ mod tests {
     fn one_network_has_a_part_of_the_places_for_long_messages() {
         let places = LargePlaces::new();
         let client = |net: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]);
-        let one: Vec<_> =
-            (0..0x100).filter_map(|net| places.take(client(0x1200 + net, net))).collect();
-        assert_eq!(one.len(), LARGE_OF_ONE_MAX);
-        let all: Vec<_> = (0..0x100).filter_map(|net| places.take(client(net << 8, 1))).collect();
-        assert_eq!(one.len() + all.len(), LARGE_MAX);
-        drop((one, all));
-        assert!(places.0.borrow().is_empty());
+        let left = |held: &[LargePlace]| held.iter().filter(|place| has(place)).count();
+        let other = places.take(client(0, 1));
+        let one: Vec<_> = (0..0x100).map(|net| places.take(client(0x1200 + net, net))).collect();
+        assert!(has(&other), "whoever takes too many takes its own");
+        assert_eq!(left(&one), LARGE_OF_ONE_MAX);
+        let all: Vec<_> = (0..0x100).map(|net| places.take(client(net << 8, 1))).collect();
+        assert_eq!(left(&one) + left(&all), LARGE_MAX);
+        assert!(left(&one) <= 1, "whoever has most gives way first");
+        drop((other, one, all));
+        assert!(places.0.borrow().all.is_empty());
+    }
+
+    #[test]
+    fn whoever_brings_nothing_gives_way_to_those_who_bring_long_messages() {
+        let places = LargePlaces::new();
+        let client = |net: u8| IpAddr::from([10, 0, net, 1]);
+        let silent: Vec<_> =
+            (0..64).map(|it| places.take(client(it / LARGE_OF_ONE_MAX as u8))).collect();
+        assert!(silent.iter().all(has));
+        let slow = places.take(client(100));
+        let others: Vec<_> = (0..40).map(|it| places.take(client(101 + it))).collect();
+        assert!(has(&slow) && others.iter().all(has), "of those who hold many the silent go");
+        assert_eq!(silent.iter().filter(|place| has(place)).count(), 23);
+        drop((silent, slow, others));
+        // Of one network, too: whoever brings something stays.
+        let own: Vec<_> = (0..LARGE_OF_ONE_MAX).map(|_| places.take(client(200))).collect();
+        own[0].renew();
+        let newcomer = places.take(client(200));
+        assert!(has(&own[0]) && !has(&own[1]) && has(&newcomer));
     }
 
     #[test]
