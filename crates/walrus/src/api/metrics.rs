@@ -22,15 +22,24 @@ pub(super) async fn render(node: &Node) -> Result<String, ApiError> {
     let build = Family::<BuildLabels, Gauge>::default();
     build.get_or_create(&version).set(1);
     registry.register("build_info", "1 for the version that runs", build);
-    // A name server without a Controller has its own counters all the same.
-    if node.controller().is_some() {
-        let status = node.status(None).await?;
-        controller_metrics(&mut registry, &status);
-        super::vantage::register(&mut registry, &status);
-        super::clocks::register(&mut registry, &status);
-        if let Some(group) = &status.group {
-            super::group::register_group(&mut registry, group);
+    let has_controller = node.controller().is_some();
+    match node.status(None).await {
+        // A name server without a Controller has its own counters and problems all the same.
+        Ok(status) => {
+            let open = i64::try_from(status.problems.len()).unwrap_or(i64::MAX);
+            registry.register("problems", "Problems that are open now", ConstGauge::new(open));
+            if has_controller {
+                controller_metrics(&mut registry, &status);
+                super::vantage::register(&mut registry, &status);
+                super::clocks::register(&mut registry, &status);
+            }
+            if let Some(group) = status.group.as_ref().filter(|_| has_controller) {
+                super::group::register_group(&mut registry, group);
+            }
         }
+        Err(gone) if has_controller => return Err(gone),
+        // It knows nobody who decides, and has no status.
+        Err(_) => {}
     }
     if let Some(bus) = node.bus_view() {
         super::group::register_bus(&mut registry, &bus);
@@ -167,6 +176,4 @@ fn counters(registry: &mut Registry, status: &StatusView) {
     let sequence = i64::try_from(status.plan.sequence).unwrap_or(i64::MAX);
     registry.register("plan_epoch", "Epoch of the Plan in force", ConstGauge::new(epoch));
     registry.register("plan_sequence", "Sequence of the Plan in force", ConstGauge::new(sequence));
-    let open = i64::try_from(status.problems.len()).unwrap_or(i64::MAX);
-    registry.register("problems", "Problems that are open now", ConstGauge::new(open));
 }

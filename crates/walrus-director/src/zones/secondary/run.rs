@@ -239,7 +239,7 @@ mod tests {
     use walrus_host::seed::Seed;
 
     use super::super::Primary;
-    use super::super::arrivals::tests::start;
+    use super::super::arrivals::tests::{content, start};
     use super::*;
     use crate::zones::secondary::SecondaryCounts;
 
@@ -291,6 +291,27 @@ mod tests {
             assert!(matches!(asked, Asking::Ended(Outcome::Failed(_))));
         }
         assert_eq!(*lock(&task.waits_since), Some(0));
+        director.shutdown();
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_take_is_told_of_and_written_with_the_next_confirmation() {
+        let (director, folder) = (start(), tempfile::tempdir().unwrap());
+        let task = task(&director, &folder);
+        director.replace_zone(content("other.example", 1)).unwrap();
+        // No folder can be made there.
+        let path = folder.path().join("zones");
+        std::fs::write(&path, "").unwrap();
+        let mut stored = Stored { is_unwritten: true, written: 0, checked: 0 };
+        let primary = task.zone.primaries[0].address;
+        task.confirmed(primary, &mut stored).await;
+        let problem = lock(&task.status).problem.clone().unwrap();
+        assert!(problem.starts_with("it is not kept for a restart: the disk says"), "{problem}");
+        std::fs::remove_file(&path).unwrap();
+        task.confirmed(primary, &mut stored).await;
+        assert_eq!(lock(&task.status).problem, None);
+        let kept = task.kept.load(&task.zone.apex, true, 1 << 20).unwrap();
+        assert_eq!(kept.map(|kept| kept.zone.serial()), Some(1));
         director.shutdown();
     }
 

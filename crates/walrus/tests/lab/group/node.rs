@@ -102,16 +102,23 @@ impl Node {
 
     /// What `walrus status --json` shows; nothing while it does not answer.
     pub(crate) fn status(&self) -> Value {
-        let Ok(mut stream) = TcpStream::connect(self.api) else { return Value::Null };
+        self.get("/status").and_then(|body| serde_json::from_str(&body).ok()).unwrap_or_default()
+    }
+
+    /// Problems that its metrics tell of.
+    pub(super) fn problems(&self) -> Option<u64> {
+        let text = self.get("/metrics")?;
+        text.lines().find_map(|line| line.strip_prefix("walrus_problems ")?.parse().ok())
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.api).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = "GET /status HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
-        if stream.write_all(request.as_bytes()).is_err() {
-            return Value::Null;
-        }
         let _ = stream.read_to_string(&mut answer);
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        serde_json::from_str(body).unwrap_or_default()
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
     }
 
     /// Calls a command against it: its exit code, and all that it says.
