@@ -1,6 +1,8 @@
 //! The server's side: requests checked, replies signed, and what is said to a signature that is wrong
 //! (RFC 8945 section 5.2).
 
+use std::sync::Arc;
+
 use walrus_dns::DomainName;
 
 use super::record::{
@@ -93,8 +95,8 @@ impl TsigKeys {
         self.check(request, now, &mut None)
     }
 
-    /// [`Self::verify`] for a request whose signature may have been found right by [`Self::look`]: then it is believed
-    /// as it was then.
+    /// [`Self::verify`] for a request whose signature may have been found right by [`Self::look`]: then it is believed, as
+    /// long as the key is the same, and the time one at which it may have come.
     ///
     /// # Errors
     /// As [`Self::verify`].
@@ -105,9 +107,19 @@ impl TsigKeys {
         now: u64,
     ) -> Result<Option<ReplySigner>, TsigRefusal> {
         match signed {
-            Some(signed) => Ok(Some(self.take(signed, request))),
-            None => self.verify(request, now),
+            Some(signed) if self.holds_still(&signed.signer, now) => {
+                Ok(Some(self.take(signed, request)))
+            }
+            _ => self.verify(request, now),
         }
+    }
+
+    /// Whether a signature that was right lately would be so now: a reload may have given its key another secret, and
+    /// repeats are remembered for no longer than they may come.
+    fn holds_still(&self, signer: &ReplySigner, now: u64) -> bool {
+        let key = self.keys.get(signer.key());
+        key.is_some_and(|key| Arc::ptr_eq(&key.0, &signer.key.0))
+            && signer.signed_at.abs_diff(now) <= u64::from(FUDGE)
     }
 
     fn take(&self, signed: Signed, request: &mut Vec<u8>) -> ReplySigner {

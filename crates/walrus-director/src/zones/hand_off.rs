@@ -260,7 +260,7 @@ mod tests {
     use walrus_core::config::TsigAlgorithm;
 
     use super::*;
-    use crate::tsig::SharedKey;
+    use crate::tsig::{SharedKey, TsigRefusal};
 
     /// Where a manual clock stands.
     const NOW: u64 = 1_767_225_600;
@@ -282,10 +282,12 @@ mod tests {
         message
     }
 
+    fn key(name: &str, secret: &[u8]) -> SharedKey {
+        SharedKey::new(name.parse().unwrap(), TsigAlgorithm::HmacSha256, secret)
+    }
+
     fn with_key(hand_off: &HandOff) {
-        let keys = ["k", "other"].map(|name| {
-            SharedKey::new(name.parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret")
-        });
+        let keys = ["k", "other", "third"].map(|name| key(name, b"secret"));
         hand_off.set_known(|known| known.keys = keys.iter().cloned().collect());
     }
 
@@ -328,7 +330,9 @@ mod tests {
         let repeated = (0..1000).filter(|it| offer(signed(0x28, 7, right), net(*it))).count();
         assert_eq!(repeated, 4, "what somebody has recorded and sends from everywhere");
         assert_eq!(repeated + count(0x28, right), 96, "of one key");
-        assert_eq!(count(0x28, ("other", b"secret", NOW)), 96, "as many are left to others");
+        // One of these may share what the first key has.
+        let others = ["other", "third"].map(|key| count(0x28, (key, b"secret", NOW)));
+        assert_eq!(others.iter().sum::<usize>(), 96, "as many are left to others");
         assert!(offer(signed(0x00, 1, right), net(1)), "queries wait for no update");
         assert!(events.queries.try_recv().is_ok());
         assert!(events.changes.try_recv().is_ok());
@@ -347,13 +351,35 @@ mod tests {
         let caller = hand_off.caller(&message, [192, 0, 2, 1].into());
         assert!(hand_off.offer(handed(message.clone(), [192, 0, 2, 1]), caller));
         let Ok(Event::Message(mut handed, _)) = events.changes.try_recv() else { panic!("none") };
-        // Whatever becomes of the keys, and of the time.
-        let keys = TsigKeys::default();
-        let signed = keys.verify_once(handed.signed.take(), &mut handed.message, 0).unwrap();
+        let keys = TsigKeys::clone(&hand_off.0.known.load().keys);
+        let signed =
+            keys.verify_once(handed.signed.take(), &mut handed.message, NOW + 300).unwrap();
         assert_eq!(signed.unwrap().key(), &"k".parse().unwrap());
-        let question = 12..handed.message.len();
-        assert_eq!(handed.message[12..], message[question], "without the signature");
+        assert_eq!(handed.message[12..], message[12..25], "without the signature");
         assert_eq!(keys.counts().snapshot().good, 1);
+    }
+
+    /// A reload may come in between, and whatever holds up the keeper.
+    #[test]
+    fn a_signature_that_was_right_is_believed_only_while_its_key_and_time_hold() {
+        let (hand_off, events) = new();
+        with_key(&hand_off);
+        let message = signed(0x28, 1, ("k", b"secret", NOW));
+        let verify = |keys: &TsigKeys, now| {
+            let caller = hand_off.caller(&message, [192, 0, 2, 1].into());
+            assert!(hand_off.offer(handed(message.clone(), [192, 0, 2, 1]), caller));
+            let Ok(Event::Message(mut handed, _)) = events.changes.try_recv() else {
+                panic!("none")
+            };
+            keys.verify_once(handed.signed.take(), &mut handed.message, now).map(|it| it.is_some())
+        };
+        let of = |keys: &[SharedKey]| -> TsigKeys { keys.iter().cloned().collect() };
+        let known = TsigKeys::clone(&hand_off.0.known.load().keys);
+        assert!(matches!(verify(&known, NOW + 301), Err(TsigRefusal::WrongTime { .. })));
+        assert!(matches!(verify(&of(&[]), NOW), Err(TsigRefusal::UnknownKey)));
+        let changed = verify(&of(&[key("k", b"new")]), NOW);
+        assert!(matches!(changed, Err(TsigRefusal::WrongSignature)));
+        assert!(verify(&of(&[key("k", b"secret")]), NOW).unwrap(), "the same, read again");
     }
 
     #[test]
