@@ -173,8 +173,9 @@ impl Changing<'_, '_> {
         let is_apex = record.name == *self.draft.apex();
         let record_type = record.record_type;
         let Some(set) = self.draft.at(&record.name).get_mut(&record_type) else { return };
-        let is_last_ns = is_apex && record_type == record_type::NS && set.len() == 1;
-        if record_type == record_type::SOA || is_last_ns {
+        // Of NS records at the apex one stays (section 3.4.2.4).
+        let is_kept = is_apex && record_type == record_type::NS;
+        if record_type == record_type::SOA || is_kept && !set.has_others_than(&record.data) {
             return;
         }
         set.remove(&record.data);

@@ -32,10 +32,6 @@ impl DraftSet {
         self.len == 0
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) fn first(&self) -> Option<&[u8]> {
         self.data.iter().flatten().map(|data| &**data).next()
     }
@@ -68,6 +64,12 @@ impl DraftSet {
             self.data[found.1] = None;
             self.len -= 1;
         }
+    }
+
+    /// Whether it has a record that is not the same as this one.
+    pub(super) fn has_others_than(&mut self, data: &[u8]) -> bool {
+        let form = form(self.head.record_type, data);
+        self.places().iter().any(|(held, _)| *held != form)
     }
 
     /// As it is in the end.

@@ -305,6 +305,11 @@ fn a_file_may_have_a_record_in_two_writings_and_both_go_at_once() {
     let message = message(&[], &["-a PTR hOST.example.net."]);
     let next = zone.with_difference(&decide(&zone, &message, &everything()).unwrap()).unwrap();
     assert!(next.set(&name("a"), 12).is_none());
+    // Nor is a name server another for that: the last one stays.
+    let text = ZONE.replace("@ 3600 NS ns2.example.net.", "@ 3600 NS NS1");
+    let zone = zone_of(&text);
+    let message = self::message(&[], &["-@ NS ns1"]);
+    assert!(decide(&zone, &message, &everything()).unwrap().is_empty());
 }
 
 #[test]
