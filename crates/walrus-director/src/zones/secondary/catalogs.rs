@@ -348,7 +348,9 @@ impl Secondaries {
         self.end(&reset);
         // Of what is not taken nothing is kept.
         let useless = listed.keys().filter(|it| !taken.contains(*it) && !self.director.moves(it));
-        reset.iter().chain(&left).chain(useless).for_each(|apex| self.kept.forget(apex));
+        // A reload may have made one of them a configured zone meanwhile: that keeps its file.
+        let reset = reset.iter().filter(|it| taken.contains(*it));
+        reset.chain(&left).chain(useless).for_each(|apex| self.kept.forget(apex));
         let noted = self.note_taken(listed, &taken);
         self.run_all();
         noted

@@ -39,6 +39,8 @@ struct Held {
 struct Part {
     /// When its zone began to wait, among all transfers.
     since: u64,
+    /// Whether it ever had to: what ends for another reason keeps no place in line.
+    has_waited: bool,
     bytes: usize,
 }
 
@@ -49,6 +51,12 @@ impl Held {
             self.first = longest.map(|(number, _)| *number);
         }
         self.first == Some(number)
+    }
+
+    fn note_wait(&mut self, number: u64, has_to: bool) {
+        if let Some(part) = self.parts.get_mut(&number) {
+            part.has_waited |= has_to;
+        }
     }
 
     /// Of all but the first.
@@ -71,17 +79,18 @@ impl TransferMemory {
         let mut held = lock(&self.held);
         let number = held.next;
         held.next += 1;
-        held.parts.insert(number, Part { since: since.unwrap_or(number), bytes: 0 });
+        let part = Part { since: since.unwrap_or(number), has_waited: since.is_some(), bytes: 0 };
+        held.parts.insert(number, part);
         MemoryPart { memory: Arc::clone(self), number }
     }
 }
 
 impl MemoryPart {
-    /// Since when the zone waits for its turn; `None` if this was it.
+    /// Since when the zone waits for its turn; `None` if this was it, or if it never had to wait.
     pub(super) fn waits_since(&self) -> Option<u64> {
         let held = lock(&self.memory.held);
         let part = held.parts.get(&self.number).filter(|_| held.first != Some(self.number));
-        part.map(|part| part.since)
+        part.filter(|part| part.has_waited).map(|part| part.since)
     }
 
     /// The transfer takes so many bytes by now. Waits until all but the first fit into `bytes_max` together.
@@ -106,7 +115,10 @@ impl MemoryPart {
     pub(super) fn is_waited_for(&self, bytes_max: usize) -> bool {
         let mut held = lock(&self.memory.held);
         let own = held.parts.get(&self.number).map_or(0, |part| part.bytes);
-        held.waiting > 0 && own > bytes_max / TRANSFERS_MAX && !held.is_first(self.number)
+        let is_in_the_way =
+            held.waiting > 0 && own > bytes_max / TRANSFERS_MAX && !held.is_first(self.number);
+        held.note_wait(self.number, is_in_the_way);
+        is_in_the_way
     }
 
     fn fits(&self, bytes: usize, bytes_max: usize) -> bool {
@@ -118,7 +130,9 @@ impl MemoryPart {
         // So many of these have room beside the others, however many there are.
         let is_small = bytes <= bytes_max / TRANSFERS_MAX
             && held.parts.keys().take(TRANSFERS_MAX).any(|number| *number == self.number);
-        held.is_first(self.number) || is_small || held.shared() <= bytes_max
+        let fits = held.is_first(self.number) || is_small || held.shared() <= bytes_max;
+        held.note_wait(self.number, !fits);
+        fits
     }
 }
 
@@ -200,7 +214,9 @@ mod tests {
         for part in &crowd {
             part.grow(10, 100).await;
         }
-        // It is given up, and begins anew behind the others.
+        assert!(crowd.iter().all(|part| part.waits_since().is_none()), "these have room");
+        // It has to wait, is given up, and begins anew behind the others.
+        assert!(waits(slow.grow(200, 100)).await);
         let since = slow.waits_since();
         drop(slow);
         let slow = memory.part(since);

@@ -251,14 +251,17 @@ impl Secondaries {
         self.lock().values().map(one).collect()
     }
 
-    /// Ends the tasks of these zones, and waits until they write no more; on a thread that may wait.
+    /// Ends the tasks of these zones of catalogs, and waits until they write no more; on a thread that may wait.
     fn end(&self, apexes: &BTreeSet<DomainName>) {
-        let ended: Vec<Running> = {
-            let mut running = self.lock();
-            apexes.iter().filter_map(|apex| running.remove(apex)).collect()
-        };
+        let mut running = self.lock();
+        let ended: Vec<Running> = running
+            .extract_if(.., |apex, it| apexes.contains(apex) && it.zone.member_of.is_some())
+            .map(|(_, it)| it)
+            .collect();
+        drop(running);
+        // All at once, since each may have a file to write.
+        ended.iter().for_each(|it| it.end.request());
         for it in ended {
-            it.end.request();
             lock(&self.director.inner().notice_ways).remove(&it.zone.apex);
             // A panic has been told by the task itself.
             let _ = Handle::current().block_on(it.task);

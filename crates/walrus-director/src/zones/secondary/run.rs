@@ -285,12 +285,13 @@ mod tests {
     async fn a_zone_keeps_its_place_in_line_while_nothing_of_it_comes() {
         let (director, folder) = (start(), tempfile::tempdir().unwrap());
         let task = task(&director, &folder);
+        // Who never waited for memory has none: thousands of zones of a primary that is away come before nobody.
         for since in [None, Some(0)] {
-            assert_eq!(*lock(&task.waits_since), since);
+            *lock(&task.waits_since) = since;
             let asked = task.ask(Attempt::Whole { primary: 0, held: None }).await;
             assert!(matches!(asked, Asking::Ended(Outcome::Failed(_))));
+            assert_eq!(*lock(&task.waits_since), since);
         }
-        assert_eq!(*lock(&task.waits_since), Some(0));
         director.shutdown();
     }
 
