@@ -84,6 +84,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, A: Answering> Conversation<'_, S, A> {
                 self.silent_since = Instant::now();
                 continue;
             }
+            // A transfer that brings one message after the other leaves no time for its timer.
+            if self.large.as_ref().is_some_and(|(_, until)| Instant::now() >= *until) {
+                self.give_up(io::ErrorKind::TimedOut);
+                self.large = None;
+            }
             if self.awaited.is_empty() && (self.is_over || self.is_at_end) {
                 return self.end().await;
             }

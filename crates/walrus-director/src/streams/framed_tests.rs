@@ -127,7 +127,7 @@ fn what_gets_no_reply_ends_the_connection_behind_the_others() {
 
 #[test]
 fn who_waits_for_a_reply_may_be_silent() {
-    let running = start(Duration::from_millis(400));
+    let running = start(Duration::from_secs(1));
     let mut stream = running.connect();
     stream.write_all(&change(1)).unwrap();
     let (_, back) = taken(&running);
@@ -142,7 +142,7 @@ fn who_waits_for_a_reply_may_be_silent() {
 /// A place for a long update is few others', so nobody keeps it by waiting for something else.
 #[test]
 fn half_a_long_update_has_no_more_time_for_a_reply_that_is_awaited() {
-    let running = start(Duration::from_millis(400));
+    let running = start(Duration::from_secs(1));
     let mut stream = running.connect();
     let mut long = vec![0, 9, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     long.resize(2 * QUERY_SIZE_MAX, 0xff);
